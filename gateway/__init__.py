@@ -1,0 +1,1 @@
+"""The gateway: HTTP in. Thin; business rules live in `pipeline`."""

@@ -1,0 +1,1 @@
+"""The pipeline: what Sluice does with an upload, free of HTTP and of arq."""

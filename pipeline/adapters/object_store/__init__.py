@@ -1,0 +1,1 @@
+"""Object stores behind the `ObjectStore` port, one module (or package) per dialect."""

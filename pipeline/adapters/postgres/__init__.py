@@ -1,0 +1,1 @@
+"""PostgreSQL: content metadata. Queries and migrations are .sql files."""

@@ -1,0 +1,1 @@
+"""Redis: uploads in flight, reservations, stage leases, wake signals."""

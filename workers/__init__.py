@@ -1,0 +1,1 @@
+"""The workers: arq glue, one module per worker type."""
