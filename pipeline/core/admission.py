@@ -1,0 +1,143 @@
+"""Admission, as a pure model: who may hold bytes of a temp volume, and in which order.
+
+This is the specification of `adapters/redis/scripts/admission.lua`; a Hypothesis state machine drives both side by side.
+
+Rules
+1. What is reserved never exceeds the budget, nor, beyond what already lies preallocated, the free bytes on the disk less the headroom.
+2. First come, first served; an upload behind a head that does not fit may pass it, `max_passes` times per head at the most. After
+   that nobody passes, so a head is admitted as soon as enough is released: nobody starves.
+3. A reservation lives by its lease. When it lapses, its bytes stay counted (its temp file is still on the disk) until `release`,
+   which the reaper calls once the file is gone: bytes are never promised twice.
+4. Every call may come twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class DiskReading:
+    """What the filesystem says: free bytes, less `headroom_bytes` that are never touched. `epoch` is the ledger's count of
+    preallocations when the reading was taken: a reading from before a preallocation would count its bytes as free and as backed."""
+
+    free_bytes: int
+    headroom_bytes: int
+    epoch: int
+
+
+@dataclass(slots=True)
+class Reservation:
+    """Bytes held by one upload; `backed_bytes` of them are preallocated on the disk, so no longer part of its free bytes."""
+
+    size_bytes: int
+    lease_until_ms: int
+    backed_bytes: int = 0
+    lapsed: bool = False
+
+
+@dataclass(slots=True)
+class Waiting:
+    """An upload in the queue, and how often it was passed while it was the head."""
+
+    upload_id: str
+    size_bytes: int
+    passes: int = 0
+
+
+@dataclass(slots=True)
+class AdmissionModel:
+    """The ledger of one temp volume. Times are milliseconds, sizes bytes."""
+
+    budget_bytes: int
+    max_passes: int
+    lookahead: int
+    reservations: dict[str, Reservation] = field(default_factory=dict)
+    queue: list[Waiting] = field(default_factory=list)
+    epoch: int = 0
+
+    @property
+    def reserved_bytes(self) -> int:
+        return sum(item.size_bytes for item in self.reservations.values())
+
+    @property
+    def unbacked_bytes(self) -> int:
+        """Promised, but not yet on the disk."""
+        return sum(item.size_bytes - item.backed_bytes for item in self.reservations.values())
+
+    def room_bytes(self, disk: DiskReading) -> int:
+        """What can be promised now: each byte is counted once, as promised or as taken."""
+        on_disk = disk.free_bytes - disk.headroom_bytes - self.unbacked_bytes
+        return max(0, min(self.budget_bytes - self.reserved_bytes, on_disk))
+
+    def request(self, upload_id: str, size_bytes: int) -> None:
+        """Join the queue; harmless when already there or already admitted."""
+        known = upload_id in self.reservations or any(item.upload_id == upload_id for item in self.queue)
+        if not known:
+            self.queue.append(Waiting(upload_id, size_bytes))
+
+    def lapse(self, now_ms: int) -> list[str]:
+        """Mark reservations whose lease has run out; they keep their bytes until `release`."""
+        lapsed = [key for key, item in self.reservations.items() if not item.lapsed and item.lease_until_ms <= now_ms]
+        for key in lapsed:
+            self.reservations[key].lapsed = True
+        return lapsed
+
+    def admit(self, disk: DiskReading, now_ms: int, lease_ms: int) -> list[str] | None:
+        """Admit all that may be admitted now, in order; None when the disk reading is older than a preallocation."""
+        if disk.epoch != self.epoch:
+            return None
+        admitted: list[str] = []
+        room = self.room_bytes(disk)
+        while self.queue and self.queue[0].size_bytes <= room:
+            room -= self._grant(0, now_ms, lease_ms, admitted)
+        index = 1
+        looked = 1
+        while self.queue and index < len(self.queue) and looked < self.lookahead:
+            if self.queue[0].passes >= self.max_passes:
+                break
+            if self.queue[index].size_bytes <= room:
+                room -= self._grant(index, now_ms, lease_ms, admitted)
+                self.queue[0].passes += 1
+            else:
+                index += 1
+            looked += 1
+        return admitted
+
+    def _grant(self, index: int, now_ms: int, lease_ms: int, admitted: list[str]) -> int:
+        entry = self.queue.pop(index)
+        self.reservations[entry.upload_id] = Reservation(entry.size_bytes, now_ms + lease_ms)
+        admitted.append(entry.upload_id)
+        return entry.size_bytes
+
+    def renew(self, upload_id: str, now_ms: int, lease_ms: int) -> bool:
+        """Prolong a lease, never shorten it; a lapsed reservation that nobody has released yet lives again."""
+        item = self.reservations.get(upload_id)
+        if item is None:
+            return False
+        item.lapsed = False
+        item.lease_until_ms = max(item.lease_until_ms, now_ms + lease_ms)
+        return True
+
+    def back(self, upload_id: str, backed_bytes: int) -> bool:
+        """Note that `backed_bytes` of a reservation are preallocated on the disk."""
+        item = self.reservations.get(upload_id)
+        if item is None:
+            return False
+        item.backed_bytes = min(backed_bytes, item.size_bytes)
+        self.epoch += 1
+        return True
+
+    def postpone(self, upload_id: str) -> bool:
+        """Give a reservation back that could not be backed by the disk: to the front of the queue, as it was first."""
+        item = self.reservations.pop(upload_id, None)
+        if item is None:
+            return False
+        self.queue.insert(0, Waiting(upload_id, item.size_bytes))
+        return True
+
+    def release(self, upload_id: str) -> int:
+        """Leave the queue or give the bytes back; returns the bytes that came free."""
+        self.queue = [item for item in self.queue if item.upload_id != upload_id]
+        item = self.reservations.pop(upload_id, None)
+        return item.size_bytes if item else 0

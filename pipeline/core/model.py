@@ -1,0 +1,153 @@
+"""The values that stages and ports hand to each other. Frozen; sizes in bytes, times in milliseconds of Redis' clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.core.lifecycle import Status
+from pipeline.core.segments import SegmentPlan
+from pipeline.core.stages import Stage, StageState
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDigest:
+    """A digest that the client announced: `algorithm` is "md5", "sha-256" or "crc32c", `value` the raw bytes."""
+
+    algorithm: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StageStatus:
+    """One stage of one upload, as the board holds it. `generation` is the fencing number of its latest run."""
+
+    state: StageState
+    attempt: int = 0
+    generation: int = 0
+    started_at_ms: int | None = None
+    finished_at_ms: int | None = None
+    worker: str | None = None
+    error_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload as the board holds it.
+
+    `target_session` is what the store returned from `begin` (S3's UploadId; empty where a store needs none).
+    """
+
+    upload_id: str
+    filename: str
+    size_bytes: int
+    segment_bytes: int
+    content_type: str
+    volume: str
+    store: str
+    status: Status
+    status_since_ms: int
+    created_at_ms: int
+    updated_at_ms: int
+    digest: ClientDigest | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    bytes_received: int = 0
+    bytes_stored: int = 0
+    segments_received: int = 0
+    segments_stored: int = 0
+    target_session: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    content_id: str | None = None
+    released_at_ms: int | None = None
+    stages: Mapping[Stage, StageStatus] = field(default_factory=dict)
+
+    @property
+    def plan(self) -> SegmentPlan:
+        return SegmentPlan(self.size_bytes, self.segment_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class NewUpload:
+    """What is needed to register an upload. `fingerprint` tells whether a repeated Idempotency-Key is the same request."""
+
+    upload_id: str
+    filename: str
+    size_bytes: int
+    segment_bytes: int
+    content_type: str
+    volume: str
+    store: str
+    digest: ClientDigest | None
+    metadata: Mapping[str, str]
+    idempotency_key: str | None
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageJob:
+    """One run of one stage: what travels through the queue. `generation` is the fencing number: the board lets only the latest write."""
+
+    upload_id: str
+    stage: Stage
+    generation: int
+    volume: str
+
+    @property
+    def job_id(self) -> str:
+        return f"{self.upload_id}:{self.stage}:{self.generation}"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectTarget:
+    """Where an upload's object goes. `key` is the object's name; segments lie apart, under a name derived from `upload_id`."""
+
+    upload_id: str
+    key: str
+    content_type: str
+    plan: SegmentPlan
+    session: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSegment:
+    """A segment that the store has acknowledged. `etag` is the store's own digest of it, unquoted."""
+
+    number: int
+    size_bytes: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """A whole object in the store. `etag` as the store answers a HEAD, unquoted."""
+
+    store: str
+    container: str
+    key: str
+    size_bytes: int
+    etag: str
+    segments: tuple[StoredSegment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContentRecord:
+    """A content: what persist writes in one transaction. `metadata` is a `schemas.media.MediaMetadata` as JSON-able data."""
+
+    content_id: str
+    filename: str
+    content_type: str
+    stored: StoredObject
+    thumbnail: StoredObject | None
+    media: Mapping[str, Any]
+    metadata: Mapping[str, str]
+
+
+def object_key(upload_id: str) -> str:
+    """The object's name. An upload's id becomes its content's id, so a name is never used twice and caches never go stale."""
+    return f"contents/{upload_id}/original"
+
+
+def thumbnail_key(upload_id: str) -> str:
+    return f"contents/{upload_id}/thumbnail.jpg"
