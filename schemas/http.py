@@ -1,0 +1,50 @@
+"""The one shape of every answer: `{"success": true, "status": ..., "data": ...}` or `{"success": false, ..., "error": ...}`."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
+
+
+class ErrorBody(BaseModel):
+    """What went wrong. `code` is stable and stands in the error catalogue; `detail` holds the facts behind the message."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str = Field(examples=["UPLOAD_NOT_FOUND"])
+    message: str
+    path: str
+    request_id: str
+    detail: dict[str, Any] = Field(default_factory=dict)
+
+
+class Failure(BaseModel):
+    """The envelope of every error."""
+
+    model_config = ConfigDict(frozen=True)
+
+    success: Literal[False] = False
+    status: int
+    error: ErrorBody
+
+
+class Success(BaseModel, Generic[T]):
+    """The envelope of every answer that is no error."""
+
+    model_config = ConfigDict(frozen=True)
+
+    success: Literal[True] = True
+    status: int
+    data: T
+
+
+class Page(BaseModel, Generic[T]):
+    """One page of a list, newest first. `next_cursor` is null on the last page."""
+
+    model_config = ConfigDict(frozen=True)
+
+    items: list[T]
+    next_cursor: str | None
