@@ -1,0 +1,160 @@
+"""`Thumbnailer` by ffmpeg: one representative frame as a small JPEG, made in a sandboxed child process.
+
+Guarantee: `thumbnail` gives a JPEG that fits `max_edge_pixels` both ways and is never larger than the picture,
+upright, without EXIF or any other metadata; None where there is nothing to show: sound without cover art, or pictures
+that this build of ffmpeg cannot decode (a file that is intact media is not refused for want of a decoder;
+`missing_abilities` names what is lacking). It raises MediaError NOT_MEDIA (too many pixels, a file that crashes the
+decoder), MEDIA_TIMEOUT, SluiceError MEDIA_TOOL_FAILED, TempVolumeError TEMP_FILE_MISSING. It reads only and may be
+called again.
+
+What it does for moving pictures: seeks to a tenth (at most 60 s in) and takes the keyframe before it, since decoding
+up to an exact time costs up to ten seconds of video; of 24 frames from there it takes the most typical one that is
+not black. If all are black it tries once more further in, then takes the first frame whatever it shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.adapters.media.ffprobe import INPUT
+from pipeline.adapters.media.filters import filter_graph
+from pipeline.adapters.media.parse import MAX_PIXELS
+from pipeline.adapters.media.refusals import raise_for_exit, run_tool
+from pipeline.adapters.media.sandbox import Sandbox, ToolResult
+from pipeline.core.errors import MediaError, SluiceError
+from schemas.media import MediaMetadata, VideoStream
+
+_STDOUT_LIMIT_BYTES = 4 * 1024 * 1024
+_LATEST_FIRST_SEEK_SECONDS = 60.0
+_LATEST_SECOND_SEEK_SECONDS = 300.0
+_JPEG_QUALITY = "4"  # of 2 (best) to 31: about 40 KB for 640 x 360
+_WANTED_DECODERS = ("h264", "hevc", "vp8", "vp9", "libdav1d|libaom-av1", "mjpeg", "png", "webp", "gif")
+_WANTED_FILTERS = ("zscale", "tonemap")
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    seek_seconds: float | None
+    accurate: bool
+    choose: bool
+    skip_black: bool
+
+
+class FfmpegThumbnailer:
+    """Makes thumbnails with the ffmpeg at `executable` (a path or a name on PATH; 7.1 or newer)."""
+
+    def __init__(self, executable: str, timeout_seconds: float, sandbox: Sandbox, max_edge_pixels: int = 640) -> None:
+        """`timeout_seconds` bounds one call of `thumbnail`, with all its attempts."""
+        self._executable = executable
+        self._timeout_seconds = timeout_seconds
+        self._sandbox = sandbox
+        self._max_edge_pixels = max_edge_pixels
+        self._can_tone_map: bool | None = None
+
+    async def thumbnail(self, path: Path, metadata: MediaMetadata) -> bytes | None:
+        """A JPEG of what the file at `path`, which `metadata` describes, looks like. Errors: see the module."""
+        stream = metadata.picture
+        if stream is None:
+            return None
+        if stream.coded_width * stream.coded_height > MAX_PIXELS:
+            raise MediaError("NOT_MEDIA", reason=f"its picture has more than {MAX_PIXELS // 10**6} million pixels")
+        deadline = time.monotonic() + self._timeout_seconds
+        tone_map = stream.hdr and await self._tone_maps()
+        for attempt in _attempts(metadata, stream):
+            graph = filter_graph(
+                stream,
+                self._max_edge_pixels,
+                choose=attempt.choose,
+                skip_black=attempt.skip_black,
+                tone_map=tone_map,
+            )
+            result = await self._run(path, metadata, stream, attempt, graph, deadline)
+            if result.stdout.startswith(b"\xff\xd8") and result.exit_code == 0:
+                return result.stdout
+        return None
+
+    async def missing_abilities(self) -> tuple[str, ...]:
+        """The decoders and filters that this build lacks, of those that common uploads need: for `sluice doctor`."""
+        decoders, filters = await asyncio.gather(self._list("-decoders"), self._list("-filters"))
+        lacking = [
+            f"decoder {names.split('|')[0]}" for names in _WANTED_DECODERS if not decoders & set(names.split("|"))
+        ]
+        return (*lacking, *(f"filter {name}" for name in _WANTED_FILTERS if name not in filters))
+
+    async def _run(
+        self, path: Path, metadata: MediaMetadata, stream: VideoStream, attempt: _Attempt, graph: str, deadline: float
+    ) -> ToolResult:
+        left_seconds = deadline - time.monotonic()
+        if left_seconds <= 0:
+            raise MediaError("MEDIA_TIMEOUT", timeout_seconds=self._timeout_seconds)
+        seek = []
+        if attempt.seek_seconds is not None:
+            seek = ["-ss", f"{attempt.seek_seconds:.3f}", *([] if attempt.accurate else ["-noaccurate_seek"])]
+        try:
+            result = await run_tool(
+                self._sandbox,
+                [
+                    *(self._executable, "-v", "error", "-nostdin", "-noautorotate", "-threads", "1", *seek, *INPUT),
+                    *("-map", _selector(metadata, stream), "-an", "-sn", "-dn", "-map_metadata", "-1"),
+                    *("-filter_threads", "1", "-vf", graph, "-frames:v", "1"),
+                    *("-c:v", "mjpeg", "-q:v", _JPEG_QUALITY, "-bitexact", "-f", "image2pipe", "pipe:1"),
+                ],
+                path,
+                timeout_seconds=left_seconds,
+                stdout_limit_bytes=_STDOUT_LIMIT_BYTES,
+            )
+        except MediaError as error:
+            if error.code == "MEDIA_TIMEOUT":
+                raise MediaError("MEDIA_TIMEOUT", timeout_seconds=self._timeout_seconds) from error
+            raise
+        try:
+            raise_for_exit(result, "ffmpeg", self._timeout_seconds)
+        except MediaError:
+            if result.exit_code < 0:
+                raise
+            # An exit code of ffmpeg's own: no frame could be decoded here. The file was found to be media all the same.
+        return result
+
+    async def _tone_maps(self) -> bool:
+        if self._can_tone_map is None:
+            self._can_tone_map = set(_WANTED_FILTERS) <= await self._list("-filters")
+        return self._can_tone_map
+
+    async def _list(self, option: str) -> frozenset[str]:
+        """The names in ffmpeg's own list of what it was built with."""
+        result = await run_tool(
+            self._sandbox,
+            [self._executable, "-hide_banner", option],
+            Path("/dev/null"),
+            timeout_seconds=self._timeout_seconds,
+            stdout_limit_bytes=_STDOUT_LIMIT_BYTES,
+        )
+        if result.exit_code:
+            raise SluiceError(
+                "MEDIA_TOOL_FAILED", tool="ffmpeg", reason=f"`ffmpeg {option}` ended with {result.exit_code}"
+            )
+        rows = (line.split() for line in result.stdout.decode("utf-8", "replace").splitlines())
+        return frozenset(row[1] for row in rows if len(row) > 1)
+
+
+def _selector(metadata: MediaMetadata, stream: VideoStream) -> str:
+    """ffmpeg's name of the stream. A HEIC's or AVIF's tiles make one picture only as a stream group."""
+    return f"0:{stream.index}"
+
+
+def _attempts(metadata: MediaMetadata, stream: VideoStream) -> Sequence[_Attempt]:
+    first_frame = _Attempt(None, accurate=False, choose=False, skip_black=False)
+    if metadata.kind != "video" or stream.attached_picture:
+        return (first_frame,)
+    duration = metadata.duration_seconds
+    if duration is None:
+        return (_Attempt(None, accurate=False, choose=True, skip_black=True), first_frame)
+    return (
+        _Attempt(min(duration / 10, _LATEST_FIRST_SEEK_SECONDS), accurate=False, choose=True, skip_black=True),
+        _Attempt(min(duration / 2, _LATEST_SECOND_SEEK_SECONDS), accurate=True, choose=True, skip_black=True),
+        first_frame,
+    )

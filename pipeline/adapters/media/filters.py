@@ -1,0 +1,65 @@
+"""Builds the ffmpeg filter graph that turns a stored picture into a thumbnail.
+
+Guarantee: pure; the graph's output is exactly `thumbnail_size` pixels, square, upright, opaque, with the standard
+range of brightness, as JPEG wants it. Everything that is held in memory for comparing frames is already scaled down.
+"""
+
+from __future__ import annotations
+
+import re
+
+from schemas.media import VideoStream
+
+_CANDIDATE_FRAMES = 24  # of which `thumbnail` picks the one nearest to the average of all
+_BLACK_PERCENT = 95  # a frame with more pixels than this near black says nothing
+_WITH_ALPHA = re.compile(r"^(rgba|bgra|argb|abgr|ya|yuva|gbrap|pal8|rgbaf|ayuv|vuya)")
+_TURN = {0: (), 90: ("transpose=clock",), 180: ("hflip", "vflip"), 270: ("transpose=cclock",)}
+_TONE_MAP = (
+    "zscale=transfer=linear:npl=100",
+    "format=gbrpf32le",
+    "zscale=primaries=bt709",
+    "tonemap=hable:desat=0",
+    "zscale=transfer=bt709:matrix=bt709:range=tv",
+    "format=yuv420p",
+)
+
+
+def thumbnail_size(stream: VideoStream, max_edge_pixels: int) -> tuple[int, int]:
+    """The displayed size fitted into a square of `max_edge_pixels`: proportions kept, never larger, at least 1
+    pixel."""
+    scale = min(1.0, max_edge_pixels / max(stream.width, stream.height))
+    return max(1, round(stream.width * scale)), max(1, round(stream.height * scale))
+
+
+def filter_graph(stream: VideoStream, max_edge_pixels: int, *, choose: bool, skip_black: bool, tone_map: bool) -> str:
+    """One input, one output. `choose` compares the first frames, `skip_black` leaves out those that are nearly black
+    (the output may then be empty), `tone_map` brings HDR down to what screens and JPEG show and needs the zscale and
+    tonemap filters."""
+    width, height = thumbnail_size(stream, max_edge_pixels)
+    stored_width, stored_height = (height, width) if stream.rotation in (90, 270) else (width, height)
+    steps: list[str] = []
+    if choose:
+        steps.append(f"trim=end_frame={_CANDIDATE_FRAMES}")  # before anything costly: a bound on what is decoded
+    steps.append(f"scale={stored_width}:{stored_height}")
+    if stream.hdr and tone_map:
+        steps += _TONE_MAP
+    if skip_black:
+        steps += ["blackframe=amount=0:threshold=32", _metadata_below("lavfi.blackframe.pblack", _BLACK_PERCENT)]
+    if choose:
+        steps.append(f"thumbnail=n={_CANDIDATE_FRAMES}")
+    if stream.mirrored:
+        steps.append("hflip")
+    steps += _TURN[stream.rotation]
+    steps.append("setsar=1")
+    finish = "scale=out_range=pc:out_color_matrix=bt601,format=yuvj420p,sidedata=mode=delete"
+    if not _WITH_ALPHA.match(stream.pixel_format or ""):
+        return ",".join([*steps, finish])
+    # JPEG has no transparency: what shows through is white, as on a page, instead of whatever colour lies hidden there.
+    return (
+        f"color=white:size={width}x{height}[paper];[in]{','.join([*steps, 'format=rgba'])}[picture];"
+        f"[paper][picture]overlay=shortest=1:format=rgb,{finish}[out]"
+    )
+
+
+def _metadata_below(key: str, value: int) -> str:
+    return f"metadata=mode=select:key={key}:value={value}:function=less"

@@ -1,0 +1,79 @@
+"""Which file formats are accepted, as ffmpeg names them, and what we call them.
+
+Guarantee: the whitelist names formats that hold their own content, and nothing that points elsewhere or means
+something only by its name: no playlist or manifest (hls, dash, concat, webm_dash_manifest, sdp), no picture sequences
+by name pattern (image2), no devices, networks or filter scripts (lavfi), no text and subtitles (tty, srt, svg), no
+raw streams that any bytes could be. ffmpeg checks the list after it has recognised the format and before it reads
+content, so a format that is missing here costs a refusal, never an access.
+"""
+
+from __future__ import annotations
+
+VIDEO_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "asf", "flv", "mpegts", "mpeg", "ogg", "mxf", "dv")
+AUDIO_FORMATS = ("mp3", "flac", "wav", "w64", "aiff", "aac", "caf", "amr", "ape", "wv", "au")
+_IMAGES = {
+    "jpeg_pipe": "jpeg",
+    "png_pipe": "png",
+    "apng": "png",
+    "gif": "gif",
+    "webp_pipe": "webp",
+    "webp_anim": "webp",
+    "bmp_pipe": "bmp",
+    "tiff_pipe": "tiff",
+    "jpegxl_pipe": "jpegxl",
+    "jpegxl_anim": "jpegxl",
+    "j2k_pipe": "jpeg2000",
+}
+FORMAT_WHITELIST = ",".join((*VIDEO_FORMATS, *AUDIO_FORMATS, *_IMAGES))
+
+MINIMUM_PROBE_SCORE = {"mp3": 24, "aac": 24, "mpeg": 24, "mpegts": 24, "dv": 24}
+"""Formats without a magic number are guessed from patterns that random bytes show too, then with a score of 1 to 13
+of 100. Real files score 24 (an MPEG program stream's first kilobytes), 25 or 51 (mp3, aac) and more; a format that is
+not listed has a magic."""
+
+_ISO_BRANDS = {
+    b"avif": "avif",
+    b"avis": "avif",
+    b"heic": "heic",
+    b"heix": "heic",
+    b"heim": "heic",
+    b"heis": "heic",
+    b"hevc": "heic",
+    b"hevx": "heic",
+    b"hevm": "heic",
+    b"hevs": "heic",
+    b"qt  ": "mov",
+    b"M4A ": "m4a",
+    b"M4B ": "m4a",
+}
+ISO_IMAGES = frozenset({"avif", "heic", "heif"})
+IMAGES = frozenset(_IMAGES.values()) | ISO_IMAGES
+"""Containers whose content is of kind `image`, animated or not."""
+
+
+def container_name(format_name: str, head: bytes) -> str:
+    """Our short name for what ffprobe calls `format_name`; `head` is the beginning of the file, which tells apart
+    what ffmpeg reads with one demuxer: the ISO base media family by `ftyp` brands (ISO/IEC 14496-12, 4.3), Matroska
+    by DocType."""
+    if format_name in _IMAGES:
+        return _IMAGES[format_name]
+    if format_name == VIDEO_FORMATS[0]:
+        return _iso_name(head)
+    if format_name == "matroska,webm":
+        return "webm" if b"\x42\x82\x84webm" in head[:256] else "matroska"
+    return format_name.split(",")[0][:64] or "unknown"
+
+
+def _iso_name(head: bytes) -> str:
+    if head[4:8] != b"ftyp":
+        return "mov"  # QuickTime files of before the ftyp box begin with moov, mdat or wide
+    end = max(16, min(int.from_bytes(head[:4], "big"), 256, len(head)))
+    major = head[8:12]
+    if name := _ISO_BRANDS.get(major):
+        return name
+    if major in (b"mif1", b"msf1", b"miaf"):  # an image, whose codec stands among the compatible brands
+        compatible = (head[at : at + 4] for at in range(16, end - 3, 4))
+        return next((_ISO_BRANDS[brand] for brand in compatible if _ISO_BRANDS.get(brand) in ISO_IMAGES), "heif")
+    if major[:3] in (b"3gp", b"3g2"):
+        return major[:3].decode()
+    return "mp4"

@@ -1,0 +1,157 @@
+"""Reads ffprobe's JSON, and a little of the file's beginning, into `MediaMetadata`.
+
+Guarantee: for any JSON whatever, the result is a valid `MediaMetadata` or a `MediaError` NOT_MEDIA with a reason;
+nothing else is raised. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.adapters.media import formats
+from pipeline.adapters.media.image_header import ImageHeader
+from pipeline.adapters.media.parse_streams import stream_of
+from pipeline.adapters.media.values import count, mapping, mappings, number, pixels, seconds, text
+from pipeline.core.errors import MediaError
+from schemas.media import MAX_STREAMS, MediaKind, MediaMetadata, VideoStream
+
+MAX_PIXELS = 2**28
+"""268 million: above the largest pictures that cameras take (200 million); as RGBA it is 1 GiB in memory."""
+
+_TAGS = (
+    "title", "artist", "album", "album_artist", "composer", "genre", "track", "date", "creation_time",
+    "comment", "copyright", "encoder", "make", "model", "software",
+)  # fmt: skip
+_APPLE = "com.apple.quicktime."  # the prefix under which phones write make, model, software
+
+
+def build_metadata(
+    probe: Any, *, size_bytes: int, head: bytes = b"", image: ImageHeader | None = None
+) -> MediaMetadata:
+    """`probe` is the parsed JSON of `-show_format -show_streams -show_stream_groups`, `head` the first kilobytes of
+    the file, `image` what its image header says, where there is one: it fills in what this build of ffprobe could not
+    read."""
+    form = mapping(mapping(probe).get("format"))
+    format_name = text(form.get("format_name"), 128) or ""
+    if not format_name:
+        raise MediaError("NOT_MEDIA", reason="its format is not known")
+    if (number(form.get("probe_score")) or 0) < formats.MINIMUM_PROBE_SCORE.get(format_name, 1):
+        raise MediaError("NOT_MEDIA", reason="its content only resembles a media format")
+    container = formats.container_name(format_name, head)
+    raw_streams = mappings(mapping(probe).get("streams"), MAX_STREAMS)
+    if container in formats.IMAGES:
+        return _image(form, container, probe, raw_streams, size_bytes, image)
+
+    streams = tuple(stream for raw in raw_streams if (stream := stream_of(raw)) is not None)
+    moving = [stream for stream in streams if isinstance(stream, VideoStream) and not stream.attached_picture]
+    if not moving and any(_is_moving(raw) for raw in raw_streams):
+        raise MediaError("NOT_MEDIA", reason="the size of its picture cannot be read")
+    kind: MediaKind = "video" if moving else "audio"
+    if kind == "audio" and not any(stream.type == "audio" for stream in streams):
+        raise MediaError("NOT_MEDIA", reason="it holds neither pictures nor sound")
+    _check_size(streams)
+    duration = seconds(form.get("duration")) or max(
+        (length for raw in raw_streams if (length := _stream_seconds(raw))), default=None
+    )
+    return _metadata(form, raw_streams, kind, container, duration, size_bytes, streams)
+
+
+def with_duration(metadata: MediaMetadata, duration_seconds: float) -> MediaMetadata:
+    """The same with a duration found otherwise, and the bit rate that follows from it."""
+    rate = metadata.bit_rate or _average_rate(metadata.size_bytes, duration_seconds)
+    return metadata.model_copy(update={"duration_seconds": duration_seconds, "bit_rate": rate})
+
+
+def _image(
+    form: Mapping[str, Any],
+    container: str,
+    probe: Any,
+    raw_streams: Sequence[Mapping[str, Any]],
+    size_bytes: int,
+    header: ImageHeader | None,
+) -> MediaMetadata:
+    """One picture: the tile grid's or the main item's for HEIC and AVIF, whose streams can be tiles and hidden
+    thumbnails."""
+    raw = next((raw for raw in raw_streams if raw.get("codec_type") == "video"), None)
+    if raw is None:
+        raise MediaError("NOT_MEDIA", reason="it holds no picture")
+    animated = header.animation_seconds if header else None
+    if header is None and (count(raw.get("nb_frames")) or 0) > 1:
+        animated = seconds(form.get("duration")) or seconds(raw.get("duration"))
+    fixed: dict[str, Any] = dict(raw)
+    if header is not None:
+        fixed.update(header.overrides())
+    for group in mappings(mapping(probe).get("stream_groups"), 16):
+        grid = next(iter(mappings(group.get("components"), 1)), None)
+        if grid is not None and pixels(grid.get("width")) and pixels(grid.get("height")):
+            fixed.update(width=grid["width"], height=grid["height"], coded_width=None, coded_height=None)
+            fixed.setdefault("side_data_list", grid.get("side_data_list"))
+            break
+    if animated is None:
+        fixed.update(r_frame_rate=None, avg_frame_rate=None, bit_rate=None)
+    stream = stream_of(fixed)
+    if not isinstance(stream, VideoStream):
+        raise MediaError("NOT_MEDIA", reason="the size of its picture cannot be read")
+    _check_size((stream,))
+    return _metadata(form, raw_streams, "image", container, animated, size_bytes, (stream,))
+
+
+def _metadata(
+    form: Mapping[str, Any],
+    raw_streams: Sequence[Mapping[str, Any]],
+    kind: MediaKind,
+    container: str,
+    duration: float | None,
+    size_bytes: int,
+    streams: tuple[Any, ...],
+) -> MediaMetadata:
+    rate = None if duration is None else count(form.get("bit_rate")) or _average_rate(size_bytes, duration)
+    return MediaMetadata(
+        kind=kind,
+        container=container,
+        duration_seconds=duration,
+        bit_rate=rate,
+        size_bytes=size_bytes,
+        tags=_tags(form, raw_streams),
+        streams=streams,
+    )
+
+
+def _tags(form: Mapping[str, Any], raw_streams: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The file's own tags; in Ogg they are written on its stream."""
+    found: dict[str, str] = {}
+    for source in (form, *raw_streams[:1]):
+        for key, value in mapping(source.get("tags")).items():
+            name = str(key).lower().removeprefix(_APPLE).replace("creationdate", "creation_time")
+            if name in _TAGS and name not in found and (words := text(value)):
+                found[name] = words
+    return {name: found[name] for name in _TAGS if name in found}
+
+
+def _is_moving(raw: Mapping[str, Any]) -> bool:
+    return raw.get("codec_type") == "video" and not count(mapping(raw.get("disposition")).get("attached_pic"))
+
+
+def _stream_seconds(raw: Mapping[str, Any]) -> float | None:
+    """A stream's own duration: a field in most formats, a tag such as 00:01:02.500000000 in Matroska."""
+    if length := seconds(raw.get("duration")):
+        return length
+    parts = (text(mapping(raw.get("tags")).get("DURATION"), 32) or "").split(":")
+    if len(parts) != 3:
+        return None
+    hours, minutes, rest = (number(part) for part in parts)
+    if hours is None or minutes is None or rest is None:
+        return None
+    return seconds(hours * 3600 + minutes * 60 + rest)
+
+
+def _average_rate(size_bytes: int, duration: float) -> int | None:
+    return count(round(size_bytes * 8 / duration)) if duration > 0.001 else None
+
+
+def _check_size(streams: Sequence[Any]) -> None:
+    for stream in streams:
+        if isinstance(stream, VideoStream) and stream.coded_width * stream.coded_height > MAX_PIXELS:
+            size = f"{stream.coded_width} x {stream.coded_height}"
+            raise MediaError("NOT_MEDIA", reason=f"a picture of {size} is above {MAX_PIXELS // 10**6} million pixels")

@@ -1,0 +1,70 @@
+"""Turns how ffprobe or ffmpeg ended into one of our errors: the one place where their messages and exit codes are
+known.
+
+Guarantee: whatever happened, the caller gets a result or a `SluiceError` of the catalogue; no message of the tool,
+and so no path, reaches a client. A file's fault is a MediaError (never retried), this machine's fault is
+MEDIA_TOOL_FAILED (retried).
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.adapters.media.sandbox import Sandbox, ToolResult
+from pipeline.core.errors import MediaError, SluiceError, TempVolumeError
+
+_FILE_AT_FAULT = (
+    ("moov atom not found", "the recording is cut off: its index (moov) is missing"),
+    ("not on whitelist", "its format is not one that is accepted"),
+    ("Cannot allocate memory", "reading it needs more memory than is allowed"),
+    ("End of file", "it ends before any content"),
+)
+_MACHINE_AT_FAULT = (
+    ("Unrecognized option", "this version does not know an option that is needed; ffmpeg 7.1 or newer is"),
+    ("Option not found", "this version does not know an option that is needed; ffmpeg 7.1 or newer is"),
+    ("Protocol not found", "this build lacks the fd protocol; ffmpeg 7.1 or newer is needed"),
+    ("error while loading shared libraries", "a shared library is missing"),
+    ("Input/output error", "the temp file could not be read"),
+)
+_COULD_NOT_START = {126: "it may not be executed", 127: "it is not there"}
+
+
+async def run_tool(
+    sandbox: Sandbox, argv: Sequence[str], path: Path, *, timeout_seconds: float, stdout_limit_bytes: int
+) -> ToolResult:
+    """`Sandbox.run` with our errors: MEDIA_TIMEOUT, MEDIA_TOOL_FAILED, TEMP_FILE_MISSING."""
+    tool = Path(argv[0]).name
+    if not (path.is_file() or path.is_char_device()):
+        raise TempVolumeError("TEMP_FILE_MISSING")
+    try:
+        return await sandbox.run(
+            argv, stdin=path, timeout_seconds=timeout_seconds, stdout_limit_bytes=stdout_limit_bytes
+        )
+    except TimeoutError as error:
+        raise MediaError("MEDIA_TIMEOUT", timeout_seconds=timeout_seconds) from error
+    except OSError as error:
+        raise SluiceError("MEDIA_TOOL_FAILED", tool=tool, reason=error.strerror or str(error)) from error
+
+
+def raise_for_exit(result: ToolResult, tool: str, timeout_seconds: float) -> None:
+    """Raise the error that a failed run means; return if it succeeded."""
+    code = result.exit_code
+    if code == 0:
+        return
+    if code == -signal.SIGXCPU:
+        raise MediaError("MEDIA_TIMEOUT", timeout_seconds=timeout_seconds)
+    if code == -signal.SIGKILL:  # by nobody here: the kernel, out of memory, or an operator
+        raise SluiceError("MEDIA_TOOL_FAILED", tool=tool, reason="it was killed from outside")
+    if code < 0:
+        raise MediaError("NOT_MEDIA", reason="reading it made the media tool crash")
+    for sign, reason in _MACHINE_AT_FAULT:
+        if sign in result.stderr:
+            raise SluiceError("MEDIA_TOOL_FAILED", tool=tool, reason=reason)
+    if code in _COULD_NOT_START:
+        raise SluiceError("MEDIA_TOOL_FAILED", tool=tool, reason=_COULD_NOT_START[code])
+    for sign, reason in _FILE_AT_FAULT:
+        if sign in result.stderr:
+            raise MediaError("NOT_MEDIA", reason=reason)
+    raise MediaError("NOT_MEDIA", reason="no known media format is in it")
