@@ -1,0 +1,135 @@
+"""Keystone under gunicorn, with a database and keys of its own, seeded anew at each start of the stack.
+
+Its access log has a line for each request, so that a test can count how many tokens were asked for. Nothing of it
+survives a restart of the stack: projects get new ids, and what they stored is no longer found.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from deploy.embedded.endpoints import KeystoneEndpoint
+from deploy.embedded.http import answers
+from deploy.embedded.keystone_seed import (
+    ADMIN_PASSWORD,
+    ADMIN_PROJECT,
+    ADMIN_USER,
+    DOMAIN_NAME,
+    PASSWORD,
+    PROJECT,
+    REGION,
+    USER,
+    seed,
+)
+from deploy.embedded.layout import Layout
+from deploy.embedded.ports import LOOPBACK
+from deploy.embedded.process import BringUp, ChildProcess
+from deploy.embedded.servers_venv import servers_command
+
+_DEFAULT_HASH_ROUNDS = 12  # bcrypt, Keystone's own default: 0.25 s of CPU for each token
+_FAST_HASH_ROUNDS = 4  # the least that bcrypt knows
+_THREADS = 8
+_KEEP_ALIVE_SECONDS = 75
+
+_CONF = """\
+[DEFAULT]
+use_stderr = true
+[database]
+connection = sqlite:///{home}/keystone.db
+[fernet_tokens]
+key_repository = {home}/fernet
+[fernet_receipts]
+key_repository = {home}/fernet
+[credential]
+key_repository = {home}/credential
+[token]
+expiration = {token_lifetime_seconds}
+[identity]
+password_hash_rounds = {hash_rounds}
+"""
+
+
+class Keystone:
+    """One Keystone in DIRECTORY/keystone."""
+
+    def __init__(self, layout: Layout, port: int, swift_url: str, *, token_lifetime_seconds: int, fast: bool) -> None:
+        self._layout = layout
+        self._port = port
+        self._swift_url = swift_url
+        self._token_lifetime_seconds = token_lifetime_seconds
+        self._hash_rounds = _FAST_HASH_ROUNDS if fast else _DEFAULT_HASH_ROUNDS
+        self._home = layout.directory / "keystone"
+        self._access_log = layout.log("keystone-access")
+        self.url = f"http://{LOOPBACK}:{port}"
+        self.process: ChildProcess | None = None
+        self.endpoint: KeystoneEndpoint | None = None
+        """Known once `bring_up` has ended."""
+
+    def bring_up(self) -> BringUp:
+        """Makes the database, starts the server, seeds it."""
+        shutil.rmtree(self._home, ignore_errors=True)
+        self._home.mkdir(mode=0o700)
+        self._access_log.unlink(missing_ok=True)
+        configuration = self._home / "keystone.conf"
+        configuration.write_text(
+            _CONF.format(
+                home=self._home, token_lifetime_seconds=self._token_lifetime_seconds, hash_rounds=self._hash_rounds
+            )
+        )
+        keys = [str(self._home / "fernet"), str(self._home / "credential")]
+        arguments = (str(configuration), f"{self.url}/v3", ADMIN_PASSWORD, REGION, *keys)
+        yield from self._child("keystone-setup", servers_command("keystone_setup.py", *arguments)).run_to_end()
+        self.process = self._server()
+        yield from self.process.bring_up()
+        seeded = seed(f"{self.url}/v3", self._swift_url)
+        self.endpoint = KeystoneEndpoint(
+            auth_url=f"{self.url}/v3",
+            username=USER,
+            password=PASSWORD,
+            project=PROJECT,
+            project_id=seeded.project_id,
+            user_domain=DOMAIN_NAME,
+            project_domain=DOMAIN_NAME,
+            region=REGION,
+            application_credential_id=seeded.application_credential_id,
+            application_credential_secret=seeded.application_credential_secret,
+            ec2_access_key=seeded.ec2_access_key,
+            ec2_secret_key=seeded.ec2_secret_key,
+            proxy_url=self._swift_url,
+            storage_url=f"{self._swift_url}/v1/AUTH_{seeded.project_id}",
+            token_log_path=self._access_log,
+            admin_username=ADMIN_USER,
+            admin_password=ADMIN_PASSWORD,
+            admin_project=ADMIN_PROJECT,
+        )
+
+    def _server(self) -> ChildProcess:
+        options = {
+            "--bind": f"{LOOPBACK}:{self._port}",
+            "--workers": "1",
+            "--worker-class": "gthread",
+            "--threads": str(_THREADS),
+            "--keep-alive": str(_KEEP_ALIVE_SECONDS),
+            "--access-logfile": str(self._access_log),
+            "--graceful-timeout": "2",
+        }
+        shared_memory = Path("/dev/shm")  # noqa: S108 -- gunicorn makes an unnamed file there
+        if os.access(shared_memory, os.W_OK):
+            options["--worker-tmp-dir"] = str(shared_memory)  # its heartbeat must not wait for a busy disk
+        arguments = [part for option in options.items() for part in option]
+        command = servers_command(
+            "keystone_main.py", "--no-control-socket", *arguments, "keystone_application:application"
+        )
+        child = self._child("keystone", command)
+        child.is_ready = lambda: answers(f"{self.url}/v3")
+        return child
+
+    def _child(self, name: str, command: list[str]) -> ChildProcess:
+        return ChildProcess(
+            name=name,
+            command=command,
+            log_path=self._layout.log(name),
+            environment={**self._layout.server_environment(), "OS_KEYSTONE_CONFIG_DIR": str(self._home)},
+        )

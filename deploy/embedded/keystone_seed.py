@@ -1,0 +1,82 @@
+"""Fills a new Keystone over its own API: the service user of the Swift proxy, and the project and user `media`.
+
+What is made is what an operator makes by hand for Sluice: a user with the role `swiftoperator` in one project, an
+application credential, an EC2 credential for the S3 API, and the object-store endpoint in the catalogue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.embedded.http import call_json
+from deploy.embedded.swift_config import SERVICE_PASSWORD, SERVICE_PROJECT, SERVICE_USER
+
+DOMAIN_ID, DOMAIN_NAME = "default", "Default"
+REGION = "RegionOne"
+ADMIN_USER, ADMIN_PASSWORD, ADMIN_PROJECT = "admin", "adminpass", "admin"
+USER, PASSWORD, PROJECT = "media", "mediapass", "media"
+OPERATOR_ROLE = "swiftoperator"
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """What only Keystone knows before it has been asked."""
+
+    project_id: str
+    application_credential_id: str
+    application_credential_secret: str
+    ec2_access_key: str
+    ec2_secret_key: str
+
+
+def seed(keystone_url: str, swift_url: str) -> Seeded:
+    """Fills the Keystone at `keystone_url` (.../v3); `swift_url` is the proxy that asks it about tokens."""
+    admin = _Session(keystone_url, ADMIN_USER, ADMIN_PASSWORD, ADMIN_PROJECT)
+    roles = {role["name"]: str(role["id"]) for role in admin.call("GET", "/roles")["roles"]}
+    roles[OPERATOR_ROLE] = admin.create("role", {"name": OPERATOR_ROLE})
+    service_project = admin.create("project", {"name": SERVICE_PROJECT, "domain_id": DOMAIN_ID})
+    media_project = admin.create("project", {"name": PROJECT, "domain_id": DOMAIN_ID})
+    service_user = admin.create("user", {"name": SERVICE_USER, "password": SERVICE_PASSWORD, "domain_id": DOMAIN_ID})
+    media_user = admin.create("user", {"name": USER, "password": PASSWORD, "domain_id": DOMAIN_ID})
+    for project, user, role in (
+        (service_project, service_user, "admin"),
+        (service_project, service_user, "service"),
+        (media_project, media_user, "member"),
+        (media_project, media_user, OPERATOR_ROLE),
+    ):
+        admin.call("PUT", f"/projects/{project}/users/{user}/roles/{roles[role]}")
+    service = admin.create("service", {"type": "object-store", "name": "swift"})
+    for interface in ("public", "internal", "admin"):
+        endpoint = {"service_id": service, "interface": interface, "region_id": REGION}
+        admin.create("endpoint", {**endpoint, "url": f"{swift_url}/v1/AUTH_%(project_id)s"})
+
+    # Credentials are their owner's to make; an administrator cannot.
+    media = _Session(keystone_url, USER, PASSWORD, PROJECT)
+    ec2 = media.call("POST", f"/users/{media_user}/credentials/OS-EC2", {"tenant_id": media_project})["credential"]
+    application = media.call(
+        "POST", f"/users/{media_user}/application_credentials", {"application_credential": {"name": "sluice"}}
+    )["application_credential"]
+    return Seeded(media_project, application["id"], application["secret"], ec2["access"], ec2["secret"])
+
+
+class _Session:
+    """Calls with the token of one user in one project."""
+
+    def __init__(self, keystone_url: str, user: str, password: str, project: str) -> None:
+        self._url = keystone_url
+        domain = {"id": DOMAIN_ID}
+        identity = {
+            "methods": ["password"],
+            "password": {"user": {"name": user, "domain": domain, "password": password}},
+        }
+        body = {"auth": {"identity": identity, "scope": {"project": {"name": project, "domain": domain}}}}
+        _, headers = call_json("POST", f"{keystone_url}/auth/tokens", body)
+        self._token = headers["X-Subject-Token"]
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        return call_json(method, self._url + path, body, self._token)[0]
+
+    def create(self, kind: str, fields: dict[str, Any]) -> str:
+        """Creates a role, project, user, service or endpoint; returns its id."""
+        return str(self.call("POST", f"/{kind}s", {kind: fields})[kind]["id"])

@@ -1,0 +1,44 @@
+"""Where things lie in a stack's directory, and what environment its servers get.
+
+DIRECTORY/
+  logs/       one file per process
+  redis/      append-only file
+  postgres/   cluster
+  swift/      etc (configuration, rings), srv (objects), run
+  keystone/   database, keys
+  temp/       the temp volume of a gateway and its workers
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below one directory. `make` is idempotent: a directory that was used before is used again."""
+
+    directory: Path
+
+    def make(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.logs.mkdir(exist_ok=True)
+        self.temp.mkdir(exist_ok=True)
+
+    @property
+    def logs(self) -> Path:
+        return self.directory / "logs"
+
+    @property
+    def temp(self) -> Path:
+        return self.directory / "temp"
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def server_environment(self) -> dict[str, str]:
+        """Little is inherited: proxies, PYTHONPATH and PG* variables of a shell must not change a server."""
+        kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+        return {"PATH": os.defpath, "HOME": str(self.directory), "LANG": "C.UTF-8", **kept}

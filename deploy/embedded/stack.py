@@ -1,0 +1,212 @@
+"""The stack as a whole: starts every server side by side, says where they are, stops them all.
+
+What the environment already names is used and not started: SLUICE_REDIS_URL, SLUICE_DATABASE_URL,
+SLUICE_SWIFT_AUTH_URL. `start` either brings everything up or leaves nothing running. `stop` can be called at any time and
+more than once. If the process that holds the stack is killed, the kernel ends the servers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from deploy.embedded.endpoints import KeystoneEndpoint, SwiftEndpoint
+from deploy.embedded.errors import StackError
+from deploy.embedded.keystone import Keystone
+from deploy.embedded.layout import Layout
+from deploy.embedded.media_tools import media_tool_path
+from deploy.embedded.ports import LOOPBACK, PortPool
+from deploy.embedded.postgres import Postgres
+from deploy.embedded.process import BringUp, ChildProcess, run_all
+from deploy.embedded.redis import redis_process
+from deploy.embedded.swift import Swift
+
+CONTAINER = "sluice"
+VOLUME = "embedded"
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What to start, and where."""
+
+    directory: Path
+    """Holds all state; made if it is not there. The same directory again finds its data again."""
+    postgres: bool = True
+    redis: bool = True
+    swift: bool = True
+    keystone: bool = False
+    """Also Keystone, and a second proxy that asks it. `environment` then names these."""
+    token_lifetime_seconds: int = 3600
+    token_cache_seconds: int = 300
+    """How long the Keystone proxy believes a token it has looked up; -1 looks up every time, so a revoked one fails."""
+    fast: bool = False
+    """For tests: PostgreSQL does not wait for the disk, Keystone hashes with the fewest rounds."""
+
+
+class EmbeddedStack:
+    """Real servers, as a context manager. To be started from the main thread."""
+
+    def __init__(self, options: StackOptions) -> None:
+        self._options = options
+        self._layout = Layout(options.directory.resolve())
+        self._ports = PortPool()
+        self._redis: ChildProcess | None = None
+        self._postgres: Postgres | None = None
+        self._swift: Swift | None = None
+        self._keystone: Keystone | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Brings up every server. Raises StackError, with the log's last lines where a server failed."""
+        if self._children():
+            raise StackError("the stack runs already")
+        self._layout.make()
+        try:
+            run_all(self._bring_ups())
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stops every server, all at once. Data stays in the directory."""
+        for child in self._children():
+            child.ask_to_stop()
+        for child in self._children():
+            child.stop()
+        if self._postgres is not None:
+            self._postgres.put_away()
+        self._redis = self._postgres = self._swift = self._keystone = None
+        self._ports.release_all()
+
+    @property
+    def redis_url(self) -> str:
+        if self._redis is not None:
+            return f"redis://{LOOPBACK}:{self._ports.port('redis')}/0"
+        return _from_environment("SLUICE_REDIS_URL")
+
+    @property
+    def database_url(self) -> str:
+        return self._postgres.url if self._postgres is not None else _from_environment("SLUICE_DATABASE_URL")
+
+    @property
+    def swift(self) -> SwiftEndpoint:
+        """The tempauth proxy. Raises StackError when this stack runs no Swift."""
+        if self._swift is None:
+            raise StackError("this stack runs no Swift")
+        return self._swift.endpoint
+
+    @property
+    def keystone(self) -> KeystoneEndpoint | None:
+        return None if self._keystone is None else self._keystone.endpoint
+
+    def environment(self) -> dict[str, str]:
+        """The SLUICE_* variables for a gateway and its workers: what the caller has set, and over it what runs here."""
+        temp_dir = str(self._layout.temp)
+        variables = {
+            "SLUICE_TEMP_DIR": temp_dir,
+            "SLUICE_VOLUME": VOLUME,
+            "SLUICE_FFMPEG": media_tool_path("ffmpeg"),
+            "SLUICE_FFPROBE": media_tool_path("ffprobe"),
+        }
+        variables |= {name: value for name, value in os.environ.items() if name.startswith("SLUICE_")}
+        if self._redis is not None:
+            variables["SLUICE_REDIS_URL"] = self.redis_url
+        if self._postgres is not None:
+            variables["SLUICE_DATABASE_URL"] = self.database_url
+        if self._swift is not None:
+            variables |= self._swift_variables()
+            variables.setdefault("SLUICE_SWIFT_CONTAINER", CONTAINER)
+        return variables
+
+    def processes(self) -> Mapping[str, int]:
+        """Name to process id of every server that runs."""
+        return {child.name: child.pid for child in self._children() if child.pid is not None}
+
+    def stop_process(self, name: str, signal_number: int | None = None) -> None:
+        """Stops one server and what it forked, with a signal of the caller's choice; its data and its port are kept."""
+        self._child(name).stop(signal_number)
+
+    def start_process(self, name: str) -> None:
+        """Starts a server that was stopped or has died, on the same port with the data it had; waits until it answers."""
+        run_all([self._child(name).bring_up()])
+
+    def _bring_ups(self) -> list[BringUp]:
+        options = self._options
+        bring_ups: list[BringUp] = []
+        if options.redis and "SLUICE_REDIS_URL" not in os.environ:
+            self._redis = redis_process(self._layout, self._ports.port("redis"))
+            bring_ups.append(self._redis.bring_up())
+        if options.postgres and "SLUICE_DATABASE_URL" not in os.environ:
+            self._postgres = Postgres(self._layout, self._ports.port("postgres"), durable=not options.fast)
+            bring_ups.append(self._postgres.bring_up())
+        if options.swift and "SLUICE_SWIFT_AUTH_URL" not in os.environ:
+            self._swift = Swift(self._layout, self._ports, token_lifetime_seconds=options.token_lifetime_seconds)
+            if options.keystone:
+                self._keystone = Keystone(
+                    self._layout,
+                    self._ports.port("keystone"),
+                    self._swift.keystone_proxy_url,
+                    token_lifetime_seconds=options.token_lifetime_seconds,
+                    fast=options.fast,
+                )
+                bring_ups.append(self._keystone.bring_up())
+            self._swift.prepare(self._keystone.url if self._keystone else None, options.token_cache_seconds)
+            bring_ups.append(self._swift.bring_up(keystone=options.keystone))
+        return bring_ups
+
+    def _children(self) -> list[ChildProcess]:
+        holders = (self._postgres, self._keystone)
+        single = [holder.process for holder in holders if holder is not None and holder.process is not None]
+        return [
+            *([self._redis] if self._redis is not None else []),
+            *single,
+            *(self._swift.processes if self._swift is not None else []),
+        ]
+
+    def _child(self, name: str) -> ChildProcess:
+        for child in self._children():
+            if child.name == name:
+                return child
+        raise StackError(
+            f"the stack has no process called {name!r}; it has {[child.name for child in self._children()]}"
+        )
+
+    def _swift_variables(self) -> dict[str, str]:
+        if self.keystone is not None:
+            return {
+                "SLUICE_STORE": "swift",
+                "SLUICE_SWIFT_AUTH": "v3",
+                "SLUICE_SWIFT_AUTH_URL": self.keystone.auth_url,
+                "SLUICE_SWIFT_USER": self.keystone.username,
+                "SLUICE_SWIFT_PASSWORD": self.keystone.password,
+                "SLUICE_SWIFT_PROJECT": self.keystone.project,
+                "SLUICE_SWIFT_USER_DOMAIN": self.keystone.user_domain,
+                "SLUICE_SWIFT_PROJECT_DOMAIN": self.keystone.project_domain,
+                "SLUICE_SWIFT_REGION": self.keystone.region,
+            }
+        return {
+            "SLUICE_STORE": "swift",
+            "SLUICE_SWIFT_AUTH": "v1",
+            "SLUICE_SWIFT_AUTH_URL": self.swift.auth_url,
+            "SLUICE_SWIFT_USER": self.swift.user,
+            "SLUICE_SWIFT_PASSWORD": self.swift.key,
+        }
+
+
+def _from_environment(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise StackError(f"this stack runs no such server, and {name} names none")
+    return value
