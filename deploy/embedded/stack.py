@@ -1,8 +1,9 @@
 """The stack as a whole: starts every server side by side, says where they are, stops them all.
 
 What the environment already names is used and not started: SLUICE_REDIS_URL, SLUICE_DATABASE_URL,
-SLUICE_SWIFT_AUTH_URL. `start` either brings everything up or leaves nothing running. `stop` can be called at any time and
-more than once. If the process that holds the stack is killed, the kernel ends the servers.
+SLUICE_SWIFT_AUTH_URL; nor is Swift when SLUICE_STORE names another store. `start` either brings everything up or leaves
+nothing running. `stop` can be called at any time and more than once. If the process that holds the stack is killed, the
+kernel ends the servers.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ class EmbeddedStack:
         self._child(name).stop(signal_number)
 
     def start_process(self, name: str) -> None:
-        """Starts a server that was stopped or has died, on the same port with the data it had; waits until it answers."""
+        """Starts a server that was stopped or has died: same port, same data. Waits until it answers."""
         run_all([self._child(name).bring_up()])
 
     def _bring_ups(self) -> list[BringUp]:
@@ -151,7 +152,8 @@ class EmbeddedStack:
         if options.postgres and "SLUICE_DATABASE_URL" not in os.environ:
             self._postgres = Postgres(self._layout, self._ports.port("postgres"), durable=not options.fast)
             bring_ups.append(self._postgres.bring_up())
-        if options.swift and "SLUICE_SWIFT_AUTH_URL" not in os.environ:
+        is_our_store = os.environ.get("SLUICE_STORE", "swift") == "swift"
+        if options.swift and is_our_store and "SLUICE_SWIFT_AUTH_URL" not in os.environ:
             self._swift = Swift(self._layout, self._ports, token_lifetime_seconds=options.token_lifetime_seconds)
             if options.keystone:
                 self._keystone = Keystone(
@@ -179,9 +181,8 @@ class EmbeddedStack:
         for child in self._children():
             if child.name == name:
                 return child
-        raise StackError(
-            f"the stack has no process called {name!r}; it has {[child.name for child in self._children()]}"
-        )
+        known = ", ".join(child.name for child in self._children())
+        raise StackError(f"the stack has no process called {name!r}; it has {known}")
 
     def _swift_variables(self) -> dict[str, str]:
         if self.keystone is not None:

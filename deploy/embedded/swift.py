@@ -14,7 +14,7 @@ from deploy.embedded.http import answers
 from deploy.embedded.layout import Layout
 from deploy.embedded.ports import LOOPBACK, PortPool
 from deploy.embedded.process import BringUp, ChildProcess, side_by_side
-from deploy.embedded.servers_venv import servers_command
+from deploy.embedded.servers_venv import servers_command, servers_python
 from deploy.embedded.swift_config import (
     ACCOUNT,
     DEVICE,
@@ -59,6 +59,7 @@ class Swift:
 
     def prepare(self, keystone_url: str | None, token_cache_seconds: int) -> None:
         """Writes directories and configuration; with `keystone_url`, for a second proxy too."""
+        servers_python()  # says so at once, before anything is started, when Swift is not installed
         for directory in (self._paths.etc, self._paths.run, self._paths.devices / DEVICE):
             directory.mkdir(parents=True, exist_ok=True)
         self._require_extended_attributes()
@@ -69,9 +70,8 @@ class Swift:
         self._write("proxy-server.conf", tempauth_proxy_conf(port, self._paths, self._token_lifetime_seconds))
         if keystone_url is not None:
             port = self._ports.port("proxy-keystone")
-            self._write(
-                "proxy-keystone.conf", keystone_proxy_conf(port, self._paths, keystone_url, token_cache_seconds)
-            )
+            text = keystone_proxy_conf(port, self._paths, keystone_url, token_cache_seconds)
+            self._write("proxy-keystone.conf", text)
 
     def bring_up(self, *, keystone: bool) -> BringUp:
         """Starts all of it: the storage servers at once, what reads the rings as soon as they are written."""
@@ -113,15 +113,15 @@ class Swift:
         path.write_text(text)
 
     def _require_extended_attributes(self) -> None:
-        """Swift keeps an object's metadata in user.* attributes of its file; some filesystems (older tmpfs) have none."""
+        """Swift keeps an object's metadata in user.* attributes of its file, which older tmpfs does not have."""
         probe = self._paths.run / "probe"
         probe.touch()
         try:
             os.setxattr(probe, "user.sluice", b"1")
         except OSError as error:
             raise StackError(
-                f"Swift needs a filesystem with user extended attributes, and {self._layout.directory} has none ({error}):"
-                " choose a directory on a disk"
+                f"Swift needs user extended attributes, which the filesystem of {self._layout.directory} refuses"
+                f" ({error}): choose another directory"
             ) from error
         finally:
             probe.unlink()

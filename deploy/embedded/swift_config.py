@@ -62,12 +62,13 @@ _PROXY = """\
 cors_allow_origin = *
 cors_expose_headers = etag, x-timestamp, x-trans-id
 [pipeline:main]
-pipeline = catch_errors gatekeeper healthcheck proxy-logging cache listing_formats bulk tempurl formpost {auth} copy slo dlo \
-versioned_writes symlink proxy-logging proxy-server
+pipeline = catch_errors gatekeeper healthcheck proxy-logging cache listing_formats bulk tempurl formpost {auth} \
+copy slo dlo versioned_writes symlink proxy-logging proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
-# a busy laptop is no broken cluster: the defaults (0.5 s, 10 s) give 503 under load, and ten errors shut the only device out
+# a busy laptop is no broken cluster: the defaults (0.5 s, 10 s) give 503 under load, and ten errors shut out the only
+# device there is
 conn_timeout = 5
 node_timeout = 60
 recoverable_node_timeout = 60

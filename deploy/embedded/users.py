@@ -43,9 +43,8 @@ def unprivileged_user() -> SystemUser | None:
 def can_reach(user: SystemUser, path: Path) -> bool:
     """Whether `user` may enter every directory above `path` and read `path` (mode bits; group lists do not count)."""
     resolved = path.resolve()
-    return _allows(user, resolved, stat.S_IROTH) and all(
-        _allows(user, above, stat.S_IXOTH) for above in resolved.parents
-    )
+    may_enter = all(_allows(user, above, stat.S_IXOTH) for above in resolved.parents)
+    return may_enter and _allows(user, resolved, stat.S_IROTH)
 
 
 def _allows(user: SystemUser, path: Path, other_bit: int) -> bool:
