@@ -1,0 +1,222 @@
+"""A client of the gateway's API: one object for one server, for the command line, the bench and the end-to-end tests.
+
+Guarantee: every call either returns what the API promises, parsed, or raises a ClientError; what may succeed later
+has been repeated by then, with jitter and as Retry-After asks. Nothing is sent to a proxy when the server is on
+loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import random
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+from pydantic import BaseModel, ValidationError
+
+from deploy.cli.errors import ApiError, ClientError, ServerAwayError
+from deploy.cli.event_stream import event_data
+from deploy.cli.retrying import PATIENT, decide
+from pipeline.core.retry import GiveUp, RetryPolicy
+from schemas.content import Content
+from schemas.http import Failure, Page, Success
+from schemas.uploads import CreateUpload, SegmentView, UploadView
+
+ENDED: Final = frozenset({"ready", "failed", "expired", "cancelled"})
+
+_CONNECT_SECONDS = 10.0
+# The longest silence that is still an answer under way: a gateway that finishes other bodies first, or an event
+# stream's heartbeat.
+_SILENCE_SECONDS = 90.0
+_POLL_SECONDS = 1.0
+
+OnRetry = Callable[[ClientError, int, float], None]
+"""Told of every repeated request: why, which attempt failed, and after how many seconds the next one follows."""
+
+MakeBody = Callable[[], AsyncIterable[bytes]]
+"""Makes a request body anew for every attempt."""
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class SluiceClient:
+    """Speaks version 1 of the API. An async context manager; one connection pool, shared by all calls."""
+
+    def __init__(self, server: str, *, connections: int = 8, policy: RetryPolicy = PATIENT) -> None:
+        self.server = server.rstrip("/")
+        self._policy = policy
+        self._connections = connections
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._http = aiohttp.ClientSession(
+            # Two more than bodies can be under way at once, for event streams and status calls.
+            connector=aiohttp.TCPConnector(limit=self._connections + 2),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS),
+            trust_env=not _is_loopback(self.server),
+            headers={"User-Agent": "sluice-cli"},
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._http is not None:
+            await self._http.close()
+
+    async def create(self, request: CreateUpload, idempotency_key: str, on_retry: OnRetry | None = None) -> UploadView:
+        """Register an upload; with the key of an earlier call, that upload."""
+        body = request.model_dump(exclude_none=True)
+        headers = {"Idempotency-Key": idempotency_key}
+        return await self._call(
+            "POST", self._url("/v1/uploads"), UploadView, json_body=body, headers=headers, on_retry=on_retry
+        )
+
+    async def upload(self, upload_id: str, on_retry: OnRetry | None = None) -> UploadView:
+        """An upload as it is now. Raises ApiError UPLOAD_NOT_FOUND."""
+        return await self._call("GET", self._url(f"/v1/uploads/{upload_id}"), UploadView, on_retry=on_retry)
+
+    async def uploads(
+        self, *, status: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> Page[UploadView]:
+        """One page of uploads, newest first."""
+        query = {"status": status, "limit": limit, "cursor": cursor}
+        return await self._call("GET", self._url("/v1/uploads", query), Page[UploadView])
+
+    async def cancel(self, upload_id: str) -> None:
+        """End an upload and remove what is there of it."""
+        await self._request("DELETE", self._url(f"/v1/uploads/{upload_id}"))
+
+    async def content(self, content_id: str) -> Content:
+        """A content's row. Raises ApiError CONTENT_NOT_FOUND."""
+        return await self._call("GET", self._url(f"/v1/contents/{content_id}"), Content)
+
+    async def put_segment(
+        self,
+        view: UploadView,
+        number: int,
+        length: int,
+        make_body: MakeBody,
+        digest: Mapping[str, str],
+        on_retry: OnRetry | None = None,
+    ) -> SegmentView:
+        """Send one segment to where the gateway wants it (`links.segment`). Harmless when it is there already."""
+        headers = {"Content-Length": str(length), "Content-Type": "application/octet-stream", **digest}
+        url = view.links.segment.replace("{number}", str(number))
+        return await self._call("PUT", url, SegmentView, headers=headers, make_body=make_body, on_retry=on_retry)
+
+    async def watch(self, upload_id: str, on_retry: OnRetry | None = None) -> AsyncIterator[UploadView]:
+        """The upload whenever it changes, until it has ended; the first one at once.
+
+        Server-sent events; where they break or are not to be had, it asks again every second.
+        """
+        view = await self.upload(upload_id, on_retry)
+        yield view
+        while view.status not in ENDED:
+            try:
+                async for data in event_data(self._session, view.links.events):
+                    changed = _parse(data, UploadView) if data.startswith("{") else None
+                    if changed is not None and changed != view:
+                        view = changed
+                        yield view
+            except (TimeoutError, aiohttp.ClientError):
+                await asyncio.sleep(_POLL_SECONDS)
+            if view.status not in ENDED:
+                now = await self.upload(upload_id, on_retry)
+                if now == view:
+                    await asyncio.sleep(_POLL_SECONDS)
+                else:
+                    view = now
+                    yield view
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            raise RuntimeError("SluiceClient is used outside of `async with`")
+        return self._http
+
+    def _url(self, path: str, query: Mapping[str, str | int | None] | None = None) -> str:
+        chosen = "&".join(f"{key}={value}" for key, value in (query or {}).items() if value is not None)
+        return f"{self.server}{path}" + (f"?{chosen}" if chosen else "")
+
+    async def _call(self, method: str, url: str, model: type[M], **options: Any) -> M:
+        text = await self._request(method, url, **options)
+        try:
+            return Success[model].model_validate_json(text).data  # type: ignore[valid-type]  # a generic model made at run time
+        except ValidationError as error:
+            raise ApiError(
+                status=200, code="ANSWER_NOT_UNDERSTOOD", message=f"{self.server} is no Sluice of this version: {error}"
+            ) from None
+
+    async def _request(
+        self,
+        method: str,
+        url: str,
+        *,
+        json_body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        make_body: MakeBody | None = None,
+        on_retry: OnRetry | None = None,
+    ) -> str:
+        """Body of the first answer below 400;
+
+        raises the ClientError that is final, or the last one when patience ends.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                body = make_body() if make_body is not None else None
+                async with self._session.request(method, url, json=json_body, data=body, headers=headers) as response:
+                    text = await response.text()
+                    if response.status < 400:
+                        return text
+                    failure: ClientError = _api_error(response, text)
+            except (TimeoutError, aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
+                failure = ServerAwayError(self.server, str(error) or type(error).__name__)
+            decision = decide(failure, attempt, self._policy, random.random())
+            if isinstance(decision, GiveUp):
+                raise failure
+            if on_retry is not None:
+                on_retry(failure, attempt, decision.seconds)
+            await asyncio.sleep(decision.seconds)
+
+
+def _api_error(response: aiohttp.ClientResponse, text: str) -> ApiError:
+    asked = response.headers.get("Retry-After", "")
+    retry_after_seconds = float(asked) if asked.isdigit() else None
+    failure = _parse(text, Failure)
+    if failure is None:
+        return ApiError(
+            status=response.status,
+            code=f"HTTP_{response.status}",
+            message=f"{response.url.origin()} answered {response.status} {response.reason}, and not as Sluice does.",
+            retry_after_seconds=retry_after_seconds,
+        )
+    return ApiError(
+        status=failure.status,
+        code=failure.error.code,
+        message=failure.error.message,
+        detail=failure.error.detail,
+        request_id=failure.error.request_id,
+        retry_after_seconds=retry_after_seconds,
+    )
+
+
+def _parse(text: str, model: type[M]) -> M | None:
+    try:
+        return model.model_validate(json.loads(text))
+    except (ValidationError, json.JSONDecodeError):
+        return None
+
+
+def _is_loopback(server: str) -> bool:
+    host = urlsplit(server).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,33 @@
+"""Options that several commands share, so that they mean the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+server_option = click.option(
+    "--server",
+    envvar="SLUICE_SERVER",
+    default="http://127.0.0.1:8080",
+    show_default=True,
+    show_envvar=True,
+    metavar="URL",
+    callback=lambda ctx, param, value: check_server(value),
+    help="The gateway to speak to.",
+)
+
+
+def json_option(help_text: str) -> Callable[[F], F]:
+    """`--json`, as the argument `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help=help_text)
+
+
+def check_server(value: str) -> str:
+    """Raises click.BadParameter for what is no http(s) URL."""
+    if not value.startswith(("http://", "https://")):
+        raise click.BadParameter(f"{value!r} is no URL; it begins with http:// or https://")
+    return value

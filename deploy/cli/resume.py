@@ -1,0 +1,124 @@
+"""What is remembered of an upload between two runs of `sluice upload`: one small file for each.
+
+Guarantee: a state file is whole or not there (written beside, then renamed), and it is written BEFORE the upload is
+created, with the Idempotency-Key that creates it. So a run that is killed at any moment is continued by the next one,
+which never makes a second upload of the same thing. A file that changed has another state, hence another upload."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+FORGET_AFTER_SECONDS: Final = 14 * 86_400
+"""No server keeps an unfinished upload for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadIdentity:
+    """What makes two runs the same upload: the file as it is, the server it goes to, and what was said about it."""
+
+    path: Path
+    size_bytes: int
+    modified_ns: int
+    server: str
+    content_type: str
+    metadata: Mapping[str, str]
+
+    @classmethod
+    def of(cls, path: Path, stat: os.stat_result, server: str, content_type: str, metadata: Mapping[str, str]) -> Self:
+        return cls(path.resolve(), stat.st_size, stat.st_mtime_ns, server, content_type, metadata)
+
+    @property
+    def name(self) -> str:
+        facts = [
+            str(self.path),
+            self.size_bytes,
+            self.modified_ns,
+            self.server,
+            self.content_type,
+            sorted(self.metadata.items()),
+        ]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+class ResumeState(BaseModel):
+    """One state file. `upload_id` is None until the gateway has answered."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    path: str
+    server: str
+    idempotency_key: str
+    upload_id: str | None = None
+
+
+class ResumeStates:
+    """The state files of one user, in one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    @classmethod
+    def of_user(cls) -> Self:
+        """Below $XDG_STATE_HOME (XDG Base Directory Specification 0.8), by default ~/.local/state."""
+        base = os.environ.get("XDG_STATE_HOME") or ""
+        root = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state"
+        return cls(root / "sluice" / "uploads")
+
+    def open(self, identity: UploadIdentity) -> ResumeState:
+        """The state of this upload: the one that an earlier run left, or a new one."""
+        try:
+            return ResumeState.model_validate_json(self._file(identity.name).read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return self.begin(identity)
+
+    def begin(self, identity: UploadIdentity) -> ResumeState:
+        """A new state under a new Idempotency-Key, in place of any that is there."""
+        state = ResumeState(
+            name=identity.name, path=str(identity.path), server=identity.server, idempotency_key=str(uuid.uuid4())
+        )
+        self._write(state)
+        return state
+
+    def keep_id(self, state: ResumeState, upload_id: str) -> ResumeState:
+        """The gateway has answered."""
+        kept = state.model_copy(update={"upload_id": upload_id})
+        self._write(kept)
+        return kept
+
+    def forget(self, state: ResumeState) -> None:
+        """The upload has ended. Idempotent."""
+        self._file(state.name).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Removes states that are too old to be of use."""
+        if not self._directory.is_dir():
+            return
+        for file in self._directory.iterdir():
+            try:
+                if time.time() - file.stat().st_mtime > FORGET_AFTER_SECONDS:
+                    file.unlink()
+            except FileNotFoundError:  # another run was faster
+                continue
+
+    def _file(self, name: str) -> Path:
+        return self._directory / f"{name}.json"
+
+    def _write(self, state: ResumeState) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        beside = self._directory / f"{state.name}.{os.getpid()}.tmp"
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(state.model_dump_json())
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self._file(state.name))

@@ -1,0 +1,87 @@
+"""The root of the `sluice` command: a table of subcommands, each imported only when it is called.
+
+Guarantee: `sluice --help` imports click and nothing else, so it answers at once; an error that Sluice knows reaches
+the person as one sentence, never as a traceback."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final
+
+import click
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "up": ("deploy.cli.up", "Run all of Sluice here, on real servers, in one directory."),
+    "upload": ("deploy.cli.upload", "Send files; resumes where an interruption left off."),
+    "status": ("deploy.cli.status", "Show uploads, or one upload with its stages."),
+    "gateway": ("deploy.cli.serve", "Run one gateway."),
+    "worker": ("deploy.cli.serve", "Run one worker process, for one stage or several."),
+    "migrate": ("deploy.cli.serve", "Bring the database schema up to date."),
+    "doctor": ("deploy.cli.doctor", "Check everything that Sluice stands on, and say what to do."),
+}
+"""Name -> module that holds the command under that name, and its line in `sluice --help`."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            sentence = _sentence(error)
+            if sentence is None:
+                raise
+            raise click.ClickException(sentence) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sluice", prog_name="sluice", message="%(prog)s %(version)s")
+def sluice() -> None:
+    """Takes large videos and images in, segment by segment, and turns each into a stored object, a metadata row and a
+    thumbnail.
+
+    \b
+    sluice up --demo          see it work on this machine
+    sluice upload film.mp4    send a file to a running gateway
+
+    `gateway`, `worker`, `migrate` and `doctor` read their settings from SLUICE_* environment variables.
+    """
+
+
+def _sentence(error: Exception) -> str | None:
+    """What to tell a person; None for what Sluice does not know, whose traceback is worth more."""
+    from pydantic import ValidationError
+
+    from deploy.cli.errors import ClientError
+    from deploy.embedded import StackError
+    from pipeline.core.errors import SluiceError
+
+    if isinstance(error, SluiceError):
+        return f"{error} [{error.code}]"
+    if isinstance(error, ClientError | StackError):
+        return str(error)
+    if isinstance(error, ValidationError) and error.title == "Settings":
+        wrong = (f"  SLUICE_{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors(include_input=False))
+        return "\n".join(["These settings cannot be used:", *wrong])
+    return None
+
+
+def main() -> None:
+    """The console script `sluice`."""
+    sluice(prog_name="sluice")
