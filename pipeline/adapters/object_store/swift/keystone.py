@@ -1,0 +1,110 @@
+"""Log in by Keystone v3: with a password, or with an application credential. Identity API v3, "Password
+authentication with scoped authorization" and "Authenticating with an Application Credential".
+
+Guarantee: the storage URL comes from the catalogue that came with the token (object-store, region, interface), so
+that a project's account is never guessed; the lifetime is `expires_at` less `issued_at`, both by Keystone's clock, so
+that ours may be wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+
+from pipeline.adapters.object_store.swift.auth import Token
+from pipeline.adapters.object_store.swift.errors import driver_errors, refusal
+from pipeline.core.errors import StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Which object-store of the catalogue: `region` empty means the first; `storage_url` replaces what the catalogue
+    says."""
+
+    region: str = ""
+    interface: str = "public"
+    storage_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeystonePassword:
+    """User and password, scoped to a project; domains by name. `auth_url` ends in `/v3`."""
+
+    auth_url: str
+    user: str
+    password: str = field(repr=False)
+    project: str
+    user_domain: str = "Default"
+    project_domain: str = "Default"
+    endpoint: Endpoint = Endpoint()
+
+    async def authenticate(self, session: aiohttp.ClientSession, timeout_seconds: float) -> Token:
+        """As `SwiftAuth.authenticate`."""
+        user = {"name": self.user, "domain": {"name": self.user_domain}, "password": self.password}
+        auth = {
+            "identity": {"methods": ["password"], "password": {"user": user}},
+            "scope": {"project": {"name": self.project, "domain": {"name": self.project_domain}}},
+        }
+        return await _token(session, self.auth_url, auth, self.endpoint, timeout_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class KeystoneApplicationCredential:
+    """An application credential: bound to its project, with no more rights than it was given, revocable on its own."""
+
+    auth_url: str
+    credential_id: str
+    secret: str = field(repr=False)
+    endpoint: Endpoint = Endpoint()
+
+    async def authenticate(self, session: aiohttp.ClientSession, timeout_seconds: float) -> Token:
+        """As `SwiftAuth.authenticate`."""
+        credential = {"id": self.credential_id, "secret": self.secret}
+        auth = {"identity": {"methods": ["application_credential"], "application_credential": credential}}
+        return await _token(session, self.auth_url, auth, self.endpoint, timeout_seconds)
+
+
+async def _token(
+    session: aiohttp.ClientSession, auth_url: str, auth: Mapping[str, Any], endpoint: Endpoint, timeout_seconds: float
+) -> Token:
+    url = f"{auth_url.rstrip('/')}/auth/tokens"
+    what = f"POST {url}"
+    with driver_errors(what):
+        async with session.post(
+            url, json={"auth": auth}, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=timeout_seconds)
+        ) as response:
+            if response.status != 201:
+                raise await refusal(response, what, url)
+            value = response.headers.get("X-Subject-Token", "")
+            body: Any = await response.json(content_type=None)
+    try:
+        token: Mapping[str, Any] = body["token"]
+        return Token(value, endpoint.storage_url.rstrip("/") or _storage_url(token, endpoint), _lifetime_seconds(token))
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError("STORE_AUTH_FAILED", reason=f"{what}: the answer is not Keystone's ({error!r})") from error
+
+
+def _storage_url(token: Mapping[str, Any], wanted: Endpoint) -> str:
+    for service in token.get("catalog", ()):
+        if service["type"] != "object-store":
+            continue
+        for offered in service["endpoints"]:
+            if offered["interface"] == wanted.interface and wanted.region in (
+                "",
+                offered.get("region_id"),
+                offered.get("region"),
+            ):
+                return str(offered["url"]).rstrip("/")
+    where = f" in region {wanted.region}" if wanted.region else ""
+    raise StoreError("STORE_AUTH_FAILED", reason=f"the catalogue has no {wanted.interface} object-store{where}")
+
+
+def _lifetime_seconds(token: Mapping[str, Any]) -> float | None:
+    if token.get("expires_at") is None:
+        return None
+    expires, issued = datetime.fromisoformat(token["expires_at"]), datetime.fromisoformat(token["issued_at"])
+    return (expires - issued).total_seconds()

@@ -1,0 +1,211 @@
+"""OpenStack Swift behind the `ObjectStore` port: segments as objects of their own, joined by a Static Large Object
+manifest.
+
+Guarantee: no 201 is trusted alone. The MD5 of the bytes that went out is compared with the ETag that came back, for
+each segment and for the manifest; a segment that turns out corrupt on the temp volume is broken off before its last
+block, which Swift answers by storing nothing. Requests are not repeated here but for a token that died: how often,
+and after how long, is the stage's decision.
+
+Rights needed: an operator role on the account (swiftoperator, member, ...: `operator_roles`), or, with both
+containers made by somebody else, read and write ACLs on them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from pipeline.adapters.object_store.body import SegmentBody
+from pipeline.adapters.object_store.limits import SWIFT_LIMITS
+from pipeline.adapters.object_store.observe import RequestObserver, unobserved
+from pipeline.adapters.object_store.swift.auth import SwiftAuth, TokenSource
+from pipeline.adapters.object_store.swift.http import SwiftHttp
+from pipeline.adapters.object_store.swift.layout import SwiftLayout
+from pipeline.adapters.object_store.swift.limits import read_limits
+from pipeline.adapters.object_store.swift.manifest import (
+    check_segments,
+    manifest_etag,
+    manifest_json,
+    parse_answer,
+    raise_unless_sealed,
+)
+from pipeline.adapters.object_store.swift.options import SwiftOptions
+from pipeline.adapters.object_store.swift.reader import SwiftReader
+from pipeline.core.errors import StoreError, StoreUnavailable
+from pipeline.core.model import ObjectTarget, StoredObject, StoredSegment
+from pipeline.core.segments import StoreLimits
+from pipeline.ports import SegmentSource
+
+
+class SwiftObjectStore(SwiftReader):
+    """`ObjectStore` and `ObjectReader`. Made inside a running event loop; `async with` (or `aclose`) gives its
+    connections back.
+
+    One per process: it holds the process' token. A `session` that is passed in stays the caller's to close.
+    """
+
+    def __init__(
+        self,
+        auth: SwiftAuth,
+        container: str,
+        *,
+        session: aiohttp.ClientSession | None = None,
+        name: str = "swift",
+        limits: StoreLimits = SWIFT_LIMITS,
+        options: SwiftOptions | None = None,
+        observer: RequestObserver = unobserved,
+    ) -> None:
+        """Raises StoreError STORE_REJECTED when `container` cannot be a container's name."""
+        options = options or SwiftOptions()
+        self.limits = limits
+        self._session = session or _session(options)
+        self._owns_session = session is None
+        self._tokens = TokenSource(auth, self._session, options)
+        http = SwiftHttp(self._session, self._tokens, options, observer)
+        super().__init__(name, http, SwiftLayout(container), options)
+        self._hashing = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="segment-md5")
+        self._containers: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Idempotent."""
+        await self._tokens.aclose()
+        if self._owns_session:
+            await self._session.close()
+        self._hashing.shutdown(wait=False, cancel_futures=True)
+
+    async def discover_limits(self) -> StoreLimits:
+        """What this cluster says at `/info` (no token needed); the limits that were set where it says nothing or may
+        not be asked.
+
+        `limits` itself does not change: a plan that was made must stay valid. Raises nothing but StoreUnavailable for
+        a dead host.
+        """
+        return await read_limits(self._session, await self._http.storage_url(), self.limits, self._options.auth_seconds)
+
+    async def begin(self, target: ObjectTarget) -> str:
+        """As the port says. Swift needs no session; the containers are made on the way, once per process."""
+        await self._containers_once()
+        return ""
+
+    async def put_segment(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
+        """As the port says. An upload of one segment is stored under its own key at once, as a plain object."""
+        plain = target.plan.count == 1
+        number = source.number
+        path = self._layout.object_path(target.key) if plain else self._layout.segment_path(target.upload_id, number)
+        content_type = target.content_type if plain else "application/octet-stream"
+        body = SegmentBody(source, self._hashing)
+        etag = await self._put(path, body, {"Content-Type": content_type})
+        if etag != body.md5_hex:
+            raise StoreUnavailable(reason=f"PUT {path}: answered etag {etag!r} for bytes with MD5 {body.md5_hex!r}")
+        return StoredSegment(number, source.size_bytes, etag)
+
+    async def put_object(self, key: str, body: bytes, content_type: str) -> StoredObject:
+        """As the port says. The digest goes along, so that Swift itself refuses (422) what was mangled on the way."""
+        md5_hex = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        etag = await self._put(self._layout.object_path(key), body, {"Content-Type": content_type, "ETag": md5_hex})
+        if etag != md5_hex:
+            raise StoreUnavailable(reason=f"PUT {key}: answered etag {etag!r} for bytes with MD5 {md5_hex!r}")
+        return StoredObject(self.name, self._layout.container, key, len(body), etag)
+
+    async def seal(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> StoredObject:
+        """As the port says. MANIFEST_REFUSED has `segments` in its detail: the numbers to be sent again, where the
+        store told."""
+        check_segments(target, segments)
+        if target.plan.count == 1:
+            return await self._verify_plain(target, segments[0])
+        expected = manifest_etag(segments)
+        async with self._http.request(
+            "PUT",
+            self._layout.object_path(target.key),
+            accept=(201, 202, 400),
+            query={"multipart-manifest": "put", "heartbeat": "on"},
+            headers={"Content-Type": target.content_type, "Accept": "application/json"},
+            body=manifest_json(self._layout, target, segments),
+            answer_seconds=self._options.manifest_seconds,
+        ) as response:
+            answer = parse_answer(response.status, response.headers.get("Etag", ""), await response.read())
+        raise_unless_sealed(answer, self._layout, target, expected)
+        return StoredObject(
+            self.name, self._layout.container, target.key, target.plan.size_bytes, expected, tuple(segments)
+        )
+
+    async def abort(self, target: ObjectTarget) -> None:
+        """As the port says. Segments are found by listing, not from what we know: a run that was believed dead may
+        have stored more.
+
+        Listings lag behind, so it lists until nothing new comes up; what turns up later still is an orphan for the
+        sweep.
+        """
+        await self._delete_path(self._layout.object_path(target.key))
+        seen: set[str] = set()
+        while True:
+            listed = {name async for name in self._list(self._layout.segment_container, f"{target.upload_id}/")}
+            if listed <= seen:
+                return
+            await self._delete_paths(self._layout.stray_segment_path(name) for name in sorted(listed - seen))
+            seen |= listed
+
+    async def _verify_plain(self, target: ObjectTarget, segment: StoredSegment) -> StoredObject:
+        try:
+            stored, _ = await self._head(target.key)
+        except StoreError as error:
+            if error.code == "STORE_OBJECT_MISSING":
+                raise StoreError("MANIFEST_REFUSED", reason=f"{target.key} is not there", segments=[1]) from error
+            raise
+        if (stored.size_bytes, stored.etag) != (segment.size_bytes, segment.etag):
+            raise StoreError("MANIFEST_REFUSED", reason=f"{target.key} is not what was stored", segments=[1])
+        return stored
+
+    async def _put(self, path: str, body: bytes | SegmentBody, headers: dict[str, str]) -> str:
+        """PUT one object and return its ETag, unquoted. A 404 means that the container is not there: it is made, and
+        asked again."""
+        await self._containers_once()
+        for last_try in (False, True):
+            accept = (201,) if last_try else (201, 404)
+            async with self._http.request("PUT", path, accept=accept, headers=headers, body=body) as response:
+                if response.status == 201:
+                    return response.headers.get("Etag", "").strip('"')
+            self._containers = None
+            await self._containers_once()
+        raise AssertionError("the second answer is 201 or has raised")
+
+    async def _containers_once(self) -> None:
+        """Both containers exist: asked once per process, by one request however many segments wait for it."""
+        if self._containers is None or (self._containers.done() and not _succeeded(self._containers)):
+            self._containers = asyncio.create_task(self.ensure_containers(), name="swift-containers")
+        if not self._containers.done():
+            await asyncio.shield(self._containers)
+
+
+def _succeeded(task: asyncio.Task[None]) -> bool:
+    return not task.cancelled() and task.exception() is None
+
+
+def _session(options: SwiftOptions) -> aiohttp.ClientSession:
+    """Connections are not capped here: callers hold a limit of their own, and waiting for a connection would look
+    like a dead store."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=options.keepalive_seconds),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        read_bufsize=1024 * 1024,
+        auto_decompress=False,
+    )

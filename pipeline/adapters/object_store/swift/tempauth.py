@@ -1,0 +1,47 @@
+"""Log in by TempAuth's v1 protocol: tempauth of Swift itself, SAIO, Ceph's RADOS gateway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from pipeline.adapters.object_store.swift.auth import Token
+from pipeline.adapters.object_store.swift.errors import driver_errors, refusal
+from pipeline.core.errors import StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class TempAuth:
+    """`GET auth_url` with a user (`account:user`) and a key; the answer's headers carry token, lifetime and storage
+    URL.
+
+    `storage_url` replaces the one in the answer, which names the host that the server believes it has.
+    """
+
+    auth_url: str
+    user: str
+    key: str = field(repr=False)
+    storage_url: str = ""
+
+    async def authenticate(self, session: aiohttp.ClientSession, timeout_seconds: float) -> Token:
+        """As `SwiftAuth.authenticate`. Headers as in swift.common.middleware.tempauth, `handle_get_token`."""
+        what = f"GET {self.auth_url}"
+        headers = {"X-Auth-User": self.user, "X-Auth-Key": self.key}
+        with driver_errors(what):
+            async with session.get(
+                self.auth_url,
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+            ) as response:
+                if response.status not in (200, 204):
+                    raise await refusal(response, what, self.auth_url)
+                value = response.headers.get("X-Auth-Token", "")
+                storage_url = self.storage_url or response.headers.get("X-Storage-Url", "")
+                if not value or not storage_url:
+                    raise StoreError(
+                        "STORE_AUTH_FAILED", reason=f"{what}: the answer has no X-Auth-Token and X-Storage-Url"
+                    )
+                expires = response.headers.get("X-Auth-Token-Expires", "")
+                return Token(value, storage_url.rstrip("/"), float(expires) if expires.isdecimal() else None)
