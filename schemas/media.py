@@ -108,6 +108,9 @@ class VideoStream(_Stream):
     attached_picture: Annotated[
         bool, Field(description="A cover or poster stored beside the content, not moving pictures.")
     ] = False
+    tiled: Annotated[
+        bool, Field(description="Put together from a grid of tiles (HEIC, AVIF); `index` is then that of the grid.")
+    ] = False
 
 
 class AudioStream(_Stream):
@@ -142,9 +145,7 @@ class MediaMetadata(_Frozen):
     kind: Annotated[MediaKind, Field(description="What a person would call the file.")]
     container: Annotated[
         Name,
-        Field(
-            description="The file format's short name: mp4, mov, webm, matroska, jpeg, png, webp, gif, heic, avif, mp3, ..."
-        ),
+        Field(description="The file format's short name: mp4, mov, webm, matroska, jpeg, png, gif, heic, mp3, ..."),
     ]
     duration_seconds: Annotated[
         float | None,

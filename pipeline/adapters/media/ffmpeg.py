@@ -3,9 +3,8 @@
 Guarantee: `thumbnail` gives a JPEG that fits `max_edge_pixels` both ways and is never larger than the picture,
 upright, without EXIF or any other metadata; None where there is nothing to show: sound without cover art, or pictures
 that this build of ffmpeg cannot decode (a file that is intact media is not refused for want of a decoder;
-`missing_abilities` names what is lacking). It raises MediaError NOT_MEDIA (too many pixels, a file that crashes the
-decoder), MEDIA_TIMEOUT, SluiceError MEDIA_TOOL_FAILED, TempVolumeError TEMP_FILE_MISSING. It reads only and may be
-called again.
+`missing_abilities` names what is lacking), or that crash it. It raises MediaError NOT_MEDIA (too many pixels),
+MEDIA_TIMEOUT, SluiceError MEDIA_TOOL_FAILED, TempVolumeError TEMP_FILE_MISSING. It reads only and may be called again.
 
 What it does for moving pictures: seeks to a tenth (at most 60 s in) and takes the keyframe before it, since decoding
 up to an exact time costs up to ten seconds of video; of 24 frames from there it takes the most typical one that is
@@ -72,7 +71,7 @@ class FfmpegThumbnailer:
                 skip_black=attempt.skip_black,
                 tone_map=tone_map,
             )
-            result = await self._run(path, metadata, stream, attempt, graph, deadline)
+            result = await self._run(path, attempt, graph, deadline)
             if result.stdout.startswith(b"\xff\xd8") and result.exit_code == 0:
                 return result.stdout
         return None
@@ -85,9 +84,7 @@ class FfmpegThumbnailer:
         ]
         return (*lacking, *(f"filter {name}" for name in _WANTED_FILTERS if name not in filters))
 
-    async def _run(
-        self, path: Path, metadata: MediaMetadata, stream: VideoStream, attempt: _Attempt, graph: str, deadline: float
-    ) -> ToolResult:
+    async def _run(self, path: Path, attempt: _Attempt, graph: str, deadline: float) -> ToolResult:
         left_seconds = deadline - time.monotonic()
         if left_seconds <= 0:
             raise MediaError("MEDIA_TIMEOUT", timeout_seconds=self._timeout_seconds)
@@ -99,8 +96,8 @@ class FfmpegThumbnailer:
                 self._sandbox,
                 [
                     *(self._executable, "-v", "error", "-nostdin", "-noautorotate", "-threads", "1", *seek, *INPUT),
-                    *("-map", _selector(metadata, stream), "-an", "-sn", "-dn", "-map_metadata", "-1"),
-                    *("-filter_threads", "1", "-vf", graph, "-frames:v", "1"),
+                    *("-filter_complex_threads", "1", "-filter_complex", graph, "-map", "[thumbnail]"),
+                    *("-map_metadata", "-1", "-frames:v", "1"),
                     *("-c:v", "mjpeg", "-q:v", _JPEG_QUALITY, "-bitexact", "-f", "image2pipe", "pipe:1"),
                 ],
                 path,
@@ -113,10 +110,10 @@ class FfmpegThumbnailer:
             raise
         try:
             raise_for_exit(result, "ffmpeg", self._timeout_seconds)
-        except MediaError:
-            if result.exit_code < 0:
+        except MediaError as error:
+            if error.code == "MEDIA_TIMEOUT":
                 raise
-            # An exit code of ffmpeg's own: no frame could be decoded here. The file was found to be media all the same.
+            # No frame could be decoded, or the decoder crashed. The file was found to be media all the same.
         return result
 
     async def _tone_maps(self) -> bool:
@@ -139,11 +136,6 @@ class FfmpegThumbnailer:
             )
         rows = (line.split() for line in result.stdout.decode("utf-8", "replace").splitlines())
         return frozenset(row[1] for row in rows if len(row) > 1)
-
-
-def _selector(metadata: MediaMetadata, stream: VideoStream) -> str:
-    """ffmpeg's name of the stream. A HEIC's or AVIF's tiles make one picture only as a stream group."""
-    return f"0:{stream.index}"
 
 
 def _attempts(metadata: MediaMetadata, stream: VideoStream) -> Sequence[_Attempt]:

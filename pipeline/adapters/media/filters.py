@@ -32,11 +32,14 @@ def thumbnail_size(stream: VideoStream, max_edge_pixels: int) -> tuple[int, int]
 
 
 def filter_graph(stream: VideoStream, max_edge_pixels: int, *, choose: bool, skip_black: bool, tone_map: bool) -> str:
-    """One input, one output. `choose` compares the first frames, `skip_black` leaves out those that are nearly black
-    (the output may then be empty), `tone_map` brings HDR down to what screens and JPEG show and needs the zscale and
-    tonemap filters."""
+    """From the stream to the output `[thumbnail]`. `choose` compares the first frames, `skip_black` leaves out those
+    that are nearly black (the output may then be empty), `tone_map` brings HDR down to what screens and JPEG show and
+    needs the zscale and tonemap filters."""
     width, height = thumbnail_size(stream, max_edge_pixels)
-    stored_width, stored_height = (height, width) if stream.rotation in (90, 270) else (width, height)
+    source, rotation, mirrored = f"[0:{stream.index}]", stream.rotation, stream.mirrored
+    if stream.tiled:  # ffmpeg puts the tiles of a stream group together, and turns the whole
+        source, rotation, mirrored = f"[0:g:{stream.index}]", 0, False
+    stored_width, stored_height = (height, width) if rotation in (90, 270) else (width, height)
     steps: list[str] = []
     if choose:
         steps.append(f"trim=end_frame={_CANDIDATE_FRAMES}")  # before anything costly: a bound on what is decoded
@@ -47,17 +50,17 @@ def filter_graph(stream: VideoStream, max_edge_pixels: int, *, choose: bool, ski
         steps += ["blackframe=amount=0:threshold=32", _metadata_below("lavfi.blackframe.pblack", _BLACK_PERCENT)]
     if choose:
         steps.append(f"thumbnail=n={_CANDIDATE_FRAMES}")
-    if stream.mirrored:
+    if mirrored:
         steps.append("hflip")
-    steps += _TURN[stream.rotation]
+    steps += _TURN[rotation]
     steps.append("setsar=1")
     finish = "scale=out_range=pc:out_color_matrix=bt601,format=yuvj420p,sidedata=mode=delete"
     if not _WITH_ALPHA.match(stream.pixel_format or ""):
-        return ",".join([*steps, finish])
+        return f"{source}{','.join([*steps, finish])}[thumbnail]"
     # JPEG has no transparency: what shows through is white, as on a page, instead of whatever colour lies hidden there.
     return (
-        f"color=white:size={width}x{height}[paper];[in]{','.join([*steps, 'format=rgba'])}[picture];"
-        f"[paper][picture]overlay=shortest=1:format=rgb,{finish}[out]"
+        f"color=white:size={width}x{height}[paper];{source}{','.join([*steps, 'format=rgba'])}[picture];"
+        f"[paper][picture]overlay=shortest=1:format=rgb,{finish}[thumbnail]"
     )
 
 

@@ -1,5 +1,4 @@
-"""Reads what ffprobe does not tell of JPEG, PNG and WebP: EXIF orientation, sizes where its build lacks the decoder,
-animation.
+"""Reads what ffprobe does not tell of pictures: EXIF orientation, sizes where its build lacks the decoder, animation.
 
 Guarantee: bounded work (the first 512 KiB, or at most 20,000 chunk headers of 8 to 24 bytes), nothing is decoded, and
 any bytes whatever give an `ImageHeader` or None. Why it exists: builds without zlib know PNG by name only, no
@@ -12,6 +11,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
+
+from pipeline.adapters.media.heif_header import read_heif_orientation
 
 HEAD_BYTES = 512 * 1024
 _MAX_CHUNKS = 20_000
@@ -68,7 +69,7 @@ class ImageHeader:
 
 
 def read_image_header(file: BinaryIO) -> ImageHeader | None:
-    """The header of the JPEG, PNG or WebP in `file`; None for anything else."""
+    """The header of the JPEG, PNG, WebP, HEIC or AVIF in `file`; None for anything else."""
     file.seek(0)
     head = file.read(HEAD_BYTES)
     try:
@@ -79,6 +80,9 @@ def read_image_header(file: BinaryIO) -> ImageHeader | None:
             return _png(head, file)
         if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
             return _webp(file)
+        if head[4:8] == b"ftyp":
+            degrees, mirrored = read_heif_orientation(file)
+            return ImageHeader(degrees_clockwise=degrees, mirrored=mirrored)
     except struct.error:  # the file ends inside its header
         return None
     return None

@@ -23,6 +23,7 @@ _TAGS = (
     "title", "artist", "album", "album_artist", "composer", "genre", "track", "date", "creation_time",
     "comment", "copyright", "encoder", "make", "model", "software",
 )  # fmt: skip
+_TIMED_BY_HEADER = ("png", "webp", "jpeg")
 _APPLE = "com.apple.quicktime."  # the prefix under which phones write make, model, software
 
 
@@ -73,28 +74,41 @@ def _image(
 ) -> MediaMetadata:
     """One picture: the tile grid's or the main item's for HEIC and AVIF, whose streams can be tiles and hidden
     thumbnails."""
-    raw = next((raw for raw in raw_streams if raw.get("codec_type") == "video"), None)
-    if raw is None:
+    pictures = sorted((raw for raw in raw_streams if raw.get("codec_type") == "video"), key=_hidden)
+    if not pictures:
         raise MediaError("NOT_MEDIA", reason="it holds no picture")
+    raw = pictures[0]
     animated = header.animation_seconds if header else None
-    if header is None and (count(raw.get("nb_frames")) or 0) > 1:
+    if container not in _TIMED_BY_HEADER and (count(raw.get("nb_frames")) or 0) > 1:
         animated = seconds(form.get("duration")) or seconds(raw.get("duration"))
-    fixed: dict[str, Any] = dict(raw)
-    if header is not None:
-        fixed.update(header.overrides())
-    for group in mappings(mapping(probe).get("stream_groups"), 16):
-        grid = next(iter(mappings(group.get("components"), 1)), None)
-        if grid is not None and pixels(grid.get("width")) and pixels(grid.get("height")):
-            fixed.update(width=grid["width"], height=grid["height"], coded_width=None, coded_height=None)
-            fixed.setdefault("side_data_list", grid.get("side_data_list"))
-            break
+    fixed = {**raw, **(header.overrides() if header else {})}
+    tiled = _tiled_size(probe)
+    if tiled is not None:
+        group, width, height = tiled
+        fixed.update(index=group, width=width, height=height)
     if animated is None:
         fixed.update(r_frame_rate=None, avg_frame_rate=None, bit_rate=None)
-    stream = stream_of(fixed)
+    stream = stream_of(fixed, tiled=tiled is not None)
     if not isinstance(stream, VideoStream):
         raise MediaError("NOT_MEDIA", reason="the size of its picture cannot be read")
     _check_size((stream,))
     return _metadata(form, raw_streams, "image", container, animated, size_bytes, (stream,))
+
+
+def _hidden(raw: Mapping[str, Any]) -> bool:
+    """Whether this is a tile, a small preview or a depth map: the main item is marked as the default one."""
+    return not count(mapping(raw.get("disposition")).get("default"))
+
+
+def _tiled_size(probe: Any) -> tuple[int, int, int] | None:
+    """Number, width and height of the main tile grid, of which the streams are only tiles."""
+    groups = [group for group in mappings(mapping(probe).get("stream_groups"), 64) if group.get("type") == "Tile Grid"]
+    for group in sorted(groups, key=_hidden):
+        for grid in mappings(group.get("components"), 1):
+            width, height = pixels(grid.get("width")), pixels(grid.get("height"))
+            if width and height:
+                return min(count(group.get("index")) or 0, 2**31), width, height
+    return None
 
 
 def _metadata(

@@ -29,7 +29,7 @@ _DEEP_FORMATS = {
 _DEPTH_SUFFIX = re.compile(r"(?:p|gray|y|ya)(9|10|12|14|16)(?:le|be)?$")
 
 
-def stream_of(raw: Mapping[str, Any]) -> VideoStream | AudioStream | SubtitleStream | None:
+def stream_of(raw: Mapping[str, Any], *, tiled: bool = False) -> VideoStream | AudioStream | SubtitleStream | None:
     """None for data streams, and for pictures whose size is not known."""
     disposition = mapping(raw.get("disposition"))
     common: dict[str, Any] = {
@@ -41,7 +41,7 @@ def stream_of(raw: Mapping[str, Any]) -> VideoStream | AudioStream | SubtitleStr
     }
     match raw.get("codec_type"):
         case "video":
-            return _video(raw, common, disposition)
+            return _video(raw, common, disposition, tiled)
         case "audio":
             return AudioStream(
                 **common,
@@ -57,7 +57,9 @@ def stream_of(raw: Mapping[str, Any]) -> VideoStream | AudioStream | SubtitleStr
             return None
 
 
-def _video(raw: Mapping[str, Any], common: dict[str, Any], disposition: Mapping[str, Any]) -> VideoStream | None:
+def _video(
+    raw: Mapping[str, Any], common: dict[str, Any], disposition: Mapping[str, Any], tiled: bool
+) -> VideoStream | None:
     # ffprobe's coded_width is padded to the codec's blocks (1088 for 1080): width is the picture that is stored.
     coded_width, coded_height = pixels(raw.get("width")), pixels(raw.get("height"))
     if coded_width is None or coded_height is None:
@@ -71,7 +73,9 @@ def _video(raw: Mapping[str, Any], common: dict[str, Any], disposition: Mapping[
     if rotation in (90, 270):
         width, height = height, width
     attached = bool(count(disposition.get("attached_pic")) or count(disposition.get("timed_thumbnails")))
-    average = _rate(raw.get("avg_frame_rate"))
+    nominal, average = _rate(raw.get("r_frame_rate")), _rate(raw.get("avg_frame_rate"))
+    if nominal and average and nominal > 1.5 * average:  # counts fields, or the finest step of a varying rate
+        nominal = average
     pixel_format = text(raw.get("pix_fmt"), 64)
     transfer = text(raw.get("color_transfer"), 64)
     return VideoStream(
@@ -83,7 +87,7 @@ def _video(raw: Mapping[str, Any], common: dict[str, Any], disposition: Mapping[
         sample_aspect_ratio=aspect,
         rotation=rotation,
         mirrored=mirrored,
-        frame_rate=None if attached else _rate(raw.get("r_frame_rate")) or average,
+        frame_rate=None if attached else nominal or average,
         average_frame_rate=None if attached else average,
         pixel_format=pixel_format,
         bit_depth=_within(raw.get("bits_per_raw_sample"), 64) or _depth(pixel_format),
@@ -97,6 +101,7 @@ def _video(raw: Mapping[str, Any], common: dict[str, Any], disposition: Mapping[
         or any(str(entry.get("side_data_type")).startswith("DOVI") for entry in side_data),
         bit_rate=count(raw.get("bit_rate")),
         attached_picture=attached,
+        tiled=tiled,
     )
 
 

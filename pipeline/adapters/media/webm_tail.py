@@ -22,12 +22,11 @@ _MAX_CANDIDATES = 64
 _CLUSTER = b"\x1f\x43\xb6\x75"
 _TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK = 0xE7, 0xA3, 0xA0, 0xA1
 _TIMESTAMP_SCALE = b"\x2a\xd7\xb1"
-_DEFAULT_DURATION = b"\x23\xe3\x83"
 _INSIDE_CLUSTER = {_TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, 0xA7, 0xAB, 0xA4, 0xAF, 0xEC, 0xBF, 0x5854}
 
 
 def last_packet_seconds(file: BinaryIO) -> float | None:
-    """The end of the last packet, in seconds, as far as the file tells; None where there is no cluster to be found."""
+    """The time of the last packet, in seconds; None where there is no cluster to be found."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(_HEAD_BYTES)
@@ -41,8 +40,7 @@ def last_packet_seconds(file: BinaryIO) -> float | None:
         if at < 0:
             return None
         if (ticks := _cluster_end(tail, at + 4)) is not None:
-            frame_nanoseconds = _unsigned(head, _DEFAULT_DURATION) or 0
-            return (ticks * scale_nanoseconds + min(frame_nanoseconds, 10**9)) / 1e9
+            return ticks * scale_nanoseconds / 1e9
     return None
 
 
