@@ -1,0 +1,115 @@
+"""One run of `sluice up`: servers, Sluice's processes, the upload that was asked for, and the end of them all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from deploy.cli.log_follower import LogFollower
+from deploy.cli.processes import SluiceProcesses
+from deploy.cli.showcase import Showcase
+from deploy.cli.stop_signals import StopSignals
+from deploy.embedded import EmbeddedStack, StackOptions
+from deploy.embedded.errors import log_tail
+from deploy.embedded.layout import Layout
+
+_WATCH_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What `sluice up` was asked for. `own_file` None: the sample video."""
+
+    sends: bool
+    own_file: Path | None
+    once: bool
+    port: int
+    workers: Mapping[str, Sequence[str]]
+    verbose: bool
+
+    @property
+    def status_when_stopped(self) -> int:
+        """Ctrl-C is how it is meant to end, unless it was to wait for an upload that has not ended."""
+        return 1 if self.once else 0
+
+
+class UpRun:
+    """Runs in `directory`, which is ours. To be used from the main thread."""
+
+    def __init__(self, directory: Path, options: UpOptions, signals: StopSignals, console: Console) -> None:
+        self._layout = Layout(directory)
+        self._options = options
+        self._signals = signals
+        self._console = console
+        self._stack = EmbeddedStack(StackOptions(directory))
+        self._sluice: SluiceProcesses | None = None
+
+    def to_the_end(self) -> int:
+        """Starts everything, serves, stops everything; returns the exit status."""
+        began = time.monotonic()
+        try:
+            with self._console.status("Starting Redis, PostgreSQL and Swift"):
+                self._stack.start()
+            environment = self._stack.environment()
+            self._sluice = SluiceProcesses(
+                self._layout.directory, environment, workers=self._options.workers, port=self._options.port
+            )
+            with self._console.status("Starting the gateway and the workers"):
+                self._sluice.start()
+            showcase = Showcase(self._sluice, environment, self._layout.directory, self._console)
+            showcase.print_banner(self._stack.processes(), time.monotonic() - began)
+            return asyncio.run(self._serve(showcase))
+        finally:
+            self._signals.ignore()
+            with self._console.status("Stopping"):
+                if self._sluice is not None:
+                    self._sluice.stop()
+                self._stack.stop()
+
+    async def _serve(self, showcase: Showcase) -> int:
+        """Until a signal comes, a process dies, or (with --once) the upload has ended."""
+        expected = self._pids()
+        follower = asyncio.create_task(LogFollower(self._layout.logs).run()) if self._options.verbose else None
+        stopped = asyncio.create_task(self._signals.wait())
+        died = asyncio.create_task(self._first_death(expected))
+        shown = asyncio.create_task(showcase.send(self._options.own_file)) if self._options.sends else None
+        try:
+            waiting = {stopped, died, *([shown] if shown is not None else [])}
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                if stopped in done:
+                    return self._options.status_when_stopped
+                if died in done:
+                    self._say_death(died.result())
+                    return 1
+                if shown is not None and shown in done:
+                    ready = shown.result()
+                    if self._options.once:
+                        return 0 if ready else 1
+                    self._console.print("\nServing until Ctrl-C.")
+            return 1
+        finally:
+            for task in (follower, stopped, died, shown):
+                if task is not None:
+                    task.cancel()
+
+    async def _first_death(self, expected: Mapping[str, int]) -> str:
+        while True:
+            now = self._pids()
+            for name, pid in expected.items():
+                if now.get(name) != pid:
+                    return name
+            await asyncio.sleep(_WATCH_SECONDS)
+
+    def _pids(self) -> dict[str, int]:
+        return {**self._stack.processes(), **(self._sluice.pids() if self._sluice is not None else {})}
+
+    def _say_death(self, name: str) -> None:
+        path = self._layout.log(name)
+        click.echo(f"\n{name} died. Last lines of {path}:\n{log_tail(path)}", err=True)
