@@ -37,7 +37,10 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "ROUTE_NOT_FOUND": ErrorSpec(404, False, "There is nothing at this path. GET /docs lists every route."),
     "METHOD_NOT_ALLOWED": ErrorSpec(405, False, "This path does not take {method}; it takes {allowed}."),
     "BODY_NOT_JSON": ErrorSpec(400, False, "The request body is not a JSON object: {reason}."),
+    "REQUEST_MALFORMED": ErrorSpec(400, False, "This is not HTTP/1.1 as RFC 9112 has it: {reason}."),
     "BODY_TOO_LARGE": ErrorSpec(413, False, "The request body is larger than {limit_bytes} bytes."),
+    "BODY_TIMEOUT": ErrorSpec(408, True, "The request body was not here after {timeout_seconds} s; send the request again."),
+    "CONTENT_TYPE_NOT_SUPPORTED": ErrorSpec(415, False, "Send the body as {expected}, not as '{content_type}'."),
     "VALIDATION_FAILED": ErrorSpec(422, False, "The request has fields that are wrong or missing; see detail.fields."),
     "ENCODING_NOT_SUPPORTED": ErrorSpec(
         415, False, "Send the body as it is: Content-Encoding '{encoding}' is not accepted."
@@ -75,6 +78,7 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
         409, True, "The temp volume has no room yet; this upload is number {queue_position} in the queue."
     ),
     "GATEWAY_BUSY": ErrorSpec(503, True, "The gateway is shutting down or overloaded; try again shortly."),
+    "NOT_READY": ErrorSpec(503, True, "What the gateway stands on is away: {names}; see detail.problems."),
     "INTERNAL": ErrorSpec(500, True, "Something went wrong here; the request id leads to it in the log."),
     # -- how an upload ends -------------------------------------------------------------------------------------------
     "UPLOAD_ENDED": ErrorSpec(409, False, "This upload has ended as {status}; nothing can be added to it."),
