@@ -1,18 +1,19 @@
-"""The ports: what the stages need from the world, as small Protocols. Each method names the errors it raises and says whether it may
-be called twice.
+"""The ports: what the stages need from the world, as small Protocols. Each method names the errors it raises and says
+whether it may be called twice.
 
 Guarantee: stages depend on these and on `core` alone. Every implementation of a port passes the port's contract suite.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.core.admission import DiskReading
+from pipeline.core.errors import SluiceError
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import (
     ContentRecord,
@@ -28,14 +29,16 @@ from pipeline.core.stages import Stage
 from schemas.content import Content
 from schemas.media import MediaMetadata
 
-# -- the object store ----------------------------------------------------------------------------------------------------------
+# -- the object store
+# ----------------------------------------------------------------------------------------------------------
 
 
 class SegmentSource(Protocol):
     """The bytes of one segment on the temp volume, to be read as often as a store needs (once, if it can).
 
-    `chunks` yields blocks of at most 1 MiB in order and checks them against the digest taken at receipt. It raises SegmentCorrupt
-    before the last block is handed out, so that a wrong segment is never complete at the store; TempVolumeError when the file is gone.
+    `chunks` yields blocks of at most 1 MiB in order and checks them against the digest taken at receipt. It raises
+    SegmentCorrupt before the last block is handed out, so that a wrong segment is never complete at the store;
+    TempVolumeError when the file is gone.
     """
 
     @property
@@ -48,7 +51,8 @@ class SegmentSource(Protocol):
 
 
 class ObjectStore(Protocol):
-    """A store of large objects made of segments. Errors: StoreUnavailable (worth retrying), StoreError (not), SegmentCorrupt.
+    """A store of large objects made of segments. Errors: StoreUnavailable (worth retrying), StoreError (not),
+    SegmentCorrupt.
 
     Nothing is visible under `target.key` before `seal`, but for an upload of one segment, which is a plain object.
     """
@@ -60,18 +64,20 @@ class ObjectStore(Protocol):
     def limits(self) -> StoreLimits: ...
 
     async def begin(self, target: ObjectTarget) -> str:
-        """Open a transfer and return its session (S3's UploadId; "" where none is needed). Not idempotent: a session that lost the
-        race to be recorded is given to `abort`."""
+        """Open a transfer and return its session (S3's UploadId; "" where none is needed). Not idempotent: a session
+        that lost the race to be recorded is given to `abort`."""
 
     async def put_segment(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
-        """Stream one segment into the store and verify what the store says it got. Idempotent. Raises SegmentCorrupt when the bytes
-        on the temp volume are not those that arrived, StoreUnavailable, StoreError."""
+        """Stream one segment into the store and verify what the store says it got. Idempotent. Raises SegmentCorrupt
+        when the bytes on the temp volume are not those that arrived, StoreUnavailable, StoreError."""
 
     async def seal(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> StoredObject:
-        """Write the manifest over all segments, in order. Idempotent. Raises MANIFEST_REFUSED when a segment is missing or changed."""
+        """Write the manifest over all segments, in order. Idempotent. Raises MANIFEST_REFUSED when a segment is missing
+        or changed."""
 
     async def abort(self, target: ObjectTarget) -> None:
-        """Remove whatever there is of an upload: session, segments, manifest or object. Idempotent; success when nothing is there."""
+        """Remove whatever there is of an upload: session, segments, manifest or object. Idempotent; success when
+        nothing is there."""
 
     async def put_object(self, key: str, body: bytes, content_type: str) -> StoredObject:
         """Store a small object whole. Idempotent."""
@@ -81,33 +87,46 @@ class ObjectReader(Protocol):
     """Beside ObjectStore: what reads and removes whole objects."""
 
     def read(self, key: str, first: int = 0, last: int | None = None) -> AsyncIterator[bytes]:
-        """Yield bytes `first` to `last` (inclusive; None: to the end). Raises StoreError STORE_OBJECT_MISSING, StoreUnavailable."""
+        """Yield bytes `first` to `last` (inclusive; None: to the end). Raises StoreError STORE_OBJECT_MISSING,
+        StoreUnavailable."""
 
     async def head(self, key: str) -> StoredObject:
-        """Size and etag of an object, without its segments. Raises StoreError STORE_OBJECT_MISSING, StoreUnavailable."""
+        """Size and etag of an object, without its segments. Raises StoreError STORE_OBJECT_MISSING,
+        StoreUnavailable."""
 
     async def delete(self, key: str) -> None:
         """Remove an object, its manifest and its segments. Idempotent; success when nothing is there."""
 
     def list_keys(self, prefix: str = "") -> AsyncIterator[str]:
-        """Every key of the store that begins with `prefix`, manifests and segments alike (segments under the names that the store
-        gave them), to find orphans. Open multipart uploads are listed as `multipart:KEY:SESSION`."""
+        """Every key of the store that begins with `prefix`, manifests and segments alike (segments under the names that
+        the store gave them), to find orphans. Open multipart uploads are listed as `multipart:KEY:SESSION`."""
 
     async def check(self) -> str:
-        """Make sure that the store answers and may be written to; returns a sentence for `sluice doctor`. Raises StoreError."""
+        """Make sure that the store answers and may be written to; returns a sentence for `sluice doctor`. Raises
+        StoreError."""
 
 
-# -- reservations ------------------------------------------------------------------------------------------------------------------
+# -- reservations
+# ------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class AdmissionOutcome:
-    """What one pass of the admission script did. `granted` is everything admitted but not yet confirmed, from this pass or from one
-    whose caller died; `lapsed` are reservations whose lease ran out; `queue_position` counts from 1, 0 when the upload holds bytes."""
+    """What one pass of the admission script did. `granted` is everything admitted but not yet confirmed, from this pass
+    or from one whose caller died; `lapsed` are reservations whose lease ran out; `queue_position` counts from 1, 0 when
+    the upload holds bytes."""
 
     granted: tuple[tuple[str, int], ...]
     lapsed: tuple[str, ...]
     queue_position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`queue_position` counts from 1; 0: it holds bytes, until `lease_until_ms` unless renewed."""
+
+    queue_position: int
+    lease_until_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +142,12 @@ class VolumeSnapshot:
 
 
 class ReservationLedger(Protocol):
-    """Who holds bytes of a temp volume: `core.admission`'s rules, decided atomically. Errors: DependencyUnavailable. All idempotent."""
+    """Who holds bytes of a temp volume: `core.admission`'s rules, decided atomically. Errors: DependencyUnavailable.
+    All idempotent."""
 
     async def request(self, upload_id: str, size_bytes: int, disk: DiskReading) -> AdmissionOutcome | None:
-        """Join the queue (if `size_bytes` > 0) and admit all that may be. None: `disk.epoch` is stale, read the disk again."""
+        """Join the queue (if `size_bytes` > 0) and admit all that may be. None: `disk.epoch` is stale, read the disk
+        again."""
 
     async def run(self, disk: DiskReading) -> AdmissionOutcome | None:
         """Admit all that may be admitted now, note what lapsed. None as in `request`."""
@@ -143,8 +164,8 @@ class ReservationLedger(Protocol):
     async def release(self, upload_id: str) -> int:
         """Leave the queue or give the bytes back; returns bytes."""
 
-    async def position(self, upload_id: str) -> int | None:
-        """Place in the queue from 1, 0 when it holds bytes, None when unknown."""
+    async def standing(self, upload_id: str) -> Standing | None:
+        """Where an upload stands; None when it neither waits nor holds bytes."""
 
     async def epoch(self) -> int:
         """The count of preallocations, to be read before the disk is."""
@@ -155,7 +176,8 @@ class ReservationLedger(Protocol):
         """Every reservation: upload id -> bytes."""
 
 
-# -- the board: uploads in flight -----------------------------------------------------------------------------------------------------
+# -- the board: uploads in flight
+# -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,34 +191,41 @@ class SegmentVerdict:
 
 @dataclass(frozen=True, slots=True)
 class PendingSegments:
-    """Segments that wait for transfer, with the crc32c taken at receipt; `complete` when every segment of the upload is stored."""
+    """Segments that wait for transfer, with the crc32c taken at receipt; `complete` when every segment of the upload is
+    stored."""
 
     crc32c: Mapping[int, int]
     complete: bool
 
 
 class UploadBoard(Protocol):
-    """Uploads in flight: their status, by the lifecycle table alone. Errors: DependencyUnavailable, UPLOAD_NOT_FOUND (RequestError)."""
+    """Uploads in flight: their status, by the lifecycle table alone. Errors: DependencyUnavailable, UPLOAD_NOT_FOUND
+    (RequestError)."""
 
     async def create(self, new: NewUpload) -> tuple[Upload, bool]:
         """Register as `waiting`. With a known Idempotency-Key: that upload and False. Raises IDEMPOTENCY_KEY_REUSED."""
 
     async def get(self, upload_id: str) -> Upload: ...
 
-    async def page(
-        self, status: Status | None, before: tuple[int, str] | None, limit: int
-    ) -> Sequence[Upload]:
+    async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[Upload]:
         """Uploads, newest first, from just before (created_at_ms, id)."""
 
     async def apply(self, upload_id: str, event: Event, error: tuple[str, str] | None = None) -> tuple[Status, bool]:
         """Apply an event by compare-and-set: the status after it, and whether this call changed it. Idempotent."""
 
+    async def ids(self, status: Status, older_than_ms: int, limit: int) -> Sequence[str]:
+        """Uploads that have been in `status` for so long, oldest first."""
+
     async def forget(self, upload_id: str) -> None:
-        """An ended upload has been cleaned up: note it, keep the record for the retention time."""
+        """An ended upload has been cleaned up: note it, keep the record for the retention time. Idempotent."""
+
+    async def retire(self, limit: int) -> int:
+        """Take records past their retention out of the indexes; returns how many."""
 
 
 class SegmentBoard(Protocol):
-    """Which segments of an upload have arrived and which are stored. Errors as UploadBoard; StageLost where a generation is fenced."""
+    """Which segments of an upload have arrived and which are stored. Errors as UploadBoard; StageLost where a
+    generation is fenced."""
 
     async def received(self, upload_id: str, numbers: Collection[int] | None = None) -> Mapping[int, int]:
         """Segment number -> crc32c, of all or of `numbers`."""
@@ -204,36 +233,61 @@ class SegmentBoard(Protocol):
     async def record_received(self, upload_id: str, number: int, size_bytes: int, crc32c: int) -> SegmentVerdict:
         """A segment's bytes are on the temp volume. Not accepted: it was there before, or the upload takes none now."""
 
-    async def record_lost(self, upload_id: str, number: int) -> bool:
-        """A segment's bytes are not what arrived: it is missing again, and what was derived from it is undone. Idempotent."""
+    async def record_lost(self, upload_id: str, number: int, crc32c: int) -> bool:
+        """A segment's bytes do not match `crc32c`: it is missing again, and what was derived from it is undone.
+        Idempotent."""
 
-    async def pending(self, job: StageJob) -> PendingSegments:
-        """What waits for transfer. Raises StageLost."""
+    async def pending(self, job: StageJob, limit: int) -> PendingSegments:
+        """Up to `limit` segments that wait for transfer, lowest numbers first. Raises StageLost."""
 
     async def record_stored(self, job: StageJob, segment: StoredSegment) -> None:
         """The store has a segment. Idempotent. Raises StageLost."""
 
-    async def stored(self, upload_id: str) -> Sequence[StoredSegment]:
+    async def stored(self, upload: Upload) -> Sequence[StoredSegment]:
         """Every stored segment, in order of number."""
 
     async def keep_session(self, upload_id: str, session: str) -> str:
         """Record the store's session unless one is recorded; returns the one that counts."""
 
 
+@dataclass(frozen=True, slots=True)
+class StageStart:
+    """`waited_seconds` in the queue; `takeovers`: how many workers have died over this stage of this upload."""
+
+    waited_seconds: float
+    takeovers: int
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueStage:
+    """A stage to enqueue. `dead_generation`: the run that it was taken over from; None: it was queued all along."""
+
+    job: StageJob
+    dead_generation: int | None
+    due_in_seconds: float
+
+
 class StageBoard(Protocol):
     """The state of each stage, under a lease with a fencing number. Errors: DependencyUnavailable, StageLost."""
 
-    async def start(self, job: StageJob, worker: str) -> Upload:
+    @property
+    def lease_seconds(self) -> float:
+        """A run that has not renewed for so long is taken over."""
+
+    async def start(self, job: StageJob, worker: str) -> StageStart:
         """Take the stage's lease. Raises StageLost when `job` is not the latest run, or the upload has ended."""
 
     async def renew(self, job: StageJob) -> None:
         """Prolong the lease. Raises StageLost."""
 
-    async def finish(self, job: StageJob, result: Mapping[str, Any] | None, *, skipped: bool = False) -> Sequence[StageJob]:
+    async def finish(
+        self, job: StageJob, result: Mapping[str, Any] | None, *, skipped: bool = False
+    ) -> Sequence[StageJob]:
         """The stage is done: keep its result, say which jobs are to be enqueued. Raises StageLost."""
 
     async def idle(self, job: StageJob) -> bool:
-        """Transfer has nothing to do now: give up the lease. False: more has arrived meanwhile, go on. Raises StageLost."""
+        """Transfer has nothing to do now: give up the lease. False: more has arrived meanwhile, go on. Raises
+        StageLost."""
 
     async def retry(self, job: StageJob, error_code: str, after_seconds: float) -> StageJob:
         """Count a failed attempt and queue the next one. Raises StageLost."""
@@ -241,15 +295,18 @@ class StageBoard(Protocol):
     async def hand_back(self, job: StageJob) -> StageJob:
         """Queue the stage again without counting an attempt (a worker is told to stop). Raises StageLost."""
 
+    async def fail(self, job: StageJob, error: SluiceError) -> None:
+        """The stage cannot succeed: it fails, and the upload with it. Raises StageLost."""
+
     async def acknowledge_end(self, job: StageJob) -> None:
         """This run has stopped because the upload ended: nothing more will be written by it. Idempotent."""
 
     async def results(self, upload_id: str) -> Mapping[Stage, Mapping[str, Any]]:
         """What the finished stages left for later ones."""
 
-    async def overdue(self, limit: int) -> Sequence[StageJob]:
-        """Take over stages whose lease has lapsed: each comes back as a new run to enqueue. Queued ones whose job may be lost come
-        back as they are: enqueueing is idempotent by job id."""
+    async def overdue(self, limit: int) -> Sequence[OverdueStage]:
+        """Take over stages whose lease has lapsed: each comes back as a new run to enqueue. Queued ones whose job may
+        be lost come back as they are: enqueueing is idempotent by job id."""
 
 
 class EndedList(Protocol):
@@ -259,6 +316,9 @@ class EndedList(Protocol):
 
     async def defer(self, volume: str, upload_id: str, seconds: float) -> None:
         """Come back to it later."""
+
+    async def drop(self, volume: str, upload_id: str) -> None:
+        """There is no such upload any more."""
 
     async def busy(self, upload_id: str) -> bool:
         """True while a stage of the upload may still be writing: running, under a live lease."""
@@ -270,6 +330,9 @@ class StageQueue(Protocol):
     async def enqueue(self, job: StageJob, after_seconds: float = 0.0) -> None:
         """Idempotent by job id; wakes a worker at once."""
 
+    async def forget(self, job: StageJob) -> None:
+        """Take a dead run's job out of the queue, where it would stand in the way. Idempotent."""
+
 
 class EventFeed(Protocol):
     """Tells who is listening that an upload has changed. Lossy: the board is the truth."""
@@ -278,7 +341,8 @@ class EventFeed(Protocol):
         """Yields once for each change, or more than once; changes in a burst may come as one."""
 
 
-# -- the temp volume ---------------------------------------------------------------------------------------------------------------------
+# -- the temp volume
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 class TempVolume(Protocol):
@@ -291,7 +355,8 @@ class TempVolume(Protocol):
     def path(self, upload_id: str) -> Path: ...
 
     async def allocate(self, upload_id: str, size_bytes: int) -> int:
-        """Make the upload's temp file at its full length; returns how many bytes the disk has set aside for it. Idempotent."""
+        """Make the upload's temp file at its full length; returns how many bytes the disk has set aside for it.
+        Idempotent."""
 
     async def write(self, upload_id: str, offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
         """Write blocks at an offset, extend the running crc32c over them and return it."""
@@ -313,12 +378,14 @@ class TempVolume(Protocol):
         """Every temp file: upload id -> (bytes set aside on the disk, seconds since it last changed)."""
 
 
-# -- media and content ----------------------------------------------------------------------------------------------------------------------
+# -- media and content
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 class MediaProbe(Protocol):
     async def probe(self, path: Path) -> MediaMetadata:
-        """Read a file's metadata. Idempotent, reads only. Raises MediaError NOT_MEDIA, MEDIA_TIMEOUT; SluiceError MEDIA_TOOL_FAILED."""
+        """Read a file's metadata. Idempotent, reads only. Raises MediaError NOT_MEDIA, MEDIA_TIMEOUT; SluiceError
+        MEDIA_TOOL_FAILED."""
 
 
 class Thumbnailer(Protocol):
@@ -335,13 +402,7 @@ class ContentRepository(Protocol):
     async def get(self, content_id: str) -> Content: ...
 
     async def page(self, kind: str | None, before: tuple[int, str] | None, limit: int) -> Sequence[Content]:
-        """Contents, newest first, from just before (created_at_ms, id)."""
+        """Contents, newest first, from just before (created_at in microseconds since 1970, id)."""
 
-
-class Jitter(Protocol):
-    """Uniform numbers in [0, 1)."""
-
-    def __call__(self) -> float: ...
-
-
-Blocks = Iterator[bytes]
+    async def delete(self, content_id: str) -> None:
+        """Remove a content's row. Idempotent."""

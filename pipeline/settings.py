@@ -1,7 +1,7 @@
 """Settings: `SLUICE_*` environment variables as one typed, frozen object. Only entry points read it.
 
-Guarantee: every setting says what it means, and why its default is what it is; README lists them all, and a test holds the two
-together. Secrets are SecretStr: they do not appear in logs or tracebacks.
+Guarantee: every setting says what it means, and why its default is what it is; README lists them all, and a test holds
+the two together. Secrets are SecretStr: they do not appear in logs or tracebacks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ class Settings(BaseSettings):
 
     # -- the object store
     store: Literal["swift"] = Field("swift", description="Which object store new uploads go to")
-    swift_auth: Literal["v1", "v3"] = Field("v3", description="v3: Keystone; v1: tempauth and other TempAuth-like servers")
+    swift_auth: Literal["v1", "v3"] = Field(
+        "v3", description="v3: Keystone; v1: tempauth and other TempAuth-like servers"
+    )
     swift_auth_url: str = Field("http://127.0.0.1:5000/v3", description="Keystone's /v3 or tempauth's /auth/v1.0")
     swift_user: str = Field("", description="User name (v1: `account:user`)")
     swift_password: SecretStr = Field(SecretStr(""), description="Password or tempauth key")
@@ -39,30 +41,48 @@ class Settings(BaseSettings):
     swift_user_domain: str = Field("Default", description="Domain name of the user (v3)")
     swift_project_domain: str = Field("Default", description="Domain name of the project (v3)")
     swift_application_credential_id: str = Field("", description="Used in place of user and password (v3)")
-    swift_application_credential_secret: SecretStr = Field(SecretStr(""), description="Secret of the application credential")
+    swift_application_credential_secret: SecretStr = Field(
+        SecretStr(""), description="Secret of the application credential"
+    )
     swift_region: str = Field("", description="Region in the service catalogue; empty: the first object-store there is")
-    swift_interface: Literal["public", "internal", "admin"] = Field("public", description="Endpoint interface to use (v3)")
+    swift_interface: Literal["public", "internal", "admin"] = Field(
+        "public", description="Endpoint interface to use (v3)"
+    )
     swift_container: str = Field("sluice", description="Container of objects; segments lie in `<container>_segments`")
     store_concurrency: int = Field(
-        16, ge=1, description="Segments on their way to the store at once, per process: 16 took 1 GB from over 5 min to 95 s"
+        16,
+        ge=1,
+        description="Segments on their way to the store at once, per process: 16 took 1 GB from over 5 min to 95 s",
     )
-    store_stall_seconds: float = Field(60, gt=0, description="A store connection on which nothing moves for so long is given up")
+    store_stall_seconds: float = Field(
+        60, gt=0, description="A store connection on which nothing moves for so long is given up"
+    )
 
     # -- the temp volume
-    temp_dir: Path = Field(Path("/var/lib/sluice/temp"), description="Directory of temp files: the temp volume's mount point")
+    temp_dir: Path = Field(
+        Path("/var/lib/sluice/temp"), description="Directory of temp files: the temp volume's mount point"
+    )
     volume: str = Field("local", pattern=r"^[a-z0-9-]+$", description="The temp volume's name: names its cell's queues")
-    temp_budget_bytes: int = Field(20 * GIBIBYTE, ge=1, description="Bytes that uploads may hold on the temp volume together")
+    temp_budget_bytes: int = Field(
+        20 * GIBIBYTE, ge=1, description="Bytes that uploads may hold on the temp volume together"
+    )
     temp_headroom_bytes: int = Field(
-        256 * MEBIBYTE, ge=0, description="Free bytes on the disk that admission never hands out: room for logs and journals"
+        256 * MEBIBYTE,
+        ge=0,
+        description="Free bytes on the disk that admission never hands out: room for logs and journals",
     )
     segment_bytes: int = Field(
-        10 * MEBIBYTE, ge=1024, description="Segment length unless a file needs larger ones: small enough to retry, few enough to list"
+        10 * MEBIBYTE,
+        ge=1024,
+        description="Segment length unless a file needs larger ones: small enough to retry, few enough to list",
     )
 
     # -- admission
     lease_seconds: float = Field(900, gt=0, description="An admitted upload expires when no segment comes for so long")
     waiting_seconds: float = Field(86_400, gt=0, description="An upload that waits for room for longer expires")
-    max_passes: int = Field(16, ge=0, description="How often smaller uploads may pass one that waits at the head for room")
+    max_passes: int = Field(
+        16, ge=0, description="How often smaller uploads may pass one that waits at the head for room"
+    )
     lookahead: int = Field(64, ge=1, description="How far down the queue a pass looks for uploads that fit")
     retention_seconds: float = Field(86_400, gt=0, description="How long an ended upload's status can still be read")
 
@@ -73,22 +93,40 @@ class Settings(BaseSettings):
     trust_forwarded: bool = Field(
         False, description="Take scheme and host from X-Forwarded-Proto/-Host; only behind a proxy that sets both"
     )
-    cors_origins: tuple[str, ...] = Field((), description='Origins that browsers may call from, as JSON: ["https://a.example"]')
-    receive_buffer_bytes: int = Field(
-        64 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of segment bodies held in memory by one gateway, all connections together"
+    cors_origins: tuple[str, ...] = Field(
+        (), description='Origins that browsers may call from, as JSON: ["https://a.example"]'
     )
-    segment_stall_seconds: float = Field(30, gt=0, description="A segment body on which nothing arrives for so long is given up")
-    segment_deadline_seconds: float = Field(900, gt=0, description="A segment body that is not complete by then is given up")
-    shutdown_seconds: float = Field(20, gt=0, description="Grace after SIGTERM: requests and stages finish or are handed back")
+    receive_buffer_bytes: int = Field(
+        64 * MEBIBYTE,
+        ge=MEBIBYTE,
+        description="Bytes of segment bodies held in memory by one gateway, all connections together",
+    )
+    segment_stall_seconds: float = Field(
+        30, gt=0, description="A segment body on which nothing arrives for so long is given up"
+    )
+    segment_deadline_seconds: float = Field(
+        900, gt=0, description="A segment body that is not complete by then is given up"
+    )
+    shutdown_seconds: float = Field(
+        20, gt=0, description="Grace after SIGTERM: requests and stages finish or are handed back"
+    )
     database_migrate: bool = Field(True, description="Gateway and workers bring the schema up to date at start")
 
     # -- stages and workers
-    stage_lease_seconds: float = Field(6, gt=0, description="A stage whose worker has not been heard of for so long is taken over")
-    stage_concurrency: int = Field(
-        32, ge=1, description="Jobs one transfer, assemble or persist worker runs at once: they wait more than they compute"
+    stage_lease_seconds: float = Field(
+        6, gt=0, description="A stage whose worker has not been heard of for so long is taken over"
     )
-    media_concurrency: int = Field(2, ge=1, description="Probes and thumbnails one worker runs at once: each is a busy process")
-    metrics_port: int = Field(0, ge=0, le=65535, description="Port of a worker's /metrics and /healthz; 0 takes a free one and logs it")
+    stage_concurrency: int = Field(
+        32,
+        ge=1,
+        description="Jobs one transfer, assemble or persist worker runs at once: they wait more than they compute",
+    )
+    media_concurrency: int = Field(
+        2, ge=1, description="Probes and thumbnails one worker runs at once: each is a busy process"
+    )
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port of a worker's /metrics and /healthz; 0 takes a free one and logs it"
+    )
     ffprobe: str = Field("ffprobe", description="The ffprobe executable")
     ffmpeg: str = Field("ffmpeg", description="The ffmpeg executable")
     probe_timeout_seconds: float = Field(60, gt=0, description="Time one probe may take")

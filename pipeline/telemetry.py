@@ -1,7 +1,8 @@
 """The one catalogue of metrics and log events.
 
-Guarantee: every metric that Sluice exports is declared here, with its unit in its name, and README lists them all (a test holds the
-two together). Log events are the constants of `Log`; `upload_id`, `stage`, `attempt` and `request_id` are bound, not formatted in.
+Guarantee: every metric that Sluice exports is declared here, with its unit in its name, and README lists them all (a
+test holds the two together). Log events are the constants of `Log`; `upload_id`, `stage`, `attempt` and `request_id`
+are bound, not formatted in.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300
 
 # -- the gateway
 HTTP_REQUESTS = Counter("sluice_http_requests", "Requests answered", ["route", "method", "status"], registry=REGISTRY)
-HTTP_SECONDS = Histogram("sluice_http_request_seconds", "Time to answer", ["route"], buckets=_SECONDS, registry=REGISTRY)
+HTTP_SECONDS = Histogram(
+    "sluice_http_request_seconds", "Time to answer", ["route"], buckets=_SECONDS, registry=REGISTRY
+)
 RECEIVED_BYTES = Counter("sluice_received_bytes", "Segment bytes written to the temp volume", registry=REGISTRY)
 SEGMENTS_RECEIVED = Counter("sluice_segments_received", "Segments received", ["result"], registry=REGISTRY)
 BUFFERED_BYTES = Gauge("sluice_receive_buffered_bytes", "Segment bytes held in memory now", registry=REGISTRY)
@@ -28,22 +31,36 @@ EVENT_STREAMS = Gauge("sluice_event_streams", "Open server-sent event streams", 
 
 # -- stages
 STAGE_SECONDS = Histogram(
-    "sluice_stage_seconds", "Duration of one attempt of a stage", ["stage", "result"], buckets=_SECONDS, registry=REGISTRY
+    "sluice_stage_seconds",
+    "Duration of one attempt of a stage",
+    ["stage", "result"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
 )
 STAGE_RETRIES = Counter("sluice_stage_retries", "Attempts that will be repeated", ["stage", "code"], registry=REGISTRY)
 STAGE_RUNNING = Gauge("sluice_stage_running", "Stages running in this process", ["stage"], registry=REGISTRY)
 STAGE_WAIT_SECONDS = Histogram(
     "sluice_stage_wait_seconds", "From queued to started", ["stage"], buckets=_SECONDS, registry=REGISTRY
 )
-TAKEOVERS = Counter("sluice_stage_takeovers", "Stages taken over from a worker that was not heard of", ["stage"], registry=REGISTRY)
-UPLOADS_ENDED = Counter("sluice_uploads_ended", "Uploads that ended, as this process saw it", ["status", "code"], registry=REGISTRY)
+TAKEOVERS = Counter(
+    "sluice_stage_takeovers", "Stages taken over from a worker that was not heard of", ["stage"], registry=REGISTRY
+)
+UPLOADS_ENDED = Counter(
+    "sluice_uploads_ended", "Uploads that ended, as this process saw it", ["status", "code"], registry=REGISTRY
+)
 
 # -- the store
 STORE_REQUEST_SECONDS = Histogram(
-    "sluice_store_request_seconds", "Requests to the object store", ["method", "status"], buckets=_SECONDS, registry=REGISTRY
+    "sluice_store_request_seconds",
+    "Requests to the object store",
+    ["method", "status"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
 )
 STORED_BYTES = Counter("sluice_stored_bytes", "Segment bytes acknowledged by the store", registry=REGISTRY)
-LIMITER_SLOTS = Gauge("sluice_limiter_slots", "Segments that may be on their way to the store at once", registry=REGISTRY)
+LIMITER_SLOTS = Gauge(
+    "sluice_limiter_slots", "Segments that may be on their way to the store at once", registry=REGISTRY
+)
 LIMITER_USED = Gauge("sluice_limiter_used", "Segments on their way to the store", registry=REGISTRY)
 LIMITER_DEMAND = Gauge("sluice_limiter_demand", "Segments that wait for a slot", registry=REGISTRY)
 
@@ -53,12 +70,20 @@ OLDEST_SECONDS = Gauge(
     "sluice_oldest_upload_seconds", "How long the oldest upload has been in this status", ["status"], registry=REGISTRY
 )
 QUEUE_DEPTH = Gauge("sluice_queue_depth", "Jobs waiting or running in a queue", ["queue"], registry=REGISTRY)
-QUEUE_AGE_SECONDS = Gauge("sluice_queue_age_seconds", "How overdue the oldest job of a queue is", ["queue"], registry=REGISTRY)
+QUEUE_AGE_SECONDS = Gauge(
+    "sluice_queue_age_seconds", "How overdue the oldest job of a queue is", ["queue"], registry=REGISTRY
+)
 VOLUME_BUDGET = Gauge("sluice_volume_budget_bytes", "Budget of a temp volume", ["volume"], registry=REGISTRY)
-VOLUME_RESERVED = Gauge("sluice_volume_reserved_bytes", "Reserved bytes of a temp volume", ["volume"], registry=REGISTRY)
+VOLUME_RESERVED = Gauge(
+    "sluice_volume_reserved_bytes", "Reserved bytes of a temp volume", ["volume"], registry=REGISTRY
+)
 VOLUME_FREE = Gauge("sluice_volume_free_bytes", "Free bytes on a temp volume's disk", ["volume"], registry=REGISTRY)
-VOLUME_RESERVATIONS = Gauge("sluice_volume_reservations", "Reservations on a temp volume", ["volume"], registry=REGISTRY)
-VOLUME_WAITING = Gauge("sluice_volume_waiting", "Uploads waiting for room on a temp volume", ["volume"], registry=REGISTRY)
+VOLUME_RESERVATIONS = Gauge(
+    "sluice_volume_reservations", "Reservations on a temp volume", ["volume"], registry=REGISTRY
+)
+VOLUME_WAITING = Gauge(
+    "sluice_volume_waiting", "Uploads waiting for room on a temp volume", ["volume"], registry=REGISTRY
+)
 
 
 class Log:

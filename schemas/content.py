@@ -18,7 +18,9 @@ class ContentObject(BaseModel):
     container: str = Field(description="Container or bucket")
     key: str = Field(description="Object name in the container")
     size_bytes: int = Field(ge=0)
-    etag: str = Field(description="The store's own digest of the object, unquoted (of an SLO: MD5 over its segments' MD5s)")
+    etag: str = Field(
+        description="The store's own digest of the object, unquoted (of an SLO: MD5 over its segments' MD5s)"
+    )
     segment_count: int = Field(ge=1, description="1: a plain object; more: a manifest over so many segments")
 
 

@@ -1,4 +1,5 @@
-"""The one shape of every answer: `{"success": true, "status": ..., "data": ...}` or `{"success": false, ..., "error": ...}`."""
+"""The one shape of every answer: `{"success": true, "status": ..., "data": ...}` or `{"success": false, ..., "error":
+...}`."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ T = TypeVar("T")
 
 
 class ErrorBody(BaseModel):
-    """What went wrong. `code` is stable and stands in the error catalogue; `detail` holds the facts behind the message."""
+    """What went wrong. `code` is stable and stands in the error catalogue; `detail` holds the facts behind the
+    message."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -24,7 +24,7 @@ class CreateUpload(BaseModel):
     digest: str | None = Field(
         default=None,
         max_length=200,
-        description="Digest of the whole file in the form of RFC 9530: `sha-256=:BASE64:`; checked before the content is `ready`",
+        description="Digest of the whole file as in RFC 9530, `sha-256=:BASE64:`; checked before the content is `ready`",
         examples=["sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"],
     )
     metadata: dict[MetadataKey, MetadataValue] = Field(
@@ -87,7 +87,7 @@ class UploadView(BaseModel):
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None = Field(
-        description="When the upload expires unless another segment comes; null once every byte is here or the upload has ended"
+        description="When it expires unless another segment comes; null once every byte is here or it has ended"
     )
     links: UploadLinks
 

@@ -1,12 +1,16 @@
 """Admission, as a pure model: who may hold bytes of a temp volume, and in which order.
 
-This is the specification of `adapters/redis/scripts/admission.lua`; a Hypothesis state machine drives both side by side.
+This is the specification of `adapters/redis/scripts/admission.lua`; a Hypothesis state machine drives both side by
+side.
 
 Rules
-1. What is reserved never exceeds the budget, nor, beyond what already lies preallocated, the free bytes on the disk less the headroom.
-2. First come, first served; an upload behind a head that does not fit may pass it, `max_passes` times per head at the most. After
+1. What is reserved never exceeds the budget, nor, beyond what already lies preallocated, the free bytes on the disk
+less the headroom.
+2. First come, first served; an upload behind a head that does not fit may pass it, `max_passes` times per head at the
+most. After
    that nobody passes, so a head is admitted as soon as enough is released: nobody starves.
-3. A reservation lives by its lease. When it lapses, its bytes stay counted (its temp file is still on the disk) until `release`,
+3. A reservation lives by its lease. When it lapses, its bytes stay counted (its temp file is still on the disk) until
+`release`,
    which the reaper calls once the file is gone: bytes are never promised twice.
 4. Every call may come twice.
 """
@@ -18,8 +22,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class DiskReading:
-    """What the filesystem says: free bytes, less `headroom_bytes` that are never touched. `epoch` is the ledger's count of
-    preallocations when the reading was taken: a reading from before a preallocation would count its bytes as free and as backed."""
+    """What the filesystem says: free bytes, less `headroom_bytes` that are never touched. `epoch` is the ledger's count
+    of preallocations when the reading was taken: a reading from before a preallocation would count its bytes as free
+    and as backed."""
 
     free_bytes: int
     headroom_bytes: int
@@ -28,7 +33,8 @@ class DiskReading:
 
 @dataclass(slots=True)
 class Reservation:
-    """Bytes held by one upload; `backed_bytes` of them are preallocated on the disk, so no longer part of its free bytes."""
+    """Bytes held by one upload; `backed_bytes` of them are preallocated on the disk, so no longer part of its free
+    bytes."""
 
     size_bytes: int
     lease_until_ms: int

@@ -11,9 +11,10 @@
     ├── TempVolumeError     the temp volume is full or broken
     └── StageLost           a worker lost its lease; somebody else has the stage
 
-Guarantee: an error that leaves a port is a `SluiceError` whose `code` stands in `CATALOGUE`. The code is stable (clients may
-branch on it), the HTTP status is real, `retryable` says whether the same call may succeed later, and the message tells a person
-what to do. A test holds that no code is used that is not in the table and none stands there unused.
+Guarantee: an error that leaves a port is a `SluiceError` whose `code` stands in `CATALOGUE`. The code is stable
+(clients may branch on it), the HTTP status is real, `retryable` says whether the same call may succeed later, and the
+message tells a person what to do. A test holds that no code is used that is not in the table and none stands there
+unused.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "BODY_NOT_JSON": ErrorSpec(400, False, "The request body is not a JSON object: {reason}."),
     "REQUEST_MALFORMED": ErrorSpec(400, False, "This is not HTTP/1.1 as RFC 9112 has it: {reason}."),
     "BODY_TOO_LARGE": ErrorSpec(413, False, "The request body is larger than {limit_bytes} bytes."),
-    "BODY_TIMEOUT": ErrorSpec(408, True, "The request body was not here after {timeout_seconds} s; send the request again."),
+    "BODY_TIMEOUT": ErrorSpec(
+        408, True, "The request body was not here after {timeout_seconds} s; send the request again."
+    ),
     "CONTENT_TYPE_NOT_SUPPORTED": ErrorSpec(415, False, "Send the body as {expected}, not as '{content_type}'."),
     "VALIDATION_FAILED": ErrorSpec(422, False, "The request has fields that are wrong or missing; see detail.fields."),
     "ENCODING_NOT_SUPPORTED": ErrorSpec(
@@ -84,14 +87,16 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "UPLOAD_ENDED": ErrorSpec(409, False, "This upload has ended as {status}; nothing can be added to it."),
     "UPLOAD_EXPIRED": ErrorSpec(410, False, "No segment came within the lease; what was here has been removed."),
     "UPLOAD_CANCELLED": ErrorSpec(410, False, "The upload was cancelled by its client."),
-    # -- media ----------------------------------------------------------------------------------------------------------
+    # -- media
+    # ----------------------------------------------------------------------------------------------------------
     "NOT_MEDIA": ErrorSpec(422, False, "The file is no video, image or audio that can be read: {reason}."),
     "MEDIA_TIMEOUT": ErrorSpec(422, False, "Reading the file's metadata took longer than {timeout_seconds} s."),
     "MEDIA_TOOL_FAILED": ErrorSpec(500, True, "{tool} could not be run: {reason}."),
     "FILE_DIGEST_WRONG": ErrorSpec(
         422, False, "The {algorithm} of the whole file is not the one announced at creation; upload it again."
     ),
-    # -- the object store -----------------------------------------------------------------------------------------------
+    # -- the object store
+    # -----------------------------------------------------------------------------------------------
     "STORE_UNAVAILABLE": ErrorSpec(503, True, "The object store did not answer as it should: {reason}."),
     "STORE_AUTH_FAILED": ErrorSpec(502, True, "The object store refused our credentials: {reason}."),
     "STORE_REJECTED": ErrorSpec(502, False, "The object store refused the request for good: {reason}."),
@@ -100,7 +105,8 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
         500, True, "Segment {number} does not match the digest taken when it arrived; it is needed again."
     ),
     "MANIFEST_REFUSED": ErrorSpec(502, True, "The object store refused the manifest: {reason}."),
-    # -- what Sluice stands on --------------------------------------------------------------------------------------------
+    # -- what Sluice stands on
+    # --------------------------------------------------------------------------------------------
     "REDIS_UNAVAILABLE": ErrorSpec(503, True, "Redis is away: {reason}."),
     "DATABASE_UNAVAILABLE": ErrorSpec(503, True, "PostgreSQL is away: {reason}."),
     "TEMP_VOLUME_FULL": ErrorSpec(507, True, "The temp volume has no room: {reason}."),
@@ -113,7 +119,8 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
 
 
 class SluiceError(Exception):
-    """An error with a code of the catalogue. `detail` holds the facts, JSON-able, that fill the message and go to the client."""
+    """An error with a code of the catalogue. `detail` holds the facts, JSON-able, that fill the message and go to the
+    client."""
 
     def __init__(self, code: str, /, **detail: Any) -> None:
         self.spec = CATALOGUE[code]
@@ -156,7 +163,9 @@ class StoreError(SluiceError):
 class StoreUnavailable(StoreError):
     """The object store may succeed later. `retry_after_seconds`, where the store said so, is a lower bound."""
 
-    def __init__(self, code: str = "STORE_UNAVAILABLE", /, *, retry_after_seconds: float | None = None, **detail: Any) -> None:
+    def __init__(
+        self, code: str = "STORE_UNAVAILABLE", /, *, retry_after_seconds: float | None = None, **detail: Any
+    ) -> None:
         super().__init__(code, **detail)
         self.retry_after_seconds = retry_after_seconds
 
@@ -181,7 +190,8 @@ class TempVolumeError(SluiceError):
 
 
 class StageLost(SluiceError):
-    """The caller's lease on a stage has passed to somebody else, or the upload has ended; stop at once, write nothing."""
+    """The caller's lease on a stage has passed to somebody else, or the upload has ended; stop at once, write
+    nothing."""
 
 
 class _Blank(dict[str, Any]):

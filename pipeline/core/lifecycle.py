@@ -1,7 +1,8 @@
 """The life of an upload, as a table: (status, event) -> status. Nothing changes a status but this table.
 
 Guarantee: what is not in the table cannot happen. The table is handed to the Redis scripts as data, which apply it by
-compare-and-set; `diagram()` draws the picture in ARCHITECTURE.md from the same table, and a test holds the two together.
+compare-and-set; `diagram()` draws the picture in ARCHITECTURE.md from the same table, and a test holds the two
+together.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Where an upload is. `waiting` has no room yet, `admitted` has its bytes reserved, `receiving` has its first segment,
-    `processing` has every byte; the other four are ends."""
+    """Where an upload is. `waiting` has no room yet, `admitted` has its bytes reserved, `receiving` has its first
+    segment, `processing` has every byte; the other four are ends."""
 
     WAITING = "waiting"
     ADMITTED = "admitted"

@@ -1,4 +1,5 @@
-"""The values that stages and ports hand to each other. Frozen; sizes in bytes, times in milliseconds of Redis' clock."""
+"""The values that stages and ports hand to each other. Frozen; sizes in bytes, times in milliseconds of Redis'
+clock."""
 
 from __future__ import annotations
 
@@ -70,7 +71,8 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class NewUpload:
-    """What is needed to register an upload. `fingerprint` tells whether a repeated Idempotency-Key is the same request."""
+    """What is needed to register an upload. `fingerprint` tells whether a repeated Idempotency-Key is the same
+    request."""
 
     upload_id: str
     filename: str
@@ -87,7 +89,8 @@ class NewUpload:
 
 @dataclass(frozen=True, slots=True)
 class StageJob:
-    """One run of one stage: what travels through the queue. `generation` is the fencing number: the board lets only the latest write."""
+    """One run of one stage: what travels through the queue. `generation` is the fencing number: the board lets only the
+    latest write."""
 
     upload_id: str
     stage: Stage
@@ -101,7 +104,8 @@ class StageJob:
 
 @dataclass(frozen=True, slots=True)
 class ObjectTarget:
-    """Where an upload's object goes. `key` is the object's name; segments lie apart, under a name derived from `upload_id`."""
+    """Where an upload's object goes. `key` is the object's name; segments lie apart, under a name derived from
+    `upload_id`."""
 
     upload_id: str
     key: str
@@ -133,7 +137,8 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class ContentRecord:
-    """A content: what persist writes in one transaction. `metadata` is a `schemas.media.MediaMetadata` as JSON-able data."""
+    """A content: what persist writes in one transaction. `metadata` is a `schemas.media.MediaMetadata` as JSON-able
+    data."""
 
     content_id: str
     filename: str
@@ -145,7 +150,8 @@ class ContentRecord:
 
 
 def object_key(upload_id: str) -> str:
-    """The object's name. An upload's id becomes its content's id, so a name is never used twice and caches never go stale."""
+    """The object's name. An upload's id becomes its content's id, so a name is never used twice and caches never go
+    stale."""
     return f"contents/{upload_id}/original"
 
 

@@ -1,8 +1,9 @@
 """Retry decisions: a pure function from an error and its history to what happens next.
 
-Guarantee: the decision is a returned value, never a side effect; jitter comes in as a number, so that a decision can be repeated.
-Delays are exponential with full jitter between half and the whole of the step (so that a herd spreads out, yet nobody retries at
-once), and never shorter than what the other side asked for (Retry-After, RFC 9110 section 10.2.3).
+Guarantee: the decision is a returned value, never a side effect; jitter comes in as a number, so that a decision can be
+repeated. Delays are exponential with full jitter between half and the whole of the step (so that a herd spreads out,
+yet nobody retries at once), and never shorter than what the other side asked for (Retry-After, RFC 9110 section
+10.2.3).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Segment arithmetic: how a file is cut, and which byte belongs to which segment.
 
-Guarantee: a plan covers the file exactly once, every segment but the last has the same length, and no plan breaks a limit of the
-store it was made for. Numbers start at 1, as in S3 part numbers and in the API.
+Guarantee: a plan covers the file exactly once, every segment but the last has the same length, and no plan breaks a
+limit of the store it was made for. Numbers start at 1, as in S3 part numbers and in the API.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ DEFAULT_SEGMENT_BYTES = 10 * MEBIBYTE
 class StoreLimits:
     """What one object may consist of in a store. Bytes, but for `max_segments`.
 
-    Swift SLO: 1,000 segments of 1 byte to 5 GiB (`max_manifest_segments`, `max_file_size`); S3: 10,000 parts of 5 MiB to 5 GiB.
+    Swift SLO: 1,000 segments of 1 byte to 5 GiB (`max_manifest_segments`, `max_file_size`); S3: 10,000 parts of 5 MiB
+    to 5 GiB.
     """
 
     max_segments: int
@@ -55,7 +56,8 @@ class SegmentPlan:
 
 
 def plan_segments(size_bytes: int, limits: StoreLimits, preferred_bytes: int = DEFAULT_SEGMENT_BYTES) -> SegmentPlan:
-    """Cut `size_bytes` into segments of `preferred_bytes`, larger (in whole MiB) only where the store's limits ask for it.
+    """Cut `size_bytes` into segments of `preferred_bytes`, larger (in whole MiB) only where the store's limits ask for
+    it.
 
     Raises RequestError FILE_TOO_LARGE_FOR_STORE when no segment size can carry the file.
     """

@@ -1,7 +1,7 @@
 """The stage graph, as data: what runs after what, on which worker type, and for how long.
 
-Guarantee: `GRAPH` is acyclic and complete (a test walks it); the Redis scripts receive it as an argument, so that "which stages may
-start now" is decided once, atomically, from this table. An upload is `ready` when `FINAL` is done.
+Guarantee: `GRAPH` is acyclic and complete (a test walks it); the Redis scripts receive it as an argument, so that
+"which stages may start now" is decided once, atomically, from this table. An upload is `ready` when `FINAL` is done.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class WorkerType(StrEnum):
 
 
 class StageState(StrEnum):
-    """Where a stage of an upload is. `idle`: transfer has stored all that has arrived and more is to come. `stopped`: the upload
-    ended before the stage did."""
+    """Where a stage of an upload is. `idle`: transfer has stored all that has arrived and more is to come. `stopped`:
+    the upload ended before the stage did."""
 
     PENDING = "pending"
     QUEUED = "queued"
@@ -72,12 +72,13 @@ class StageSpec:
 
 GRAPH: Mapping[Stage, StageSpec] = {
     # transfer starts with the first segment and lives as long as segments keep coming: hours, for a slow client
-    Stage.TRANSFER: StageSpec(WorkerType.TRANSFER, (), Trigger.FIRST_SEGMENT, 24 * 3600, 8),
-    Stage.SEAL: StageSpec(WorkerType.TRANSFER, (Stage.TRANSFER,), Trigger.PREDECESSORS, 600, 8),
+    Stage.TRANSFER: StageSpec(WorkerType.TRANSFER, (), Trigger.FIRST_SEGMENT, 24 * 3600, 24),
+    Stage.SEAL: StageSpec(WorkerType.TRANSFER, (Stage.TRANSFER,), Trigger.PREDECESSORS, 600, 24),
     Stage.ASSEMBLE: StageSpec(WorkerType.ASSEMBLE, (), Trigger.ALL_RECEIVED, 4 * 3600, 4),
     Stage.PROBE: StageSpec(WorkerType.PROBE, (Stage.ASSEMBLE,), Trigger.PREDECESSORS, 300, 3),
-    Stage.THUMBNAIL: StageSpec(WorkerType.THUMBNAIL, (Stage.PROBE,), Trigger.PREDECESSORS, 300, 4),
-    Stage.PERSIST: StageSpec(WorkerType.PERSIST, (Stage.SEAL, Stage.THUMBNAIL), Trigger.PREDECESSORS, 60, 8),
+    Stage.THUMBNAIL: StageSpec(WorkerType.THUMBNAIL, (Stage.PROBE,), Trigger.PREDECESSORS, 300, 12),
+    # everything is stored by then: waiting two hours for PostgreSQL costs less than sending a large file again
+    Stage.PERSIST: StageSpec(WorkerType.PERSIST, (Stage.SEAL, Stage.THUMBNAIL), Trigger.PREDECESSORS, 60, 240),
 }
 
 FINAL = Stage.PERSIST

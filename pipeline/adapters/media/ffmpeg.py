@@ -13,7 +13,6 @@ not black. If all are black it tries once more further in, then takes the first 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +31,8 @@ _LATEST_FIRST_SEEK_SECONDS = 60.0
 _LATEST_SECOND_SEEK_SECONDS = 300.0
 _JPEG_QUALITY = "4"  # of 2 (best) to 31: about 40 KB for 640 x 360
 _WANTED_DECODERS = ("h264", "hevc", "vp8", "vp9", "libdav1d|libaom-av1", "mjpeg", "png", "webp", "gif")
-_WANTED_FILTERS = ("zscale", "tonemap")
+_WANTED_DEMUXERS = ("webp_anim",)  # animated WebP
+_WANTED_FILTERS = ("zscale", "tonemap")  # HDR
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,16 @@ class FfmpegThumbnailer:
         return None
 
     async def missing_abilities(self) -> tuple[str, ...]:
-        """The decoders and filters that this build lacks, of those that common uploads need: for `sluice doctor`."""
-        decoders, filters = await asyncio.gather(self._list("-decoders"), self._list("-filters"))
-        lacking = [
-            f"decoder {names.split('|')[0]}" for names in _WANTED_DECODERS if not decoders & set(names.split("|"))
-        ]
-        return (*lacking, *(f"filter {name}" for name in _WANTED_FILTERS if name not in filters))
+        """What this build lacks, of what common uploads need, such as `decoder png`: for `sluice doctor`."""
+        lacking: list[str] = []
+        for kind, wanted in (
+            ("decoder", _WANTED_DECODERS),
+            ("demuxer", _WANTED_DEMUXERS),
+            ("filter", _WANTED_FILTERS),
+        ):
+            present = await self._list(f"-{kind}s")
+            lacking += [f"{kind} {names.split('|')[0]}" for names in wanted if not present & set(names.split("|"))]
+        return tuple(lacking)
 
     async def _run(self, path: Path, attempt: _Attempt, graph: str, deadline: float) -> ToolResult:
         left_seconds = deadline - time.monotonic()

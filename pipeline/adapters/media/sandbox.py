@@ -86,8 +86,10 @@ class ToolResult:
 class Sandbox:
     """Runs tools under one set of limits; holds no state but what was detected about this machine."""
 
-    def __init__(self, *, memory_bytes: int = 2 * 1024**3, open_files: int = 64) -> None:
-        """`memory_bytes` bounds the tool's address space, not only what it touches."""
+    def __init__(self, *, memory_bytes: int = 2 * 1024**3, open_files: int = 64, isolate_network: bool = True) -> None:
+        """`memory_bytes` bounds the tool's address space, not only what it touches. `isolate_network` False leaves the
+        network to the protocol whitelist alone, as on kernels that give no namespace."""
+        self._isolate_network = isolate_network
         self._memory_bytes = memory_bytes
         self._open_files = open_files
         self._detected: Confinement | None = None
@@ -142,7 +144,7 @@ class Sandbox:
                     break
         network: NetworkConfinement = "none"
         isolation: tuple[str, ...] = ()
-        if unshare := shutil.which("unshare"):
+        if self._isolate_network and (unshare := shutil.which("unshare")):
             # A user namespace changes credentials, which clears the parent death signal: setpriv must come after it.
             for name, flags in (("namespace", ("--net",)), ("user-namespace", ("--user", "--net"))):
                 candidate = (unshare, *flags, "--")

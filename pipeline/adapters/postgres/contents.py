@@ -1,0 +1,164 @@
+"""Content metadata in PostgreSQL: `ports.ContentRepository`.
+
+Guarantee: a content is written in one transaction, and a second call finds the first one's row. A pool is made when it
+is first needed, so that a gateway or worker can start while PostgreSQL is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+from uuid import UUID
+
+import asyncpg
+
+from pipeline.adapters.postgres.errors import translated
+from pipeline.core.errors import RequestError
+from pipeline.core.model import ContentRecord, StoredObject
+from schemas.content import Content, ContentObject
+from schemas.media import MediaMetadata
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CONNECT_SECONDS = 5.0
+_COMMAND_SECONDS = 15.0
+
+
+def _query(name: str) -> str:
+    return (resources.files(__package__) / "queries" / f"{name}.sql").read_text("utf-8")
+
+
+class PostgresContentRepository:
+    """Implements `ports.ContentRepository` with up to `connections` connections."""
+
+    def __init__(self, database_url: str, connections: int) -> None:
+        self._database_url = database_url
+        self._connections = connections
+        self._pool: asyncpg.Pool | None = None
+        self._making = asyncio.Lock()
+        self._insert = _query("insert_content")
+        self._insert_segments = _query("insert_segments")
+        self._get = _query("get_content")
+        self._page = _query("page_contents")
+        self._delete = _query("delete_content")
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            self._pool.terminate()
+
+    async def save(self, record: ContentRecord) -> Content:
+        media = MediaMetadata.model_validate(record.media)
+        width, height = _dimensions(media)
+        content_id = UUID(record.content_id)
+        segments = record.stored.segments
+        async with self._connection() as connection, connection.transaction():
+            written = await connection.fetchval(
+                self._insert,
+                content_id,
+                record.filename,
+                record.content_type,
+                media.kind,
+                record.stored.size_bytes,
+                media.duration_seconds,
+                width,
+                height,
+                record.stored.store,
+                record.stored.container,
+                record.stored.key,
+                record.stored.etag,
+                None if record.thumbnail is None else json.dumps(_object(record.thumbnail).model_dump()),
+                media.model_dump_json(),
+                json.dumps(dict(record.metadata)),
+            )
+            if written is not None:
+                await connection.execute(
+                    self._insert_segments,
+                    content_id,
+                    [item.number for item in segments],
+                    [item.size_bytes for item in segments],
+                    [item.etag for item in segments],
+                )
+        return await self.get(record.content_id)
+
+    async def get(self, content_id: str) -> Content:
+        try:
+            key = UUID(content_id)
+        except ValueError:
+            raise RequestError("CONTENT_NOT_FOUND", content_id=content_id) from None
+        async with self._connection() as connection:
+            row = await connection.fetchrow(self._get, key)
+        if row is None:
+            raise RequestError("CONTENT_NOT_FOUND", content_id=content_id)
+        return _content(row)
+
+    async def page(self, kind: str | None, before: tuple[int, str] | None, limit: int) -> Sequence[Content]:
+        moment = _EPOCH + timedelta(microseconds=before[0]) if before else None
+        try:
+            last = UUID(before[1]) if before else None
+        except ValueError:
+            raise RequestError("CURSOR_INVALID") from None
+        async with self._connection() as connection:
+            return [_content(row) for row in await connection.fetch(self._page, kind, moment, last, limit)]
+
+    async def delete(self, content_id: str) -> None:
+        async with self._connection() as connection:
+            await connection.execute(self._delete, UUID(content_id))
+
+    async def check(self) -> None:
+        """Raises DependencyUnavailable when the database cannot be used now."""
+        async with self._connection() as connection:
+            await connection.fetchval("SELECT 1 FROM contents LIMIT 1")
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+        with translated():
+            if self._pool is None:
+                async with self._making:
+                    if self._pool is None:
+                        self._pool = await asyncpg.create_pool(
+                            self._database_url,
+                            min_size=0,
+                            max_size=self._connections,
+                            timeout=_CONNECT_SECONDS,
+                            command_timeout=_COMMAND_SECONDS,
+                        )
+            async with self._pool.acquire(timeout=_CONNECT_SECONDS) as connection:
+                yield connection
+
+
+def _dimensions(media: MediaMetadata) -> tuple[int | None, int | None]:
+    """Size of the first picture, as displayed."""
+    for stream in media.streams:
+        if stream.type == "video":
+            return stream.width, stream.height
+    return None, None
+
+
+def _object(stored: StoredObject) -> ContentObject:
+    fields = {key: value for key, value in asdict(stored).items() if key != "segments"}
+    return ContentObject(**fields, segment_count=max(1, len(stored.segments)))
+
+
+def _content(row: asyncpg.Record) -> Content:
+    return Content(
+        id=str(row["id"]),
+        filename=row["filename"],
+        content_type=row["content_type"],
+        created_at=row["created_at"],
+        kind=row["kind"],
+        object=ContentObject(
+            store=row["store"],
+            container=row["container"],
+            key=row["object_key"],
+            size_bytes=row["size_bytes"],
+            etag=row["etag"],
+            segment_count=max(1, row["segment_count"]),
+        ),
+        thumbnail=ContentObject.model_validate_json(row["thumbnail"]) if row["thumbnail"] else None,
+        media=MediaMetadata.model_validate_json(row["media"]),
+        metadata=json.loads(row["metadata"]),
+    )

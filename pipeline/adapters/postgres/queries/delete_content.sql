@@ -1,0 +1,1 @@
+DELETE FROM contents WHERE id = $1

@@ -1,0 +1,2 @@
+INSERT INTO content_segments (content_id, number, size_bytes, etag)
+SELECT $1, * FROM unnest($2::integer[], $3::bigint[], $4::text[])

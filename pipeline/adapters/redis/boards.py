@@ -1,0 +1,173 @@
+"""Uploads in flight, in Redis: `ports.UploadBoard`, `SegmentBoard` and `EndedList`. Every change is one script."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from redis.asyncio import Redis
+
+from pipeline.adapters.redis.errors import translated
+from pipeline.adapters.redis.jobs import fenced, to_jobs
+from pipeline.adapters.redis.keys import Keys
+from pipeline.adapters.redis.reads import hash_all, hash_get, hash_get_many, hash_set_new, now_ms
+from pipeline.adapters.redis.records import to_fields, to_upload
+from pipeline.adapters.redis.scripts import Scripts
+from pipeline.core.errors import RequestError
+from pipeline.core.lifecycle import Event, Status
+from pipeline.core.model import NewUpload, StageJob, StoredSegment, Upload
+from pipeline.ports import PendingSegments, SegmentVerdict
+
+
+class RedisUploadBoard:
+    """Implements `ports.UploadBoard`. `retention_ms` is how long an ended upload can still be read."""
+
+    def __init__(self, redis: Redis, scripts: Scripts, keys: Keys, retention_ms: int) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._keys = keys
+        self._retention_ms = retention_ms
+
+    async def create(self, new: NewUpload) -> tuple[Upload, bool]:
+        answer = await self._scripts.call(
+            "create",
+            upload_id=new.upload_id,
+            fields=to_fields(new),
+            fingerprint=new.fingerprint,
+            idempotency_key=new.idempotency_key,
+            idempotency_ms=self._retention_ms,
+        )
+        if answer.get("conflict"):
+            raise RequestError("IDEMPOTENCY_KEY_REUSED")
+        return await self.get(answer["upload_id"]), answer["created"]
+
+    async def get(self, upload_id: str) -> Upload:
+        fields = await hash_all(self._redis, self._keys.upload(upload_id))
+        if not fields:
+            raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
+        return to_upload(fields)
+
+    async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[Upload]:
+        index = self._keys.status(status) if status else self._keys.uploads
+        found: list[Upload] = []
+        start = 0
+        highest: int | str = before[0] if before else "+inf"
+        while len(found) < limit:
+            with translated():
+                ids = await self._redis.zrevrangebyscore(
+                    index, highest, "-inf", start=start, num=limit, withscores=True
+                )
+                if not ids:
+                    break
+                start += len(ids)
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    for upload_id, score in ids:
+                        if before is None or (int(score), upload_id) < before:
+                            pipe.hgetall(self._keys.upload(upload_id))
+                    found += [to_upload(fields) for fields in await pipe.execute() if fields]
+        return found[:limit]
+
+    async def ids(self, status: Status, older_than_ms: int, limit: int) -> Sequence[str]:
+        highest = await now_ms(self._redis) - older_than_ms
+        with translated():
+            return list(await self._redis.zrangebyscore(self._keys.status(status), "-inf", highest, start=0, num=limit))
+
+    async def apply(self, upload_id: str, event: Event, error: tuple[str, str] | None = None) -> tuple[Status, bool]:
+        code, message = error or (None, None)
+        answer = await self._scripts.call(
+            "apply", upload_id=upload_id, event=str(event), error_code=code, error_message=message
+        )
+        if answer.get("missing"):
+            raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
+        return Status(answer["status"]), answer["changed"]
+
+    async def forget(self, upload_id: str) -> None:
+        await self._scripts.call("forget", upload_id=upload_id, retention_ms=self._retention_ms)
+
+    async def retire(self, limit: int) -> int:
+        return int((await self._scripts.call("retire", limit=limit))["count"])
+
+
+class RedisSegmentBoard:
+    """Implements `ports.SegmentBoard`. A crc32c is kept as 8 hex digits."""
+
+    def __init__(self, redis: Redis, scripts: Scripts, keys: Keys, requeue_ms: int) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._keys = keys
+        self._requeue_ms = requeue_ms
+
+    async def received(self, upload_id: str, numbers: Collection[int] | None = None) -> Mapping[int, int]:
+        key = self._keys.received(upload_id)
+        if numbers is None:
+            return {int(number): int(crc, 16) for number, crc in (await hash_all(self._redis, key)).items()}
+        wanted = [str(number) for number in numbers]
+        values = await hash_get_many(self._redis, key, wanted) if wanted else []
+        return {int(number): int(crc, 16) for number, crc in zip(wanted, values, strict=True) if crc is not None}
+
+    async def record_received(self, upload_id: str, number: int, size_bytes: int, crc32c: int) -> SegmentVerdict:
+        answer = await self._scripts.call(
+            "receive",
+            upload_id=upload_id,
+            number=number,
+            size_bytes=size_bytes,
+            crc32c=f"{crc32c:08x}",
+            requeue_ms=self._requeue_ms,
+        )
+        if answer.get("missing"):
+            raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
+        return SegmentVerdict(Status(answer["status"]), answer["accepted"], to_jobs(answer["jobs"]))
+
+    async def record_lost(self, upload_id: str, number: int, crc32c: int) -> bool:
+        answer = await self._scripts.call("lost", upload_id=upload_id, number=number, crc32c=f"{crc32c:08x}")
+        return bool(answer["lost"])
+
+    async def pending(self, job: StageJob, limit: int) -> PendingSegments:
+        answer = fenced(job, await self._scripts.call("pending", **_run(job), limit=limit))
+        pairs = zip(answer["numbers"] or (), answer["crcs"] or (), strict=True)
+        return PendingSegments({int(number): int(crc, 16) for number, crc in pairs}, answer["complete"])
+
+    async def record_stored(self, job: StageJob, segment: StoredSegment) -> None:
+        answer = await self._scripts.call(
+            "stored", **_run(job), number=segment.number, size_bytes=segment.size_bytes, etag=segment.etag
+        )
+        fenced(job, answer)
+
+    async def stored(self, upload: Upload) -> Sequence[StoredSegment]:
+        fields = await hash_all(self._redis, self._keys.stored(upload.upload_id))
+        etags = sorted((int(number), etag) for number, etag in fields.items())
+        return [StoredSegment(number, upload.plan.length(number), etag) for number, etag in etags]
+
+    async def keep_session(self, upload_id: str, session: str) -> str:
+        key = self._keys.upload(upload_id)
+        await hash_set_new(self._redis, key, "target_session", session)
+        return await hash_get(self._redis, key, "target_session") or session
+
+
+class RedisEndedList:
+    """Implements `ports.EndedList`."""
+
+    def __init__(self, redis: Redis, scripts: Scripts, keys: Keys) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._keys = keys
+
+    async def due(self, volume: str, limit: int) -> Sequence[str]:
+        latest = await now_ms(self._redis)
+        with translated():
+            return list(await self._redis.zrangebyscore(self._keys.ended(volume), "-inf", latest, start=0, num=limit))
+
+    async def defer(self, volume: str, upload_id: str, seconds: float) -> None:
+        due_ms = await now_ms(self._redis) + int(seconds * 1000)
+        with translated():
+            await self._redis.zadd(self._keys.ended(volume), {upload_id: due_ms}, xx=True)
+
+    async def drop(self, volume: str, upload_id: str) -> None:
+        with translated():
+            await self._redis.zrem(self._keys.ended(volume), upload_id)
+
+    async def busy(self, upload_id: str) -> bool:
+        return bool((await self._scripts.call("busy", upload_id=upload_id))["busy"])
+
+
+def _run(job: StageJob) -> dict[str, str | int]:
+    return {"upload_id": job.upload_id, "stage": str(job.stage), "generation": job.generation}

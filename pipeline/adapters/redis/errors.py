@@ -1,0 +1,28 @@
+"""Redis' errors, translated once: whatever says "not now" becomes DependencyUnavailable REDIS_UNAVAILABLE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis import exceptions
+
+from pipeline.core.errors import DependencyUnavailable
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Around every call to Redis. A script's own error (a bug) passes through as it is."""
+    try:
+        yield
+    except (
+        exceptions.ConnectionError,
+        exceptions.TimeoutError,
+        exceptions.ReadOnlyError,
+        exceptions.TryAgainError,
+        OSError,
+    ) as error:
+        reason = f"{type(error).__name__}: {error}".rstrip(": ")
+        raise DependencyUnavailable("REDIS_UNAVAILABLE", reason=reason) from error
+    except exceptions.OutOfMemoryError as error:
+        raise DependencyUnavailable("REDIS_UNAVAILABLE", reason="Redis is out of memory") from error

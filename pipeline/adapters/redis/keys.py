@@ -1,0 +1,71 @@
+"""Names of Redis keys. What dashboards may rely on is documented in `schemas/status.py`; the scripts build the same
+names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.core.lifecycle import Status
+from pipeline.core.stages import DISK_BOUND, WorkerType
+
+CONTRACT_VERSION = "v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """All keys begin with `<namespace>:v1:`."""
+
+    namespace: str
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.namespace}:{CONTRACT_VERSION}:"
+
+    def upload(self, upload_id: str) -> str:
+        return f"{self.prefix}upload:{upload_id}"
+
+    def received(self, upload_id: str) -> str:
+        return f"{self.upload(upload_id)}:received"
+
+    def stored(self, upload_id: str) -> str:
+        return f"{self.upload(upload_id)}:stored"
+
+    def results(self, upload_id: str) -> str:
+        return f"{self.upload(upload_id)}:results"
+
+    @property
+    def uploads(self) -> str:
+        return f"{self.prefix}uploads"
+
+    def status(self, status: Status) -> str:
+        return f"{self.prefix}status:{status}"
+
+    @property
+    def volumes(self) -> str:
+        return f"{self.prefix}volumes"
+
+    def volume(self, volume: str) -> str:
+        return f"{self.prefix}volume:{volume}"
+
+    def ended(self, volume: str) -> str:
+        return f"{self.volume(volume)}:ended"
+
+    @property
+    def events(self) -> str:
+        return f"{self.prefix}events"
+
+    @property
+    def changed(self) -> str:
+        return f"{self.prefix}changed"
+
+    @property
+    def wake(self) -> str:
+        return f"{self.prefix}wake"
+
+    def worker(self, name: str) -> str:
+        return f"{self.prefix}worker:{name}"
+
+    def queue(self, worker: WorkerType, volume: str) -> str:
+        """Disk-bound worker types have one queue per temp volume; the others one in all."""
+        suffix = f":{volume}" if worker in DISK_BOUND else ""
+        return f"{self.prefix}queue:{worker}{suffix}"

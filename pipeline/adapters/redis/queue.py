@@ -1,0 +1,88 @@
+"""Stage jobs through arq's queues: `ports.StageQueue`, and what `workers.runtime` must do the same way.
+
+arq's traps, and what is done about each:
+- it pickles by default, so that whoever writes to Redis runs code: jobs are JSON;
+- enqueueing returns None while a job of that id, or its result, exists: ids carry the stage's fencing number and so
+never come again,
+  results are not kept, and None means "already on its way";
+- a queue is polled twice a second: each enqueueing publishes a wake signal, polling stays as the fallback;
+- due times come from the sender's clock: jobs that are due now are dated an hour back, so that clocks may differ;
+- jobs vanish 24 h after they were due: they are kept for 30 days, and the board's list of overdue stages enqueues what
+is lost.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from arq.connections import ArqRedis
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from redis.asyncio import Redis
+
+from pipeline.adapters.redis.errors import translated
+from pipeline.adapters.redis.keys import Keys
+from pipeline.core.model import StageJob
+from pipeline.core.stages import GRAPH, Stage
+
+FUNCTION = "run_stage"
+DUE_NOW_LEAD = timedelta(hours=1)
+_EXPIRES = timedelta(days=30)
+
+
+def serialize(value: dict[str, Any]) -> bytes:
+    """arq's job envelope as JSON. Exceptions and other strangers become text."""
+    return json.dumps(value, default=str).encode()
+
+
+def deserialize(raw: bytes) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(raw)
+    return value
+
+
+def arq_client(redis_url: str) -> ArqRedis:
+    """arq's own client: like ours, but it reads bytes."""
+    pool = Redis.from_url(redis_url, decode_responses=False).connection_pool
+    return ArqRedis(pool_or_conn=pool, job_serializer=serialize, job_deserializer=deserialize)
+
+
+class ArqStageQueue:
+    """Implements `ports.StageQueue`."""
+
+    def __init__(self, arq: ArqRedis, keys: Keys) -> None:
+        self._arq = arq
+        self._keys = keys
+
+    def _queue(self, job: StageJob) -> str:
+        return self._keys.queue(GRAPH[job.stage].worker, job.volume)
+
+    async def enqueue(self, job: StageJob, after_seconds: float = 0.0) -> None:
+        queue = self._queue(job)
+        due = datetime.now(UTC) + (timedelta(seconds=after_seconds) if after_seconds > 0 else -DUE_NOW_LEAD)
+        with translated():
+            await self._arq.enqueue_job(
+                FUNCTION,
+                job.upload_id,
+                str(job.stage),
+                job.generation,
+                job.volume,
+                _job_id=job.job_id,
+                _queue_name=queue,
+                _defer_until=due,
+                _expires=_EXPIRES,
+            )
+            await self._arq.publish(self._keys.wake, queue)
+
+    async def forget(self, job: StageJob) -> None:
+        job_id = job.job_id
+        with translated():
+            async with self._arq.pipeline(transaction=True) as pipe:
+                pipe.zrem(self._queue(job), job_id)
+                pipe.delete(job_key_prefix + job_id, in_progress_key_prefix + job_id, retry_key_prefix + job_id)
+                await pipe.execute()
+
+
+def read_job(upload_id: str, stage: str, generation: int, volume: str) -> StageJob:
+    """The arguments of `FUNCTION`, as a job."""
+    return StageJob(upload_id, Stage(stage), generation, volume)

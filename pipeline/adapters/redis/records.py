@@ -1,0 +1,83 @@
+"""An upload's hash in Redis, to and from `core.model.Upload`."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+
+from pipeline.core.lifecycle import Status
+from pipeline.core.model import ClientDigest, NewUpload, StageStatus, Upload
+from pipeline.core.segments import SegmentPlan
+from pipeline.core.stages import Stage, StageState
+
+
+def to_fields(new: NewUpload) -> dict[str, str]:
+    """The fields that never change; the scripts add status, times and stages."""
+    fields = {
+        "id": new.upload_id,
+        "filename": new.filename,
+        "size_bytes": str(new.size_bytes),
+        "segment_bytes": str(new.segment_bytes),
+        "segment_count": str(SegmentPlan(new.size_bytes, new.segment_bytes).count),
+        "content_type": new.content_type,
+        "volume": new.volume,
+        "store": new.store,
+        "metadata": json.dumps(dict(new.metadata), ensure_ascii=False),
+        "bytes_received": "0",
+        "bytes_stored": "0",
+        "segments_received": "0",
+        "segments_stored": "0",
+    }
+    if new.digest:
+        fields["digest"] = f"{new.digest.algorithm}:{b64encode(new.digest.value).decode()}"
+    return fields
+
+
+def to_upload(fields: Mapping[str, str]) -> Upload:
+    """Read a hash."""
+
+    def number(name: str) -> int | None:
+        return int(fields[name]) if name in fields else None
+
+    def stage(name: Stage) -> StageStatus:
+        prefix = f"stage.{name}."
+        return StageStatus(
+            state=StageState(fields.get(prefix + "state", StageState.PENDING)),
+            attempt=int(fields.get(prefix + "attempt", 0)),
+            generation=int(fields.get(prefix + "generation", 0)),
+            started_at_ms=number(prefix + "started_at_ms"),
+            finished_at_ms=number(prefix + "finished_at_ms"),
+            worker=fields.get(prefix + "worker"),
+            error_code=fields.get(prefix + "error_code"),
+        )
+
+    digest = None
+    if "digest" in fields:
+        algorithm, _, value = fields["digest"].partition(":")
+        digest = ClientDigest(algorithm, b64decode(value))
+    return Upload(
+        upload_id=fields["id"],
+        filename=fields["filename"],
+        size_bytes=int(fields["size_bytes"]),
+        segment_bytes=int(fields["segment_bytes"]),
+        content_type=fields["content_type"],
+        volume=fields["volume"],
+        store=fields["store"],
+        status=Status(fields["status"]),
+        status_since_ms=int(fields["status_since_ms"]),
+        created_at_ms=int(fields["created_at_ms"]),
+        updated_at_ms=int(fields["updated_at_ms"]),
+        digest=digest,
+        metadata=json.loads(fields["metadata"]),
+        bytes_received=int(fields["bytes_received"]),
+        bytes_stored=int(fields["bytes_stored"]),
+        segments_received=int(fields["segments_received"]),
+        segments_stored=int(fields["segments_stored"]),
+        target_session=fields.get("target_session"),
+        error_code=fields.get("error_code"),
+        error_message=fields.get("error_message"),
+        content_id=fields.get("content_id"),
+        released_at_ms=number("released_at_ms"),
+        stages={name: stage(name) for name in Stage},
+    )

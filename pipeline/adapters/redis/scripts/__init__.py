@@ -1,0 +1,77 @@
+"""The Lua scripts, one file each, loaded with the tables of `pipeline.core` in front of them.
+
+Guarantee: every change of an upload's state is one script, so it happens wholly or not at all, and Redis' clock is the
+only clock. The lifecycle and the stage graph are written into the scripts from `core.lifecycle` and `core.stages`: one
+source, no copy to forget.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+
+from pipeline.adapters.redis.errors import translated
+from pipeline.core.lifecycle import ENDED, Event, moves
+from pipeline.core.stages import FINAL, graph_table
+
+NAMES = (
+    "admission",
+    "apply",
+    "busy",
+    "create",
+    "forget",
+    "lost",
+    "overdue",
+    "pending",
+    "receive",
+    "retire",
+    "stage_again",
+    "stage_fail",
+    "stage_finish",
+    "stage_idle",
+    "stage_renew",
+    "stage_start",
+    "stage_stopped",
+    "stored",
+)
+
+
+def _tables() -> str:
+    """The core's tables as Lua source."""
+
+    def table(value: object) -> str:
+        return f"cjson.decode([==[{json.dumps(value)}]==])"
+
+    return "\n".join(
+        [
+            f"local MOVES = {table({str(event): moves(event) for event in Event})}",
+            f"local GRAPH = {table(graph_table())}",
+            f"local ENDED = {table({str(status): True for status in sorted(ENDED)})}",
+            f"local FINAL = '{FINAL}'",
+            "",
+        ]
+    )
+
+
+class Scripts:
+    """Calls scripts by name. Arguments and answers are JSON objects."""
+
+    def __init__(self, redis: Redis, prefix: str) -> None:
+        self._prefix = prefix
+        folder = resources.files(__name__)
+        head = _tables() + (folder / "lib.lua").read_text("utf-8")
+        self._scripts: dict[str, AsyncScript] = {
+            name: redis.register_script(head + (folder / f"{name}.lua").read_text("utf-8")) for name in NAMES
+        }
+
+    async def call(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Run script `name`. Raises DependencyUnavailable."""
+        given = {key: value for key, value in arguments.items() if value is not None}
+        with translated():
+            raw = await self._scripts[name](keys=[self._prefix], args=[json.dumps(given)])
+        answer: dict[str, Any] = json.loads(raw)
+        return answer

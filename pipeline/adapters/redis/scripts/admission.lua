@@ -1,0 +1,126 @@
+-- Admission, decided atomically: the rules of pipeline/core/admission.py, which a test drives side by side with this script.
+-- A.op: request | run | confirm | postpone | renew | release; A.volume. Bytes and milliseconds.
+-- Keys of a volume: hash (epoch, reserved_bytes, backed_bytes, what was last measured), :reservations and :backed (id -> bytes),
+-- :leases and :lapsed (id -> until), :queue (id -> ticket), :requests (id -> bytes), :passes (id -> count), :granted (ids).
+local id = A.upload_id
+local V = P .. 'volume:' .. A.volume
+
+local function number(value) return tonumber(value or '0') end
+local function reserved() return number(redis.call('HGET', V, 'reserved_bytes')) end
+local function backed() return number(redis.call('HGET', V, 'backed_bytes')) end
+local function counter(name, delta) redis.call('HINCRBY', V, name, int(delta)) end
+
+local function grant(who, size)
+  redis.call('ZREM', V .. ':queue', who)
+  redis.call('HDEL', V .. ':requests', who)
+  redis.call('HDEL', V .. ':passes', who)
+  redis.call('HSET', V .. ':reservations', who, int(size))
+  redis.call('ZADD', V .. ':leases', int(NOW + A.lease_ms), who)
+  redis.call('SADD', V .. ':granted', who)
+  counter('reserved_bytes', size)
+end
+
+-- Takes a reservation out of every book; returns its bytes, or nil where there is none.
+local function drop(who)
+  local size = redis.call('HGET', V .. ':reservations', who)
+  if not size then return nil end
+  counter('reserved_bytes', -tonumber(size))
+  counter('backed_bytes', -number(redis.call('HGET', V .. ':backed', who)))
+  redis.call('HDEL', V .. ':reservations', who)
+  redis.call('HDEL', V .. ':backed', who)
+  redis.call('ZREM', V .. ':leases', who)
+  redis.call('ZREM', V .. ':lapsed', who)
+  redis.call('SREM', V .. ':granted', who)
+  return tonumber(size)
+end
+
+local function run()
+  for _, who in ipairs(redis.call('ZRANGEBYSCORE', V .. ':leases', '-inf', int(NOW))) do
+    redis.call('ZADD', V .. ':lapsed', redis.call('ZSCORE', V .. ':leases', who), who)
+    redis.call('ZREM', V .. ':leases', who)
+  end
+  local on_disk = A.free_bytes - A.headroom_bytes - (reserved() - backed())
+  local room = math.max(0, math.min(A.budget_bytes - reserved(), on_disk))
+  local head = redis.call('ZRANGE', V .. ':queue', 0, 0)[1]
+  while head do
+    local size = number(redis.call('HGET', V .. ':requests', head))
+    if size > room then break end
+    grant(head, size)
+    room = room - size
+    head = redis.call('ZRANGE', V .. ':queue', 0, 0)[1]
+  end
+  if head then
+    local passes = number(redis.call('HGET', V .. ':passes', head))
+    for index, who in ipairs(redis.call('ZRANGE', V .. ':queue', 0, A.lookahead - 1)) do
+      if passes >= A.max_passes then break end
+      local size = number(redis.call('HGET', V .. ':requests', who))
+      if index > 1 and size <= room then
+        grant(who, size)
+        room = room - size
+        passes = passes + 1
+        redis.call('HSET', V .. ':passes', head, int(passes))
+      end
+    end
+  end
+  redis.call('SADD', P .. 'volumes', A.volume)
+  redis.call('HSET', V, 'budget_bytes', int(A.budget_bytes), 'free_bytes', int(A.free_bytes), 'measured_at_ms', int(NOW))
+  local granted = {}
+  for _, who in ipairs(redis.call('SMEMBERS', V .. ':granted')) do
+    granted[#granted + 1] = {who, number(redis.call('HGET', V .. ':reservations', who))}
+  end
+  local position = 0
+  local rank = id and redis.call('ZRANK', V .. ':queue', id)
+  if rank then position = rank + 1 end
+  return cjson.encode({
+    granted = granted, lapsed = redis.call('ZRANGE', V .. ':lapsed', 0, 99), queue_position = position,
+  })
+end
+
+if A.op == 'request' or A.op == 'run' then
+  -- A reading from before a preallocation would count its bytes both as free and as backed.
+  if A.epoch ~= number(redis.call('HGET', V, 'epoch')) then return cjson.encode({stale = true}) end
+  if A.op == 'request' and redis.call('HEXISTS', V .. ':reservations', id) == 0
+      and not redis.call('ZSCORE', V .. ':queue', id) then
+    redis.call('ZADD', V .. ':queue', redis.call('HINCRBY', V, 'tickets', 1), id)
+    redis.call('HSET', V .. ':requests', id, int(A.size_bytes))
+  end
+  return run()
+end
+
+if A.op == 'confirm' then
+  local size = redis.call('HGET', V .. ':reservations', id)
+  if not size then return cjson.encode({known = false}) end
+  local now_backed = math.min(tonumber(size), A.backed_bytes)
+  counter('backed_bytes', now_backed - number(redis.call('HGET', V .. ':backed', id)))
+  redis.call('HSET', V .. ':backed', id, int(now_backed))
+  redis.call('SREM', V .. ':granted', id)
+  counter('epoch', 1)
+  return cjson.encode({known = true})
+end
+
+if A.op == 'postpone' then
+  local size = drop(id)
+  if not size then return cjson.encode({known = false}) end
+  local head = redis.call('ZRANGE', V .. ':queue', 0, 0, 'WITHSCORES')
+  redis.call('ZADD', V .. ':queue', int(number(head[2]) - 1), id)
+  redis.call('HSET', V .. ':requests', id, int(size))
+  return cjson.encode({known = true})
+end
+
+if A.op == 'renew' then
+  if redis.call('HEXISTS', V .. ':reservations', id) == 0 then return cjson.encode({known = false}) end
+  local until_ms = math.max(NOW + A.lease_ms, number(redis.call('ZSCORE', V .. ':leases', id)
+    or redis.call('ZSCORE', V .. ':lapsed', id)))
+  redis.call('ZREM', V .. ':lapsed', id)
+  redis.call('ZADD', V .. ':leases', int(until_ms), id)
+  return cjson.encode({known = true})
+end
+
+if A.op == 'release' then
+  redis.call('ZREM', V .. ':queue', id)
+  redis.call('HDEL', V .. ':requests', id)
+  redis.call('HDEL', V .. ':passes', id)
+  return cjson.encode({bytes = drop(id) or 0})
+end
+
+return redis.error_reply('unknown op')

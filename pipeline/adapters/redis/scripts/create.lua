@@ -1,0 +1,25 @@
+-- Register an upload as `waiting`, once per Idempotency-Key.
+-- A: upload_id, fields {name: value}, fingerprint, idempotency_key?, idempotency_ms. Returns {created, upload_id} or {conflict}.
+local idem = A.idempotency_key and (P .. 'idempotency:' .. A.idempotency_key)
+if idem then
+  local known = redis.call('GET', idem)
+  if known then
+    known = cjson.decode(known)
+    if known.fingerprint ~= A.fingerprint then return cjson.encode({conflict = true}) end
+    if redis.call('EXISTS', upload_key(known.upload_id)) == 1 then
+      return cjson.encode({created = false, upload_id = known.upload_id})
+    end
+  end
+end
+local id = A.upload_id
+local key = upload_key(id)
+for name, value in pairs(A.fields) do redis.call('HSET', key, name, value) end
+redis.call('HSET', key, 'status', 'waiting', 'status_since_ms', int(NOW), 'created_at_ms', int(NOW), 'updated_at_ms', int(NOW))
+for stage, _ in pairs(GRAPH) do redis.call('HSET', key, stage_field(stage, 'state'), 'pending') end
+redis.call('ZADD', P .. 'uploads', int(NOW), id)
+redis.call('ZADD', P .. 'status:waiting', int(NOW), id)
+if idem then
+  redis.call('SET', idem, cjson.encode({upload_id = id, fingerprint = A.fingerprint}), 'PX', int(A.idempotency_ms))
+end
+emit(id, 'status', 'status', 'waiting')
+return cjson.encode({created = true, upload_id = id})

@@ -1,0 +1,12 @@
+-- An ended upload has been cleaned up: keep its record for the retention time only. A: upload_id, retention_ms.
+local id = A.upload_id
+local key = upload_key(id)
+local volume = redis.call('HGET', key, 'volume')
+if not volume then return cjson.encode({}) end
+redis.call('HSET', key, 'released_at_ms', int(NOW))
+redis.call('ZREM', P .. 'volume:' .. volume .. ':ended', id)
+redis.call('DEL', key .. ':pending', key .. ':results')
+for _, part in ipairs({'', ':received', ':stored'}) do redis.call('PEXPIRE', key .. part, int(A.retention_ms)) end
+redis.call('ZADD', P .. 'retired', int(NOW + A.retention_ms), id)
+changed(id)
+return cjson.encode({})

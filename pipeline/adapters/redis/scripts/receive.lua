@@ -1,0 +1,24 @@
+-- A segment's bytes are on the temp volume. A: upload_id, number, size_bytes, crc32c.
+-- Returns {status, accepted, jobs} or {missing}. The last segment moves the upload to `processing`.
+local id = A.upload_id
+local key = upload_key(id)
+local status = redis.call('HGET', key, 'status')
+if not status then return cjson.encode({missing = true}) end
+local number = int(A.number)
+if not MOVES['segment_received'][status] or redis.call('HSETNX', key .. ':received', number, A.crc32c) == 0 then
+  return cjson.encode({status = status, accepted = false, jobs = {}})
+end
+redis.call('ZADD', key .. ':pending', number, number)
+redis.call('HINCRBY', key, 'bytes_received', int(A.size_bytes))
+local count = redis.call('HINCRBY', key, 'segments_received', 1)
+redis.call('HSET', key, 'updated_at_ms', int(NOW))
+local last = count == tonumber(redis.call('HGET', key, 'segment_count'))
+status = apply(id, last and 'all_received' or 'segment_received')
+local jobs = {}
+for stage, spec in pairs(GRAPH) do
+  local state = stage_get(id, stage, 'state')
+  local due = spec.trigger == 'first_segment' or (last and spec.trigger == 'all_received')
+  if due and (state == 'pending' or state == 'idle') then jobs[#jobs + 1] = queue_stage(id, stage, 0) end
+end
+changed(id)
+return cjson.encode({status = status, accepted = true, jobs = jobs})

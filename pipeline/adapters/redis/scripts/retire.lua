@@ -1,0 +1,9 @@
+-- Take uploads whose records have expired out of the indexes. A: limit. Returns {count}.
+local ids = redis.call('ZRANGEBYSCORE', P .. 'retired', '-inf', int(NOW), 'LIMIT', 0, A.limit)
+for _, id in ipairs(ids) do
+  redis.call('ZREM', P .. 'uploads', id)
+  for status, _ in pairs(ENDED) do redis.call('ZREM', P .. 'status:' .. status, id) end
+  redis.call('ZREM', P .. 'retired', id)
+  redis.call('DEL', upload_key(id), upload_key(id) .. ':received', upload_key(id) .. ':stored')
+end
+return cjson.encode({count = #ids})

@@ -1,0 +1,98 @@
+"""One pub/sub connection per process: tells waiting tasks that something has changed. Implements `ports.EventFeed`.
+
+Guarantee: a signal may come late, twice or (after a broken connection) without a cause, never silently go missing for
+good: whenever the connection is made anew, everybody is woken and looks at the truth. Who waits also looks by himself
+from time to time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from pipeline.adapters.redis.keys import Keys
+from pipeline.telemetry import Log, logger
+
+_RECONNECT_SECONDS = 0.5
+_PING_SECONDS = 5.0
+
+
+class RedisSignals:
+    """Listens on the channels `changed` (payload: an upload's id) and `wake` (payload: a queue's name)."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._channels = {keys.changed: "upload", keys.wake: "queue"}
+        self._waiting: dict[tuple[str, str], set[asyncio.Event]] = {}
+        self._subscribed = asyncio.Event()
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Listen as long as the block lasts; the block starts once the subscription stands or Redis has proved to be
+        away."""
+        task = asyncio.create_task(self._listen(), name="redis-signals")
+        try:
+            await self._subscribed.wait()
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    @contextmanager
+    def waiter(self, kind: str, name: str) -> Iterator[asyncio.Event]:
+        """An event that is set whenever `name` (an "upload" or a "queue") is signalled; who waits clears it first."""
+        event = asyncio.Event()
+        key = (kind, name)
+        self._waiting.setdefault(key, set()).add(event)
+        try:
+            yield event
+        finally:
+            self._waiting[key].discard(event)
+            if not self._waiting[key]:
+                del self._waiting[key]
+
+    @asynccontextmanager
+    async def watch(self, upload_id: str) -> AsyncIterator[AsyncIterator[None]]:
+        with self.waiter("upload", upload_id) as event:
+            yield _changes(event)
+
+    async def _listen(self) -> None:
+        log = logger()
+        while True:
+            pubsub: PubSub = self._redis.pubsub(ignore_subscribe_messages=True)
+            try:
+                await pubsub.subscribe(*self._channels)
+                self._wake_all()
+                self._subscribed.set()
+                while True:
+                    message = await pubsub.get_message(timeout=_PING_SECONDS)
+                    if message is None:
+                        await pubsub.ping()  # notices a connection that died without a word
+                    elif message["type"] == "message":
+                        for event in self._waiting.get((self._channels[message["channel"]], message["data"]), ()):
+                            event.set()
+            except (RedisError, OSError) as error:
+                log.warning(Log.REDIS_AWAY, reason=str(error))
+                self._subscribed.set()
+                await asyncio.sleep(_RECONNECT_SECONDS)
+            finally:
+                with suppress(RedisError, OSError):
+                    await pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    def _wake_all(self) -> None:
+        for events in self._waiting.values():
+            for event in events:
+                event.set()
+
+
+async def _changes(event: asyncio.Event) -> AsyncIterator[None]:
+    while True:
+        await event.wait()
+        event.clear()
+        yield

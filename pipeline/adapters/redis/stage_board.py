@@ -1,0 +1,102 @@
+"""The state of each stage, under a lease with a fencing number, in Redis: `ports.StageBoard`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from pipeline.adapters.redis.jobs import fenced, to_job, to_jobs
+from pipeline.adapters.redis.keys import Keys
+from pipeline.adapters.redis.reads import hash_all
+from pipeline.adapters.redis.scripts import Scripts
+from pipeline.core.errors import SluiceError
+from pipeline.core.model import StageJob
+from pipeline.core.stages import Stage
+from pipeline.ports import OverdueStage, StageStart
+
+
+class RedisStageBoard:
+    """Implements `ports.StageBoard`.
+
+    `lease_ms`: a run that has not renewed for so long is dead. `requeue_ms`: a queued stage that has not started for so
+    long is enqueued again, in case its job was lost between Redis and its sender; enqueueing is idempotent, so early is
+    harmless.
+    """
+
+    def __init__(self, redis: Redis, scripts: Scripts, keys: Keys, lease_ms: int, requeue_ms: int) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._keys = keys
+        self._lease_ms = lease_ms
+        self._requeue_ms = requeue_ms
+
+    @property
+    def lease_seconds(self) -> float:
+        return self._lease_ms / 1000
+
+    async def _call(self, script: str, job: StageJob, **more: Any) -> dict[str, Any]:
+        answer = await self._scripts.call(
+            script, upload_id=job.upload_id, stage=str(job.stage), generation=job.generation, **more
+        )
+        return fenced(job, answer)
+
+    async def start(self, job: StageJob, worker: str) -> StageStart:
+        answer = await self._call("stage_start", job, worker=worker, lease_ms=self._lease_ms)
+        return StageStart(waited_seconds=answer["waited_ms"] / 1000, takeovers=answer["takeovers"])
+
+    async def renew(self, job: StageJob) -> None:
+        await self._call("stage_renew", job, lease_ms=self._lease_ms)
+
+    async def finish(
+        self, job: StageJob, result: Mapping[str, Any] | None, *, skipped: bool = False
+    ) -> Sequence[StageJob]:
+        answer = await self._call(
+            "stage_finish",
+            job,
+            state="skipped" if skipped else "done",
+            result=None if result is None else json.dumps(dict(result)),
+            requeue_ms=self._requeue_ms,
+        )
+        return to_jobs(answer["jobs"])
+
+    async def idle(self, job: StageJob) -> bool:
+        return bool((await self._call("stage_idle", job))["idle"])
+
+    async def retry(self, job: StageJob, error_code: str, after_seconds: float) -> StageJob:
+        answer = await self._call(
+            "stage_again",
+            job,
+            count=True,
+            error_code=error_code,
+            after_ms=int(after_seconds * 1000),
+            requeue_ms=self._requeue_ms,
+        )
+        return to_job(answer["job"])
+
+    async def hand_back(self, job: StageJob) -> StageJob:
+        answer = await self._call("stage_again", job, count=False, after_ms=0, requeue_ms=self._requeue_ms)
+        return to_job(answer["job"])
+
+    async def fail(self, job: StageJob, error: SluiceError) -> None:
+        await self._call("stage_fail", job, error_code=error.code, error_message=error.message)
+
+    async def acknowledge_end(self, job: StageJob) -> None:
+        await self._call("stage_stopped", job)
+
+    async def results(self, upload_id: str) -> Mapping[Stage, Mapping[str, Any]]:
+        fields = await hash_all(self._redis, self._keys.results(upload_id))
+        return {Stage(stage): json.loads(value) for stage, value in fields.items()}
+
+    async def overdue(self, limit: int) -> Sequence[OverdueStage]:
+        answer = await self._scripts.call("overdue", limit=limit, requeue_ms=self._requeue_ms)
+        return [
+            OverdueStage(
+                job=to_job(item),
+                dead_generation=item.get("dead_generation"),
+                due_in_seconds=item.get("due_in_ms", 0) / 1000,
+            )
+            for item in answer["jobs"] or ()
+        ]

@@ -1,0 +1,205 @@
+"""The temp volume: one directory on one disk, one preallocated file per upload. Implements `ports.TempVolume`.
+
+Guarantee: a segment's bytes go from the socket to their own offset of the upload's one file and are never copied again.
+`allocate` sets the whole length aside at once (posix_fallocate where the filesystem can), so that an admitted upload
+cannot run out of disk in mid-flight. Whoever reads a segment checks it against the crc32c taken at receipt. Everything
+that touches the disk runs in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import google_crc32c
+
+from pipeline.core.errors import SegmentCorrupt, TempVolumeError
+
+_BLOCK_BYTES = 1024 * 1024
+_IOV_MAX = 1024
+_SUFFIX = ".data"
+T = TypeVar("T")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise TempVolumeError("TEMP_FILE_MISSING") from error
+    except OSError as error:
+        code = "TEMP_VOLUME_FULL" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "TEMP_VOLUME_FAILED"
+        raise TempVolumeError(code, reason=os.strerror(error.errno or 0)) from error
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    def translated_work() -> T:
+        with _translated():
+            return work()
+
+    return await asyncio.to_thread(translated_work)
+
+
+class DirectoryTempVolume:
+    """A temp volume in `directory`, made when it is not there."""
+
+    def __init__(self, name: str, directory: Path) -> None:
+        self._name = name
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def path(self, upload_id: str) -> Path:
+        return self._directory / f"{upload_id}{_SUFFIX}"
+
+    async def allocate(self, upload_id: str, size_bytes: int) -> int:
+        path = self.path(upload_id)
+
+        def work() -> int:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                if os.fstat(fd).st_size != size_bytes:
+                    try:
+                        os.posix_fallocate(fd, 0, size_bytes)
+                    except OSError as error:
+                        os.unlink(path)
+                        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                            raise
+                        raise TempVolumeError(
+                            "TEMP_VOLUME_FAILED", reason="it cannot set bytes aside (fallocate)"
+                        ) from error
+                return min(size_bytes, os.fstat(fd).st_blocks * 512)
+            finally:
+                os.close(fd)
+
+        return await _in_thread(work)
+
+    async def write(self, upload_id: str, offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
+        path = self.path(upload_id)
+
+        def work() -> int:
+            running = crc32c
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                for block in blocks:
+                    running = google_crc32c.extend(running, block)
+                _write_all(fd, blocks, offset)
+            finally:
+                os.close(fd)
+            return running
+
+        return await _in_thread(work)
+
+    def source(self, upload_id: str, number: int, offset: int, size_bytes: int, crc32c: int) -> FileSegmentSource:
+        return FileSegmentSource(self.path(upload_id), number, offset, size_bytes, crc32c)
+
+    async def verify(self, upload_id: str, size_bytes: int) -> None:
+        path = self.path(upload_id)
+        actual = await _in_thread(lambda: path.stat().st_size)
+        if actual != size_bytes:
+            raise TempVolumeError("TEMP_FILE_MISSING")
+
+    async def digest(self, upload_id: str, algorithm: str) -> bytes:
+        path = self.path(upload_id)
+
+        def work() -> bytes:
+            if algorithm == "crc32c":
+                running = 0
+                with path.open("rb") as file:
+                    while block := file.read(_BLOCK_BYTES):
+                        running = google_crc32c.extend(running, block)
+                return running.to_bytes(4, "big")
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, algorithm.replace("-", "")).digest()
+
+        return await _in_thread(work)
+
+    async def remove(self, upload_id: str) -> None:
+        path = self.path(upload_id)
+        await _in_thread(lambda: path.unlink(missing_ok=True))
+
+    async def free_bytes(self) -> int:
+        def work() -> int:
+            facts = os.statvfs(self._directory)
+            return facts.f_bavail * facts.f_frsize
+
+        return await _in_thread(work)
+
+    async def list(self) -> Mapping[str, tuple[int, float]]:
+        def work() -> dict[str, tuple[int, float]]:
+            found: dict[str, tuple[int, float]] = {}
+            with os.scandir(self._directory) as entries:
+                for entry in entries:
+                    if entry.name.endswith(_SUFFIX):
+                        try:
+                            facts = entry.stat(follow_symlinks=False)
+                        except FileNotFoundError:
+                            continue
+                        found[entry.name.removesuffix(_SUFFIX)] = (facts.st_blocks * 512, time.time() - facts.st_ctime)
+            return found
+
+        return await _in_thread(work)
+
+
+class FileSegmentSource:
+    """One segment of a temp file. Implements `ports.SegmentSource`."""
+
+    def __init__(self, path: Path, number: int, offset: int, size_bytes: int, crc32c: int) -> None:
+        self._path = path
+        self._number = number
+        self._offset = offset
+        self._size_bytes = size_bytes
+        self._crc32c = crc32c
+
+    @property
+    def number(self) -> int:
+        return self._number
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size_bytes
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        fd = await _in_thread(lambda: os.open(self._path, os.O_RDONLY | os.O_CLOEXEC))
+        try:
+            running = 0
+            done = 0
+            while done < self._size_bytes:
+                wanted = min(_BLOCK_BYTES, self._size_bytes - done)
+                position = self._offset + done
+                block, running = await _in_thread(lambda p=position, w=wanted, r=running: _read(fd, p, w, r))  # type: ignore[misc]
+                done += len(block)
+                if len(block) < wanted or (done == self._size_bytes and running != self._crc32c):
+                    raise SegmentCorrupt(self._number)
+                yield block
+        finally:
+            os.close(fd)
+
+
+def _write_all(fd: int, blocks: Sequence[bytes], offset: int) -> None:
+    """pwritev in batches of at most IOV_MAX; what the kernel did not take at once is written on."""
+    for start in range(0, len(blocks), _IOV_MAX):
+        batch = blocks[start : start + _IOV_MAX]
+        total = sum(map(len, batch))
+        written = os.pwritev(fd, batch, offset)
+        if written < total:
+            rest = memoryview(b"".join(batch))[written:]
+            while rest:
+                count = os.pwrite(fd, rest, offset + total - len(rest))
+                rest = rest[count:]
+        offset += total
+
+
+def _read(fd: int, position: int, wanted: int, running: int) -> tuple[bytes, int]:
+    block = os.pread(fd, wanted, position)
+    return block, google_crc32c.extend(running, block)

@@ -1,0 +1,282 @@
+"""The one place that turns settings into adapters, and adapters into what the gateway and the workers use.
+
+Guarantee: whatever is opened here is closed in reverse order when the block ends; nothing is opened twice per process
+(one Redis pool, one PostgreSQL pool, one store client with one token).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from redis.asyncio import Redis
+
+from pipeline.adapters.media.ffmpeg import FfmpegThumbnailer
+from pipeline.adapters.media.ffprobe import FfprobeMediaProbe
+from pipeline.adapters.media.sandbox import Sandbox
+from pipeline.adapters.object_store.swift import (
+    KeystoneApplicationCredential,
+    KeystonePassword,
+    SwiftAuth,
+    SwiftObjectStore,
+    SwiftOptions,
+    TempAuth,
+)
+from pipeline.adapters.object_store.swift.keystone import Endpoint
+from pipeline.adapters.postgres.contents import PostgresContentRepository
+from pipeline.adapters.redis.boards import RedisEndedList, RedisSegmentBoard, RedisUploadBoard
+from pipeline.adapters.redis.gauges import RedisGauges
+from pipeline.adapters.redis.keys import Keys
+from pipeline.adapters.redis.ledger import LedgerRules, RedisReservationLedger
+from pipeline.adapters.redis.queue import ArqStageQueue, arq_client
+from pipeline.adapters.redis.scripts import Scripts
+from pipeline.adapters.redis.signals import RedisSignals
+from pipeline.adapters.redis.stage_board import RedisStageBoard
+from pipeline.adapters.temp_volume import DirectoryTempVolume
+from pipeline.core.errors import SluiceError
+from pipeline.core.stages import Stage
+from pipeline.ports import ContentRepository, EventFeed, ObjectReader, ObjectStore
+from pipeline.settings import Settings
+from pipeline.stages.admission import Admission
+from pipeline.stages.assemble import Assemble
+from pipeline.stages.body import ReceiveRules
+from pipeline.stages.buffer import ReceiveBuffer
+from pipeline.stages.cleanup import Cleanup
+from pipeline.stages.engine import StageEngine
+from pipeline.stages.intake import Intake, IntakeRules
+from pipeline.stages.limiter import SegmentLimiter
+from pipeline.stages.persist import Persist
+from pipeline.stages.probe import Probe
+from pipeline.stages.reaper import Reaper
+from pipeline.stages.receive import Receiver
+from pipeline.stages.run import StageHandler
+from pipeline.stages.seal import Seal
+from pipeline.stages.thumbnail import Thumbnail
+from pipeline.stages.transfer import Transfer
+from pipeline.telemetry import STORE_REQUEST_SECONDS
+
+# A queued stage that has not started for so long is enqueued again, which is harmless when its job is still there.
+_REQUEUE_MS = 10_000
+
+
+class Store(ObjectStore, ObjectReader, Protocol):
+    """What every store can do."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisParts:
+    """Everything that lives in Redis."""
+
+    client: Redis
+    keys: Keys
+    board: RedisUploadBoard
+    segments: RedisSegmentBoard
+    stages: RedisStageBoard
+    ended: RedisEndedList
+    ledger: RedisReservationLedger
+    queue: ArqStageQueue
+    signals: RedisSignals
+    gauges: RedisGauges
+
+
+@asynccontextmanager
+async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
+    """Connect (lazily: Redis may be away) and listen to signals as long as the block lasts."""
+    url = settings.redis_url.get_secret_value()
+    keys = Keys(settings.redis_namespace)
+    client: Redis = Redis.from_url(
+        url, decode_responses=True, socket_timeout=10, socket_connect_timeout=5, health_check_interval=15
+    )
+    listener: Redis = Redis.from_url(url, decode_responses=True, socket_connect_timeout=5)
+    arq = arq_client(url)
+    scripts = Scripts(client, keys.prefix)
+    rules = LedgerRules(settings.temp_budget_bytes, settings.lease_seconds, settings.max_passes, settings.lookahead)
+    signals = RedisSignals(listener, keys)
+    async with AsyncExitStack() as stack:
+        for connection in (client, listener, arq):
+            stack.push_async_callback(connection.aclose, close_connection_pool=True)
+        await stack.enter_async_context(signals.listening())
+        yield RedisParts(
+            client=client,
+            keys=keys,
+            board=RedisUploadBoard(client, scripts, keys, int(settings.retention_seconds * 1000)),
+            segments=RedisSegmentBoard(client, scripts, keys, _REQUEUE_MS),
+            stages=RedisStageBoard(client, scripts, keys, int(settings.stage_lease_seconds * 1000), _REQUEUE_MS),
+            ended=RedisEndedList(client, scripts, keys),
+            ledger=RedisReservationLedger(client, scripts, keys, settings.volume, rules),
+            queue=ArqStageQueue(arq, keys),
+            signals=signals,
+            gauges=RedisGauges(client, keys),
+        )
+
+
+def _swift_auth(settings: Settings) -> SwiftAuth:
+    password = settings.swift_password.get_secret_value()
+    if settings.swift_auth == "v1":
+        return TempAuth(settings.swift_auth_url, settings.swift_user, password)
+    endpoint = Endpoint(region=settings.swift_region, interface=settings.swift_interface)
+    if settings.swift_application_credential_id:
+        secret = settings.swift_application_credential_secret.get_secret_value()
+        return KeystoneApplicationCredential(
+            settings.swift_auth_url, settings.swift_application_credential_id, secret, endpoint
+        )
+    return KeystonePassword(
+        settings.swift_auth_url,
+        settings.swift_user,
+        password,
+        settings.swift_project,
+        settings.swift_user_domain,
+        settings.swift_project_domain,
+        endpoint,
+    )
+
+
+def _observe(method: str, status: int | None, seconds: float) -> None:
+    STORE_REQUEST_SECONDS.labels(method, status or "none").observe(seconds)
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Store]:
+    """The object store of the settings."""
+    options = SwiftOptions(stall_seconds=settings.store_stall_seconds)
+    async with SwiftObjectStore(
+        _swift_auth(settings), settings.swift_container, options=options, observer=_observe
+    ) as store:
+        yield store
+
+
+def content_repository(settings: Settings) -> PostgresContentRepository:
+    return PostgresContentRepository(settings.database_url.get_secret_value(), settings.database_pool)
+
+
+def temp_volume(settings: Settings) -> DirectoryTempVolume:
+    return DirectoryTempVolume(settings.volume, settings.temp_dir)
+
+
+@dataclass(frozen=True)
+class GatewayServices:
+    """What the gateway calls."""
+
+    intake: Intake
+    receiver: Receiver
+    contents: ContentRepository
+    feed: EventFeed
+    _redis: RedisParts
+    _database: PostgresContentRepository
+    _volume: DirectoryTempVolume
+
+    async def problems(self) -> Mapping[str, str]:
+        """Readiness: dependency -> what is wrong. Empty: ready. PostgreSQL is not among them: uploads go on without
+        it."""
+        found: dict[str, str] = {}
+        try:
+            await self._redis.ledger.epoch()
+        except SluiceError as error:
+            found["redis"] = error.message
+        try:
+            await self._volume.free_bytes()
+        except SluiceError as error:
+            found["temp_volume"] = error.message
+        return found
+
+    async def collect(self) -> None:
+        """Refresh the gauges that are read from Redis."""
+        await self._redis.gauges.collect()
+
+
+@asynccontextmanager
+async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]:
+    """Everything a gateway needs, open as long as the block lasts."""
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(redis_parts(settings))
+        store = await stack.enter_async_context(open_store(settings))
+        volume = temp_volume(settings)
+        contents = content_repository(settings)
+        stack.push_async_callback(contents.close)
+        admission = Admission(redis.ledger, redis.board, volume, settings.temp_headroom_bytes)
+        rules = IntakeRules(
+            store=store.name,
+            limits=store.limits,
+            volume=settings.volume,
+            budget_bytes=settings.temp_budget_bytes,
+            segment_bytes=settings.segment_bytes,
+            waiting_ms=int(settings.waiting_seconds * 1000),
+        )
+        receiver = Receiver(
+            redis.board,
+            redis.segments,
+            redis.ledger,
+            redis.queue,
+            volume,
+            ReceiveBuffer(settings.receive_buffer_bytes),
+            ReceiveRules(settings.segment_stall_seconds, settings.segment_deadline_seconds),
+        )
+        yield GatewayServices(
+            intake=Intake(redis.board, redis.segments, redis.ledger, admission, rules),
+            receiver=receiver,
+            contents=contents,
+            feed=redis.signals,
+            _redis=redis,
+            _database=contents,
+            _volume=volume,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerServices:
+    """What the workers run: the engine for stages, the reaper for admission."""
+
+    redis: RedisParts
+    engine: StageEngine
+    reaper: Reaper
+    redis_url: str
+    name: str
+    volume: str
+
+
+@asynccontextmanager
+async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
+    """Everything a worker process needs, open as long as the block lasts."""
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(redis_parts(settings))
+        store = await stack.enter_async_context(open_store(settings))
+        volume = temp_volume(settings)
+        contents = content_repository(settings)
+        stack.push_async_callback(contents.close)
+        sandbox = Sandbox()
+        probe = FfprobeMediaProbe(settings.ffprobe, settings.probe_timeout_seconds, sandbox)
+        thumbnailer = FfmpegThumbnailer(settings.ffmpeg, settings.thumbnail_timeout_seconds, sandbox)
+        limiter = SegmentLimiter(settings.store_concurrency)
+        handlers: dict[Stage, StageHandler] = {
+            Stage.TRANSFER: Transfer(redis.segments, redis.stages, redis.ledger, store, volume, limiter, redis.signals),
+            Stage.SEAL: Seal(redis.segments, store),
+            Stage.ASSEMBLE: Assemble(redis.segments, volume),
+            Stage.PROBE: Probe(volume, probe),
+            Stage.THUMBNAIL: Thumbnail(redis.stages, volume, thumbnailer, store),
+            Stage.PERSIST: Persist(redis.stages, contents),
+        }
+        cleanup = Cleanup(redis.ended, redis.board, redis.ledger, volume, store, store, contents)
+        admission = Admission(redis.ledger, redis.board, volume, settings.temp_headroom_bytes)
+        yield WorkerServices(
+            redis=redis,
+            engine=StageEngine(redis.stages, redis.board, redis.queue, handlers, name),
+            reaper=Reaper(
+                admission,
+                cleanup,
+                redis.board,
+                redis.stages,
+                redis.queue,
+                redis.ended,
+                redis.ledger,
+                volume,
+                int(settings.waiting_seconds * 1000),
+            ),
+            redis_url=settings.redis_url.get_secret_value(),
+            name=name,
+            volume=settings.volume,
+        )

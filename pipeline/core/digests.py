@@ -1,0 +1,52 @@
+"""Digests that clients announce: RFC 9530 `Content-Digest` values such as `sha-256=:BASE64:`, and `Content-MD5` (RFC
+1864).
+
+Guarantee: only algorithms in `LENGTHS` come out, each with the right number of bytes; anything else is
+DIGEST_NOT_SUPPORTED.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode
+
+from pipeline.core.errors import RequestError
+from pipeline.core.model import ClientDigest
+
+LENGTHS = {"sha-256": 32, "md5": 16, "crc32c": 4}
+
+# RFC 8941 section 3.3.5: a byte sequence is base64 between colons; keys are lower case (section 3.1.2).
+_MEMBER = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):\s*")
+
+
+def parse_content_digest(value: str) -> list[ClientDigest]:
+    """Digests of a Content-Digest field. Unknown algorithms are passed over as long as one known is there (RFC 9530
+    section 2)."""
+    found: list[ClientDigest] = []
+    for member in value.split(","):
+        match = _MEMBER.fullmatch(member)
+        if match is None:
+            raise RequestError("DIGEST_NOT_SUPPORTED", reason="it is not of the form algorithm=:base64:")
+        if match[1] in LENGTHS:
+            found.append(_digest(match[1], match[2]))
+    if not found:
+        raise RequestError("DIGEST_NOT_SUPPORTED", reason=f"none of its algorithms is one of {', '.join(LENGTHS)}")
+    return found
+
+
+def parse_content_md5(value: str) -> ClientDigest:
+    """The digest of a Content-MD5 field."""
+    return _digest("md5", value.strip())
+
+
+def _digest(algorithm: str, text: str) -> ClientDigest:
+    try:
+        raw = b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise RequestError("DIGEST_NOT_SUPPORTED", reason=f"its {algorithm} is not base64") from error
+    if len(raw) != LENGTHS[algorithm]:
+        raise RequestError(
+            "DIGEST_NOT_SUPPORTED", reason=f"a {algorithm} has {LENGTHS[algorithm]} bytes, not {len(raw)}"
+        )
+    return ClientDigest(algorithm, raw)

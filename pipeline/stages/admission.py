@@ -1,0 +1,71 @@
+"""Admission: asks the ledger, with a fresh reading of the disk, and carries out what it grants.
+
+Guarantee: an upload is `admitted` only once its bytes are reserved and its temp file is preallocated. A grant whose
+caller died is carried out by whoever asks next, since the ledger returns every grant that is not confirmed yet; all
+steps may be done twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from pipeline.core.admission import DiskReading
+from pipeline.core.errors import RequestError, TempVolumeError
+from pipeline.core.lifecycle import Event
+from pipeline.ports import AdmissionOutcome, ReservationLedger, TempVolume, UploadBoard
+from pipeline.telemetry import Log, logger
+
+# A reading is stale only when another grant was confirmed in the same instant; the reaper's next tick is the way out.
+_READINGS = 8
+
+
+class Admission:
+    """Admission to one temp volume."""
+
+    def __init__(self, ledger: ReservationLedger, board: UploadBoard, volume: TempVolume, headroom_bytes: int) -> None:
+        self._ledger = ledger
+        self._board = board
+        self._volume = volume
+        self._headroom_bytes = headroom_bytes
+
+    async def request(self, upload_id: str, size_bytes: int) -> None:
+        """Queue an upload, and admit it at once if there is room. Idempotent."""
+        await self._decide(lambda disk: self._ledger.request(upload_id, size_bytes, disk))
+
+    async def run(self) -> AdmissionOutcome | None:
+        """Admit all that may be admitted now."""
+        return await self._decide(self._ledger.run)
+
+    async def _decide(
+        self, ask: Callable[[DiskReading], Awaitable[AdmissionOutcome | None]]
+    ) -> AdmissionOutcome | None:
+        for _ in range(_READINGS):
+            epoch = await self._ledger.epoch()
+            disk = DiskReading(await self._volume.free_bytes(), self._headroom_bytes, epoch)
+            outcome = await ask(disk)
+            if outcome is not None:
+                for upload_id, size_bytes in outcome.granted:
+                    await self._carry_out(upload_id, size_bytes)
+                return outcome
+        return None
+
+    async def _carry_out(self, upload_id: str, size_bytes: int) -> None:
+        log = logger(upload_id=upload_id)
+        try:
+            backed_bytes = await self._volume.allocate(upload_id, size_bytes)
+        except TempVolumeError as error:
+            await self._ledger.postpone(upload_id)
+            log.warning(Log.VOLUME_CLOSED, volume=self._volume.name, code=error.code, reason=error.message)
+            return
+        try:
+            _, changed = await self._board.apply(upload_id, Event.ADMIT)
+        except RequestError:
+            await self._volume.remove(upload_id)
+            await self._ledger.release(upload_id)
+            return
+        if await self._ledger.confirm(upload_id, backed_bytes):
+            if changed:
+                log.info(Log.UPLOAD_ADMITTED, size_bytes=size_bytes)
+        else:
+            # It ended and was cleaned up between the grant and now: the file that was just made has no owner.
+            await self._volume.remove(upload_id)

@@ -1,0 +1,67 @@
+"""One bound for the bytes that segment bodies hold in memory, over all connections of a process.
+
+Guarantee: at most `limit_bytes` are held. Whoever holds bytes while waiting for its client may keep them only while
+less than half of the limit is used; above that everybody writes what he has at once. So the slow can never hold more
+than half, and the other half always comes free as fast as the disk writes: nobody waits for a slow client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from pipeline.telemetry import BUFFERED_BYTES
+
+
+class ReceiveBuffer:
+    """Counts bytes; first come, first served."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._used_bytes = 0
+        self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @property
+    def used_bytes(self) -> int:
+        return self._used_bytes
+
+    @property
+    def pressed(self) -> bool:
+        """True: write what you hold before you wait for more."""
+        return self._used_bytes * 2 >= self._limit_bytes
+
+    async def take(self, count_bytes: int) -> None:
+        """Wait until `count_bytes` more may be held. More than the whole limit is let in alone."""
+        if not self._queue and self._fits(count_bytes):
+            self._add(count_bytes)
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append((count_bytes, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give(count_bytes)
+            else:
+                self._queue = deque(item for item in self._queue if item[1] is not turn)
+                self._serve()
+            raise
+
+    def give(self, count_bytes: int) -> None:
+        """Give bytes back."""
+        self._add(-count_bytes)
+        self._serve()
+
+    def _fits(self, count_bytes: int) -> bool:
+        return self._used_bytes == 0 or self._used_bytes + count_bytes <= self._limit_bytes
+
+    def _add(self, count_bytes: int) -> None:
+        self._used_bytes += count_bytes
+        BUFFERED_BYTES.set(self._used_bytes)
+
+    def _serve(self) -> None:
+        while self._queue and self._fits(self._queue[0][0]):
+            count_bytes, turn = self._queue.popleft()
+            if not turn.done():
+                self._add(count_bytes)
+                turn.set_result(None)

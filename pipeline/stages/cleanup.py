@@ -1,0 +1,89 @@
+"""Cleanup: what remains of an ended upload is removed, and its reservation is released last.
+
+Guarantee: nothing is removed while a stage of the upload may still be writing; everything is removed before the bytes
+go back to the budget; and an upload stays on the list of ended ones until all of it is gone, however often that has to
+be tried.
+"""
+
+from __future__ import annotations
+
+from pipeline.core.errors import RequestError, SluiceError
+from pipeline.core.lifecycle import Status
+from pipeline.core.model import ObjectTarget, Upload, object_key, thumbnail_key
+from pipeline.core.stages import Stage
+from pipeline.ports import (
+    ContentRepository,
+    EndedList,
+    ObjectReader,
+    ObjectStore,
+    ReservationLedger,
+    TempVolume,
+    UploadBoard,
+)
+from pipeline.telemetry import Log, logger
+
+_BUSY_SECONDS = 0.2
+_FAILED_SECONDS = 5.0
+
+
+class Cleanup:
+    """Cleans up ended uploads of one temp volume."""
+
+    def __init__(
+        self,
+        ended: EndedList,
+        board: UploadBoard,
+        ledger: ReservationLedger,
+        volume: TempVolume,
+        store: ObjectStore,
+        reader: ObjectReader,
+        contents: ContentRepository,
+    ) -> None:
+        self._ended = ended
+        self._board = board
+        self._ledger = ledger
+        self._volume = volume
+        self._store = store
+        self._reader = reader
+        self._contents = contents
+
+    async def clean(self, upload_id: str) -> bool:
+        """Clean up one ended upload; False when it has to wait. Idempotent."""
+        log = logger(upload_id=upload_id)
+        try:
+            if await self._ended.busy(upload_id):
+                await self._ended.defer(self._volume.name, upload_id, _BUSY_SECONDS)
+                return False
+            upload = await self._board.get(upload_id)
+            if upload.status is not Status.READY:
+                await self._remove_stored(upload)
+            await self._volume.remove(upload_id)
+            freed = await self._ledger.release(upload_id)
+            await self._board.forget(upload_id)
+        except RequestError:  # its record is gone
+            await self._volume.remove(upload_id)
+            await self._ledger.release(upload_id)
+            await self._ended.drop(self._volume.name, upload_id)
+            return True
+        except SluiceError as error:
+            log.warning(Log.CLEANUP_DEFERRED, code=error.code, reason=error.message)
+            await self._ended.defer(self._volume.name, upload_id, _FAILED_SECONDS)
+            return False
+        log.info(Log.UPLOAD_CLEANED, status=str(upload.status), freed_bytes=freed)
+        return True
+
+    async def _remove_stored(self, upload: Upload) -> None:
+        """Whatever a stage that has run at least once may have left in the store or the database."""
+
+        def has_run(stage: Stage) -> bool:
+            return upload.stages[stage].attempt > 0
+
+        if has_run(Stage.PERSIST):
+            await self._contents.delete(upload.upload_id)
+        if has_run(Stage.THUMBNAIL):
+            await self._reader.delete(thumbnail_key(upload.upload_id))
+        if has_run(Stage.TRANSFER):
+            session = upload.target_session or ""
+            await self._store.abort(
+                ObjectTarget(upload.upload_id, object_key(upload.upload_id), upload.content_type, upload.plan, session)
+            )

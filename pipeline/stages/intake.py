@@ -1,0 +1,140 @@
+"""Intake: uploads are requested, looked at and cancelled here.
+
+Guarantee: what could never succeed is refused at creation, before anything is kept; a repeated request with the same
+Idempotency-Key is the same upload, also when the first answer was lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from uuid6 import uuid7
+
+from pipeline.core.digests import parse_content_digest
+from pipeline.core.errors import RequestError, UploadEnded
+from pipeline.core.lifecycle import Event, Status
+from pipeline.core.model import NewUpload, Upload
+from pipeline.core.segments import StoreLimits, plan_segments, to_ranges
+from pipeline.ports import ReservationLedger, SegmentBoard, UploadBoard
+from pipeline.stages.admission import Admission
+from pipeline.telemetry import Log, logger
+from schemas.uploads import CreateUpload
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeRules:
+    """Where new uploads go, and what they may ask for. Bytes, milliseconds."""
+
+    store: str
+    limits: StoreLimits
+    volume: str
+    budget_bytes: int
+    segment_bytes: int
+    waiting_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class UploadDetail:
+    """An upload with what is known beside it: `queue_position` counts from 1 while it waits; `missing` are inclusive
+    ranges of segment numbers; `expires_at_ms` is None once nothing is asked of the client any more."""
+
+    upload: Upload
+    queue_position: int | None
+    missing: list[tuple[int, int]]
+    expires_at_ms: int | None
+
+
+class Intake:
+    """What the gateway offers for uploads as a whole."""
+
+    def __init__(
+        self,
+        board: UploadBoard,
+        segments: SegmentBoard,
+        ledger: ReservationLedger,
+        admission: Admission,
+        rules: IntakeRules,
+    ) -> None:
+        self._board = board
+        self._segments = segments
+        self._ledger = ledger
+        self._admission = admission
+        self._rules = rules
+
+    async def create(self, request: CreateUpload, idempotency_key: str | None) -> tuple[UploadDetail, bool]:
+        """Register an upload and admit it if there is room; False when `idempotency_key` was known.
+
+        Raises RequestError FILE_TOO_LARGE_FOR_VOLUME, FILE_TOO_LARGE_FOR_STORE, IDEMPOTENCY_KEY_REUSED,
+        DIGEST_NOT_SUPPORTED.
+        """
+        rules = self._rules
+        if request.size > rules.budget_bytes:
+            raise RequestError("FILE_TOO_LARGE_FOR_VOLUME", size_bytes=request.size, budget_bytes=rules.budget_bytes)
+        plan = plan_segments(request.size, rules.limits, rules.segment_bytes)
+        new = NewUpload(
+            upload_id=str(uuid7()),
+            filename=request.filename,
+            size_bytes=request.size,
+            segment_bytes=plan.segment_bytes,
+            content_type=request.content_type,
+            volume=rules.volume,
+            store=rules.store,
+            digest=parse_content_digest(request.digest)[0] if request.digest else None,
+            metadata=request.metadata,
+            idempotency_key=idempotency_key,
+            fingerprint=hashlib.sha256(request.model_dump_json().encode()).hexdigest(),
+        )
+        upload, created = await self._board.create(new)
+        if upload.status is Status.WAITING:
+            await self._admission.request(upload.upload_id, upload.size_bytes)
+            upload = await self._board.get(upload.upload_id)
+        if created:
+            logger(upload_id=upload.upload_id).info(
+                Log.UPLOAD_CREATED, size_bytes=upload.size_bytes, segments=upload.plan.count, status=str(upload.status)
+            )
+        return await self._describe(upload), created
+
+    async def detail(self, upload_id: str) -> UploadDetail:
+        """Raises RequestError UPLOAD_NOT_FOUND."""
+        return await self._describe(await self._board.get(upload_id))
+
+    async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[UploadDetail]:
+        """Uploads, newest first."""
+        return [await self._describe(upload) for upload in await self._board.page(status, before, limit)]
+
+    async def cancel(self, upload_id: str) -> UploadDetail:
+        """End an upload; all of it is removed soon after. Harmless when it is cancelled already.
+
+        Raises RequestError UPLOAD_NOT_FOUND, UploadEnded UPLOAD_ENDED.
+        """
+        reason = RequestError("UPLOAD_CANCELLED")
+        status, changed = await self._board.apply(upload_id, Event.CANCEL, (reason.code, reason.message))
+        if status is not Status.CANCELLED:
+            raise UploadEnded("UPLOAD_ENDED", upload_id=upload_id, status=str(status))
+        if changed:
+            logger(upload_id=upload_id).info(Log.UPLOAD_ENDED, status=str(status))
+        return await self.detail(upload_id)
+
+    async def _describe(self, upload: Upload) -> UploadDetail:
+        position: int | None = None
+        expires: int | None = None
+        missing: list[tuple[int, int]] = []
+        if upload.status in (Status.WAITING, Status.ADMITTED, Status.RECEIVING):
+            standing = await self._ledger.standing(upload.upload_id)
+            if upload.status is Status.WAITING:
+                position = standing.queue_position if standing else None
+                expires = upload.created_at_ms + self._rules.waiting_ms
+            else:
+                expires = standing.lease_until_ms if standing else None
+            received = await self._segments.received(upload.upload_id) if upload.segments_received else {}
+            missing = to_ranges(number for number in range(1, upload.plan.count + 1) if number not in received)
+        return UploadDetail(upload, position, missing, expires)
+
+
+def ended_error(upload: Upload) -> UploadEnded:
+    """The error for whoever wants to add to an upload that is over."""
+    return UploadEnded(
+        "UPLOAD_ENDED", upload_id=upload.upload_id, status=str(upload.status), error_code=upload.error_code
+    )

@@ -1,0 +1,130 @@
+"""The reaper: what the admission worker does besides admitting. Everything that was left lying is found here.
+
+Guarantee: each sweep may run in many processes at once and be killed at any point; the next one goes on. Nothing is
+ended that is still alive: an upload in `processing` waits for us, not for its client, so its reservation is renewed
+instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from pipeline.core.errors import RequestError
+from pipeline.core.lifecycle import ENDED, Event, Status
+from pipeline.core.model import StageJob
+from pipeline.ports import EndedList, ReservationLedger, StageBoard, StageQueue, TempVolume, UploadBoard
+from pipeline.stages.admission import Admission
+from pipeline.stages.cleanup import Cleanup
+from pipeline.telemetry import TAKEOVERS, UPLOADS_ENDED, Log, logger
+
+_BATCH = 200
+_CLEANED_AT_ONCE = 8
+# An upload that waits without standing in the queue: its gateway died between registering and asking for admission.
+_UNQUEUED_MS = 5_000
+# A temp file without a reservation may belong to a grant that is just being carried out.
+_ORPHAN_SECONDS = 60.0
+
+
+class Reaper:
+    """Sweeps for one temp volume."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        cleanup: Cleanup,
+        board: UploadBoard,
+        stages: StageBoard,
+        queue: StageQueue,
+        ended: EndedList,
+        ledger: ReservationLedger,
+        volume: TempVolume,
+        waiting_ms: int,
+    ) -> None:
+        self._admission = admission
+        self._cleanup = cleanup
+        self._board = board
+        self._stages = stages
+        self._queue = queue
+        self._ended = ended
+        self._ledger = ledger
+        self._volume = volume
+        self._waiting_ms = waiting_ms
+
+    async def tick(self) -> None:
+        """The quick sweep: clean up what has ended, take over what was not heard of, end what has lapsed, admit what
+        fits."""
+        await self._clean(await self._ended.due(self._volume.name, _BATCH))
+        await self._take_over()
+        outcome = await self._admission.run()
+        for upload_id in outcome.lapsed if outcome else ():
+            await self._lapsed(upload_id)
+
+    async def sweep(self) -> None:
+        """The slow sweep: what crashes between two steps have left."""
+        for upload_id in await self._board.ids(Status.WAITING, self._waiting_ms, _BATCH):
+            await self._expire(upload_id)
+        for status in (Status.WAITING, Status.ADMITTED, Status.RECEIVING, Status.PROCESSING):
+            for upload_id in await self._board.ids(status, _UNQUEUED_MS, _BATCH):
+                await self._queue_again(upload_id)
+        await self._orphans()
+        await self._board.retire(_BATCH)
+
+    async def _clean(self, upload_ids: Iterable[str]) -> None:
+        slots = asyncio.Semaphore(_CLEANED_AT_ONCE)
+
+        async def one(upload_id: str) -> None:
+            async with slots:
+                await self._cleanup.clean(upload_id)
+
+        await asyncio.gather(*(one(upload_id) for upload_id in upload_ids))
+
+    async def _take_over(self) -> None:
+        for item in await self._stages.overdue(_BATCH):
+            job = item.job
+            if item.dead_generation is not None:
+                await self._queue.forget(StageJob(job.upload_id, job.stage, item.dead_generation, job.volume))
+                TAKEOVERS.labels(job.stage).inc()
+                logger(upload_id=job.upload_id, stage=str(job.stage)).warning(Log.STAGE_TAKEN_OVER)
+            await self._queue.enqueue(job, item.due_in_seconds)
+
+    async def _lapsed(self, upload_id: str) -> None:
+        try:
+            upload = await self._board.get(upload_id)
+        except RequestError:
+            await self._volume.remove(upload_id)
+            await self._ledger.release(upload_id)
+            return
+        if upload.status in (Status.PROCESSING, Status.WAITING):
+            await self._ledger.renew(upload_id)
+        elif upload.status not in ENDED:
+            await self._expire(upload_id)
+
+    async def _expire(self, upload_id: str) -> None:
+        reason = RequestError("UPLOAD_EXPIRED")
+        status, changed = await self._board.apply(upload_id, Event.EXPIRE, (reason.code, reason.message))
+        if changed:
+            UPLOADS_ENDED.labels(status, reason.code).inc()
+            logger(upload_id=upload_id).info(Log.UPLOAD_ENDED, status=str(status))
+
+    async def _queue_again(self, upload_id: str) -> None:
+        """An upload that lives but holds no bytes and does not wait for any asks again."""
+        if await self._ledger.standing(upload_id) is None:
+            upload = await self._board.get(upload_id)
+            if upload.status not in ENDED and upload.volume == self._volume.name:
+                await self._admission.request(upload_id, upload.size_bytes)
+
+    async def _orphans(self) -> None:
+        """Temp files that nobody holds a reservation for."""
+        files = await self._volume.list()
+        holders = await self._ledger.holders()
+        for upload_id, (_, idle_seconds) in files.items():
+            if upload_id in holders or idle_seconds < _ORPHAN_SECONDS:
+                continue
+            try:
+                alive = (await self._board.get(upload_id)).status not in ENDED
+            except RequestError:
+                alive = False
+            if not alive:
+                await self._volume.remove(upload_id)
+                logger(upload_id=upload_id).warning(Log.ORPHAN_REMOVED, volume=self._volume.name)

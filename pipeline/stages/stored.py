@@ -1,0 +1,18 @@
+"""A stored object as plain data, for the results that one stage leaves to another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.core.model import StoredObject, StoredSegment
+
+
+def stored_to_data(stored: StoredObject) -> dict[str, Any]:
+    return asdict(stored)
+
+
+def stored_from_data(data: Mapping[str, Any]) -> StoredObject:
+    segments = tuple(StoredSegment(**item) for item in data["segments"])
+    return StoredObject(**{**data, "segments": segments})

@@ -1,0 +1,31 @@
+"""Thumbnail: a representative frame as a small JPEG, put into the store beside the object."""
+
+from __future__ import annotations
+
+from pipeline.core.model import thumbnail_key
+from pipeline.core.stages import Stage
+from pipeline.ports import ObjectStore, StageBoard, TempVolume, Thumbnailer
+from pipeline.stages.run import Done, Outcome, Skipped, StageRun
+from pipeline.stages.stored import stored_to_data
+from schemas.media import MediaMetadata
+
+
+class Thumbnail:
+    """The handler of stage `thumbnail`."""
+
+    def __init__(self, stages: StageBoard, volume: TempVolume, thumbnailer: Thumbnailer, store: ObjectStore) -> None:
+        self._stages = stages
+        self._volume = volume
+        self._thumbnailer = thumbnailer
+        self._store = store
+
+    async def __call__(self, run: StageRun) -> Outcome:
+        upload = run.upload
+        await self._volume.verify(upload.upload_id, upload.size_bytes)
+        results = await self._stages.results(upload.upload_id)
+        metadata = MediaMetadata.model_validate(results[Stage.PROBE])
+        jpeg = await self._thumbnailer.thumbnail(self._volume.path(upload.upload_id), metadata)
+        if jpeg is None:
+            return Skipped()
+        stored = await self._store.put_object(thumbnail_key(upload.upload_id), jpeg, "image/jpeg")
+        return Done(stored_to_data(stored))

@@ -1,0 +1,145 @@
+"""Transfer: streams an upload's segments from the temp volume to the store, as they arrive.
+
+Guarantee: a segment counts as stored only when the store's own digest of it agrees with what was read, and what was
+read agrees with what arrived. One job per upload that has segments waiting; its claim on them is the stage's lease, so
+a dead worker's segments are free again with it. The job ends when nothing waits, and the next arrival queues it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+from pipeline.core.errors import SegmentCorrupt, StoreUnavailable
+from pipeline.core.model import ObjectTarget, Upload, object_key
+from pipeline.core.retry import GiveUp, RetryPolicy, decide
+from pipeline.ports import EventFeed, ObjectStore, ReservationLedger, SegmentBoard, StageBoard, TempVolume
+from pipeline.stages.limiter import SegmentLimiter
+from pipeline.stages.run import Done, HandBack, Idle, Outcome, StageRun
+from pipeline.telemetry import STORED_BYTES, Log, logger
+
+# Within one job a segment is tried so often before the stage's own, longer-breathed retry takes over.
+_SEGMENT_RETRIES = RetryPolicy(max_attempts=4, base_seconds=0.3, cap_seconds=5)
+# A job that has nothing to do stays so long, to spare the next arrival the way through the queue.
+_LINGER_SECONDS = 0.3
+# Changes that were signalled while nobody listened are found by looking.
+_LOOK_SECONDS = 1.0
+# Given to segments in the air when their job ends early.
+_LANDING_SECONDS = 5.0
+
+
+async def open_target(upload: Upload, store: ObjectStore, segments: SegmentBoard) -> ObjectTarget:
+    """The upload's place in the store; its session is opened once, whoever comes first."""
+    target = ObjectTarget(upload.upload_id, object_key(upload.upload_id), upload.content_type, upload.plan)
+    session = upload.target_session
+    if session is None:
+        mine = await store.begin(target)
+        session = await segments.keep_session(upload.upload_id, mine)
+        if session != mine:
+            await store.abort(_with_session(target, mine))
+    return _with_session(target, session)
+
+
+def _with_session(target: ObjectTarget, session: str) -> ObjectTarget:
+    return ObjectTarget(target.upload_id, target.key, target.content_type, target.plan, session)
+
+
+class Transfer:
+    """The handler of stage `transfer`."""
+
+    def __init__(
+        self,
+        segments: SegmentBoard,
+        stages: StageBoard,
+        ledger: ReservationLedger,
+        store: ObjectStore,
+        volume: TempVolume,
+        limiter: SegmentLimiter,
+        feed: EventFeed,
+    ) -> None:
+        self._segments = segments
+        self._stages = stages
+        self._ledger = ledger
+        self._store = store
+        self._volume = volume
+        self._limiter = limiter
+        self._feed = feed
+
+    async def __call__(self, run: StageRun) -> Outcome:
+        target = await open_target(run.upload, self._store, self._segments)
+        flying: dict[int, asyncio.Task[None]] = {}
+        try:
+            async with self._feed.watch(run.upload.upload_id) as changes:
+                return await self._pump(run, target, flying, changes)
+        finally:
+            await _land(flying)
+
+    async def _pump(
+        self, run: StageRun, target: ObjectTarget, flying: dict[int, asyncio.Task[None]], changes: AsyncIterator[None]
+    ) -> Outcome:
+        """Keep up to `slots` segments in the air until every segment is stored, or nothing waits."""
+        slots = self._limiter.slots
+        changed = asyncio.ensure_future(anext(changes))
+        try:
+            while True:
+                waiting = await self._segments.pending(run.job, slots + len(flying))
+                if waiting.complete:
+                    return Done()
+                if not run.stop.is_set():
+                    for number, crc32c in waiting.crc32c.items():
+                        if number not in flying and len(flying) < slots:
+                            flying[number] = asyncio.create_task(self._put(run, target, number, crc32c))
+                if flying:
+                    await asyncio.wait(
+                        {changed, *flying.values()}, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    )
+                elif run.stop.is_set():
+                    return HandBack()
+                else:
+                    done, _ = await asyncio.wait({changed}, timeout=_LINGER_SECONDS)
+                    if not done and await self._stages.idle(run.job):
+                        return Idle()
+                if changed.done():
+                    changed.result()
+                    changed = asyncio.ensure_future(anext(changes))
+                for number in [number for number, task in flying.items() if task.done()]:
+                    flying.pop(number).result()
+        finally:
+            changed.cancel()
+
+    async def _put(self, run: StageRun, target: ObjectTarget, number: int, crc32c: int) -> None:
+        """Bring one segment into the store and record it. A segment whose bytes have changed is asked for again."""
+        plan = target.plan
+        source = self._volume.source(target.upload_id, number, plan.offset(number), plan.length(number), crc32c)
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                async with self._limiter.slot():
+                    stored = await self._store.put_segment(target, source)
+            except SegmentCorrupt:
+                if await self._segments.record_lost(target.upload_id, number, crc32c):
+                    await self._ledger.renew(target.upload_id)
+                    logger(upload_id=target.upload_id).warning(Log.SEGMENT_LOST, number=number)
+                return
+            except StoreUnavailable as error:
+                decision = decide(error, attempt, _SEGMENT_RETRIES, random.random())
+                if isinstance(decision, GiveUp) or run.stop.is_set():
+                    raise
+                await asyncio.sleep(decision.seconds)
+            else:
+                await self._segments.record_stored(run.job, stored)
+                STORED_BYTES.inc(stored.size_bytes)
+                return
+
+
+async def _land(flying: dict[int, asyncio.Task[None]]) -> None:
+    """What is in the air when a job ends is given time to arrive: a segment that the store takes after its upload was
+    cleaned up would belong to nobody."""
+    if not flying:
+        return
+    _, late = await asyncio.wait(flying.values(), timeout=_LANDING_SECONDS)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*flying.values(), return_exceptions=True)
