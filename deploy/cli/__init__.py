@@ -2,7 +2,8 @@
 
 Guarantee: exit status 0 means that what was asked for has been done; 1 that it has not, with the reason on standard
 error; 2 that the command line makes no sense; 130 that Ctrl-C ended it. What a program reads goes to standard output,
-what a person reads along the way to standard error."""
+what a person reads along the way to standard error.
+"""
 
 from deploy.cli.root import main
 

@@ -1,7 +1,8 @@
 """What a person at the command line can do about each error code: the sentence after the gateway's own message.
 
 Guarantee: every code of the error catalogue is here (a test holds the two together), so that a new code is thought
-through."""
+through.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +19,10 @@ ADVICE: Final[Mapping[str, str]] = {
     "ROUTE_NOT_FOUND": "Does --server name a Sluice gateway, without a path?",
     "METHOD_NOT_ALLOWED": _BUG,
     "BODY_NOT_JSON": _BUG,
+    "REQUEST_MALFORMED": _BUG,
+    "BODY_TIMEOUT": _AGAIN,
+    "CONTENT_TYPE_NOT_SUPPORTED": _BUG,
+    "NOT_READY": _SERVER_SIDE,
     "BODY_TOO_LARGE": "Are there very many or very long --metadata values?",
     "VALIDATION_FAILED": "Check --content-type, --metadata and the file's name.",
     "ENCODING_NOT_SUPPORTED": _BUG,

@@ -2,7 +2,8 @@
 
 Guarantee: every call either returns what the API promises, parsed, or raises a ClientError; what may succeed later
 has been repeated by then, with jitter and as Retry-After asks. Nothing is sent to a proxy when the server is on
-loopback."""
+loopback.
+"""
 
 from __future__ import annotations
 

@@ -38,7 +38,8 @@ def content_page(content: Content) -> RenderableType:
 
 def swift_download_command(environment: Mapping[str, str], swift: str, stored: ContentObject, target: Path) -> str:
     """The exact `swift` command line (python-swiftclient), from the SLUICE_* variables of the processes that stored
-    it."""
+    it.
+    """
 
     def get(name: str) -> str:
         return environment.get(f"SLUICE_SWIFT_{name}", "")

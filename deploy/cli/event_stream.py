@@ -6,13 +6,17 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
+# An event is one line of JSON, and aiohttp gives up on a line that is longer than twice its buffer.
+_LINE_BYTES = 1024 * 1024
+
 
 async def event_data(session: aiohttp.ClientSession, url: str) -> AsyncIterator[str]:
     """Yields the data of every event until the server ends the stream.
 
     Comments (heartbeats) are skipped, several data lines are joined by newlines. Raises aiohttp.ClientError and
-    TimeoutError."""
-    async with session.get(url, headers={"Accept": "text/event-stream"}) as response:
+    TimeoutError.
+    """
+    async with session.get(url, headers={"Accept": "text/event-stream"}, read_bufsize=_LINE_BYTES) as response:
         response.raise_for_status()
         lines: list[str] = []
         async for raw in response.content:

@@ -2,7 +2,8 @@
 
 Guarantee: none outlives the process that started it, `kill -9` included (the embedded stack's parent-death signal);
 they are started side by side, watched by name, and stopped in an order that loses nothing: the gateway first, so that
-no new work comes in."""
+no new work comes in.
+"""
 
 from __future__ import annotations
 

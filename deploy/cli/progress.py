@@ -1,7 +1,8 @@
 """What `sluice upload` shows while it works: bars for people, lines of JSON for programs.
 
 Guarantee: with --json standard output holds one JSON object a line and nothing else, each with `event`, `file` and,
-as soon as there is one, `upload_id`; new fields may be added, none is renamed."""
+as soon as there is one, `upload_id`; new fields may be added, none is renamed.
+"""
 
 from __future__ import annotations
 

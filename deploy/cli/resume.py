@@ -2,7 +2,8 @@
 
 Guarantee: a state file is whole or not there (written beside, then renamed), and it is written BEFORE the upload is
 created, with the Idempotency-Key that creates it. So a run that is killed at any moment is continued by the next one,
-which never makes a second upload of the same thing. A file that changed has another state, hence another upload."""
+which never makes a second upload of the same thing. A file that changed has another state, hence another upload.
+"""
 
 from __future__ import annotations
 

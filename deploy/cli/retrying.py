@@ -2,7 +2,8 @@
 
 Guarantee: only what may succeed later is repeated: no answer, 408, 429, 5xx (but 501 and 505), and the few refusals
 that a repeat of the same bytes can mend. Every request of this client may be repeated: creation carries an
-Idempotency-Key, a segment that is already there is not written again."""
+Idempotency-Key, a segment that is already there is not written again.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The root of the `sluice` command: a table of subcommands, each imported only when it is called.
 
 Guarantee: `sluice --help` imports click and nothing else, so it answers at once; an error that Sluice knows reaches
-the person as one sentence, never as a traceback."""
+the person as one sentence, never as a traceback.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 Guarantee: two runs never share a directory (a lock that the kernel frees when its holder dies says whose it is), and
 a directory is emptied or removed only if a run made it. Without --directory each run has one of its own below
-./.sluice, which goes when the run ends; what a killed run left there is swept by the next one."""
+./.sluice, which goes when the run ends; what a killed run left there is swept by the next one.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ class RunDirectory:
         """The directory that the user named; its data is found again, or with `fresh` thrown away first.
 
         Raises ClickException when another run has it, or when it was to be emptied and holds something of somebody
-        else."""
+        else.
+        """
         path = path.absolute()
         if path.exists() and not path.is_dir():
             raise click.ClickException(f"{path} is not a directory.")

@@ -1,7 +1,8 @@
 """A local file as segments: digests and bodies, read in threads and never held whole.
 
 Guarantee: memory is one block for each body under way, whatever the segment's length. A file that is written to while
-it is sent is noticed: its length and its time of change are looked at before and after every segment."""
+it is sent is noticed: its length and its time of change are looked at before and after every segment.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ BLOCK_BYTES: Final = 1024 * 1024
 
 DigestName = Literal["sha-256", "md5", "none"]
 """sha-256 by default: with the processor's own instructions it costs less than half of MD5 (1,375 against 590 MiB/s
-of one core)."""
+of one core).
+"""
 
 
 class SegmentFile:

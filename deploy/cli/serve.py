@@ -63,8 +63,7 @@ def migrate() -> None:
 
     Gateways and workers do this by themselves at start, unless SLUICE_DATABASE_MIGRATE is false.
     """
-    from pipeline.adapters.postgres.migrations import migrate as apply
-
+    from pipeline.adapters.postgres.migrate import migrate as apply
     from pipeline.settings import Settings
 
     applied = asyncio.run(apply(Settings().database_url.get_secret_value()))

@@ -1,7 +1,8 @@
 """What SIGINT, SIGTERM and SIGHUP mean to `sluice up`, in each of its phases.
 
 Guarantee: no moment is without an answer. While servers start, a signal raises KeyboardInterrupt; while it serves, it
-ends the waiting; while it stops, a second one is ignored, because stopping ends by itself and in time."""
+ends the waiting; while it stops, a second one is ignored, because stopping ends by itself and in time.
+"""
 
 from __future__ import annotations
 

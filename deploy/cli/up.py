@@ -2,7 +2,8 @@
 
 Guarantee: it ends with status 0 only if it was asked to end (or, with --once, if the upload became ready); however it
 ends, no process of it is left. A process that dies is named, with the last lines of its log, and ends the rest with
-status 1."""
+status 1.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +60,8 @@ def up(
     """Run all of Sluice here: Redis, PostgreSQL, Swift, a gateway and every worker, on loopback.
 
     No Docker and no root are needed. What you have already is used instead when SLUICE_REDIS_URL, SLUICE_DATABASE_URL
-    or SLUICE_SWIFT_AUTH_URL (with its companions) names it; every other SLUICE_* variable applies too."""
+    or SLUICE_SWIFT_AUTH_URL (with its companions) names it; every other SLUICE_* variable applies too.
+    """
     if once and not (demo or own_file):
         raise click.UsageError("--once needs --demo or --file: one upload, and then the end.")
     if fresh and directory is None:

@@ -2,7 +2,8 @@
 
 Guarantee: whatever ends a run, the next one sends only the segments that are missing. At most `concurrency` segments
 are under way at once, all files together. The gateway's answer is the truth: after every round of sending it is asked
-what is still missing, so a segment that the server lost is sent again."""
+what is still missing, so a segment that the server lost is sent again.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ class UploadProgress:
 
 Observe = Callable[[str, UploadProgress, Mapping[str, object]], None]
 """Told what happens: a name (created, resumed, waiting, sending, bytes, segment, lost, processing, retry, ended), and
-facts."""
+facts.
+"""
 
 
 def ignore(event: str, progress: UploadProgress, facts: Mapping[str, object]) -> None:

@@ -1,0 +1,90 @@
+"""ffprobe and ffmpeg: there, new enough, confined, and able to do what the workers ask of them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import tempfile
+from pathlib import Path
+
+from deploy.cli.doctor.findings import Findings
+from pipeline.adapters.media.ffmpeg import FfmpegThumbnailer
+from pipeline.adapters.media.ffprobe import FfprobeMediaProbe
+from pipeline.adapters.media.sandbox import Sandbox
+from pipeline.core.errors import SluiceError
+from pipeline.settings import Settings
+
+OLDEST_VERSION = (7, 1)
+"""Has stream groups (HEIC grids) and reads standard input through `fd:`."""
+SAFE_PLAYLISTS_VERSION = (8, 1, 3)
+"""The first whose own checks of HLS playlists have no known bypass."""
+
+_TINY_GIF = base64.b64decode("R0lGODdhAgACAIAAAAAAAP///ywAAAAAAgACAAACAoRRADs=")
+
+
+async def check_media(settings: Settings, findings: Findings) -> None:
+    """Runs each with -version, then both on a picture of four pixels, in the workers' own sandbox."""
+    for executable, name in ((settings.ffprobe, "ffprobe"), (settings.ffmpeg, "ffmpeg")):
+        await _check_version(executable, name, findings)
+    sandbox = Sandbox()
+    confinement = await sandbox.confinement()
+    if confinement.complete:
+        findings.ok(f"confined: {confinement.describe()}")
+    else:
+        findings.warning(
+            f"confined only in part: {confinement.describe()}",
+            "Install util-linux (prlimit, setpriv, unshare); in a container allow user namespaces.",
+        )
+    with tempfile.TemporaryDirectory(prefix="sluice-doctor-") as directory:
+        picture = Path(directory) / "picture.gif"
+        picture.write_bytes(_TINY_GIF)
+        try:
+            metadata = await FfprobeMediaProbe(settings.ffprobe, settings.probe_timeout_seconds, sandbox).probe(picture)
+            await FfmpegThumbnailer(settings.ffmpeg, settings.thumbnail_timeout_seconds, sandbox).thumbnail(
+                picture, metadata
+            )
+        except SluiceError as error:
+            findings.error(
+                f"cannot read a plain picture: {error}", "This ffmpeg lacks something: install a complete build."
+            )
+        else:
+            findings.ok("reads a picture and makes a thumbnail of it")
+
+
+async def _check_version(executable: str, name: str, findings: Findings) -> None:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            executable,
+            "-version",
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+    except OSError as error:
+        findings.error(
+            f"{name} cannot be run: {error.strerror} ({executable})",
+            f"Install ffmpeg, or let SLUICE_{name.upper()} name the executable.",
+        )
+        return
+    output, _ = await process.communicate()
+    judge_version(name, output.decode("utf-8", "replace").partition("\n")[0], findings)
+
+
+def judge_version(name: str, line: str, findings: Findings) -> None:
+    """What the first line of `ffmpeg -version` means; a build from git has no number and is taken as new."""
+    number = re.search(r"version n?(\d+(?:\.\d+)+)", line)
+    if number is None:
+        findings.ok(f"{name}: {line.strip() or 'says nothing of its version'}")
+        return
+    version = tuple(int(part) for part in number[1].split("."))
+    if version < OLDEST_VERSION:
+        findings.error(f"{name} {number[1]}", f"Sluice needs {'.'.join(map(str, OLDEST_VERSION))} or newer.")
+    elif version < SAFE_PLAYLISTS_VERSION:
+        findings.warning(
+            f"{name} {number[1]}: its own checks of playlists can be got around",
+            "Sluice lets no playlist format in (HLS, DASH, concat), so this alone opens nothing; update to "
+            f"{'.'.join(map(str, SAFE_PLAYLISTS_VERSION))} when you can, so that two locks hold the door.",
+        )
+    else:
+        findings.ok(f"{name} {number[1]}")

@@ -1,0 +1,45 @@
+"""All checks, side by side, each within its time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from deploy.cli.doctor.check_database import check_database
+from deploy.cli.doctor.check_media import check_media
+from deploy.cli.doctor.check_redis import check_redis
+from deploy.cli.doctor.check_store import check_store
+from deploy.cli.doctor.check_temp_volume import check_temp_volume
+from deploy.cli.doctor.findings import Finding, Findings
+from pipeline.settings import Settings
+
+_SECONDS = 20.0
+
+CHECKS: Final[Mapping[str, Callable[[Settings, Findings], Awaitable[None]]]] = {
+    "Redis": check_redis,
+    "PostgreSQL": check_database,
+    "object store": check_store,
+    "ffmpeg": check_media,
+    "temp volume": check_temp_volume,
+}
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """The findings of every check, in the order of the table."""
+    found = await asyncio.gather(*(_run(name, check, settings) for name, check in CHECKS.items()))
+    return [finding for findings in found for finding in findings]
+
+
+async def _run(name: str, check: Callable[[Settings, Findings], Awaitable[None]], settings: Settings) -> list[Finding]:
+    findings = Findings(name)
+    try:
+        async with asyncio.timeout(_SECONDS):
+            await check(settings, findings)
+    except TimeoutError:
+        findings.error(
+            f"no answer within {_SECONDS:.0f} s", "Something on the way swallows what is sent: a firewall, a route?"
+        )
+    except Exception as error:  # noqa: BLE001 -- what a driver raises is what was to be found out
+        findings.error(f"the check itself failed: {type(error).__name__}: {error}", "Please report this.")
+    return findings.all

@@ -1,0 +1,44 @@
+"""What a check has found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """`error`: Sluice cannot work so. `warning`: it can, but not as it should."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fact about one dependency; `advice` says what to do, and is empty where nothing is to be done."""
+
+    check: str
+    level: Level
+    what: str
+    advice: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return {"check": self.check, "level": str(self.level), "finding": self.what, "advice": self.advice}
+
+
+class Findings:
+    """Collects the findings of one check."""
+
+    def __init__(self, check: str) -> None:
+        self._check = check
+        self.all: list[Finding] = []
+
+    def ok(self, what: str) -> None:
+        self.all.append(Finding(self._check, Level.OK, what))
+
+    def warning(self, what: str, advice: str) -> None:
+        self.all.append(Finding(self._check, Level.WARNING, what, advice))
+
+    def error(self, what: str, advice: str) -> None:
+        self.all.append(Finding(self._check, Level.ERROR, what, advice))

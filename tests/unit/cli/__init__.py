@@ -1,0 +1,1 @@
+"""The `sluice` command, without any server."""

@@ -1,0 +1,113 @@
+"""What the doctor makes of what it reads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from deploy.cli.doctor.check_media import judge_version
+from deploy.cli.doctor.check_redis import judge_info
+from deploy.cli.doctor.check_temp_volume import check_temp_volume, fallocate, find_mount, judge_room
+from deploy.cli.doctor.findings import Findings, Level
+from pipeline.settings import Settings
+
+pytestmark = pytest.mark.unit
+
+GOOD_INFO: dict[str, object] = {
+    "redis_version": "7.0.15",
+    "redis_mode": "standalone",
+    "role": "master",
+    "aof_enabled": 1,
+    "aof_last_write_status": "ok",
+    "maxmemory_policy": "noeviction",
+}
+
+
+def worst(findings: Findings) -> Level:
+    levels = [finding.level for finding in findings.all]
+    return next(level for level in (Level.ERROR, Level.WARNING, Level.OK) if level in levels)
+
+
+def test_a_redis_as_it_should_be() -> None:
+    findings = Findings("Redis")
+    judge_info(GOOD_INFO, findings)
+    assert worst(findings) is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("fact", "level"),
+    [
+        ({"redis_version": "5.0.7"}, Level.ERROR),
+        ({"redis_mode": "cluster"}, Level.ERROR),
+        ({"role": "slave"}, Level.ERROR),
+        ({"aof_enabled": 0}, Level.WARNING),
+        ({"aof_last_write_status": "err"}, Level.ERROR),
+        ({"maxmemory_policy": "allkeys-lru"}, Level.ERROR),
+    ],
+)
+def test_a_redis_with_one_thing_wrong(fact: dict[str, object], level: Level) -> None:
+    findings = Findings("Redis")
+    judge_info({**GOOD_INFO, **fact}, findings)
+    assert worst(findings) is level
+    assert all(finding.advice for finding in findings.all if finding.level is not Level.OK)
+
+
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ("ffmpeg version 8.1.3 Copyright", Level.OK),
+        ("ffmpeg version n8.1.2-ga7af06fa1f Copyright", Level.WARNING),
+        ("ffmpeg version 7.1.1-1+b1 Copyright", Level.WARNING),
+        ("ffmpeg version 5.1.9-0+deb12u1 Copyright", Level.ERROR),
+        ("ffmpeg version 10.0 Copyright", Level.OK),
+        ("ffmpeg version N-120000-gabcdef Copyright", Level.OK),
+        ("", Level.OK),
+    ],
+)
+def test_versions_of_ffmpeg(line: str, level: Level) -> None:
+    findings = Findings("ffmpeg")
+    judge_version("ffmpeg", line, findings)
+    assert worst(findings) is level
+
+
+@pytest.mark.parametrize(
+    ("free", "held", "level"),
+    [(2000, 0, Level.OK), (500, 1500, Level.OK), (500, 0, Level.WARNING), (50, 0, Level.ERROR)],
+)
+def test_room_on_the_temp_volume(free: int, held: int, level: Level) -> None:
+    findings = Findings("temp volume")
+    judge_room(free, held, Settings(temp_budget_bytes=1000, temp_headroom_bytes=100), findings)
+    assert worst(findings) is level
+
+
+async def test_a_temp_volume_that_is_not_there(tmp_path: Path) -> None:
+    findings = Findings("temp volume")
+    await check_temp_volume(Settings(temp_dir=tmp_path / "gone"), findings)
+    assert worst(findings) is Level.ERROR
+    assert not (tmp_path / "gone").exists()
+
+
+async def test_nothing_is_left_on_the_temp_volume(tmp_path: Path) -> None:
+    findings = Findings("temp volume")
+    await check_temp_volume(Settings(temp_dir=tmp_path, temp_budget_bytes=1, temp_headroom_bytes=0), findings)
+    assert worst(findings) is not Level.ERROR
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fallocate_says_when_it_cannot() -> None:
+    reader, writer = os.pipe()
+    try:
+        with pytest.raises(OSError, match=r"."):
+            fallocate(writer, 4096)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_the_longest_mount_point_wins_and_names_may_hold_spaces() -> None:
+    mounts = ["/dev/a / ext4 rw 0 0", "/dev/b /data xfs rw 0 0", "/dev/c /data/my\\040disk tmpfs rw 0 0"]
+    assert find_mount(Path("/data/my disk/temp"), mounts).kind == "tmpfs"
+    assert find_mount(Path("/data/other"), mounts).kind == "xfs"
+    assert find_mount(Path("/database"), mounts).kind == "ext4"

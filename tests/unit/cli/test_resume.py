@@ -1,0 +1,112 @@
+"""What is remembered between two runs of `sluice upload`."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from deploy.cli.resume import FORGET_AFTER_SECONDS, ResumeStates, UploadIdentity
+
+pytestmark = pytest.mark.unit
+
+
+def identity(path: Path, server: str = "http://here", **metadata: str) -> UploadIdentity:
+    return UploadIdentity.of(path, path.stat(), server, "video/mp4", metadata)
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"12345")
+    return path
+
+
+@pytest.fixture
+def states(tmp_path: Path) -> ResumeStates:
+    return ResumeStates(tmp_path / "states")
+
+
+def test_the_next_run_finds_the_key_before_the_gateway_has_answered(states: ResumeStates, film: Path) -> None:
+    begun = states.open(identity(film))
+    assert begun.upload_id is None
+    assert states.open(identity(film)) == begun
+
+
+def test_the_next_run_finds_the_upload(states: ResumeStates, film: Path) -> None:
+    kept = states.keep_id(states.open(identity(film)), "upload-1")
+    assert states.open(identity(film)) == kept
+    assert kept.upload_id == "upload-1"
+
+
+def test_a_path_through_a_link_is_the_same_file(states: ResumeStates, film: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(film)
+    assert identity(link).name == identity(film).name
+
+
+def test_a_file_that_changed_is_another_upload(states: ResumeStates, film: Path) -> None:
+    before = states.open(identity(film))
+    os.utime(film, ns=(1, film.stat().st_mtime_ns + 1))
+    assert states.open(identity(film)).idempotency_key != before.idempotency_key
+
+
+@pytest.mark.parametrize("other", [{"server": "http://there"}, {"album": "summer"}])
+def test_another_server_or_other_metadata_is_another_upload(
+    states: ResumeStates, film: Path, other: dict[str, str]
+) -> None:
+    assert states.open(identity(film, **other)).idempotency_key != states.open(identity(film)).idempotency_key
+
+
+def test_what_has_ended_is_forgotten(states: ResumeStates, film: Path) -> None:
+    state = states.keep_id(states.open(identity(film)), "upload-1")
+    states.forget(state)
+    states.forget(state)
+    assert states.open(identity(film)).upload_id is None
+
+
+def test_beginning_anew_takes_another_key(states: ResumeStates, film: Path) -> None:
+    first = states.open(identity(film))
+    assert states.begin(identity(film)).idempotency_key != first.idempotency_key
+
+
+@pytest.mark.parametrize("rubbish", [b"", b"{", b'{"name": 1}', b"\xff\xfe"])
+def test_a_damaged_state_is_a_new_beginning(states: ResumeStates, film: Path, tmp_path: Path, rubbish: bytes) -> None:
+    state = states.open(identity(film))
+    (tmp_path / "states" / f"{state.name}.json").write_bytes(rubbish)
+    assert states.open(identity(film)).upload_id is None
+
+
+def test_states_are_for_their_owner_alone(states: ResumeStates, film: Path, tmp_path: Path) -> None:
+    states.open(identity(film))
+    assert (tmp_path / "states").stat().st_mode & 0o077 == 0
+
+
+def test_old_states_are_swept(states: ResumeStates, film: Path, tmp_path: Path) -> None:
+    kept = states.open(identity(film))
+    old = states.open(identity(film, "http://old"))
+    past = time.time() - FORGET_AFTER_SECONDS - 60
+    os.utime(tmp_path / "states" / f"{old.name}.json", (past, past))
+    states.sweep()
+    assert [file.stem for file in (tmp_path / "states").iterdir()] == [kept.name]
+
+
+def test_sweeping_nothing_is_fine(tmp_path: Path) -> None:
+    ResumeStates(tmp_path / "never made").sweep()
+
+
+def test_the_state_directory_follows_xdg(monkeypatch: pytest.MonkeyPatch, film: Path, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    ResumeStates.of_user().open(identity(film))
+    assert list((tmp_path / "xdg" / "sluice" / "uploads").glob("*.json"))
+
+
+def test_a_relative_xdg_directory_is_ignored_as_its_specification_says(
+    monkeypatch: pytest.MonkeyPatch, film: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    ResumeStates.of_user().open(identity(film))
+    assert list((tmp_path / ".local" / "state" / "sluice" / "uploads").glob("*.json"))

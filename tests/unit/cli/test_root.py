@@ -1,0 +1,73 @@
+"""The command line itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from deploy.cli.root import COMMANDS, sluice
+from pipeline.core.stages import WorkerType
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_there_and_explains_itself(name: str) -> None:
+    result = CliRunner().invoke(sluice, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert name in result.output
+
+
+def test_help_lists_every_command_and_imports_none() -> None:
+    script = (
+        "import sys; from deploy.cli.root import sluice; sluice(['--help'], standalone_mode=False);"
+        " print(sorted(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    for name, (module, summary) in COMMANDS.items():
+        assert summary.split()[0] in shown, name
+        assert f"'{module}'" not in shown
+    for heavy in ("aiohttp", "redis", "asyncpg", "pydantic", "rich"):
+        assert f"'{heavy}'" not in shown
+
+
+def test_every_worker_type_is_explained() -> None:
+    text = CliRunner().invoke(sluice, ["worker", "--help"]).output
+    for kind in WorkerType:
+        assert f"\n  {kind} " in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["worker", "nonsense"], "nonsense"),
+        (["worker"], "STAGE"),
+        (["upload"], "FILES"),
+        (["upload", "/no/such/file"], "does not exist"),
+        (["status", "--server", "ftp://x"], "http://"),
+        (["up", "--once"], "--demo"),
+        (["up", "--fresh"], "--directory"),
+        (["frobnicate"], "frobnicate"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense_ends_with_2(arguments: list[str], complaint: str) -> None:
+    result = CliRunner().invoke(sluice, arguments)
+    assert result.exit_code == 2
+    assert complaint in result.output
+
+
+def test_metadata_must_be_pairs(tmp_path: object) -> None:
+    result = CliRunner().invoke(sluice, ["upload", __file__, "--metadata", "lonely"])
+    assert result.exit_code == 2
+    assert "KEY=VALUE" in result.output
+
+
+def test_settings_that_cannot_be_used_are_named_without_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_STORE_CONCURRENCY", "plenty")
+    result = CliRunner().invoke(sluice, ["doctor"])
+    assert result.exit_code == 1
+    assert "SLUICE_STORE_CONCURRENCY" in result.output
+    assert "Traceback" not in result.output
