@@ -142,7 +142,7 @@ def _png(*, alpha: bool = False, frames: int = 1, width: int = 320, height: int 
                     b"fcTL", struct.pack(">IIIIIHHBB", max(0, 2 * number - 1), width, height, 0, 0, 1, 10, 0, 0)
                 )
             body += chunk(b"fdAT", struct.pack(">I", 2 * number) + data) if number else chunk(b"IDAT", data)
-        path.write_made(lambda: b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b""))
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b""))
 
     return build
 
@@ -164,7 +164,7 @@ def _webp(frames: int) -> Callable[[Path], None]:
                 + chunk(b"ANIM", bytes(6))
                 + chunk(b"ANMF", animation + frame) * frames
             )
-        path.write_made(lambda: b"RIFF" + struct.pack("<I", 4 + len(frame)) + b"WEBP" + frame)
+        path.write_bytes(b"RIFF" + struct.pack("<I", 4 + len(frame)) + b"WEBP" + frame)
 
     return build
 
@@ -174,13 +174,11 @@ def _coded(codec: str, colour: str | None) -> CodedPicture:
     """One HEVC or AV1 intra picture: the four quarters, or a tile of one colour."""
     width, height = (160, 128) if colour else (320, 240)
     source = f"color={colour}:size={width}x{height}:rate=1:duration=1" if colour else quarters(rate=1, seconds=1)
-    encoders: Mapping[str, tuple[tuple[str, ...], str]] = {
-        "hevc": (("-c:v", "libx265", "-x265-params", "log-level=none:info=0", "-tag:v", "hvc1"), "mp4"),
-        "av1": (("-c:v", "libsvtav1", "-preset", "12"), "avif"),
-    }
-    encoder, suffix = encoders[codec]
+    encoder: tuple[str, ...] = ("-c:v", "libsvtav1", "-preset", "12", "-f", "avif")
+    if codec == "hevc":
+        encoder = ("-c:v", "libx265", "-x265-params", "log-level=none:info=0", "-tag:v", "hvc1", "-f", "mp4")
     path = directory() / f"coded-{codec}-{colour}"
-    ffmpeg("-f", "lavfi", "-i", source, "-frames:v", "1", "-pix_fmt", "yuv420p", *encoder, "-f", suffix, path)
+    ffmpeg("-f", "lavfi", "-i", source, "-frames:v", "1", "-pix_fmt", "yuv420p", *encoder, path)
     return picture_from_iso(path.read_bytes(), width, height)
 
 
@@ -208,10 +206,10 @@ def _subtitled(path: Path) -> None:
     subtitles = directory() / "subtitles.srt"
     subtitles.write_text("1\n00:00:00,000 --> 00:00:01,000\nWater\n")
     ffmpeg(
-        *(*_picture(), *_sound(), *_sound(frequency=880), "-i", subtitles),
-        *("-map", "0", "-map", "1", "-map", "2", "-map", "3", *_H264, *_AAC, "-c:s", "srt"),
+        *(*_picture(), *_sound(), *_sound(frequency=880)),
+        *("-i", str(subtitles), "-map", "0", "-map", "1", "-map", "2", "-map", "3", *_H264, *_AAC, "-c:s", "srt"),
         *("-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=fre", "-metadata:s:s:0", "language=ger"),
-        *("-disposition:a:1", "0", *_TITLE, "-f", "matroska", path),
+        *("-disposition:a:1", "0", *_TITLE, "-f", "matroska", str(path)),
     )
 
 
