@@ -1,0 +1,70 @@
+"""Routes of contents: what is left when an upload is `ready`."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway import cursors
+from gateway.envelope import success
+from gateway.options import SERVICES
+from gateway.routes.shared import LIMIT_DEFAULT, LIMIT_MAX, content_id, parse_query
+from gateway.routing import Answer, Route
+from gateway.views import milliseconds
+from schemas.content import Content
+from schemas.http import Page
+from schemas.media import MediaKind
+
+
+class ContentQuery(BaseModel):
+    """Query of `GET /v1/contents`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: MediaKind | None = Field(None, description="Only contents of this kind")
+    limit: int = Field(LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="Items on one page")
+    cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before")
+
+
+async def show(request: web.Request) -> web.StreamResponse:
+    return success(await request.app[SERVICES].contents.get(content_id(request)))
+
+
+async def index(request: web.Request) -> web.StreamResponse:
+    query = parse_query(request, ContentQuery)
+    before = cursors.decode(query.cursor) if query.cursor else None
+    found = await request.app[SERVICES].contents.page(query.kind, before, query.limit + 1)
+    shown, more = found[: query.limit], len(found) > query.limit
+    last = shown[-1] if more else None
+    return success(
+        Page[Content](
+            items=list(shown),
+            next_cursor=cursors.encode((milliseconds(last.created_at), last.id)) if last else None,
+        )
+    )
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "GET",
+        "/v1/contents",
+        index,
+        "Contents",
+        "List contents",
+        "Everything that became `ready`, newest first.",
+        answers=(Answer(200, "One page", Page[Content]),),
+        errors=("VALIDATION_FAILED", "CURSOR_INVALID", "DATABASE_UNAVAILABLE"),
+        query=ContentQuery,
+    ),
+    Route(
+        "GET",
+        "/v1/contents/{id}",
+        show,
+        "Contents",
+        "Show a content",
+        "Where the object and its thumbnail lie, and what the media is. A content has the id of the upload it came "
+        "from.",
+        answers=(Answer(200, "The content", Content),),
+        errors=("CONTENT_NOT_FOUND", "DATABASE_UNAVAILABLE"),
+    ),
+)
