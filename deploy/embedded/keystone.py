@@ -6,6 +6,7 @@ survives a restart of the stack: projects get new ids, and what they stored is n
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 from pathlib import Path
@@ -25,7 +26,7 @@ from deploy.embedded.keystone_seed import (
 )
 from deploy.embedded.layout import Layout
 from deploy.embedded.ports import LOOPBACK
-from deploy.embedded.process import BringUp, ChildProcess
+from deploy.embedded.process import BringUp, ChildProcess, side_by_side
 from deploy.embedded.servers_venv import servers_command
 
 _DEFAULT_HASH_ROUNDS = 12  # bcrypt, Keystone's own default: 0.25 s of CPU for each token
@@ -49,6 +50,15 @@ expiration = {token_lifetime_seconds}
 [identity]
 password_hash_rounds = {hash_rounds}
 """
+
+
+def _make_keys(directory: Path) -> None:
+    """Two keys of 32 random bytes, named 0 and 1, for the owner's eyes only, as fernet_setup makes them."""
+    directory.mkdir(mode=0o700)
+    for name in ("0", "1"):
+        key = directory / name
+        key.touch(mode=0o600)
+        key.write_bytes(base64.urlsafe_b64encode(os.urandom(32)))
 
 
 class Keystone:
@@ -78,11 +88,13 @@ class Keystone:
                 home=self._home, token_lifetime_seconds=self._token_lifetime_seconds, hash_rounds=self._hash_rounds
             )
         )
-        keys = [str(self._home / "fernet"), str(self._home / "credential")]
-        arguments = (str(configuration), f"{self.url}/v3", ADMIN_PASSWORD, REGION, *keys)
-        yield from self._child("keystone-setup", servers_command("keystone_setup.py", *arguments)).run_to_end()
+        for repository in ("fernet", "credential"):
+            _make_keys(self._home / repository)
+        arguments = (str(configuration), f"{self.url}/v3", ADMIN_PASSWORD, REGION)
+        setup = self._child("keystone-setup", servers_command("keystone_setup.py", *arguments))
         self.process = self._server()
-        yield from self.process.bring_up()
+        # Both spend seconds on importing Keystone; the server does not look at its database before the first request.
+        yield from side_by_side([setup.run_to_end(), self.process.bring_up()])
         seeded = seed(f"{self.url}/v3", self._swift_url)
         self.endpoint = KeystoneEndpoint(
             auth_url=f"{self.url}/v3",
