@@ -6,34 +6,25 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import RenderableType
-from rich.markup import escape
-from rich.table import Table
-
 from deploy.cli.wording import say_bytes, say_media, say_stream, say_time
 from schemas.content import Content, ContentObject
 
 
-def content_page(content: Content) -> RenderableType:
-    """Every field of the row that a person asks for, then the object and its thumbnail."""
-    row = Table.grid(padding=(0, 2))
-    row.add_row("[bold]metadata row[/]", content.id)
-    row.add_row("file", f"{escape(content.filename)} · {content.content_type} · {say_bytes(content.media.size_bytes)}")
-    row.add_row("media", escape(say_media(content.media)))
-    for stream in content.media.streams:
-        row.add_row(f"stream {stream.index}", escape(f"{stream.type}: {say_stream(stream)}"))
-    for name, text in {**content.media.tags, **content.metadata}.items():
-        row.add_row(escape(name), escape(text))
-    row.add_row("created", say_time(content.created_at))
-    row.add_row("", "")
-    row.add_row("[bold]object[/]", _place(content.object))
-    row.add_row("etag", content.object.etag)
-    many = content.object.segment_count > 1
-    row.add_row(
-        "segments", f"{content.object.segment_count}" + (", joined by a manifest" if many else ", a plain object")
-    )
-    row.add_row("thumbnail", _place(content.thumbnail) if content.thumbnail else "none: there is nothing to show")
-    return row
+def content_lines(content: Content) -> list[tuple[str, str]]:
+    """Name and text of every field that a person asks for: the row, then the object and its thumbnail."""
+    stored = content.object
+    return [
+        ("content", content.id),
+        ("file", f"{content.filename} · {content.content_type} · {say_bytes(content.media.size_bytes)}"),
+        ("media", say_media(content.media)),
+        *((f"stream {stream.index}", f"{stream.type}: {say_stream(stream)}") for stream in content.media.streams),
+        *{**content.media.tags, **content.metadata}.items(),
+        ("created", say_time(content.created_at)),
+        ("object", f"{stored.container}/{stored.key}"),
+        ("store", f"{stored.store} · {say_bytes(stored.size_bytes)} · etag {stored.etag}"),
+        ("segments", f"{stored.segment_count}" + (", joined by a manifest" if stored.segment_count > 1 else "")),
+        ("thumbnail", _place(content.thumbnail) if content.thumbnail else "none: there is nothing to show"),
+    ]
 
 
 def swift_download_command(environment: Mapping[str, str], swift: str, stored: ContentObject, target: Path) -> str:
@@ -56,4 +47,4 @@ def swift_download_command(environment: Mapping[str, str], swift: str, stored: C
 
 
 def _place(stored: ContentObject) -> str:
-    return escape(f"{stored.store}: {stored.container}/{stored.key} · {say_bytes(stored.size_bytes)}")
+    return f"{stored.container}/{stored.key} · {say_bytes(stored.size_bytes)}"

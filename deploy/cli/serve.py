@@ -7,14 +7,10 @@ SLUICE_SHUTDOWN_SECONDS, then it ends with status 0.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.core.stages import WorkerType
-
-if TYPE_CHECKING:
-    from pipeline.settings import Settings
 
 _ALL = "all"
 
@@ -27,13 +23,13 @@ def gateway() -> None:
     SLUICE_VOLUME must see the same directory SLUICE_TEMP_DIR.
     """
     from gateway.server import serve
+    from pipeline.settings import Settings
 
-    settings = _settings()
-    asyncio.run(serve(settings))
+    asyncio.run(serve(Settings()))
 
 
 @click.command()
-@click.argument("stages", nargs=-1, required=True, metavar="STAGE...", type=click.Choice([_ALL, *WorkerType]))
+@click.argument("stages", nargs=-1, required=True, metavar="STAGE...", type=click.Choice([_ALL, *map(str, WorkerType)]))
 def worker(stages: tuple[str, ...]) -> None:
     """Run one worker process for each STAGE given, or for `all`.
 
@@ -50,11 +46,11 @@ def worker(stages: tuple[str, ...]) -> None:
 
     Metrics and health are on SLUICE_METRICS_PORT.
     """
+    from pipeline.settings import Settings
     from workers.runtime import run_workers
 
-    settings = _settings()
     chosen = [kind for kind in WorkerType if _ALL in stages or kind in stages]
-    asyncio.run(run_workers(settings, chosen))
+    asyncio.run(run_workers(Settings(), chosen))
 
 
 @click.command()
@@ -71,13 +67,3 @@ def migrate() -> None:
         click.echo(f"applied {name}")
     if not applied:
         click.echo("The schema is up to date; nothing to do.")
-
-
-def _settings() -> Settings:
-    """Settings from the environment, and logging as they say."""
-    from pipeline.settings import Settings
-    from pipeline.telemetry import configure_logging
-
-    settings = Settings()
-    configure_logging(settings.log_format, settings.log_level)
-    return settings

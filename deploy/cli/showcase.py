@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import click
 from rich.console import Console
-from rich.panel import Panel
-from rich.table import Table
+from rich.markup import escape
 
 from deploy.cli.client import SluiceClient
-from deploy.cli.content_page import content_page, swift_download_command
+from deploy.cli.content_page import content_lines, swift_download_command
 from deploy.cli.errors import ClientError
 from deploy.cli.processes import GATEWAY, SluiceProcesses
 from deploy.cli.progress import BarDisplay
@@ -38,18 +36,21 @@ class Showcase:
     def print_banner(self, servers: Mapping[str, int], seconds: float) -> None:
         """URLs, and what to type next."""
         url = self._sluice.url
-        lines = Table.grid(padding=(0, 2))
-        lines.add_row("API", f"{url}/v1/uploads")
-        lines.add_row("documentation", f"{url}/docs")
-        for name in self._sluice.pids():
-            lines.add_row("metrics" if name == GATEWAY else "", f"{self._sluice.metrics_url(name)}  {name}")
-        lines.add_row("Redis", f"redis-cli -u {self._environment['SLUICE_REDIS_URL']}")
-        lines.add_row("servers", ", ".join(servers) or "none: all are yours")
-        lines.add_row("directory", str(self._directory))
-        lines.add_row("send a file", f"sluice upload --server {url} FILE")
-        lines.add_row("see what goes on", f"sluice status --server {url} --watch")
-        title = f"Sluice is up after {say_seconds(seconds)}; Ctrl-C ends it"
-        self._console.print(Panel(lines, title=title, expand=False), highlight=False, soft_wrap=True)
+        self._say(f"[green]Sluice is up[/] after {say_seconds(seconds)}; Ctrl-C ends it.\n")
+        metrics = [(self._sluice.metrics_url(name), name) for name in self._sluice.pids()]
+        self._say_all(
+            [
+                ("API", f"{url}/v1/uploads"),
+                ("documentation", f"{url}/docs"),
+                *(("metrics" if name == GATEWAY else "", f"{address}  {name}") for address, name in metrics),
+                ("Redis", f"redis-cli -u {self._environment['SLUICE_REDIS_URL']}"),
+                ("servers", ", ".join(servers) or "none: all are yours"),
+                ("directory", str(self._directory)),
+                ("send a file", f"sluice upload --server {url} FILE"),
+                ("watch uploads", f"sluice status --server {url} --watch"),
+            ]
+        )
+        self._say("")
 
     async def send(self, own_file: Path | None) -> bool:
         """Uploads a file (the sample when None), shows its progress and then the content.
@@ -59,7 +60,7 @@ class Showcase:
         path = own_file
         if path is None:
             path = self._directory / "sample.mp4"
-            self._console.print("Making a sample video with ffmpeg")
+            self._say("Making a sample video with ffmpeg")
             await asyncio.to_thread(make_sample_video, self._environment["SLUICE_FFMPEG"], path)
         display = BarDisplay(self._console)
         async with SluiceClient(self._sluice.url) as client:
@@ -76,11 +77,18 @@ class Showcase:
             return False
         target = Path(outcome.content.filename)
         command = swift_download_command(self._environment, _swift_client(), outcome.content.object, target)
-        self._console.print()
-        self._console.print(content_page(outcome.content), highlight=False, soft_wrap=True)
-        self._console.print("\nDownload it with", highlight=False)
-        click.echo(f"  {command}")  # as it is, so that it can be copied: a console would wrap it
+        self._say("")
+        self._say_all(content_lines(outcome.content))
+        self._say(f"\nDownload it with\n  {escape(command)}")
         return outcome.view.status == "ready"
+
+    def _say_all(self, lines: Iterable[tuple[str, str]]) -> None:
+        for name, text in lines:
+            self._say(f"  [bold]{escape(name):<15}[/] {escape(text)}")
+
+    def _say(self, line: str) -> None:
+        # soft_wrap: what is to be copied, URLs and commands, is never broken into lines.
+        self._console.print(line, highlight=False, soft_wrap=True)
 
 
 def _swift_client() -> str:
