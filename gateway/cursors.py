@@ -13,9 +13,10 @@ import re
 from pipeline.core.errors import RequestError
 
 Position = tuple[int, str]
-"""The last item of a page: (created_at_ms, id)."""
+"""The last item of a page: when it was created, in whatever unit its list counts, and its id."""
 
-_POSITION = re.compile(r"([0-9]{1,15}):([0-9A-Za-z-]{1,64})")
+_POSITION = re.compile(r"([0-9]{1,18}):([0-9A-Za-z-]{1,64})")
+_LATEST = 253_402_300_799_999_999  # the year 9999 in microseconds: beyond it, what reads the position cannot count
 
 
 def encode(position: Position) -> str:
@@ -29,6 +30,6 @@ def decode(cursor: str) -> Position:
     except (binascii.Error, ValueError):
         raise RequestError("CURSOR_INVALID") from None
     match = _POSITION.fullmatch(text)
-    if match is None:
+    if match is None or int(match[1]) > _LATEST:
         raise RequestError("CURSOR_INVALID")
     return int(match[1]), match[2]

@@ -25,9 +25,9 @@ def instant(milliseconds: int | None) -> datetime | None:
     return None if milliseconds is None else _EPOCH + timedelta(milliseconds=milliseconds)
 
 
-def milliseconds(time: datetime) -> int:
-    """The inverse of `instant`, rounded down."""
-    return (time - _EPOCH) // timedelta(milliseconds=1)
+def microseconds(time: datetime) -> int:
+    """A time as microseconds since 1970: PostgreSQL's precision, so that no two rows fall together."""
+    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def upload_view(detail: UploadDetail, links: UploadLinks) -> UploadView:

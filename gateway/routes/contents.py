@@ -10,7 +10,7 @@ from gateway.envelope import success
 from gateway.options import SERVICES
 from gateway.routes.shared import LIMIT_DEFAULT, LIMIT_MAX, content_id, parse_query
 from gateway.routing import Answer, Route
-from gateway.views import milliseconds
+from gateway.views import microseconds
 from schemas.content import Content
 from schemas.http import Page
 from schemas.media import MediaKind
@@ -39,7 +39,7 @@ async def index(request: web.Request) -> web.StreamResponse:
     return success(
         Page[Content](
             items=list(shown),
-            next_cursor=cursors.encode((milliseconds(last.created_at), last.id)) if last else None,
+            next_cursor=cursors.encode((microseconds(last.created_at), last.id)) if last else None,
         )
     )
 

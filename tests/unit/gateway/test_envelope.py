@@ -1,0 +1,84 @@
+"""The envelope: one shape, real status codes, Retry-After where waiting helps."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from aiohttp import web
+
+from gateway.answers import Alive
+from gateway.envelope import failure, retry_after, success
+from gateway.request_ids import request_id
+from pipeline.core.errors import RequestError, SluiceError, StoreUnavailable
+
+pytestmark = pytest.mark.unit
+
+
+def read(response: web.Response) -> object:
+    assert isinstance(response.body, bytes)
+    return json.loads(response.body)
+
+
+def test_success() -> None:
+    response = success(Alive(), 201, {"Location": "x"})
+    assert (response.status, response.headers["Location"]) == (201, "x")
+    assert read(response) == {"success": True, "status": 201, "data": {"alive": True}}
+
+
+def test_failure() -> None:
+    response = failure(RequestError("UPLOAD_NOT_FOUND", upload_id="u"), "/v1/uploads/u", "r")
+    assert response.status == 404
+    assert read(response) == {
+        "success": False,
+        "status": 404,
+        "error": {
+            "code": "UPLOAD_NOT_FOUND",
+            "message": "There is no upload u.",
+            "path": "/v1/uploads/u",
+            "request_id": "r",
+            "detail": {"upload_id": "u"},
+        },
+    }
+
+
+def test_detail_that_is_no_json_is_still_answered() -> None:
+    detail = {"when": datetime(2026, 1, 1, tzinfo=UTC), "what": object(), "much": float("inf"), "some": {1}}
+    body = read(failure(SluiceError("INTERNAL", **detail), "/", "r"))
+    assert isinstance(body, dict)
+    assert body["error"]["detail"]["when"].startswith("2026-01-01")
+    assert body["error"]["detail"]["much"] is None
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (RequestError("UPLOAD_WAITING", queue_position=1, retry_after_seconds=1.2), 2),
+        (RequestError("UPLOAD_WAITING", queue_position=1, retry_after_seconds=0), 1),
+        (StoreUnavailable(retry_after_seconds=7, reason=""), 7),
+        (SluiceError("REDIS_UNAVAILABLE", reason=""), 2),
+        (SluiceError("TEMP_VOLUME_FULL", reason=""), 2),
+        (SluiceError("INTERNAL"), None),
+        (RequestError("UPLOAD_NOT_FOUND", upload_id="u"), None),
+        (RequestError("UPLOAD_WAITING", retry_after_seconds=float("nan")), None),
+    ],
+)
+def test_retry_after(error: SluiceError, seconds: int | None) -> None:
+    assert retry_after(error) == seconds
+    assert failure(error, "/", "r").headers.get("Retry-After") == (None if seconds is None else str(seconds))
+
+
+def test_a_wrong_method_is_told_the_right_ones() -> None:
+    response = failure(RequestError("METHOD_NOT_ALLOWED", method="PUT", allowed="GET, HEAD"), "/", "r")
+    assert response.headers["Allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("sent", [None, "", "a b", "a\nb", "x" * 129, "ü"])
+def test_a_request_id_that_cannot_be_logged_is_replaced(sent: str | None) -> None:
+    assert request_id(sent) != sent
+    assert request_id(sent) != request_id(sent)
+
+
+def test_a_good_request_id_is_kept() -> None:
+    assert request_id("trace:01-ab.c_D") == "trace:01-ab.c_D"

@@ -1,0 +1,53 @@
+"""Links: where the client came from, unless told otherwise; forwarded headers only when they are trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from gateway.links import base_url, upload_links
+from gateway.options import OPTIONS, GatewayOptions
+
+pytestmark = pytest.mark.unit
+
+FORWARDED = {"Host": "10.0.0.1:8080", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "a.example, proxy"}
+
+
+def base(headers: Mapping[str, str], options: GatewayOptions) -> str:
+    app = web.Application()
+    app[OPTIONS] = options
+    return base_url(make_mocked_request("GET", "/", headers=headers, app=app))
+
+
+@pytest.mark.parametrize(
+    ("headers", "options", "expected"),
+    [
+        ({"Host": "up.example"}, GatewayOptions(), "http://up.example"),
+        ({"Host": "[::1]:8080"}, GatewayOptions(), "http://[::1]:8080"),
+        ({"Host": "up.example"}, GatewayOptions(public_url="https://public.example/x"), "https://public.example/x"),
+        (FORWARDED, GatewayOptions(), "http://10.0.0.1:8080"),
+        (FORWARDED, GatewayOptions(trust_forwarded=True), "https://a.example"),
+        ({**FORWARDED, "X-Forwarded-Proto": "javascript"}, GatewayOptions(trust_forwarded=True), "http://a.example"),
+        ({"Host": "h", "X-Forwarded-Host": "a/b?c"}, GatewayOptions(trust_forwarded=True), "http://127.0.0.1:80"),
+    ],
+)
+def test_base_url(headers: Mapping[str, str], options: GatewayOptions, expected: str) -> None:
+    found = base(headers, options)
+    if expected.endswith(
+        "127.0.0.1:80"
+    ):  # a host that is none: our own address, which a mocked transport does not have
+        assert "a/b" not in found
+    else:
+        assert found == expected
+
+
+def test_links() -> None:
+    links = upload_links("http://h", "u", None)
+    assert links.self == "http://h/v1/uploads/u"
+    assert links.segment == "http://h/v1/uploads/u/segments/{number}"
+    assert links.events == "http://h/v1/uploads/u/events"
+    assert links.content is None
+    assert upload_links("http://h", "u", "u").content == "http://h/v1/contents/u"

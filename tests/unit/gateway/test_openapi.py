@@ -1,0 +1,114 @@
+"""/openapi.json: valid, and the same as what is served, both ways."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from openapi_spec_validator import validate
+
+import gateway
+from gateway.app import ALL_ROUTES, build_app
+from gateway.middleware import ANYWHERE
+from gateway.openapi import DOCUMENT
+from gateway.routes.docs import _page
+from gateway.routing import methods_of
+from pipeline.bootstrap import GatewayServices
+from pipeline.core.errors import CATALOGUE
+
+pytestmark = pytest.mark.unit
+
+APP = build_app(cast(GatewayServices, None))  # no request is answered here
+API: dict[str, Any] = APP[DOCUMENT]
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in API["paths"].items():
+        for method, operation in item.items():
+            yield method.upper(), path, operation
+
+
+def test_the_document_is_valid() -> None:
+    validate(API)
+
+
+def test_what_is_served_is_documented_and_the_other_way_round() -> None:
+    served = {
+        (route.method, route.resource.canonical)
+        for route in APP.router.routes()
+        if route.resource is not None and route.method not in {"*", "HEAD", "OPTIONS"}
+    }
+    assert served == {(method, path) for method, path, _ in operations()}
+
+
+def test_every_path_takes_the_methods_it_names() -> None:
+    for resource in APP.router.resources():
+        if resource.canonical == ANYWHERE.replace(":.*", ""):
+            continue
+        mounted = {route.method for route in resource if route.method != "*"}
+        assert mounted == set(methods_of(ALL_ROUTES, resource.canonical))
+
+
+def test_every_code_is_documented_under_its_own_status() -> None:
+    for route in ALL_ROUTES:
+        responses = API["paths"][route.path][route.method.lower()]["responses"]
+        for code in route.all_errors:
+            assert code in responses[str(CATALOGUE[code].http_status)]["content"]["application/json"]["examples"]
+
+
+def test_a_status_is_a_success_or_a_failure() -> None:
+    for route in ALL_ROUTES:
+        failures = {CATALOGUE[code].http_status for code in route.all_errors}
+        assert not failures & {answer.status for answer in route.answers}, route.path
+
+
+def test_every_code_that_the_gateway_raises_stands_at_a_route() -> None:
+    documented = {code for route in ALL_ROUTES for code in route.all_errors} | {"ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED"}
+    raised = {
+        node.value
+        for file in Path(gateway.__path__[0]).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and node.value in CATALOGUE
+    }
+    assert raised <= documented
+
+
+def test_no_reference_leads_nowhere() -> None:
+    def references(part: Any) -> Iterator[str]:
+        if isinstance(part, dict):
+            if isinstance(part.get("$ref"), str):
+                yield part["$ref"]
+            for value in part.values():
+                yield from references(value)
+        elif isinstance(part, list):
+            for value in part:
+                yield from references(value)
+
+    for reference in references(API):
+        assert reference.removeprefix("#/components/schemas/") in API["components"]["schemas"]
+
+
+def test_query_parameters_are_what_the_handler_parses() -> None:
+    named = {
+        item["name"]: item["schema"]
+        for item in API["paths"]["/v1/uploads"]["get"]["parameters"]
+        if item["in"] == "query"
+    }
+    assert set(named) == {"status", "limit", "cursor"}
+    assert named["limit"] == {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
+    assert "waiting" in named["status"]["enum"]
+
+
+def test_the_whole_catalogue_is_there() -> None:
+    assert set(API["x-error-catalogue"]) == set(CATALOGUE)
+
+
+def test_the_page_asks_nobody_else() -> None:
+    page, policy = _page()
+    assert "://" not in page
+    assert "default-src 'none'" in policy
+    assert "'unsafe-inline'" not in policy
+    assert "/*" not in page.partition("<style>")[2][:9]
