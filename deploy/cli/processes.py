@@ -42,7 +42,7 @@ class SluiceProcesses:
         port: int = 0,
     ) -> None:
         self._layout = Layout(directory.resolve())
-        self._environment = {**os.environ, **environment, "PYTHONPATH": _import_path(), "PYTHONUNBUFFERED": "1"}
+        self._environment = {**os.environ, **environment, "PYTHONPATH": import_path(), "PYTHONUNBUFFERED": "1"}
         self._ports = PortPool()
         self.url = f"http://{LOOPBACK}:{port or self._ports.port(GATEWAY)}"
         gateway = self._child(GATEWAY, ["gateway"], f"{self.url}/readyz", {"SLUICE_PORT": self.url.rpartition(":")[2]})
@@ -99,7 +99,7 @@ class SluiceProcesses:
         )
 
 
-def _import_path() -> str:
+def import_path() -> str:
     """Where `deploy` was imported from, so that children run the same code, installed or not."""
     root = str(Path(deploy.__file__).resolve().parent.parent)
     return os.pathsep.join(dict.fromkeys([root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]))
