@@ -44,7 +44,7 @@ class _Attempt:
 
 
 class FfmpegThumbnailer:
-    """Makes thumbnails with the ffmpeg at `executable` (a path or a name on PATH; 7.1 or newer)."""
+    """Makes thumbnails with the ffmpeg at `executable` (a path or a name on PATH; 7.1 or newer, 8.1 for tile grids)."""
 
     def __init__(self, executable: str, timeout_seconds: float, sandbox: Sandbox, max_edge_pixels: int = 640) -> None:
         """`timeout_seconds` bounds one call of `thumbnail`, with all its attempts."""
