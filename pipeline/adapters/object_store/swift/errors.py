@@ -53,6 +53,15 @@ async def refusal(response: aiohttp.ClientResponse, what: str, key: str) -> Stor
     return StoreError("STORE_REJECTED", reason=reason)
 
 
+async def login_refusal(response: aiohttp.ClientResponse, what: str) -> StoreError:
+    """As `refusal`, where we log in: whatever is refused for good is about our credentials, or about where we sent
+    them (Keystone answers 404 to an application credential that it does not know)."""
+    error = await refusal(response, what, what)
+    if isinstance(error, StoreUnavailable):
+        return error
+    return StoreError("STORE_AUTH_FAILED", reason=error.detail["reason"])
+
+
 async def _first_words(response: aiohttp.ClientResponse) -> str:
     if "html" in response.headers.get("Content-Type", ""):
         return ""  # Swift's error pages say the status once more, in a sentence

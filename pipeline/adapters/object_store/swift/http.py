@@ -25,6 +25,7 @@ from pipeline.adapters.object_store.swift.auth import Token, TokenSource
 from pipeline.adapters.object_store.swift.errors import driver_errors, refusal
 from pipeline.adapters.object_store.swift.layout import account_url
 from pipeline.adapters.object_store.swift.options import SwiftOptions
+from pipeline.core.errors import StoreError
 
 
 class SwiftHttp:
@@ -53,11 +54,13 @@ class SwiftHttp:
         headers: Mapping[str, str] | None = None,
         body: bytes | SegmentBody | None = None,
         answer_seconds: float | None = None,
+        key: str = "",
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and hand its answer over, when its status is one of `accept`; other answers are raised as
         `refusal` says.
 
-        Raises StoreError, StoreUnavailable, and whatever a SegmentBody's source raised.
+        `key` is what a missing object is called in the error. Raises StoreError, StoreUnavailable, and whatever a
+        SegmentBody's source raised.
         """
         what = f"{method} {path}"
         token = await self._tokens.token()
@@ -69,7 +72,7 @@ class SwiftHttp:
         async with response:
             try:
                 if response.status not in accept:
-                    raise await refusal(response, what, path)
+                    raise await refusal(response, what, key or path)
                 with driver_errors(what):
                     yield response
             finally:
@@ -109,6 +112,10 @@ class SwiftHttp:
                         )
             status = response.status
             return response
+        except StoreError:
+            if isinstance(body, SegmentBody) and body.failure is not None:
+                raise body.failure from None
+            raise
         finally:
             self._observer(method, status, time.perf_counter() - started)
 
@@ -139,10 +146,8 @@ class SwiftHttp:
                     allow_redirects=False,
                     timeout=self._timeout,
                 )
-        except Exception as error:
-            if body.failure is not None:
-                raise body.failure from None
-            if expect and isinstance(error, TimeoutError) and not body.passed_bytes:
+        except TimeoutError as error:
+            if expect and not body.passed_bytes:
                 # Something on the way does not know `Expect`; RFC 9110 forbids to wait for ever, so the next one does
                 # without.
                 self._expects_continue = False

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 from pipeline.adapters.object_store.swift.auth import Token
-from pipeline.adapters.object_store.swift.errors import driver_errors, refusal
+from pipeline.adapters.object_store.swift.errors import driver_errors, login_refusal
 from pipeline.core.errors import StoreError
 
 
@@ -78,7 +78,7 @@ async def _token(
             url, json={"auth": auth}, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=timeout_seconds)
         ) as response:
             if response.status != 201:
-                raise await refusal(response, what, url)
+                raise await login_refusal(response, what)
             value = response.headers.get("X-Subject-Token", "")
             body: Any = await response.json(content_type=None)
     try:

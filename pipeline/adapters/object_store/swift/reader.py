@@ -37,7 +37,8 @@ class SwiftReader:
         whole = first == 0 and last is None
         headers = {} if whole else {"Range": f"bytes={first}-{'' if last is None else last}"}
         path = self._layout.object_path(key)
-        async with self._http.request("GET", path, accept=(200,) if whole else (206,), headers=headers) as response:
+        accept = (200,) if whole else (206,)
+        async with self._http.request("GET", path, accept=accept, headers=headers, key=key) as response:
             async for block in response.content.iter_chunked(MEBIBYTE):
                 yield block
 
@@ -97,13 +98,9 @@ class SwiftReader:
 
     async def _head(self, key: str) -> tuple[StoredObject, bool]:
         """The object, and whether it is a manifest."""
-        try:
-            async with self._http.request("HEAD", self._layout.object_path(key), accept=(200,)) as response:
-                headers = response.headers
-        except StoreError as error:
-            if error.code == "STORE_OBJECT_MISSING":
-                raise StoreError("STORE_OBJECT_MISSING", key=key) from error
-            raise
+        path = self._layout.object_path(key)
+        async with self._http.request("HEAD", path, accept=(200,), key=key) as response:
+            headers = response.headers
         stored = StoredObject(
             store=self._name,
             container=self._layout.container,

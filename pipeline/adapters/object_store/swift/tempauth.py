@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from pipeline.adapters.object_store.swift.auth import Token
-from pipeline.adapters.object_store.swift.errors import driver_errors, refusal
+from pipeline.adapters.object_store.swift.errors import driver_errors, login_refusal
 from pipeline.core.errors import StoreError
 
 
@@ -36,7 +36,7 @@ class TempAuth:
                 timeout=aiohttp.ClientTimeout(total=timeout_seconds),
             ) as response:
                 if response.status not in (200, 204):
-                    raise await refusal(response, what, self.auth_url)
+                    raise await login_refusal(response, what)
                 value = response.headers.get("X-Auth-Token", "")
                 storage_url = self.storage_url or response.headers.get("X-Storage-Url", "")
                 if not value or not storage_url:

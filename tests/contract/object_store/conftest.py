@@ -1,0 +1,80 @@
+"""One store per dialect, each over a real server: the suites run every test against all of them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.embedded.endpoints import KeystoneEndpoint, SwiftEndpoint
+from deploy.embedded.stack import EmbeddedStack, StackOptions
+from pipeline.adapters.object_store.swift import KeystonePassword, SwiftAuth, SwiftObjectStore, TempAuth
+from tests.contract.object_store.uploads import Store
+
+DIALECTS = ("swift-tempauth", "swift-keystone")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    """Swift and Keystone, with the caches that a production has."""
+    options = StackOptions(
+        directory=tmp_path_factory.mktemp("stack"),
+        postgres=False,
+        redis=False,
+        keystone=True,
+        fast=True,
+    )
+    with EmbeddedStack(options) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def swift(stack: EmbeddedStack) -> SwiftEndpoint:
+    return stack.swift
+
+
+@pytest.fixture(scope="session")
+def keystone(stack: EmbeddedStack) -> KeystoneEndpoint:
+    assert stack.keystone is not None
+    return stack.keystone
+
+
+@pytest.fixture
+def container() -> str:
+    """A name of its own for each test, so that none sees what another left."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def tempauth(swift: SwiftEndpoint) -> TempAuth:
+    return TempAuth(swift.auth_url, swift.user, swift.key)
+
+
+@pytest.fixture
+def keystone_password(keystone: KeystoneEndpoint) -> KeystonePassword:
+    return KeystonePassword(
+        auth_url=keystone.auth_url,
+        user=keystone.username,
+        password=keystone.password,
+        project=keystone.project,
+        user_domain=keystone.user_domain,
+        project_domain=keystone.project_domain,
+    )
+
+
+@pytest.fixture(params=DIALECTS)
+async def store(request: pytest.FixtureRequest, container: str, tmp_path: Path) -> AsyncIterator[Store]:
+    """The store under test. Servers are started only for the dialects that need them."""
+    fixture: Callable[[str], object] = request.getfixturevalue
+    match request.param:
+        case "swift-tempauth" | "swift-keystone":
+            auth = fixture("tempauth" if request.param == "swift-tempauth" else "keystone_password")
+            async with SwiftObjectStore(_as_auth(auth), container) as swift_store:
+                yield swift_store
+
+
+def _as_auth(auth: object) -> SwiftAuth:
+    assert isinstance(auth, TempAuth | KeystonePassword)
+    return auth

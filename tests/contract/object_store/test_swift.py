@@ -1,0 +1,74 @@
+"""What is Swift's own: manifests, containers, limits, and bodies that are broken off."""
+
+from __future__ import annotations
+
+import aiohttp
+import pytest
+
+from deploy.embedded.endpoints import SwiftEndpoint
+from pipeline.adapters.object_store.swift import SwiftObjectStore, TempAuth, Token
+from tests.contract.object_store.uploads import MemorySource, Scenario, content, keys, some_bytes
+
+pytestmark = pytest.mark.contract
+
+LARGE_BYTES = 400_000  # large enough to wait for 100 Continue
+
+
+async def token_of(auth: TempAuth) -> Token:
+    async with aiohttp.ClientSession() as session:
+        return await auth.authenticate(session, 30)
+
+
+async def test_the_manifest_lists_the_segments(tempauth: TempAuth, swift: SwiftEndpoint, container: str) -> None:
+    async with SwiftObjectStore(tempauth, container) as store, aiohttp.ClientSession() as session:
+        upload = Scenario(store, key="listed")
+        await upload.begin()
+        segments = await upload.put()
+        await store.seal(upload.target, segments)
+        headers = {"X-Auth-Token": (await token_of(tempauth)).value}
+        url = f"{swift.storage_url}/{container}/listed?multipart-manifest=get"
+        async with session.get(url, headers=headers) as response:
+            listed = await response.json(content_type=None)
+        assert [(entry["name"], entry["hash"], entry["bytes"]) for entry in listed] == [
+            (f"/{container}_segments/{upload.target.upload_id}/{s.number:08d}", s.etag, s.size_bytes) for s in segments
+        ]
+        async with session.get(f"{swift.storage_url}/{container}/listed", headers=headers) as response:
+            assert response.headers["Content-Type"] == "video/mp4"
+            assert response.headers["X-Static-Large-Object"] == "True"
+
+
+async def test_containers_that_vanished_are_made_again(
+    tempauth: TempAuth, swift: SwiftEndpoint, container: str
+) -> None:
+    async with SwiftObjectStore(tempauth, container) as store, aiohttp.ClientSession() as session:
+        upload = Scenario(store)
+        await upload.begin()
+        headers = {"X-Auth-Token": (await token_of(tempauth)).value}
+        for name in (container, f"{container}_segments"):
+            async with session.delete(f"{swift.storage_url}/{name}", headers=headers) as response:
+                assert response.status == 204
+        await upload.sealed()
+        assert await content(store, upload.target.key) == upload.data
+
+
+async def test_limits_are_read_from_info(tempauth: TempAuth, container: str) -> None:
+    async with SwiftObjectStore(tempauth, container) as store:
+        limits = await store.discover_limits()
+    assert (limits.max_segments, limits.min_segment_bytes) == (1000, 1)
+    assert limits.max_segment_bytes >= 5 * 1024**3
+
+
+async def test_a_segment_is_broken_off_before_swift_keeps_it(tempauth: TempAuth, container: str) -> None:
+    """The listing shows it: a body that ends early is no object."""
+    async with SwiftObjectStore(tempauth, container) as store:
+        upload = Scenario(store, sizes=(LARGE_BYTES, LARGE_BYTES))
+        await upload.begin()
+
+        class BreakingSource(MemorySource):
+            async def before(self, start: int) -> None:
+                if start + 65536 >= self.size_bytes:
+                    raise TimeoutError("the disk")
+
+        with pytest.raises(TimeoutError, match="the disk"):
+            await store.put_segment(upload.target, BreakingSource(1, some_bytes(LARGE_BYTES)))
+        assert await keys(store) == []
