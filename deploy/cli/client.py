@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from deploy.cli.errors import ApiError, ClientError, ServerAwayError
 from deploy.cli.event_stream import event_data
-from deploy.cli.retrying import PATIENT, decide
+from deploy.cli.retrying import FIRST_CONTACT, PATIENT, decide
 from pipeline.core.retry import GiveUp, RetryPolicy
 from schemas.content import Content
 from schemas.http import Failure, Page, Success
@@ -51,6 +51,7 @@ class SluiceClient:
         self.server = server.rstrip("/")
         self._policy = policy
         self._connections = connections
+        self._was_reached = False
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -173,13 +174,15 @@ class SluiceClient:
             try:
                 body = make_body() if make_body is not None else None
                 async with self._session.request(method, url, json=json_body, data=body, headers=headers) as response:
+                    self._was_reached = True
                     text = await response.text()
                     if response.status < 400:
                         return text
                     failure: ClientError = _api_error(response, text)
             except (TimeoutError, aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
                 failure = ServerAwayError(self.server, str(error) or type(error).__name__)
-            decision = decide(failure, attempt, self._policy, random.random())
+            policy = self._policy if self._was_reached else FIRST_CONTACT
+            decision = decide(failure, attempt, policy, random.random())
             if isinstance(decision, GiveUp):
                 raise failure
             if on_retry is not None:

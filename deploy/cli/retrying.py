@@ -15,6 +15,10 @@ from pipeline.core.retry import GiveUp, RetryAfter, RetryPolicy
 PATIENT: Final = RetryPolicy(max_attempts=12, base_seconds=0.5, cap_seconds=30.0)
 """About three minutes: a gateway that is being replaced, a laptop that changes networks."""
 
+FIRST_CONTACT: Final = RetryPolicy(max_attempts=4, base_seconds=0.5, cap_seconds=2.0)
+"""A few seconds: a server that has not answered once is likely to be misspelt, and nothing is under way that could be
+lost."""
+
 _MENDED_BY_REPEATING: Final = frozenset({"SEGMENT_CUT_OFF", "SEGMENT_DIGEST_WRONG"})
 _HARDLY_MENDED: Final = frozenset({"SEGMENT_DIGEST_WRONG"})
 _HARDLY_MENDED_ATTEMPTS: Final = 3

@@ -15,6 +15,7 @@ from tests.bench.bed import Bed, open_bed
 from tests.bench.figures import Figure, figures_table
 from tests.bench.machine import machine_facts
 
+_TABLE_COLUMNS = 110
 PARTS = (throughput.PART, memory.PART, images.PART)
 
 
@@ -33,6 +34,7 @@ PARTS = (throughput.PART, memory.PART, images.PART)
 def bench(size_mib: int, repeat: int, concurrency: int, only: tuple[str, ...], output: Path) -> None:
     """Measure Sluice on this machine, against real servers on loopback."""
     console = Console(soft_wrap=True)
+    console.width = max(console.width, _TABLE_COLUMNS)
     home = RunDirectory.of_its_own(Path("build/bench"), keep=False)
     try:
         facts = machine_facts(home.path)

@@ -117,9 +117,8 @@ def _run(command: list[str], environment: dict[str, str], listen: Callable[[IO[b
 
 
 def _remove(bed: Bed, container: str) -> None:
-    """The objects and their segments: the disk is to be as it was for the next run."""
-    for name in (container, f"{container}_segments"):
-        subprocess.run(bed.swift_command("delete", name), capture_output=True, check=False)
+    """The objects, and with their manifests their segments: the disk is to be as it was for the next run."""
+    subprocess.run(bed.swift_command("delete", container, "--prefix", ""), capture_output=True, check=True)
 
 
 def _unit(name: str) -> str:

@@ -1,0 +1,127 @@
+"""One stack with a gateway and a worker for all of these tests; small segments, so that small files have many."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.cli.processes import ALL_IN_ONE, SluiceProcesses, import_path
+from deploy.embedded import EmbeddedStack, StackOptions
+from tests.bench.samples import make_large_video
+
+SEGMENT_BYTES = 256 * 1024
+SEGMENTS = 96
+FILM_BYTES = SEGMENTS * SEGMENT_BYTES - 1000
+BUDGET_BYTES = 2 * FILM_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A gateway, a worker, and the servers under them."""
+
+    stack: EmbeddedStack
+    sluice: SluiceProcesses
+    environment: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        return self.sluice.url
+
+    @property
+    def temp_dir(self) -> Path:
+        return Path(self.environment["SLUICE_TEMP_DIR"])
+
+
+@dataclass(slots=True)
+class Sluice:
+    """The command, with a state directory of its own."""
+
+    environment: dict[str, str]
+    running: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """To its end."""
+        return subprocess.run(
+            self._command(arguments),
+            env={**self.environment, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """In the background; killed after the test if it still runs."""
+        process = subprocess.Popen(
+            self._command(arguments), env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.running.append(process)
+        return process
+
+    @staticmethod
+    def _command(arguments: Sequence[str]) -> list[str]:
+        return [sys.executable, "-m", "deploy.cli", *arguments]
+
+
+def events(lines: str) -> list[dict[str, Any]]:
+    """Standard output of `sluice upload --json`."""
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+@pytest.fixture(scope="session")
+def cell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cell]:
+    directory = tmp_path_factory.mktemp("cell")
+    with EmbeddedStack(StackOptions(directory, fast=True)) as stack:
+        environment = {
+            **stack.environment(),
+            "SLUICE_SEGMENT_BYTES": str(SEGMENT_BYTES),
+            "SLUICE_TEMP_BUDGET_BYTES": str(BUDGET_BYTES),
+            "SLUICE_TEMP_HEADROOM_BYTES": "0",
+        }
+        sluice = SluiceProcesses(directory, environment, workers=ALL_IN_ONE)
+        try:
+            sluice.start()
+            yield Cell(stack, sluice, environment)
+        finally:
+            sluice.stop()
+
+
+@pytest.fixture
+def sluice(cell: Cell, tmp_path: Path) -> Iterator[Sluice]:
+    command = Sluice(
+        {
+            **os.environ,
+            **cell.environment,
+            "PYTHONPATH": import_path(),
+            "XDG_STATE_HOME": str(tmp_path / "state"),
+            "SLUICE_SERVER": cell.url,
+            "COLUMNS": "200",
+        }
+    )
+    yield command
+    for process in command.running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def sample(cell: Cell, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sample") / "film.mp4"
+    make_large_video(cell.environment["SLUICE_FFMPEG"], path, FILM_BYTES)
+    return path
+
+
+@pytest.fixture
+def film(sample: Path, tmp_path: Path) -> Path:
+    """A video of many segments, for this test alone."""
+    path = tmp_path / "film.mp4"
+    path.write_bytes(sample.read_bytes())
+    return path

@@ -1,0 +1,157 @@
+"""`sluice up`: all of it, real processes, and nothing left however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deploy.cli.processes import import_path
+from deploy.embedded.media_tools import media_tool_path
+from deploy.embedded.proc_table import ProcessId, descendants
+from tests.bench.samples import make_large_video
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+_DEADLINE_SECONDS = 60
+
+
+class Up:
+    """One run of the command, in a directory of its own."""
+
+    def __init__(self, directory: Path, *arguments: str) -> None:
+        directory.mkdir(exist_ok=True)
+        self.directory = directory
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "deploy.cli", "up", "--workers", "all-in-one", *arguments],
+            cwd=directory,
+            env={**os.environ, "PYTHONPATH": import_path()},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def wait_for(self, text: str) -> str:
+        """The first line that holds `text`."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if text in line:
+                return line
+        raise AssertionError(f"{text!r} was never said: {self.lines}")
+
+    def family(self) -> list[ProcessId]:
+        return descendants(self.process.pid)
+
+    def end(self) -> int:
+        rest, _ = self.process.communicate(timeout=_DEADLINE_SECONDS)
+        self.lines += rest.splitlines()
+        return self.process.returncode
+
+
+def wait_until_gone(family: list[ProcessId]) -> None:
+    deadline = time.monotonic() + _DEADLINE_SECONDS
+    while alive := [member for member in family if member.is_alive()]:
+        assert time.monotonic() < deadline, f"left behind: {alive}"
+        os.sched_yield()
+
+
+def test_once_sends_a_file_shows_the_content_and_leaves_nothing(tmp_path: Path) -> None:
+    film = tmp_path / "my film.mp4"
+    make_large_video(media_tool_path("ffmpeg"), film, 25 * 1024 * 1024)
+    run = Up(tmp_path / "run", "--file", str(film), "--once")
+    status = run.end()
+    shown = "\n".join(run.lines)
+    assert status == 0, shown
+    assert "my film.mp4 is content" in shown
+    assert re.search(r"segments +3, joined by a manifest", shown)
+    assert re.search(r"object +sluice/contents/[0-9a-f-]+/original", shown)
+    assert re.search(
+        r"swift --auth-version 1 .* download sluice contents/[0-9a-f-]+/original --output 'my film.mp4'", shown
+    )
+    assert list((tmp_path / "run" / ".sluice").iterdir()) == []
+
+
+def test_once_with_a_file_that_is_no_media_ends_with_1_and_says_why(tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("no video at all\n")
+    run = Up(tmp_path / "run", "--file", str(text), "--once")
+    assert run.end() == 1
+    assert any("[NOT_MEDIA]" in line for line in run.lines)
+
+
+def test_two_run_side_by_side_one_is_asked_to_end_and_one_is_killed(tmp_path: Path) -> None:
+    polite, killed = Up(tmp_path / "polite"), Up(tmp_path / "killed")
+    try:
+        addresses = {run.wait_for("API").split()[-1] for run in (polite, killed)}
+        assert len(addresses) == 2
+        families = {run: run.family() for run in (polite, killed)}
+        assert all(len(family) > 5 for family in families.values())
+
+        killed.process.kill()
+        killed.process.wait()
+        wait_until_gone(families[killed])
+
+        polite.process.send_signal(signal.SIGTERM)
+        assert polite.end() == 0, polite.lines
+        wait_until_gone(families[polite])
+        assert list((tmp_path / "polite" / ".sluice").iterdir()) == []
+    finally:
+        for run in (polite, killed):
+            run.process.kill()
+            run.process.wait()
+
+
+def test_a_process_that_dies_is_named_and_ends_the_rest(tmp_path: Path) -> None:
+    run = Up(tmp_path / "run")
+    try:
+        run.wait_for("watch uploads")
+        family = run.family()
+        worker = next(member for member in family if b"worker" in _command_line(member.pid))
+        worker.kill()
+        assert run.end() == 1
+        shown = "\n".join(run.lines)
+        assert "worker-all died" in shown
+        assert "process.started" in shown, "the last lines of its log"
+        wait_until_gone(family)
+    finally:
+        run.process.kill()
+        run.process.wait()
+
+
+def test_a_directory_is_found_again(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    make_large_video(media_tool_path("ffmpeg"), film, 1024 * 1024)
+    data = tmp_path / "data"
+    first = Up(tmp_path / "a", "--file", str(film), "--once", "--directory", str(data))
+    assert first.end() == 0, first.lines
+    again = Up(tmp_path / "b", "--directory", str(data))
+    try:
+        url = again.wait_for("API").split()[-1].removesuffix("/v1/uploads")
+        asked = subprocess.run(
+            [sys.executable, "-m", "deploy.cli", "status", "--json", "--server", url],
+            env={**os.environ, "PYTHONPATH": import_path()},
+            capture_output=True,
+            check=True,
+        )
+        assert [view["status"] for view in json.loads(asked.stdout)] == ["ready"]
+        again.process.send_signal(signal.SIGINT)
+        assert again.end() == 0, again.lines
+    finally:
+        again.process.kill()
+        again.process.wait()
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
