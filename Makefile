@@ -77,7 +77,7 @@ layers: setup ## import-linter: who may import whom
 .PHONY: wheel
 wheel: setup ## Build the wheel, install it into an empty environment, try it there
 	rm -rf $(WHEEL_DIR) build/lib build/bdist.*
-	$(BIN)/python -m build --wheel --outdir $(WHEEL_DIR)
+	$(BIN)/python -m build --quiet --wheel --outdir $(WHEEL_DIR)
 	$(PYTHON) -m venv $(WHEEL_DIR)/env
 	$(WHEEL_DIR)/env/bin/python $(PIP) install --quiet --constraint $(CONSTRAINTS)/app.txt $(WHEEL_DIR)/*.whl
 	cd / && '$(CURDIR)/$(WHEEL_DIR)/env/bin/sluice' --help >/dev/null

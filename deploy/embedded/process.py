@@ -70,7 +70,7 @@ class ChildProcess:
     log_path: Path
     environment: Mapping[str, str]
     is_ready: Callable[[], bool] = field(default=lambda: True)
-    ready_seconds: float = 60.0
+    ready_seconds: float = 90.0
     user: SystemUser | None = None
     """None: our own."""
     stop_signal: int = signal.SIGTERM

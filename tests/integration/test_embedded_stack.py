@@ -28,7 +28,7 @@ from deploy.embedded import EmbeddedStack, ServerFailedError, StackError, StackO
 from deploy.embedded.proc_table import descendants
 from deploy.embedded.process import ChildProcess, run_all
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 REPOSITORY = Path(__file__).parents[2]
 TEMPAUTH_SERVERS = {"redis", "postgres", "account-server", "container-server", "object-server", "object-updater"} | {
