@@ -1,0 +1,96 @@
+"""A real gateway on loopback, over real Redis and PostgreSQL; nothing works off what it takes in, so uploads stay as
+they are."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from deploy.embedded.stack import EmbeddedStack, StackOptions
+from gateway.app import build_app
+from gateway.openapi import DOCUMENT
+from gateway.options import GatewayOptions
+from gateway.server import listening
+from pipeline.adapters.postgres.migrate import migrate
+from pipeline.bootstrap import GatewayServices, gateway_services
+from pipeline.settings import Settings
+from tests.integration.gateway.truth import TruthfulClient
+
+ORIGIN = "http://page.example"
+SEGMENT_BYTES = 64 * 1024
+BUDGET_BYTES = 1024 * 1024
+
+OPTIONS = GatewayOptions(
+    cors_origins=frozenset({ORIGIN}),
+    body_seconds=0.5,
+    linger_seconds=0.5,
+    shutdown_seconds=10,
+    events_keepalive_seconds=0.3,
+    events_interval_seconds=0.05,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway that is served, and what it stands on."""
+
+    url: str
+    app: web.Application
+    services: GatewayServices
+    settings: Settings
+    client: TruthfulClient
+
+    async def create(self, size: int = 150_000, **more: Any) -> dict[str, Any]:
+        """A new upload; by default one of three segments that is admitted at once."""
+        body = {"filename": "a.mp4", "size": size, "content_type": "video/mp4", **more}
+        told = await self.client.request("POST", "/v1/uploads", json=body)
+        assert told.status == 201, told.body
+        return told.data
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    with EmbeddedStack(StackOptions(directory=tmp_path_factory.mktemp("gateway"), swift=False, fast=True)) as stack:
+        yield stack
+
+
+@pytest.fixture
+def settings(stack: EmbeddedStack, tmp_path: Path) -> Settings:
+    """Everything of its own: names in Redis, temp volume. No store is ever asked."""
+    return Settings(
+        redis_url=stack.redis_url,
+        redis_namespace=f"test-{uuid.uuid4().hex[:12]}",
+        database_url=stack.database_url,
+        swift_auth="v1",
+        swift_auth_url="http://127.0.0.1:9/auth/v1.0",
+        temp_dir=tmp_path,
+        temp_budget_bytes=BUDGET_BYTES,
+        temp_headroom_bytes=0,
+        segment_bytes=SEGMENT_BYTES,
+        segment_stall_seconds=0.5,
+        segment_deadline_seconds=5,
+        receive_buffer_bytes=1024 * 1024,
+    )
+
+
+@pytest.fixture
+def options() -> GatewayOptions:
+    return OPTIONS
+
+
+@pytest.fixture
+async def gateway(settings: Settings, options: GatewayOptions) -> AsyncIterator[Gateway]:
+    await migrate(settings.database_url.get_secret_value())
+    async with gateway_services(settings) as services:
+        app = build_app(services, options)
+        async with listening(app, "127.0.0.1", 0) as served, aiohttp.ClientSession() as session:
+            client = TruthfulClient(session, served.url, json.loads(json.dumps(app[DOCUMENT])))
+            yield Gateway(served.url, app, services, settings, client)

@@ -1,0 +1,68 @@
+"""Contents over HTTP, from the real database."""
+
+from __future__ import annotations
+
+import pytest
+from uuid6 import uuid7
+
+from pipeline.core.model import ContentRecord, StoredObject
+from schemas.media import MediaMetadata
+from tests.integration.gateway.conftest import Gateway
+
+pytestmark = pytest.mark.integration
+
+
+async def keep(gateway: Gateway, kind: str = "image") -> str:
+    """A content, as persist writes it."""
+    name = str(uuid7())
+    stored = StoredObject("swift", "c", f"contents/{name}/original", 10, "etag")
+    media = MediaMetadata.model_validate({"kind": kind, "container": "jpeg", "size_bytes": 10})
+    await gateway.services.contents.save(
+        ContentRecord(name, "a.jpg", "image/jpeg", stored, None, media.model_dump(mode="json"), {"k": "v"})
+    )
+    return name
+
+
+async def test_a_content_is_shown(gateway: Gateway) -> None:
+    name = await keep(gateway)
+    told = await gateway.client.request("GET", f"/v1/contents/{name}")
+    assert told.status == 200
+    assert (told.data["id"], told.data["kind"], told.data["object"]["key"]) == (
+        name,
+        "image",
+        f"contents/{name}/original",
+    )
+
+
+async def test_lists_lead_through_every_content_once(gateway: Gateway) -> None:
+    kept = [await keep(gateway, kind) for kind in ("video", "audio", "audio", "audio", "video")]
+    seen: list[str] = []
+    query = "?limit=2&kind=audio"
+    while query and not set(kept[1:4]) <= set(seen):
+        page = (await gateway.client.request("GET", f"/v1/contents{query}")).data
+        assert {item["kind"] for item in page["items"]} == {"audio"}
+        seen += [item["id"] for item in page["items"]]
+        query = f"?limit=2&kind=audio&cursor={page['next_cursor']}" if page["next_cursor"] else ""
+    assert [name for name in seen if name in kept] == kept[3:0:-1]
+    assert len(seen) == len(set(seen))
+
+
+@pytest.mark.parametrize("name", ["nope", "0198c1f2-0000-7000-8000-000000000000", "a%2Fb"])
+async def test_a_content_that_is_not_there(gateway: Gateway, name: str) -> None:
+    told = await gateway.client.request("GET", f"/v1/contents/{name}")
+    assert (told.status, told.code) == (404, "CONTENT_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("kind=text", 422, "VALIDATION_FAILED"),
+        ("cursor=x", 400, "CURSOR_INVALID"),
+        ("cursor=MTp4", 400, "CURSOR_INVALID"),  # well formed, but it names no content
+        ("cursor=MjUzNDAyMzAwNzk5OTk5OTk5OjAxOThjMWYyLTAwMDAtNzAwMC04MDAwLTAwMDAwMDAwMDAwMA", 200, ""),  # the year 9999
+    ],
+)
+async def test_a_wrong_query_is_refused(gateway: Gateway, query: str, status: int, code: str) -> None:
+    told = await gateway.client.request("GET", f"/v1/contents?{query}")
+    assert told.status == status
+    assert not code or told.code == code

@@ -1,0 +1,204 @@
+"""One envelope around everything: what is not there, what is not HTTP, what does not parse, what crashes."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from gateway.options import GatewayOptions
+from pipeline.core.errors import DependencyUnavailable
+from tests.integration.gateway.conftest import OPTIONS, ORIGIN, Gateway
+from tests.integration.gateway.wire import connect
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize(
+    "target", ["/", "/v1", "/v1/", "/v1/uploads/", "/v2/uploads", "/%zz", "/v1/uploads/x/segments"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH"])
+async def test_what_is_not_there(gateway: Gateway, method: str, target: str) -> None:
+    told = await gateway.client.request(method, target)
+    assert (told.status, told.code) == (404, "ROUTE_NOT_FOUND")
+
+
+@pytest.mark.parametrize("line", ["OPTIONS * HTTP/1.1", "CONNECT a:80 HTTP/1.1", "GET http://other/x HTTP/1.1"])
+async def test_targets_that_are_no_path(gateway: Gateway, line: str) -> None:
+    async with connect(gateway.url) as wire:
+        await wire.send(f"{line}\r\nHost: x\r\n\r\n".encode())
+        head = await wire.head()
+        assert (head.status, (await wire.body(head))["error"]["code"]) == (404, "ROUTE_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "allowed"),
+    [
+        ("PATCH", "/v1/uploads", "GET, HEAD, OPTIONS, POST"),
+        ("POST", "/v1/uploads/u", "DELETE, GET, HEAD, OPTIONS"),
+        ("GET", "/v1/uploads/u/segments/1", "OPTIONS, PUT"),
+        ("DELETE", "/healthz", "GET, HEAD, OPTIONS"),
+    ],
+)
+async def test_a_wrong_method(gateway: Gateway, method: str, target: str, allowed: str) -> None:
+    told = await gateway.client.request(method, target)
+    assert (told.status, told.code) == (405, "METHOD_NOT_ALLOWED")
+    assert told.headers["Allow"] == told.detail["allowed"] == allowed
+
+
+async def test_options_and_head(gateway: Gateway) -> None:
+    told = await gateway.client.request("OPTIONS", "/v1/uploads")
+    assert (told.status, told.data) == (200, {"allowed": ["GET", "HEAD", "OPTIONS", "POST"]})
+    head = await gateway.client.request("HEAD", "/v1/uploads")
+    assert (head.status, int(head.headers["Content-Length"]) > 0) == (200, True)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"HELO\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET / HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n",
+        b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 10_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: nine\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"FROB / HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http(gateway: Gateway, request_bytes: bytes) -> None:
+    async with connect(gateway.url) as wire:
+        await wire.send(request_bytes)
+        head = await wire.head()
+        body = await wire.body(head)
+        assert (head.status, body["error"]["code"]) == (400, "REQUEST_MALFORMED")
+        assert head.headers["x-request-id"] == body["error"]["request_id"]
+        assert "aaaa" not in json.dumps(body)
+        await wire.closed()
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "code"),
+    [
+        (b"", {}, 400, "BODY_NOT_JSON"),
+        (b"{", {}, 400, "BODY_NOT_JSON"),
+        (b"[]", {}, 400, "BODY_NOT_JSON"),
+        (b'"x"', {}, 400, "BODY_NOT_JSON"),
+        (b'{"filename": "\xff"}', {}, 400, "BODY_NOT_JSON"),
+        (b"[" * 60_000, {}, 400, "BODY_NOT_JSON"),
+        (b"{}", {}, 422, "VALIDATION_FAILED"),
+        (b" " * 70_000, {}, 413, "BODY_TOO_LARGE"),
+        (b"{}", {"Content-Type": "text/plain"}, 415, "CONTENT_TYPE_NOT_SUPPORTED"),
+        (gzip.compress(b"{}"), {"Content-Encoding": "gzip"}, 415, "ENCODING_NOT_SUPPORTED"),
+    ],
+)
+async def test_bodies_that_do_not_parse(
+    gateway: Gateway, body: bytes, headers: dict[str, str], status: int, code: str
+) -> None:
+    headers = {"Content-Type": "application/json", **headers}
+    told = await gateway.client.request("POST", "/v1/uploads", data=body, headers=headers)
+    assert (told.status, told.code) == (status, code)
+
+
+async def test_a_chunked_json_body_is_bounded_too(gateway: Gateway) -> None:
+    headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+    async with connect(gateway.url) as wire:
+        await wire.begin("POST", "/v1/uploads", headers, b"11170\r\n" + b" " * 70_000 + b"\r\n")
+        head = await wire.head()
+        assert (head.status, (await wire.body(head))["error"]["code"]) == (413, "BODY_TOO_LARGE")
+        await wire.closed()
+
+
+async def test_a_json_body_that_stalls_is_given_up(gateway: Gateway) -> None:
+    async with connect(gateway.url) as wire:
+        await wire.begin("POST", "/v1/uploads", {"Content-Type": "application/json", "Content-Length": "10"}, b"{")
+        head = await wire.head()
+        assert (head.status, (await wire.body(head))["error"]["code"]) == (408, "BODY_TIMEOUT")
+        await wire.closed()
+
+
+async def test_a_request_id_goes_through(gateway: Gateway) -> None:
+    told = await gateway.client.request("GET", "/v1/uploads/nope", headers={"X-Request-Id": "mine-1"})
+    assert told.headers["X-Request-Id"] == told.json["error"]["request_id"] == "mine-1"
+
+
+async def test_a_crash_is_logged_and_not_told(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(type(gateway.services.intake), "detail", _raises(RuntimeError("the secret of the house")))
+    told = await gateway.client.request("GET", "/v1/uploads/u")
+    assert (told.status, told.code, told.detail) == (500, "INTERNAL", {})
+    assert b"secret" not in told.body
+    said = capfd.readouterr()
+    assert "the secret of the house" in said.out + said.err
+    assert told.headers["X-Request-Id"] in said.out + said.err
+
+
+async def test_redis_away_says_when_to_come_again(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    away = DependencyUnavailable("REDIS_UNAVAILABLE", reason="away")
+    monkeypatch.setattr(type(gateway.services.intake), "detail", _raises(away))
+    told = await gateway.client.request("GET", "/v1/uploads/u")
+    assert (told.status, told.code) == (503, "REDIS_UNAVAILABLE")
+    assert int(told.headers["Retry-After"]) >= 1
+
+
+class TestCors:
+    """A page of a configured origin may call and read, another may not."""
+
+    async def test_preflight(self, gateway: Gateway) -> None:
+        headers = {
+            "Origin": ORIGIN,
+            "Access-Control-Request-Method": "PUT",
+            "Access-Control-Request-Headers": "content-digest",
+        }
+        told = await gateway.client.request("OPTIONS", "/v1/uploads/u/segments/1", headers=headers)
+        assert told.status == 200
+        assert told.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert "PUT" in told.headers["Access-Control-Allow-Methods"]
+        assert "Content-Digest" in told.headers["Access-Control-Allow-Headers"]
+
+    async def test_errors_can_be_read_too(self, gateway: Gateway) -> None:
+        for target in ("/v1/uploads/u", "/nowhere"):
+            told = await gateway.client.request("GET", target, headers={"Origin": ORIGIN})
+            assert told.headers["Access-Control-Allow-Origin"] == ORIGIN
+            assert "X-Request-Id" in told.headers["Access-Control-Expose-Headers"]
+
+    async def test_another_origin_gets_nothing(self, gateway: Gateway) -> None:
+        headers = {"Origin": "http://evil.example", "Access-Control-Request-Method": "PUT"}
+        told = await gateway.client.request("OPTIONS", "/v1/uploads", headers=headers)
+        assert not [name for name in told.headers if name.startswith("Access-Control")]
+        assert told.headers["Vary"] == "Origin"
+
+
+class TestSlowHeaders:
+    """A client that never finishes its headers holds a connection only so long."""
+
+    @pytest.fixture
+    def options(self) -> GatewayOptions:
+        return replace(OPTIONS, idle_seconds=0.5)
+
+    async def test_slow_loris(self, gateway: Gateway) -> None:
+        async with connect(gateway.url) as wire:
+            await wire.send(b"GET /healthz HTTP/1.1\r\n")
+
+            async def dribble() -> None:
+                while True:
+                    await wire.send(b"X-A: b\r\n")
+                    await asyncio.sleep(0.05)
+
+            dribbling = asyncio.create_task(dribble())
+            await wire.closed()
+            with pytest.raises(ConnectionError):
+                async with asyncio.timeout(10):
+                    await dribbling
+
+
+def _raises(error: Exception) -> Callable[..., Awaitable[None]]:
+    async def fail(*_: object) -> None:
+        raise error
+
+    return fail

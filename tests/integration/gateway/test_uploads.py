@@ -1,0 +1,125 @@
+"""Uploads over HTTP, on the real services: created, shown, listed, cancelled."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.gateway.conftest import BUDGET_BYTES, Gateway
+
+pytestmark = pytest.mark.integration
+
+FILE = {"filename": "a.mp4", "size": 150_000, "content_type": "video/mp4"}
+
+
+async def test_a_new_upload_says_all_that_a_client_needs(gateway: Gateway) -> None:
+    told = await gateway.client.request("POST", "/v1/uploads", json={**FILE, "metadata": {"k": "v"}})
+    assert told.status == 201
+    upload = told.data
+    assert upload["status"] == "admitted"
+    assert (upload["segment_size"], upload["segment_count"]) == (65536, 3)
+    assert upload["missing_segments"] == [[1, 3]]
+    assert upload["metadata"] == {"k": "v"}
+    assert upload["expires_at"] is not None
+    assert upload["links"]["self"] == f"{gateway.url}/v1/uploads/{upload['id']}" == told.headers["Location"]
+    shown = await gateway.client.request("GET", told.headers["Location"])
+    assert shown.data["id"] == upload["id"]
+
+
+async def test_a_repeat_with_the_same_key_is_the_same_upload(gateway: Gateway) -> None:
+    key = {"Idempotency-Key": "a-key"}
+    first = await gateway.client.request("POST", "/v1/uploads", json=FILE, headers=key)
+    again = await gateway.client.request("POST", "/v1/uploads", json=FILE, headers=key)
+    assert (first.status, again.status) == (201, 200)
+    assert first.data["id"] == again.data["id"]
+    other = await gateway.client.request("POST", "/v1/uploads", json={**FILE, "size": 1}, headers=key)
+    assert (other.status, other.code) == (409, "IDEMPOTENCY_KEY_REUSED")
+
+
+async def test_what_does_not_fit_now_waits(gateway: Gateway) -> None:
+    await gateway.create(BUDGET_BYTES)
+    waiting = await gateway.create(BUDGET_BYTES)
+    assert (waiting["status"], waiting["queue_position"]) == ("waiting", 1)
+    told = await gateway.client.request("PUT", f"/v1/uploads/{waiting['id']}/segments/1", data=b"x" * 65536)
+    assert (told.status, told.code) == (409, "UPLOAD_WAITING")
+    assert int(told.headers["Retry-After"]) >= 1
+    assert told.detail["queue_position"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        ({"size": BUDGET_BYTES + 1}, 413, "FILE_TOO_LARGE_FOR_VOLUME"),
+        ({"size": 0}, 422, "VALIDATION_FAILED"),
+        ({"size": "1"}, 422, "VALIDATION_FAILED"),
+        ({"filename": "../a"}, 422, "VALIDATION_FAILED"),
+        ({"filename": None}, 422, "VALIDATION_FAILED"),
+        ({"surprise": 1}, 422, "VALIDATION_FAILED"),
+        ({"digest": "sha-512=:AAAA:"}, 400, "DIGEST_NOT_SUPPORTED"),
+    ],
+)
+async def test_what_can_never_succeed_is_refused(
+    gateway: Gateway, change: dict[str, object], status: int, code: str
+) -> None:
+    told = await gateway.client.request("POST", "/v1/uploads", json={**FILE, **change})
+    assert (told.status, told.code) == (status, code)
+    if code == "VALIDATION_FAILED":
+        assert [field["field"] for field in told.detail["fields"]] == list(change)
+    listed = await gateway.client.request("GET", "/v1/uploads")
+    assert listed.data["items"] == []
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256, "ü"])
+async def test_a_key_that_cannot_be_kept_is_refused(gateway: Gateway, key: str) -> None:
+    told = await gateway.client.request("POST", "/v1/uploads", json=FILE, headers={"Idempotency-Key": key})
+    assert (told.status, told.code) == (422, "VALIDATION_FAILED")
+    assert told.detail["fields"][0]["field"] == "Idempotency-Key"
+
+
+async def test_lists_lead_through_every_upload_once(gateway: Gateway) -> None:
+    created = [(await gateway.create(1000))["id"] for _ in range(5)]
+    seen: list[str] = []
+    query = "?limit=2"
+    while query:
+        page = (await gateway.client.request("GET", f"/v1/uploads{query}")).data
+        seen += [item["id"] for item in page["items"]]
+        query = f"?limit=2&cursor={page['next_cursor']}" if page["next_cursor"] else ""
+    assert seen == created[::-1]
+
+
+async def test_a_list_can_be_filtered(gateway: Gateway) -> None:
+    await gateway.create(BUDGET_BYTES)
+    waiting = await gateway.create(BUDGET_BYTES)
+    page = (await gateway.client.request("GET", "/v1/uploads?status=waiting")).data
+    assert [item["id"] for item in page["items"]] == [waiting["id"]]
+    assert page["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("limit=0", 422, "VALIDATION_FAILED"),
+        ("limit=201", 422, "VALIDATION_FAILED"),
+        ("status=done", 422, "VALIDATION_FAILED"),
+        ("sort=name", 422, "VALIDATION_FAILED"),
+        ("cursor=nonsense", 400, "CURSOR_INVALID"),
+    ],
+)
+async def test_a_wrong_query_is_refused(gateway: Gateway, query: str, status: int, code: str) -> None:
+    told = await gateway.client.request("GET", f"/v1/uploads?{query}")
+    assert (told.status, told.code) == (status, code)
+
+
+async def test_cancelling_twice_is_harmless_and_ends_it(gateway: Gateway) -> None:
+    upload = await gateway.create()
+    for _ in range(2):
+        told = await gateway.client.request("DELETE", f"/v1/uploads/{upload['id']}")
+        assert (told.status, told.data["status"]) == (200, "cancelled")
+    put = await gateway.client.request("PUT", f"/v1/uploads/{upload['id']}/segments/1", data=b"x" * 65536)
+    assert (put.status, put.code) == (409, "UPLOAD_ENDED")
+
+
+@pytest.mark.parametrize("name", ["nope", "0198c1f2-0000-7000-8000-000000000000", "a:b", "%00", "x" * 300, "a%2Fb"])
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_an_upload_that_is_not_there(gateway: Gateway, method: str, name: str) -> None:
+    told = await gateway.client.request(method, f"/v1/uploads/{name}")
+    assert (told.status, told.code) == (404, "UPLOAD_NOT_FOUND")
