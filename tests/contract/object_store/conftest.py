@@ -10,10 +10,12 @@ import pytest
 
 from deploy.embedded.endpoints import KeystoneEndpoint, SwiftEndpoint
 from deploy.embedded.stack import EmbeddedStack, StackOptions
+from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
 from pipeline.adapters.object_store.swift import KeystonePassword, SwiftAuth, SwiftObjectStore, TempAuth
+from tests.contract.object_store.faulty_swift import OPTIONS, FaultySwift
 from tests.contract.object_store.uploads import Store
 
-DIALECTS = ("swift-tempauth", "swift-keystone")
+DIALECTS = ("filesystem", "swift-tempauth", "swift-keystone")
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +71,9 @@ async def store(request: pytest.FixtureRequest, container: str, tmp_path: Path) 
     """The store under test. Servers are started only for the dialects that need them."""
     fixture: Callable[[str], object] = request.getfixturevalue
     match request.param:
+        case "filesystem":
+            async with FilesystemObjectStore(tmp_path / "store", fsync=False) as directory:
+                yield directory
         case "swift-tempauth" | "swift-keystone":
             auth = fixture("tempauth" if request.param == "swift-tempauth" else "keystone_password")
             async with SwiftObjectStore(_as_auth(auth), container) as swift_store:
@@ -78,3 +83,15 @@ async def store(request: pytest.FixtureRequest, container: str, tmp_path: Path) 
 def _as_auth(auth: object) -> SwiftAuth:
     assert isinstance(auth, TempAuth | KeystonePassword)
     return auth
+
+
+@pytest.fixture
+async def faulty() -> AsyncIterator[FaultySwift]:
+    async with FaultySwift() as server:
+        yield server
+
+
+@pytest.fixture
+async def client(faulty: FaultySwift) -> AsyncIterator[SwiftObjectStore]:
+    async with SwiftObjectStore(TempAuth(faulty.auth_url, "u", "k"), "c", options=OPTIONS) as client:
+        yield client

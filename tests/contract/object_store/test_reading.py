@@ -115,3 +115,11 @@ async def test_a_small_object_can_be_put_again(store: Store) -> None:
     again = await store.put_object("small", b"two", "text/plain")
     assert await content(store, "small") == b"two"
     assert await store.head("small") == again
+
+
+async def test_a_small_object_replaces_what_had_its_name(store: Store) -> None:
+    upload = Scenario(store)
+    await upload.sealed()
+    await store.put_object(upload.target.key, b"small", "text/plain")
+    assert await content(store, upload.target.key) == b"small"
+    assert [key for key in await keys(store) if not key.startswith("segment:")] == [upload.target.key]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import aiohttp
 import pytest
 
 from deploy.embedded.endpoints import KeystoneEndpoint, SwiftEndpoint
+from deploy.embedded.stack import EmbeddedStack, StackOptions
 from pipeline.adapters.object_store.swift import (
     KeystoneApplicationCredential,
     KeystonePassword,
@@ -129,14 +131,33 @@ async def test_a_put_that_began_before_its_token_was_revoked_completes(
         await store.abort(upload.target)
 
 
-async def test_a_token_that_expired_in_mid_upload_is_replaced(swift: SwiftEndpoint, container: str) -> None:
-    """tempauth gives the lifetime; what it no longer takes is renewed although our clock says that it lives."""
-    tempauth = TempAuth(swift.auth_url, swift.user, swift.key)
-    good = await token_of(tempauth)
-    auth = CountingAuth(tempauth, first=[replace(good, value=good.value[:-8] + "AAAAAAA=")])
-    async with SwiftObjectStore(auth, container) as store:
-        assert (await Scenario(store).sealed()).size_bytes
-        assert auth.asked == 2
+@pytest.fixture(scope="module")
+def short_lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwiftEndpoint]:
+    """A Swift whose tokens live for three seconds."""
+    options = StackOptions(
+        tmp_path_factory.mktemp("short"), postgres=False, redis=False, token_lifetime_seconds=3, fast=True
+    )
+    with EmbeddedStack(options) as stack:
+        yield stack.swift
+
+
+async def test_a_token_that_expired_in_mid_upload_is_replaced(short_lived: SwiftEndpoint, container: str) -> None:
+    """Our clock believes that it still lives, so only the store's 401 tells."""
+    tempauth = TempAuth(short_lived.auth_url, short_lived.user, short_lived.key)
+    auth = CountingAuth(tempauth, first=[replace(await token_of(tempauth), lifetime_seconds=None)])
+    statuses: list[int | None] = []
+    async with SwiftObjectStore(auth, container, observer=lambda _, status, __: statuses.append(status)) as store:
+        upload = Scenario(store)
+        await upload.begin()
+        first = await upload.put(1)
+        second = await upload.put(2)
+        deadline = time.monotonic() + 30
+        while 401 not in statuses:
+            assert time.monotonic() < deadline
+            second = await upload.put(2)
+        await store.seal(upload.target, [*first, *second, *await upload.put(3)])
+        assert await content(store, upload.target.key) == upload.data
+    assert auth.asked >= 2
 
 
 async def test_a_token_is_renewed_before_it_dies(keystone_password: KeystonePassword, container: str) -> None:

@@ -7,7 +7,6 @@ known before: the MD5 over the segments' MD5s in hex.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,24 +16,6 @@ from pipeline.adapters.object_store.swift.errors import PASSING_STATUSES
 from pipeline.adapters.object_store.swift.layout import SwiftLayout, location_path
 from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.core.model import ObjectTarget, StoredSegment
-
-
-def check_segments(target: ObjectTarget, segments: Sequence[StoredSegment]) -> None:
-    """Every segment of the plan, in order, with its length. Raises StoreError MANIFEST_REFUSED naming the numbers
-    that are not."""
-    plan = target.plan
-    wrong = [
-        number
-        for number in range(1, plan.count + 1)
-        if number > len(segments)
-        or segments[number - 1].number != number
-        or segments[number - 1].size_bytes != plan.length(number)
-    ]
-    if wrong or len(segments) != plan.count:
-        reason = (
-            f"{len(segments)} segments were given for a plan of {plan.count}; first wrong: {wrong[:1] or 'too many'}"
-        )
-        raise StoreError("MANIFEST_REFUSED", reason=reason, segments=wrong)
 
 
 def manifest_json(layout: SwiftLayout, target: ObjectTarget, segments: Sequence[StoredSegment]) -> bytes:
@@ -48,13 +29,6 @@ def manifest_json(layout: SwiftLayout, target: ObjectTarget, segments: Sequence[
             for segment in segments
         ]
     ).encode()
-
-
-def manifest_etag(segments: Sequence[StoredSegment]) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    for segment in segments:
-        digest.update(segment.etag.encode("ascii"))
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

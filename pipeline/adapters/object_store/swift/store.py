@@ -25,20 +25,15 @@ import aiohttp
 from pipeline.adapters.object_store.body import SegmentBody
 from pipeline.adapters.object_store.limits import SWIFT_LIMITS
 from pipeline.adapters.object_store.observe import RequestObserver, unobserved
+from pipeline.adapters.object_store.plan import check_segments, etag_of_etags, verify_plain
 from pipeline.adapters.object_store.swift.auth import SwiftAuth, TokenSource
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.layout import SwiftLayout
 from pipeline.adapters.object_store.swift.limits import read_limits
-from pipeline.adapters.object_store.swift.manifest import (
-    check_segments,
-    manifest_etag,
-    manifest_json,
-    parse_answer,
-    raise_unless_sealed,
-)
+from pipeline.adapters.object_store.swift.manifest import manifest_json, parse_answer, raise_unless_sealed
 from pipeline.adapters.object_store.swift.options import SwiftOptions
 from pipeline.adapters.object_store.swift.reader import SwiftReader
-from pipeline.core.errors import StoreError, StoreUnavailable
+from pipeline.core.errors import StoreUnavailable
 from pipeline.core.model import ObjectTarget, StoredObject, StoredSegment
 from pipeline.core.segments import StoreLimits
 from pipeline.ports import SegmentSource
@@ -131,8 +126,8 @@ class SwiftObjectStore(SwiftReader):
         store told."""
         check_segments(target, segments)
         if target.plan.count == 1:
-            return await self._verify_plain(target, segments[0])
-        expected = manifest_etag(segments)
+            return await verify_plain(self, target, segments[0])
+        expected = etag_of_etags(segments)
         async with self._http.request(
             "PUT",
             self._layout.object_path(target.key),
@@ -163,17 +158,6 @@ class SwiftObjectStore(SwiftReader):
                 return
             await self._delete_paths(self._layout.stray_segment_path(name) for name in sorted(listed - seen))
             seen |= listed
-
-    async def _verify_plain(self, target: ObjectTarget, segment: StoredSegment) -> StoredObject:
-        try:
-            stored, _ = await self._head(target.key)
-        except StoreError as error:
-            if error.code == "STORE_OBJECT_MISSING":
-                raise StoreError("MANIFEST_REFUSED", reason=f"{target.key} is not there", segments=[1]) from error
-            raise
-        if (stored.size_bytes, stored.etag) != (segment.size_bytes, segment.etag):
-            raise StoreError("MANIFEST_REFUSED", reason=f"{target.key} is not what was stored", segments=[1])
-        return stored
 
     async def _put(self, path: str, body: bytes | SegmentBody, headers: dict[str, str]) -> str:
         """PUT one object and return its ETag, unquoted. A 404 means that the container is not there: it is made, and

@@ -1,0 +1,5 @@
+"""A directory as an object store, for a laptop and for sites with one disk."""
+
+from pipeline.adapters.object_store.filesystem.store import FilesystemObjectStore
+
+__all__ = ["FilesystemObjectStore"]

@@ -1,0 +1,88 @@
+"""Files that appear whole, and what a filesystem's errors mean.
+
+Guarantee: a file appears under its name whole or not at all (written elsewhere on the same filesystem, then renamed);
+with `fsync` it is on the disk before it appears, and its name before the call returns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from pipeline.core.errors import StoreError, StoreUnavailable
+
+
+@contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    """A right that is missing stays missing; a full or failing disk may recover."""
+    try:
+        yield
+    except PermissionError as error:
+        raise StoreError("STORE_REJECTED", reason=f"{what}: {error.strerror}") from error
+    except OSError as error:
+        raise StoreUnavailable(reason=f"{what}: {error.strerror or error}") from error
+
+
+class Draft:
+    """A file that is being written: either `publish`ed under a name, or `discard`ed."""
+
+    def __init__(self, incoming: Path, fsync: bool) -> None:
+        incoming.mkdir(parents=True, exist_ok=True)
+        self._path = incoming / uuid.uuid4().hex
+        self._fsync = fsync
+        self._file: BinaryIO = self._path.open("xb")
+
+    def write(self, block: bytes) -> None:
+        self._file.write(block)
+
+    def publish(self, path: Path) -> None:
+        self._file.flush()
+        if self._fsync:
+            os.fsync(self._file.fileno())
+        self._file.close()
+        while True:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.replace(self._path, path)
+            except FileNotFoundError:
+                if not self._path.exists():
+                    raise
+                continue  # an abort has just taken the directory away
+            break
+        if self._fsync:
+            _sync_directory(path.parent)
+
+    def discard(self) -> None:
+        """Idempotent; nothing to do after `publish`."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def md5_of_file(path: Path) -> tuple[int, str]:
+    """Length and MD5 of what is there now. Raises FileNotFoundError."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+        return file.tell(), digest.hexdigest()
+
+
+def remove_empty_directories(path: Path, up_to: Path) -> None:
+    """Take `path` and its parents away, as far as they are empty, but for `up_to`."""
+    while path != up_to and up_to in path.parents:
+        try:
+            path.rmdir()
+        except OSError:
+            return
+        path = path.parent
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

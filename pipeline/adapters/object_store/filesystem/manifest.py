@@ -1,0 +1,51 @@
+"""A manifest of the filesystem store: JSON that a person can read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.errors import StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestEntry:
+    """A segment: its path below `segments/`, its length, its MD5."""
+
+    path: str
+    size_bytes: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a sealed object consists of; `etag` is the MD5 over the segments' MD5s in hex."""
+
+    content_type: str
+    size_bytes: int
+    etag: str
+    segments: tuple[ManifestEntry, ...]
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), indent=1).encode()
+
+
+def read_manifest(path: Path) -> Manifest | None:
+    """None: there is none. Raises StoreError STORE_REJECTED when it cannot be understood."""
+    try:
+        whole: dict[str, Any] = json.loads(path.read_bytes())
+        return Manifest(
+            content_type=str(whole["content_type"]),
+            size_bytes=int(whole["size_bytes"]),
+            etag=str(whole["etag"]),
+            segments=tuple(
+                ManifestEntry(str(entry["path"]), int(entry["size_bytes"]), str(entry["etag"]))
+                for entry in whole["segments"]
+            ),
+        )
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError("STORE_REJECTED", reason=f"{path.name} is no manifest: {error!r}") from error

@@ -1,0 +1,179 @@
+"""The objects and segments below a directory, by plain blocking calls: each of them runs in a thread.
+
+Guarantee: a manifest names only segments that were there, with their length, when it was written; what is removed is
+removed manifest first.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pipeline.adapters.object_store.filesystem.files import Draft, md5_of_file, remove_empty_directories
+from pipeline.adapters.object_store.filesystem.layout import FilesystemLayout
+from pipeline.adapters.object_store.filesystem.manifest import Manifest, ManifestEntry, read_manifest
+from pipeline.adapters.object_store.names import SEGMENT_PREFIX
+from pipeline.adapters.object_store.plan import etag_of_etags
+from pipeline.core.errors import StoreError
+from pipeline.core.model import ObjectTarget, StoredSegment
+
+# A stretch of a file: path, offset, length.
+Piece = tuple[Path, int, int]
+
+
+class Tree:
+    """What lies below one directory."""
+
+    def __init__(self, layout: FilesystemLayout, fsync: bool) -> None:
+        self.layout = layout
+        self._fsync = fsync
+
+    def draft(self) -> Draft:
+        return Draft(self.layout.incoming, self._fsync)
+
+    def publish_bytes(self, body: bytes, path: Path) -> None:
+        draft = self.draft()
+        try:
+            draft.write(body)
+            draft.publish(path)
+        finally:
+            draft.discard()
+
+    def put_object(self, body: bytes, key: str) -> None:
+        draft = self.draft()
+        try:
+            draft.write(body)
+            self.publish_object(draft, key)
+        finally:
+            draft.discard()
+
+    def publish_object(self, draft: Draft, key: str) -> None:
+        """Take the name of `key`; a manifest of that name goes."""
+        draft.publish(self.layout.object_path(key))
+        self._unlink(self.layout.manifest_path(key), self.layout.manifests)
+
+    def publish_segment(self, draft: Draft, target: ObjectTarget, number: int, md5_hex: str) -> None:
+        """Take the segment's name, and remove what was there under that number with other bytes."""
+        path = self.layout.segment_path(target.upload_id, number, md5_hex)
+        draft.publish(path)
+        for other in path.parent.glob(f"{number:08d}.*"):
+            if other != path:
+                other.unlink(missing_ok=True)
+
+    def seal(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> str:
+        """Write the manifest; returns its etag. Raises MANIFEST_REFUSED."""
+        missing = [segment.number for segment in segments if not self._has(target, segment)]
+        if missing:
+            reason = f"segments {missing[:10]} are not what was stored"
+            raise StoreError("MANIFEST_REFUSED", reason=reason, segments=missing)
+        entries = tuple(
+            ManifestEntry(
+                str(self._segment_path(target, segment).relative_to(self.layout.segments)),
+                segment.size_bytes,
+                segment.etag,
+            )
+            for segment in segments
+        )
+        etag = etag_of_etags(segments)
+        manifest = Manifest(target.content_type, target.plan.size_bytes, etag, entries)
+        self.publish_bytes(manifest.to_json(), self.layout.manifest_path(target.key))
+        self._unlink(self.layout.object_path(target.key), self.layout.objects)
+        return etag
+
+    def head(self, key: str) -> tuple[int, str]:
+        """Length and etag of an object: of a plain file, the MD5 of what is there now. Raises STORE_OBJECT_MISSING."""
+        manifest = read_manifest(self.layout.manifest_path(key))
+        if manifest is not None:
+            return manifest.size_bytes, manifest.etag
+        try:
+            return md5_of_file(self.layout.object_path(key))
+        except FileNotFoundError as error:
+            raise StoreError("STORE_OBJECT_MISSING", key=key) from error
+
+    def pieces(self, key: str, first: int, last: int | None) -> list[Piece]:
+        """The stretches of files that bytes `first` to `last` lie in. Raises STORE_OBJECT_MISSING, STORE_REJECTED."""
+        whole = self._whole(key)
+        size_bytes = sum(length for _, _, length in whole)
+        end = size_bytes if last is None else min(last + 1, size_bytes)
+        if first and first >= size_bytes:
+            raise StoreError("STORE_REJECTED", reason=f"{key} has {size_bytes} bytes; byte {first} was asked for")
+        pieces: list[Piece] = []
+        start = 0
+        for path, _, length in whole:
+            begin, stop = max(first, start), min(end, start + length)
+            if begin < stop:
+                pieces.append((path, begin - start, stop - begin))
+            start += length
+        return pieces
+
+    def remove_object(self, key: str) -> list[Path]:
+        """Remove the manifest or the plain file; returns the segments that the manifest named."""
+        path = self.layout.manifest_path(key)
+        manifest = read_manifest(path)
+        self._unlink(path, self.layout.manifests)
+        self._unlink(self.layout.object_path(key), self.layout.objects)
+        return [self._entry_path(entry) for entry in manifest.segments] if manifest else []
+
+    def remove(self, name: str) -> None:
+        """Remove whatever a listing calls `name`."""
+        if name.startswith(SEGMENT_PREFIX):
+            self.remove_segments([self.layout.named_segment_path(name.removeprefix(SEGMENT_PREFIX))])
+        else:
+            self.remove_segments(self.remove_object(name))
+
+    def remove_segments(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            self._unlink(path, self.layout.segments)
+
+    def remove_upload(self, target: ObjectTarget) -> None:
+        self.remove_object(target.key)
+        directory = self.layout.upload_path(target.upload_id)
+        while directory.exists():
+            try:
+                shutil.rmtree(directory)
+            except FileNotFoundError:
+                continue  # somebody else is removing it too
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY:
+                    raise  # ENOTEMPTY: somebody is still writing into it
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Sorted, objects first."""
+        yield from (key for key in sorted(self.layout.keys()) if key.startswith(prefix))
+        for path in sorted(self.layout.segment_paths()):
+            name = SEGMENT_PREFIX + self.layout.segment_name(path)
+            if name.startswith(prefix):
+                yield name
+
+    def _whole(self, key: str) -> list[Piece]:
+        manifest = read_manifest(self.layout.manifest_path(key))
+        if manifest is not None:
+            return [(self._entry_path(entry), 0, entry.size_bytes) for entry in manifest.segments]
+        path = self.layout.object_path(key)
+        try:
+            return [(path, 0, path.stat().st_size)]
+        except FileNotFoundError as error:
+            raise StoreError("STORE_OBJECT_MISSING", key=key) from error
+
+    def _entry_path(self, entry: ManifestEntry) -> Path:
+        """Only ever a file below `segments/`, whatever somebody wrote into a manifest."""
+        upload, _, name = entry.path.rpartition("/")
+        path = self.layout.segments / upload / name
+        if not upload or "/" in upload or ".." in (upload, name):
+            raise StoreError("STORE_REJECTED", reason=f"a manifest names {entry.path!r}")
+        return path
+
+    def _segment_path(self, target: ObjectTarget, segment: StoredSegment) -> Path:
+        return self.layout.segment_path(target.upload_id, segment.number, segment.etag)
+
+    def _has(self, target: ObjectTarget, segment: StoredSegment) -> bool:
+        try:
+            return self._segment_path(target, segment).stat().st_size == segment.size_bytes
+        except FileNotFoundError:
+            return False
+
+    def _unlink(self, path: Path, up_to: Path) -> None:
+        path.unlink(missing_ok=True)
+        remove_empty_directories(path.parent, up_to)

@@ -1,0 +1,150 @@
+"""A Swift on loopback that misbehaves on request: a real HTTP server, so that the client's own failures are real
+ones."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from pipeline.adapters.object_store.swift import SwiftOptions
+
+# Short, so that what would take a minute takes a blink; far apart from `DEADLINE_SECONDS`, which a loaded machine
+# needs.
+STALL_SECONDS = 1.0
+OPTIONS = SwiftOptions(
+    connect_seconds=1.0,
+    stall_seconds=STALL_SECONDS,
+    answer_seconds=STALL_SECONDS,
+    manifest_seconds=STALL_SECONDS,
+    auth_seconds=STALL_SECONDS,
+)
+DEADLINE_SECONDS = 20.0
+LARGE_BYTES = 8 * 1024 * 1024  # more than socket buffers hold, so that a peer that does not read is felt
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class FaultySwift:
+    """Logs in whoever comes and has every container. What a PUT or GET of an object meets is `fault`, if it is set."""
+
+    def __init__(self) -> None:
+        self.fault: Handler | None = None
+        self.auth_fault: Handler | None = None
+        self.answers_continue = True
+        self.logins = 0
+        self.puts = 0
+        self._released = asyncio.Event()
+        self._url = ""
+
+    @property
+    def auth_url(self) -> str:
+        return f"{self._url}/auth/v1.0"
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_get("/auth/v1.0", self._login)
+        app.router.add_route("*", "/v1/AUTH_test/{name:.*}", self._serve, expect_handler=self._expect)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self._url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._released.set()
+        await self._runner.cleanup()
+
+    async def hang(self, request: web.Request) -> web.StreamResponse:
+        """Neither read nor answer."""
+        await self._released.wait()
+        return web.Response(status=500)
+
+    async def _login(self, request: web.Request) -> web.StreamResponse:
+        self.logins += 1
+        if self.auth_fault is not None:
+            return await self.auth_fault(request)
+        headers = {"X-Auth-Token": f"token-{self.logins}", "X-Storage-Url": f"{self._url}/v1/AUTH_test"}
+        return web.Response(headers=headers)
+
+    async def _expect(self, request: web.Request) -> None:
+        if request.headers.get("Expect", "").lower() == "100-continue" and self.answers_continue:
+            assert request.transport is not None
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        is_object = request.match_info["name"].count("/") > 0
+        if not is_object:
+            return web.Response(status=204)
+        self.puts += request.method == "PUT"
+        if self.fault is not None:
+            return await self.fault(request)
+        return await store(request)
+
+
+async def store(request: web.Request) -> web.StreamResponse:
+    """What a healthy Swift does."""
+    digest = hashlib.md5(await request.read(), usedforsecurity=False).hexdigest()
+    return web.Response(status=201, headers={"Etag": digest})
+
+
+def answer(status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> Handler:
+    """Read the body, then answer so."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        return web.Response(status=status, headers=headers, body=body)
+
+    return handler
+
+
+def refuse_unread(status: int) -> Handler:
+    """Answer before the body has been read."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status)
+
+    return handler
+
+
+def reset_after(body_bytes: int) -> Handler:
+    """Read so much of the body, then reset the connection (RST, by a linger time of 0)."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if body_bytes:
+            await request.content.readexactly(body_bytes)
+        assert request.transport is not None
+        raw: socket.socket = request.transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        request.transport.abort()
+        return web.Response()
+
+    return handler
+
+
+def drip(blocks: list[bytes], between: Callable[[], Awaitable[None]], length: int | None = None) -> Handler:
+    """Answer a GET in pieces; `length` is the Content-Length if it is to be a lie."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(length or sum(map(len, blocks)))})
+        await response.prepare(request)
+        for block in blocks:
+            await response.write(block)
+            await between()
+        if length is not None:
+            assert request.transport is not None
+            request.transport.close()
+        return response
+
+    return handler
