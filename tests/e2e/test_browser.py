@@ -1,0 +1,156 @@
+"""A real browser: a page of another origin uploads a file through CORS, and /docs draws itself.
+
+What only a browser can prove: the preflight lets the API's headers through, exposed headers can be read by the page, EventSource works
+across origins, and the page's content security policy lets its own script run and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from deploy.cli.processes import ALL_IN_ONE, SluiceProcesses
+from deploy.embedded import EmbeddedStack
+from deploy.embedded.layout import Layout
+from gateway.app import ALL_ROUTES
+from pipeline.core.errors import CATALOGUE
+from tests.media_samples import sample
+
+CHROMIUM = shutil.which("chromium")
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian package chromium)"),
+]
+
+PAGES = Path(__file__).parent / "pages"
+SEGMENT_BYTES = 4096
+PATIENCE_SECONDS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A running Sluice, and the socket of the one origin whose pages may call it."""
+
+    gateway: str
+    origin: str
+    listener: socket.socket
+
+
+@pytest.fixture(scope="module")
+def site(servers: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    directory = tmp_path_factory.mktemp("browser")
+    name = f"t{secrets.token_hex(4)}"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        environment = {
+            **servers.environment(),
+            "SLUICE_REDIS_NAMESPACE": name,
+            "SLUICE_VOLUME": name,
+            "SLUICE_SWIFT_CONTAINER": name,
+            "SLUICE_TEMP_DIR": str(directory / "temp"),
+            "SLUICE_TEMP_HEADROOM_BYTES": "0",
+            "SLUICE_SEGMENT_BYTES": str(SEGMENT_BYTES),
+            "SLUICE_CORS_ORIGINS": json.dumps([origin]),
+        }
+        Layout(directory).make()
+        processes = SluiceProcesses(directory, environment, workers=ALL_IN_ONE)
+        processes.start()
+        try:
+            yield Site(processes.url, origin, listener)
+        finally:
+            processes.stop()
+
+
+@asynccontextmanager
+async def browser(profile: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Chromium with a profile of its own; it ends with the block. It must not ask anybody but us."""
+    assert CHROMIUM is not None
+    process = await asyncio.create_subprocess_exec(
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--no-first-run",
+        "--no-proxy-server",
+        f"--user-data-dir={profile}",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, 9)
+        await process.wait()
+
+
+@asynccontextmanager
+async def page_server(site: Site, body: bytes) -> AsyncIterator[asyncio.Future[dict[str, Any]]]:
+    """The page's own origin: serves it and the file to upload; the future is what the page tells in the end."""
+    told: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+
+    async def page(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(PAGES / "upload.html")
+
+    async def file(_: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="video/mp4")
+
+    async def tell(request: web.Request) -> web.Response:
+        told.set_result(json.loads(await request.text()))
+        return web.Response()
+
+    app = web.Application()
+    app.add_routes([web.get("/", page), web.get("/sample", file), web.post("/told", tell)])
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    await web.SockSite(runner, site.listener).start()
+    try:
+        yield told
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_page_of_another_origin_uploads_a_file(site: Site, tmp_path: Path) -> None:
+    video = sample("mp4").read_bytes()
+    assert len(video) > SEGMENT_BYTES
+    async with page_server(site, video) as told, browser(tmp_path, f"{site.origin}/?gateway={site.gateway}"):
+        result = await asyncio.wait_for(told, PATIENCE_SECONDS)
+    assert "error" not in result, result
+    assert result["refused"] == "UPLOAD_NOT_FOUND"
+    assert result["segments"] == -(-len(video) // SEGMENT_BYTES) > 1
+    assert result["statuses"] == [404, 201, *[200] * (result["segments"] + 2)]
+    assert result["headers"]["Location"].startswith(f"{site.gateway}/v1/uploads/")
+    assert result["headers"]["X-Request-Id"]
+    assert (result["ended"], result["events"][-1]) == ("ready", "ready")
+    assert result["content"]["kind"] == "video"
+    assert result["content"]["size"] == len(video)
+    assert result["content"]["filename"] == "from a page.mp4"
+
+
+async def test_docs_draw_themselves(site: Site, tmp_path: Path) -> None:
+    async with browser(tmp_path, "--virtual-time-budget=20000", "--dump-dom", f"{site.gateway}/docs") as process:
+        output, _ = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
+    dom = output.decode()
+    assert 'data-drawn="yes"' in dom
+    for route in ALL_ROUTES:
+        assert f'<span class="path">{route.path}</span>' in dom
+    for code in CATALOGUE:
+        assert f'id="{code}"' in dom
