@@ -156,7 +156,7 @@ class ReservationLedger(Protocol):
         """A grant was carried out and so many of its bytes are preallocated. False: there is no such reservation."""
 
     async def postpone(self, upload_id: str) -> bool:
-        """The disk could not back a grant: back to the front of the queue."""
+        """The disk could not back a grant: back to its old place in the queue."""
 
     async def renew(self, upload_id: str) -> bool:
         """Prolong the lease. False: there is no such reservation."""

@@ -5,18 +5,20 @@ side.
 
 Rules
 1. What is reserved never exceeds the budget, nor, beyond what already lies preallocated, the free bytes on the disk
-less the headroom.
+   less the headroom.
 2. First come, first served; an upload behind a head that does not fit may pass it, `max_passes` times per head at the
-most. After
-   that nobody passes, so a head is admitted as soon as enough is released: nobody starves.
-3. A reservation lives by its lease. When it lapses, its bytes stay counted (its temp file is still on the disk) until
-`release`,
-   which the reaper calls once the file is gone: bytes are never promised twice.
+   most. After that nobody passes, so a head is admitted as soon as enough is released: nobody starves. A grant that
+   the disk could not back goes back to its old place, with the passes it has suffered: a disk that fails again and
+   again must not wash others past the head.
+3. A grant is handed out again until it is confirmed. From then on the reservation lives by its lease. When that
+   lapses, its bytes stay counted (its temp file is still on the disk) until `release`, which the reaper calls once the
+   file is gone: bytes are never promised twice.
 4. Every call may come twice.
 """
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass, field
 
 
@@ -34,20 +36,24 @@ class DiskReading:
 @dataclass(slots=True)
 class Reservation:
     """Bytes held by one upload; `backed_bytes` of them are preallocated on the disk, so no longer part of its free
-    bytes."""
+    bytes. `ticket` and `passes` are its old place in the queue."""
 
     size_bytes: int
     lease_until_ms: int
+    ticket: int
+    passes: int
     backed_bytes: int = 0
+    confirmed: bool = False
     lapsed: bool = False
 
 
 @dataclass(slots=True)
 class Waiting:
-    """An upload in the queue, and how often it was passed while it was the head."""
+    """An upload in the queue, which is in order of tickets, and how often it was passed while it was the head."""
 
     upload_id: str
     size_bytes: int
+    ticket: int
     passes: int = 0
 
 
@@ -61,6 +67,7 @@ class AdmissionModel:
     reservations: dict[str, Reservation] = field(default_factory=dict)
     queue: list[Waiting] = field(default_factory=list)
     epoch: int = 0
+    tickets: int = 0
 
     @property
     def reserved_bytes(self) -> int:
@@ -71,6 +78,11 @@ class AdmissionModel:
         """Promised, but not yet on the disk."""
         return sum(item.size_bytes - item.backed_bytes for item in self.reservations.values())
 
+    @property
+    def granted(self) -> dict[str, int]:
+        """What is still to be carried out: upload -> bytes."""
+        return {key: item.size_bytes for key, item in self.reservations.items() if not item.confirmed}
+
     def room_bytes(self, disk: DiskReading) -> int:
         """What can be promised now: each byte is counted once, as promised or as taken."""
         on_disk = disk.free_bytes - disk.headroom_bytes - self.unbacked_bytes
@@ -80,11 +92,16 @@ class AdmissionModel:
         """Join the queue; harmless when already there or already admitted."""
         known = upload_id in self.reservations or any(item.upload_id == upload_id for item in self.queue)
         if not known:
-            self.queue.append(Waiting(upload_id, size_bytes))
+            self.tickets += 1
+            self.queue.append(Waiting(upload_id, size_bytes, self.tickets))
 
     def lapse(self, now_ms: int) -> list[str]:
         """Mark reservations whose lease has run out; they keep their bytes until `release`."""
-        lapsed = [key for key, item in self.reservations.items() if not item.lapsed and item.lease_until_ms <= now_ms]
+        lapsed = [
+            key
+            for key, item in self.reservations.items()
+            if item.confirmed and not item.lapsed and item.lease_until_ms <= now_ms
+        ]
         for key in lapsed:
             self.reservations[key].lapsed = True
         return lapsed
@@ -112,7 +129,9 @@ class AdmissionModel:
 
     def _grant(self, index: int, now_ms: int, lease_ms: int, admitted: list[str]) -> int:
         entry = self.queue.pop(index)
-        self.reservations[entry.upload_id] = Reservation(entry.size_bytes, now_ms + lease_ms)
+        self.reservations[entry.upload_id] = Reservation(
+            entry.size_bytes, now_ms + lease_ms, entry.ticket, entry.passes
+        )
         admitted.append(entry.upload_id)
         return entry.size_bytes
 
@@ -125,21 +144,24 @@ class AdmissionModel:
         item.lease_until_ms = max(item.lease_until_ms, now_ms + lease_ms)
         return True
 
-    def back(self, upload_id: str, backed_bytes: int) -> bool:
-        """Note that `backed_bytes` of a reservation are preallocated on the disk."""
+    def confirm(self, upload_id: str, backed_bytes: int, now_ms: int, lease_ms: int) -> bool:
+        """Note that a grant was carried out, with `backed_bytes` preallocated on the disk. Its lease starts now."""
         item = self.reservations.get(upload_id)
         if item is None:
             return False
         item.backed_bytes = min(backed_bytes, item.size_bytes)
         self.epoch += 1
+        if not item.confirmed:
+            item.confirmed = True
+            self.renew(upload_id, now_ms, lease_ms)
         return True
 
     def postpone(self, upload_id: str) -> bool:
-        """Give a reservation back that could not be backed by the disk: to the front of the queue, as it was first."""
+        """Give a reservation back that could not be backed by the disk: to its old place in the queue."""
         item = self.reservations.pop(upload_id, None)
         if item is None:
             return False
-        self.queue.insert(0, Waiting(upload_id, item.size_bytes))
+        insort(self.queue, Waiting(upload_id, item.size_bytes, item.ticket, item.passes), key=lambda one: one.ticket)
         return True
 
     def release(self, upload_id: str) -> int:

@@ -57,16 +57,18 @@ def _tables() -> str:
     )
 
 
+def source(name: str) -> str:
+    """The whole text of script `name`, as Redis runs it."""
+    folder = resources.files(__name__)
+    return _tables() + "".join((folder / f"{part}.lua").read_text("utf-8") for part in ("lib", name))
+
+
 class Scripts:
     """Calls scripts by name. Arguments and answers are JSON objects."""
 
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._prefix = prefix
-        folder = resources.files(__name__)
-        head = _tables() + (folder / "lib.lua").read_text("utf-8")
-        self._scripts: dict[str, AsyncScript] = {
-            name: redis.register_script(head + (folder / f"{name}.lua").read_text("utf-8")) for name in NAMES
-        }
+        self._scripts: dict[str, AsyncScript] = {name: redis.register_script(source(name)) for name in NAMES}
 
     async def call(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Run script `name`. Raises DependencyUnavailable."""

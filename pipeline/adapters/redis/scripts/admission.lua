@@ -1,7 +1,8 @@
 -- Admission, decided atomically: the rules of pipeline/core/admission.py, which a test drives side by side with this script.
 -- A.op: request | run | confirm | postpone | renew | release; A.volume. Bytes and milliseconds.
 -- Keys of a volume: hash (epoch, reserved_bytes, backed_bytes, what was last measured), :reservations and :backed (id -> bytes),
--- :leases and :lapsed (id -> until), :queue (id -> ticket), :requests (id -> bytes), :passes (id -> count), :granted (ids).
+-- :leases and :lapsed (id -> until), :queue (id -> ticket), :requests (id -> bytes), :granted (ids to be carried out),
+-- :passes (id -> count) of who waits, and with :tickets of who holds bytes: its place in the queue, should it go back.
 local id = A.upload_id
 local V = P .. 'volume:' .. A.volume
 
@@ -11,9 +12,9 @@ local function backed() return number(redis.call('HGET', V, 'backed_bytes')) end
 local function counter(name, delta) redis.call('HINCRBY', V, name, int(delta)) end
 
 local function grant(who, size)
+  redis.call('HSET', V .. ':tickets', who, redis.call('ZSCORE', V .. ':queue', who))
   redis.call('ZREM', V .. ':queue', who)
   redis.call('HDEL', V .. ':requests', who)
-  redis.call('HDEL', V .. ':passes', who)
   redis.call('HSET', V .. ':reservations', who, int(size))
   redis.call('ZADD', V .. ':leases', int(NOW + A.lease_ms), who)
   redis.call('SADD', V .. ':granted', who)
@@ -28,16 +29,29 @@ local function drop(who)
   counter('backed_bytes', -number(redis.call('HGET', V .. ':backed', who)))
   redis.call('HDEL', V .. ':reservations', who)
   redis.call('HDEL', V .. ':backed', who)
+  redis.call('HDEL', V .. ':tickets', who)
+  redis.call('HDEL', V .. ':passes', who)
   redis.call('ZREM', V .. ':leases', who)
   redis.call('ZREM', V .. ':lapsed', who)
   redis.call('SREM', V .. ':granted', who)
   return tonumber(size)
 end
 
+-- Never shortens a lease; one that has lapsed lives again.
+local function prolong(who)
+  local until_ms = math.max(NOW + A.lease_ms, number(redis.call('ZSCORE', V .. ':leases', who)
+    or redis.call('ZSCORE', V .. ':lapsed', who)))
+  redis.call('ZREM', V .. ':lapsed', who)
+  redis.call('ZADD', V .. ':leases', int(until_ms), who)
+end
+
 local function run()
   for _, who in ipairs(redis.call('ZRANGEBYSCORE', V .. ':leases', '-inf', int(NOW))) do
-    redis.call('ZADD', V .. ':lapsed', redis.call('ZSCORE', V .. ':leases', who), who)
-    redis.call('ZREM', V .. ':leases', who)
+    -- A grant that nobody has carried out is handed out again instead.
+    if redis.call('SISMEMBER', V .. ':granted', who) == 0 then
+      redis.call('ZADD', V .. ':lapsed', redis.call('ZSCORE', V .. ':leases', who), who)
+      redis.call('ZREM', V .. ':leases', who)
+    end
   end
   local on_disk = A.free_bytes - A.headroom_bytes - (reserved() - backed())
   local room = math.max(0, math.min(A.budget_bytes - reserved(), on_disk))
@@ -93,26 +107,25 @@ if A.op == 'confirm' then
   local now_backed = math.min(tonumber(size), A.backed_bytes)
   counter('backed_bytes', now_backed - number(redis.call('HGET', V .. ':backed', id)))
   redis.call('HSET', V .. ':backed', id, int(now_backed))
-  redis.call('SREM', V .. ':granted', id)
+  if redis.call('SREM', V .. ':granted', id) == 1 then prolong(id) end
   counter('epoch', 1)
   return cjson.encode({known = true})
 end
 
 if A.op == 'postpone' then
+  local ticket = redis.call('HGET', V .. ':tickets', id)
+  local passes = redis.call('HGET', V .. ':passes', id)
   local size = drop(id)
   if not size then return cjson.encode({known = false}) end
-  local head = redis.call('ZRANGE', V .. ':queue', 0, 0, 'WITHSCORES')
-  redis.call('ZADD', V .. ':queue', int(number(head[2]) - 1), id)
+  redis.call('ZADD', V .. ':queue', ticket, id)
   redis.call('HSET', V .. ':requests', id, int(size))
+  if passes then redis.call('HSET', V .. ':passes', id, passes) end
   return cjson.encode({known = true})
 end
 
 if A.op == 'renew' then
   if redis.call('HEXISTS', V .. ':reservations', id) == 0 then return cjson.encode({known = false}) end
-  local until_ms = math.max(NOW + A.lease_ms, number(redis.call('ZSCORE', V .. ':leases', id)
-    or redis.call('ZSCORE', V .. ':lapsed', id)))
-  redis.call('ZREM', V .. ':lapsed', id)
-  redis.call('ZADD', V .. ':leases', int(until_ms), id)
+  prolong(id)
   return cjson.encode({known = true})
 end
 

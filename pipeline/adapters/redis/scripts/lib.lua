@@ -10,8 +10,8 @@ local function clock_ms()
 end
 local NOW = A.now_ms or clock_ms()
 
--- cjson and tostring write large numbers as 1e+14; Redis wants digits.
-local function int(n) return string.format('%.0f', n) end
+-- cjson and tostring write large numbers as 1e+14; Redis wants digits. Adding 0 makes 0 of -0, which it does not take either.
+local function int(n) return string.format('%.0f', n + 0) end
 
 local function upload_key(id) return P .. 'upload:' .. id end
 

@@ -1,0 +1,62 @@
+"""The servers that tests share: real ones, started when the first test asks for them, stopped when the session ends.
+
+Tests keep apart by names: a Redis namespace or a database of its own for each, so that nothing has to be wiped.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import pytest
+
+from deploy.embedded import EmbeddedStack, StackOptions
+from pipeline.adapters.postgres.migrate import migrate
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    """Redis alone, as a stack whose process "redis" a test may stop and start again."""
+    options = StackOptions(directory=tmp_path_factory.mktemp("redis"), postgres=False, swift=False, fast=True)
+    with EmbeddedStack(options) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_server: EmbeddedStack) -> str:
+    return redis_server.redis_url
+
+
+@pytest.fixture
+def redis_namespace() -> str:
+    """The first part of every key of one test."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    """PostgreSQL alone."""
+    options = StackOptions(directory=tmp_path_factory.mktemp("postgres"), redis=False, swift=False, fast=True)
+    with EmbeddedStack(options) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def empty_database_url(database_server: EmbeddedStack) -> AsyncIterator[str]:
+    """A new database without a table in it."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    server = await asyncpg.connect(database_server.database_url)
+    try:
+        await server.execute(f"CREATE DATABASE {name}")
+        yield database_server.database_url.rpartition("/")[0] + f"/{name}"
+        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await server.close()
+
+
+@pytest.fixture
+async def database_url(empty_database_url: str) -> str:
+    """A new database with every migration applied."""
+    await migrate(empty_database_url)
+    return empty_database_url

@@ -1,0 +1,296 @@
+"""Random schedules of admission: the script in a real Redis and the pure model, step by step side by side.
+
+The machine plays everybody: clients who ask, gateways that carry grants out or die before, the reaper, somebody else who
+fills the disk, and the clock. After each step both must hold the same books; what both must never do is checked without
+asking either.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from hypothesis import assume
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from pipeline.core.admission import AdmissionModel, DiskReading
+
+LEASE_MS = 1_000
+UPLOADS = tuple(f"u{number}" for number in range(10))
+_VOLUME = "v"
+_prefixes = (f"admission-{number}:" for number in itertools.count())
+
+uploads = st.sampled_from(UPLOADS)
+sizes = st.integers(1, 60) | st.integers(1, 15)
+
+Call = Callable[[str, Mapping[str, Any]], dict[str, Any]]
+"""(key prefix, arguments) -> the script's answer."""
+
+
+class Books(Protocol):
+    """What the machine needs of Redis."""
+
+    def call(self, prefix: str, arguments: Mapping[str, Any]) -> dict[str, Any]: ...
+
+    def dump(self, volume_key: str) -> list[Any]:
+        """The volume's hash, then reservations, backed, leases, lapsed, queue, requests, passes, tickets, granted."""
+
+    def forget(self, prefix: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Volume:
+    """The disk and the rules of one schedule. Bytes."""
+
+    budget_bytes: int
+    disk_bytes: int
+    headroom_bytes: int
+    max_passes: int
+    lookahead: int
+
+    @property
+    def largest_bytes(self) -> int:
+        """What can ever be admitted."""
+        return min(self.budget_bytes, self.disk_bytes - self.headroom_bytes)
+
+
+volumes = st.builds(
+    Volume,
+    budget_bytes=st.integers(20, 100),
+    disk_bytes=st.integers(40, 200),
+    headroom_bytes=st.integers(0, 20),
+    max_passes=st.integers(0, 3),
+    lookahead=st.integers(1, 6),
+)
+
+
+class AdmissionMachine(RuleBasedStateMachine):
+    def __init__(self, books: Books) -> None:
+        super().__init__()
+        self.books = books
+        self.prefix = next(_prefixes)
+        self.now_ms = 1_700_000_000_000
+        self.files: dict[str, int] = {}  # upload -> bytes that its temp file takes from the disk
+        self.doomed: set[str] = set()  # uploads whose temp file is gone for good, on their way to `release`
+        self.others_bytes = 0  # what somebody else has put on the disk
+        self.grown_bytes = 0  # how much of that came after something may have been promised
+        self.order: dict[str, int] = {}  # who waits or holds bytes -> when it first asked
+        self.overtaken: dict[str, int] = {}
+        self.turns = itertools.count()
+
+    @initialize(volume=volumes)
+    def set_up(self, volume: Volume) -> None:
+        assume(volume.largest_bytes > 0)
+        self.volume = volume
+        self.model = AdmissionModel(volume.budget_bytes, volume.max_passes, volume.lookahead)
+        self.read_disk()
+
+    # -- the disk and the clock
+
+    @property
+    def free_bytes(self) -> int:
+        return self.volume.disk_bytes - self.others_bytes - sum(self.files.values())
+
+    @rule()
+    def read_disk(self) -> None:
+        """As `stages.admission` does it: first the epoch, then the disk. A reading may be used late."""
+        self.reading = DiskReading(self.free_bytes, self.volume.headroom_bytes, self.model.epoch)
+
+    @rule(count_bytes=st.integers(1, 80))
+    def somebody_else_fills_the_disk(self, count_bytes: int) -> None:
+        grown = min(count_bytes, self.free_bytes)
+        self.others_bytes += grown
+        self.grown_bytes += grown
+
+    @rule(count_bytes=st.integers(1, 80))
+    def somebody_else_makes_room(self, count_bytes: int) -> None:
+        self.others_bytes -= min(count_bytes, self.others_bytes)
+
+    @rule(milliseconds=st.integers(0, 200) | st.integers(LEASE_MS - 1, 2 * LEASE_MS))
+    def time_passes(self, milliseconds: int) -> None:
+        self.now_ms += milliseconds
+
+    # -- what callers do
+
+    @rule(upload=uploads, size_bytes=sizes, fresh=st.booleans())
+    def request(self, upload: str, size_bytes: int, fresh: bool) -> None:
+        assume(size_bytes <= self.volume.largest_bytes)
+        if fresh:
+            self.read_disk()
+        self.run_pass("request", upload, size_bytes)
+
+    @rule(fresh=st.booleans())
+    def run(self, fresh: bool) -> None:
+        if fresh:
+            self.read_disk()
+        self.run_pass("run", None, None)
+
+    @rule(upload=uploads, part=st.sampled_from((1.0, 1.0, 0.5, 0.0)))
+    def confirm(self, upload: str, part: float) -> None:
+        """A grant is carried out, or one of long ago once more; a filesystem may set aside less than it was asked for."""
+        item = self.model.reservations.get(upload)
+        if item is not None and upload not in self.doomed:
+            wanted = max(int(item.size_bytes * part), self.files.get(upload, 0))
+            if wanted - self.files.get(upload, 0) > self.free_bytes:
+                self.postpone(upload)
+                return
+            self.files[upload] = wanted
+        backed_bytes = self.files.get(upload, 0)
+        answer = self.call("confirm", upload, backed_bytes=backed_bytes)
+        assert answer["known"] == self.model.confirm(upload, backed_bytes, self.now_ms, LEASE_MS)
+
+    @rule(upload=uploads)
+    def preallocate_and_die(self, upload: str) -> None:
+        """The file is made, and whoever made it is gone before he could say so."""
+        size_bytes = self.model.granted.get(upload, 0)
+        if size_bytes - self.files.get(upload, 0) <= self.free_bytes and upload not in self.doomed:
+            self.files[upload] = size_bytes
+
+    @rule(upload=uploads)
+    def postpone(self, upload: str) -> None:
+        """The disk could not back it; what was made of the file is removed."""
+        self.files.pop(upload, None)
+        known = upload in self.model.reservations
+        assert self.call("postpone", upload)["known"] == self.model.postpone(upload) == known
+        if known:
+            self.doomed.discard(upload)
+
+    @rule(upload=uploads)
+    def renew(self, upload: str) -> None:
+        assert self.call("renew", upload)["known"] == self.model.renew(upload, self.now_ms, LEASE_MS)
+
+    @rule(upload=uploads)
+    def remove_file(self, upload: str) -> None:
+        """The first half of cleaning up."""
+        if upload in self.model.reservations:
+            self.doomed.add(upload)
+            self.files.pop(upload, None)
+
+    @rule(upload=uploads)
+    def release(self, upload: str) -> None:
+        self.remove_file(upload)
+        assert self.call("release", upload)["bytes"] == self.model.release(upload)
+        for book in (self.order, self.overtaken):
+            book.pop(upload, None)
+        self.doomed.discard(upload)
+
+    @precondition(lambda self: any(item.lapsed for item in self.model.reservations.values()))
+    @rule()
+    def reap(self) -> None:
+        for upload in [upload for upload, item in self.model.reservations.items() if item.lapsed]:
+            self.release(upload)
+
+    def call(self, op: str, upload: str | None, **more: Any) -> dict[str, Any]:
+        arguments = {"op": op, "volume": _VOLUME, "upload_id": upload, "lease_ms": LEASE_MS, "now_ms": self.now_ms}
+        return self.books.call(self.prefix, arguments | more)
+
+    def run_pass(self, op: str, upload: str | None, size_bytes: int | None) -> None:
+        """One pass of both, with the latest reading of the disk; compared, and judged by what it must never do."""
+        reading, volume, model = self.reading, self.volume, self.model
+        answer = self.call(
+            op,
+            upload,
+            size_bytes=size_bytes,
+            budget_bytes=volume.budget_bytes,
+            max_passes=volume.max_passes,
+            lookahead=volume.lookahead,
+            **asdict(reading),
+        )
+        assert answer.get("stale", False) == (reading.epoch != model.epoch)
+        if answer.get("stale"):
+            return
+        if upload is not None and size_bytes is not None:
+            model.request(upload, size_bytes)
+            self.order.setdefault(upload, next(self.turns))
+        model.lapse(self.now_ms)
+        admitted = model.admit(reading, self.now_ms, LEASE_MS)
+        assert admitted is not None
+        assert dict(answer["granted"] or {}) == model.granted
+        assert set(answer["lapsed"] or ()) == {who for who, item in model.reservations.items() if item.lapsed}
+        waiting = [item.upload_id for item in model.queue]
+        assert answer["queue_position"] == (waiting.index(upload) + 1 if upload in waiting else 0)
+        if admitted:
+            assert model.unbacked_bytes <= reading.free_bytes - reading.headroom_bytes, "more than the disk had"
+        if waiting:
+            first = min(waiting, key=self.order.__getitem__)
+            passed_by = [who for who in admitted if self.order[who] > self.order[first]]
+            self.overtaken[first] = self.overtaken.get(first, 0) + len(passed_by)
+            assert self.overtaken[first] <= volume.max_passes, f"{first} was passed too often"
+
+    # -- what must hold after each step
+
+    @invariant()
+    def both_keep_the_same_books(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        model = self.model
+        held = model.reservations
+        facts, reserved, backed, leases, lapsed, queue, requests, passes, tickets, granted = self.books.dump(
+            f"{self.prefix}volume:{_VOLUME}"
+        )
+        assert int(facts.get("epoch", 0)) == model.epoch
+        assert int(facts.get("reserved_bytes", 0)) == model.reserved_bytes == sum(map(int, reserved.values()))
+        assert int(facts.get("backed_bytes", 0)) == sum(map(int, backed.values()))
+        assert int(facts.get("backed_bytes", 0)) == model.reserved_bytes - model.unbacked_bytes
+        assert reserved == {who: str(item.size_bytes) for who, item in held.items()}
+        assert backed == {who: str(item.backed_bytes) for who, item in held.items() if who in backed}
+        assert {who for who, item in held.items() if item.confirmed} == set(backed)
+        assert dict(leases) == {who: item.lease_until_ms for who, item in held.items() if not item.lapsed}
+        assert dict(lapsed) == {who: item.lease_until_ms for who, item in held.items() if item.lapsed}
+        assert [who for who, _ in queue] == [item.upload_id for item in model.queue]
+        assert requests == {item.upload_id: str(item.size_bytes) for item in model.queue}
+        suffered = {item.upload_id: item.passes for item in model.queue} | {who: r.passes for who, r in held.items()}
+        assert passes == {who: str(count) for who, count in suffered.items() if count}
+        assert tickets == {who: str(item.ticket) for who, item in held.items()}
+        assert granted == set(model.granted)
+
+    @invariant()
+    def nothing_is_promised_twice(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        assert 0 <= self.model.reserved_bytes <= self.volume.budget_bytes
+        owed = sum(
+            item.size_bytes - self.files.get(who, 0)
+            for who, item in self.model.reservations.items()
+            if who not in self.doomed
+        )
+        # What sparse files leave open stays owed; only what somebody else took since can be missing.
+        assert owed == 0 or owed + self.volume.headroom_bytes <= self.free_bytes + self.grown_bytes
+
+    @invariant()
+    def first_come_first_served(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        waiting = [item.upload_id for item in self.model.queue]
+        assert waiting == sorted(waiting, key=self.order.__getitem__)
+        assert not set(waiting) & set(self.model.reservations)
+        assert all(item.passes <= self.volume.max_passes for item in self.model.queue)
+
+    # -- the end: nobody starves, nothing leaks
+
+    def teardown(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        self.others_bytes = 0
+        while self.model.queue:
+            head = self.model.queue[0].upload_id
+            patience = len(self.model.reservations) + self.volume.max_passes
+            while True:
+                self.read_disk()
+                self.run_pass("run", None, None)
+                if head in self.model.reservations:
+                    break
+                assert patience > 0, f"{head} starves"
+                patience -= 1
+                self.release(next(iter(self.model.reservations)))
+                self.both_keep_the_same_books()
+        for upload in UPLOADS:
+            self.release(upload)
+        facts, *rest = self.books.dump(f"{self.prefix}volume:{_VOLUME}")
+        assert not any(rest), f"left behind: {json.dumps(rest, default=list)}"
+        assert int(facts.get("reserved_bytes", 0)) == int(facts.get("backed_bytes", 0)) == 0
+        self.books.forget(self.prefix)

@@ -1,0 +1,75 @@
+"""`admission.lua` in a real Redis against `core.admission.AdmissionModel`: thousands of random schedules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, cast
+
+import pytest
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from pipeline.adapters.redis.scripts import source
+from tests.integration.admission.machine import AdmissionMachine
+
+pytestmark = pytest.mark.integration
+
+
+class ScriptBooks:
+    """The script's side, through a client that blocks: Hypothesis' machine is not asynchronous."""
+
+    def __init__(self, client: redis.Redis, namespace: str) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._script = client.register_script(source("admission"))
+
+    def call(self, prefix: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        given = {key: value for key, value in arguments.items() if value is not None}
+        answer = self._script(keys=[f"{self._namespace}:{prefix}"], args=[json.dumps(given)])
+        return cast("dict[str, Any]", json.loads(cast("str", answer)))
+
+    def dump(self, volume_key: str) -> list[Any]:
+        key = f"{self._namespace}:{volume_key}"
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.hgetall(key)
+            pipe.hgetall(f"{key}:reservations")
+            pipe.hgetall(f"{key}:backed")
+            pipe.zrange(f"{key}:leases", 0, -1, withscores=True)
+            pipe.zrange(f"{key}:lapsed", 0, -1, withscores=True)
+            pipe.zrange(f"{key}:queue", 0, -1, withscores=True)
+            pipe.hgetall(f"{key}:requests")
+            pipe.hgetall(f"{key}:passes")
+            pipe.hgetall(f"{key}:tickets")
+            pipe.smembers(f"{key}:granted")
+            return pipe.execute()
+
+    def forget(self, prefix: str) -> None:
+        """What stays of an empty volume: its hash, and its name in the list of volumes. Anything else is a leak."""
+        expected = {f"{self._namespace}:{prefix}volume:v", f"{self._namespace}:{prefix}volumes"}
+        assert set(self._client.scan_iter(f"{self._namespace}:{prefix}*", count=1000)) <= expected
+        self._client.delete(*expected)
+
+
+@pytest.fixture
+def books(redis_url: str, redis_namespace: str) -> Iterator[ScriptBooks]:
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        yield ScriptBooks(client, redis_namespace)
+
+
+@pytest.mark.parametrize(
+    ("schedules", "steps"), [(2_000, 25), (150, 150)], ids=["many short schedules", "few long schedules"]
+)
+def test_the_script_does_what_the_model_says(books: ScriptBooks, schedules: int, steps: int) -> None:
+    run_state_machine_as_test(
+        cast("Any", partial(AdmissionMachine, books)),
+        settings=settings(
+            max_examples=schedules,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
