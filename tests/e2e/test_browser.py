@@ -1,7 +1,7 @@
 """A real browser: a page of another origin uploads a file through CORS, and /docs draws itself.
 
-What only a browser can prove: the preflight lets the API's headers through, exposed headers can be read by the page, EventSource works
-across origins, and the page's content security policy lets its own script run and nothing else.
+What only a browser can prove: the preflight lets the API's headers through, exposed headers can be read by the page,
+EventSource works across origins, and the page's content security policy lets its own script run and nothing else.
 """
 
 from __future__ import annotations
