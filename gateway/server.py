@@ -24,8 +24,7 @@ from pipeline.settings import Settings
 from pipeline.telemetry import Log, configure_logging, logger
 
 READ_BUFFER_BYTES = 64 * 1024
-"""What one connection may hold unread, so that 1,000 of them hold 128 MiB at the most (aiohttp lets it run over by
-one read)."""
+"""What aiohttp keeps of one body before it stops reading; it stops at twice that."""
 
 CUT_OFF_SECONDS = 1.0
 """What aiohttp is given to tear down what did not finish in the grace."""

@@ -45,7 +45,7 @@ ROUTES: tuple[Route, ...] = (
         ready,
         "Operation",
         "Can it take requests",
-        "503 while Redis, PostgreSQL or the temp volume is away (`detail.problems`), and from the moment the gateway "
+        "503 while Redis or the temp volume is away (`detail.problems`), and from the moment the gateway "
         "is told to stop.",
         answers=(Answer(200, "Ready", Ready),),
         errors=("NOT_READY", "GATEWAY_BUSY"),
