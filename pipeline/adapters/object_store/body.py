@@ -41,25 +41,24 @@ class SegmentBody:
         return bool(self.md5_hex)
 
     async def blocks(self) -> AsyncGenerator[bytes]:
-        """Start a new pass."""
+        """Start a new pass. Every block is held back until the next one is there, and the last one until the source has
+        ended and the digest is known: a store that has all bytes may answer at once."""
         self.md5_hex, self.passed_bytes, self.failure = "", 0, None
         digest = hashlib.md5(usedforsecurity=False)
-        loop = asyncio.get_running_loop()
+        held = b""
         hashing: asyncio.Future[None] | None = None
         try:
             async for block in self._source.chunks():
-                self.passed_bytes += len(block)
-                if self.passed_bytes > self.size_bytes:
+                if self.passed_bytes + len(held) + len(block) > self.size_bytes:
                     raise SegmentCorrupt(self.number)
                 if hashing is not None:
                     await hashing
-                    hashing = None
-                if len(block) < INLINE_BYTES:
-                    digest.update(block)
-                else:
-                    hashing = loop.run_in_executor(self._executor, digest.update, block)
-                yield block
-            if self.passed_bytes < self.size_bytes:
+                hashing = self._hash(digest, block)
+                if held:
+                    self.passed_bytes += len(held)
+                    yield held
+                held = block
+            if self.passed_bytes + len(held) < self.size_bytes:
                 raise SegmentCorrupt(self.number)
             if hashing is not None:
                 await hashing
@@ -67,3 +66,12 @@ class SegmentBody:
             self.failure = error
             raise
         self.md5_hex = digest.hexdigest()
+        if held:
+            self.passed_bytes += len(held)
+            yield held
+
+    def _hash(self, digest: hashlib._Hash, block: bytes) -> asyncio.Future[None] | None:
+        if len(block) < INLINE_BYTES:
+            digest.update(block)
+            return None
+        return asyncio.get_running_loop().run_in_executor(self._executor, digest.update, block)

@@ -1,18 +1,15 @@
 """What goes wrong between us and Swift or Keystone, as errors of the catalogue.
 
-Guarantee: nothing of aiohttp's leaves the adapter. A driver's error says that no answer came: StoreUnavailable. An
-answer is judged by its status: 401 and 403 are about us (STORE_AUTH_FAILED), 404 about the name
+Guarantee: an answer is judged by its status: 401 and 403 are about us (STORE_AUTH_FAILED), 404 about the name
 (STORE_OBJECT_MISSING), what may pass is StoreUnavailable with the store's Retry-After, the rest is refused for good
 (STORE_REJECTED).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import aiohttp
 
+from pipeline.adapters.object_store.http_errors import first_words
 from pipeline.adapters.object_store.retry_after import retry_after_seconds
 from pipeline.core.errors import StoreError, StoreUnavailable
 
@@ -21,27 +18,10 @@ from pipeline.core.errors import StoreError, StoreUnavailable
 # believes that we hung up.
 PASSING_STATUSES = frozenset({408, 409, 422, 429, 498, 499})
 
-# A reason is for a person: more of an error page than this helps nobody.
-_REASON_BYTES = 512
-
-
-@contextmanager
-def driver_errors(what: str) -> Iterator[None]:
-    """Turn every error of the HTTP client into StoreUnavailable; a URL that is none is a wrong setting and refused
-    for good."""
-    try:
-        yield
-    except aiohttp.InvalidURL as error:
-        raise StoreError("STORE_REJECTED", reason=f"{what}: {error} is no URL") from error
-    except TimeoutError as error:
-        raise StoreUnavailable(reason=f"{what}: {str(error) or 'nothing moved within the time that is set'}") from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise StoreUnavailable(reason=f"{what}: {str(error) or type(error).__name__}") from error
-
 
 async def refusal(response: aiohttp.ClientResponse, what: str, key: str) -> StoreError:
     """The error for an answer that was not wanted. Reads what the store has to say, at most 512 bytes of it."""
-    said = await _first_words(response)
+    said = await first_words(response)
     reason = f"{what}: {response.status} {response.reason or ''}".rstrip() + (f": {said}" if said else "")
     status = response.status
     if status in (401, 403):
@@ -60,13 +40,3 @@ async def login_refusal(response: aiohttp.ClientResponse, what: str) -> StoreErr
     if isinstance(error, StoreUnavailable):
         return error
     return StoreError("STORE_AUTH_FAILED", reason=error.detail["reason"])
-
-
-async def _first_words(response: aiohttp.ClientResponse) -> str:
-    if "html" in response.headers.get("Content-Type", ""):
-        return ""  # Swift's error pages say the status once more, in a sentence
-    try:
-        said = await response.content.read(_REASON_BYTES)
-    except (aiohttp.ClientError, OSError):
-        return ""
-    return " ".join(said.decode("utf-8", "replace").split())

@@ -13,6 +13,7 @@ for a slip.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
@@ -73,5 +74,5 @@ def location_path(location: str) -> str:
     return quote_name(location)
 
 
-def account_url(storage_url: str, path: str, query: dict[str, str] | None = None) -> URL:
+def account_url(storage_url: str, path: str, query: Mapping[str, str] | None = None) -> URL:
     return URL(storage_url + path + ("?" + urlencode(query, quote_via=quote) if query else ""), encoded=True)

@@ -26,6 +26,7 @@ from pipeline.adapters.object_store.body import SegmentBody
 from pipeline.adapters.object_store.limits import SWIFT_LIMITS
 from pipeline.adapters.object_store.observe import RequestObserver, unobserved
 from pipeline.adapters.object_store.plan import check_segments, etag_of_etags, verify_plain
+from pipeline.adapters.object_store.sender import RequestSender, new_session
 from pipeline.adapters.object_store.swift.auth import SwiftAuth, TokenSource
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.layout import SwiftLayout
@@ -60,10 +61,10 @@ class SwiftObjectStore(SwiftReader):
         """Raises StoreError STORE_REJECTED when `container` cannot be a container's name."""
         options = options or SwiftOptions()
         self.limits = limits
-        self._session = session or _session(options)
+        self._session = session or new_session(options)
         self._owns_session = session is None
         self._tokens = TokenSource(auth, self._session, options)
-        http = SwiftHttp(self._session, self._tokens, options, observer)
+        http = SwiftHttp(RequestSender(self._session, options, observer), self._tokens)
         super().__init__(name, http, SwiftLayout(container), options)
         self._hashing = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="segment-md5")
         self._containers: asyncio.Task[None] | None = None
@@ -182,14 +183,3 @@ class SwiftObjectStore(SwiftReader):
 
 def _succeeded(task: asyncio.Task[None]) -> bool:
     return not task.cancelled() and task.exception() is None
-
-
-def _session(options: SwiftOptions) -> aiohttp.ClientSession:
-    """Connections are not capped here: callers hold a limit of their own, and waiting for a connection would look
-    like a dead store."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=options.keepalive_seconds),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        read_bufsize=1024 * 1024,
-        auto_decompress=False,
-    )

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+from pipeline.adapters.object_store.http_errors import driver_errors
 from pipeline.adapters.object_store.swift.auth import Token
-from pipeline.adapters.object_store.swift.errors import driver_errors, login_refusal
+from pipeline.adapters.object_store.swift.errors import login_refusal
 from pipeline.core.errors import StoreError
 
 
