@@ -22,6 +22,9 @@ SAFE_PLAYLISTS_VERSION = (8, 1, 3)
 
 _TINY_GIF = base64.b64decode("R0lGODdhAgACAIAAAAAAAP///ywAAAAAAgACAAACAoRRADs=")
 
+_JPEG = b"\xff\xd8\xff"
+_INSTALL = "This ffmpeg lacks something: install a complete build."
+
 
 async def check_media(settings: Settings, findings: Findings) -> None:
     """Runs each with -version, then both on a picture of four pixels, in the workers' own sandbox."""
@@ -40,16 +43,17 @@ async def check_media(settings: Settings, findings: Findings) -> None:
         picture = Path(directory) / "picture.gif"
         picture.write_bytes(_TINY_GIF)
         try:
-            metadata = await FfprobeMediaProbe(settings.ffprobe, settings.probe_timeout_seconds, sandbox).probe(picture)
-            await FfmpegThumbnailer(settings.ffmpeg, settings.thumbnail_timeout_seconds, sandbox).thumbnail(
-                picture, metadata
-            )
+            probe = FfprobeMediaProbe(settings.ffprobe, settings.probe_timeout_seconds, sandbox)
+            metadata = await probe.probe(picture)
+            thumbnailer = FfmpegThumbnailer(settings.ffmpeg, settings.thumbnail_timeout_seconds, sandbox)
+            thumbnail = await thumbnailer.thumbnail(picture, metadata)
         except SluiceError as error:
-            findings.error(
-                f"cannot read a plain picture: {error}", "This ffmpeg lacks something: install a complete build."
-            )
-        else:
-            findings.ok("reads a picture and makes a thumbnail of it")
+            findings.error(f"cannot read a plain picture: {error}", _INSTALL)
+            return
+    if thumbnail is None or not thumbnail.startswith(_JPEG):
+        findings.error("makes no thumbnail of a plain picture", _INSTALL)
+    else:
+        findings.ok("reads a picture and makes a thumbnail of it")
 
 
 async def _check_version(executable: str, name: str, findings: Findings) -> None:
@@ -74,8 +78,11 @@ async def _check_version(executable: str, name: str, findings: Findings) -> None
 def judge_version(name: str, line: str, findings: Findings) -> None:
     """What the first line of `ffmpeg -version` means; a build from git has no number and is taken as new."""
     number = re.search(r"version n?(\d+(?:\.\d+)+)", line)
+    if not line.startswith(f"{name} version"):
+        findings.error(f"what SLUICE_{name.upper()} names is no {name}", "Let it name the executable.")
+        return
     if number is None:
-        findings.ok(f"{name}: {line.strip() or 'says nothing of its version'}")
+        findings.ok(line)
         return
     version = tuple(int(part) for part in number[1].split("."))
     if version < OLDEST_VERSION:

@@ -56,6 +56,11 @@ class Up:
         self.lines += rest.splitlines()
         return self.process.returncode
 
+    def close(self) -> None:
+        """SIGKILL, if it still runs."""
+        with self.process:
+            self.process.kill()
+
 
 def wait_until_gone(family: list[ProcessId]) -> None:
     deadline = time.monotonic() + _DEADLINE_SECONDS
@@ -96,8 +101,7 @@ def test_two_run_side_by_side_one_is_asked_to_end_and_one_is_killed(tmp_path: Pa
         families = {run: run.family() for run in (polite, killed)}
         assert all(len(family) > 5 for family in families.values())
 
-        killed.process.kill()
-        killed.process.wait()
+        killed.close()
         wait_until_gone(families[killed])
 
         polite.process.send_signal(signal.SIGTERM)
@@ -106,8 +110,7 @@ def test_two_run_side_by_side_one_is_asked_to_end_and_one_is_killed(tmp_path: Pa
         assert list((tmp_path / "polite" / ".sluice").iterdir()) == []
     finally:
         for run in (polite, killed):
-            run.process.kill()
-            run.process.wait()
+            run.close()
 
 
 def test_a_process_that_dies_is_named_and_ends_the_rest(tmp_path: Path) -> None:
@@ -123,8 +126,7 @@ def test_a_process_that_dies_is_named_and_ends_the_rest(tmp_path: Path) -> None:
         assert "process.started" in shown, "the last lines of its log"
         wait_until_gone(family)
     finally:
-        run.process.kill()
-        run.process.wait()
+        run.close()
 
 
 def test_a_directory_is_found_again(tmp_path: Path) -> None:
@@ -146,8 +148,7 @@ def test_a_directory_is_found_again(tmp_path: Path) -> None:
         again.process.send_signal(signal.SIGINT)
         assert again.end() == 0, again.lines
     finally:
-        again.process.kill()
-        again.process.wait()
+        again.close()
 
 
 def _command_line(pid: int) -> bytes:

@@ -63,7 +63,8 @@ def test_a_redis_with_one_thing_wrong(fact: dict[str, object], level: Level) -> 
         ("ffmpeg version 5.1.9-0+deb12u1 Copyright", Level.ERROR),
         ("ffmpeg version 10.0 Copyright", Level.OK),
         ("ffmpeg version N-120000-gabcdef Copyright", Level.OK),
-        ("", Level.OK),
+        ("", Level.ERROR),
+        ("ffprobe version 8.1.3 Copyright", Level.ERROR),
     ],
 )
 def test_versions_of_ffmpeg(line: str, level: Level) -> None:
