@@ -17,8 +17,11 @@ function prose(text) {
 
 const shortName = (reference) => reference.split("/").pop();
 
+// What pydantic calls Success_Page_UploadView__ is, to a reader, a page of UploadView in the envelope.
+const readable = (name) => name.replace(/^Success_(.*)_$/, "$1 in the envelope").replace(/^Page_(.*)_/, "Page of $1");
+
 function typeOf(schema) {
-  if (schema.$ref) return make("a", { href: `#schema-${shortName(schema.$ref)}` }, shortName(schema.$ref));
+  if (schema.$ref) return make("a", { href: `#schema-${shortName(schema.$ref)}` }, readable(shortName(schema.$ref)));
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
   if ("const" in schema) return JSON.stringify(schema.const);
   const choices = schema.anyOf || schema.oneOf;
@@ -89,7 +92,7 @@ function drawSchema(name, schema) {
   ]);
   const inside = rows.length ? table(["Field", "Type", "Meaning"], rows) : make("p", {}, typeOf(schema));
   const note = schema.description ? [make("p", {}, ...prose(schema.description.split("\n\n")[0]))] : [];
-  return make("details", { class: "schema", id: `schema-${name}` }, make("summary", {}, name), ...note, inside);
+  return make("details", { class: "schema", id: `schema-${name}` }, make("summary", {}, readable(name)), ...note, inside);
 }
 
 function draw(api) {
