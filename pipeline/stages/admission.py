@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from pipeline.core.admission import DiskReading
 from pipeline.core.errors import RequestError, TempVolumeError
-from pipeline.core.lifecycle import Event
+from pipeline.core.lifecycle import ENDED, Event
 from pipeline.ports import AdmissionOutcome, ReservationLedger, TempVolume, UploadBoard
 from pipeline.telemetry import Log, logger
 
@@ -58,8 +58,12 @@ class Admission:
             log.warning(Log.VOLUME_CLOSED, volume=self._volume.name, code=error.code, reason=error.message)
             return
         try:
-            _, changed = await self._board.apply(upload_id, Event.ADMIT)
+            status, changed = await self._board.apply(upload_id, Event.ADMIT)
+            over = status in ENDED
         except RequestError:
+            over = True
+        if over:
+            # It may have been cleaned up before it asked once more: nobody else would give this reservation back.
             await self._volume.remove(upload_id)
             await self._ledger.release(upload_id)
             return

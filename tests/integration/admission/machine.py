@@ -1,8 +1,8 @@
 """Random schedules of admission: the script in a real Redis and the pure model, step by step side by side.
 
-The machine plays everybody: clients who ask, gateways that carry grants out or die before, the reaper, somebody else who
-fills the disk, and the clock. After each step both must hold the same books; what both must never do is checked without
-asking either.
+The machine plays everybody: clients who ask, gateways that carry grants out or die before, the reaper, somebody else
+who fills the disk, and the clock. After each step both must hold the same books; what both must never do is checked
+without asking either.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class AdmissionMachine(RuleBasedStateMachine):
 
     @rule(upload=uploads, part=st.sampled_from((1.0, 1.0, 0.5, 0.0)))
     def confirm(self, upload: str, part: float) -> None:
-        """A grant is carried out, or one of long ago once more; a filesystem may set aside less than it was asked for."""
+        """A grant is carried out, or one of long ago once more; a filesystem may set aside less than it should."""
         item = self.model.reservations.get(upload)
         if item is not None and upload not in self.doomed:
             wanted = max(int(item.size_bytes * part), self.files.get(upload, 0))

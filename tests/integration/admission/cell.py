@@ -1,0 +1,88 @@
+"""One temp volume and its ledger, as several processes share it; without stages, so that no store is needed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pydantic import SecretStr
+from uuid6 import uuid7
+
+from pipeline.adapters.temp_volume import DirectoryTempVolume
+from pipeline.bootstrap import RedisParts, redis_parts
+from pipeline.core.model import NewUpload
+from pipeline.settings import Settings
+from pipeline.stages.admission import Admission
+from pipeline.stages.cleanup import Cleanup
+from pipeline.stages.reaper import Reaper
+
+KIBIBYTE = 1024
+BUDGET_BYTES = 3_000 * KIBIBYTE
+
+
+@dataclass(frozen=True)
+class Cell:
+    redis: RedisParts
+    volume: DirectoryTempVolume
+    admission: Admission
+    reaper: Reaper
+
+    async def register(self, size_bytes: int) -> str:
+        """A new upload that waits, but has not asked for room yet."""
+        new = NewUpload(
+            upload_id=str(uuid7()),
+            filename="a.mp4",
+            size_bytes=size_bytes,
+            segment_bytes=size_bytes,
+            content_type="video/mp4",
+            volume=self.volume.name,
+            store="none",
+            digest=None,
+            metadata={},
+            idempotency_key=None,
+            fingerprint="",
+        )
+        upload, _ = await self.redis.board.create(new)
+        return upload.upload_id
+
+
+class Untouched:
+    """In place of a store and a database: an upload that no stage has run for has nothing there."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AssertionError(f"{name} was asked for")
+
+
+@asynccontextmanager
+async def open_cell(
+    redis_url: str, namespace: str, directory: Path, lease_seconds: float = 1.0, budget_bytes: int = BUDGET_BYTES
+) -> AsyncIterator[Cell]:
+    settings = Settings(
+        redis_url=SecretStr(redis_url),
+        redis_namespace=namespace,
+        temp_dir=directory,
+        temp_budget_bytes=budget_bytes,
+        temp_headroom_bytes=0,
+        lease_seconds=lease_seconds,
+        max_passes=4,
+    )
+    volume = DirectoryTempVolume(settings.volume, directory)
+    untouched: Any = Untouched()
+    async with redis_parts(settings) as redis:
+        admission = Admission(redis.ledger, redis.board, volume, settings.temp_headroom_bytes)
+        cleanup = Cleanup(redis.ended, redis.board, redis.ledger, volume, untouched, untouched, untouched)
+        reaper = Reaper(
+            admission,
+            cleanup,
+            redis.board,
+            redis.stages,
+            redis.queue,
+            redis.ended,
+            redis.ledger,
+            volume,
+            int(settings.waiting_seconds * 1000),
+        )
+        yield Cell(redis, volume, admission, reaper)

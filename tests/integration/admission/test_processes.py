@@ -1,0 +1,185 @@
+"""Admission by several processes at once, with real leases in Redis' own time, real files and real deaths."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipeline.adapters.redis.reads import now_ms
+from pipeline.core.admission import DiskReading
+from pipeline.core.lifecycle import Event, Status
+from tests.integration.admission.cell import BUDGET_BYTES, KIBIBYTE, Cell, open_cell
+
+pytestmark = pytest.mark.integration
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+async def requester(
+    redis_url: str, namespace: str, directory: Path, *, uploads: int, seed: int, holds: bool
+) -> Process:
+    arguments = {"redis_url": redis_url, "namespace": namespace, "directory": str(directory)}
+    more = {"uploads": uploads, "seed": seed, "holds": holds}
+    command = [sys.executable, "-m", "tests.integration.admission.requester", json.dumps(arguments | more)]
+    return await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, cwd=REPOSITORY)
+
+
+async def is_empty(cell: Cell) -> bool:
+    books = await cell.redis.ledger.snapshot()
+    held = (books.reserved_bytes, books.backed_bytes, books.reservations, books.waiting)
+    alive = [status for status in (Status.WAITING, Status.ADMITTED) if await cell.redis.board.page(status, None, 1)]
+    return not any(held) and not alive and not await cell.volume.list() and not await cell.redis.ended.due("local", 1)
+
+
+async def bytes_on_disk(cell: Cell) -> int:
+    """What certainly lay there at one moment: the files that are in a first list and still in a second one."""
+    first, second = await cell.volume.list(), await cell.volume.list()
+    return sum(min(first[upload_id][0], second[upload_id][0]) for upload_id in first.keys() & second.keys())
+
+
+@pytest.mark.timeout(120)
+async def test_processes_share_a_volume_and_some_of_them_die(
+    redis_url: str, redis_namespace: str, tmp_path: Path
+) -> None:
+    """Never more on the disk than the budget; all get in or end; whatever the dead held comes back."""
+    volume = tmp_path / "volume"
+    samples = 0
+    async with open_cell(redis_url, redis_namespace, volume) as cell:
+        well = [
+            await requester(redis_url, redis_namespace, volume, uploads=15, seed=seed, holds=False) for seed in (1, 2)
+        ]
+        doomed = await requester(redis_url, redis_namespace, volume, uploads=8, seed=3, holds=True)
+        assert doomed.stdout is not None
+        ends = [asyncio.create_task(process.communicate()) for process in well]
+        death = asyncio.create_task(doomed.stdout.readline())
+        killed = False
+        try:
+            async with asyncio.timeout(90):
+                while not (killed and all(end.done() for end in ends) and await is_empty(cell)):
+                    await cell.reaper.tick()
+                    if killed:
+                        await cell.reaper.sweep()  # finds who had registered, but died before it asked
+                    books = await cell.redis.ledger.snapshot()
+                    assert books.reserved_bytes <= BUDGET_BYTES
+                    assert books.backed_bytes <= books.reserved_bytes
+                    assert await bytes_on_disk(cell) <= BUDGET_BYTES
+                    samples += 1
+                    if death.done() and not killed:
+                        assert death.result(), "it ended before it held anything"
+                        doomed.kill()
+                        killed = True
+        finally:
+            for process in (*well, doomed):
+                if process.returncode is None:
+                    process.kill()
+            await doomed.communicate()
+        for process, end in zip(well, ends, strict=True):
+            printed, errors = await end
+            assert process.returncode == 0, errors.decode()
+            assert len(printed.splitlines()) == 15, "each of its uploads got in"
+        lost = await cell.redis.board.page(Status.EXPIRED, None, 100)
+        assert 1 <= len(lost) <= 8, "those of the dead, however far it had come"
+        assert samples > 20
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while not await condition():  # noqa: ASYNC110 -- what changes is in Redis
+            await asyncio.sleep(0.01)
+
+
+async def ask_and_die(cell: Cell, upload_id: str, size_bytes: int) -> None:
+    """A caller that is gone before it does anything with the answer."""
+    ledger = cell.redis.ledger
+    outcome = await ledger.request(upload_id, size_bytes, DiskReading(BUDGET_BYTES, 0, await ledger.epoch()))
+    assert outcome is not None
+    assert outcome.granted == ((upload_id, size_bytes),)
+
+
+async def test_a_grant_of_a_dead_caller_is_carried_out_by_the_next_however_late(
+    redis_url: str, redis_namespace: str, tmp_path: Path
+) -> None:
+    async with open_cell(redis_url, redis_namespace, tmp_path, lease_seconds=0.2) as cell:
+        upload_id = await cell.register(KIBIBYTE)
+        await ask_and_die(cell, upload_id, KIBIBYTE)
+        granted = await cell.redis.ledger.standing(upload_id)
+        assert granted is not None
+        assert granted.lease_until_ms is not None
+        deadline_ms = granted.lease_until_ms
+
+        async def lease_is_over() -> bool:
+            return await now_ms(cell.redis.client) > deadline_ms
+
+        await until(lease_is_over)
+        await cell.reaper.tick()
+        assert (await cell.redis.board.get(upload_id)).status is Status.ADMITTED
+        assert cell.volume.path(upload_id).stat().st_size == KIBIBYTE
+        standing = await cell.redis.ledger.standing(upload_id)
+        assert standing is not None
+        assert standing.lease_until_ms is not None
+        assert standing.lease_until_ms > deadline_ms, "its lease starts when it can be used"
+
+        async def is_expired() -> bool:
+            await cell.reaper.tick()
+            return (await cell.redis.board.get(upload_id)).status is Status.EXPIRED
+
+        await until(is_expired)  # nobody renews it
+        await cell.reaper.tick()
+        assert await is_empty(cell)
+
+
+@contextmanager
+def files_cannot_grow_beyond(count_bytes: int) -> Iterator[None]:
+    """The kernel refuses to preallocate more than this: a volume that fails though it says that there is room."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_what_the_disk_cannot_back_waits_at_its_place(
+    redis_url: str, redis_namespace: str, tmp_path: Path
+) -> None:
+    large, small = 2_000 * KIBIBYTE, 500 * KIBIBYTE
+    async with open_cell(redis_url, redis_namespace, tmp_path) as cell:
+        first, second, third = [await cell.register(size) for size in (large, large, small)]
+        with files_cannot_grow_beyond(1_000 * KIBIBYTE):
+            for upload_id, size in ((first, large), (second, large), (third, small)):
+                await cell.admission.request(upload_id, size)
+            for _ in range(20):
+                await cell.admission.run()
+            assert set(await cell.volume.list()) == {third}, "a file that could not be made whole is gone"
+            assert await cell.redis.ledger.holders() == {third: small}
+            for place, upload_id in enumerate((first, second), start=1):
+                standing = await cell.redis.ledger.standing(upload_id)
+                assert standing is not None
+                assert standing.queue_position == place
+        await cell.admission.run()
+        assert set(await cell.redis.ledger.holders()) == {first, third}
+        assert (await cell.redis.board.get(first)).status is Status.ADMITTED
+
+
+@pytest.mark.parametrize("forgotten", [False, True], ids=["cleaned up", "record gone"])
+async def test_who_asks_after_its_end_holds_nothing(
+    redis_url: str, redis_namespace: str, tmp_path: Path, forgotten: bool
+) -> None:
+    """The record was read as `waiting` before it ended: a repeated POST beside a DELETE."""
+    async with open_cell(redis_url, redis_namespace, tmp_path) as cell:
+        upload_id = await cell.register(KIBIBYTE)
+        await cell.redis.board.apply(upload_id, Event.CANCEL)
+        await cell.reaper.tick()
+        assert (await cell.redis.board.get(upload_id)).released_at_ms is not None
+        if forgotten:
+            await cell.redis.client.delete(cell.redis.keys.upload(upload_id))
+        await cell.admission.request(upload_id, KIBIBYTE)
+        assert await is_empty(cell)
