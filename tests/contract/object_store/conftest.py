@@ -11,11 +11,12 @@ import pytest
 from deploy.embedded.endpoints import KeystoneEndpoint, SwiftEndpoint
 from deploy.embedded.stack import EmbeddedStack, StackOptions
 from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
+from pipeline.adapters.object_store.s3 import S3Credentials, S3ObjectStore, S3Options
 from pipeline.adapters.object_store.swift import KeystonePassword, SwiftAuth, SwiftObjectStore, TempAuth
 from tests.contract.object_store.faulty_swift import OPTIONS, FaultySwift
 from tests.contract.object_store.uploads import Store
 
-DIALECTS = ("filesystem", "swift-tempauth", "swift-keystone")
+DIALECTS = ("filesystem", "swift-tempauth", "swift-keystone", "s3")
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +79,19 @@ async def store(request: pytest.FixtureRequest, container: str, tmp_path: Path) 
             auth = fixture("tempauth" if request.param == "swift-tempauth" else "keystone_password")
             async with SwiftObjectStore(_as_auth(auth), container) as swift_store:
                 yield swift_store
+        case "s3":
+            endpoint = fixture("swift")
+            assert isinstance(endpoint, SwiftEndpoint)
+            async with S3ObjectStore(container, s3_credentials(endpoint), options=s3_options(endpoint)) as s3_store:
+                yield s3_store
+
+
+def s3_credentials(endpoint: SwiftEndpoint) -> S3Credentials:
+    return S3Credentials(endpoint.s3_access_key, endpoint.s3_secret_key)
+
+
+def s3_options(endpoint: SwiftEndpoint) -> S3Options:
+    return S3Options(endpoint_url=endpoint.s3_endpoint, region=endpoint.s3_region)
 
 
 def _as_auth(auth: object) -> SwiftAuth:

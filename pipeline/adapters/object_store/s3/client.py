@@ -1,0 +1,140 @@
+"""One botocore client per process, and every call to it under one roof: observed, timed, its errors translated."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+from aiobotocore.session import get_session
+from botocore.config import Config
+
+from pipeline.adapters.object_store.observe import RequestObserver
+from pipeline.adapters.object_store.s3.errors import store_errors
+from pipeline.adapters.object_store.s3.options import S3Credentials, S3Options
+from pipeline.core.errors import StoreError
+
+_METHODS = {
+    "abort_multipart_upload": "DELETE",
+    "complete_multipart_upload": "POST",
+    "create_bucket": "PUT",
+    "create_multipart_upload": "POST",
+    "delete_object": "DELETE",
+    "get_object": "GET",
+    "head_bucket": "HEAD",
+    "head_object": "HEAD",
+    "list_multipart_uploads": "GET",
+    "list_objects_v2": "GET",
+    "list_parts": "GET",
+    "put_object": "PUT",
+}
+
+
+class S3Client:
+    """The control path: everything but segment bodies. Opened and closed with its store."""
+
+    def __init__(
+        self, bucket: str, credentials: S3Credentials | None, options: S3Options, observer: RequestObserver
+    ) -> None:
+        self._bucket = bucket
+        self._credentials = credentials
+        self._options = options
+        self._observer = observer
+        self._exit_stack = AsyncExitStack()
+        self._client: Any = None
+
+    async def open(self) -> None:
+        options, credentials = self._options, self._credentials
+        config = Config(
+            signature_version="s3v4",
+            region_name=options.region,
+            connect_timeout=options.connect_seconds,
+            read_timeout=options.complete_seconds,  # the others are timed in `call`
+            max_pool_connections=options.pool_connections,
+            retries={"total_max_attempts": 1, "mode": "standard"},  # how often is the stage's decision
+            request_checksum_calculation=options.checksums,
+            response_checksum_validation="when_required",
+            s3={"addressing_style": self._addressing()},
+        )
+        keys = (
+            {
+                "aws_access_key_id": credentials.access_key,
+                "aws_secret_access_key": credentials.secret_key,
+                "aws_session_token": credentials.session_token or None,
+            }
+            if credentials is not None
+            else {}
+        )
+        self._client = await self._exit_stack.enter_async_context(
+            get_session().create_client("s3", endpoint_url=options.endpoint_url or None, config=config, **keys)
+        )
+
+    async def close(self) -> None:
+        """Idempotent."""
+        self._client = None
+        await self._exit_stack.aclose()
+
+    async def call(self, operation: str, *, key: str = "", seconds: float | None = None, **parameters: Any) -> Any:
+        """One call on the bucket, and on `Key` when `key` is given; the parsed answer. Raises StoreError,
+        StoreUnavailable."""
+        if key:
+            parameters["Key"] = key
+        what = f"{operation} {self._bucket}/{key}".rstrip("/")
+        status: int | None = None
+        started = time.perf_counter()
+        limit = seconds or (self._options.connect_seconds + self._options.answer_seconds)
+        try:
+            with store_errors(what, key):
+                async with asyncio.timeout(limit):
+                    answer = await getattr(self._open_client(), operation)(Bucket=self._bucket, **parameters)
+            status = int(answer["ResponseMetadata"]["HTTPStatusCode"])
+            return answer
+        except StoreError as error:
+            status = _status_of(error)
+            raise
+        finally:
+            self._observer(_METHODS[operation], status, time.perf_counter() - started)
+
+    async def presign(self, operation: str, **parameters: Any) -> str:
+        """A URL whose query holds the signature and leaves the body unsigned, so that it can be streamed, over plain
+        HTTP too. Signed here; nothing is sent."""
+        with store_errors(f"presign {operation}", str(parameters.get("Key", ""))):
+            url: str = await self._open_client().generate_presigned_url(
+                operation, Params={"Bucket": self._bucket, **parameters}, ExpiresIn=self._options.grant_seconds
+            )
+            return url
+
+    async def pages(self, operation: str, items: str, **parameters: Any) -> AsyncIterator[Any]:
+        """Every item of a listing, page by page."""
+        while True:
+            page = await self.call(operation, **parameters)
+            for item in page.get(items, ()):
+                yield item
+            if not page.get("IsTruncated"):
+                return
+            parameters |= _continuation(page)
+
+    def _open_client(self) -> Any:
+        if self._client is None:
+            raise RuntimeError("an S3 store is used inside `async with` only")
+        return self._client
+
+    def _addressing(self) -> str:
+        if self._options.addressing != "auto":
+            return self._options.addressing
+        return "path" if self._options.endpoint_url else "auto"
+
+
+def _continuation(page: Any) -> dict[str, Any]:
+    if "NextContinuationToken" in page:
+        return {"ContinuationToken": page["NextContinuationToken"]}
+    if "NextPartNumberMarker" in page:
+        return {"PartNumberMarker": page["NextPartNumberMarker"]}
+    return {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+
+def _status_of(error: StoreError) -> int | None:
+    response = getattr(error.__cause__, "response", None)
+    return int(response["ResponseMetadata"].get("HTTPStatusCode", 0)) or None if response else None

@@ -1,0 +1,111 @@
+"""What goes wrong between us and S3, as errors of the catalogue.
+
+Guarantee: nothing of botocore's leaves the adapter. The store's own code decides where it says one ("Error responses"
+of the API reference), the status where it does not; a driver's error says that no answer came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from xml.etree import ElementTree
+
+import aiohttp
+from botocore import exceptions as boto
+
+from pipeline.adapters.object_store.http_errors import driver_errors
+from pipeline.adapters.object_store.retry_after import retry_after_seconds
+from pipeline.core.errors import StoreError, StoreUnavailable
+
+# 4xx that pass. 400: a slow connection, bytes that were mangled; 409: another request is at work on the same name.
+PASSING_CODES = frozenset(
+    {
+        "RequestTimeout",
+        "BadDigest",
+        "IncompleteBody",
+        "OperationAborted",
+        "ConditionalRequestConflict",
+        "RequestTimeTooSkewed",
+        "SlowDown",
+        "TooManyRequests",
+        "XAmzContentSHA256Mismatch",
+    }
+)
+AUTH_CODES = frozenset(
+    {
+        "AccessDenied",
+        "AccountProblem",
+        "AllAccessDisabled",
+        "AuthorizationHeaderMalformed",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "SignatureDoesNotMatch",
+    }
+)
+MISSING_CODES = frozenset({"NoSuchKey", "NoSuchBucket", "NotFound", "404"})
+# Segments that are not there, or not what they were: the manifest is refused.
+MANIFEST_CODES = frozenset({"InvalidPart", "InvalidPartOrder"})
+MISSING_SESSION_CODES = frozenset({"NoSuchUpload"})
+
+_CREDENTIAL_ERRORS = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.TokenRetrievalError,
+    boto.NoAuthTokenError,
+)
+_TRANSPORT_ERRORS = (
+    boto.HTTPClientError,
+    boto.ConnectionError,
+    boto.IncompleteReadError,
+    boto.ChecksumError,
+    boto.FlexibleChecksumError,
+)
+
+
+def refusal(code: str, status: int, said: str, headers: Mapping[str, str], what: str, key: str) -> StoreError:
+    """The error for an answer that was not wanted. `reason_code` in its detail is the store's own code."""
+    reason = f"{what}: {status} {code} {said}".rstrip()
+    if code in MANIFEST_CODES or code in MISSING_SESSION_CODES:
+        return StoreError("MANIFEST_REFUSED", reason=reason, store_code=code)
+    if code in PASSING_CODES or status >= 500 or status in (408, 429):
+        return StoreUnavailable(retry_after_seconds=retry_after_seconds(headers), reason=reason, store_code=code)
+    if code in AUTH_CODES or status in (401, 403):
+        return StoreError("STORE_AUTH_FAILED", reason=reason, store_code=code)
+    if code in MISSING_CODES or status == 404:
+        return StoreError("STORE_OBJECT_MISSING", key=key, reason=reason, store_code=code)
+    return StoreError("STORE_REJECTED", reason=reason, store_code=code)
+
+
+@contextmanager
+def store_errors(what: str, key: str) -> Iterator[None]:
+    """Translate everything that botocore and the HTTP client below it raise."""
+    try:
+        with driver_errors(what):
+            yield
+    except boto.ClientError as error:
+        response: Mapping[str, Any] = error.response
+        facts = response.get("Error", {})
+        metadata = response.get("ResponseMetadata", {})
+        headers = {name.title(): value for name, value in metadata.get("HTTPHeaders", {}).items()}
+        code, status = str(facts.get("Code", "")), int(metadata.get("HTTPStatusCode", 0))
+        raise refusal(code, status, str(facts.get("Message", "")), headers, what, key) from error
+    except _CREDENTIAL_ERRORS as error:
+        raise StoreError("STORE_AUTH_FAILED", reason=f"{what}: {error}") from error
+    except _TRANSPORT_ERRORS as error:
+        raise StoreUnavailable(reason=f"{what}: {error}") from error
+    except boto.BotoCoreError as error:
+        raise StoreError("STORE_REJECTED", reason=f"{what}: {error}") from error
+
+
+async def answer_refusal(response: aiohttp.ClientResponse, what: str, key: str) -> StoreError:
+    """As `refusal`, for a request that we sent ourselves: its body is XML with Code and Message."""
+    code = said = ""
+    try:
+        root = ElementTree.fromstring(await response.content.read(64 * 1024))  # noqa: S314  the store's own answer, bounded
+        code, said = root.findtext("Code", ""), root.findtext("Message", "")
+    except ElementTree.ParseError:
+        said = response.reason or ""
+    return refusal(code, response.status, said, response.headers, what, key)

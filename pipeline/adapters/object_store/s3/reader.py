@@ -1,0 +1,79 @@
+"""Reading, removing and listing what lies in a bucket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from pipeline.adapters.object_store.names import MULTIPART_PREFIX, multipart_name, split_multipart
+from pipeline.adapters.object_store.s3.client import S3Client
+from pipeline.adapters.object_store.s3.errors import MISSING_SESSION_CODES, store_errors
+from pipeline.adapters.object_store.s3.options import S3Options
+from pipeline.core.errors import StoreError
+from pipeline.core.model import StoredObject
+from pipeline.core.segments import MEBIBYTE
+
+
+class S3Reader:
+    """`ObjectReader` over a bucket."""
+
+    def __init__(self, name: str, bucket: str, client: S3Client, options: S3Options) -> None:
+        self._name = name
+        self._bucket = bucket
+        self._client = client
+        self._options = options
+
+    async def read(self, key: str, first: int = 0, last: int | None = None) -> AsyncIterator[bytes]:
+        """As the port says, in blocks of at most 1 MiB. STORE_REJECTED when `first` lies behind the end."""
+        whole = first == 0 and last is None
+        ranged: dict[str, Any] = {} if whole else {"Range": f"bytes={first}-{'' if last is None else last}"}
+        answer = await self._client.call("get_object", key=key, **ranged)
+        with store_errors(f"reading {key}", key):
+            async with answer["Body"] as body:
+                while block := await body.read(MEBIBYTE):
+                    yield block
+
+    async def head(self, key: str) -> StoredObject:
+        """As the port says."""
+        answer = await self._client.call("head_object", key=key)
+        return StoredObject(self._name, self._bucket, key, int(answer["ContentLength"]), answer["ETag"].strip('"'))
+
+    async def delete(self, key: str) -> None:
+        """As the port says; takes any name that `list_keys` gives. An object of S3 takes its segments along."""
+        if key.startswith(MULTIPART_PREFIX):
+            await self._abort_session(*split_multipart(key))
+        else:
+            await self._delete_object(key)
+
+    async def list_keys(self, prefix: str = "") -> AsyncIterator[str]:
+        """As the port says: objects, then open multipart uploads."""
+        try:
+            async for item in self._client.pages("list_objects_v2", "Contents", Prefix=prefix):
+                yield item["Key"]
+            if prefix.startswith(MULTIPART_PREFIX[: len(prefix)]):
+                async for key, session in self._open_sessions():
+                    name = multipart_name(key, session)
+                    if name.startswith(prefix):
+                        yield name
+        except StoreError as error:
+            if error.detail.get("store_code") != "NoSuchBucket":
+                raise
+
+    async def _open_sessions(self, key_prefix: str = "") -> AsyncIterator[tuple[str, str]]:
+        async for item in self._client.pages("list_multipart_uploads", "Uploads", Prefix=key_prefix):
+            yield item["Key"], item["UploadId"]
+
+    async def _delete_object(self, key: str) -> None:
+        """Amazon answers 204 to a key that is not there; others 404, all of them where the bucket is missing."""
+        try:
+            await self._client.call("delete_object", key=key)
+        except StoreError as error:
+            if error.code != "STORE_OBJECT_MISSING":
+                raise
+
+    async def _abort_session(self, key: str, session: str) -> None:
+        try:
+            await self._client.call("abort_multipart_upload", key=key, UploadId=session)
+        except StoreError as error:
+            if error.code != "STORE_OBJECT_MISSING" and error.detail.get("store_code") not in MISSING_SESSION_CODES:
+                raise

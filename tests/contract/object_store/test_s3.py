@@ -1,0 +1,135 @@
+"""What is S3's own: ways to verify, sessions, signatures."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from deploy.embedded.endpoints import KeystoneEndpoint, SwiftEndpoint
+from pipeline.adapters.object_store.s3 import S3Credentials, S3ObjectStore, S3Options
+from pipeline.core.errors import StoreError, StoreUnavailable
+from tests.contract.object_store.uploads import FailingSource, Scenario, content, keys
+
+pytestmark = pytest.mark.contract
+
+
+@pytest.fixture
+def credentials(swift: SwiftEndpoint) -> S3Credentials:
+    return S3Credentials(swift.s3_access_key, swift.s3_secret_key)
+
+
+@pytest.fixture
+def options(swift: SwiftEndpoint) -> S3Options:
+    return S3Options(endpoint_url=swift.s3_endpoint, region=swift.s3_region)
+
+
+@pytest.fixture
+async def store(container: str, credentials: S3Credentials, options: S3Options) -> AsyncIterator[S3ObjectStore]:
+    async with S3ObjectStore(container, credentials, options=options) as store:
+        yield store
+
+
+async def test_segments_may_be_verified_by_a_digest_that_goes_along(
+    container: str, credentials: S3Credentials, options: S3Options
+) -> None:
+    async with S3ObjectStore(container, credentials, options=replace(options, verify="content-md5")) as store:
+        for sizes in (None, (3000,), (0,)):
+            upload = Scenario(store, sizes=sizes)
+            stored = await upload.sealed()
+            assert await content(store, upload.target.key) == upload.data
+            assert (await store.seal(upload.target, stored.segments)).etag == stored.etag
+        corrupt = Scenario(store)
+        await corrupt.begin()
+        with pytest.raises(Exception, match="does not match the digest"):
+            await store.put_segment(corrupt.target, FailingSource(1, corrupt.segment(1)))
+
+
+async def test_a_store_that_takes_checksums_gets_them(
+    container: str, credentials: S3Credentials, options: S3Options
+) -> None:
+    async with S3ObjectStore(container, credentials, options=replace(options, checksums="when_supported")) as store:
+        upload = Scenario(store)
+        await upload.sealed()
+        assert await content(store, upload.target.key) == upload.data
+
+
+async def test_the_etag_of_the_whole_is_known_before(store: S3ObjectStore) -> None:
+    stored = await Scenario(store).sealed()
+    assert stored.etag.endswith("-3")
+
+
+async def test_abort_ends_every_session_of_the_key(store: S3ObjectStore) -> None:
+    upload = Scenario(store)
+    for _ in range(3):
+        await upload.begin()
+        await upload.put(3)
+    other = Scenario(store, key=upload.target.key + "-other")
+    await other.begin()
+    assert len(await keys(store)) == 4
+    await store.abort(upload.target)
+    assert await keys(store) == [f"multipart:{other.target.key}:{other.target.session}"]
+    await store.abort(other.target)
+
+
+async def test_a_session_that_is_gone_without_an_object_is_refused(store: S3ObjectStore) -> None:
+    upload = Scenario(store)
+    await upload.begin()
+    segments = await upload.put()
+    await store.delete(f"multipart:{upload.target.key}:{upload.target.session}")
+    with pytest.raises(StoreError) as refused:
+        await store.seal(upload.target, segments)
+    assert refused.value.code == "MANIFEST_REFUSED"
+    assert refused.value.detail["segments"] == [1, 2, 3]
+
+
+async def test_a_segment_of_a_session_that_is_gone_is_refused(store: S3ObjectStore) -> None:
+    upload = Scenario(store)
+    await upload.begin()
+    await store.abort(upload.target)
+    with pytest.raises(StoreError) as refused:
+        await upload.put(3)
+    assert not isinstance(refused.value, StoreUnavailable)
+
+
+async def test_a_wrong_secret_says_so(container: str, credentials: S3Credentials, options: S3Options) -> None:
+    wrong = replace(credentials, secret_key="wrong")
+    assert "wrong" not in repr(wrong)
+    async with S3ObjectStore(container, wrong, options=options) as store:
+        plain = Scenario(store, sizes=(10,))
+        for ask in (store.check(), plain.put(1)):
+            with pytest.raises(StoreError) as refused:
+                await ask
+            assert refused.value.code == "STORE_AUTH_FAILED"
+
+
+async def test_a_store_that_is_away_is_worth_retrying(container: str, credentials: S3Credentials) -> None:
+    options = S3Options(endpoint_url="http://127.0.0.1:9", connect_seconds=2)
+    async with S3ObjectStore(container, credentials, options=options) as store:
+        for ask in (store.check(), Scenario(store, sizes=(10,)).put(1), content(store, "k"), keys(store)):
+            with pytest.raises(StoreUnavailable):
+                await ask
+
+
+async def test_requests_are_observed(container: str, credentials: S3Credentials, options: S3Options) -> None:
+    seen: list[tuple[str, int | None]] = []
+    async with S3ObjectStore(
+        container, credentials, options=options, observer=lambda method, status, _: seen.append((method, status))
+    ) as store:
+        await Scenario(store, sizes=(10,)).sealed()
+        with pytest.raises(StoreError):
+            await store.head("nothing")
+    assert ("PUT", 200) in seen
+    assert ("HEAD", 404) in seen
+
+
+async def test_ec2_credentials_of_keystone_open_it_too(keystone: KeystoneEndpoint) -> None:
+    credentials = S3Credentials(keystone.ec2_access_key, keystone.ec2_secret_key)
+    options = S3Options(endpoint_url=keystone.proxy_url)
+    async with S3ObjectStore(f"test-{uuid.uuid4().hex[:12]}", credentials, options=options) as store:
+        upload = Scenario(store, sizes=(1000,))
+        await upload.sealed()
+        assert await content(store, upload.target.key) == upload.data
+        await store.abort(upload.target)
