@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 import aiohttp
 import pytest
+from yarl import URL
 
 from deploy.embedded.endpoints import SwiftEndpoint
 from pipeline.adapters.object_store.swift import SwiftObjectStore, TempAuth, Token
+from pipeline.core.errors import StoreUnavailable
 from tests.contract.object_store.uploads import MemorySource, Scenario, content, keys, some_bytes
 
 pytestmark = pytest.mark.contract
@@ -72,3 +77,51 @@ async def test_a_segment_is_broken_off_before_swift_keeps_it(tempauth: TempAuth,
         with pytest.raises(TimeoutError, match="the disk"):
             await store.put_segment(upload.target, BreakingSource(1, some_bytes(LARGE_BYTES)))
         assert await keys(store) == []
+
+
+class CuttingRelay:
+    """Stands between us and Swift, and cuts the first connection that has carried so many bytes."""
+
+    def __init__(self, port: int, cut_after_bytes: int) -> None:
+        self.cuts = 0
+        self._port = port
+        self._cut_after_bytes = cut_after_bytes
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        carried = 0
+
+        async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter, may_cut: bool) -> None:
+            nonlocal carried
+            with suppress(ConnectionError):
+                while block := await source.read(16_384):
+                    carried += len(block)
+                    if may_cut and not self.cuts and carried > self._cut_after_bytes:
+                        self.cuts += 1
+                        break
+                    sink.write(block)
+                    await sink.drain()
+            for end in (writer, up_writer):
+                end.close()
+
+        await asyncio.gather(copy(reader, up_writer, True), copy(up_reader, writer, False))
+
+
+async def test_a_connection_that_is_cut_in_mid_body_stores_nothing_and_may_be_repeated(
+    swift: SwiftEndpoint, container: str
+) -> None:
+    relay = CuttingRelay(int(str(URL(swift.proxy_url).port)), cut_after_bytes=200_000)
+    server = await asyncio.start_server(relay, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    relayed = TempAuth(
+        swift.auth_url, swift.user, swift.key, storage_url=f"http://127.0.0.1:{port}{URL(swift.storage_url).path}"
+    )
+    async with server, SwiftObjectStore(relayed, container) as store:
+        upload = Scenario(store, sizes=(LARGE_BYTES, 5))
+        await upload.begin()
+        with pytest.raises(StoreUnavailable):
+            await upload.put(1)
+        assert relay.cuts == 1
+        assert await keys(store) == []
+        await store.seal(upload.target, await upload.put())
+        assert await content(store, upload.target.key) == upload.data

@@ -1,0 +1,86 @@
+"""One pass over a source: digested, counted, and never complete when something is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pipeline.adapters.object_store.body import SegmentBody
+from pipeline.core.errors import SegmentCorrupt
+
+pytestmark = pytest.mark.unit
+
+
+class Source:
+    number = 7
+
+    def __init__(self, blocks: list[bytes], size_bytes: int | None = None, error: Exception | None = None) -> None:
+        self.size_bytes = sum(map(len, blocks)) if size_bytes is None else size_bytes
+        self.blocks = blocks
+        self.error = error
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for block in self.blocks:
+            yield block
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def executor() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [[], [b""], [b"x"], [b"a" * 100_000, b"b" * 10], [b"a" * 65536] * 3, [b"", b"a", b"", b"b", b""]],
+)
+async def test_a_pass_hands_on_every_byte_and_digests_it(blocks: list[bytes], executor: ThreadPoolExecutor) -> None:
+    body = SegmentBody(Source(blocks), executor)
+    for _ in range(2):
+        passed = b"".join([block async for block in body.blocks()])
+        assert passed == b"".join(blocks)
+        assert body.md5_hex == hashlib.md5(passed, usedforsecurity=False).hexdigest()
+        assert body.complete
+        assert body.passed_bytes == body.size_bytes
+
+
+async def test_the_digest_is_known_before_the_last_block_is_handed_out(executor: ThreadPoolExecutor) -> None:
+    """A store that has all bytes may answer before the pass has ended."""
+    body = SegmentBody(Source([b"a" * 100_000, b"b" * 100_000]), executor)
+    blocks = body.blocks()
+    await anext(blocks)
+    assert not body.complete
+    await anext(blocks)
+    assert body.complete
+    await blocks.aclose()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        Source([b"aa", b"bb"], size_bytes=5),
+        Source([b"aa", b"bb"], size_bytes=3),
+        Source([b"aa", b"bb"], size_bytes=2),
+        Source([], size_bytes=1),
+        Source([b"aa", b"bb"], error=SegmentCorrupt(7)),
+    ],
+    ids=["short", "long", "a block too many", "nothing", "late"],
+)
+async def test_what_is_wrong_is_never_complete(source: Source, executor: ThreadPoolExecutor) -> None:
+    body = SegmentBody(source, executor)
+    passed: list[bytes] = []
+
+    async def read() -> None:
+        async for block in body.blocks():
+            passed.append(block)  # noqa: PERF401  what came before the error counts
+
+    with pytest.raises(SegmentCorrupt) as raised:
+        await read()
+    assert len(b"".join(passed)) < source.size_bytes
+    assert not body.complete
+    assert body.failure is raised.value

@@ -1,0 +1,156 @@
+"""Names, manifests and catalogues as Swift and Keystone write them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pipeline.adapters.object_store.limits import S3_LIMITS, SWIFT_LIMITS
+from pipeline.adapters.object_store.names import multipart_name, split_multipart
+from pipeline.adapters.object_store.plan import check_segments
+from pipeline.adapters.object_store.swift.keystone import Endpoint, _lifetime_seconds, _storage_url
+from pipeline.adapters.object_store.swift.layout import SwiftLayout, account_url
+from pipeline.adapters.object_store.swift.limits import parse_info
+from pipeline.adapters.object_store.swift.manifest import manifest_json, parse_answer, raise_unless_sealed
+from pipeline.core.errors import StoreError, StoreUnavailable
+from pipeline.core.model import ObjectTarget, StoredSegment
+from pipeline.core.segments import SegmentPlan
+
+pytestmark = pytest.mark.unit
+
+LAYOUT = SwiftLayout("c")
+TARGET = ObjectTarget("up load", "k", "video/mp4", SegmentPlan(25, 10))
+SEGMENTS = [StoredSegment(1, 10, "a" * 32), StoredSegment(2, 10, "b" * 32), StoredSegment(3, 5, "c" * 32)]
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("contents/a/original", "/c/contents/a/original"),
+        ("ü ?#%", "/c/%C3%BC%20%3F%23%25"),
+        ("../x", "/c/../x"),
+        ("a//b", "/c/a//b"),
+        ("%41", "/c/%2541"),
+    ],
+)
+def test_a_key_becomes_a_path_byte_for_byte(key: str, path: str) -> None:
+    assert LAYOUT.object_path(key) == path
+    assert account_url("http://h/v1/a", path).raw_path_qs == "/v1/a" + path
+
+
+def test_a_query_is_encoded() -> None:
+    url = account_url("http://h/v1/a", "/c", {"prefix": "a b&c=ü", "marker": "x/y"})
+    assert url.raw_query_string == "prefix=a%20b%26c%3D%C3%BC&marker=x%2Fy"
+
+
+@pytest.mark.parametrize("container", ["", "a/b", "x" * 250])
+def test_a_container_that_cannot_be_is_refused(container: str) -> None:
+    with pytest.raises(StoreError):
+        SwiftLayout(container)
+
+
+@pytest.mark.parametrize("key", ["", "x" * 1025, "ü" * 513])
+def test_a_key_that_cannot_be_is_refused(key: str) -> None:
+    with pytest.raises(StoreError):
+        LAYOUT.object_path(key)
+
+
+def test_a_manifest_names_every_segment_with_length_and_digest() -> None:
+    assert json.loads(manifest_json(LAYOUT, TARGET, SEGMENTS))[2] == {
+        "path": "/c_segments/up load/00000003",
+        "etag": "c" * 32,
+        "size_bytes": 5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("segments", "wrong"),
+    [([], [1, 2, 3]), (SEGMENTS[:2], [3]), (SEGMENTS[::-1], [1, 3]), ([*SEGMENTS, SEGMENTS[2]], [])],
+)
+def test_a_list_that_is_not_the_plan_is_refused(segments: list[StoredSegment], wrong: list[int]) -> None:
+    with pytest.raises(StoreError) as refused:
+        check_segments(TARGET, segments)
+    assert (refused.value.code, refused.value.detail["segments"]) == ("MANIFEST_REFUSED", wrong)
+
+
+def test_the_numbers_of_refused_segments_are_told() -> None:
+    said = {
+        "Response Status": "400 Bad Request",
+        "Errors": [
+            ["/c_segments/up%20load/00000003", "404 Not Found"],
+            ["/c_segments/up%20load/00000001", "Etag Mismatch"],
+        ],
+    }
+    answer = parse_answer(202, "", b"  \r\n\r\n" + json.dumps(said).encode())
+    with pytest.raises(StoreError) as refused:
+        raise_unless_sealed(answer, LAYOUT, TARGET, "x")
+    assert refused.value.code == "MANIFEST_REFUSED"
+    assert refused.value.detail["segments"] == [1, 3]
+    assert "404 Not Found" in refused.value.message
+
+
+def test_a_manifest_that_was_stored_is_compared() -> None:
+    body = json.dumps({"Response Status": "201 Created", "Etag": '"abc"', "Errors": []}).encode()
+    raise_unless_sealed(parse_answer(202, "", body), LAYOUT, TARGET, "abc")
+    raise_unless_sealed(parse_answer(201, '"abc"', b""), LAYOUT, TARGET, "abc")
+    with pytest.raises(StoreUnavailable):
+        raise_unless_sealed(parse_answer(201, '"abc"', b""), LAYOUT, TARGET, "abd")
+
+
+CATALOG = {
+    "catalog": [
+        {"type": "identity", "endpoints": []},
+        {
+            "type": "object-store",
+            "endpoints": [
+                {"interface": "admin", "region_id": "one", "url": "http://admin/"},
+                {"interface": "public", "region_id": "one", "url": "http://one/v1/AUTH_p/"},
+                {"interface": "public", "region_id": "two", "url": "http://two/v1/AUTH_p"},
+            ],
+        },
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "url"),
+    [
+        (Endpoint(), "http://one/v1/AUTH_p"),
+        (Endpoint(region="two"), "http://two/v1/AUTH_p"),
+        (Endpoint(interface="admin"), "http://admin"),
+    ],
+)
+def test_the_catalogue_is_searched_by_region_and_interface(endpoint: Endpoint, url: str) -> None:
+    assert _storage_url(CATALOG, endpoint) == url
+
+
+def test_a_catalogue_without_an_object_store_says_so() -> None:
+    for token, endpoint in ((CATALOG, Endpoint(region="three")), ({}, Endpoint())):
+        with pytest.raises(StoreError, match="no public object-store"):
+            _storage_url(token, endpoint)
+
+
+def test_a_lifetime_is_by_the_servers_own_clock() -> None:
+    token = {"issued_at": "2001-01-01T00:00:00.000000Z", "expires_at": "2001-01-01T01:00:00.000000Z"}
+    assert _lifetime_seconds(token) == 3600
+    assert _lifetime_seconds({"expires_at": None}) is None
+
+
+def test_limits_come_from_info_where_it_is_understood() -> None:
+    info = json.dumps({"slo": {"max_manifest_segments": 50, "min_segment_size": 2}, "swift": {"max_file_size": 100}})
+    limits = parse_info(info.encode(), SWIFT_LIMITS)
+    assert (limits.max_segments, limits.min_segment_bytes, limits.max_segment_bytes) == (50, 2, 100)
+    assert limits.max_object_bytes == 5000
+    for unknown in (b"", b"<html>", b"[]", b'{"slo": 1}'):
+        assert parse_info(unknown, SWIFT_LIMITS) == SWIFT_LIMITS
+
+
+def test_presets() -> None:
+    assert (SWIFT_LIMITS.max_segments, SWIFT_LIMITS.min_segment_bytes) == (1000, 1)
+    assert (S3_LIMITS.max_segments, S3_LIMITS.min_segment_bytes) == (10_000, 5 * 1024**2)
+
+
+@pytest.mark.parametrize("key", ["a", "a:b", "multipart:", "x/y:z"])
+def test_a_multipart_name_is_taken_apart(key: str) -> None:
+    assert split_multipart(multipart_name(key, "Session-1")) == (key, "Session-1")
