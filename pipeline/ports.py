@@ -87,19 +87,20 @@ class ObjectReader(Protocol):
     """Beside ObjectStore: what reads and removes whole objects."""
 
     def read(self, key: str, first: int = 0, last: int | None = None) -> AsyncIterator[bytes]:
-        """Yield bytes `first` to `last` (inclusive; None: to the end). Raises StoreError STORE_OBJECT_MISSING,
-        StoreUnavailable."""
+        """Yield bytes `first` to `last` (inclusive; None, or behind the end: to the end), in blocks of at most 1 MiB.
+        Raises StoreError STORE_OBJECT_MISSING, STORE_REJECTED when `first` lies behind the end, StoreUnavailable."""
 
     async def head(self, key: str) -> StoredObject:
         """Size and etag of an object, without its segments. Raises StoreError STORE_OBJECT_MISSING,
         StoreUnavailable."""
 
     async def delete(self, key: str) -> None:
-        """Remove an object, its manifest and its segments. Idempotent; success when nothing is there."""
+        """Remove an object, its manifest and its segments, or whatever else `list_keys` gave this name. Idempotent;
+        success when nothing is there."""
 
     def list_keys(self, prefix: str = "") -> AsyncIterator[str]:
-        """Every key of the store that begins with `prefix`, manifests and segments alike (segments under the names that
-        the store gave them), to find orphans. Open multipart uploads are listed as `multipart:KEY:SESSION`."""
+        """Every name of the store that begins with `prefix`, to find orphans: objects by their keys, then segments that
+        lie apart as `segment:UPLOAD/NUMBER` (more may follow), open multipart uploads as `multipart:KEY:SESSION`."""
 
     async def check(self) -> str:
         """Make sure that the store answers and may be written to; returns a sentence for `sluice doctor`. Raises
