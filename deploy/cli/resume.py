@@ -2,7 +2,8 @@
 
 Guarantee: a state file is whole or not there (written beside, then renamed), and it is written BEFORE the upload is
 created, with the Idempotency-Key that creates it. So a run that is killed at any moment is continued by the next one,
-which never makes a second upload of the same thing. A file that changed has another state, hence another upload.
+which never makes a second upload of the same thing. A file that changed is another upload, and the one it replaces is
+named, so that it can be cancelled.
 """
 
 from __future__ import annotations
@@ -40,14 +41,8 @@ class UploadIdentity:
 
     @property
     def name(self) -> str:
-        facts = [
-            str(self.path),
-            self.size_bytes,
-            self.modified_ns,
-            self.server,
-            self.content_type,
-            sorted(self.metadata.items()),
-        ]
+        """The same for every version of the file: one state at a time."""
+        facts = [str(self.path), self.server, self.content_type, sorted(self.metadata.items())]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
@@ -58,9 +53,15 @@ class ResumeState(BaseModel):
 
     name: str
     path: str
+    size_bytes: int
+    modified_ns: int
     server: str
     idempotency_key: str
     upload_id: str | None = None
+
+    def is_of(self, identity: UploadIdentity) -> bool:
+        """Whether the file is still what it was."""
+        return (self.size_bytes, self.modified_ns) == (identity.size_bytes, identity.modified_ns)
 
 
 class ResumeStates:
@@ -76,17 +77,26 @@ class ResumeStates:
         root = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state"
         return cls(root / "sluice" / "uploads")
 
-    def open(self, identity: UploadIdentity) -> ResumeState:
-        """The state of this upload: the one that an earlier run left, or a new one."""
+    def open(self, identity: UploadIdentity) -> tuple[ResumeState, ResumeState | None]:
+        """The state of this upload, the one that an earlier run left or a new one, and the one that it replaces.
+
+        The latter is of an upload of the file as it was before it changed: nobody can go on with it.
+        """
         try:
-            return ResumeState.model_validate_json(self._file(identity.name).read_bytes())
+            found = ResumeState.model_validate_json(self._file(identity.name).read_bytes())
         except (FileNotFoundError, ValidationError):
-            return self.begin(identity)
+            return self.begin(identity), None
+        return (found, None) if found.is_of(identity) else (self.begin(identity), found)
 
     def begin(self, identity: UploadIdentity) -> ResumeState:
         """A new state under a new Idempotency-Key, in place of any that is there."""
         state = ResumeState(
-            name=identity.name, path=str(identity.path), server=identity.server, idempotency_key=str(uuid.uuid4())
+            name=identity.name,
+            path=str(identity.path),
+            size_bytes=identity.size_bytes,
+            modified_ns=identity.modified_ns,
+            server=identity.server,
+            idempotency_key=str(uuid.uuid4()),
         )
         self._write(state)
         return state

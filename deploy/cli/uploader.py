@@ -2,12 +2,14 @@
 
 Guarantee: whatever ends a run, the next one sends only the segments that are missing. At most `concurrency` segments
 are under way at once, all files together. The gateway's answer is the truth: after every round of sending it is asked
-what is still missing, so a segment that the server lost is sent again.
+what is still missing, so a segment that the server lost is sent again. An upload that nobody can go on with, because
+the file changed, is cancelled.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import mimetypes
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -107,7 +109,10 @@ class Uploader:
 
     async def _open(self, identity: UploadIdentity, progress: UploadProgress) -> ResumeState:
         """Find the upload that an earlier run began, or begin one."""
-        state = self._states.open(identity)
+        state, replaced = self._states.open(identity)
+        if replaced is not None and replaced.upload_id is not None:
+            with contextlib.suppress(ApiError):  # it may have ended by itself
+                await self._client.cancel(replaced.upload_id)
         if state.upload_id is not None:
             try:
                 progress.view = await self._client.upload(state.upload_id, self._on_retry(progress))

@@ -137,7 +137,9 @@ def test_interrupted_it_says_that_the_same_command_goes_on(sluice: Sluice, film:
     assert the_end(events(sluice.run("upload", str(film), "--json").stdout))["upload_id"] == upload_id
 
 
-def test_a_file_that_changed_meanwhile_is_a_new_upload(sluice: Sluice, film: Path) -> None:
+def test_a_file_that_changed_meanwhile_is_a_new_upload_and_the_old_one_gives_its_room_back(
+    cell: Cell, sluice: Sluice, film: Path
+) -> None:
     process = sluice.start("upload", str(film), "--json", "--concurrency", "1")
     upload_id = read_until(process, is_segment(3))[-1]["upload_id"]
     process.kill()
@@ -147,6 +149,7 @@ def test_a_file_that_changed_meanwhile_is_a_new_upload(sluice: Sluice, film: Pat
         file.write(b"x")
     end = the_end(events(sluice.run("upload", str(film), "--json").stdout))
     assert end["upload_id"] != upload_id
+    assert upload_of(cell, upload_id).status == "cancelled"
     assert end["content"]["object"]["etag"] == manifest_etag(film)
 
 
@@ -164,7 +167,7 @@ async def test_a_run_that_was_killed_before_it_saw_the_answer_makes_no_second_up
     cell: Cell, sluice: Sluice, film: Path, tmp_path: Path
 ) -> None:
     identity = UploadIdentity.of(film, film.stat(), cell.url, "video/mp4", {})
-    state = ResumeStates(tmp_path / "state" / "sluice" / "uploads").open(identity)
+    state, _ = ResumeStates(tmp_path / "state" / "sluice" / "uploads").open(identity)
     async with SluiceClient(cell.url) as client:
         request = CreateUpload(filename="film.mp4", size=film.stat().st_size, content_type="video/mp4")
         created = await client.create(request, state.idempotency_key)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from deploy.cli.resume import FORGET_AFTER_SECONDS, ResumeStates, UploadIdentity
+from deploy.cli.resume import FORGET_AFTER_SECONDS, ResumeState, ResumeStates, UploadIdentity
 
 pytestmark = pytest.mark.unit
 
 
 def identity(path: Path, server: str = "http://here", **metadata: str) -> UploadIdentity:
     return UploadIdentity.of(path, path.stat(), server, "video/mp4", metadata)
+
+
+def begin(states: ResumeStates, film: Path) -> ResumeState:
+    return states.open(identity(film))[0]
 
 
 @pytest.fixture
@@ -30,14 +35,15 @@ def states(tmp_path: Path) -> ResumeStates:
 
 
 def test_the_next_run_finds_the_key_before_the_gateway_has_answered(states: ResumeStates, film: Path) -> None:
-    begun = states.open(identity(film))
+    begun, replaced = states.open(identity(film))
     assert begun.upload_id is None
-    assert states.open(identity(film)) == begun
+    assert replaced is None
+    assert states.open(identity(film)) == (begun, None)
 
 
 def test_the_next_run_finds_the_upload(states: ResumeStates, film: Path) -> None:
-    kept = states.keep_id(states.open(identity(film)), "upload-1")
-    assert states.open(identity(film)) == kept
+    kept = states.keep_id(begin(states, film), "upload-1")
+    assert states.open(identity(film)) == (kept, None)
     assert kept.upload_id == "upload-1"
 
 
@@ -47,36 +53,45 @@ def test_a_path_through_a_link_is_the_same_file(states: ResumeStates, film: Path
     assert identity(link).name == identity(film).name
 
 
-def test_a_file_that_changed_is_another_upload(states: ResumeStates, film: Path) -> None:
-    before = states.open(identity(film))
-    os.utime(film, ns=(1, film.stat().st_mtime_ns + 1))
-    assert states.open(identity(film)).idempotency_key != before.idempotency_key
+@pytest.mark.parametrize("change", [lambda film: os.utime(film, ns=(1, 1)), lambda film: film.write_bytes(b"123")])
+def test_a_file_that_changed_is_another_upload_and_names_the_one_it_replaces(
+    states: ResumeStates, film: Path, change: Callable[[Path], object]
+) -> None:
+    before = states.keep_id(begin(states, film), "upload-1")
+    change(film)
+    state, replaced = states.open(identity(film))
+    assert state.idempotency_key != before.idempotency_key
+    assert state.upload_id is None
+    assert replaced == before
+    assert states.open(identity(film)) == (state, None)
 
 
 @pytest.mark.parametrize("other", [{"server": "http://there"}, {"album": "summer"}])
 def test_another_server_or_other_metadata_is_another_upload(
     states: ResumeStates, film: Path, other: dict[str, str]
 ) -> None:
-    assert states.open(identity(film, **other)).idempotency_key != states.open(identity(film)).idempotency_key
+    state, replaced = states.open(identity(film, **other))
+    assert state.idempotency_key != begin(states, film).idempotency_key
+    assert replaced is None
 
 
 def test_what_has_ended_is_forgotten(states: ResumeStates, film: Path) -> None:
-    state = states.keep_id(states.open(identity(film)), "upload-1")
+    state = states.keep_id(begin(states, film), "upload-1")
     states.forget(state)
     states.forget(state)
-    assert states.open(identity(film)).upload_id is None
+    assert begin(states, film).upload_id is None
 
 
 def test_beginning_anew_takes_another_key(states: ResumeStates, film: Path) -> None:
-    first = states.open(identity(film))
+    first = begin(states, film)
     assert states.begin(identity(film)).idempotency_key != first.idempotency_key
 
 
 @pytest.mark.parametrize("rubbish", [b"", b"{", b'{"name": 1}', b"\xff\xfe"])
 def test_a_damaged_state_is_a_new_beginning(states: ResumeStates, film: Path, tmp_path: Path, rubbish: bytes) -> None:
-    state = states.open(identity(film))
+    state = begin(states, film)
     (tmp_path / "states" / f"{state.name}.json").write_bytes(rubbish)
-    assert states.open(identity(film)).upload_id is None
+    assert begin(states, film).upload_id is None
 
 
 def test_states_are_for_their_owner_alone(states: ResumeStates, film: Path, tmp_path: Path) -> None:
@@ -85,8 +100,8 @@ def test_states_are_for_their_owner_alone(states: ResumeStates, film: Path, tmp_
 
 
 def test_old_states_are_swept(states: ResumeStates, film: Path, tmp_path: Path) -> None:
-    kept = states.open(identity(film))
-    old = states.open(identity(film, "http://old"))
+    kept = begin(states, film)
+    old, _ = states.open(identity(film, "http://old"))
     past = time.time() - FORGET_AFTER_SECONDS - 60
     os.utime(tmp_path / "states" / f"{old.name}.json", (past, past))
     states.sweep()
