@@ -73,7 +73,7 @@ class ObjectStore(Protocol):
 
     async def seal(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> StoredObject:
         """Write the manifest over all segments, in order. Idempotent. Raises MANIFEST_REFUSED when a segment is missing
-        or changed."""
+        or changed; `segments` in its detail are the numbers to put again, as far as the store tells."""
 
     async def abort(self, target: ObjectTarget) -> None:
         """Remove whatever there is of an upload: session, segments, manifest or object. Idempotent; success when
