@@ -183,6 +183,9 @@ class StageEngine:
         except StageLost:
             await self._tell(lambda: self._stages.acknowledge_end(job))
             return "lost"
+        except DependencyUnavailable as away:  # only while the worker stops: the lease lapses, somebody else goes on
+            log.warning(Log.STAGE_LOST, when="end", code=away.code)
+            return "lost"
         return "retried"
 
     async def _hand_back(self, job: StageJob, log: structlog.typing.FilteringBoundLogger) -> None:

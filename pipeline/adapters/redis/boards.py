@@ -47,7 +47,7 @@ class RedisUploadBoard:
         return to_upload(fields)
 
     async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[Upload]:
-        index = self._keys.status(status) if status else self._keys.uploads
+        index = self._keys.listed(status) if status else self._keys.uploads
         found: list[Upload] = []
         start = 0
         highest: int | str = before[0] if before else "+inf"

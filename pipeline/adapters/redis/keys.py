@@ -38,7 +38,12 @@ class Keys:
         return f"{self.prefix}uploads"
 
     def status(self, status: Status) -> str:
+        """Uploads by when they came into this status."""
         return f"{self.prefix}status:{status}"
+
+    def listed(self, status: Status) -> str:
+        """The same uploads by when they were created, as lists show them."""
+        return f"{self.prefix}listed:{status}"
 
     @property
     def volumes(self) -> str:

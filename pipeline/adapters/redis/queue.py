@@ -3,12 +3,13 @@
 arq's traps, and what is done about each:
 - it pickles by default, so that whoever writes to Redis runs code: jobs are JSON;
 - enqueueing returns None while a job of that id, or its result, exists: ids carry the stage's fencing number and so
-never come again,
-  results are not kept, and None means "already on its way";
+  never come again, results are not kept, and None means "already on its way";
+- a worker that dies between claiming a job and starting it leaves its claim for as long as the longest job may take: a
+  stage is enqueued again only while the board says that nobody runs it, so a claim that is found then goes;
 - a queue is polled twice a second: each enqueueing publishes a wake signal, polling stays as the fallback;
 - due times come from the sender's clock: jobs that are due now are dated an hour back, so that clocks may differ;
 - jobs vanish 24 h after they were due: they are kept for 30 days, and the board's list of overdue stages enqueues what
-is lost.
+  is lost.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class ArqStageQueue:
         queue = self._queue(job)
         due = datetime.now(UTC) + (timedelta(seconds=after_seconds) if after_seconds > 0 else -DUE_NOW_LEAD)
         with translated():
-            await self._arq.enqueue_job(
+            enqueued = await self._arq.enqueue_job(
                 FUNCTION,
                 job.upload_id,
                 str(job.stage),
@@ -72,6 +73,8 @@ class ArqStageQueue:
                 _defer_until=due,
                 _expires=_EXPIRES,
             )
+            if enqueued is None:
+                await self._arq.delete(in_progress_key_prefix + job.job_id, retry_key_prefix + job.job_id)
             await self._arq.publish(self._keys.wake, queue)
 
     async def forget(self, job: StageJob) -> None:

@@ -18,6 +18,7 @@ redis.call('HSET', key, 'status', 'waiting', 'status_since_ms', int(NOW), 'creat
 for stage, _ in pairs(GRAPH) do redis.call('HSET', key, stage_field(stage, 'state'), 'pending') end
 redis.call('ZADD', P .. 'uploads', int(NOW), id)
 redis.call('ZADD', P .. 'status:waiting', int(NOW), id)
+redis.call('ZADD', P .. 'listed:waiting', int(NOW), id)
 if idem then
   redis.call('SET', idem, cjson.encode({upload_id = id, fingerprint = A.fingerprint}), 'PX', int(A.idempotency_ms))
 end

@@ -65,6 +65,8 @@ local function apply(id, event, code, message)
   redis.call('HSET', key, 'status', to, 'status_since_ms', int(NOW), 'updated_at_ms', int(NOW))
   redis.call('ZREM', P .. 'status:' .. from, id)
   redis.call('ZADD', P .. 'status:' .. to, int(NOW), id)
+  redis.call('ZREM', P .. 'listed:' .. from, id)
+  redis.call('ZADD', P .. 'listed:' .. to, redis.call('HGET', key, 'created_at_ms'), id)
   if code then redis.call('HSET', key, 'error_code', code, 'error_message', message) end
   if to == 'ready' then redis.call('HSET', key, 'content_id', id) end
   if ENDED[to] then

@@ -2,7 +2,10 @@
 local ids = redis.call('ZRANGEBYSCORE', P .. 'retired', '-inf', int(NOW), 'LIMIT', 0, A.limit)
 for _, id in ipairs(ids) do
   redis.call('ZREM', P .. 'uploads', id)
-  for status, _ in pairs(ENDED) do redis.call('ZREM', P .. 'status:' .. status, id) end
+  for status, _ in pairs(ENDED) do
+    redis.call('ZREM', P .. 'status:' .. status, id)
+    redis.call('ZREM', P .. 'listed:' .. status, id)
+  end
   redis.call('ZREM', P .. 'retired', id)
   redis.call('DEL', upload_key(id), upload_key(id) .. ':received', upload_key(id) .. ':stored')
 end

@@ -3,6 +3,11 @@
 local id = A.upload_id
 local key = upload_key(id)
 if fenced(id, A.stage, A.generation) then return LOST end
+-- A segment was found corrupt by an earlier run after this one had looked: there is more to transfer, now or later.
+if GRAPH[A.stage].trigger == 'first_segment'
+    and redis.call('HGET', key, 'segments_stored') ~= redis.call('HGET', key, 'segment_count') then
+  return cjson.encode({jobs = {queue_stage(id, A.stage, 0)}})
+end
 drop_lease(id, A.stage)
 redis.call('HSET', key, stage_field(A.stage, 'finished_at_ms'), int(NOW))
 redis.call('HDEL', key, stage_field(A.stage, 'error_code'))

@@ -1,0 +1,246 @@
+"""`ports.SegmentBoard` on a real Redis: exactly once, whoever comes how often and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from pipeline.core.errors import StageLost
+from pipeline.core.lifecycle import ENDED, Event, Status
+from pipeline.core.model import StageJob, StoredSegment, Upload
+from pipeline.core.stages import Stage, StageState
+from pipeline.ports import PendingSegments
+from tests.contract.redis.uploads import Play, crc_of, new_upload
+
+pytestmark = pytest.mark.contract
+
+
+async def states(play: Play, upload: Upload) -> dict[Stage, StageState]:
+    return {stage: status.state for stage, status in (await play.board.get(upload.upload_id)).stages.items()}
+
+
+async def test_the_first_segment_starts_the_transfer_and_the_last_the_rest(play: Play) -> None:
+    upload = await play.admitted(3)
+    verdict = await play.receive(upload, 2)
+    assert (verdict.status, verdict.accepted) == (Status.RECEIVING, True)
+    assert [job.stage for job in verdict.jobs] == [Stage.TRANSFER]
+    assert (await play.receive(upload, 3)).jobs == ()
+    verdict = await play.receive(upload, 1)
+    assert (verdict.status, verdict.accepted) == (Status.PROCESSING, True)
+    assert [job.stage for job in verdict.jobs] == [Stage.ASSEMBLE]
+    found = await play.board.get(upload.upload_id)
+    assert (found.bytes_received, found.segments_received) == (25, 3)
+    assert await play.segments.received(upload.upload_id) == {number: crc_of(number) for number in (1, 2, 3)}
+    assert await play.segments.received(upload.upload_id, [2, 9]) == {2: crc_of(2)}
+    assert await play.segments.received(upload.upload_id, []) == {}
+
+
+async def test_one_segment_is_first_and_last(play: Play) -> None:
+    upload = await play.admitted(1)
+    verdict = await play.receive(upload, 1)
+    assert verdict.status is Status.PROCESSING
+    assert {job.stage for job in verdict.jobs} == {Stage.TRANSFER, Stage.ASSEMBLE}
+
+
+async def test_a_segment_that_is_here_stays_as_it_is(play: Play) -> None:
+    upload = await play.admitted(2)
+    await play.receive(upload, 1)
+    verdict = await play.receive(upload, 1, crc32c=0xFFFFFFFF)
+    assert (verdict.accepted, verdict.jobs) == (False, ())
+    assert await play.segments.received(upload.upload_id) == {1: crc_of(1)}
+    assert (await play.board.get(upload.upload_id)).bytes_received == 10
+
+
+async def test_many_senders_at_once_are_counted_once(play: Play) -> None:
+    """Every segment five times, in random order, all at once."""
+    for seed in range(5):
+        upload = await play.admitted(20)
+        numbers = list(range(1, 21)) * 5
+        random.Random(seed).shuffle(numbers)
+        verdicts = await asyncio.gather(*(play.receive(upload, number) for number in numbers))
+        assert sum(verdict.accepted for verdict in verdicts) == 20
+        jobs = play.by_stage([job for verdict in verdicts for job in verdict.jobs])
+        assert set(jobs) == {Stage.TRANSFER, Stage.ASSEMBLE}
+        found = await play.board.get(upload.upload_id)
+        assert (found.status, found.bytes_received, found.segments_received) == (Status.PROCESSING, 195, 20)
+
+
+@pytest.mark.parametrize("event", [None, Event.CANCEL, Event.FAIL, Event.EXPIRE])
+async def test_who_waits_or_has_ended_takes_no_segment(play: Play, event: Event | None) -> None:
+    upload, _ = await play.board.create(new_upload())
+    if event:
+        await play.board.apply(upload.upload_id, event)
+    verdict = await play.receive(upload, 1)
+    assert not verdict.accepted
+    assert (verdict.status in ENDED) == (event is not None)
+    assert await play.segments.received(upload.upload_id) == {}
+
+
+async def test_what_waits_for_transfer_comes_in_order_until_all_is_stored(play: Play) -> None:
+    upload = await play.admitted(4)
+    jobs = [job for number in (3, 1, 4) for job in (await play.receive(upload, number)).jobs]
+    transfer = await play.started(jobs[0])
+    assert list((await play.segments.pending(transfer, 2)).crc32c.items()) == [(1, crc_of(1)), (3, crc_of(3))]
+    await play.store(transfer, upload, [3, 3])
+    waiting = await play.segments.pending(transfer, 10)
+    assert (list(waiting.crc32c), waiting.complete) == ([1, 4], False)
+    found = await play.board.get(upload.upload_id)
+    assert (found.bytes_stored, found.segments_stored) == (10, 1)
+    await play.receive(upload, 2)
+    await play.store(transfer, upload, [4, 2, 1])
+    waiting = await play.segments.pending(transfer, 10)
+    assert (dict(waiting.crc32c), waiting.complete) == ({}, True)
+    assert [segment.number for segment in await play.segments.stored(upload)] == [1, 2, 3, 4]
+    assert (await play.segments.stored(upload))[3] == StoredSegment(4, 5, "etag-4")
+    assert (await play.board.get(upload.upload_id)).bytes_stored == upload.size_bytes
+
+
+async def test_the_last_etag_of_a_segment_counts(play: Play) -> None:
+    upload = await play.admitted(2)
+    transfer = await play.started((await play.receive(upload, 1)).jobs[0])
+    for etag in ("first", "second"):
+        await play.segments.record_stored(transfer, StoredSegment(1, 10, etag))
+    assert await play.segments.stored(upload) == [StoredSegment(1, 10, "second")]
+
+
+async def test_of_many_sessions_the_first_counts_for_all(play: Play) -> None:
+    upload = await play.admitted()
+    sessions = await asyncio.gather(
+        *(play.segments.keep_session(upload.upload_id, f"session-{number}") for number in range(10))
+    )
+    assert len(set(sessions)) == 1
+    assert (await play.board.get(upload.upload_id)).target_session == sessions[0]
+
+
+# -- a segment whose bytes turn out to be others
+
+
+async def test_a_lost_segment_undoes_what_was_derived_from_it(play: Play) -> None:
+    upload, seal, thumbnail = await play.before_persist()
+    before = await play.board.get(upload.upload_id)
+    assert await play.segments.record_lost(upload.upload_id, 2, crc_of(2))
+    found = await play.board.get(upload.upload_id)
+    assert found.status is Status.RECEIVING
+    assert (found.bytes_received, found.segments_received) == (15, 2)
+    assert (found.bytes_stored, found.segments_stored) == (15, 2)
+    assert [segment.number for segment in await play.segments.stored(upload)] == [1, 3]
+    assert set(await play.segments.received(upload.upload_id)) == {1, 3}
+    assert await states(play, upload) == dict.fromkeys(Stage, StageState.PENDING) | {Stage.TRANSFER: StageState.IDLE}
+    assert await play.stages.results(upload.upload_id) == {}
+    for job in (seal, thumbnail):
+        with pytest.raises(StageLost):
+            await play.stages.finish(job, {"of": "other bytes"})
+
+    # Told twice, nothing happens; sent again, everything goes its way once more, as new runs.
+    assert not await play.segments.record_lost(upload.upload_id, 2, crc_of(2))
+    again = play.by_stage((await play.receive(upload, 2, crc32c=7)).jobs)
+    assert set(again) == {Stage.TRANSFER, Stage.ASSEMBLE}
+    assert all(job.generation > before.stages[job.stage].generation for job in again.values())
+    await play.started(again[Stage.TRANSFER])
+    assert await play.segments.pending(again[Stage.TRANSFER], 10) == PendingSegments({2: 7}, complete=False)
+    await play.store(again[Stage.TRANSFER], upload, [2])
+    assert set(play.by_stage(await play.stages.finish(again[Stage.TRANSFER], None))) == {Stage.SEAL}
+    assert set(await play.finished(again[Stage.ASSEMBLE])) == {Stage.PROBE}
+
+
+async def test_a_segment_that_was_sent_again_meanwhile_is_left_alone(play: Play) -> None:
+    upload = await play.admitted(2)
+    await play.receive_all(upload)
+    assert await play.segments.record_lost(upload.upload_id, 2, crc_of(2))
+    await play.receive(upload, 2, crc32c=7)
+    before = await play.board.get(upload.upload_id)
+    assert not await play.segments.record_lost(upload.upload_id, 2, crc_of(2))
+    assert await play.board.get(upload.upload_id) == before
+    assert (await play.segments.received(upload.upload_id))[2] == 7
+
+
+async def test_a_loss_while_the_transfer_runs_keeps_it_running(play: Play) -> None:
+    upload = await play.admitted(2)
+    jobs = await play.receive_all(upload)
+    transfer = await play.started(jobs[Stage.TRANSFER])
+    assert await play.segments.record_lost(upload.upload_id, 1, crc_of(1))
+    assert list((await play.segments.pending(transfer, 10)).crc32c) == [2]
+    await play.segments.record_stored(transfer, StoredSegment(1, 10, "of bytes that are gone"))
+    assert await play.segments.stored(upload) == []
+    verdict = await play.receive(upload, 1, crc32c=7)
+    assert [job.stage for job in verdict.jobs] == [Stage.ASSEMBLE], "the transfer runs already"
+    assert (await play.segments.pending(transfer, 10)).crc32c == {1: 7, 2: crc_of(2)}
+
+
+async def test_a_transfer_that_ends_just_after_a_loss_goes_on(play: Play) -> None:
+    """An earlier run finds a segment corrupt when the latest has seen that all is stored, and is about to say so."""
+    upload = await play.admitted(2)
+    transfer = await play.started((await play.receive_all(upload))[Stage.TRANSFER])
+    await play.store(transfer, upload, [1, 2])
+    assert (await play.segments.pending(transfer, 10)).complete
+    await play.segments.record_lost(upload.upload_id, 2, crc_of(2))
+    jobs = play.by_stage(await play.stages.finish(transfer, None))
+    assert set(jobs) == {Stage.TRANSFER}
+    await play.started(jobs[Stage.TRANSFER])
+    assert await play.stages.idle(jobs[Stage.TRANSFER])
+    again = play.by_stage((await play.receive(upload, 2, crc32c=7)).jobs)
+    assert set(await play.transferred(again[Stage.TRANSFER], upload)) == {Stage.SEAL}
+
+
+@pytest.mark.parametrize("event", [Event.CANCEL, Event.FAIL])
+async def test_nothing_of_an_ended_upload_is_lost_any_more(play: Play, event: Event) -> None:
+    upload = await play.admitted(2)
+    await play.receive_all(upload)
+    await play.board.apply(upload.upload_id, event)
+    assert not await play.segments.record_lost(upload.upload_id, 1, crc_of(1))
+
+
+# -- arrivals and a transfer that falls idle
+
+
+async def transfer_worker(play: Play, upload: Upload, queue: asyncio.Queue[StageJob], sealed: list[StageJob]) -> None:
+    """A worker as `stages.transfer` is one, without a store, and as impatient as can be: idle at once."""
+    while not sealed:
+        job = await play.started(await queue.get())
+        while True:
+            waiting = await play.segments.pending(job, 3)
+            if waiting.complete:
+                sealed += await play.stages.finish(job, None)
+                return
+            await play.store(job, upload, waiting.crc32c)
+            if not waiting.crc32c and await play.stages.idle(job):
+                break
+
+
+async def test_no_arrival_is_left_behind_by_a_transfer_that_falls_idle(play: Play) -> None:
+    """Hundreds of times the last look races with the next arrival; a lost one would leave the upload waiting."""
+    idled = 0
+
+    async def one_upload(seed: int) -> None:
+        nonlocal idled
+        dice = random.Random(seed)
+        upload = await play.admitted(40)
+        queue: asyncio.Queue[StageJob] = asyncio.Queue()
+        sealed: list[StageJob] = []
+
+        async def sender(numbers: list[int]) -> None:
+            for number in numbers:
+                for job in (await play.receive(upload, number)).jobs:
+                    if job.stage is Stage.TRANSFER:
+                        queue.put_nowait(job)
+                for _ in range(
+                    dice.randrange(16)
+                ):  # as many round trips as the worker needs to fall idle, or not quite
+                    await play.stages.results(upload.upload_id)
+
+        numbers = list(range(1, 41))
+        dice.shuffle(numbers)
+        worker = asyncio.create_task(transfer_worker(play, upload, queue, sealed))
+        await asyncio.gather(*(sender(numbers[start::2]) for start in range(2)))
+        async with asyncio.timeout(20):
+            await worker
+        assert [job.stage for job in sealed] == [Stage.SEAL]
+        assert queue.empty(), "queued once too often"
+        found = await play.board.get(upload.upload_id)
+        assert found.segments_stored == 40
+        idled += found.stages[Stage.TRANSFER].generation - 1
+
+    await asyncio.gather(*(one_upload(seed) for seed in range(12)))
+    assert idled > 100, f"the race was run {idled} times only"

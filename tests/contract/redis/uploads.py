@@ -1,0 +1,130 @@
+"""Uploads that a test takes to the point it is about, by the ports alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from typing import Any, cast
+
+from uuid6 import uuid7
+
+from pipeline.adapters.redis.scripts import Scripts
+from pipeline.adapters.redis.stage_board import RedisStageBoard
+from pipeline.bootstrap import RedisParts
+from pipeline.core.lifecycle import Event
+from pipeline.core.model import NewUpload, StageJob, StoredSegment, Upload
+from pipeline.core.stages import Stage
+from pipeline.ports import SegmentVerdict
+
+SEGMENT_BYTES = 10
+VOLUME = "local"
+
+
+def new_upload(**more: Any) -> NewUpload:
+    fields: dict[str, Any] = {
+        "upload_id": str(uuid7()),
+        "filename": "holiday.mp4",
+        "size_bytes": 25,
+        "segment_bytes": SEGMENT_BYTES,
+        "content_type": "video/mp4",
+        "volume": VOLUME,
+        "store": "swift",
+        "digest": None,
+        "metadata": {},
+        "idempotency_key": None,
+        "fingerprint": "",
+    }
+    return NewUpload(**fields | more)
+
+
+def crc_of(number: int) -> int:
+    return 0x1000 + number
+
+
+async def until(condition: Callable[[], Awaitable[bool]] | Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for a condition; the test fails when it does not come."""
+    async with asyncio.timeout(seconds):
+        while True:
+            answer = condition()
+            if answer if isinstance(answer, bool) else await answer:
+                return
+            await asyncio.sleep(0.005)
+
+
+class Play:
+    """Plays gateway and workers on the boards."""
+
+    def __init__(self, parts: RedisParts) -> None:
+        self.parts = parts
+        self.board = parts.board
+        self.segments = parts.segments
+        self.stages = parts.stages
+
+    def impatient(self, *, lease_ms: int = 6_000, requeue_ms: int = 10_000) -> RedisStageBoard:
+        """A stage board with leases of another length."""
+        client, keys = self.parts.client, self.parts.keys
+        return RedisStageBoard(client, Scripts(client, keys.prefix), keys, lease_ms, requeue_ms)
+
+    async def admitted(self, segments: int = 3) -> Upload:
+        """An upload of so many segments, the last of them half as long."""
+        size_bytes = segments * SEGMENT_BYTES - SEGMENT_BYTES // 2
+        upload, _ = await self.board.create(new_upload(size_bytes=size_bytes))
+        await self.board.apply(upload.upload_id, Event.ADMIT)
+        return await self.board.get(upload.upload_id)
+
+    async def receive(self, upload: Upload, number: int, crc32c: int | None = None) -> SegmentVerdict:
+        crc32c = crc_of(number) if crc32c is None else crc32c
+        return await self.segments.record_received(upload.upload_id, number, upload.plan.length(number), crc32c)
+
+    async def receive_all(self, upload: Upload) -> dict[Stage, StageJob]:
+        jobs: dict[Stage, StageJob] = {}
+        for number in range(1, upload.plan.count + 1):
+            verdict = await self.receive(upload, number)
+            assert verdict.accepted
+            jobs |= {job.stage: job for job in verdict.jobs}
+        return jobs
+
+    async def store(self, job: StageJob, upload: Upload, numbers: Collection[int]) -> None:
+        for number in numbers:
+            await self.segments.record_stored(job, StoredSegment(number, upload.plan.length(number), f"etag-{number}"))
+
+    async def started(self, job: StageJob) -> StageJob:
+        await self.stages.start(job, "worker")
+        return job
+
+    async def transferred(self, job: StageJob, upload: Upload) -> Mapping[Stage, StageJob]:
+        """Run transfer to its end; the jobs that follow."""
+        await self.started(job)
+        await self.store(job, upload, range(1, upload.plan.count + 1))
+        return self.by_stage(await self.stages.finish(job, None))
+
+    async def finished(self, job: StageJob, result: Mapping[str, Any] | None = None) -> Mapping[Stage, StageJob]:
+        await self.started(job)
+        return self.by_stage(await self.stages.finish(job, result))
+
+    async def before_persist(self, segments: int = 3) -> tuple[Upload, StageJob, StageJob]:
+        """An upload whose seal and thumbnail run: only persist is left."""
+        upload = await self.admitted(segments)
+        jobs = await self.receive_all(upload)
+        seal = (await self.transferred(jobs[Stage.TRANSFER], upload))[Stage.SEAL]
+        probe = (await self.finished(jobs[Stage.ASSEMBLE]))[Stage.PROBE]
+        thumbnail = (await self.finished(probe, {"kind": "video"}))[Stage.THUMBNAIL]
+        return upload, await self.started(seal), await self.started(thumbnail)
+
+    async def ready(self) -> Upload:
+        upload, seal, thumbnail = await self.before_persist()
+        await self.stages.finish(seal, {"etag": "e"})
+        persist = self.by_stage(await self.stages.finish(thumbnail, None, skipped=True))[Stage.PERSIST]
+        await self.finished(persist)
+        return await self.board.get(upload.upload_id)
+
+    async def keys(self) -> set[str]:
+        """Every key of this test's namespace."""
+        found = cast("AsyncIterator[str]", self.parts.client.scan_iter(f"{self.parts.keys.namespace}:*", count=1000))
+        return {key async for key in found}
+
+    @staticmethod
+    def by_stage(jobs: Collection[StageJob]) -> dict[Stage, StageJob]:
+        named = {job.stage: job for job in jobs}
+        assert len(named) == len(jobs), "a stage was queued twice"
+        return named
