@@ -1,0 +1,70 @@
+"""`ports.EventFeed` and wake signals over a real Redis: quick, and never silent for good."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+
+import pytest
+
+from deploy.embedded import EmbeddedStack
+from pipeline.bootstrap import RedisParts
+from pipeline.core.lifecycle import Event
+from tests.contract.redis.uploads import Play
+
+pytestmark = pytest.mark.contract
+
+
+async def test_a_change_is_told_within_milliseconds(play: Play) -> None:
+    upload = await play.admitted(100)
+    took: list[float] = []
+    async with play.parts.signals.watch(upload.upload_id) as changes:
+        for number in range(1, 31):
+            began = time.monotonic()
+            told = asyncio.ensure_future(anext(changes))
+            await play.receive(upload, number)
+            async with asyncio.timeout(5):
+                await told
+            took.append(time.monotonic() - began)
+    assert statistics.median(took) < 0.1
+
+
+async def test_each_listener_hears_of_its_own_upload(play: Play) -> None:
+    mine, other = await play.admitted(), await play.admitted()
+    async with play.parts.signals.watch(mine.upload_id) as first, play.parts.signals.watch(mine.upload_id) as second:
+        with play.parts.signals.waiter("upload", other.upload_id) as not_told:
+            await play.board.apply(mine.upload_id, Event.CANCEL)
+            async with asyncio.timeout(5):
+                await asyncio.gather(anext(first), anext(second))
+            assert not not_told.is_set()
+    assert play.parts.signals._waiting == {}, "nobody is remembered"
+
+
+async def test_a_change_before_the_first_look_is_not_missed(play: Play) -> None:
+    upload = await play.admitted()
+    async with play.parts.signals.watch(upload.upload_id) as changes:
+        with play.parts.signals.waiter("upload", upload.upload_id) as seen:
+            await play.board.apply(upload.upload_id, Event.CANCEL)
+            async with asyncio.timeout(5):
+                await seen.wait()
+        async with asyncio.timeout(1):
+            await anext(changes)
+
+
+async def test_after_a_restart_of_redis_everybody_is_woken(redis_server: EmbeddedStack, parts: RedisParts) -> None:
+    if "redis" not in redis_server.processes():
+        pytest.skip("this Redis is not ours to restart")
+    with (
+        parts.signals.waiter("upload", "one") as upload,
+        parts.signals.waiter("queue", "two") as queue,
+    ):
+        assert not upload.is_set()
+        redis_server.stop_process("redis")
+        redis_server.start_process("redis")
+        async with asyncio.timeout(10):
+            await asyncio.gather(upload.wait(), queue.wait())
+        upload.clear()
+        await parts.client.publish(parts.keys.changed, "one")
+        async with asyncio.timeout(5):
+            await upload.wait()

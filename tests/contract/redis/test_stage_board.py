@@ -1,0 +1,318 @@
+"""`ports.StageBoard` on a real Redis: leases, fencing numbers, and what may start when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from pipeline.core.errors import MediaError, StageLost
+from pipeline.core.lifecycle import Event, Status
+from pipeline.core.model import StageJob, StoredSegment
+from pipeline.core.stages import GRAPH, Stage, StageState, successors
+from tests.contract.redis.uploads import VOLUME, Play, until
+
+pytestmark = pytest.mark.contract
+
+Act = Callable[[Play, StageJob], Awaitable[object]]
+NOT_MEDIA = MediaError("NOT_MEDIA", reason="it is a letter")
+
+WRITES: dict[str, Act] = {
+    "renew": lambda play, job: play.stages.renew(job),
+    "finish": lambda play, job: play.stages.finish(job, {"by": "the dead"}),
+    "skip": lambda play, job: play.stages.finish(job, None, skipped=True),
+    "idle": lambda play, job: play.stages.idle(job),
+    "retry": lambda play, job: play.stages.retry(job, "STORE_UNAVAILABLE", 0),
+    "hand back": lambda play, job: play.stages.hand_back(job),
+    "fail": lambda play, job: play.stages.fail(job, NOT_MEDIA),
+    "pending": lambda play, job: play.segments.pending(job, 10),
+    "stored": lambda play, job: play.segments.record_stored(job, StoredSegment(1, 10, "e")),
+}
+"""Everything that a run may do."""
+
+
+async def snapshot(play: Play, upload_id: str) -> dict[str, str]:
+    """All of an upload's record, and what hangs on it."""
+    client, key = play.parts.client, play.parts.keys.upload(upload_id)
+    found: dict[str, str] = {}
+    for part in ("", ":received", ":stored", ":results"):
+        found |= {f"{part}{name}": value for name, value in (await client.hgetall(key + part)).items()}  # type: ignore[misc]
+    return found
+
+
+async def transfer_job(play: Play) -> StageJob:
+    upload = await play.admitted(2)
+    return (await play.receive(upload, 1)).jobs[0]
+
+
+# -- one run
+
+
+async def test_a_run_from_start_to_end(play: Play) -> None:
+    upload = await play.admitted(1)
+    jobs = await play.receive_all(upload)
+    queued = (await play.board.get(upload.upload_id)).stages[Stage.ASSEMBLE]
+    assert (queued.state, queued.attempt, queued.generation, queued.started_at_ms) == (StageState.QUEUED, 0, 1, None)
+
+    start = await play.stages.start(jobs[Stage.ASSEMBLE], "host:1")
+    assert 0 <= start.waited_seconds < 5
+    assert start.takeovers == 0
+    running = (await play.board.get(upload.upload_id)).stages[Stage.ASSEMBLE]
+    assert (running.state, running.attempt, running.worker) == (StageState.RUNNING, 1, "host:1")
+    assert running.started_at_ms is not None
+
+    await play.stages.renew(jobs[Stage.ASSEMBLE])
+    result = {"text": "ü", "number": 2**53, "list": [1, None, {"a": 0.5}], "empty": []}
+    assert set(play.by_stage(await play.stages.finish(jobs[Stage.ASSEMBLE], result))) == {Stage.PROBE}
+    done = (await play.board.get(upload.upload_id)).stages[Stage.ASSEMBLE]
+    assert done.state is StageState.DONE
+    assert done.finished_at_ms is not None
+    assert await play.stages.results(upload.upload_id) == {Stage.ASSEMBLE: result}
+
+
+async def test_of_many_workers_with_one_job_one_starts(play: Play) -> None:
+    for _ in range(20):
+        job = await transfer_job(play)
+        answers = await asyncio.gather(
+            *(play.stages.start(job, f"worker-{number}") for number in range(8)), return_exceptions=True
+        )
+        assert sum(not isinstance(answer, Exception) for answer in answers) == 1
+        assert all(isinstance(answer, StageLost) for answer in answers if isinstance(answer, Exception))
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_who_has_not_started_writes_nothing(play: Play, write: str) -> None:
+    job = await transfer_job(play)
+    before = await snapshot(play, job.upload_id)
+    with pytest.raises(StageLost):
+        await WRITES[write](play, job)
+    assert await snapshot(play, job.upload_id) == before
+
+
+@pytest.mark.parametrize("write", [*WRITES, "start"])
+async def test_an_earlier_run_writes_nothing(play: Play, write: str) -> None:
+    """It was taken over and the next run is at work when the earlier one wakes up."""
+    job = await play.started(await transfer_job(play))
+    await play.started(await play.stages.hand_back(job))
+    before = await snapshot(play, job.upload_id)
+    with pytest.raises(StageLost):
+        await {**WRITES, "start": lambda play, job: play.stages.start(job, "late")}[write](play, job)
+    await play.stages.acknowledge_end(job)
+    assert await snapshot(play, job.upload_id) == before
+
+
+@pytest.mark.parametrize("write", [*WRITES, "start"])
+async def test_a_run_of_an_ended_upload_writes_nothing(play: Play, write: str) -> None:
+    job = await play.started(await transfer_job(play))
+    await play.board.apply(job.upload_id, Event.CANCEL)
+    before = await snapshot(play, job.upload_id)
+    with pytest.raises(StageLost):
+        await {**WRITES, "start": lambda play, job: play.stages.start(job, "late")}[write](play, job)
+    assert await snapshot(play, job.upload_id) == before
+    assert before["stage.transfer.state"] == "running", "it has not been told yet"
+
+
+@pytest.mark.parametrize("write", [*WRITES, "start"])
+async def test_a_run_of_a_forgotten_upload_leaves_no_trace(play: Play, write: str) -> None:
+    job = await play.started(await transfer_job(play))
+    client, key = play.parts.client, play.parts.keys.upload(job.upload_id)
+    await client.delete(key, f"{key}:received", f"{key}:pending")
+    with pytest.raises(StageLost):
+        await {**WRITES, "start": lambda play, job: play.stages.start(job, "late")}[write](play, job)
+    await play.stages.acknowledge_end(job)
+    assert not [name for name in await play.keys() if job.upload_id in name]
+
+
+async def test_a_failed_attempt_is_counted_and_queued_again(play: Play) -> None:
+    job = await play.started(await transfer_job(play))
+    again = await play.stages.retry(job, "STORE_UNAVAILABLE", 0)
+    assert again == StageJob(job.upload_id, job.stage, job.generation + 1, VOLUME)
+    waiting = (await play.board.get(job.upload_id)).stages[Stage.TRANSFER]
+    assert (waiting.state, waiting.error_code) == (StageState.QUEUED, "STORE_UNAVAILABLE")
+    await play.started(again)
+    assert (await play.board.get(job.upload_id)).stages[Stage.TRANSFER].attempt == 2
+    back = await play.stages.hand_back(again)
+    await play.started(back)
+    assert (await play.board.get(job.upload_id)).stages[Stage.TRANSFER].attempt == 2, "handing back is no failure"
+
+
+async def test_a_stage_that_cannot_succeed_takes_the_upload_with_it(play: Play) -> None:
+    upload, seal, thumbnail = await play.before_persist()
+    await play.stages.fail(thumbnail, NOT_MEDIA)
+    failed = await play.board.get(upload.upload_id)
+    assert (failed.status, failed.error_code, failed.error_message) == (Status.FAILED, "NOT_MEDIA", str(NOT_MEDIA))
+    assert failed.stages[Stage.THUMBNAIL].state is StageState.FAILED
+    assert failed.stages[Stage.THUMBNAIL].error_code == "NOT_MEDIA"
+    assert failed.stages[Stage.PERSIST].state is StageState.STOPPED
+    assert failed.stages[Stage.SEAL].state is StageState.RUNNING, "until it notices"
+    assert await play.parts.ended.busy(upload.upload_id)
+    with pytest.raises(StageLost):
+        await play.stages.renew(seal)
+    await play.stages.acknowledge_end(seal)
+    assert (await play.board.get(upload.upload_id)).stages[Stage.SEAL].state is StageState.STOPPED
+    assert not await play.parts.ended.busy(upload.upload_id)
+
+
+async def test_acknowledging_an_end_that_did_not_come_stops_nothing(play: Play) -> None:
+    """Redis was away when a worker handed back, and is here again when it gives up: the stage must not be stuck."""
+    job = await play.started(await transfer_job(play))
+    await play.stages.acknowledge_end(job)
+    assert (await play.board.get(job.upload_id)).stages[Stage.TRANSFER].state is StageState.RUNNING
+    await play.stages.renew(job)
+
+
+# -- what may start when
+
+
+async def test_every_stage_starts_what_the_graph_says(play: Play) -> None:
+    """In the order of the graph, each finishing in turn: a stage is queued by the last of those before it."""
+    upload = await play.admitted(2)
+    jobs = await play.receive_all(upload)
+    done: set[Stage] = set()
+    while jobs:
+        stage, job = jobs.popitem()
+        await play.started(job)
+        if stage is Stage.TRANSFER:
+            await play.store(job, upload, [1, 2])
+        following = play.by_stage(await play.stages.finish(job, {"of": str(stage)}))
+        done.add(stage)
+        assert set(following) == {later for later in successors(stage) if set(GRAPH[later].after) <= done}
+        jobs |= following
+    assert done == set(Stage)
+    ready = await play.board.get(upload.upload_id)
+    assert (ready.status, ready.content_id) == (Status.READY, upload.upload_id)
+    assert list(await play.parts.ended.due(VOLUME, 10)) == [upload.upload_id]
+
+
+async def test_two_that_end_at_one_moment_start_the_third_once(play: Play) -> None:
+    async def one() -> None:
+        upload, seal, thumbnail = await play.before_persist(1)
+        answers = await asyncio.gather(play.stages.finish(seal, {}), play.stages.finish(thumbnail, None, skipped=True))
+        assert [job.stage for jobs in answers for job in jobs] == [Stage.PERSIST]
+        assert (await play.board.get(upload.upload_id)).stages[Stage.THUMBNAIL].state is StageState.SKIPPED
+
+    for _ in range(5):
+        await asyncio.gather(*(one() for _ in range(20)))
+
+
+async def test_a_transfer_that_has_more_to_do_does_not_fall_idle(play: Play) -> None:
+    upload = await play.admitted(2)
+    transfer = await play.started((await play.receive(upload, 1)).jobs[0])
+    assert not await play.stages.idle(transfer), "a segment waits"
+    await play.store(transfer, upload, [1])
+    await play.receive(upload, 2)
+    await play.store(transfer, upload, [2])
+    assert not await play.stages.idle(transfer), "it is complete, which somebody has to say"
+    assert (await play.board.get(upload.upload_id)).stages[Stage.TRANSFER].state is StageState.RUNNING
+
+
+async def test_an_idle_transfer_is_queued_by_the_next_arrival_alone(play: Play) -> None:
+    upload = await play.admitted(3)
+    transfer = await play.started((await play.receive(upload, 1)).jobs[0])
+    await play.store(transfer, upload, [1])
+    assert await play.stages.idle(transfer)
+    with pytest.raises(StageLost):
+        await play.stages.renew(transfer)
+    assert not await play.parts.ended.busy(upload.upload_id)
+    again = (await play.receive(upload, 2)).jobs
+    assert [job.generation for job in again] == [transfer.generation + 1]
+
+
+# -- what was not heard of
+
+
+async def test_a_run_that_is_not_heard_of_is_taken_over(play: Play) -> None:
+    brief = play.impatient(lease_ms=50)
+    job = await transfer_job(play)
+    await brief.start(job, "about to die")
+    assert await play.parts.ended.busy(job.upload_id)
+    assert list(await brief.overdue(10)) == []
+
+    async def silent() -> bool:
+        return not await play.parts.ended.busy(job.upload_id)
+
+    await until(silent)
+    first, second = await asyncio.gather(brief.overdue(10), brief.overdue(10))
+    found = [*first, *second]
+    assert len(found) == 1, "two reapers at once take it over once"
+    assert (found[0].dead_generation, found[0].due_in_seconds) == (job.generation, 0)
+    assert found[0].job == StageJob(job.upload_id, job.stage, job.generation + 1, VOLUME)
+    with pytest.raises(StageLost):
+        await brief.renew(job)
+    assert (await play.stages.start(found[0].job, "heir")).takeovers == 1
+    assert (await play.board.get(job.upload_id)).stages[Stage.TRANSFER].attempt == 1, "a death is no failed attempt"
+
+
+async def test_a_run_that_renews_is_not_taken_over(play: Play) -> None:
+    patient = play.impatient(lease_ms=2_000)
+    job = await transfer_job(play)
+    await play.impatient(lease_ms=1).start(job, "alive")
+    await patient.renew(job)
+    assert list(await patient.overdue(10)) == []
+    assert await play.parts.ended.busy(job.upload_id)
+
+
+async def test_a_queued_stage_that_nobody_starts_comes_back_as_it_is(play: Play) -> None:
+    brief = play.impatient(requeue_ms=20)
+    job = await play.started(await transfer_job(play))
+    queued = await brief.hand_back(job)
+    later = (await play.receive(await play.admitted(2), 1)).jobs[0]
+    again = await brief.retry(await play.started(later), "STORE_UNAVAILABLE", after_seconds=60)
+    found = []
+
+    async def came_back() -> bool:
+        found[:] = await brief.overdue(10)
+        return bool(found)
+
+    for _ in range(2):  # each time that it is overdue anew
+        await until(came_back)
+        assert [(item.job, item.dead_generation) for item in found] == [(queued, None)], "the other one is not due yet"
+        assert found[0].due_in_seconds == 0
+    await play.started(queued)
+    assert again.generation == later.generation + 1
+
+
+async def test_a_retry_in_the_future_comes_back_with_its_time(play: Play) -> None:
+    job = await play.started(await transfer_job(play))
+    again = await play.impatient(requeue_ms=-59_900).retry(job, "STORE_UNAVAILABLE", after_seconds=60)
+    found = []
+
+    async def came_back() -> bool:
+        found[:] = await play.stages.overdue(10)
+        return bool(found)
+
+    await until(came_back)
+    assert found[0].job == again
+    assert 55 < found[0].due_in_seconds <= 60
+
+
+async def test_what_died_after_its_upload_ended_is_only_noted(play: Play) -> None:
+    brief = play.impatient(lease_ms=1)
+    job = await transfer_job(play)
+    await brief.start(job, "dies")
+    await play.board.apply(job.upload_id, Event.CANCEL)
+
+    async def stopped() -> bool:
+        assert list(await brief.overdue(10)) == []
+        return (await play.board.get(job.upload_id)).stages[Stage.TRANSFER].state is StageState.STOPPED
+
+    await until(stopped)
+    assert not await play.parts.ended.busy(job.upload_id)
+
+
+async def test_what_is_taken_over_comes_in_portions(play: Play) -> None:
+    brief = play.impatient(lease_ms=1, requeue_ms=60_000)
+    jobs = [await transfer_job(play) for _ in range(7)]
+    for job in jobs:
+        await brief.start(job, "dies")
+    taken: list[str] = []
+
+    async def all_taken() -> bool:
+        portion = await brief.overdue(3)
+        assert len(portion) <= 3
+        taken.extend(item.job.upload_id for item in portion)
+        return len(taken) == len(jobs)
+
+    await until(all_taken)
+    assert set(taken) == {job.upload_id for job in jobs}
