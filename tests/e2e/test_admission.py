@@ -1,0 +1,78 @@
+"""Twenty uploads at once against a temp volume that holds three."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from deploy.embedded import EmbeddedStack
+from tests.cell import Cell, eventually, running_cell
+from tests.media_samples import sample
+
+pytestmark = pytest.mark.e2e
+
+_UPLOADS = 20
+
+
+async def _sample_volume(cell: Cell, budget_bytes: int, samples: list[tuple[int, int]]) -> None:
+    """Read the books and the disk until cancelled; both must stay within the budget at every look."""
+    volume = cell.keys.volume(cell.settings.volume)
+    while True:
+        reserved = int(await cell.redis.hget(volume, "reserved_bytes") or 0)  # type: ignore[misc]
+        on_disk = sum(path.stat().st_blocks * 512 for path in cell.settings.temp_dir.iterdir())
+        samples.append((reserved, on_disk))
+        await asyncio.sleep(0.002)
+
+
+async def test_twenty_uploads_through_room_for_three(servers: EmbeddedStack, tmp_path: Path) -> None:
+    video = sample("mp4").read_bytes()
+    pages = -(-len(video) // 4096) * 4096  # what a file of that length takes up on the disk
+    budget = 3 * pages
+    async with running_cell(servers, tmp_path, temp_budget_bytes=budget, segment_bytes=16 * 1024) as cell:
+        samples: list[tuple[int, int]] = []
+        sampling = asyncio.create_task(_sample_volume(cell, budget, samples))
+        views = await asyncio.gather(*(cell.upload(video) for _ in range(_UPLOADS)))
+        assert not sampling.done()
+        sampling.cancel()
+
+        assert [view["status"] for view in views] == ["ready"] * _UPLOADS
+        assert max(reserved for reserved, _ in samples) <= budget
+        assert max(on_disk for _, on_disk in samples) <= budget
+        assert max(reserved for reserved, _ in samples) > 2 * len(video), "the volume was not used to the full"
+        await cell.until_clean()
+
+
+async def test_waiting_upload_knows_its_place_and_is_refused_politely(servers: EmbeddedStack, tmp_path: Path) -> None:
+    video = sample("mp4").read_bytes()
+    async with running_cell(servers, tmp_path, temp_budget_bytes=len(video) + 8192) as cell:
+        first, second, third = [await cell.create(len(video)) for _ in range(3)]
+        assert [upload["status"] for upload in (first, second, third)] == ["admitted", "waiting", "waiting"]
+        assert [upload["queue_position"] for upload in (first, second, third)] == [None, 1, 2]
+        status, body, headers = await cell.put(second, 1, video)
+        assert (status, body["error"]["code"]) == (409, "UPLOAD_WAITING")
+        assert int(headers["Retry-After"]) > 0
+
+        await cell.call("DELETE", f"/v1/uploads/{first['id']}", expect=200)
+        await cell.until(second["id"], "admitted")
+        await cell.put_all(second, video)
+        await cell.until(second["id"], "ready")
+        await cell.until(third["id"], "admitted")
+        await cell.call("DELETE", f"/v1/uploads/{third['id']}", expect=200)
+        await cell.until_clean()
+
+
+async def test_abandoned_upload_expires_and_frees_everything(servers: EmbeddedStack, tmp_path: Path) -> None:
+    video = sample("mp4").read_bytes()
+    async with running_cell(servers, tmp_path, lease_seconds=1.5, segment_bytes=16 * 1024) as cell:
+        upload = await cell.create(len(video))
+        await cell.put(upload, 1, video)
+
+        async def stored() -> bool:
+            return bool(await cell.stored_keys())
+
+        await eventually(stored, 30, lambda: "the first segment to be stored")
+        view = await cell.until(upload["id"], "expired")
+        assert view["error"]["code"] == "UPLOAD_EXPIRED"
+        await cell.until_clean()

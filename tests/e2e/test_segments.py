@@ -1,0 +1,84 @@
+"""Segments sent in reverse, in parallel, twice each, and cut off half-way: the object is still byte for byte right."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.cell import SEGMENT_BYTES, Cell
+from tests.media_samples import ffmpeg
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def video() -> bytes:
+    source = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=3,noise=alls=60:allf=t"]
+    return ffmpeg(*source, "-c:v", "libx264", "-preset", "ultrafast", "-b:v", "8M", "-f", "matroska", "-")
+
+
+async def _cut_off(cell: Cell, upload: dict[str, str], number: int, data: bytes) -> None:
+    """Announce a whole segment, send half of it, and hang up."""
+    start = (number - 1) * SEGMENT_BYTES
+    part = data[start : start + SEGMENT_BYTES]
+    host, port = cell.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    path = f"/v1/uploads/{upload['id']}/segments/{number}"
+    lines = [f"PUT {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(part)}"]
+    writer.write("\r\n".join([*lines, "", ""]).encode() + part[: len(part) // 2])
+    await writer.drain()
+    writer.transport.abort()
+    assert reader is not None
+
+
+async def test_any_order_many_at_once_twice_each_and_cut_off(cell: Cell, video: bytes) -> None:
+    upload = await cell.create(len(video), filename="video.mkv", content_type="video/x-matroska")
+    count = upload["segment_count"]
+    assert count >= 5
+    await asyncio.gather(*(_cut_off(cell, upload, number, video) for number in range(1, count + 1)))
+    view = await cell.status(upload["id"])
+    assert view["missing_segments"] == [[1, count]], "half a segment is no segment"
+
+    answers = await asyncio.gather(*(cell.put(upload, number, video) for number in range(count, 0, -1) for _ in "12"))
+    assert {status for status, _, _ in answers} <= {200, 201}, [body for status, body, _ in answers if status >= 400]
+    repeated = [body["data"]["repeated"] for _, body, _ in answers]
+    assert repeated.count(False) == count, "each segment is taken exactly once"
+
+    view = await cell.until(upload["id"], "ready")
+    content = await cell.content(view["id"])
+    assert await cell.read(content["object"]["key"]) == video
+    assert content["object"]["segment_count"] == count
+    # Once more, after the end: what the server has already is still harmless.
+    status, body, _ = await cell.put(upload, 1, video)
+    assert (status, body["data"]["repeated"]) == (200, True)
+    await cell.until_clean()
+
+
+async def test_a_segment_that_is_here_does_not_change(cell: Cell, video: bytes) -> None:
+    upload = await cell.create(len(video), filename="video.mkv", content_type="video/x-matroska")
+    await cell.put(upload, 1, video)
+    status, body, _ = await cell.put(upload, 1, bytes(len(video)))
+    assert (status, body["error"]["code"]) == (409, "SEGMENT_DIFFERS")
+    await cell.put_all(upload, video)
+    content = await cell.content((await cell.until(upload["id"], "ready"))["id"])
+    assert await cell.read(content["object"]["key"]) == video
+
+
+async def test_a_flipped_byte_is_found_and_that_segment_alone_is_asked_for_again(cell: Cell, video: bytes) -> None:
+    upload = await cell.create(len(video), filename="video.mkv", content_type="video/x-matroska")
+    cell.processes.child("worker-all").stop()
+    await cell.put_all(upload, video)
+    path = cell.settings.temp_dir / f"{upload['id']}.data"
+    with path.open("r+b") as file:
+        file.seek(2 * SEGMENT_BYTES + 1000)
+        byte = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte[0] ^ 1]))
+    cell.processes.child("worker-all").start()
+    view = await cell.until(upload["id"], "receiving")
+    assert view["missing_segments"] == [[3, 3]]
+    await cell.put(upload, 3, video)
+    content = await cell.content((await cell.until(upload["id"], "ready"))["id"])
+    assert await cell.read(content["object"]["key"]) == video
+    await cell.until_clean()
