@@ -32,7 +32,7 @@ from pipeline.core.lifecycle import Status
 from pipeline.settings import Settings
 
 SEGMENT_BYTES = 256 * 1024
-_PATIENCE_SECONDS = 90.0
+_PATIENCE_SECONDS = 60.0
 ENDED = frozenset({"ready", "failed", "expired", "cancelled"})
 
 

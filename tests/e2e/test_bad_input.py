@@ -111,6 +111,8 @@ async def test_a_body_that_never_ends(cell: Cell) -> None:
         pouring.cancel()
         writer.transport.abort()
     assert (await cell.status(upload["id"]))["missing_segments"] == [[1, 2]]
+    await cell.call("DELETE", f"/v1/uploads/{upload['id']}", expect=200)
+    await cell.until_clean()
 
 
 async def test_a_body_that_stalls(servers: EmbeddedStack, tmp_path: Path) -> None:
