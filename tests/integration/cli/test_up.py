@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -69,20 +70,23 @@ def wait_until_gone(family: list[ProcessId]) -> None:
         os.sched_yield()
 
 
-def test_once_sends_a_file_shows_the_content_and_leaves_nothing(tmp_path: Path) -> None:
+def test_it_sends_a_file_shows_the_content_and_a_command_that_downloads_it_byte_for_byte(tmp_path: Path) -> None:
     film = tmp_path / "my film.mp4"
     make_large_video(media_tool_path("ffmpeg"), film, 25 * 1024 * 1024)
-    run = Up(tmp_path / "run", "--file", str(film), "--once")
-    status = run.end()
-    shown = "\n".join(run.lines)
-    assert status == 0, shown
-    assert "my film.mp4 is content" in shown
-    assert re.search(r"segments +3, joined by a manifest", shown)
-    assert re.search(r"object +sluice/contents/[0-9a-f-]+/original", shown)
-    assert re.search(
-        r"swift --auth-version 1 .* download sluice contents/[0-9a-f-]+/original --output 'my film.mp4'", shown
-    )
-    assert list((tmp_path / "run" / ".sluice").iterdir()) == []
+    run = Up(tmp_path / "run", "--file", str(film))
+    try:
+        command = run.wait_for(" download sluice ").strip()
+        shown = "".join(run.lines)
+        assert "my film.mp4 is content" in shown
+        assert re.search(r"segments +3, joined by a manifest", shown)
+        assert re.search(r"object +sluice/contents/[0-9a-f-]+/original", shown)
+        subprocess.run(shlex.split(command), cwd=tmp_path / "run", check=True, capture_output=True)
+        assert (tmp_path / "run" / film.name).read_bytes() == film.read_bytes()
+        run.process.send_signal(signal.SIGINT)
+        assert run.end() == 0, run.lines
+        assert list((tmp_path / "run" / ".sluice").iterdir()) == []
+    finally:
+        run.close()
 
 
 def test_once_with_a_file_that_is_no_media_ends_with_1_and_says_why(tmp_path: Path) -> None:

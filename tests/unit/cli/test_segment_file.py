@@ -1,0 +1,85 @@
+"""A local file as segments."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from deploy.cli.errors import FileChangedError
+from deploy.cli.segment_file import BLOCK_BYTES, SegmentFile
+
+pytestmark = pytest.mark.unit
+
+CONTENT = os.urandom(3 * BLOCK_BYTES + 5)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(CONTENT)
+    return path
+
+
+async def body(file: SegmentFile, offset: int, length: int) -> tuple[bytes, list[int]]:
+    """A segment's bytes, and what was told about how many had been taken."""
+    told: list[int] = []
+    blocks = [block async for block in file.blocks(offset, length, told.append)]
+    assert all(len(block) <= BLOCK_BYTES for block in blocks)
+    return b"".join(blocks), told
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 1), (7, 2 * BLOCK_BYTES), (3 * BLOCK_BYTES, 5), (0, len(CONTENT))])
+async def test_a_segment_is_exactly_its_bytes(path: Path, offset: int, length: int) -> None:
+    with SegmentFile(path) as file:
+        sent, told = await body(file, offset, length)
+    assert sent == CONTENT[offset : offset + length]
+    assert told == sorted(told)
+    assert told[-1] == length
+
+
+async def test_digests_are_of_the_segment_alone(path: Path) -> None:
+    offset, length = 100, 2 * BLOCK_BYTES
+    segment = CONTENT[offset : offset + length]
+    sha256 = base64.b64encode(hashlib.sha256(segment).digest()).decode()
+    md5 = base64.b64encode(hashlib.md5(segment, usedforsecurity=False).digest()).decode()
+    with SegmentFile(path) as file:
+        assert await file.digest_header(offset, length, "sha-256") == {"Content-Digest": f"sha-256=:{sha256}:"}
+        assert await file.digest_header(offset, length, "md5") == {"Content-MD5": md5}
+        assert await file.digest_header(offset, length, "none") == {}
+
+
+def test_a_file_at_rest_is_unchanged(path: Path) -> None:
+    with SegmentFile(path) as file:
+        file.check_unchanged()
+
+
+def _append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"x")
+
+
+def _replace(path: Path) -> None:
+    other = path.with_suffix(".new")
+    other.write_bytes(CONTENT)
+    os.utime(other, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    other.replace(path)
+
+
+@pytest.mark.parametrize("change", [_append, _replace, Path.unlink, lambda path: os.utime(path, ns=(1, 1))])
+def test_every_way_to_change_is_noticed(path: Path, change: object) -> None:
+    assert callable(change)
+    with SegmentFile(path) as file:
+        change(path)
+        with pytest.raises(FileChangedError):
+            file.check_unchanged()
+
+
+async def test_a_file_that_was_cut_short_is_noticed_while_it_is_read(path: Path) -> None:
+    with SegmentFile(path) as file:
+        os.truncate(path, 10)
+        with pytest.raises(FileChangedError):
+            await body(file, 0, len(CONTENT))
