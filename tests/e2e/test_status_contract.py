@@ -1,0 +1,68 @@
+"""The Redis contract of schemas/status.py, held against what a running cell has written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from schemas.status import EventFields, StageFields, UploadFields, VolumeFields, WorkerFields
+from tests.cell import SEGMENT_BYTES, Cell, eventually
+from tests.media_samples import sample
+
+pytestmark = pytest.mark.e2e
+
+
+def _check(model: type[BaseModel], fields: Mapping[str, Any]) -> None:
+    """Every field is documented and of its type; unknown ones are refused by the models."""
+    model.model_validate(fields, strict=False)
+
+
+def _stages(fields: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for name, value in fields.items():
+        if match := re.fullmatch(r"stage\.(\w+)\.(\w+)", name):
+            found.setdefault(match[1], {})[match[2]] = value
+    return found
+
+
+async def test_every_key_and_field_is_documented(cell: Cell) -> None:
+    ready = await cell.upload(sample("mp4").read_bytes(), metadata={"a": "b"})
+    wrong = b"nothing" * (SEGMENT_BYTES // 4)
+    failed = await cell.create(len(wrong))
+    await cell.put_all(failed, wrong)
+    await cell.until(failed["id"], "failed")
+    await cell.until_clean()
+
+    for upload_id in (ready["id"], failed["id"]):
+        fields = await cell.redis.hgetall(cell.keys.upload(upload_id))  # type: ignore[misc]
+        stages = _stages(fields)
+        assert set(stages) == {"transfer", "seal", "assemble", "probe", "thumbnail", "persist"}
+        for stage in stages.values():
+            _check(StageFields, stage)
+        _check(UploadFields, {name: value for name, value in fields.items() if not name.startswith("stage.")})
+
+    _check(VolumeFields, await cell.redis.hgetall(cell.keys.volume(cell.settings.volume)))  # type: ignore[misc]
+
+    async def worker_is_known() -> bool:
+        return bool([key async for key in cell.redis.scan_iter(f"{cell.keys.prefix}worker:*")])
+
+    await eventually(worker_is_known, 20, lambda: "a worker's record")
+    async for key in cell.redis.scan_iter(f"{cell.keys.prefix}worker:*"):
+        _check(WorkerFields, await cell.redis.hgetall(key))  # type: ignore[misc]
+
+    entries = await cell.redis.xrange(cell.keys.events)
+    for _, entry in entries:
+        _check(EventFields, entry)
+    states = [entry["value"] for _, entry in entries if entry["upload_id"] == ready["id"] and entry["kind"] == "status"]
+    assert states == ["waiting", "admitted", "receiving", "processing", "ready"] or states == [
+        "waiting",
+        "admitted",
+        "processing",
+        "ready",
+    ]
+    assert await cell.redis.zscore(f"{cell.keys.prefix}status:ready", ready["id"]) is not None
+    assert await cell.redis.zscore(f"{cell.keys.prefix}uploads", failed["id"]) is not None
