@@ -35,6 +35,8 @@ _POLL_SECONDS = 1.0
 _REDIS_RETRY_SECONDS = 0.5
 # arq counts running jobs of all workers into what one poll reads: far above what a cell runs at once.
 _QUEUE_READ_LIMIT = 2_000
+# arq takes from its semaphore what it may not give back when Redis fails; `job_counter` is what bounds the jobs.
+_UNBOUNDED = 2**31
 
 
 class QueueWorker(Worker):
@@ -58,6 +60,7 @@ class QueueWorker(Worker):
             job_deserializer=deserialize,
             log_results=False,
         )
+        self.sem = asyncio.BoundedSemaphore(_UNBOUNDED)
         self._signals = services.redis.signals
 
     async def main(self) -> None:
@@ -71,7 +74,7 @@ class QueueWorker(Worker):
                     await self._poll_iteration()
                 except (RedisError, OSError) as error:
                     log.warning(Log.REDIS_AWAY, reason=str(error))
-                    self._recount()
+                    self._drop_failed()
                     await asyncio.sleep(_REDIS_RETRY_SECONDS)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_POLL_SECONDS):
@@ -88,12 +91,24 @@ class QueueWorker(Worker):
         super()._release_sem_dec_counter_on_complete()
         self._wake.set()
 
-    def _recount(self) -> None:
-        """arq loses a slot for good when Redis fails between counting a job and starting it."""
-        self.tasks = {job_id: task for job_id, task in self.tasks.items() if not task.done()}
-        self.job_counter = len(self.tasks)
-        self.sem = asyncio.BoundedSemaphore(self.max_jobs + 1)
-        self.sem._value -= len(self.tasks)
+    @property
+    def job_counter(self) -> int:
+        """Jobs that run, counted each time: arq's own count goes wrong for good when Redis fails between counting a
+        job and starting it."""
+        return sum(not task.done() for task in self.tasks.values())
+
+    @job_counter.setter
+    def job_counter(self, count: int) -> None:
+        """What arq counts is not used."""
+
+    def _drop_failed(self) -> None:
+        """Forget the jobs that Redis' absence ended, all at once: arq would raise for each of them in a poll of its
+        own."""
+        for job_id, task in list(self.tasks.items()):
+            if task.done():
+                del self.tasks[job_id]
+                if not task.cancelled():
+                    task.exception()  # looked at, so that asyncio does not report it as overlooked
 
     async def drain(self, seconds: float) -> None:
         """Take no more work; wait for what runs, then cancel it, which hands it back."""
