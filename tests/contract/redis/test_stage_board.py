@@ -11,6 +11,7 @@ from pipeline.core.errors import MediaError, StageLost
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import StageJob, StoredSegment
 from pipeline.core.stages import GRAPH, Stage, StageState, successors
+from pipeline.ports import OverdueStage
 from tests.contract.redis.uploads import VOLUME, Play, until
 
 pytestmark = pytest.mark.contract
@@ -30,6 +31,7 @@ WRITES: dict[str, Act] = {
     "stored": lambda play, job: play.segments.record_stored(job, StoredSegment(1, 10, "e")),
 }
 """Everything that a run may do."""
+WRITES_AND_START: dict[str, Act] = WRITES | {"start": lambda play, job: play.stages.start(job, "late")}
 
 
 async def snapshot(play: Play, upload_id: str) -> dict[str, str]:
@@ -90,36 +92,36 @@ async def test_who_has_not_started_writes_nothing(play: Play, write: str) -> Non
     assert await snapshot(play, job.upload_id) == before
 
 
-@pytest.mark.parametrize("write", [*WRITES, "start"])
+@pytest.mark.parametrize("write", WRITES_AND_START)
 async def test_an_earlier_run_writes_nothing(play: Play, write: str) -> None:
     """It was taken over and the next run is at work when the earlier one wakes up."""
     job = await play.started(await transfer_job(play))
     await play.started(await play.stages.hand_back(job))
     before = await snapshot(play, job.upload_id)
     with pytest.raises(StageLost):
-        await {**WRITES, "start": lambda play, job: play.stages.start(job, "late")}[write](play, job)
+        await WRITES_AND_START[write](play, job)
     await play.stages.acknowledge_end(job)
     assert await snapshot(play, job.upload_id) == before
 
 
-@pytest.mark.parametrize("write", [*WRITES, "start"])
+@pytest.mark.parametrize("write", WRITES_AND_START)
 async def test_a_run_of_an_ended_upload_writes_nothing(play: Play, write: str) -> None:
     job = await play.started(await transfer_job(play))
     await play.board.apply(job.upload_id, Event.CANCEL)
     before = await snapshot(play, job.upload_id)
     with pytest.raises(StageLost):
-        await {**WRITES, "start": lambda play, job: play.stages.start(job, "late")}[write](play, job)
+        await WRITES_AND_START[write](play, job)
     assert await snapshot(play, job.upload_id) == before
     assert before["stage.transfer.state"] == "running", "it has not been told yet"
 
 
-@pytest.mark.parametrize("write", [*WRITES, "start"])
+@pytest.mark.parametrize("write", WRITES_AND_START)
 async def test_a_run_of_a_forgotten_upload_leaves_no_trace(play: Play, write: str) -> None:
     job = await play.started(await transfer_job(play))
     client, key = play.parts.client, play.parts.keys.upload(job.upload_id)
     await client.delete(key, f"{key}:received", f"{key}:pending")
     with pytest.raises(StageLost):
-        await {**WRITES, "start": lambda play, job: play.stages.start(job, "late")}[write](play, job)
+        await WRITES_AND_START[write](play, job)
     await play.stages.acknowledge_end(job)
     assert not [name for name in await play.keys() if job.upload_id in name]
 
@@ -259,7 +261,7 @@ async def test_a_queued_stage_that_nobody_starts_comes_back_as_it_is(play: Play)
     queued = await brief.hand_back(job)
     later = (await play.receive(await play.admitted(2), 1)).jobs[0]
     again = await brief.retry(await play.started(later), "STORE_UNAVAILABLE", after_seconds=60)
-    found = []
+    found: list[OverdueStage] = []
 
     async def came_back() -> bool:
         found[:] = await brief.overdue(10)
@@ -276,7 +278,7 @@ async def test_a_queued_stage_that_nobody_starts_comes_back_as_it_is(play: Play)
 async def test_a_retry_in_the_future_comes_back_with_its_time(play: Play) -> None:
     job = await play.started(await transfer_job(play))
     again = await play.impatient(requeue_ms=-59_900).retry(job, "STORE_UNAVAILABLE", after_seconds=60)
-    found = []
+    found: list[OverdueStage] = []
 
     async def came_back() -> bool:
         found[:] = await play.stages.overdue(10)

@@ -1,0 +1,237 @@
+"""`workers.runtime.QueueWorker` over a real Redis: quick to start, never losing a slot, every job once."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+from arq.constants import in_progress_key_prefix
+from uuid6 import uuid7
+
+from deploy.embedded import EmbeddedStack
+from pipeline.bootstrap import RedisParts, WorkerServices
+from pipeline.core.errors import DependencyUnavailable
+from pipeline.core.model import StageJob
+from pipeline.core.stages import Stage, WorkerType
+from tests.contract.redis.uploads import until
+from workers.runtime import QueueWorker
+
+pytestmark = pytest.mark.integration
+
+Run = Callable[[StageJob], Awaitable[None]]
+# Polling alone (once a second) would take half a second at the median.
+_IDLE_TO_START_SECONDS = 0.2
+
+
+class Engine:
+    """In place of `StageEngine`: notes each job, then does what the test wants done."""
+
+    def __init__(self, then: Run | None = None) -> None:
+        self.ran: Counter[str] = Counter()
+        self.running = 0
+        self.most = 0
+        self._then = then
+
+    async def run(self, job: StageJob) -> None:
+        self.ran[job.job_id] += 1
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            if self._then:
+                await self._then(job)
+        finally:
+            self.running -= 1
+
+
+@asynccontextmanager
+async def working(parts: RedisParts, redis_url: str, engine: Any, max_jobs: int = 4) -> AsyncIterator[QueueWorker]:
+    """A worker of the probe queue, as long as the block lasts."""
+    reaper: Any = None
+    services = WorkerServices(
+        redis=parts, engine=engine, reaper=reaper, redis_url=redis_url, name="worker", volume="local"
+    )
+    worker = QueueWorker(services, parts.keys.queue(WorkerType.PROBE, "local"), max_jobs, timeout_seconds=60)
+    task = asyncio.create_task(worker.main())
+    try:
+        yield worker
+        assert not task.done(), "the worker has ended by itself"
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await worker.drain(5)
+        await worker.pool.aclose(close_connection_pool=True)
+
+
+def new_job() -> StageJob:
+    return StageJob(str(uuid7()), Stage.PROBE, 1, "local")
+
+
+async def a_little_work(parts: RedisParts) -> None:
+    for _ in range(5):
+        await parts.ledger.epoch()
+
+
+async def is_empty(parts: RedisParts) -> bool:
+    return not await parts.client.zcard(parts.keys.queue(WorkerType.PROBE, "local"))
+
+
+async def test_an_idle_worker_starts_a_job_at_once(
+    parts: RedisParts, redis_url: str, record_property: Callable[[str, object], None]
+) -> None:
+    started = asyncio.Event()
+
+    async def note(job: StageJob) -> None:
+        started.set()
+
+    took: list[float] = []
+    async with working(parts, redis_url, Engine(note)) as worker:
+        for _ in range(40):
+            await until(lambda: not any(not task.done() for task in worker.tasks.values()))
+            started.clear()
+            began = time.monotonic()
+            await parts.queue.enqueue(new_job())
+            async with asyncio.timeout(10):
+                await started.wait()
+            took.append(time.monotonic() - began)
+    p50, p95 = statistics.median(took), statistics.quantiles(took, n=20)[-1]
+    record_property("idle_to_start_p50_ms", round(p50 * 1000, 1))
+    record_property("idle_to_start_p95_ms", round(p95 * 1000, 1))
+    print(f"idle to start: p50 {p50 * 1000:.1f} ms, p95 {p95 * 1000:.1f} ms")  # noqa: T201 -- shown by pytest -rP
+    assert p50 < _IDLE_TO_START_SECONDS
+
+
+async def test_many_jobs_over_few_slots_all_run_once(parts: RedisParts, redis_url: str) -> None:
+    engine = Engine(lambda job: a_little_work(parts))
+    jobs = [new_job() for _ in range(200)]
+    async with working(parts, redis_url, engine, max_jobs=4):
+        await asyncio.gather(*(parts.queue.enqueue(job) for job in jobs))
+        await until(lambda: len(engine.ran) == len(jobs), seconds=60)
+
+        async def done() -> bool:
+            return await is_empty(parts)
+
+        await until(done)
+    assert engine.ran == Counter({job.job_id: 1 for job in jobs})
+    assert 1 < engine.most <= 4
+
+
+async def test_workers_of_one_queue_share_its_jobs(parts: RedisParts, redis_url: str) -> None:
+    first, second = (Engine(lambda job: a_little_work(parts)) for _ in range(2))
+    jobs = [new_job() for _ in range(60)]
+    async with working(parts, redis_url, first, max_jobs=2), working(parts, redis_url, second, max_jobs=2):
+        for job in jobs:
+            await parts.queue.enqueue(job)
+        await until(lambda: len(first.ran) + len(second.ran) == len(jobs), seconds=60)
+    assert first.ran + second.ran == Counter({job.job_id: 1 for job in jobs})
+    assert first.ran
+    assert second.ran
+
+
+async def test_a_job_whose_claimer_died_is_run(parts: RedisParts, redis_url: str) -> None:
+    """It was claimed, then its worker was killed before it told the board; the board enqueues it again."""
+    engine, job = Engine(), new_job()
+    await parts.queue.enqueue(job)
+    await parts.client.psetex(in_progress_key_prefix + job.job_id, 86_400_000, "1")
+    async with working(parts, redis_url, engine) as worker:
+        await worker._poll_iteration()
+        assert not engine.ran
+        await parts.queue.enqueue(job)
+        await until(lambda: engine.ran[job.job_id] == 1)
+
+
+async def test_a_crash_in_the_engine_is_not_the_end_of_the_worker(parts: RedisParts, redis_url: str) -> None:
+    async def crash(job: StageJob) -> None:
+        raise RuntimeError("a bug")
+
+    engine = Engine(crash)
+    async with working(parts, redis_url, engine, max_jobs=2) as worker:
+        for _ in range(6):
+            await parts.queue.enqueue(new_job())
+        await until(lambda: len(engine.ran) == 6)
+        await until(lambda: worker.job_counter == 0)
+
+
+async def test_slots_survive_a_restart_of_redis(redis_server: EmbeddedStack, parts: RedisParts, redis_url: str) -> None:
+    """Cut off while it claims and finishes jobs as fast as it can; then all slots must be taken at once again."""
+    if "redis" not in redis_server.processes():
+        pytest.skip("this Redis is not ours to restart")
+    max_jobs = 4
+    gate = asyncio.Event()
+    gate.set()
+
+    async def work(job: StageJob) -> None:
+        with suppress(DependencyUnavailable):
+            await a_little_work(parts)
+        await gate.wait()
+
+    engine = Engine(work)
+
+    async def answers() -> bool:
+        with suppress(DependencyUnavailable):
+            await parts.ledger.epoch()
+            return True
+        return False
+
+    async with working(parts, redis_url, engine, max_jobs) as worker:
+        for wanted in (20, 40, 60):
+            await asyncio.gather(*(parts.queue.enqueue(new_job()) for _ in range(100)))
+            await until(lambda wanted=wanted: len(engine.ran) >= wanted)
+            redis_server.stop_process("redis")
+            redis_server.start_process("redis")
+            await until(answers)
+        gate.clear()
+        engine.most = engine.running
+        for job in [new_job() for _ in range(3 * max_jobs)]:
+            await parts.queue.enqueue(job)
+        await until(lambda: engine.running == max_jobs, seconds=30)
+        assert worker.job_counter == max_jobs
+        gate.set()
+        await until(lambda: worker.job_counter == 0, seconds=30)
+    assert engine.most == max_jobs, "never more than it may"
+    assert set(engine.ran.values()) == {1}
+
+
+async def test_drain_lets_jobs_finish_and_takes_no_more(parts: RedisParts, redis_url: str) -> None:
+    gate = asyncio.Event()
+
+    async def until_open(job: StageJob) -> None:
+        await gate.wait()
+
+    engine = Engine(until_open)
+    async with working(parts, redis_url, engine, max_jobs=2) as worker:
+        jobs = [new_job() for _ in range(4)]
+        for job in jobs:
+            await parts.queue.enqueue(job)
+        await until(lambda: engine.running == 2)
+        draining = asyncio.create_task(worker.drain(10))
+        await asyncio.sleep(0)
+        gate.set()
+        await draining
+        assert (engine.running, len(engine.ran)) == (0, 2)
+        assert await parts.client.zcard(parts.keys.queue(WorkerType.PROBE, "local")) == 2, "left for others"
+
+
+async def test_drain_cancels_what_does_not_finish(parts: RedisParts, redis_url: str) -> None:
+    cancelled: list[str] = []
+
+    async def never_ends(job: StageJob) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(job.job_id)
+            raise
+
+    engine, job = Engine(never_ends), new_job()
+    async with working(parts, redis_url, engine) as worker:
+        await parts.queue.enqueue(job)
+        await until(lambda: engine.running == 1)
+        await worker.drain(0.05)
+        assert cancelled == [job.job_id]
+        assert await is_empty(parts), "it was handed back under another number"
