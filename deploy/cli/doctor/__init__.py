@@ -53,4 +53,4 @@ def _print(findings: list[Finding]) -> None:
         if finding.advice:
             console.print(f"           {escape(finding.advice)}", style="italic")
     counts = Counter(finding.level for finding in findings)
-    console.print(f"\n{counts[Level.ERROR]} errors, {counts[Level.WARNING]} warnings")
+    console.print(f"\nerrors: {counts[Level.ERROR]}, warnings: {counts[Level.WARNING]}")

@@ -8,7 +8,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from deploy.cli.doctor.findings import Findings
+from deploy.cli.doctor.findings import Findings, Level
 from pipeline.adapters.media.ffmpeg import FfmpegThumbnailer
 from pipeline.adapters.media.ffprobe import FfprobeMediaProbe
 from pipeline.adapters.media.sandbox import Sandbox
@@ -30,6 +30,8 @@ async def check_media(settings: Settings, findings: Findings) -> None:
     """Runs each with -version, then both on a picture of four pixels, in the workers' own sandbox."""
     for executable, name in ((settings.ffprobe, "ffprobe"), (settings.ffmpeg, "ffmpeg")):
         await _check_version(executable, name, findings)
+    if any(finding.level is Level.ERROR for finding in findings.all):
+        return
     sandbox = Sandbox()
     confinement = await sandbox.confinement()
     if confinement.complete:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deploy.cli.doctor.findings import Findings
 from deploy.cli.wording import say_bytes
+from pipeline.bootstrap import temp_volume
 from pipeline.settings import Settings
 
 _PROBE_BYTES = 1024 * 1024
@@ -31,17 +32,21 @@ class Mount:
 
 async def check_temp_volume(settings: Settings, findings: Findings) -> None:
     """Makes one probe file and removes it."""
-    await asyncio.to_thread(_check, settings, findings)
+    if await asyncio.to_thread(_check_directory, settings, findings):
+        volume = temp_volume(settings)
+        held_bytes = sum(size_bytes for size_bytes, _ in (await volume.list()).values())
+        judge_room(await volume.free_bytes(), held_bytes, settings, findings)
 
 
-def _check(settings: Settings, findings: Findings) -> None:
+def _check_directory(settings: Settings, findings: Findings) -> bool:
+    """False: there is none, and nothing more to be said."""
     directory = settings.temp_dir
     if not directory.is_dir():
         findings.error(
             f"{directory} is no directory" if directory.exists() else f"{directory} is not there",
             "Make it, or mount the volume there, for Sluice's user; SLUICE_TEMP_DIR names it.",
         )
-        return
+        return False
     mount = find_mount(directory.resolve(), Path("/proc/self/mounts").read_text().splitlines())
     findings.ok(
         f"{directory} is on {mount.source} ({mount.kind}, mounted at {mount.point}); every gateway and disk-bound"
@@ -52,8 +57,7 @@ def _check(settings: Settings, findings: Findings) -> None:
     if mount.kind in _OVER_NETWORK:
         findings.warning("is on a network filesystem", "Every byte crosses the network again: a local disk is faster.")
     _check_writable(directory, findings)
-    facts = os.statvfs(directory)
-    judge_room(facts.f_bavail * facts.f_frsize, _held_bytes(directory), settings, findings)
+    return True
 
 
 def _check_writable(directory: Path, findings: Findings) -> None:
@@ -101,12 +105,6 @@ def judge_room(free_bytes: int, held_bytes: int, settings: Settings, findings: F
         )
     else:
         findings.ok(facts)
-
-
-def _held_bytes(directory: Path) -> int:
-    with os.scandir(directory) as entries:
-        files = [entry.stat(follow_symlinks=False) for entry in entries if entry.is_file(follow_symlinks=False)]
-    return sum(file.st_blocks * 512 for file in files)
 
 
 def fallocate(descriptor: int, size_bytes: int) -> None:
