@@ -24,7 +24,7 @@ class CreateUpload(BaseModel):
     digest: str | None = Field(
         default=None,
         max_length=200,
-        description="Digest of the whole file as in RFC 9530, `sha-256=:BASE64:`; checked before the content is `ready`",
+        description="Digest of the whole file (RFC 9530), `sha-256=:BASE64:`; checked before the content is `ready`",
         examples=["sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"],
     )
     metadata: dict[MetadataKey, MetadataValue] = Field(
