@@ -42,17 +42,21 @@ def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedd
         yield stack
 
 
+async def _tell(database_server: EmbeddedStack, command: str) -> None:
+    connection = await asyncpg.connect(database_server.database_url)
+    try:
+        await connection.execute(command)
+    finally:
+        await connection.close()
+
+
 @pytest.fixture
 async def empty_database_url(database_server: EmbeddedStack) -> AsyncIterator[str]:
     """A new database without a table in it."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    server = await asyncpg.connect(database_server.database_url)
-    try:
-        await server.execute(f"CREATE DATABASE {name}")
-        yield database_server.database_url.rpartition("/")[0] + f"/{name}"
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await server.close()
+    await _tell(database_server, f"CREATE DATABASE {name}")
+    yield database_server.database_url.rpartition("/")[0] + f"/{name}"
+    await _tell(database_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -131,11 +131,9 @@ class PostgresContentRepository:
 
 
 def _dimensions(media: MediaMetadata) -> tuple[int | None, int | None]:
-    """Size of the first picture, as displayed."""
-    for stream in media.streams:
-        if stream.type == "video":
-            return stream.width, stream.height
-    return None, None
+    """Size of the picture that stands for the file, as displayed; a cover is not what the file is."""
+    picture = media.picture
+    return (None, None) if picture is None or picture.attached_picture else (picture.width, picture.height)
 
 
 def _object(stored: StoredObject) -> ContentObject:

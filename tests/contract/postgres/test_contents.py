@@ -1,0 +1,260 @@
+"""`ports.ContentRepository` on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from uuid6 import uuid7
+
+from deploy.embedded import EmbeddedStack
+from deploy.embedded.ports import ReservedPort
+from pipeline.adapters.postgres.contents import PostgresContentRepository
+from pipeline.core.errors import DependencyUnavailable, RequestError
+from pipeline.core.model import ContentRecord, StoredObject, StoredSegment, object_key, thumbnail_key
+from schemas.media import MediaMetadata
+
+pytestmark = pytest.mark.contract
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def media(kind: str = "video", **more: Any) -> dict[str, Any]:
+    """A probe's result, as the board hands it on."""
+    stream = {"index": 0, "codec": "h264", "type": "video", "width": 720, "height": 1280}
+    fields = {
+        "kind": kind,
+        "container": "mp4",
+        "duration_seconds": 2.5,
+        "size_bytes": 25,
+        "streams": [stream | {"coded_width": 1280, "coded_height": 720, "rotation": 90}],
+    }
+    return MediaMetadata.model_validate(fields | more).model_dump(mode="json")
+
+
+def new_record(segments: int = 3, **more: Any) -> ContentRecord:
+    content_id = str(uuid7())
+    stored = StoredObject(
+        "swift",
+        "sluice",
+        object_key(content_id),
+        25,
+        "etag",
+        tuple(StoredSegment(number, 10, f"etag-{number}") for number in range(1, segments + 1)),
+    )
+    thumbnail = StoredObject("swift", "sluice", thumbnail_key(content_id), 5, "thumb")
+    record = ContentRecord(content_id, "a.mp4", "video/mp4", stored, thumbnail, media(), {})
+    return replace(record, **more)
+
+
+@pytest.fixture
+async def contents(database_url: str) -> AsyncIterator[PostgresContentRepository]:
+    repository = PostgresContentRepository(database_url, connections=4)
+    yield repository
+    await repository.close()
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+async def test_a_content_comes_back_as_it_was_saved(contents: PostgresContentRepository) -> None:
+    metadata = {"títle": 'a "b" \\ 日本 😀', "empty": ""}
+    record = new_record(filename="Ünïcödé 'quoted'.mp4", metadata=metadata)
+    saved = await contents.save(record)
+    assert saved == await contents.get(record.content_id)
+    assert (saved.id, saved.filename, saved.content_type) == (record.content_id, record.filename, "video/mp4")
+    assert (saved.kind, saved.metadata) == ("video", metadata)
+    assert saved.media == MediaMetadata.model_validate(record.media)
+    fields = asdict(record.stored)
+    assert saved.object.model_dump() == {key: fields[key] for key in fields if key != "segments"} | {"segment_count": 3}
+    assert saved.thumbnail is not None
+    assert (saved.thumbnail.key, saved.thumbnail.segment_count) == (thumbnail_key(record.content_id), 1)
+    assert abs((saved.created_at - datetime.now(UTC)).total_seconds()) < 60
+
+
+async def test_what_can_be_missing_may_be_missing(contents: PostgresContentRepository) -> None:
+    silent = media("audio", duration_seconds=None, streams=[], container="mp3")
+    saved = await contents.save(new_record(segments=0, thumbnail=None, media=silent))
+    assert saved.thumbnail is None
+    assert saved.media.duration_seconds is None
+    assert saved.object.segment_count == 1
+
+
+async def test_columns_say_what_is_seen(contents: PostgresContentRepository, database: asyncpg.Connection) -> None:
+    """Width and height as displayed, of the picture that stands for the file; a cover is none of a song's."""
+    cover = {"index": 1, "codec": "mjpeg", "type": "video", "width": 500, "height": 400, "attached_picture": True}
+    cover |= {"coded_width": 500, "coded_height": 400}
+    sizes = []
+    real = media()["streams"][0] | {"index": 2}
+    for streams in ([real], [cover, real], [cover], []):
+        record = new_record(media=media(streams=streams))
+        await contents.save(record)
+        row = await database.fetchrow("SELECT width, height FROM contents WHERE id = $1", record.content_id)
+        assert row is not None
+        sizes.append(tuple(row))
+    assert sizes == [(720, 1280), (720, 1280), (None, None), (None, None)]
+
+
+async def test_saving_twice_is_one_content(contents: PostgresContentRepository, database: asyncpg.Connection) -> None:
+    record = new_record()
+    first = await contents.save(record)
+    assert await contents.save(record) == first
+    assert await contents.save(replace(record, filename="other.mp4", stored=new_record(5).stored)) == first
+    assert await database.fetchval("SELECT count(*) FROM content_segments") == 3
+
+
+async def test_saving_from_many_workers_at_once_is_one_content(
+    contents: PostgresContentRepository, database: asyncpg.Connection
+) -> None:
+    for _ in range(5):
+        record = new_record()
+        saved = await asyncio.gather(*(contents.save(record) for _ in range(8)))
+        assert all(content == saved[0] for content in saved)
+    assert await database.fetchval("SELECT count(*) FROM contents") == 5
+    assert await database.fetchval("SELECT count(*) FROM content_segments") == 15
+
+
+async def test_a_failure_half_way_leaves_nothing(
+    contents: PostgresContentRepository, database: asyncpg.Connection
+) -> None:
+    await database.execute("ALTER TABLE content_segments ADD CONSTRAINT broken CHECK (number < 3)")
+    record = new_record()
+    with pytest.raises(asyncpg.CheckViolationError):
+        await contents.save(record)
+    assert await database.fetchval("SELECT count(*) FROM contents") == 0
+    await database.execute("ALTER TABLE content_segments DROP CONSTRAINT broken")
+    assert (await contents.save(record)).object.segment_count == 3
+
+
+@pytest.mark.parametrize("content_id", [str(uuid7()), "not-a-uuid", ""])
+async def test_an_unknown_content_is_named_as_such(contents: PostgresContentRepository, content_id: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        await contents.get(content_id)
+    assert refused.value.code == "CONTENT_NOT_FOUND"
+
+
+async def test_deleting_takes_all_of_it_and_may_come_twice(
+    contents: PostgresContentRepository, database: asyncpg.Connection
+) -> None:
+    gone, kept = new_record(), new_record()
+    for record in (gone, kept):
+        await contents.save(record)
+    for _ in range(2):
+        await contents.delete(gone.content_id)
+    assert [content.id for content in await contents.page(None, None, 10)] == [kept.content_id]
+    assert await database.fetchval("SELECT count(*) FROM content_segments") == 3
+
+
+# -- lists
+
+
+async def walk(contents: PostgresContentRepository, kind: str | None, limit: int) -> list[str]:
+    """Every page to the end, as a client follows cursors."""
+    found: list[str] = []
+    before: tuple[int, str] | None = None
+    while page := await contents.page(kind, before, limit):
+        assert len(page) <= limit
+        found += [content.id for content in page]
+        before = (page[-1].created_at - EPOCH) // timedelta(microseconds=1), page[-1].id
+    return found
+
+
+async def dated(
+    contents: PostgresContentRepository, database: asyncpg.Connection, moments: Sequence[datetime], kind: str
+) -> list[tuple[datetime, str]]:
+    made: list[tuple[datetime, str]] = []
+    for moment in moments:
+        record = new_record(media=media(kind))
+        await contents.save(record)
+        await database.execute("UPDATE contents SET created_at = $1 WHERE id = $2", moment, record.content_id)
+        made.append((moment, record.content_id))
+    return made
+
+
+@pytest.mark.parametrize("limit", [1, 4, 100])
+async def test_pages_show_each_content_once_even_when_many_are_of_one_moment(
+    contents: PostgresContentRepository, database: asyncpg.Connection, limit: int
+) -> None:
+    now = datetime(2026, 1, 1, 12, 0, 0, 123_457, tzinfo=UTC)
+    tick = timedelta(microseconds=1)
+    videos = await dated(contents, database, [now] * 5 + [now + tick, now - tick] + [now] * 2, "video")
+    images = await dated(contents, database, [now] * 3 + [now + tick], "image")
+    assert await walk(contents, None, limit) == [name for _, name in sorted(videos + images, reverse=True)]
+    assert await walk(contents, "video", limit) == [name for _, name in sorted(videos, reverse=True)]
+    assert await walk(contents, "image", limit) == [name for _, name in sorted(images, reverse=True)]
+    assert await walk(contents, "audio", limit) == []
+
+
+async def test_a_cursor_that_names_no_content_is_refused(contents: PostgresContentRepository) -> None:
+    with pytest.raises(RequestError) as refused:
+        await contents.page(None, (1, "not-a-uuid"), 10)
+    assert refused.value.code == "CURSOR_INVALID"
+
+
+# -- when the database is away
+
+
+def uses(contents: PostgresContentRepository) -> list[Awaitable[object]]:
+    record = new_record()
+    return [
+        contents.save(record),
+        contents.get(record.content_id),
+        contents.page(None, None, 10),
+        contents.delete(record.content_id),
+        contents.check(),
+    ]
+
+
+async def all_unavailable(contents: PostgresContentRepository) -> None:
+    for use in uses(contents):
+        with pytest.raises(DependencyUnavailable) as raised:
+            await use
+        assert raised.value.code == "DATABASE_UNAVAILABLE"
+        assert raised.value.retryable
+
+
+async def test_nobody_listens() -> None:
+    port = ReservedPort()
+    try:
+        contents = PostgresContentRepository(f"postgresql://sluice@127.0.0.1:{port.number}/sluice", 2)
+        await all_unavailable(contents)
+        await contents.close()
+    finally:
+        port.release()
+
+
+async def test_no_such_database_and_not_migrated_yet(empty_database_url: str) -> None:
+    for url in (empty_database_url, f"{empty_database_url}_that_is_not_there"):
+        contents = PostgresContentRepository(url, 2)
+        await all_unavailable(contents)
+        await contents.close()
+
+
+async def test_a_pool_goes_on_after_a_restart(
+    contents: PostgresContentRepository, database_server: EmbeddedStack
+) -> None:
+    if "postgres" not in database_server.processes():
+        pytest.skip("this PostgreSQL is not ours to restart")
+    record = new_record()
+    await contents.save(record)
+    database_server.stop_process("postgres")
+    try:
+        await all_unavailable(contents)
+    finally:
+        database_server.start_process("postgres")
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                assert (await contents.get(record.content_id)).id == record.content_id
+                break
+            except DependencyUnavailable:  # a connection that died in the pool
+                continue

@@ -1,0 +1,276 @@
+"""`ports.TempVolume` on real filesystems: every byte at its place, set aside for good, and no wrong byte handed out."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import random
+import resource
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import google_crc32c
+import pytest
+
+from pipeline.adapters.temp_volume import DirectoryTempVolume, FileSegmentSource
+from pipeline.core.errors import SegmentCorrupt, TempVolumeError
+
+pytestmark = pytest.mark.contract
+
+MEBIBYTE = 1024 * 1024
+ID = "01a2"
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> DirectoryTempVolume:
+    return DirectoryTempVolume("local", tmp_path / "made" / "when" / "missing")
+
+
+@pytest.fixture
+def tiny_volume(tmp_path: Path) -> Iterator[DirectoryTempVolume]:
+    """A disk of 4 MiB."""
+    directory = tmp_path / "tiny"
+    directory.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(directory)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"cannot mount a tmpfs here: {mounted.stderr.decode().strip()}")
+    try:
+        yield DirectoryTempVolume("tiny", directory)
+    finally:
+        subprocess.run(["umount", str(directory)], check=True)
+
+
+def code_of(raised: pytest.ExceptionInfo[TempVolumeError]) -> str:
+    return raised.value.code
+
+
+# -- setting bytes aside
+
+
+async def test_a_temp_file_has_its_whole_length_and_bytes_at_once(volume: DirectoryTempVolume) -> None:
+    size = 3 * MEBIBYTE + 5
+    assert await volume.allocate(ID, size) == size
+    facts = volume.path(ID).stat()
+    assert facts.st_size == size
+    assert facts.st_blocks * 512 >= size, "not sparse: the disk has set every byte aside"
+    assert facts.st_mode & 0o077 == 0, "nobody else reads it"
+    await volume.verify(ID, size)
+
+
+async def test_allocating_again_keeps_what_was_written(volume: DirectoryTempVolume) -> None:
+    await volume.allocate(ID, 100)
+    await volume.write(ID, 0, [b"x" * 100], 0)
+    answers = await asyncio.gather(*(volume.allocate(ID, 100) for _ in range(8)))
+    assert set(answers) == {100}
+    assert volume.path(ID).read_bytes() == b"x" * 100
+
+
+async def test_a_file_that_was_cut_off_in_the_making_is_made_whole(volume: DirectoryTempVolume) -> None:
+    volume.path(ID).write_bytes(b"abc")
+    await volume.allocate(ID, MEBIBYTE)
+    await volume.verify(ID, MEBIBYTE)
+    assert volume.path(ID).read_bytes()[:3] == b"abc"
+
+
+async def test_a_full_disk_says_so_and_nothing_is_left(tiny_volume: DirectoryTempVolume) -> None:
+    await tiny_volume.allocate("first", 3 * MEBIBYTE)
+    free = await tiny_volume.free_bytes()
+    with pytest.raises(TempVolumeError) as raised:
+        await tiny_volume.allocate("second", 2 * MEBIBYTE)
+    assert code_of(raised) == "TEMP_VOLUME_FULL"
+    assert await tiny_volume.free_bytes() == free
+    assert set(await tiny_volume.list()) == {"first"}
+    await tiny_volume.remove("first")
+    assert await tiny_volume.allocate("second", 2 * MEBIBYTE) == 2 * MEBIBYTE
+
+
+async def test_what_was_set_aside_can_be_written_however_full_the_disk_is(tiny_volume: DirectoryTempVolume) -> None:
+    size = 2 * MEBIBYTE
+    await tiny_volume.allocate(ID, size)
+    filler = tiny_volume.path("x").with_name("somebody-elses")
+    with pytest.raises(OSError, match="No space left"):
+        filler.write_bytes(bytes(4 * MEBIBYTE))
+    assert await tiny_volume.free_bytes() == 0
+    data = random.Random(1).randbytes(size)
+    await tiny_volume.write(ID, 0, [data], 0)
+    assert tiny_volume.path(ID).read_bytes() == data
+
+
+async def test_a_disk_that_fails_otherwise_says_so_and_nothing_is_left(volume: DirectoryTempVolume) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MEBIBYTE, hard))
+    try:
+        with pytest.raises(TempVolumeError) as raised:
+            await volume.allocate(ID, 2 * MEBIBYTE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code_of(raised) == "TEMP_VOLUME_FAILED"
+    assert await volume.list() == {}
+
+
+# -- writing
+
+
+async def test_segments_written_in_parallel_and_in_pieces_make_the_file(volume: DirectoryTempVolume) -> None:
+    dice = random.Random(7)
+    segment, count = 300_000, 12
+    data = dice.randbytes(segment * count - 1234)
+    await volume.allocate(ID, len(data))
+
+    async def one(number: int) -> None:
+        part = data[number * segment : (number + 1) * segment]
+        crc, done = 0, 0
+        while done < len(part):
+            blocks: list[bytes] = []
+            for _ in range(dice.randint(1, 5)):
+                block = part[done + sum(map(len, blocks)) :][: dice.randint(1, 40_000)]
+                blocks.append(block)
+            crc = await volume.write(ID, number * segment + done, blocks, crc)
+            done += sum(map(len, blocks))
+        assert crc == google_crc32c.value(part)
+
+    await asyncio.gather(*(one(number) for number in range(count)))
+    assert volume.path(ID).read_bytes() == data
+    assert await volume.digest(ID, "sha-256") == hashlib.sha256(data).digest()
+    assert await volume.digest(ID, "md5") == hashlib.md5(data, usedforsecurity=False).digest()
+    assert await volume.digest(ID, "crc32c") == google_crc32c.value(data).to_bytes(4, "big")
+
+
+async def test_more_blocks_than_one_system_call_takes(volume: DirectoryTempVolume) -> None:
+    blocks = [bytes([number % 251]) * (number % 3) for number in range(5_000)]  # empty ones too
+    data = b"".join(blocks)
+    await volume.allocate(ID, len(data) + 10)
+    assert await volume.write(ID, 10, blocks, 0) == google_crc32c.value(data)
+    assert volume.path(ID).read_bytes() == bytes(10) + data
+
+
+async def test_what_the_kernel_does_not_take_at_once_is_written_on(
+    volume: DirectoryTempVolume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write may be cut short by a signal, or by 2 GiB."""
+    whole = os.pwritev
+    monkeypatch.setattr(os, "pwritev", lambda fd, blocks, offset: whole(fd, [b"".join(blocks)[:3]], offset))
+    monkeypatch.setattr(os, "pwrite", lambda fd, rest, offset: whole(fd, [bytes(rest)[:2]], offset))
+    await volume.allocate(ID, 20)
+    await volume.write(ID, 1, [b"abcdef", b"ghij", b"k"], 0)
+    assert volume.path(ID).read_bytes() == b"\0abcdefghijk" + bytes(8)
+
+
+async def test_writing_makes_no_file(volume: DirectoryTempVolume) -> None:
+    with pytest.raises(TempVolumeError) as raised:
+        await volume.write(ID, 0, [b"x"], 0)
+    assert code_of(raised) == "TEMP_FILE_MISSING"
+    assert not volume.path(ID).exists()
+
+
+# -- reading
+
+
+SEGMENT_BYTES = 2 * MEBIBYTE + 300
+
+
+@pytest.fixture
+async def source(volume: DirectoryTempVolume) -> FileSegmentSource:
+    """Segment 2 of a file of three, and its bytes on the disk."""
+    data = random.Random(3).randbytes(2 * SEGMENT_BYTES + 100)
+    await volume.allocate(ID, len(data))
+    await volume.write(ID, 0, [data], 0)
+    part = data[SEGMENT_BYTES : 2 * SEGMENT_BYTES]
+    return volume.source(ID, 2, SEGMENT_BYTES, SEGMENT_BYTES, google_crc32c.value(part))
+
+
+async def test_a_segment_can_be_read_as_often_as_it_is_needed(
+    volume: DirectoryTempVolume, source: FileSegmentSource
+) -> None:
+    expected = volume.path(ID).read_bytes()[SEGMENT_BYTES : 2 * SEGMENT_BYTES]
+    assert (source.number, source.size_bytes) == (2, SEGMENT_BYTES)
+    for _ in range(2):
+        blocks = [block async for block in source.chunks()]
+        assert b"".join(blocks) == expected
+        assert max(map(len, blocks)) <= MEBIBYTE
+
+
+async def read_into(source: FileSegmentSource, got: list[bytes]) -> None:
+    async for block in source.chunks():
+        got.append(block)  # noqa: PERF401 -- what came before the error is what the test is about
+
+
+@pytest.mark.parametrize("position", [0, MEBIBYTE, SEGMENT_BYTES - 1])
+async def test_a_flipped_byte_is_found_before_the_segment_is_complete(
+    volume: DirectoryTempVolume, source: FileSegmentSource, position: int
+) -> None:
+    with volume.path(ID).open("r+b") as file:
+        file.seek(SEGMENT_BYTES + position)
+        byte = file.read(1)[0]
+        file.seek(SEGMENT_BYTES + position)
+        file.write(bytes([byte ^ 1]))
+    got: list[bytes] = []
+    with pytest.raises(SegmentCorrupt) as raised:
+        await read_into(source, got)
+    assert raised.value.number == 2
+    assert sum(map(len, got)) == 2 * MEBIBYTE, "all but the last block: a store never has the whole of it"
+
+
+@pytest.mark.parametrize("length", [0, SEGMENT_BYTES, SEGMENT_BYTES + 10, 2 * SEGMENT_BYTES - 1])
+async def test_a_file_that_became_shorter_is_found_too(
+    volume: DirectoryTempVolume, source: FileSegmentSource, length: int
+) -> None:
+    os.truncate(volume.path(ID), length)
+    got: list[bytes] = []
+    with pytest.raises(SegmentCorrupt):
+        await read_into(source, got)
+    assert sum(map(len, got)) < SEGMENT_BYTES
+    with pytest.raises(TempVolumeError) as raised:
+        await volume.verify(ID, 2 * SEGMENT_BYTES + 100)
+    assert code_of(raised) == "TEMP_FILE_MISSING"
+
+
+async def test_a_file_that_is_gone_is_named_as_such(volume: DirectoryTempVolume, source: FileSegmentSource) -> None:
+    await volume.remove(ID)
+    await volume.remove(ID)
+    for call in (volume.verify(ID, 1), volume.digest(ID, "md5"), read_into(source, [])):
+        with pytest.raises(TempVolumeError) as raised:
+            await call
+        assert code_of(raised) == "TEMP_FILE_MISSING"
+
+
+async def test_a_reader_that_leaves_early_leaves_no_open_file(source: FileSegmentSource) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        chunks = source.chunks()
+        await anext(chunks)
+        await chunks.aclose()  # type: ignore[attr-defined]  # an async generator has it
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+# -- the volume as a whole
+
+
+async def test_the_list_says_what_lies_there_and_for_how_long(volume: DirectoryTempVolume) -> None:
+    assert await volume.list() == {}
+    await volume.allocate("a", 10_000)
+    await volume.allocate("b", MEBIBYTE)
+    volume.path("a").with_name("notes.txt").write_text("not a temp file")
+    found = await volume.list()
+    assert set(found) == {"a", "b"}
+    assert found["a"][0] >= 10_000
+    assert found["b"][0] >= MEBIBYTE
+    assert all(0 <= idle < 60 for _, idle in found.values())
+    await volume.remove("a")
+    assert set(await volume.list()) == {"b"}
+
+
+async def test_free_bytes_fall_by_what_is_set_aside(tiny_volume: DirectoryTempVolume) -> None:
+    before = await tiny_volume.free_bytes()
+    assert before == 4 * MEBIBYTE
+    await tiny_volume.allocate(ID, MEBIBYTE)
+    assert await tiny_volume.free_bytes() == before - MEBIBYTE
+
+
+async def test_a_volume_whose_directory_is_gone_fails_with_a_code(volume: DirectoryTempVolume) -> None:
+    volume.path(ID).parent.rmdir()
+    for call in (volume.free_bytes(), volume.list(), volume.allocate(ID, 1)):
+        with pytest.raises(TempVolumeError):
+            await call
