@@ -1,1 +1,0 @@
-"""The `sluice` command against a real gateway, real workers and real servers, all as processes of their own."""
