@@ -7,7 +7,6 @@ DIGEST_NOT_SUPPORTED.
 
 from __future__ import annotations
 
-import binascii
 import re
 from base64 import b64decode
 
@@ -43,7 +42,7 @@ def parse_content_md5(value: str) -> ClientDigest:
 def _digest(algorithm: str, text: str) -> ClientDigest:
     try:
         raw = b64decode(text, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error is one; so is what is not ASCII
         raise RequestError("DIGEST_NOT_SUPPORTED", reason=f"its {algorithm} is not base64") from error
     if len(raw) != LENGTHS[algorithm]:
         raise RequestError(

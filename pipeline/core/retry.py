@@ -40,6 +40,6 @@ def decide(error: SluiceError, attempt: int, policy: RetryPolicy, jitter: float)
     """What follows attempt number `attempt` (from 1) ending in `error`; `jitter` is uniform in [0, 1)."""
     if not error.retryable or attempt >= policy.max_attempts:
         return GiveUp(error.code)
-    step = min(policy.cap_seconds, policy.base_seconds * 2.0 ** (attempt - 1))
+    step = min(policy.cap_seconds, policy.base_seconds * 2.0 ** min(attempt - 1, 60))  # beyond, floats overflow
     asked = getattr(error, "retry_after_seconds", None) or 0.0
     return RetryAfter(max(asked, step * (0.5 + jitter / 2)))

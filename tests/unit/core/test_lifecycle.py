@@ -1,0 +1,64 @@
+"""The lifecycle table: every pair of status and event, and the picture of it in ARCHITECTURE.md."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.lifecycle import ENDED, TRANSITIONS, Event, Status, diagram, moves, next_status
+
+pytestmark = pytest.mark.unit
+
+# Columns: admit, segment_received, all_received, segment_lost, persisted, fail, expire, cancel.
+EXPECTED = """
+waiting     admitted  -          -           -          -      failed  expired  cancelled
+admitted    -         receiving  processing  -          -      failed  expired  cancelled
+receiving   -         receiving  processing  receiving  -      failed  expired  cancelled
+processing  -         -          -           receiving  ready  failed  -        cancelled
+ready       -         -          -           -          -      -       -        -
+failed      -         -          -           -          -      -       -        -
+expired     -         -          -           -          -      -       -        -
+cancelled   -         -          -           -          -      -       -        -
+"""
+TABLE = {line.split()[0]: line.split()[1:] for line in EXPECTED.strip().splitlines()}
+
+
+@pytest.mark.parametrize(("status", "event"), list(itertools.product(Status, Event)))
+def test_every_pair(status: Status, event: Event) -> None:
+    expected = TABLE[status][list(Event).index(event)]
+    assert next_status(status, event) == (None if expected == "-" else expected)
+
+
+def test_what_has_ended_stays_so() -> None:
+    assert {status for status, table in TRANSITIONS.items() if not table} == ENDED
+
+
+def test_every_status_can_be_reached_and_left_to_an_end() -> None:
+    def reached(start: Status) -> set[Status]:
+        found, ahead = {start}, [start]
+        while ahead:
+            for target in TRANSITIONS[ahead.pop()].values():
+                if target not in found:
+                    found.add(target)
+                    ahead.append(target)
+        return found
+
+    assert reached(Status.WAITING) == set(Status)
+    assert all(reached(status) & ENDED for status in Status)
+
+
+@pytest.mark.parametrize("event", Event)
+def test_moves_are_the_tables_columns(event: Event) -> None:
+    assert moves(event) == {
+        str(status): str(target) for status in Status if (target := next_status(status, event)) is not None
+    }
+
+
+def test_the_architecture_shows_this_very_diagram() -> None:
+    page = (Path(__file__).parents[3] / "ARCHITECTURE.md").read_text("utf-8")
+    blocks = [block.strip() for block in re.findall(r"```mermaid\n(.*?)```", page, re.DOTALL)]
+    drawn = [block for block in blocks if block.startswith("stateDiagram-v2")]
+    assert drawn == [diagram()], "put the text of pipeline.core.lifecycle.diagram() into ARCHITECTURE.md"

@@ -1,0 +1,55 @@
+"""The stage graph: acyclic, complete, every stage reached and every worker type used."""
+
+from __future__ import annotations
+
+import json
+from graphlib import TopologicalSorter
+
+import pytest
+
+from pipeline.core.stages import DISK_BOUND, FINAL, GRAPH, Stage, Trigger, WorkerType, graph_table, successors
+
+pytestmark = pytest.mark.unit
+
+
+def test_every_stage_has_its_row() -> None:
+    assert set(GRAPH) == set(Stage)
+    assert all(spec.timeout_seconds > 0 and spec.max_attempts >= 1 for spec in GRAPH.values())
+
+
+def test_nothing_waits_for_itself() -> None:
+    order = list(TopologicalSorter({stage: spec.after for stage, spec in GRAPH.items()}).static_order())
+    assert set(order) == set(Stage)
+    assert order[-1] is FINAL
+
+
+def test_every_stage_is_started_by_something() -> None:
+    for stage, spec in GRAPH.items():
+        assert (spec.trigger is Trigger.PREDECESSORS) == bool(spec.after), stage
+
+
+def test_every_stage_comes_before_the_last() -> None:
+    before, ahead = {FINAL}, [FINAL]
+    while ahead:
+        for stage in GRAPH[ahead.pop()].after:
+            if stage not in before:
+                before.add(stage)
+                ahead.append(stage)
+    assert before == set(Stage), "an upload could be ready while another stage still runs"
+    assert successors(FINAL) == []
+
+
+def test_successors_are_the_predecessors_turned_round() -> None:
+    for stage in Stage:
+        assert set(successors(stage)) == {other for other in Stage if stage in GRAPH[other].after}
+
+
+def test_every_worker_type_has_work() -> None:
+    assert {spec.worker for spec in GRAPH.values()} | {WorkerType.ADMISSION} == set(WorkerType)
+    assert WorkerType.PERSIST not in DISK_BOUND
+
+
+def test_the_table_for_redis_is_plain_data() -> None:
+    table = json.loads(json.dumps(graph_table()))
+    assert table["persist"] == {"after": ["seal", "thumbnail"], "trigger": "predecessors"}
+    assert set(table) == {str(stage) for stage in Stage}
