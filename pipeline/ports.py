@@ -30,7 +30,6 @@ from schemas.content import Content
 from schemas.media import MediaMetadata
 
 # -- the object store
-# ----------------------------------------------------------------------------------------------------------
 
 
 class SegmentSource(Protocol):
@@ -107,8 +106,18 @@ class ObjectReader(Protocol):
         StoreError."""
 
 
+class Store(ObjectStore, ObjectReader, Protocol):
+    """What every store can do."""
+
+
+class Stores(Protocol):
+    """The stores that are set up here, by the name that uploads and contents remember."""
+
+    def named(self, name: str) -> Store:
+        """Raises StoreError STORE_REJECTED when there is no such store here."""
+
+
 # -- reservations
-# ------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +187,6 @@ class ReservationLedger(Protocol):
 
 
 # -- the board: uploads in flight
-# -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +251,10 @@ class SegmentBoard(Protocol):
 
     async def record_stored(self, job: StageJob, segment: StoredSegment) -> None:
         """The store has a segment. Idempotent. Raises StageLost."""
+
+    async def put_again(self, job: StageJob, numbers: Collection[int]) -> Sequence[StageJob]:
+        """The store no longer has these segments as they were recorded: they wait for transfer again, and so does the
+        stage of `job`. Returns what is to be enqueued. Raises StageLost."""
 
     async def stored(self, upload: Upload) -> Sequence[StoredSegment]:
         """Every stored segment, in order of number."""
@@ -343,7 +355,6 @@ class EventFeed(Protocol):
 
 
 # -- the temp volume
-# ---------------------------------------------------------------------------------------------------------------------
 
 
 class TempVolume(Protocol):
@@ -380,7 +391,6 @@ class TempVolume(Protocol):
 
 
 # -- media and content
-# ----------------------------------------------------------------------------------------------------------------------
 
 
 class MediaProbe(Protocol):

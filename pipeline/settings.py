@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     database_pool: int = Field(4, ge=1, description="Connections to PostgreSQL per process; persist needs few")
 
     # -- the object store
-    store: Literal["swift"] = Field("swift", description="Which object store new uploads go to")
+    store: Literal["swift", "s3", "filesystem"] = Field("swift", description="Which object store new uploads go to")
     swift_auth: Literal["v1", "v3"] = Field(
         "v3", description="v3: Keystone; v1: tempauth and other TempAuth-like servers"
     )
@@ -49,6 +49,21 @@ class Settings(BaseSettings):
         "public", description="Endpoint interface to use (v3)"
     )
     swift_container: str = Field("sluice", description="Container of objects; segments lie in `<container>_segments`")
+    s3_bucket: str = Field("", description="Bucket of objects and segments; without it there is no store `s3`")
+    s3_endpoint_url: str = Field("", description="Of a store that speaks like S3; empty: Amazon's own")
+    s3_region: str = Field("us-east-1", description="Part of every signature")
+    s3_access_key: str = Field("", description="Empty: environment, profile or the machine's role, as botocore looks")
+    s3_secret_key: SecretStr = Field(SecretStr(""), description="Belongs to the access key")
+    s3_addressing: Literal["auto", "path", "virtual"] = Field("auto", description="Bucket in the path or the host name")
+    s3_checksums: Literal["when_required", "when_supported"] = Field(
+        "when_required", description="when_supported adds a CRC32 that many compatible stores refuse"
+    )
+    s3_verify: Literal["etag", "content-md5"] = Field(
+        "etag", description="content-md5 where ETags are no MD5 (SSE-KMS): each segment is read twice"
+    )
+    filesystem_dir: Path | None = Field(
+        None, description="Directory of the store `filesystem`, for sites with one disk"
+    )
     store_concurrency: int = Field(
         16,
         ge=1,

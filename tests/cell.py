@@ -27,8 +27,9 @@ from deploy.embedded import EmbeddedStack
 from deploy.embedded.layout import Layout
 from deploy.embedded.servers_venv import servers_python
 from pipeline.adapters.redis.keys import Keys
-from pipeline.bootstrap import Store, open_store
+from pipeline.bootstrap import open_store
 from pipeline.core.lifecycle import Status
+from pipeline.ports import Store
 from pipeline.settings import Settings
 
 SEGMENT_BYTES = 256 * 1024

@@ -76,10 +76,11 @@ class Showcase:
         if outcome.content is None:
             return False
         target = Path(outcome.content.filename)
-        command = swift_download_command(self._environment, _swift_client(), outcome.content.object, target)
         self._say("")
         self._say_all(content_lines(outcome.content))
-        self._say(f"\nDownload it with\n  {escape(command)}")
+        if outcome.content.object.store == "swift":
+            command = swift_download_command(self._environment, _swift_client(), outcome.content.object, target)
+            self._say(f"\nDownload it with\n  {escape(command)}")
         return outcome.view.status == "ready"
 
     def _say_all(self, lines: Iterable[tuple[str, str]]) -> None:

@@ -7,6 +7,7 @@ DIRECTORY/
   swift/      etc (configuration, rings), srv (objects), run
   keystone/   database, keys
   temp/       the temp volume of a gateway and its workers
+  store/      the objects of the store `filesystem`
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ class Layout:
     @property
     def temp(self) -> Path:
         return self.directory / "temp"
+
+    @property
+    def store(self) -> Path:
+        return self.directory / "store"
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"

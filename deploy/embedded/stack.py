@@ -1,7 +1,7 @@
 """The stack as a whole: starts every server side by side, says where they are, stops them all.
 
 What the environment already names is used and not started: SLUICE_REDIS_URL, SLUICE_DATABASE_URL,
-SLUICE_SWIFT_AUTH_URL; nor is Swift when SLUICE_STORE names another store. `start` either brings everything up or leaves
+SLUICE_SWIFT_AUTH_URL; nor is Swift when SLUICE_STORE is `filesystem`, or `s3` with a bucket that is named.
 nothing running. `stop` can be called at any time and more than once. If the process that holds the stack is killed, the
 kernel ends the servers.
 """
@@ -129,6 +129,10 @@ class EmbeddedStack:
         if self._swift is not None:
             variables |= self._swift_variables()
             variables.setdefault("SLUICE_SWIFT_CONTAINER", CONTAINER)
+            if "SLUICE_S3_BUCKET" not in variables:
+                variables |= self._s3_variables()
+        variables.setdefault("SLUICE_FILESYSTEM_DIR", str(self._layout.store))
+        variables.setdefault("SLUICE_STORE", "swift")
         return variables
 
     def processes(self) -> Mapping[str, int]:
@@ -152,8 +156,7 @@ class EmbeddedStack:
         if options.postgres and "SLUICE_DATABASE_URL" not in os.environ:
             self._postgres = Postgres(self._layout, self._ports.port("postgres"), durable=not options.fast)
             bring_ups.append(self._postgres.bring_up())
-        is_our_store = os.environ.get("SLUICE_STORE", "swift") == "swift"
-        if options.swift and is_our_store and "SLUICE_SWIFT_AUTH_URL" not in os.environ:
+        if options.swift and _needs_swift():
             self._swift = Swift(self._layout, self._ports, token_lifetime_seconds=options.token_lifetime_seconds)
             if options.keystone:
                 self._keystone = Keystone(
@@ -184,10 +187,19 @@ class EmbeddedStack:
         known = ", ".join(child.name for child in self._children())
         raise StackError(f"the stack has no process called {name!r}; it has {known}")
 
+    def _s3_variables(self) -> dict[str, str]:
+        """The same Swift by its S3 API."""
+        return {
+            "SLUICE_S3_BUCKET": f"{CONTAINER}-s3",
+            "SLUICE_S3_ENDPOINT_URL": self.swift.s3_endpoint,
+            "SLUICE_S3_REGION": self.swift.s3_region,
+            "SLUICE_S3_ACCESS_KEY": self.swift.s3_access_key,
+            "SLUICE_S3_SECRET_KEY": self.swift.s3_secret_key,
+        }
+
     def _swift_variables(self) -> dict[str, str]:
         if self.keystone is not None:
             return {
-                "SLUICE_STORE": "swift",
                 "SLUICE_SWIFT_AUTH": "v3",
                 "SLUICE_SWIFT_AUTH_URL": self.keystone.auth_url,
                 "SLUICE_SWIFT_USER": self.keystone.username,
@@ -198,12 +210,18 @@ class EmbeddedStack:
                 "SLUICE_SWIFT_REGION": self.keystone.region,
             }
         return {
-            "SLUICE_STORE": "swift",
             "SLUICE_SWIFT_AUTH": "v1",
             "SLUICE_SWIFT_AUTH_URL": self.swift.auth_url,
             "SLUICE_SWIFT_USER": self.swift.user,
             "SLUICE_SWIFT_PASSWORD": self.swift.key,
         }
+
+
+def _needs_swift() -> bool:
+    """Swift runs here unless the store that new uploads go to is elsewhere, or needs no server."""
+    store = os.environ.get("SLUICE_STORE", "swift")
+    own = "SLUICE_S3_BUCKET" if store == "s3" else "SLUICE_SWIFT_AUTH_URL"
+    return store != "filesystem" and own not in os.environ
 
 
 def _from_environment(name: str) -> str:

@@ -67,7 +67,7 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
         400, False, "Segment {number} must be {expected_bytes} bytes long; {received_bytes} came."
     ),
     "SEGMENT_DIGEST_WRONG": ErrorSpec(
-        400, False, "The {algorithm} of what arrived is not the one that was sent with it; send the segment again."
+        400, True, "The {algorithm} of what arrived is not the one that was sent with it; send the segment again."
     ),
     "SEGMENT_DIFFERS": ErrorSpec(
         409, False, "Segment {number} is already here with other bytes; a segment that was accepted does not change."

@@ -14,9 +14,8 @@ from pipeline.core.stages import Stage
 from pipeline.ports import (
     ContentRepository,
     EndedList,
-    ObjectReader,
-    ObjectStore,
     ReservationLedger,
+    Stores,
     TempVolume,
     UploadBoard,
 )
@@ -35,16 +34,14 @@ class Cleanup:
         board: UploadBoard,
         ledger: ReservationLedger,
         volume: TempVolume,
-        store: ObjectStore,
-        reader: ObjectReader,
+        stores: Stores,
         contents: ContentRepository,
     ) -> None:
         self._ended = ended
         self._board = board
         self._ledger = ledger
         self._volume = volume
-        self._store = store
-        self._reader = reader
+        self._stores = stores
         self._contents = contents
 
     async def clean(self, upload_id: str) -> bool:
@@ -81,9 +78,9 @@ class Cleanup:
         if has_run(Stage.PERSIST):
             await self._contents.delete(upload.upload_id)
         if has_run(Stage.THUMBNAIL):
-            await self._reader.delete(thumbnail_key(upload.upload_id))
+            await self._stores.named(upload.store).delete(thumbnail_key(upload.upload_id))
         if has_run(Stage.TRANSFER):
             session = upload.target_session or ""
-            await self._store.abort(
+            await self._stores.named(upload.store).abort(
                 ObjectTarget(upload.upload_id, object_key(upload.upload_id), upload.content_type, upload.plan, session)
             )

@@ -22,7 +22,7 @@ from pipeline.core.model import StageJob
 from pipeline.core.retry import GiveUp, RetryPolicy, decide
 from pipeline.core.stages import FINAL, GRAPH, Stage
 from pipeline.ports import StageBoard, StageQueue, UploadBoard
-from pipeline.stages.run import Done, HandBack, Idle, Outcome, Skipped, StageHandler, StageRun
+from pipeline.stages.run import Done, HandBack, Idle, Outcome, Skipped, StageHandler, StageRun, Undone
 from pipeline.telemetry import (
     STAGE_RETRIES,
     STAGE_RUNNING,
@@ -152,6 +152,9 @@ class StageEngine:
     async def _conclude(self, job: StageJob, outcome: Outcome, log: structlog.typing.FilteringBoundLogger) -> str:
         if isinstance(outcome, Idle):
             return "idle"
+        if isinstance(outcome, Undone):
+            await self._enqueue(outcome.jobs)
+            return "undone"
         if isinstance(outcome, HandBack):
             await self._hand_back(job, log)
             return "handed_back"

@@ -83,7 +83,7 @@ class Receiver:
             raise RequestError(
                 "UPLOAD_WAITING",
                 upload_id=upload_id,
-                queue_position=standing.queue_position if standing else None,
+                queue_position=max(1, standing.queue_position) if standing else 1,
                 retry_after_seconds=_RETRY_AFTER_WAITING_SECONDS,
             )
         if upload.status in ENDED and upload.status is not Status.READY:

@@ -4,7 +4,7 @@ engine."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -38,11 +38,18 @@ class Idle:
 
 
 @dataclass(frozen=True, slots=True)
+class Undone:
+    """An earlier stage has to go on first: the lease is given up already, `jobs` are to be enqueued."""
+
+    jobs: Sequence[StageJob]
+
+
+@dataclass(frozen=True, slots=True)
 class HandBack:
     """Not done, because the worker shall end: somebody else goes on."""
 
 
-Outcome = Done | Skipped | Idle | HandBack
+Outcome = Done | Skipped | Idle | Undone | HandBack
 
 
 class StageHandler(Protocol):

@@ -1,26 +1,39 @@
-"""Seal: writes the manifest over an upload's segments. The manifest is the file; nothing is merged, now or at
-download."""
+"""Seal: writes the manifest over an upload's segments. The manifest is the file; nothing is merged, now or at download.
+
+Segments that the store turns out not to have as it acknowledged them are put again from the temp file, which is still
+there; the seal waits for them.
+"""
 
 from __future__ import annotations
 
 from pipeline.core.errors import StoreError
-from pipeline.ports import ObjectStore, SegmentBoard
-from pipeline.stages.run import Done, Outcome, StageRun
+from pipeline.ports import SegmentBoard, Stores
+from pipeline.stages.run import Done, Outcome, StageRun, Undone
 from pipeline.stages.stored import stored_to_data
 from pipeline.stages.transfer import open_target
+
+# A store that keeps losing what it has acknowledged is not to be trusted with more tries.
+_MAX_REFUSALS = 5
 
 
 class Seal:
     """The handler of stage `seal`."""
 
-    def __init__(self, segments: SegmentBoard, store: ObjectStore) -> None:
+    def __init__(self, segments: SegmentBoard, stores: Stores) -> None:
         self._segments = segments
-        self._store = store
+        self._stores = stores
 
     async def __call__(self, run: StageRun) -> Outcome:
         upload = run.upload
         stored = await self._segments.stored(upload)
         if len(stored) != upload.plan.count:
             raise StoreError("MANIFEST_REFUSED", reason=f"{len(stored)} of {upload.plan.count} segments are stored")
-        target = await open_target(upload, self._store, self._segments)
-        return Done(stored_to_data(await self._store.seal(target, stored)))
+        store = self._stores.named(upload.store)
+        target = await open_target(upload, store, self._segments)
+        try:
+            return Done(stored_to_data(await store.seal(target, stored)))
+        except StoreError as error:
+            refused = error.detail.get("segments")
+            if not refused or run.upload.stages[run.job.stage].attempt >= _MAX_REFUSALS:
+                raise
+            return Undone(await self._segments.put_again(run.job, refused))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.core.model import thumbnail_key
 from pipeline.core.stages import Stage
-from pipeline.ports import ObjectStore, StageBoard, TempVolume, Thumbnailer
+from pipeline.ports import StageBoard, Stores, TempVolume, Thumbnailer
 from pipeline.stages.run import Done, Outcome, Skipped, StageRun
 from pipeline.stages.stored import stored_to_data
 from schemas.media import MediaMetadata
@@ -13,11 +13,11 @@ from schemas.media import MediaMetadata
 class Thumbnail:
     """The handler of stage `thumbnail`."""
 
-    def __init__(self, stages: StageBoard, volume: TempVolume, thumbnailer: Thumbnailer, store: ObjectStore) -> None:
+    def __init__(self, stages: StageBoard, volume: TempVolume, thumbnailer: Thumbnailer, stores: Stores) -> None:
         self._stages = stages
         self._volume = volume
         self._thumbnailer = thumbnailer
-        self._store = store
+        self._stores = stores
 
     async def __call__(self, run: StageRun) -> Outcome:
         upload = run.upload
@@ -27,5 +27,6 @@ class Thumbnail:
         jpeg = await self._thumbnailer.thumbnail(self._volume.path(upload.upload_id), metadata)
         if jpeg is None:
             return Skipped()
-        stored = await self._store.put_object(thumbnail_key(upload.upload_id), jpeg, "image/jpeg")
+        store = self._stores.named(upload.store)
+        stored = await store.put_object(thumbnail_key(upload.upload_id), jpeg, "image/jpeg")
         return Done(stored_to_data(stored))

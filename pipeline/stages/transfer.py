@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from pipeline.core.errors import SegmentCorrupt, StoreUnavailable
 from pipeline.core.model import ObjectTarget, Upload, object_key
 from pipeline.core.retry import GiveUp, RetryPolicy, decide
-from pipeline.ports import EventFeed, ObjectStore, ReservationLedger, SegmentBoard, StageBoard, TempVolume
+from pipeline.ports import EventFeed, ObjectStore, ReservationLedger, SegmentBoard, StageBoard, Stores, TempVolume
 from pipeline.stages.limiter import SegmentLimiter
 from pipeline.stages.run import Done, HandBack, Idle, Outcome, StageRun
 from pipeline.telemetry import STORED_BYTES, Log, logger
@@ -53,7 +53,7 @@ class Transfer:
         segments: SegmentBoard,
         stages: StageBoard,
         ledger: ReservationLedger,
-        store: ObjectStore,
+        stores: Stores,
         volume: TempVolume,
         limiter: SegmentLimiter,
         feed: EventFeed,
@@ -61,22 +61,28 @@ class Transfer:
         self._segments = segments
         self._stages = stages
         self._ledger = ledger
-        self._store = store
+        self._stores = stores
         self._volume = volume
         self._limiter = limiter
         self._feed = feed
 
     async def __call__(self, run: StageRun) -> Outcome:
-        target = await open_target(run.upload, self._store, self._segments)
+        store = self._stores.named(run.upload.store)
+        target = await open_target(run.upload, store, self._segments)
         flying: dict[int, asyncio.Task[None]] = {}
         try:
             async with self._feed.watch(run.upload.upload_id) as changes:
-                return await self._pump(run, target, flying, changes)
+                return await self._pump(run, store, target, flying, changes)
         finally:
             await _land(flying)
 
     async def _pump(
-        self, run: StageRun, target: ObjectTarget, flying: dict[int, asyncio.Task[None]], changes: AsyncIterator[None]
+        self,
+        run: StageRun,
+        store: ObjectStore,
+        target: ObjectTarget,
+        flying: dict[int, asyncio.Task[None]],
+        changes: AsyncIterator[None],
     ) -> Outcome:
         """Keep up to `slots` segments in the air until every segment is stored, or nothing waits."""
         slots = self._limiter.slots
@@ -89,7 +95,7 @@ class Transfer:
                 if not run.stop.is_set():
                     for number, crc32c in waiting.crc32c.items():
                         if number not in flying and len(flying) < slots:
-                            flying[number] = asyncio.create_task(self._put(run, target, number, crc32c))
+                            flying[number] = asyncio.create_task(self._put(run, store, target, number, crc32c))
                 if flying:
                     await asyncio.wait(
                         {changed, *flying.values()}, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
@@ -108,7 +114,7 @@ class Transfer:
         finally:
             changed.cancel()
 
-    async def _put(self, run: StageRun, target: ObjectTarget, number: int, crc32c: int) -> None:
+    async def _put(self, run: StageRun, store: ObjectStore, target: ObjectTarget, number: int, crc32c: int) -> None:
         """Bring one segment into the store and record it. A segment whose bytes have changed is asked for again."""
         plan = target.plan
         source = self._volume.source(target.upload_id, number, plan.offset(number), plan.length(number), crc32c)
@@ -117,7 +123,7 @@ class Transfer:
             attempt += 1
             try:
                 async with self._limiter.slot():
-                    stored = await self._store.put_segment(target, source)
+                    stored = await store.put_segment(target, source)
             except SegmentCorrupt:
                 if await self._segments.record_lost(target.upload_id, number, crc32c):
                     await self._ledger.renew(target.upload_id)

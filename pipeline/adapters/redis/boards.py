@@ -132,6 +132,12 @@ class RedisSegmentBoard:
         )
         fenced(job, answer)
 
+    async def put_again(self, job: StageJob, numbers: Collection[int]) -> Sequence[StageJob]:
+        answer = await self._scripts.call(
+            "put_again", **_run(job), numbers=sorted(numbers), requeue_ms=self._requeue_ms
+        )
+        return to_jobs(fenced(job, answer)["jobs"])
+
     async def stored(self, upload: Upload) -> Sequence[StoredSegment]:
         fields = await hash_all(self._redis, self._keys.stored(upload.upload_id))
         etags = sorted((int(number), etag) for number, etag in fields.items())

@@ -27,6 +27,7 @@ NAMES = (
     "lost",
     "overdue",
     "pending",
+    "put_again",
     "receive",
     "retire",
     "stage_again",

@@ -11,35 +11,17 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
-
-from redis.asyncio import Redis
 
 from pipeline.adapters.media.ffmpeg import FfmpegThumbnailer
 from pipeline.adapters.media.ffprobe import FfprobeMediaProbe
 from pipeline.adapters.media.sandbox import Sandbox
-from pipeline.adapters.object_store.swift import (
-    KeystoneApplicationCredential,
-    KeystonePassword,
-    SwiftAuth,
-    SwiftObjectStore,
-    SwiftOptions,
-    TempAuth,
-)
-from pipeline.adapters.object_store.swift.keystone import Endpoint
 from pipeline.adapters.postgres.contents import PostgresContentRepository
-from pipeline.adapters.redis.boards import RedisEndedList, RedisSegmentBoard, RedisUploadBoard
-from pipeline.adapters.redis.gauges import RedisGauges
-from pipeline.adapters.redis.keys import Keys
-from pipeline.adapters.redis.ledger import LedgerRules, RedisReservationLedger
-from pipeline.adapters.redis.queue import ArqStageQueue, arq_client
-from pipeline.adapters.redis.scripts import Scripts
-from pipeline.adapters.redis.signals import RedisSignals
-from pipeline.adapters.redis.stage_board import RedisStageBoard
 from pipeline.adapters.temp_volume import DirectoryTempVolume
+from pipeline.bootstrap.redis import RedisParts, redis_parts
+from pipeline.bootstrap.stores import open_stores
 from pipeline.core.errors import SluiceError
 from pipeline.core.stages import Stage
-from pipeline.ports import ContentRepository, EventFeed, ObjectReader, ObjectStore
+from pipeline.ports import ContentRepository, EventFeed
 from pipeline.settings import Settings
 from pipeline.stages.admission import Admission
 from pipeline.stages.assemble import Assemble
@@ -57,96 +39,6 @@ from pipeline.stages.run import StageHandler
 from pipeline.stages.seal import Seal
 from pipeline.stages.thumbnail import Thumbnail
 from pipeline.stages.transfer import Transfer
-from pipeline.telemetry import STORE_REQUEST_SECONDS
-
-# A queued stage that has not started for so long is enqueued again, which is harmless when its job is still there.
-_REQUEUE_MS = 10_000
-
-
-class Store(ObjectStore, ObjectReader, Protocol):
-    """What every store can do."""
-
-
-@dataclass(frozen=True, slots=True)
-class RedisParts:
-    """Everything that lives in Redis."""
-
-    client: Redis
-    keys: Keys
-    board: RedisUploadBoard
-    segments: RedisSegmentBoard
-    stages: RedisStageBoard
-    ended: RedisEndedList
-    ledger: RedisReservationLedger
-    queue: ArqStageQueue
-    signals: RedisSignals
-    gauges: RedisGauges
-
-
-@asynccontextmanager
-async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
-    """Connect (lazily: Redis may be away) and listen to signals as long as the block lasts."""
-    url = settings.redis_url.get_secret_value()
-    keys = Keys(settings.redis_namespace)
-    client: Redis = Redis.from_url(
-        url, decode_responses=True, socket_timeout=10, socket_connect_timeout=5, health_check_interval=15
-    )
-    listener: Redis = Redis.from_url(url, decode_responses=True, socket_connect_timeout=5)
-    arq = arq_client(url)
-    scripts = Scripts(client, keys.prefix)
-    rules = LedgerRules(settings.temp_budget_bytes, settings.lease_seconds, settings.max_passes, settings.lookahead)
-    signals = RedisSignals(listener, keys)
-    async with AsyncExitStack() as stack:
-        for connection in (client, listener, arq):
-            stack.push_async_callback(connection.aclose, close_connection_pool=True)
-        await stack.enter_async_context(signals.listening())
-        yield RedisParts(
-            client=client,
-            keys=keys,
-            board=RedisUploadBoard(client, scripts, keys, int(settings.retention_seconds * 1000)),
-            segments=RedisSegmentBoard(client, scripts, keys, _REQUEUE_MS),
-            stages=RedisStageBoard(client, scripts, keys, int(settings.stage_lease_seconds * 1000), _REQUEUE_MS),
-            ended=RedisEndedList(client, scripts, keys),
-            ledger=RedisReservationLedger(client, scripts, keys, settings.volume, rules),
-            queue=ArqStageQueue(arq, keys),
-            signals=signals,
-            gauges=RedisGauges(client, keys),
-        )
-
-
-def _swift_auth(settings: Settings) -> SwiftAuth:
-    password = settings.swift_password.get_secret_value()
-    if settings.swift_auth == "v1":
-        return TempAuth(settings.swift_auth_url, settings.swift_user, password)
-    endpoint = Endpoint(region=settings.swift_region, interface=settings.swift_interface)
-    if settings.swift_application_credential_id:
-        secret = settings.swift_application_credential_secret.get_secret_value()
-        return KeystoneApplicationCredential(
-            settings.swift_auth_url, settings.swift_application_credential_id, secret, endpoint
-        )
-    return KeystonePassword(
-        settings.swift_auth_url,
-        settings.swift_user,
-        password,
-        settings.swift_project,
-        settings.swift_user_domain,
-        settings.swift_project_domain,
-        endpoint,
-    )
-
-
-def _observe(method: str, status: int | None, seconds: float) -> None:
-    STORE_REQUEST_SECONDS.labels(method, status or "none").observe(seconds)
-
-
-@asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[Store]:
-    """The object store of the settings."""
-    options = SwiftOptions(stall_seconds=settings.store_stall_seconds)
-    async with SwiftObjectStore(
-        _swift_auth(settings), settings.swift_container, options=options, observer=_observe
-    ) as store:
-        yield store
 
 
 def content_repository(settings: Settings) -> PostgresContentRepository:
@@ -193,14 +85,14 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
     """Everything a gateway needs, open as long as the block lasts."""
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(redis_parts(settings))
-        store = await stack.enter_async_context(open_store(settings))
+        stores = await stack.enter_async_context(open_stores(settings))
         volume = temp_volume(settings)
         contents = content_repository(settings)
         stack.push_async_callback(contents.close)
         admission = Admission(redis.ledger, redis.board, volume, settings.temp_headroom_bytes)
         rules = IntakeRules(
-            store=store.name,
-            limits=store.limits,
+            store=settings.store,
+            limits=stores.named(settings.store).limits,
             volume=settings.volume,
             budget_bytes=settings.temp_budget_bytes,
             segment_bytes=settings.segment_bytes,
@@ -244,7 +136,7 @@ async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
     name = f"{socket.gethostname()}:{os.getpid()}"
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(redis_parts(settings))
-        store = await stack.enter_async_context(open_store(settings))
+        stores = await stack.enter_async_context(open_stores(settings))
         volume = temp_volume(settings)
         contents = content_repository(settings)
         stack.push_async_callback(contents.close)
@@ -253,14 +145,16 @@ async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
         thumbnailer = FfmpegThumbnailer(settings.ffmpeg, settings.thumbnail_timeout_seconds, sandbox)
         limiter = SegmentLimiter(settings.store_concurrency)
         handlers: dict[Stage, StageHandler] = {
-            Stage.TRANSFER: Transfer(redis.segments, redis.stages, redis.ledger, store, volume, limiter, redis.signals),
-            Stage.SEAL: Seal(redis.segments, store),
+            Stage.TRANSFER: Transfer(
+                redis.segments, redis.stages, redis.ledger, stores, volume, limiter, redis.signals
+            ),
+            Stage.SEAL: Seal(redis.segments, stores),
             Stage.ASSEMBLE: Assemble(redis.segments, volume),
             Stage.PROBE: Probe(volume, probe),
-            Stage.THUMBNAIL: Thumbnail(redis.stages, volume, thumbnailer, store),
+            Stage.THUMBNAIL: Thumbnail(redis.stages, volume, thumbnailer, stores),
             Stage.PERSIST: Persist(redis.stages, contents),
         }
-        cleanup = Cleanup(redis.ended, redis.board, redis.ledger, volume, store, store, contents)
+        cleanup = Cleanup(redis.ended, redis.board, redis.ledger, volume, stores, contents)
         admission = Admission(redis.ledger, redis.board, volume, settings.temp_headroom_bytes)
         yield WorkerServices(
             redis=redis,

@@ -1,0 +1,69 @@
+"""Everything that lives in Redis, made from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from pipeline.adapters.redis.boards import RedisEndedList, RedisSegmentBoard, RedisUploadBoard
+from pipeline.adapters.redis.gauges import RedisGauges
+from pipeline.adapters.redis.keys import Keys
+from pipeline.adapters.redis.ledger import LedgerRules, RedisReservationLedger
+from pipeline.adapters.redis.queue import ArqStageQueue, arq_client
+from pipeline.adapters.redis.scripts import Scripts
+from pipeline.adapters.redis.signals import RedisSignals
+from pipeline.adapters.redis.stage_board import RedisStageBoard
+from pipeline.settings import Settings
+
+# A queued stage that has not started for so long is enqueued again, which is harmless when its job is still there.
+_REQUEUE_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class RedisParts:
+    """Everything that lives in Redis."""
+
+    client: Redis
+    keys: Keys
+    board: RedisUploadBoard
+    segments: RedisSegmentBoard
+    stages: RedisStageBoard
+    ended: RedisEndedList
+    ledger: RedisReservationLedger
+    queue: ArqStageQueue
+    signals: RedisSignals
+    gauges: RedisGauges
+
+
+@asynccontextmanager
+async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
+    """Connect (lazily: Redis may be away) and listen to signals as long as the block lasts."""
+    url = settings.redis_url.get_secret_value()
+    keys = Keys(settings.redis_namespace)
+    client: Redis = Redis.from_url(
+        url, decode_responses=True, socket_timeout=10, socket_connect_timeout=5, health_check_interval=15
+    )
+    listener: Redis = Redis.from_url(url, decode_responses=True, socket_connect_timeout=5)
+    arq = arq_client(url)
+    scripts = Scripts(client, keys.prefix)
+    rules = LedgerRules(settings.temp_budget_bytes, settings.lease_seconds, settings.max_passes, settings.lookahead)
+    signals = RedisSignals(listener, keys)
+    async with AsyncExitStack() as stack:
+        for connection in (client, listener, arq):
+            stack.push_async_callback(connection.aclose, close_connection_pool=True)
+        await stack.enter_async_context(signals.listening())
+        yield RedisParts(
+            client=client,
+            keys=keys,
+            board=RedisUploadBoard(client, scripts, keys, int(settings.retention_seconds * 1000)),
+            segments=RedisSegmentBoard(client, scripts, keys, _REQUEUE_MS),
+            stages=RedisStageBoard(client, scripts, keys, int(settings.stage_lease_seconds * 1000), _REQUEUE_MS),
+            ended=RedisEndedList(client, scripts, keys),
+            ledger=RedisReservationLedger(client, scripts, keys, settings.volume, rules),
+            queue=ArqStageQueue(arq, keys),
+            signals=signals,
+            gauges=RedisGauges(client, keys),
+        )
