@@ -15,6 +15,7 @@ arq's traps, and what is done about each:
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -76,6 +77,16 @@ class ArqStageQueue:
             if enqueued is None:
                 await self._arq.delete(in_progress_key_prefix + job.job_id, retry_key_prefix + job.job_id)
             await self._arq.publish(self._keys.wake, queue)
+
+    async def jobs(self, volume: str, limit: int) -> Sequence[StageJob]:
+        queues = sorted({self._keys.queue(spec.worker, volume) for spec in GRAPH.values()})
+        with translated():
+            async with self._arq.pipeline(transaction=False) as pipe:
+                for queue in queues:
+                    pipe.zrange(queue, 0, limit - 1)
+                found = await pipe.execute()
+        ids = [raw.decode().split(":") for members in found for raw in members]
+        return [StageJob(upload_id, Stage(stage), int(generation), volume) for upload_id, stage, generation in ids]
 
     async def forget(self, job: StageJob) -> None:
         job_id = job.job_id
