@@ -99,10 +99,10 @@ class Reaper:
             await self._volume.remove(upload_id)
             await self._ledger.release(upload_id)
             return
-        if upload.status in (Status.PROCESSING, Status.WAITING):
-            await self._ledger.renew(upload_id)
-        elif upload.status not in ENDED:
+        if upload.status in (Status.ADMITTED, Status.RECEIVING):
             await self._expire(upload_id)
+        else:  # it waits for us, or for its cleanup, which releases it
+            await self._ledger.renew(upload_id)
 
     async def _expire(self, upload_id: str) -> None:
         reason = RequestError("UPLOAD_EXPIRED")

@@ -45,7 +45,9 @@ def deserialize(raw: bytes) -> dict[str, Any]:
 
 def arq_client(redis_url: str) -> ArqRedis:
     """arq's own client: like ours, but it reads bytes."""
-    pool = Redis.from_url(redis_url, decode_responses=False).connection_pool
+    pool = Redis.from_url(
+        redis_url, decode_responses=False, socket_timeout=10, socket_connect_timeout=5
+    ).connection_pool
     return ArqRedis(pool_or_conn=pool, job_serializer=serialize, job_deserializer=deserialize)
 
 
