@@ -64,6 +64,10 @@ class Settings(BaseSettings):
     filesystem_dir: Path | None = Field(
         None, description="Directory of the store `filesystem`, for sites with one disk"
     )
+    import_buckets: tuple[str, ...] = Field(
+        (),
+        description='Buckets or containers to import objects from, as JSON: ["raw"]; empty: the own one alone',
+    )
     store_concurrency: int = Field(
         16,
         ge=1,

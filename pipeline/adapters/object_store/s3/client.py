@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from copy import copy
 from typing import Any
 
 from aiobotocore.session import get_session
@@ -44,6 +45,12 @@ class S3Client:
         self._observer = observer
         self._exit_stack = AsyncExitStack()
         self._client: Any = None
+
+    def on(self, bucket: str) -> S3Client:
+        """The same open client, on another bucket; closed with this one."""
+        other = copy(self)
+        other._bucket = bucket
+        return other
 
     async def open(self) -> None:
         options, credentials = self._options, self._credentials

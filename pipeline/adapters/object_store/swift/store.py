@@ -73,6 +73,13 @@ class SwiftObjectStore(SwiftReader):
     def name(self) -> str:
         return self._name
 
+    @property
+    def container(self) -> str:
+        return self._layout.container
+
+    def within(self, container: str) -> SwiftReader:
+        return SwiftReader(self._name, self._http, SwiftLayout(container), self._options)
+
     async def __aenter__(self) -> Self:
         return self
 
