@@ -61,7 +61,6 @@ class GatewayServices:
     contents: ContentRepository
     feed: EventFeed
     _redis: RedisParts
-    _database: PostgresContentRepository
     _volume: DirectoryTempVolume
 
     async def problems(self) -> Mapping[str, str]:
@@ -125,7 +124,6 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             contents=contents,
             feed=redis.signals,
             _redis=redis,
-            _database=contents,
             _volume=volume,
         )
 

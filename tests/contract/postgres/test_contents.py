@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
 import pytest
+from pydantic import ValidationError
 from uuid6 import uuid7
 
 from deploy.embedded import EmbeddedStack
@@ -18,6 +19,7 @@ from pipeline.adapters.postgres.contents import PostgresContentRepository
 from pipeline.core.errors import DependencyUnavailable, RequestError
 from pipeline.core.model import ContentRecord, StoredObject, StoredSegment, object_key, thumbnail_key
 from schemas.media import MediaMetadata
+from schemas.uploads import CreateUpload
 
 pytestmark = pytest.mark.contract
 
@@ -81,6 +83,25 @@ async def test_a_content_comes_back_as_it_was_saved(contents: PostgresContentRep
     assert abs((saved.created_at - datetime.now(UTC)).total_seconds()) < 60
 
 
+def nasty_texts() -> Iterator[str]:
+    """Each ASCII character, and what is known to trouble databases."""
+    yield from map(chr, range(128))
+    yield from ("\x80\x9f", "\u200b\u202e", "\ufffe\uffff", "\U0010ffff", "\\u0000", "'; --", '{"a": 1}', "%s $1")
+
+
+async def test_whatever_the_api_takes_the_database_holds(contents: PostgresContentRepository) -> None:
+    taken = {}
+    for index, text in enumerate(nasty_texts()):
+        try:
+            CreateUpload(filename="a", size=1, content_type="a/b", metadata={text: text})
+        except ValidationError:
+            continue
+        taken[text] = f"{index}{text}"
+    assert "\x00" not in taken
+    assert len(taken) > 100
+    assert (await contents.save(new_record(metadata=taken))).metadata == taken
+
+
 async def test_what_can_be_missing_may_be_missing(contents: PostgresContentRepository) -> None:
     silent = media("audio", duration_seconds=None, streams=[], container="mp3")
     saved = await contents.save(new_record(segments=0, thumbnail=None, media=silent))
@@ -112,15 +133,17 @@ async def test_saving_twice_is_one_content(contents: PostgresContentRepository, 
     assert await database.fetchval("SELECT count(*) FROM content_segments") == 3
 
 
-async def test_saving_from_many_workers_at_once_is_one_content(
-    contents: PostgresContentRepository, database: asyncpg.Connection
-) -> None:
-    for _ in range(5):
+async def test_saving_from_many_workers_at_once_is_one_content(database_url: str, database: asyncpg.Connection) -> None:
+    """Often: whether two meet at the id or at the object's key is a matter of microseconds."""
+    workers = [PostgresContentRepository(database_url, connections=1) for _ in range(8)]
+    for _ in range(50):
         record = new_record()
-        saved = await asyncio.gather(*(contents.save(record) for _ in range(8)))
+        saved = await asyncio.gather(*(worker.save(record) for worker in workers))
         assert all(content == saved[0] for content in saved)
-    assert await database.fetchval("SELECT count(*) FROM contents") == 5
-    assert await database.fetchval("SELECT count(*) FROM content_segments") == 15
+    assert await database.fetchval("SELECT count(*) FROM contents") == 50
+    assert await database.fetchval("SELECT count(*) FROM content_segments") == 150
+    for worker in workers:
+        await worker.close()
 
 
 async def test_a_failure_half_way_leaves_nothing(
