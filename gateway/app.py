@@ -15,7 +15,7 @@ from gateway.envelope import success
 from gateway.middleware import ANYWHERE, CURRENT_ROUTE, add_headers, around, refuse_when_stopping
 from gateway.openapi import DOCUMENT, build_document
 from gateway.options import OPTIONS, RUNNING, SERVICES, GatewayOptions, Running
-from gateway.routes import contents, docs, events, health, imports, metrics, segments, uploads
+from gateway.routes import contents, docs, events, health, imports, metrics, segments, storage_events, uploads
 from gateway.routing import ROUTES, Handler, Route, methods_of
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError
@@ -26,6 +26,7 @@ ALL_ROUTES: tuple[Route, ...] = (
     *events.ROUTES,
     *contents.ROUTES,
     *imports.ROUTES,
+    *storage_events.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,
     *docs.ROUTES,

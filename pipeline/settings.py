@@ -68,6 +68,10 @@ class Settings(BaseSettings):
         (),
         description='Buckets or containers to import objects from, as JSON: ["raw"]; empty: the own one alone',
     )
+    events_token: SecretStr = Field(
+        SecretStr(""),
+        description="Secret of stores that notify of new objects (Authorization: Bearer); empty: none are taken",
+    )
     store_concurrency: int = Field(
         16,
         ge=1,

@@ -86,6 +86,8 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "IMPORT_OWN_OBJECT": ErrorSpec(409, False, "{key} was made by Sluice itself; it is no object to import."),
     "IMPORT_OBJECT_MISSING": ErrorSpec(404, False, "There is no object {key} in '{bucket}'."),
     "IMPORT_EMPTY": ErrorSpec(422, False, "{key} has no bytes; there is nothing to import."),
+    "EVENTS_OFF": ErrorSpec(404, False, "No notifications are taken here: SLUICE_EVENTS_TOKEN is not set."),
+    "EVENTS_TOKEN_WRONG": ErrorSpec(401, False, "The Authorization of this notification is not SLUICE_EVENTS_TOKEN."),
     "TRANSPORT_DIFFERS": ErrorSpec(409, False, "This upload is of transport '{transport}', which has no use for that."),
     "GATEWAY_BUSY": ErrorSpec(503, True, "The gateway is shutting down or overloaded; try again shortly."),
     "NOT_READY": ErrorSpec(503, True, "What the gateway stands on is away: {names}; see detail.problems."),

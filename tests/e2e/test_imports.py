@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 
@@ -15,12 +18,14 @@ from tests.media_samples import sample
 
 pytestmark = pytest.mark.e2e
 
+TOKEN = "a-shared-secret"
+
 
 @pytest.fixture(scope="module", params=["swift", "s3"])
 def store_cell(
     request: pytest.FixtureRequest, servers: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CellProcesses]:
-    with cell_processes(servers, tmp_path_factory.mktemp("import"), store=request.param) as started:
+    with cell_processes(servers, tmp_path_factory.mktemp("import"), store=request.param, events_token=TOKEN) as started:
         yield started
 
 
@@ -129,3 +134,60 @@ async def test_imports_wait_for_room(servers: EmbeddedStack, tmp_path: Path) -> 
         await cell.put_all(upload, data)
         await asyncio.gather(*(cell.until(view["id"], "ready") for view in [upload, *begun]))
         await cell.until_clean(imported=set(keys))
+        status, body, _ = await cell.call("POST", "/v1/events/storage", json={})
+        assert (status, body["error"]["code"]) == (404, "EVENTS_OFF")
+
+
+def notification(bucket: str, *keys: str, name: str = "ObjectCreated:Put") -> dict[str, Any]:
+    objects = [{"key": quote_plus(key), "size": 1, "eTag": "0", "sequencer": "0055AED6"} for key in keys]
+    return {"Records": [{"eventName": name, "s3": {"bucket": {"name": bucket}, "object": item}} for item in objects]}
+
+
+async def test_a_notification_twice_is_one_content(cell: Cell) -> None:
+    key = "incoming/two words & more.mp4"
+    data = long_video()
+    await cell.store.put_object(key, data, "video/mp4")
+    body = notification(cell.store.container, key)
+    bearer = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "text/plain"}
+
+    async def notify(body: dict[str, Any]) -> dict[str, Any]:
+        _, answer, _ = await cell.call(
+            "POST", "/v1/events/storage", data=json.dumps(body).encode(), headers=bearer, expect=200
+        )
+        told: dict[str, Any] = answer["data"]
+        return told
+
+    answers = await asyncio.gather(*(notify(body) for _ in range(4)))
+    ids = {item["id"] for answer in answers for item in answer["imports"]}
+    assert len(ids) == 1
+    assert [item["created"] for answer in answers for item in answer["imports"]].count(True) == 1
+    (upload_id,) = ids
+    cell.uploads.append(upload_id)
+    await cell.until(upload_id, "ready")
+    (known,) = (await notify(body))["imports"]
+    assert (known["id"], known["created"], known["status"]) == (upload_id, False, "ready")
+    content = await cell.content(upload_id)
+    assert await cell.read(content["object"]["key"]) == data
+
+    # What Sluice writes itself, what is gone, and what is no creation: told, and nothing follows.
+    own = notification(cell.store.container, content["thumbnail"]["key"], "gone.mp4")
+    assert [item["reason"] for item in (await notify(own))["ignored"]] == ["IMPORT_OWN_OBJECT", "IMPORT_OBJECT_MISSING"]
+    removed = await notify(notification(cell.store.container, key, name="ObjectRemoved:Delete"))
+    assert [item["reason"] for item in removed["ignored"]] == ["NOT_A_CREATION"]
+    assert (await notify({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "raw"}))["imports"] == []
+    await cell.until_clean(imported={key})
+    await cell.store.delete(key)
+
+
+async def test_a_notification_needs_the_secret(cell: Cell) -> None:
+    async def status(**headers: str) -> tuple[int, str]:
+        got, body, _ = await cell.call("POST", "/v1/events/storage", json={}, headers=headers)
+        return got, body.get("error", {}).get("code", "")
+
+    assert await status() == (401, "EVENTS_TOKEN_WRONG")
+    assert await status(Authorization="Bearer wrong") == (401, "EVENTS_TOKEN_WRONG")
+    assert await status(Authorization=f"Token {TOKEN}") == (401, "EVENTS_TOKEN_WRONG")
+    assert await status(Authorization="Basic ?") == (401, "EVENTS_TOKEN_WRONG")
+    assert await status(Authorization=f"Bearer {TOKEN}") == (200, "")
+    basic = b64encode(f"any:{TOKEN}".encode()).decode()
+    assert await status(Authorization=f"Basic {basic}") == (200, "")
