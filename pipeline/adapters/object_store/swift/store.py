@@ -7,7 +7,7 @@ block, which Swift answers by storing nothing. Requests are not repeated here bu
 and after how long, is the stage's decision.
 
 Rights needed: an operator role on the account (swiftoperator, member, ...: `operator_roles`), or, with both
-containers made by somebody else, read and write ACLs on them.
+containers made by somebody else, read and write ACLs on them (and, for TempURLs, the key set on both by their owner).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from pipeline.adapters.object_store.swift.limits import read_limits
 from pipeline.adapters.object_store.swift.manifest import manifest_json, parse_answer, raise_unless_sealed
 from pipeline.adapters.object_store.swift.options import SwiftOptions
 from pipeline.adapters.object_store.swift.reader import SwiftReader
+from pipeline.adapters.object_store.swift.tempurl import TempUrlSigner
 from pipeline.core.errors import StoreUnavailable
 from pipeline.core.model import ObjectTarget, StoredObject, StoredSegment
 from pipeline.core.segments import StoreLimits
@@ -57,15 +58,17 @@ class SwiftObjectStore(SwiftReader):
         limits: StoreLimits = SWIFT_LIMITS,
         options: SwiftOptions | None = None,
         observer: RequestObserver = unobserved,
+        signer: TempUrlSigner | None = None,
     ) -> None:
-        """Raises StoreError STORE_REJECTED when `container` cannot be a container's name."""
+        """`signer` is what TempURLs are signed with; None: there are none. Raises StoreError STORE_REJECTED when
+        `container` cannot be a container's name."""
         options = options or SwiftOptions()
         self.limits = limits
         self._session = session or new_session(options)
         self._owns_session = session is None
         self._tokens = TokenSource(auth, self._session, options)
         http = SwiftHttp(RequestSender(self._session, options, observer), self._tokens)
-        super().__init__(name, http, SwiftLayout(container), options)
+        super().__init__(name, http, SwiftLayout(container), options, signer)
         self._hashing = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="segment-md5")
         self._containers: asyncio.Task[None] | None = None
 
