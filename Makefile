@@ -74,6 +74,10 @@ layers: setup ## import-linter: who may import whom
 	$(BIN)/lint-imports
 
 ##@ Build and measure
+.PHONY: docs
+docs: setup ## Write the README's tables of settings, errors and metrics anew, from the code
+	$(BIN)/python -m deploy.reference README.md
+
 .PHONY: wheel
 wheel: setup ## Build the wheel, install it into an empty environment, try it there
 	rm -rf $(WHEEL_DIR) build/lib build/bdist.*

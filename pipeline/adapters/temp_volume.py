@@ -14,10 +14,11 @@ import hashlib
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+import aiofiles.os
 import google_crc32c
 
 from pipeline.core.errors import SegmentCorrupt, TempVolumeError
@@ -104,9 +105,9 @@ class DirectoryTempVolume:
         return FileSegmentSource(self.path(upload_id), number, offset, size_bytes, crc32c)
 
     async def verify(self, upload_id: str, size_bytes: int) -> None:
-        path = self.path(upload_id)
-        actual = await _in_thread(lambda: path.stat().st_size)
-        if actual != size_bytes:
+        with _translated():
+            facts = await aiofiles.os.stat(self.path(upload_id))
+        if facts.st_size != size_bytes:
             raise TempVolumeError("TEMP_FILE_MISSING")
 
     async def digest(self, upload_id: str, algorithm: str) -> bytes:
@@ -125,15 +126,13 @@ class DirectoryTempVolume:
         return await _in_thread(work)
 
     async def remove(self, upload_id: str) -> None:
-        path = self.path(upload_id)
-        await _in_thread(lambda: path.unlink(missing_ok=True))
+        with _translated(), suppress(FileNotFoundError):
+            await aiofiles.os.unlink(self.path(upload_id))
 
     async def free_bytes(self) -> int:
-        def work() -> int:
-            facts = os.statvfs(self._directory)
-            return facts.f_bavail * facts.f_frsize
-
-        return await _in_thread(work)
+        with _translated():
+            facts = await aiofiles.os.statvfs(self._directory)
+        return facts.f_bavail * facts.f_frsize
 
     async def list(self) -> Mapping[str, tuple[int, float]]:
         def work() -> dict[str, tuple[int, float]]:

@@ -169,6 +169,9 @@ class StoreUnavailable(StoreError):
         super().__init__(code, **detail)
         self.retry_after_seconds = retry_after_seconds
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.code, {**self.detail, "retry_after_seconds": self.retry_after_seconds}))
+
 
 class SegmentCorrupt(StoreError):
     """The bytes of segment `number` differ from the digest taken when they arrived."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
 import pytest
+from pydantic import ValidationError
 from uuid6 import uuid7
 
 from deploy.embedded import EmbeddedStack
@@ -18,6 +19,7 @@ from pipeline.adapters.postgres.contents import PostgresContentRepository
 from pipeline.core.errors import DependencyUnavailable, RequestError
 from pipeline.core.model import ContentRecord, StoredObject, StoredSegment, object_key, thumbnail_key
 from schemas.media import MediaMetadata
+from schemas.uploads import CreateUpload
 
 pytestmark = pytest.mark.contract
 
@@ -79,6 +81,25 @@ async def test_a_content_comes_back_as_it_was_saved(contents: PostgresContentRep
     assert saved.thumbnail is not None
     assert (saved.thumbnail.key, saved.thumbnail.segment_count) == (thumbnail_key(record.content_id), 1)
     assert abs((saved.created_at - datetime.now(UTC)).total_seconds()) < 60
+
+
+def nasty_texts() -> Iterator[str]:
+    """Each ASCII character, and what is known to trouble databases."""
+    yield from map(chr, range(128))
+    yield from ("\x80\x9f", "\u200b\u202e", "\ufffe\uffff", "\U0010ffff", "\\u0000", "'; --", '{"a": 1}', "%s $1")
+
+
+async def test_whatever_the_api_takes_the_database_holds(contents: PostgresContentRepository) -> None:
+    taken = {}
+    for index, text in enumerate(nasty_texts()):
+        try:
+            CreateUpload(filename="a", size=1, content_type="a/b", metadata={text: text})
+        except ValidationError:
+            continue
+        taken[text] = f"{index}{text}"
+    assert "\x00" not in taken
+    assert len(taken) > 100
+    assert (await contents.save(new_record(metadata=taken))).metadata == taken
 
 
 async def test_what_can_be_missing_may_be_missing(contents: PostgresContentRepository) -> None:

@@ -192,6 +192,32 @@ async def test_nothing_of_an_ended_upload_is_lost_any_more(play: Play, event: Ev
     assert not await play.segments.record_lost(upload.upload_id, 1, crc_of(1))
 
 
+# -- segments that the store no longer has as it acknowledged them
+
+
+async def test_a_refused_manifest_sends_its_segments_again_and_seals_once_more(play: Play) -> None:
+    upload, seal, thumbnail = await play.before_persist()
+    again = play.by_stage(await play.segments.put_again(seal, [3, 1]))
+    assert set(again) == {Stage.TRANSFER}
+    found = await play.board.get(upload.upload_id)
+    assert (found.status, found.bytes_received, found.bytes_stored) == (Status.PROCESSING, 25, 10)
+    assert [segment.number for segment in await play.segments.stored(upload)] == [2]
+    assert found.stages[Stage.SEAL].error_code == "MANIFEST_REFUSED"
+    with pytest.raises(StageLost):
+        await play.stages.finish(seal, {"of": "a refused manifest"})
+    assert await play.stages.finish(thumbnail, {}) == (), "persist waits for the seal"
+
+    transfer = await play.started(again[Stage.TRANSFER])
+    waiting = await play.segments.pending(transfer, 10)
+    assert waiting == PendingSegments({1: crc_of(1), 3: crc_of(3)}, complete=False)
+    await play.store(transfer, upload, [1, 3])
+    second = play.by_stage(await play.stages.finish(transfer, None))[Stage.SEAL]
+    assert second.generation > seal.generation
+    await play.started(second)
+    assert (await play.board.get(upload.upload_id)).stages[Stage.SEAL].attempt == 2, "a refusal is a failed attempt"
+    assert set(play.by_stage(await play.stages.finish(second, {}))) == {Stage.PERSIST}
+
+
 # -- arrivals and a transfer that falls idle
 
 

@@ -27,6 +27,7 @@ WRITES: dict[str, Act] = {
     "retry": lambda play, job: play.stages.retry(job, "STORE_UNAVAILABLE", 0),
     "hand back": lambda play, job: play.stages.hand_back(job),
     "fail": lambda play, job: play.stages.fail(job, NOT_MEDIA),
+    "put again": lambda play, job: play.segments.put_again(job, [1]),
     "pending": lambda play, job: play.segments.pending(job, 10),
     "stored": lambda play, job: play.segments.record_stored(job, StoredSegment(1, 10, "e")),
 }

@@ -73,7 +73,7 @@ async def open_cell(
     untouched: Any = Untouched()
     async with redis_parts(settings) as redis:
         admission = Admission(redis.ledger, redis.board, volume, settings.temp_headroom_bytes)
-        cleanup = Cleanup(redis.ended, redis.board, redis.ledger, volume, untouched, untouched, untouched)
+        cleanup = Cleanup(redis.ended, redis.board, redis.ledger, volume, untouched, untouched)
         reaper = Reaper(
             admission,
             cleanup,

@@ -1,0 +1,78 @@
+"""The README's tables of settings, error codes and metrics, made from the code: `python -m deploy.reference README.md`.
+
+Guarantee: what the README lists is what there is; a test fails when the two differ, and `make docs` mends it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import Metric
+from pydantic import SecretStr
+
+from pipeline import telemetry
+from pipeline.core.errors import CATALOGUE
+from pipeline.settings import Settings
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if value is None or value == "" or value == ():
+        return ""
+    return f"`{value}`"
+
+
+def settings_table() -> str:
+    """Every setting, its default and what it means."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        rows += [f"| `SLUICE_{name.upper()}` | {_default(field.default)} | {field.description} |"]
+    return "\n".join(rows)
+
+
+def errors_table() -> str:
+    """Every error code, its HTTP status, and whether the same request may succeed later."""
+    rows = ["| code | status | try again | message |", "|---|---|---|---|"]
+    for code, spec in CATALOGUE.items():
+        rows += [f"| `{code}` | {spec.http_status} | {'yes' if spec.retryable else 'no'} | {spec.message} |"]
+    return "\n".join(rows)
+
+
+def _exported(metric: Metric) -> str:
+    return f"{metric.name}_total" if metric.type == "counter" else metric.name
+
+
+def metrics_table() -> str:
+    """Every metric that /metrics shows."""
+    rows = ["| metric | type | meaning |", "|---|---|---|"]
+    for metric in telemetry.REGISTRY.collect():
+        rows += [f"| `{_exported(metric)}` | {metric.type} | {metric.documentation} |"]
+    return "\n".join(rows)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "errors": errors_table,
+    "metrics": metrics_table,
+}
+
+
+def with_tables(text: str) -> str:
+    """`text` with every table between its markers written anew. Raises ValueError when a marker is missing."""
+    for name, make in TABLES.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        table = make()
+        text, count = pattern.subn(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)  # type: ignore[misc]
+        if count != 1:
+            raise ValueError(f"there is no place for the table of {name}")
+    return text
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(with_tables(path.read_text("utf-8")), "utf-8")

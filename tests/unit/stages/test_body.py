@@ -1,0 +1,203 @@
+"""The body of one segment: exactly its bytes, in bounded memory and time, and nothing held afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+import google_crc32c
+import pytest
+
+from pipeline.core.errors import RequestError, TempVolumeError
+from pipeline.core.model import ClientDigest
+from pipeline.stages.body import ReceiveRules, SegmentBody
+from pipeline.stages.buffer import ReceiveBuffer
+
+pytestmark = pytest.mark.unit
+
+MEBIBYTE = 1024 * 1024
+PATIENT = ReceiveRules(stall_seconds=30, deadline_seconds=60)
+DATA = random.Random(5).randbytes(9 * MEBIBYTE + 77)
+
+
+class Sink:
+    """Takes what is written, in memory, as `TempVolume.write` does on a disk."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.calls: list[tuple[int, int]] = []
+
+    async def write(self, offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
+        assert offset == len(self.data), "in order"
+        await asyncio.sleep(0)
+        for block in blocks:
+            self.data += block
+            crc32c = google_crc32c.extend(crc32c, block)
+        self.calls.append((offset, len(self.data) - offset))
+        return crc32c
+
+
+async def blocks_of(data: bytes, size: int = 65_536) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+def body(
+    sink: Sink,
+    size: int,
+    digests: Iterable[ClientDigest] = (),
+    buffer: ReceiveBuffer | None = None,
+    rules: ReceiveRules = PATIENT,
+) -> SegmentBody:
+    return SegmentBody(3, size, list(digests), sink.write, buffer or ReceiveBuffer(64 * MEBIBYTE), rules)
+
+
+def digest(algorithm: str, data: bytes) -> ClientDigest:
+    if algorithm == "crc32c":
+        return ClientDigest(algorithm, google_crc32c.value(data).to_bytes(4, "big"))
+    return ClientDigest(algorithm, hashlib.new(algorithm.replace("-", ""), data, usedforsecurity=False).digest())
+
+
+ALGORITHMS = ("sha-256", "md5", "crc32c")
+
+
+async def refusal(call: asyncio.Future[int] | asyncio.Task[int]) -> RequestError:
+    with pytest.raises(RequestError) as refused:
+        await call
+    return refused.value
+
+
+async def test_every_byte_is_written_in_large_pieces_and_checked() -> None:
+    sink, buffer = Sink(), ReceiveBuffer(64 * MEBIBYTE)
+    digests = [digest(algorithm, DATA) for algorithm in ALGORITHMS]
+    assert await body(sink, len(DATA), digests, buffer).drain(blocks_of(DATA)) == google_crc32c.value(DATA)
+    assert sink.data == DATA
+    assert [count for _, count in sink.calls][:-1] == [4 * MEBIBYTE] * 2
+    assert buffer.used_bytes == 0
+
+
+@pytest.mark.parametrize("size", [1, 65_536, 65_537])
+async def test_blocks_of_any_size(size: int) -> None:
+    sink, data = Sink(), DATA[:70_000]
+    assert await body(sink, len(data)).drain(blocks_of(data, size)) == google_crc32c.value(data)
+    assert sink.data == data
+
+
+@pytest.mark.parametrize("received", [0, 1, 99, 101, 100_000])
+async def test_a_wrong_length_is_refused(received: int) -> None:
+    sink, buffer = Sink(), ReceiveBuffer(MEBIBYTE)
+    drained = asyncio.ensure_future(body(sink, 100, (), buffer).drain(blocks_of(DATA[:received], 50)))
+    error = await refusal(drained)
+    assert error.code == "SEGMENT_LENGTH_WRONG"
+    assert error.detail["expected_bytes"] == 100
+    assert len(sink.data) <= 100, "never beyond its own bytes"
+    assert buffer.used_bytes == 0
+
+
+async def test_a_body_that_never_ends_is_cut_off_at_its_length() -> None:
+    asked = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal asked
+        while True:
+            asked += 1
+            yield bytes(100)
+
+    assert (await refusal(asyncio.ensure_future(body(Sink(), 1_000).drain(endless())))).code == "SEGMENT_LENGTH_WRONG"
+    assert asked == 11
+
+
+@pytest.mark.parametrize("wrong", ALGORITHMS)
+async def test_a_wrong_digest_is_refused(wrong: str) -> None:
+    data = DATA[:1000]
+    digests = [digest(algorithm, data if algorithm != wrong else b"other") for algorithm in ALGORITHMS]
+    error = await refusal(asyncio.ensure_future(body(Sink(), len(data), digests).drain(blocks_of(data))))
+    assert (error.code, error.detail["algorithm"]) == ("SEGMENT_DIGEST_WRONG", wrong)
+
+
+async def hangs(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+    await asyncio.Event().wait()
+
+
+async def trickles() -> AsyncIterator[bytes]:
+    while True:
+        yield b"x"
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize(
+    ("source", "rules"),
+    [(hangs(b"some"), ReceiveRules(0.05, 60)), (trickles(), ReceiveRules(60, 0.1))],
+    ids=["stalls", "trickles"],
+)
+async def test_a_body_that_takes_too_long_is_given_up(source: AsyncIterator[bytes], rules: ReceiveRules) -> None:
+    buffer = ReceiveBuffer(MEBIBYTE)
+    error = await refusal(asyncio.ensure_future(body(Sink(), 10**9, (), buffer, rules).drain(source)))
+    assert (error.code, error.retryable) == ("SEGMENT_STALLED", True)
+    assert buffer.used_bytes == 0
+
+
+async def test_a_connection_that_ends_early_leaves_nothing_held() -> None:
+    async def breaks() -> AsyncIterator[bytes]:
+        yield bytes(1_000)
+        raise ConnectionResetError("gone")
+
+    buffer = ReceiveBuffer(MEBIBYTE)
+    error = await refusal(asyncio.ensure_future(body(Sink(), 5_000, (), buffer).drain(breaks())))
+    assert (error.code, buffer.used_bytes) == ("SEGMENT_CUT_OFF", 0)
+
+
+async def test_a_disk_that_fails_leaves_nothing_held() -> None:
+    async def full(offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
+        raise TempVolumeError("TEMP_VOLUME_FULL", reason="no space")
+
+    buffer = ReceiveBuffer(64 * MEBIBYTE)
+    drained = SegmentBody(1, len(DATA), [digest("md5", DATA)], full, buffer, PATIENT).drain(blocks_of(DATA))
+    with pytest.raises(TempVolumeError):
+        await drained
+    assert buffer.used_bytes == 0
+
+
+async def test_who_is_cancelled_leaves_nothing_held() -> None:
+    buffer = ReceiveBuffer(MEBIBYTE)
+    task = asyncio.create_task(body(Sink(), 10**6, (), buffer).drain(hangs(bytes(1_000))))
+    while buffer.used_bytes == 0:  # noqa: ASYNC110 -- until it holds what came
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert buffer.used_bytes == 0
+
+
+async def test_slow_clients_never_stand_in_the_way_of_quick_ones() -> None:
+    """A hundred senders that hang in mid-body may hold half of the memory at most; the rest flows through the other."""
+    limit = MEBIBYTE
+    buffer = ReceiveBuffer(limit)
+    most = 0
+    slow = [asyncio.create_task(body(Sink(), 10**6, (), buffer).drain(hangs(bytes(65_536)))) for _ in range(100)]
+    for _ in range(1_000):
+        await asyncio.sleep(0)
+    assert 0 < buffer.used_bytes <= limit // 2
+
+    async def quick(number: int) -> None:
+        nonlocal most
+        sink, data = Sink(), DATA[number : number + 3 * MEBIBYTE]
+
+        async def watched() -> AsyncIterator[bytes]:
+            nonlocal most
+            async for block in blocks_of(data):
+                yield block
+                most = max(most, buffer.used_bytes)
+
+        assert await body(sink, len(data), (), buffer).drain(watched()) == google_crc32c.value(data)
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(quick(number) for number in range(20)))
+    assert most <= limit
+    for task in slow:
+        task.cancel()
+    await asyncio.gather(*slow, return_exceptions=True)
+    assert buffer.used_bytes == 0
