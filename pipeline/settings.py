@@ -50,7 +50,8 @@ class Settings(BaseSettings):
     )
     swift_container: str = Field("sluice", description="Container of objects; segments lie in `<container>_segments`")
     swift_tempurl_key: SecretStr = Field(
-        SecretStr(""), description="Signs TempURLs; set on both containers if our user may. Empty: no TempURLs"
+        SecretStr(""),
+        description="Signs TempURLs; put on containers and account if our user may, over nobody's. Empty: none",
     )
     swift_tempurl_digest: Literal["sha256", "sha512"] = Field(
         "sha256", description="HMAC of TempURLs, as the proxy's `allowed_digests` has it; sha256 is allowed everywhere"
