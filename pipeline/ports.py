@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pipeline.core.admission import DiskReading
 from pipeline.core.errors import SluiceError
@@ -20,6 +20,7 @@ from pipeline.core.model import (
     NewUpload,
     ObjectTarget,
     ObjectVersion,
+    SegmentSpan,
     StageJob,
     StoredObject,
     StoredSegment,
@@ -121,6 +122,21 @@ class Store(ObjectStore, ObjectReader, Protocol):
     def within(self, container: str) -> ObjectSource:
         """Another container or bucket of this store, with the same rights. Raises StoreError STORE_REJECTED where
         there can be none of that name."""
+
+
+@runtime_checkable
+class DownloadGrants(Protocol):
+    """Beside ObjectStore, where a store has it: URLs with which a client reads from the store itself for some time.
+    Whoever has such a URL may use it; it is for GET (Swift's also for HEAD). Errors: as ObjectStore."""
+
+    async def grant_download(
+        self, key: str, *, segment_count: int, seconds: int, filename: str, inline: bool
+    ) -> str | None:
+        """A URL of the object (of so many segments), answered with a Content-Disposition that carries `filename`.
+        None: as it is set up, this store gives none."""
+
+    async def grant_segment_download(self, key: str, span: SegmentSpan, *, seconds: int) -> str | None:
+        """A URL of one segment's bytes, and nothing else (the answer is 200 or 206). None as above."""
 
 
 class Stores(Protocol):

@@ -140,6 +140,17 @@ class StoredSegment:
 
 
 @dataclass(frozen=True, slots=True)
+class SegmentSpan:
+    """Where one of `count` segments of a stored object lies: `first_byte` to `last_byte` of the whole, inclusive."""
+
+    upload_id: str
+    number: int
+    count: int
+    first_byte: int
+    last_byte: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoredObject:
     """A whole object in the store. `etag` as the store answers a HEAD, unquoted."""
 

@@ -104,12 +104,14 @@ class S3Client:
         finally:
             self._observer(_METHODS[operation], status, time.perf_counter() - started)
 
-    async def presign(self, operation: str, **parameters: Any) -> str:
+    async def presign(self, operation: str, *, seconds: int | None = None, **parameters: Any) -> str:
         """A URL whose query holds the signature and leaves the body unsigned, so that it can be streamed, over plain
-        HTTP too. Signed here; nothing is sent."""
+        HTTP too. Valid for `seconds` (`grant_seconds` unless given). Signed here; nothing is sent."""
         with store_errors(f"presign {operation}", str(parameters.get("Key", ""))):
             url: str = await self._open_client().generate_presigned_url(
-                operation, Params={"Bucket": self._bucket, **parameters}, ExpiresIn=self._options.grant_seconds
+                operation,
+                Params={"Bucket": self._bucket, **parameters},
+                ExpiresIn=seconds or self._options.grant_seconds,
             )
             return url
 
