@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -191,3 +193,29 @@ async def test_a_notification_needs_the_secret(cell: Cell) -> None:
     assert await status(Authorization=f"Bearer {TOKEN}") == (200, "")
     basic = b64encode(f"any:{TOKEN}".encode()).decode()
     assert await status(Authorization=f"Basic {basic}") == (200, "")
+
+
+async def test_the_command_imports_what_is_there(cell: Cell) -> None:
+    keys = [f"shelf/{number} ü.mp4" for number in range(3)]
+    for number, key in enumerate(keys):
+        await cell.store.put_object(key, long_video() + bytes(number), "video/mp4")
+
+    async def run() -> tuple[int, dict[str, int]]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "deploy.cli", "import", "--prefix", "shelf/", "--server", cell.url, "--json",
+            env={**os.environ, **cell.environment},
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        output, _ = await process.communicate()
+        summary: dict[str, int] = json.loads(output.splitlines()[-1])["summary"]
+        return process.returncode or 0, summary
+
+    assert await run() == (0, {"listed": 3, "begun": 3})
+    _, body, _ = await cell.call("GET", "/v1/uploads?limit=3", expect=200)
+    ids = [item["id"] for item in body["data"]["items"]]
+    cell.uploads.extend(ids)
+    await asyncio.gather(*(cell.until(upload_id, "ready") for upload_id in ids))
+    assert await run() == (0, {"listed": 3, "known": 3})
+    await cell.until_clean(imported=set(keys))
+    for key in keys:
+        await cell.store.delete(key)
