@@ -15,7 +15,7 @@ from gateway.envelope import success
 from gateway.middleware import ANYWHERE, CURRENT_ROUTE, add_headers, around, refuse_when_stopping
 from gateway.openapi import DOCUMENT, build_document
 from gateway.options import OPTIONS, RUNNING, SERVICES, GatewayOptions, Running
-from gateway.routes import contents, docs, events, health, metrics, segments, uploads
+from gateway.routes import contents, docs, events, health, imports, metrics, segments, storage_events, uploads
 from gateway.routing import ROUTES, Handler, Route, methods_of
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError
@@ -25,6 +25,8 @@ ALL_ROUTES: tuple[Route, ...] = (
     *segments.ROUTES,
     *events.ROUTES,
     *contents.ROUTES,
+    *imports.ROUTES,
+    *storage_events.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,
     *docs.ROUTES,

@@ -50,13 +50,14 @@ async def chunks(request: web.Request) -> AsyncIterator[bytes]:
         raise RequestError("REQUEST_MALFORMED", reason="the framing of the body is broken") from None
 
 
-async def parse_json(request: web.Request, model: type[T]) -> T:
-    """The body as a `model`. Raises RequestError: ENCODING_NOT_SUPPORTED, CONTENT_TYPE_NOT_SUPPORTED,
-    BODY_TOO_LARGE, BODY_TIMEOUT, BODY_NOT_JSON, VALIDATION_FAILED."""
+async def parse_json(request: web.Request, model: type[T], *, any_type: bool = False) -> T:
+    """The body as a `model`; with `any_type`, whatever its Content-Type says. Raises RequestError:
+    ENCODING_NOT_SUPPORTED, CONTENT_TYPE_NOT_SUPPORTED, BODY_TOO_LARGE, BODY_TIMEOUT, BODY_NOT_JSON,
+    VALIDATION_FAILED."""
     refuse_encoded(request)
     # A page of another origin may send text/plain unasked, but not JSON: this is what makes its browser ask first
     # (preflight).
-    if request.content_type not in _JSON_TYPES:
+    if not any_type and request.content_type not in _JSON_TYPES:
         raise RequestError(
             "CONTENT_TYPE_NOT_SUPPORTED", content_type=request.content_type[:127], expected="application/json"
         )

@@ -1,6 +1,7 @@
 """What the gateway is told at start, and what its handlers share: plain values, so that handlers never read settings.
 
-Guarantee: `GatewayOptions` holds nothing secret, and the keys are typed: `request.app[SERVICES]` needs no cast.
+Guarantee: what is secret does not show when it is printed, and the keys are typed: `request.app[SERVICES]` needs no
+cast.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from pydantic import SecretStr
 
 from pipeline.bootstrap import GatewayServices
 from pipeline.settings import Settings
@@ -25,6 +27,7 @@ class GatewayOptions:
     public_url: str = ""
     trust_forwarded: bool = False
     cors_origins: frozenset[str] = frozenset()
+    events_token: SecretStr = field(default=SecretStr(""))  # of stores that notify us; empty: none may
     json_limit_bytes: int = 64 * 1024
     body_seconds: float = 30.0  # a JSON body that is not here by then is given up
     idle_seconds: float = (
@@ -44,6 +47,7 @@ class GatewayOptions:
             public_url=settings.public_url.rstrip("/"),
             trust_forwarded=settings.trust_forwarded,
             cors_origins=frozenset(settings.cors_origins),
+            events_token=settings.events_token,
             body_seconds=settings.segment_stall_seconds,
             shutdown_seconds=settings.shutdown_seconds,
         )

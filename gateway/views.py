@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import overload
 
 from pipeline.core.model import StageStatus
+from pipeline.stages.importing import Imported
 from pipeline.stages.intake import UploadDetail
 from pipeline.stages.receive import SegmentReceipt
+from schemas.imports import ImportView
 from schemas.uploads import SegmentView, StageView, UploadError, UploadLinks, UploadView
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,6 +41,7 @@ def upload_view(detail: UploadDetail, links: UploadLinks) -> UploadView:
         filename=upload.filename,
         size=upload.size_bytes,
         content_type=upload.content_type,
+        transport=str(upload.transport),
         metadata=dict(upload.metadata),
         segment_size=upload.segment_bytes,
         segment_count=upload.plan.count,
@@ -52,6 +55,19 @@ def upload_view(detail: UploadDetail, links: UploadLinks) -> UploadView:
         updated_at=instant(upload.updated_at_ms),
         expires_at=instant(detail.expires_at_ms),
         links=links,
+    )
+
+
+def import_view(imported: Imported) -> ImportView:
+    found = imported.found
+    return ImportView(
+        id=imported.upload_id,
+        status=str(imported.status),
+        created=imported.created,
+        bucket=found.container,
+        key=found.key,
+        size=found.size_bytes,
+        etag=found.etag,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pipeline.core.admission import DiskReading
 from pipeline.core.errors import SluiceError
@@ -19,6 +19,8 @@ from pipeline.core.model import (
     ContentRecord,
     NewUpload,
     ObjectTarget,
+    ObjectVersion,
+    SegmentSpan,
     StageJob,
     StoredObject,
     StoredSegment,
@@ -82,8 +84,8 @@ class ObjectStore(Protocol):
         """Store a small object whole. Idempotent."""
 
 
-class ObjectReader(Protocol):
-    """Beside ObjectStore: what reads and removes whole objects."""
+class ObjectSource(Protocol):
+    """What reads objects, its own or others'."""
 
     def read(self, key: str, first: int = 0, last: int | None = None) -> AsyncIterator[bytes]:
         """Yield bytes `first` to `last` (inclusive; None, or behind the end: to the end), in blocks of at most 1 MiB.
@@ -93,13 +95,17 @@ class ObjectReader(Protocol):
         """Size and etag of an object, without its segments. Raises StoreError STORE_OBJECT_MISSING,
         StoreUnavailable."""
 
-    async def delete(self, key: str) -> None:
-        """Remove an object, its manifest and its segments, or whatever else `list_keys` gave this name. Idempotent;
-        success when nothing is there."""
-
     def list_keys(self, prefix: str = "") -> AsyncIterator[str]:
         """Every name of the store that begins with `prefix`, to find orphans: objects by their keys, then segments that
         lie apart as `segment:UPLOAD/NUMBER` (more may follow), open multipart uploads as `multipart:KEY:SESSION`."""
+
+
+class ObjectReader(ObjectSource, Protocol):
+    """Beside ObjectStore: what reads and removes whole objects."""
+
+    async def delete(self, key: str) -> None:
+        """Remove an object, its manifest and its segments, or whatever else `list_keys` gave this name. Idempotent;
+        success when nothing is there."""
 
     async def check(self) -> str:
         """Make sure that the store answers and may be written to; returns a sentence for `sluice doctor`. Raises
@@ -108,6 +114,29 @@ class ObjectReader(Protocol):
 
 class Store(ObjectStore, ObjectReader, Protocol):
     """What every store can do."""
+
+    @property
+    def container(self) -> str:
+        """The container or bucket that its own objects lie in."""
+
+    def within(self, container: str) -> ObjectSource:
+        """Another container or bucket of this store, with the same rights. Raises StoreError STORE_REJECTED where
+        there can be none of that name."""
+
+
+@runtime_checkable
+class DownloadGrants(Protocol):
+    """Beside ObjectStore, where a store has it: URLs with which a client reads from the store itself for some time.
+    Whoever has such a URL may use it; it is for GET (Swift's also for HEAD). Errors: as ObjectStore."""
+
+    async def grant_download(
+        self, key: str, *, segment_count: int, seconds: int, filename: str, inline: bool
+    ) -> str | None:
+        """A URL of the object (of so many segments), answered with a Content-Disposition that carries `filename`.
+        None: as it is set up, this store gives none."""
+
+    async def grant_segment_download(self, key: str, span: SegmentSpan, *, seconds: int) -> str | None:
+        """A URL of one segment's bytes, and nothing else (the answer is 200 or 206). None as above."""
 
 
 class Stores(Protocol):
@@ -222,6 +251,10 @@ class UploadBoard(Protocol):
     async def apply(self, upload_id: str, event: Event, error: tuple[str, str] | None = None) -> tuple[Status, bool]:
         """Apply an event by compare-and-set: the status after it, and whether this call changed it. Idempotent."""
 
+    async def admit(self, upload_id: str) -> tuple[Status, bool, Sequence[StageJob]]:
+        """Apply `admit`: as `apply`, and the jobs to enqueue where every byte is in the store already. Idempotent: a
+        job that its caller did not enqueue comes back as overdue."""
+
     async def ids(self, status: Status, older_than_ms: int, limit: int) -> Sequence[str]:
         """Uploads that have been in `status` for so long, oldest first."""
 
@@ -241,6 +274,9 @@ class SegmentBoard(Protocol):
 
     async def record_received(self, upload_id: str, number: int, size_bytes: int, crc32c: int) -> SegmentVerdict:
         """A segment's bytes are on the temp volume. Not accepted: it was there before, or the upload takes none now."""
+
+    async def record_fetched(self, job: StageJob, number: int, size_bytes: int, crc32c: int) -> None:
+        """A range of an object in the store is on the temp volume. Idempotent. Raises StageLost."""
 
     async def record_lost(self, upload_id: str, number: int, crc32c: int) -> bool:
         """A segment's bytes do not match `crc32c`: it is missing again, and what was derived from it is undone.
@@ -414,9 +450,13 @@ class ContentRepository(Protocol):
     """Content metadata. Errors: DependencyUnavailable, CONTENT_NOT_FOUND (RequestError)."""
 
     async def save(self, record: ContentRecord) -> Content:
-        """Write a content in one transaction. Idempotent: a second call returns the row that is there."""
+        """Write a content in one transaction. Idempotent: a second call returns the row that is there. Raises
+        RequestError CONTENT_EXISTS when another content is this object already."""
 
     async def get(self, content_id: str) -> Content: ...
+
+    async def of_object(self, store: str, version: ObjectVersion) -> Content | None:
+        """The content that this very object became, if it did."""
 
     async def page(self, kind: str | None, before: tuple[int, str] | None, limit: int) -> Sequence[Content]:
         """Contents, newest first, from just before (created_at in microseconds since 1970, id)."""

@@ -49,6 +49,13 @@ class Settings(BaseSettings):
         "public", description="Endpoint interface to use (v3)"
     )
     swift_container: str = Field("sluice", description="Container of objects; segments lie in `<container>_segments`")
+    swift_tempurl_key: SecretStr = Field(
+        SecretStr(""),
+        description="Signs TempURLs; put on containers and account if our user may, over nobody's. Empty: none",
+    )
+    swift_tempurl_digest: Literal["sha256", "sha512"] = Field(
+        "sha256", description="HMAC of TempURLs, as the proxy's `allowed_digests` has it; sha256 is allowed everywhere"
+    )
     s3_bucket: str = Field("", description="Bucket of objects and segments; without it there is no store `s3`")
     s3_endpoint_url: str = Field("", description="Of a store that speaks like S3; empty: Amazon's own")
     s3_region: str = Field("us-east-1", description="Part of every signature")
@@ -63,6 +70,14 @@ class Settings(BaseSettings):
     )
     filesystem_dir: Path | None = Field(
         None, description="Directory of the store `filesystem`, for sites with one disk"
+    )
+    import_buckets: tuple[str, ...] = Field(
+        (),
+        description='Buckets or containers to import objects from, as JSON: ["raw"]; empty: the own one alone',
+    )
+    events_token: SecretStr = Field(
+        SecretStr(""),
+        description="Secret of stores that notify of new objects (Authorization: Bearer); empty: none are taken",
     )
     store_concurrency: int = Field(
         16,

@@ -49,6 +49,10 @@ class UploadFields(_Fields):
     segment_count: int
     volume: str = Field(description="The temp volume that holds its bytes")
     store: str = Field(description="The object store that its segments go to")
+    transport: Literal["gateway", "import"] = Field("gateway", description="How its bytes come in")
+    source_container: str | None = Field(None, description="Of an import: the container or bucket of the object")
+    source_key: str | None = Field(None, description="Of an import: the object's name")
+    source_etag: str | None = Field(None, description="Of an import: which version of the object it is")
     metadata: str = Field(description="JSON object: what the client sent along")
     digest: str | None = Field(None, description="`algorithm:base64` of the whole file, where the client announced one")
     status: UploadStatus

@@ -76,6 +76,7 @@ class UploadView(BaseModel):
     filename: str
     size: int
     content_type: str
+    transport: str = Field("gateway", description="How its bytes come in: gateway or import")
     metadata: dict[str, str]
     segment_size: int = Field(description="Bytes in every segment but the last, which may be shorter")
     segment_count: int

@@ -13,7 +13,7 @@ import json
 import secrets
 import subprocess
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,9 +148,9 @@ class Cell:
     async def stored_keys(self) -> list[str]:
         return sorted([key async for key in self.store.list_keys()])
 
-    async def left_behind(self) -> list[str]:
-        """Everything that is there and belongs to no upload that is `ready`."""
-        kept = set(await self.redis.zrange(self.keys.status(Status.READY), 0, -1))
+    async def left_behind(self, imported: Collection[str] = ()) -> list[str]:
+        """Everything that is there and belongs to no upload that is `ready`; objects called `imported` are not ours."""
+        kept = {*await self.redis.zrange(self.keys.status(Status.READY), 0, -1), *imported}
         found = [f"stored: {key}" for key in await self.stored_keys() if not any(item in key for item in kept)]
         found += [f"temp file: {path.name}" for path in self.settings.temp_dir.iterdir()]
         volume = self.keys.volume(self.settings.volume)
@@ -172,12 +172,12 @@ class Cell:
                 found.append(f"content: {upload_id}")
         return found
 
-    async def until_clean(self, seconds: float = _PATIENCE_SECONDS) -> None:
-        """Wait until nothing is left but what belongs to uploads that are `ready`."""
+    async def until_clean(self, seconds: float = _PATIENCE_SECONDS, *, imported: Collection[str] = ()) -> None:
+        """Wait until nothing is left but what belongs to uploads that are `ready`, and objects that are `imported`."""
         left: list[str] = []
 
         async def clean() -> bool:
-            left[:] = await self.left_behind()
+            left[:] = await self.left_behind(imported)
             return not left
 
         await eventually(clean, seconds, lambda: f"nothing to be left behind: {left}")

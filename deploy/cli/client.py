@@ -25,6 +25,7 @@ from deploy.cli.retrying import FIRST_CONTACT, PATIENT, decide
 from pipeline.core.retry import GiveUp, RetryPolicy
 from schemas.content import Content
 from schemas.http import Failure, Page, Success
+from schemas.imports import ImportObject, ImportView
 from schemas.uploads import CreateUpload, SegmentView, UploadView
 
 ENDED: Final = frozenset({"ready", "failed", "expired", "cancelled"})
@@ -92,6 +93,11 @@ class SluiceClient:
     async def cancel(self, upload_id: str) -> None:
         """End an upload and remove what is there of it."""
         await self._request("DELETE", self._url(f"/v1/uploads/{upload_id}"))
+
+    async def import_object(self, key: str, bucket: str | None = None) -> ImportView:
+        """Import an object that is in the store already; harmless when it was imported before."""
+        body = ImportObject(bucket=bucket, key=key).model_dump(exclude_none=True)
+        return await self._call("POST", self._url("/v1/contents/import"), ImportView, json_body=body)
 
     async def content(self, content_id: str) -> Content:
         """A content's row. Raises ApiError CONTENT_NOT_FOUND."""

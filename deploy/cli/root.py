@@ -7,6 +7,7 @@ the person as one sentence, never as a traceback.
 from __future__ import annotations
 
 import importlib
+import keyword
 from typing import Any, Final
 
 import click
@@ -15,6 +16,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "up": ("deploy.cli.up", "Run all of Sluice here, on real servers, in one directory."),
     "upload": ("deploy.cli.upload", "Send files; resumes where an interruption left off."),
     "status": ("deploy.cli.status", "Show uploads, or one upload with its stages."),
+    "import": ("deploy.cli.import_objects", "Turn what is in the store already into contents."),
     "gateway": ("deploy.cli.serve", "Run one gateway."),
     "worker": ("deploy.cli.serve", "Run one worker process, for one stage or several."),
     "migrate": ("deploy.cli.serve", "Bring the database schema up to date."),
@@ -32,7 +34,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
+        attribute = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name  # PEP 8: `import_` for `import`
+        command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), attribute)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -61,7 +64,7 @@ def sluice() -> None:
     sluice up --demo          see it work on this machine
     sluice upload film.mp4    send a file to a running gateway
 
-    `gateway`, `worker`, `migrate` and `doctor` read their settings from SLUICE_* environment variables.
+    `import`, `gateway`, `worker`, `migrate` and `doctor` read their settings from SLUICE_* environment variables.
     """
 
 

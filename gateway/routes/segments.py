@@ -45,6 +45,7 @@ ROUTES: tuple[Route, ...] = (
         answers=(Answer(200, "The segment is here", SegmentView),),
         errors=(
             "UPLOAD_NOT_FOUND",
+            "TRANSPORT_DIFFERS",
             "UPLOAD_WAITING",
             "UPLOAD_ENDED",
             "SEGMENT_OUT_OF_RANGE",

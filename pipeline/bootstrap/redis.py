@@ -58,7 +58,7 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
         yield RedisParts(
             client=client,
             keys=keys,
-            board=RedisUploadBoard(client, scripts, keys, int(settings.retention_seconds * 1000)),
+            board=RedisUploadBoard(client, scripts, keys, int(settings.retention_seconds * 1000), _REQUEUE_MS),
             segments=RedisSegmentBoard(client, scripts, keys, _REQUEUE_MS),
             stages=RedisStageBoard(client, scripts, keys, int(settings.stage_lease_seconds * 1000), _REQUEUE_MS),
             ended=RedisEndedList(client, scripts, keys),

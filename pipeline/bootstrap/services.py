@@ -29,6 +29,8 @@ from pipeline.stages.body import ReceiveRules
 from pipeline.stages.buffer import ReceiveBuffer
 from pipeline.stages.cleanup import Cleanup
 from pipeline.stages.engine import StageEngine
+from pipeline.stages.fetch import Fetcher
+from pipeline.stages.importing import Importer, ImportRules
 from pipeline.stages.intake import Intake, IntakeRules
 from pipeline.stages.limiter import SegmentLimiter
 from pipeline.stages.persist import Persist
@@ -54,6 +56,7 @@ class GatewayServices:
     """What the gateway calls."""
 
     intake: Intake
+    importer: Importer
     receiver: Receiver
     contents: ContentRepository
     feed: EventFeed
@@ -88,7 +91,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
         volume = temp_volume(settings)
         contents = content_repository(settings)
         stack.push_async_callback(contents.close)
-        admission = Admission(redis.ledger, redis.board, volume, settings.temp_headroom_bytes)
+        admission = Admission(redis.ledger, redis.board, volume, redis.queue, settings.temp_headroom_bytes)
         rules = IntakeRules(
             store=settings.store,
             limits=stores.named(settings.store).limits,
@@ -106,8 +109,17 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             ReceiveBuffer(settings.receive_buffer_bytes),
             ReceiveRules(settings.segment_stall_seconds, settings.segment_deadline_seconds),
         )
+        intake = Intake(redis.board, redis.segments, redis.ledger, admission, rules)
+        sources = ImportRules(
+            store=settings.store,
+            buckets=settings.import_buckets,
+            volume=settings.volume,
+            budget_bytes=settings.temp_budget_bytes,
+            segment_bytes=settings.segment_bytes,
+        )
         yield GatewayServices(
-            intake=Intake(redis.board, redis.segments, redis.ledger, admission, rules),
+            intake=intake,
+            importer=Importer(intake, stores, contents, sources),
             receiver=receiver,
             contents=contents,
             feed=redis.signals,
@@ -147,13 +159,13 @@ async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
                 redis.segments, redis.stages, redis.ledger, stores, volume, limiter, redis.signals
             ),
             Stage.SEAL: Seal(redis.segments, stores),
-            Stage.ASSEMBLE: Assemble(redis.segments, volume),
+            Stage.ASSEMBLE: Assemble(redis.segments, volume, Fetcher(redis.segments, volume, stores, limiter)),
             Stage.PROBE: Probe(volume, probe),
             Stage.THUMBNAIL: Thumbnail(redis.stages, volume, thumbnailer, stores),
             Stage.PERSIST: Persist(redis.stages, contents),
         }
         cleanup = Cleanup(redis.ended, redis.board, redis.ledger, volume, stores, contents)
-        admission = Admission(redis.ledger, redis.board, volume, settings.temp_headroom_bytes)
+        admission = Admission(redis.ledger, redis.board, volume, redis.queue, settings.temp_headroom_bytes)
         yield WorkerServices(
             redis=redis,
             engine=StageEngine(redis.stages, redis.board, redis.queue, handlers, name),

@@ -19,6 +19,7 @@ from pipeline.adapters.object_store.swift import (
     SwiftObjectStore,
     SwiftOptions,
     TempAuth,
+    TempUrlSigner,
 )
 from pipeline.core.errors import StoreError
 from pipeline.ports import Store
@@ -55,7 +56,11 @@ def _swift(settings: Settings) -> AbstractAsyncContextManager[Store] | None:
     if not (settings.swift_user or settings.swift_application_credential_id):
         return None
     options = SwiftOptions(stall_seconds=settings.store_stall_seconds)
-    return SwiftObjectStore(_swift_auth(settings), settings.swift_container, options=options, observer=_observe)
+    key = settings.swift_tempurl_key.get_secret_value()
+    signer = TempUrlSigner(key, settings.swift_tempurl_digest) if key else None
+    return SwiftObjectStore(
+        _swift_auth(settings), settings.swift_container, options=options, observer=_observe, signer=signer
+    )
 
 
 def _s3(settings: Settings) -> AbstractAsyncContextManager[Store] | None:

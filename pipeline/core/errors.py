@@ -80,6 +80,15 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "UPLOAD_WAITING": ErrorSpec(
         409, True, "The temp volume has no room yet; this upload is number {queue_position} in the queue."
     ),
+    "IMPORT_NOT_ALLOWED": ErrorSpec(
+        403, False, "Nothing may be imported from '{bucket}'; SLUICE_IMPORT_BUCKETS says what may."
+    ),
+    "IMPORT_OWN_OBJECT": ErrorSpec(409, False, "{key} was made by Sluice itself; it is no object to import."),
+    "IMPORT_OBJECT_MISSING": ErrorSpec(404, False, "There is no object {key} in '{bucket}'."),
+    "IMPORT_EMPTY": ErrorSpec(422, False, "{key} has no bytes; there is nothing to import."),
+    "EVENTS_OFF": ErrorSpec(404, False, "No notifications are taken here: SLUICE_EVENTS_TOKEN is not set."),
+    "EVENTS_TOKEN_WRONG": ErrorSpec(401, False, "The Authorization of this notification is not SLUICE_EVENTS_TOKEN."),
+    "TRANSPORT_DIFFERS": ErrorSpec(409, False, "This upload is of transport '{transport}', which has no use for that."),
     "GATEWAY_BUSY": ErrorSpec(503, True, "The gateway is shutting down or overloaded; try again shortly."),
     "NOT_READY": ErrorSpec(503, True, "What the gateway stands on is away: {names}; see detail.problems."),
     "INTERNAL": ErrorSpec(500, True, "Something went wrong here; the request id leads to it in the log."),
@@ -104,6 +113,8 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "SEGMENT_CORRUPT": ErrorSpec(
         500, True, "Segment {number} does not match the digest taken when it arrived; it is needed again."
     ),
+    "OBJECT_CHANGED": ErrorSpec(409, False, "{key} was changed in the store while it was read; import it again."),
+    "CONTENT_EXISTS": ErrorSpec(409, False, "Another content is this very object already: {key}."),
     "MANIFEST_REFUSED": ErrorSpec(502, True, "The object store refused the manifest: {reason}."),
     # -- what Sluice stands on
     # --------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.core.lifecycle import Status
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stages import Stage, StageState
+from pipeline.core.transports import Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,20 @@ class StageStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """An object of the upload's store that is not ours: what an import takes its bytes from. It is only ever read."""
+
+    container: str
+    key: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
     """An upload as the board holds it.
 
-    `target_session` is what the store returned from `begin` (S3's UploadId; empty where a store needs none).
+    `target_session` is what the store returned from `begin` (S3's UploadId; empty where a store needs none). `source`:
+    the object that is imported.
     """
 
     upload_id: str
@@ -62,6 +73,8 @@ class Upload:
     error_message: str | None = None
     content_id: str | None = None
     released_at_ms: int | None = None
+    transport: Transport = Transport.GATEWAY
+    source: ObjectVersion | None = None
     stages: Mapping[Stage, StageStatus] = field(default_factory=dict)
 
     @property
@@ -72,7 +85,7 @@ class Upload:
 @dataclass(frozen=True, slots=True)
 class NewUpload:
     """What is needed to register an upload. `fingerprint` tells whether a repeated Idempotency-Key is the same
-    request."""
+    request; with `again`, a key whose upload has ended is free."""
 
     upload_id: str
     filename: str
@@ -85,6 +98,9 @@ class NewUpload:
     metadata: Mapping[str, str]
     idempotency_key: str | None
     fingerprint: str
+    transport: Transport = Transport.GATEWAY
+    source: ObjectVersion | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +140,17 @@ class StoredSegment:
 
 
 @dataclass(frozen=True, slots=True)
+class SegmentSpan:
+    """Where one of `count` segments of a stored object lies: `first_byte` to `last_byte` of the whole, inclusive."""
+
+    upload_id: str
+    number: int
+    count: int
+    first_byte: int
+    last_byte: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoredObject:
     """A whole object in the store. `etag` as the store answers a HEAD, unquoted."""
 
@@ -149,11 +176,15 @@ class ContentRecord:
     metadata: Mapping[str, str]
 
 
+OWN_PREFIX = "contents/"
+"""In its own container, whatever begins so was made by Sluice."""
+
+
 def object_key(upload_id: str) -> str:
     """The object's name. An upload's id becomes its content's id, so a name is never used twice and caches never go
     stale."""
-    return f"contents/{upload_id}/original"
+    return f"{OWN_PREFIX}{upload_id}/original"
 
 
 def thumbnail_key(upload_id: str) -> str:
-    return f"contents/{upload_id}/thumbnail.jpg"
+    return f"{OWN_PREFIX}{upload_id}/thumbnail.jpg"

@@ -1,6 +1,6 @@
 """The stage graph, as data: what runs after what, on which worker type, and for how long.
 
-Guarantee: `GRAPH` is acyclic and complete (a test walks it); the Redis scripts receive it as an argument, so that
+Guarantee: `GRAPH` is acyclic and complete (a test walks it); the Redis scripts receive it (`core.transports`), so that
 "which stages may start now" is decided once, atomically, from this table. An upload is `ready` when `FINAL` is done.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 
 class Stage(StrEnum):
@@ -90,11 +89,3 @@ DISK_BOUND: frozenset[WorkerType] = frozenset(WorkerType) - {WorkerType.PERSIST}
 def successors(stage: Stage) -> list[Stage]:
     """The stages that wait for `stage`."""
     return [candidate for candidate, spec in GRAPH.items() if stage in spec.after]
-
-
-def graph_table() -> dict[str, dict[str, Any]]:
-    """The graph as plain data, for the Redis scripts."""
-    return {
-        str(stage): {"after": [str(item) for item in spec.after], "trigger": str(spec.trigger)}
-        for stage, spec in GRAPH.items()
-    }

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 
 from pipeline.core.admission import DiskReading
 from pipeline.core.errors import RequestError, TempVolumeError
-from pipeline.core.lifecycle import ENDED, Event
-from pipeline.ports import AdmissionOutcome, ReservationLedger, TempVolume, UploadBoard
+from pipeline.core.lifecycle import ENDED
+from pipeline.ports import AdmissionOutcome, ReservationLedger, StageQueue, TempVolume, UploadBoard
 from pipeline.telemetry import Log, logger
 
 # A reading is stale only when another grant was confirmed in the same instant; the reaper's next tick is the way out.
@@ -22,10 +22,18 @@ _READINGS = 8
 class Admission:
     """Admission to one temp volume."""
 
-    def __init__(self, ledger: ReservationLedger, board: UploadBoard, volume: TempVolume, headroom_bytes: int) -> None:
+    def __init__(
+        self,
+        ledger: ReservationLedger,
+        board: UploadBoard,
+        volume: TempVolume,
+        queue: StageQueue,
+        headroom_bytes: int,
+    ) -> None:
         self._ledger = ledger
         self._board = board
         self._volume = volume
+        self._queue = queue
         self._headroom_bytes = headroom_bytes
 
     async def request(self, upload_id: str, size_bytes: int) -> None:
@@ -58,8 +66,10 @@ class Admission:
             log.warning(Log.VOLUME_CLOSED, volume=self._volume.name, code=error.code, reason=error.message)
             return
         try:
-            status, changed = await self._board.apply(upload_id, Event.ADMIT)
+            status, changed, jobs = await self._board.admit(upload_id)
             over = status in ENDED
+            for job in jobs:
+                await self._queue.enqueue(job)
         except RequestError:
             over = True
         if over:

@@ -20,7 +20,8 @@ import structlog
 from pipeline.core.errors import DependencyUnavailable, SluiceError, StageLost
 from pipeline.core.model import StageJob
 from pipeline.core.retry import GiveUp, RetryPolicy, decide
-from pipeline.core.stages import FINAL, GRAPH, Stage
+from pipeline.core.stages import FINAL, Stage
+from pipeline.core.transports import TRANSPORTS
 from pipeline.ports import StageBoard, StageQueue, UploadBoard
 from pipeline.stages.run import Done, HandBack, Idle, Outcome, Skipped, StageHandler, StageRun, Undone
 from pipeline.telemetry import (
@@ -98,15 +99,15 @@ class StageEngine:
             await asyncio.shield(self._hand_back(job, log))
             raise
         except SluiceError as error:
-            return await self._failed(job, error, attempt if takeovers <= _MAX_TAKEOVERS else 10**6, log)
+            return await self._failed(run, error, attempt if takeovers <= _MAX_TAKEOVERS else 10**6, log)
         except Exception as error:  # a bug in a handler is a failed attempt, not the end of the worker
             log.exception(Log.STAGE_FAILED)
             crashed = SluiceError("STAGE_CRASHED", stage=str(job.stage), reason=type(error).__name__)
-            return await self._failed(job, crashed, attempt, log)
+            return await self._failed(run, crashed, attempt, log)
 
     async def _handle(self, run: StageRun) -> Outcome:
         stage = run.job.stage
-        limit = GRAPH[stage].timeout_seconds
+        limit = TRANSPORTS[run.upload.transport].graph[stage].timeout_seconds
         work = asyncio.ensure_future(self._handlers[stage](run))
         async with self._heartbeats(run.job, work):
             try:
@@ -169,9 +170,11 @@ class StageEngine:
         return "skipped" if skipped else "done"
 
     async def _failed(
-        self, job: StageJob, error: SluiceError, attempt: int, log: structlog.typing.FilteringBoundLogger
+        self, run: StageRun, error: SluiceError, attempt: int, log: structlog.typing.FilteringBoundLogger
     ) -> str:
-        decision = decide(error, attempt, RetryPolicy(GRAPH[job.stage].max_attempts), random.random())
+        job = run.job
+        attempts = TRANSPORTS[run.upload.transport].graph[job.stage].max_attempts
+        decision = decide(error, attempt, RetryPolicy(attempts), random.random())
         try:
             if isinstance(decision, GiveUp):
                 await self._persistently(lambda: self._stages.fail(job, error))

@@ -17,6 +17,7 @@ from pipeline.core.errors import RequestError, UploadEnded
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import NewUpload, Upload
 from pipeline.core.segments import StoreLimits, plan_segments, to_ranges
+from pipeline.core.transports import TRANSPORTS
 from pipeline.ports import ReservationLedger, SegmentBoard, UploadBoard
 from pipeline.stages.admission import Admission
 from pipeline.telemetry import UPLOADS_ENDED, Log, logger
@@ -86,13 +87,22 @@ class Intake:
             idempotency_key=idempotency_key,
             fingerprint=hashlib.sha256(request.model_dump_json().encode()).hexdigest(),
         )
+        return await self.register(new)
+
+    async def register(self, new: NewUpload) -> tuple[UploadDetail, bool]:
+        """Register an upload that was found possible, and admit it if there is room; False when it was known. Raises
+        RequestError IDEMPOTENCY_KEY_REUSED."""
         upload, created = await self._board.create(new)
         if upload.status is Status.WAITING:
             await self._admission.request(upload.upload_id, upload.size_bytes)
             upload = await self._board.get(upload.upload_id)
         if created:
             logger(upload_id=upload.upload_id).info(
-                Log.UPLOAD_CREATED, size_bytes=upload.size_bytes, segments=upload.plan.count, status=str(upload.status)
+                Log.UPLOAD_CREATED,
+                size_bytes=upload.size_bytes,
+                segments=upload.plan.count,
+                status=str(upload.status),
+                transport=str(upload.transport),
             )
         return await self._describe(upload), created
 
@@ -130,7 +140,8 @@ class Intake:
             else:
                 expires = standing.lease_until_ms if standing else None
             received = await self._segments.received(upload.upload_id) if upload.segments_received else {}
-            missing = to_ranges(number for number in range(1, upload.plan.count + 1) if number not in received)
+            if not TRANSPORTS[upload.transport].in_store:
+                missing = to_ranges(number for number in range(1, upload.plan.count + 1) if number not in received)
         return UploadDetail(upload, position, missing, expires)
 
 

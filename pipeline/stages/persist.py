@@ -25,7 +25,8 @@ class Persist:
                 content_id=upload.upload_id,
                 filename=upload.filename,
                 content_type=upload.content_type,
-                stored=stored_from_data(results[Stage.SEAL]),
+                # what there was no need to seal, assemble has found in the store
+                stored=stored_from_data(results.get(Stage.SEAL) or results[Stage.ASSEMBLE]),
                 thumbnail=stored_from_data(thumbnail) if thumbnail else None,
                 media=results[Stage.PROBE],
                 metadata=upload.metadata,

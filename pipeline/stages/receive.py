@@ -18,6 +18,7 @@ import google_crc32c
 from pipeline.core.errors import RequestError, SluiceError, TempVolumeError
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import ClientDigest, Upload
+from pipeline.core.transports import Transport
 from pipeline.ports import ReservationLedger, SegmentBoard, StageQueue, TempVolume, UploadBoard
 from pipeline.stages.body import ReceiveRules, SegmentBody, wrong_length
 from pipeline.stages.buffer import ReceiveBuffer
@@ -73,10 +74,12 @@ class Receiver:
     async def open(self, upload_id: str, number: int, declared_bytes: int | None) -> SegmentSlot:
         """May this segment be sent now? `declared_bytes` is the Content-Length, None where there is none.
 
-        Raises RequestError UPLOAD_NOT_FOUND, UPLOAD_WAITING, SEGMENT_OUT_OF_RANGE, SEGMENT_LENGTH_WRONG; UploadEnded
-        UPLOAD_ENDED.
+        Raises RequestError UPLOAD_NOT_FOUND, TRANSPORT_DIFFERS, UPLOAD_WAITING, SEGMENT_OUT_OF_RANGE,
+        SEGMENT_LENGTH_WRONG; UploadEnded UPLOAD_ENDED.
         """
         upload = await self._board.get(upload_id)
+        if upload.transport is not Transport.GATEWAY:
+            raise RequestError("TRANSPORT_DIFFERS", transport=str(upload.transport))
         expected = upload.plan.length(number)
         if upload.status is Status.WAITING:
             standing = await self._ledger.standing(upload_id)

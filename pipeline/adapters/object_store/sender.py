@@ -152,7 +152,7 @@ def new_session(times: RequestTimes) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=times.keepalive_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
-        read_bufsize=1024 * 1024,
+        read_bufsize=256 * 1024,  # of each answer, twice that may wait for whoever reads it: 50 slow clients, 25 MiB
         auto_decompress=False,
     )
 

@@ -19,7 +19,7 @@ import asyncpg
 
 from pipeline.adapters.postgres.errors import translated
 from pipeline.core.errors import RequestError
-from pipeline.core.model import ContentRecord, StoredObject
+from pipeline.core.model import ContentRecord, ObjectVersion, StoredObject
 from schemas.content import Content, ContentObject
 from schemas.media import MediaMetadata
 
@@ -45,6 +45,7 @@ class PostgresContentRepository:
         self._get = _query("get_content")
         self._page = _query("page_contents")
         self._delete = _query("delete_content")
+        self._of_object = _query("find_object")
 
     async def close(self) -> None:
         if self._pool is not None:
@@ -82,7 +83,10 @@ class PostgresContentRepository:
                     [item.size_bytes for item in segments],
                     [item.etag for item in segments],
                 )
-        return await self.get(record.content_id)
+        try:
+            return await self.get(record.content_id)
+        except RequestError as error:  # nothing was written because of another content's row
+            raise RequestError("CONTENT_EXISTS", key=record.stored.key) from error
 
     async def get(self, content_id: str) -> Content:
         try:
@@ -94,6 +98,11 @@ class PostgresContentRepository:
         if row is None:
             raise RequestError("CONTENT_NOT_FOUND", content_id=content_id)
         return _content(row)
+
+    async def of_object(self, store: str, version: ObjectVersion) -> Content | None:
+        async with self._connection() as connection:
+            row = await connection.fetchrow(self._of_object, store, version.container, version.key, version.etag)
+        return None if row is None else _content(row)
 
     async def page(self, kind: str | None, before: tuple[int, str] | None, limit: int) -> Sequence[Content]:
         moment = _EPOCH + timedelta(microseconds=before[0]) if before else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -19,13 +20,15 @@ from pipeline.ports import PendingSegments, SegmentVerdict
 
 
 class RedisUploadBoard:
-    """Implements `ports.UploadBoard`. `retention_ms` is how long an ended upload can still be read."""
+    """Implements `ports.UploadBoard`. `retention_ms` is how long an ended upload can still be read,
+    `requeue_ms` as for the stage board."""
 
-    def __init__(self, redis: Redis, scripts: Scripts, keys: Keys, retention_ms: int) -> None:
+    def __init__(self, redis: Redis, scripts: Scripts, keys: Keys, retention_ms: int, requeue_ms: int = 10_000) -> None:
         self._redis = redis
         self._scripts = scripts
         self._keys = keys
         self._retention_ms = retention_ms
+        self._requeue_ms = requeue_ms
 
     async def create(self, new: NewUpload) -> tuple[Upload, bool]:
         answer = await self._scripts.call(
@@ -35,6 +38,7 @@ class RedisUploadBoard:
             fingerprint=new.fingerprint,
             idempotency_key=new.idempotency_key,
             idempotency_ms=self._retention_ms,
+            again=new.again,
         )
         if answer.get("conflict"):
             raise RequestError("IDEMPOTENCY_KEY_REUSED")
@@ -72,13 +76,26 @@ class RedisUploadBoard:
             return list(await self._redis.zrangebyscore(self._keys.status(status), "-inf", highest, start=0, num=limit))
 
     async def apply(self, upload_id: str, event: Event, error: tuple[str, str] | None = None) -> tuple[Status, bool]:
+        answer = await self._apply(upload_id, event, error)
+        return Status(answer["status"]), answer["changed"]
+
+    async def admit(self, upload_id: str) -> tuple[Status, bool, Sequence[StageJob]]:
+        answer = await self._apply(upload_id, Event.ADMIT)
+        return Status(answer["status"]), answer["changed"], to_jobs(answer["jobs"])
+
+    async def _apply(self, upload_id: str, event: Event, error: tuple[str, str] | None = None) -> dict[str, Any]:
         code, message = error or (None, None)
         answer = await self._scripts.call(
-            "apply", upload_id=upload_id, event=str(event), error_code=code, error_message=message
+            "apply",
+            upload_id=upload_id,
+            event=str(event),
+            error_code=code,
+            error_message=message,
+            requeue_ms=self._requeue_ms,
         )
         if answer.get("missing"):
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
-        return Status(answer["status"]), answer["changed"]
+        return answer
 
     async def forget(self, upload_id: str) -> None:
         await self._scripts.call("forget", upload_id=upload_id, retention_ms=self._retention_ms)
@@ -116,6 +133,12 @@ class RedisSegmentBoard:
         if answer.get("missing"):
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
         return SegmentVerdict(Status(answer["status"]), answer["accepted"], to_jobs(answer["jobs"]))
+
+    async def record_fetched(self, job: StageJob, number: int, size_bytes: int, crc32c: int) -> None:
+        answer = await self._scripts.call(
+            "fetched", **_run(job), number=number, size_bytes=size_bytes, crc32c=f"{crc32c:08x}"
+        )
+        fenced(job, answer)
 
     async def record_lost(self, upload_id: str, number: int, crc32c: int) -> bool:
         answer = await self._scripts.call("lost", upload_id=upload_id, number=number, crc32c=f"{crc32c:08x}")

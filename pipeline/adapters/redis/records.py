@@ -5,30 +5,37 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import ClientDigest, NewUpload, StageStatus, Upload
+from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion, StageStatus, Upload
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stages import Stage, StageState
+from pipeline.core.transports import Transport
 
 
 def to_fields(new: NewUpload) -> dict[str, str]:
     """The fields that never change; the scripts add status, times and stages."""
+    stored = new.source is not None  # what is imported is in the store to begin with
+    count = SegmentPlan(new.size_bytes, new.segment_bytes).count
     fields = {
         "id": new.upload_id,
         "filename": new.filename,
         "size_bytes": str(new.size_bytes),
         "segment_bytes": str(new.segment_bytes),
-        "segment_count": str(SegmentPlan(new.size_bytes, new.segment_bytes).count),
+        "segment_count": str(count),
         "content_type": new.content_type,
         "volume": new.volume,
         "store": new.store,
+        "transport": str(new.transport),
         "metadata": json.dumps(dict(new.metadata), ensure_ascii=False),
         "bytes_received": "0",
-        "bytes_stored": "0",
+        "bytes_stored": str(new.size_bytes if stored else 0),
         "segments_received": "0",
-        "segments_stored": "0",
+        "segments_stored": str(count if stored else 0),
     }
+    if new.source:
+        fields |= {f"source_{name}": value for name, value in asdict(new.source).items()}
     if new.digest:
         fields["digest"] = f"{new.digest.algorithm}:{b64encode(new.digest.value).decode()}"
     return fields
@@ -56,6 +63,9 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
     if "digest" in fields:
         algorithm, _, value = fields["digest"].partition(":")
         digest = ClientDigest(algorithm, b64decode(value))
+    source = None
+    if "source_key" in fields:
+        source = ObjectVersion(fields["source_container"], fields["source_key"], fields["source_etag"])
     return Upload(
         upload_id=fields["id"],
         filename=fields["filename"],
@@ -79,5 +89,7 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         error_message=fields.get("error_message"),
         content_id=fields.get("content_id"),
         released_at_ms=number("released_at_ms"),
+        transport=Transport(fields.get("transport", Transport.GATEWAY)),
+        source=source,
         stages={name: stage(name) for name in Stage},
     )

@@ -72,7 +72,7 @@ async def open_cell(
     volume = DirectoryTempVolume(settings.volume, directory)
     untouched: Any = Untouched()
     async with redis_parts(settings) as redis:
-        admission = Admission(redis.ledger, redis.board, volume, settings.temp_headroom_bytes)
+        admission = Admission(redis.ledger, redis.board, volume, redis.queue, settings.temp_headroom_bytes)
         cleanup = Cleanup(redis.ended, redis.board, redis.ledger, volume, untouched, untouched)
         reaper = Reaper(
             admission,

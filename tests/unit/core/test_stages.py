@@ -7,7 +7,8 @@ from graphlib import TopologicalSorter
 
 import pytest
 
-from pipeline.core.stages import DISK_BOUND, FINAL, GRAPH, Stage, Trigger, WorkerType, graph_table, successors
+from pipeline.core.stages import DISK_BOUND, FINAL, GRAPH, Stage, Trigger, WorkerType, successors
+from pipeline.core.transports import TRANSPORTS, Transport, transports_table
 
 pytestmark = pytest.mark.unit
 
@@ -50,6 +51,30 @@ def test_every_worker_type_has_work() -> None:
 
 
 def test_the_table_for_redis_is_plain_data() -> None:
-    table = json.loads(json.dumps(graph_table()))
-    assert table["persist"] == {"after": ["seal", "thumbnail"], "trigger": "predecessors"}
-    assert set(table) == {str(stage) for stage in Stage}
+    table = json.loads(json.dumps(transports_table()))
+    assert set(table) == {str(transport) for transport in Transport}
+    for row in table.values():
+        assert set(row["stages"]) == {str(stage) for stage in Stage}
+    gateway = table["gateway"]["stages"]
+    assert gateway["persist"] == {"after": ["seal", "thumbnail"], "trigger": "predecessors", "skipped": False}
+    assert not any(stage["skipped"] for stage in gateway.values())
+    assert {name for name, stage in table["import"]["stages"].items() if stage["skipped"]} == {"transfer", "seal"}
+
+
+@pytest.mark.parametrize("transport", Transport)
+def test_every_way_in_comes_to_an_end(transport: Transport) -> None:
+    """With nothing but admission and what follows from it, an upload whose bytes are in the store gets to the end."""
+    spec = TRANSPORTS[transport]
+    assert set(spec.graph) == set(Stage)
+    arrived = {Trigger.ALL_RECEIVED} if spec.in_store else {Trigger.ALL_RECEIVED, Trigger.FIRST_SEGMENT}
+    done = set(spec.skipped)
+    while True:
+        ready = {
+            stage
+            for stage, row in spec.graph.items()
+            if stage not in done and (set(row.after) <= done if row.after else row.trigger in arrived)
+        }
+        if not ready:
+            break
+        done |= ready
+    assert done == set(Stage)

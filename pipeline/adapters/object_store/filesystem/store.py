@@ -49,6 +49,16 @@ class FilesystemObjectStore:
         self._tree = Tree(FilesystemLayout(self._root), fsync)
         self._hashing = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="segment-md5")
 
+    @property
+    def container(self) -> str:
+        return str(self._root)
+
+    def within(self, container: str) -> Self:
+        """As the port says; a directory is the one container there is."""
+        if container != self.container:
+            raise StoreError("STORE_REJECTED", reason=f"the store {self.name} has no container '{container}'")
+        return self
+
     async def __aenter__(self) -> Self:
         return self
 

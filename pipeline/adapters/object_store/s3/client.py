@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from copy import copy
 from typing import Any
 
 from aiobotocore.session import get_session
@@ -44,6 +45,12 @@ class S3Client:
         self._observer = observer
         self._exit_stack = AsyncExitStack()
         self._client: Any = None
+
+    def on(self, bucket: str) -> S3Client:
+        """The same open client, on another bucket; closed with this one."""
+        other = copy(self)
+        other._bucket = bucket
+        return other
 
     async def open(self) -> None:
         options, credentials = self._options, self._credentials
@@ -97,12 +104,14 @@ class S3Client:
         finally:
             self._observer(_METHODS[operation], status, time.perf_counter() - started)
 
-    async def presign(self, operation: str, **parameters: Any) -> str:
+    async def presign(self, operation: str, *, seconds: int | None = None, **parameters: Any) -> str:
         """A URL whose query holds the signature and leaves the body unsigned, so that it can be streamed, over plain
-        HTTP too. Signed here; nothing is sent."""
+        HTTP too. Valid for `seconds` (`grant_seconds` unless given). Signed here; nothing is sent."""
         with store_errors(f"presign {operation}", str(parameters.get("Key", ""))):
             url: str = await self._open_client().generate_presigned_url(
-                operation, Params={"Bucket": self._bucket, **parameters}, ExpiresIn=self._options.grant_seconds
+                operation,
+                Params={"Bucket": self._bucket, **parameters},
+                ExpiresIn=seconds or self._options.grant_seconds,
             )
             return url
 

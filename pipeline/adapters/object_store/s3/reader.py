@@ -9,9 +9,12 @@ from pipeline.adapters.object_store.names import MULTIPART_PREFIX, multipart_nam
 from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.adapters.object_store.s3.errors import MISSING_SESSION_CODES, store_errors
 from pipeline.adapters.object_store.s3.options import S3Options
+from pipeline.core.disposition import content_disposition
 from pipeline.core.errors import StoreError
-from pipeline.core.model import StoredObject
+from pipeline.core.model import SegmentSpan, StoredObject
 from pipeline.core.segments import MEBIBYTE
+
+MAX_GRANT_SECONDS = 7 * 24 * 3600
 
 
 class S3Reader:
@@ -37,6 +40,24 @@ class S3Reader:
         """As the port says."""
         answer = await self._client.call("head_object", key=key)
         return StoredObject(self._name, self._bucket, key, int(answer["ContentLength"]), answer["ETag"].strip('"'))
+
+    async def grant_download(
+        self, key: str, *, segment_count: int, seconds: int, filename: str, inline: bool
+    ) -> str | None:
+        """As the port says: a presigned GET, good for at most seven days (Signature Version 4)."""
+        disposition = content_disposition(filename, inline=inline)
+        return await self._client.presign(
+            "get_object", seconds=min(seconds, MAX_GRANT_SECONDS), Key=key, ResponseContentDisposition=disposition
+        )
+
+    async def grant_segment_download(self, key: str, span: SegmentSpan, *, seconds: int) -> str | None:
+        """As the port says: a presigned GET with `partNumber`, which the store answers 206 with that part's bytes.
+
+        Not a presigned Range: that is a header, so the URL would not say it, and a client that left it out would be
+        refused. A store that ignores `partNumber` (Ceph before Squid) sends the whole object: use the gateway there.
+        """
+        part = {"PartNumber": span.number} if span.count > 1 else {}
+        return await self._client.presign("get_object", seconds=min(seconds, MAX_GRANT_SECONDS), Key=key, **part)
 
     async def delete(self, key: str) -> None:
         """As the port says; takes any name that `list_keys` gives. An object of S3 takes its segments along."""

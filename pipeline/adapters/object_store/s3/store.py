@@ -67,6 +67,13 @@ class S3ObjectStore(S3Reader):
     def name(self) -> str:
         return self._name
 
+    @property
+    def container(self) -> str:
+        return self._bucket
+
+    def within(self, container: str) -> S3Reader:
+        return S3Reader(self._name, container, self._client.on(container), self._options)
+
     async def __aenter__(self) -> Self:
         await self._client.open()
         self._session = new_session(self._options)

@@ -5,6 +5,7 @@ from pipeline.adapters.object_store.swift.keystone import Endpoint, KeystoneAppl
 from pipeline.adapters.object_store.swift.options import SwiftOptions
 from pipeline.adapters.object_store.swift.store import SwiftObjectStore
 from pipeline.adapters.object_store.swift.tempauth import TempAuth
+from pipeline.adapters.object_store.swift.tempurl import TempUrlSigner
 
 __all__ = [
     "Endpoint",
@@ -14,6 +15,7 @@ __all__ = [
     "SwiftObjectStore",
     "SwiftOptions",
     "TempAuth",
+    "TempUrlSigner",
     "Token",
     "TokenSource",
 ]

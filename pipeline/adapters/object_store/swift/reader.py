@@ -16,6 +16,7 @@ from pipeline.adapters.object_store.names import SEGMENT_PREFIX
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.layout import SwiftLayout, container_path, location_path
 from pipeline.adapters.object_store.swift.options import SwiftOptions
+from pipeline.adapters.object_store.swift.tempurl import KEY_HEADER, TempUrlSigner
 from pipeline.core.errors import StoreError
 from pipeline.core.model import StoredObject
 from pipeline.core.segments import MEBIBYTE
@@ -26,11 +27,19 @@ GONE_IS_FINE = (200, 204, 404)
 class SwiftReader:
     """`ObjectReader` over a Swift account."""
 
-    def __init__(self, name: str, http: SwiftHttp, layout: SwiftLayout, options: SwiftOptions) -> None:
+    def __init__(
+        self,
+        name: str,
+        http: SwiftHttp,
+        layout: SwiftLayout,
+        options: SwiftOptions,
+        signer: TempUrlSigner | None = None,
+    ) -> None:
         self._name = name
         self._http = http
         self._layout = layout
         self._options = options
+        self._signer = signer
 
     async def read(self, key: str, first: int = 0, last: int | None = None) -> AsyncIterator[bytes]:
         """As the port says, in blocks of at most 1 MiB. STORE_REJECTED when `first` lies behind the end."""
@@ -86,14 +95,23 @@ class SwiftReader:
         return f"Swift at {account} can be written, containers {containers}"
 
     async def ensure_containers(self) -> None:
-        """Make both containers where they are missing. Idempotent. Asks first: a user may be let into containers it
-        could not make."""
+        """Make both containers where they are missing, and set the TempURL key on them where it is another. Idempotent.
+
+        Asks first: a user may be let into containers it could not make. One that is not the account's owner may not
+        set the key either (403, and the key is not shown to it): whoever made the containers then has to, and until
+        they do Swift answers 401 to our TempURLs.
+        """
+        key = {KEY_HEADER: self._signer.key} if self._signer is not None else {}
         for container in (self._layout.container, self._layout.segment_container):
             path = container_path(container)
             async with self._http.request("HEAD", path, accept=(200, 204, 404)) as response:
                 missing = response.status == 404
+                keyless = any(response.headers.get(name) != value for name, value in key.items())
             if missing:
-                async with self._http.request("PUT", path, accept=(201, 202)):
+                async with self._http.request("PUT", path, accept=(201, 202), headers=key):
+                    pass
+            elif keyless:
+                async with self._http.request("POST", path, accept=(204, 403), headers=key):
                     pass
 
     async def _head(self, key: str) -> tuple[StoredObject, bool]:

@@ -7,7 +7,8 @@ block, which Swift answers by storing nothing. Requests are not repeated here bu
 and after how long, is the stage's decision.
 
 Rights needed: an operator role on the account (swiftoperator, member, ...: `operator_roles`), or, with both
-containers made by somebody else, read and write ACLs on them.
+containers made by somebody else, read and write ACLs on them (and, for TempURLs, the key set on them by their owner,
+and on the account for whole objects: see `swift.grants`).
 """
 
 from __future__ import annotations
@@ -28,14 +29,16 @@ from pipeline.adapters.object_store.observe import RequestObserver, unobserved
 from pipeline.adapters.object_store.plan import check_segments, etag_of_etags, verify_plain
 from pipeline.adapters.object_store.sender import RequestSender, new_session
 from pipeline.adapters.object_store.swift.auth import SwiftAuth, TokenSource
+from pipeline.adapters.object_store.swift.grants import SwiftDownloads
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.layout import SwiftLayout
 from pipeline.adapters.object_store.swift.limits import read_limits
 from pipeline.adapters.object_store.swift.manifest import manifest_json, parse_answer, raise_unless_sealed
 from pipeline.adapters.object_store.swift.options import SwiftOptions
 from pipeline.adapters.object_store.swift.reader import SwiftReader
+from pipeline.adapters.object_store.swift.tempurl import TempUrlSigner
 from pipeline.core.errors import StoreUnavailable
-from pipeline.core.model import ObjectTarget, StoredObject, StoredSegment
+from pipeline.core.model import ObjectTarget, SegmentSpan, StoredObject, StoredSegment
 from pipeline.core.segments import StoreLimits
 from pipeline.ports import SegmentSource
 
@@ -57,21 +60,31 @@ class SwiftObjectStore(SwiftReader):
         limits: StoreLimits = SWIFT_LIMITS,
         options: SwiftOptions | None = None,
         observer: RequestObserver = unobserved,
+        signer: TempUrlSigner | None = None,
     ) -> None:
-        """Raises StoreError STORE_REJECTED when `container` cannot be a container's name."""
+        """`signer` is what TempURLs are signed with; None: there are none. Raises StoreError STORE_REJECTED when
+        `container` cannot be a container's name."""
         options = options or SwiftOptions()
         self.limits = limits
         self._session = session or new_session(options)
         self._owns_session = session is None
         self._tokens = TokenSource(auth, self._session, options)
         http = SwiftHttp(RequestSender(self._session, options, observer), self._tokens)
-        super().__init__(name, http, SwiftLayout(container), options)
+        super().__init__(name, http, SwiftLayout(container), options, signer)
+        self._downloads = None if signer is None else SwiftDownloads(http, self._layout, signer)
         self._hashing = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="segment-md5")
         self._containers: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
         return self._name
+
+    @property
+    def container(self) -> str:
+        return self._layout.container
+
+    def within(self, container: str) -> SwiftReader:
+        return SwiftReader(self._name, self._http, SwiftLayout(container), self._options)
 
     async def __aenter__(self) -> Self:
         return self
@@ -159,6 +172,23 @@ class SwiftObjectStore(SwiftReader):
                 return
             await self._delete_paths(self._layout.stray_segment_path(name) for name in sorted(listed - seen))
             seen |= listed
+
+    async def grant_download(
+        self, key: str, *, segment_count: int, seconds: int, filename: str, inline: bool
+    ) -> str | None:
+        """As the port says: a TempURL; None without a TempURL key, or of a manifest when the key is not the account's
+        (see `swift.grants`)."""
+        if self._downloads is None:
+            return None
+        await self._containers_once()
+        return await self._downloads.of_object(key, segment_count, seconds, filename, inline)
+
+    async def grant_segment_download(self, key: str, span: SegmentSpan, *, seconds: int) -> str | None:
+        """As the port says: a TempURL of the segment's own object, which Swift answers 200."""
+        if self._downloads is None:
+            return None
+        await self._containers_once()
+        return await self._downloads.of_segment(key, span, seconds)
 
     async def _put(self, path: str, body: bytes | SegmentBody, headers: dict[str, str]) -> str:
         """PUT one object and return its ETag, unquoted. A 404 means that the container is not there: it is made, and

@@ -1,8 +1,8 @@
 """The Lua scripts, one file each, loaded with the tables of `pipeline.core` in front of them.
 
 Guarantee: every change of an upload's state is one script, so it happens wholly or not at all, and Redis' clock is the
-only clock. The lifecycle and the stage graph are written into the scripts from `core.lifecycle` and `core.stages`: one
-source, no copy to forget.
+only clock. The lifecycle and the stage graphs are written into the scripts from `core.lifecycle` and
+`core.transports`: one source, no copy to forget.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from redis.commands.core import AsyncScript
 
 from pipeline.adapters.redis.errors import translated
 from pipeline.core.lifecycle import ENDED, Event, moves
-from pipeline.core.stages import FINAL, graph_table
+from pipeline.core.stages import FINAL
+from pipeline.core.transports import transports_table
 
 NAMES = (
     "admission",
     "apply",
     "busy",
     "create",
+    "fetched",
     "forget",
     "lost",
     "overdue",
@@ -50,7 +52,7 @@ def _tables() -> str:
     return "\n".join(
         [
             f"local MOVES = {table({str(event): moves(event) for event in Event})}",
-            f"local GRAPH = {table(graph_table())}",
+            f"local TRANSPORTS = {table(transports_table())}",
             f"local ENDED = {table({str(status): True for status in sorted(ENDED)})}",
             f"local FINAL = '{FINAL}'",
             "",

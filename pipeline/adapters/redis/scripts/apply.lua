@@ -1,4 +1,11 @@
--- Apply a lifecycle event. A: upload_id, event, error_code?, error_message?. Returns {status, changed} or {missing}.
-local status, did = apply(A.upload_id, A.event, A.error_code, A.error_message)
+-- Apply a lifecycle event. A: upload_id, event, error_code?, error_message?, requeue_ms.
+-- Returns {status, changed, jobs} or {missing}. What lies in the store already has every byte the moment there is room.
+local id = A.upload_id
+local status, did = apply(id, A.event, A.error_code, A.error_message)
 if not status then return cjson.encode({missing = true}) end
-return cjson.encode({status = status, changed = did})
+local jobs = {}
+if did and A.event == 'admit' and transport_of(id).in_store then
+  status = apply(id, 'all_received')
+  jobs = trigger_stages(id, {all_received = true})
+end
+return cjson.encode({status = status, changed = did, jobs = jobs})

@@ -1,12 +1,14 @@
 -- Register an upload as `waiting`, once per Idempotency-Key.
--- A: upload_id, fields {name: value}, fingerprint, idempotency_key?, idempotency_ms. Returns {created, upload_id} or {conflict}.
+-- A: upload_id, fields {name: value}, fingerprint, idempotency_key?, idempotency_ms, again?: an upload that has ended does
+-- not count. Returns {created, upload_id} or {conflict}.
 local idem = A.idempotency_key and (P .. 'idempotency:' .. A.idempotency_key)
 if idem then
   local known = redis.call('GET', idem)
   if known then
     known = cjson.decode(known)
     if known.fingerprint ~= A.fingerprint then return cjson.encode({conflict = true}) end
-    if redis.call('EXISTS', upload_key(known.upload_id)) == 1 then
+    local status = redis.call('HGET', upload_key(known.upload_id), 'status')
+    if status and not (A.again and ENDED[status]) then
       return cjson.encode({created = false, upload_id = known.upload_id})
     end
   end
@@ -15,7 +17,9 @@ local id = A.upload_id
 local key = upload_key(id)
 for name, value in pairs(A.fields) do redis.call('HSET', key, name, value) end
 redis.call('HSET', key, 'status', 'waiting', 'status_since_ms', int(NOW), 'created_at_ms', int(NOW), 'updated_at_ms', int(NOW))
-for stage, _ in pairs(GRAPH) do redis.call('HSET', key, stage_field(stage, 'state'), 'pending') end
+for stage, spec in pairs(transport_of(id).stages) do
+  redis.call('HSET', key, stage_field(stage, 'state'), spec.skipped and 'skipped' or 'pending')
+end
 redis.call('ZADD', P .. 'uploads', int(NOW), id)
 redis.call('ZADD', P .. 'status:waiting', int(NOW), id)
 redis.call('ZADD', P .. 'listed:waiting', int(NOW), id)

@@ -1,4 +1,4 @@
--- Shared by every script: put in front of each when it is loaded, after the tables MOVES, GRAPH, ENDED and FINAL that Python writes
+-- Shared by every script: put in front of each when it is loaded, after the tables MOVES, TRANSPORTS, ENDED and FINAL that Python writes
 -- from pipeline/core. One argument, a JSON object, comes in as A; P is the key prefix. Redis' own clock is the only clock:
 -- A.now_ms exists for the model test alone.
 local A = cjson.decode(ARGV[1])
@@ -14,6 +14,9 @@ local NOW = A.now_ms or clock_ms()
 local function int(n) return string.format('%.0f', n + 0) end
 
 local function upload_key(id) return P .. 'upload:' .. id end
+
+-- How this upload's bytes come in, and the stages that takes: a row of core.transports. Without a record: of the gateway.
+local function transport_of(id) return TRANSPORTS[redis.call('HGET', upload_key(id), 'transport') or 'gateway'] end
 
 local function changed(id) redis.call('PUBLISH', P .. 'changed', id) end
 
@@ -50,6 +53,18 @@ local function queue_stage(id, stage, after_ms)
   return {upload_id = id, stage = stage, generation = tonumber(generation), volume = redis.call('HGET', key, 'volume')}
 end
 
+-- Queue every stage that waits for one of these triggers ({name = true}); the jobs.
+local function trigger_stages(id, triggers)
+  local jobs = {}
+  for stage, spec in pairs(transport_of(id).stages) do
+    local state = stage_get(id, stage, 'state')
+    if triggers[spec.trigger] and (state == 'pending' or state == 'idle') then
+      jobs[#jobs + 1] = queue_stage(id, stage, 0)
+    end
+  end
+  return jobs
+end
+
 local function is_done(id, stage)
   local state = stage_get(id, stage, 'state')
   return state == 'done' or state == 'skipped'
@@ -71,7 +86,7 @@ local function apply(id, event, code, message)
   if to == 'ready' then redis.call('HSET', key, 'content_id', id) end
   if ENDED[to] then
     -- What runs still holds its lease until it acknowledges the end or is not heard of; what does not run never will.
-    for stage, _ in pairs(GRAPH) do
+    for stage, _ in pairs(transport_of(id).stages) do
       local state = stage_get(id, stage, 'state')
       if state == 'pending' or state == 'queued' or state == 'idle' then
         drop_lease(id, stage)

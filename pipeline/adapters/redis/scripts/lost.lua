@@ -16,7 +16,7 @@ if redis.call('HDEL', key .. ':stored', number) == 1 then
   redis.call('HINCRBY', key, 'bytes_stored', int(-size))
   redis.call('HINCRBY', key, 'segments_stored', -1)
 end
-for stage, spec in pairs(GRAPH) do
+for stage, spec in pairs(transport_of(id).stages) do
   if spec.trigger ~= 'first_segment' and stage_get(id, stage, 'state') ~= 'pending' then
     drop_lease(id, stage)
     redis.call('HINCRBY', key, stage_field(stage, 'generation'), 1)

@@ -14,11 +14,6 @@ local count = redis.call('HINCRBY', key, 'segments_received', 1)
 redis.call('HSET', key, 'updated_at_ms', int(NOW))
 local last = count == tonumber(redis.call('HGET', key, 'segment_count'))
 status = apply(id, last and 'all_received' or 'segment_received')
-local jobs = {}
-for stage, spec in pairs(GRAPH) do
-  local state = stage_get(id, stage, 'state')
-  local due = spec.trigger == 'first_segment' or (last and spec.trigger == 'all_received')
-  if due and (state == 'pending' or state == 'idle') then jobs[#jobs + 1] = queue_stage(id, stage, 0) end
-end
+local jobs = trigger_stages(id, {first_segment = true, all_received = last})
 changed(id)
 return cjson.encode({status = status, accepted = true, jobs = jobs})

@@ -4,7 +4,7 @@ local id = A.upload_id
 local key = upload_key(id)
 if fenced(id, A.stage, A.generation) then return LOST end
 -- A segment was found corrupt by an earlier run after this one had looked: there is more to transfer, now or later.
-if GRAPH[A.stage].trigger == 'first_segment'
+if transport_of(id).stages[A.stage].trigger == 'first_segment'
     and redis.call('HGET', key, 'segments_stored') ~= redis.call('HGET', key, 'segment_count') then
   return cjson.encode({jobs = {queue_stage(id, A.stage, 0)}})
 end
@@ -18,7 +18,7 @@ if A.stage == FINAL then
   return cjson.encode({jobs = {}})
 end
 local jobs = {}
-for stage, spec in pairs(GRAPH) do
+for stage, spec in pairs(transport_of(id).stages) do
   local waits, free = false, true
   for _, before in ipairs(spec.after) do
     waits = waits or before == A.stage

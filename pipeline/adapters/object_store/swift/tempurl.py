@@ -1,0 +1,90 @@
+"""TempURLs: the right to one request on one Swift object (or on every object under a prefix) until a given second.
+
+Guarantee: pure functions; what they return is accepted by Swift's own rule (swift/common/middleware/tempurl.py, and
+`get_hmac` in swift/common/digest.py; the unit test holds that rule against it). Signed is the path as the object
+server knows it, from `/v1/` on and not quoted, while in the URL it is percent-encoded; a storage URL may have anything
+in front of `/v1/`, as a load balancer puts it there.
+
+A TempURL for GET is good for HEAD too. Whoever holds one may use it as often as they like until it expires, and it
+cannot be taken back but by changing the key on the container.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote, unquote, urlsplit
+
+from pipeline.core.errors import StoreError
+
+TempUrlDigest = Literal["sha256", "sha512"]
+TempUrlMethod = Literal["GET", "HEAD", "PUT", "POST", "DELETE"]
+
+KEY_HEADER = "X-Container-Meta-Temp-URL-Key"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TempUrlSigner:
+    """Signs for one key. `digest`: sha256 is allowed by every Swift since 2.13; sha512 where the operator wants it."""
+
+    key: str
+    digest: TempUrlDigest = "sha256"
+
+    def sign(
+        self,
+        storage_url: str,
+        path: str,
+        *,
+        method: TempUrlMethod,
+        expires_at: int,
+        prefix: str | None = None,
+        filename: str | None = None,
+        inline: bool = False,
+    ) -> str:
+        """The URL that allows `method` on `path` until `expires_at` (Unix time, seconds).
+
+        `storage_url` is the account's URL as the login gave it, `path` the quoted `/container/object` below it.
+        `prefix` (not quoted, relative to the container; "" is the whole container) signs for every object whose name
+        begins with it: a client may put another such name into the URL. `filename` and `inline` decide the
+        Content-Disposition of the answer; they are not signed. Raises StoreError STORE_REJECTED when the storage URL
+        has no `/v1/` or the object is not under the prefix.
+        """
+        account = _account_path(storage_url)
+        container, _, name = unquote(path).removeprefix("/").partition("/")
+        signed = f"{account}/{container}/{name}"
+        if prefix is not None:
+            if not name.startswith(prefix):
+                raise StoreError("STORE_REJECTED", reason=f"'{name}' is not under the prefix '{prefix}'")
+            signed = f"prefix:{account}/{container}/{prefix}"
+        query = [f"temp_url_sig={quote(self._signature(method, expires_at, signed), safe='')}"]
+        query.append(f"temp_url_expires={expires_at}")
+        if prefix is not None:
+            query.append(f"temp_url_prefix={quote(prefix, safe='')}")
+        if filename:
+            query.append(f"filename={quote(filename, safe='')}")
+        if inline:
+            query.append("inline")
+        return f"{storage_url.rstrip('/')}{path}?{'&'.join(query)}"
+
+    def _signature(self, method: str, expires_at: int, signed: str) -> str:
+        """Hexadecimal for sha256, which old Swifts know only so; `sha512:` and base64 for sha512, as the middleware's
+        documentation demands."""
+        message = f"{method}\n{expires_at}\n{signed}".encode()
+        mac = hmac.new(self.key.encode(), message, getattr(hashlib, self.digest))
+        if self.digest == "sha256":
+            return mac.hexdigest()
+        return f"{self.digest}:{base64.urlsafe_b64encode(mac.digest()).decode()}"
+
+
+def _account_path(storage_url: str) -> str:
+    """`/v1/AUTH_account`, not quoted: the middleware signs no other version."""
+    path = unquote(urlsplit(storage_url).path).rstrip("/")
+    at = path.rfind("/v1/")
+    if at < 0 or not path[at + 4 :]:
+        raise StoreError(
+            "STORE_REJECTED", reason=f"no TempURL can be signed for '{storage_url}': it has no /v1/ACCOUNT"
+        )
+    return path[at:]

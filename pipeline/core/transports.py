@@ -1,0 +1,62 @@
+"""The ways in, as data: how an upload's bytes come to us, and which stages that takes.
+
+Guarantee: whatever differs between the ways in stands in `TRANSPORTS`. The Redis scripts receive the same table, so
+there is one lifecycle and one set of stages for all of them. Every graph has every stage; what a transport has no need
+of is `skipped` from the start, which counts as done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from pipeline.core.stages import GRAPH, Stage, StageSpec
+
+
+class Transport(StrEnum):
+    """How the bytes of an upload come in. `gateway`: the client sends them to us; `import`: they are in the store
+    already and stay there."""
+
+    GATEWAY = "gateway"
+    IMPORT = "import"
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSpec:
+    """One way in. `in_store`: every byte lies in the store when room is asked for, so that admission is followed by
+    `processing` at once, and assemble fetches the object into the reservation."""
+
+    graph: Mapping[Stage, StageSpec]
+    skipped: frozenset[Stage] = frozenset()
+    in_store: bool = False
+
+
+# Talks to the store: as patient with it as transfer is. What was fetched before a failure is not fetched again.
+_FETCHING = replace(GRAPH[Stage.ASSEMBLE], max_attempts=24)
+
+TRANSPORTS: Mapping[Transport, TransportSpec] = {
+    Transport.GATEWAY: TransportSpec(GRAPH),
+    Transport.IMPORT: TransportSpec(
+        {**GRAPH, Stage.ASSEMBLE: _FETCHING}, skipped=frozenset({Stage.TRANSFER, Stage.SEAL}), in_store=True
+    ),
+}
+
+
+def transports_table() -> dict[str, dict[str, Any]]:
+    """The table as plain data, for the Redis scripts."""
+    return {
+        str(transport): {
+            "in_store": spec.in_store,
+            "stages": {
+                str(stage): {
+                    "after": [str(item) for item in row.after],
+                    "trigger": str(row.trigger),
+                    "skipped": stage in spec.skipped,
+                }
+                for stage, row in spec.graph.items()
+            },
+        }
+        for transport, spec in TRANSPORTS.items()
+    }

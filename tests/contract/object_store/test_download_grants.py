@@ -1,0 +1,159 @@
+"""`DownloadGrants` against the real servers, used by a client that knows nothing but the URL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from urllib.parse import unquote
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from deploy.embedded.endpoints import SwiftEndpoint
+from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
+from pipeline.adapters.object_store.s3 import S3ObjectStore
+from pipeline.adapters.object_store.swift import SwiftObjectStore, TempAuth, TempUrlSigner
+from pipeline.adapters.object_store.swift.grants import ACCOUNT_KEY_HEADERS
+from pipeline.adapters.object_store.swift.tempurl import TempUrlDigest
+from pipeline.core.model import SegmentSpan
+from pipeline.ports import DownloadGrants
+from tests.contract.object_store.conftest import s3_credentials, s3_options
+from tests.contract.object_store.uploads import Scenario
+
+pytestmark = pytest.mark.contract
+
+NAME = 'Ünï "日本" & 100%.mp4'
+
+
+@pytest.fixture(params=["swift-sha256", "swift-sha512", "s3"])
+async def granting(
+    request: pytest.FixtureRequest, swift: SwiftEndpoint, tempauth: TempAuth, container: str
+) -> AsyncIterator[SwiftObjectStore | S3ObjectStore]:
+    if request.param == "s3":
+        async with S3ObjectStore(container, s3_credentials(swift), options=s3_options(swift)) as s3_store:
+            yield s3_store
+        return
+    digest: TempUrlDigest = "sha512" if request.param.endswith("sha512") else "sha256"
+    async with SwiftObjectStore(tempauth, container, signer=TempUrlSigner("k ey", digest)) as swift_store:
+        yield swift_store
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def get(
+    client: aiohttp.ClientSession, url: str | None, method: str = "GET", **headers: str
+) -> tuple[int, bytes, str]:
+    assert url is not None
+    async with client.request(method, URL(url, encoded=True), headers=headers) as answer:
+        return answer.status, await answer.read(), answer.headers.get("Content-Disposition", "")
+
+
+def spans(upload: Scenario) -> list[SegmentSpan]:
+    plan = upload.target.plan
+    return [
+        SegmentSpan(upload.target.upload_id, n, plan.count, plan.offset(n), plan.offset(n) + plan.length(n) - 1)
+        for n in range(1, plan.count + 1)
+    ]
+
+
+@pytest.mark.parametrize("inline", [True, False])
+async def test_an_object_is_read_with_its_url_alone(
+    granting: SwiftObjectStore | S3ObjectStore, client: aiohttp.ClientSession, inline: bool
+) -> None:
+    assert isinstance(granting, DownloadGrants)
+    upload = Scenario(granting)
+    await upload.sealed()
+    url = await granting.grant_download(upload.target.key, segment_count=3, seconds=60, filename=NAME, inline=inline)
+    status, body, disposition = await get(client, url)
+    assert (status, body) == (200, upload.data)
+    assert disposition.startswith("inline;" if inline else "attachment;")
+    exact = re.search(r"filename\*=UTF-8''([^;]+)", disposition)
+    assert exact is not None
+    assert unquote(exact[1]) == NAME
+    assert (await get(client, url, Range="bytes=5-9"))[:2] == (206, upload.data[5:10])
+    assert (await get(client, url, "PUT"))[0] in (401, 403)
+    assert (await get(client, url, "DELETE"))[0] in (401, 403)
+    assert (await get(client, (url or "").replace("original", "other")))[0] in (401, 403)
+
+
+async def test_segments_are_read_one_by_one(
+    granting: SwiftObjectStore | S3ObjectStore, client: aiohttp.ClientSession
+) -> None:
+    upload = Scenario(granting)
+    await upload.sealed()
+    for span in spans(upload):
+        url = await granting.grant_segment_download(upload.target.key, span, seconds=60)
+        status, body, _ = await get(client, url)
+        assert status in (200, 206)
+        assert body == upload.data[span.first_byte : span.last_byte + 1]
+
+
+async def test_a_plain_object_is_its_own_segment(
+    granting: SwiftObjectStore | S3ObjectStore, client: aiohttp.ClientSession
+) -> None:
+    upload = Scenario(granting, sizes=(300,))
+    await upload.sealed()
+    (span,) = spans(upload)
+    url = await granting.grant_segment_download(upload.target.key, span, seconds=60)
+    assert (await get(client, url))[:2] == (200, upload.data)
+
+
+async def test_a_grant_ends(granting: SwiftObjectStore | S3ObjectStore, client: aiohttp.ClientSession) -> None:
+    upload = Scenario(granting, sizes=(300,))
+    await upload.sealed()
+    url = await granting.grant_download(upload.target.key, segment_count=1, seconds=-30, filename="a", inline=False)
+    if isinstance(granting, S3ObjectStore):
+        url = re.sub(r"X-Amz-Expires=[^&]*", "X-Amz-Expires=0", url or "")
+    assert (await get(client, url))[0] in (400, 401, 403)
+
+
+async def test_containers_that_were_there_get_the_key(
+    tempauth: TempAuth, container: str, client: aiohttp.ClientSession
+) -> None:
+    async with SwiftObjectStore(tempauth, container) as keyless:
+        upload = Scenario(keyless)
+        await upload.sealed()
+        assert await _grant(keyless, upload) is None
+        assert await keyless.grant_segment_download(upload.target.key, spans(upload)[0], seconds=60) is None
+    for key in ("first", "second"):  # and a new one, when the setting changes
+        async with SwiftObjectStore(tempauth, container, signer=TempUrlSigner(key)) as store:
+            url = await store.grant_segment_download(upload.target.key, spans(upload)[0], seconds=60)
+            assert (await get(client, url))[:2] == (200, upload.segment(1))
+
+
+async def test_nobody_s_key_on_the_account_is_overwritten(
+    swift: SwiftEndpoint, tempauth: TempAuth, container: str, client: aiohttp.ClientSession
+) -> None:
+    async def account(method: str, **headers: str) -> list[str]:
+        login = {"X-Auth-User": swift.user, "X-Auth-Key": swift.key}
+        async with client.get(swift.auth_url, headers=login) as answer:
+            url, token = answer.headers["X-Storage-Url"], answer.headers["X-Auth-Token"]
+        async with client.request(method, url, headers={"X-Auth-Token": token, **headers}) as answer:
+            return [answer.headers.get(name, "") for name in ACCOUNT_KEY_HEADERS]
+
+    first, second = ACCOUNT_KEY_HEADERS
+    for before, after in ((("", ""), ("ours", "")), (("theirs", ""), ("theirs", "ours")), (("a", "b"), ("a", "b"))):
+        await account("POST", **{first: before[0], second: before[1]})
+        async with SwiftObjectStore(tempauth, container, signer=TempUrlSigner("ours")) as store:
+            upload = Scenario(store)
+            await upload.sealed()
+            url = await _grant(store, upload)
+            assert await account("HEAD") == list(after)
+            if "ours" in after:
+                assert (await get(client, url))[:2] == (200, upload.data)
+            else:
+                assert url is None
+    await account("POST", **{first: "", second: ""})
+
+
+async def _grant(store: SwiftObjectStore, upload: Scenario) -> str | None:
+    return await store.grant_download(upload.target.key, segment_count=3, seconds=60, filename="a", inline=False)
+
+
+def test_a_directory_grants_nothing() -> None:
+    assert not issubclass(FilesystemObjectStore, DownloadGrants)
