@@ -28,6 +28,7 @@ from pipeline.stages.assemble import Assemble
 from pipeline.stages.body import ReceiveRules
 from pipeline.stages.buffer import ReceiveBuffer
 from pipeline.stages.cleanup import Cleanup
+from pipeline.stages.downloads import DownloadRules, Downloads
 from pipeline.stages.engine import StageEngine
 from pipeline.stages.intake import Intake, IntakeRules
 from pipeline.stages.limiter import SegmentLimiter
@@ -56,6 +57,7 @@ class GatewayServices:
     intake: Intake
     receiver: Receiver
     contents: ContentRepository
+    downloads: Downloads
     feed: EventFeed
     _redis: RedisParts
     _database: PostgresContentRepository
@@ -111,6 +113,9 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             intake=Intake(redis.board, redis.segments, redis.ledger, admission, rules),
             receiver=receiver,
             contents=contents,
+            downloads=Downloads(
+                contents, stores, DownloadRules(settings.download_grant_seconds, settings.store_stall_seconds)
+            ),
             feed=redis.signals,
             _redis=redis,
             _database=contents,
