@@ -7,6 +7,8 @@ is told "100 Continue" by the library before a handler wants its body.
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from gateway.answers import AllowedMethods
@@ -14,8 +16,19 @@ from gateway.cors import preflight_headers
 from gateway.envelope import success
 from gateway.middleware import ANYWHERE, CURRENT_ROUTE, add_headers, around, refuse_when_stopping
 from gateway.openapi import DOCUMENT, build_document
-from gateway.options import OPTIONS, RUNNING, SERVICES, GatewayOptions, Running
-from gateway.routes import contents, docs, events, health, imports, metrics, segments, storage_events, uploads
+from gateway.options import DOWNLOADING, OPTIONS, RUNNING, SERVICES, GatewayOptions, Running
+from gateway.routes import (
+    contents,
+    docs,
+    downloads,
+    events,
+    health,
+    imports,
+    metrics,
+    segments,
+    storage_events,
+    uploads,
+)
 from gateway.routing import ROUTES, Handler, Route, methods_of
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError
@@ -25,6 +38,7 @@ ALL_ROUTES: tuple[Route, ...] = (
     *segments.ROUTES,
     *events.ROUTES,
     *contents.ROUTES,
+    *downloads.ROUTES,
     *imports.ROUTES,
     *storage_events.ROUTES,
     *health.ROUTES,
@@ -39,6 +53,7 @@ def build_app(services: GatewayServices, options: GatewayOptions | None = None) 
     app[SERVICES] = services
     app[OPTIONS] = options or GatewayOptions()
     app[RUNNING] = Running()
+    app[DOWNLOADING] = asyncio.Semaphore(app[OPTIONS].downloads)
     app[ROUTES] = ALL_ROUTES
     app[DOCUMENT] = build_document(ALL_ROUTES)
     app.on_response_prepare.append(add_headers)

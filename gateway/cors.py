@@ -10,10 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-ALLOWED_HEADERS = ("Content-Type", "Content-MD5", "Content-Digest", "Idempotency-Key", "Last-Event-ID", "X-Request-Id")
+ALLOWED_HEADERS = (
+    "Content-Type",
+    "Content-MD5",
+    "Content-Digest",
+    "Idempotency-Key",
+    "If-None-Match",
+    "If-Range",
+    "Last-Event-ID",
+    "Range",
+    "X-Request-Id",
+)
 """Request headers that the API reads and that a page may not send across origins unasked."""
 
-EXPOSED_HEADERS = ("ETag", "Location", "Retry-After", "X-Request-Id")
+EXPOSED_HEADERS = (
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Length",
+    "Content-Range",
+    "ETag",
+    "Location",
+    "Retry-After",
+    "X-Request-Id",
+)
 """Answer headers that a page must be able to read."""
 
 MAX_AGE_SECONDS = 7200

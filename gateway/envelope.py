@@ -49,6 +49,8 @@ def failure(error: SluiceError, path: str, request_id: str) -> web.Response:
         headers["Retry-After"] = str(seconds)
     if error.code == "METHOD_NOT_ALLOWED":
         headers["Allow"] = error.detail["allowed"]
+    if error.code == "RANGE_NOT_SATISFIABLE":
+        headers["Content-Range"] = f"bytes */{error.detail['size_bytes']}"
     return web.Response(
         status=error.http_status, body=body.model_dump_json().encode(), content_type="application/json", headers=headers
     )

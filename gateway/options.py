@@ -40,6 +40,8 @@ class GatewayOptions:
     events_keepalive_seconds: float = 15.0  # below the 30 to 60 s after which proxies cut silent connections
     events_interval_seconds: float = 0.1  # changes of one upload are told at most so often
     events_write_seconds: float = 30.0  # a client that does not take its events for so long is given up
+    downloads: int = 256  # streamed at once; one more is told to come again
+    download_stall_seconds: float = 30.0  # below the 60 s after which a store gives us up in turn
 
     @classmethod
     def from_settings(cls, settings: Settings) -> GatewayOptions:
@@ -50,6 +52,8 @@ class GatewayOptions:
             events_token=settings.events_token,
             body_seconds=settings.segment_stall_seconds,
             shutdown_seconds=settings.shutdown_seconds,
+            downloads=settings.download_concurrency,
+            download_stall_seconds=settings.download_stall_seconds,
         )
 
 
@@ -77,3 +81,4 @@ class Running:
 SERVICES = web.AppKey("services", GatewayServices)
 OPTIONS = web.AppKey("options", GatewayOptions)
 RUNNING = web.AppKey("running", Running)
+DOWNLOADING = web.AppKey("downloading", asyncio.Semaphore)

@@ -461,5 +461,8 @@ class ContentRepository(Protocol):
     async def page(self, kind: str | None, before: tuple[int, str] | None, limit: int) -> Sequence[Content]:
         """Contents, newest first, from just before (created_at in microseconds since 1970, id)."""
 
+    async def segments(self, content_id: str) -> Sequence[StoredSegment]:
+        """A content's segments in order; empty when there is no such content."""
+
     async def delete(self, content_id: str) -> None:
         """Remove a content's row. Idempotent."""

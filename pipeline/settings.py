@@ -137,6 +137,15 @@ class Settings(BaseSettings):
     segment_deadline_seconds: float = Field(
         900, gt=0, description="A segment body that is not complete by then is given up"
     )
+    download_grant_seconds: int = Field(
+        3600, ge=1, le=604_800, description="How long a redirect to the store works, unless the client asks otherwise"
+    )
+    download_concurrency: int = Field(
+        256, ge=1, description="Downloads one gateway streams at once, 1 to 2 MiB of memory each; more are told 503"
+    )
+    download_stall_seconds: float = Field(
+        30, gt=0, description="A download whose client takes nothing for so long is broken off"
+    )
     shutdown_seconds: float = Field(
         20, gt=0, description="Grace after SIGTERM: requests and stages finish or are handed back"
     )

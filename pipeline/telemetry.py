@@ -27,6 +27,8 @@ RECEIVED_BYTES = Counter("sluice_received_bytes", "Segment bytes written to the 
 SEGMENTS_RECEIVED = Counter("sluice_segments_received", "Segments received", ["result"], registry=REGISTRY)
 BUFFERED_BYTES = Gauge("sluice_receive_buffered_bytes", "Segment bytes held in memory now", registry=REGISTRY)
 RECEIVING = Gauge("sluice_receiving_segments", "Segment bodies being received now", registry=REGISTRY)
+SENT_BYTES = Counter("sluice_sent_bytes", "Bytes of downloads streamed through the gateway", registry=REGISTRY)
+DOWNLOADS = Gauge("sluice_downloads", "Downloads being streamed through the gateway now", registry=REGISTRY)
 EVENT_STREAMS = Gauge("sluice_event_streams", "Open server-sent event streams", registry=REGISTRY)
 
 # -- stages
@@ -93,6 +95,7 @@ class Log:
     STOPPING = "process.stopping"
     REQUEST = "http.request"
     REQUEST_CRASHED = "http.crashed"
+    DOWNLOAD_BROKEN = "download.broken"
     UPLOAD_CREATED = "upload.created"
     UPLOAD_ADMITTED = "upload.admitted"
     UPLOAD_ENDED = "upload.ended"

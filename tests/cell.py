@@ -16,6 +16,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ class Cell:
         size = upload["segment_size"]
         part = data[(number - 1) * size : number * size]
         return await self.call(
-            "PUT", f"/v1/uploads/{upload['id']}/segments/{number}", data=part, headers=dict(headers or {})
+            "PUT", f"/v1/uploads/{upload['id']}/segments/{number}", data=BytesIO(part), headers=dict(headers or {})
         )
 
     async def put_all(self, upload: Mapping[str, Any], data: bytes, *, at_once: int = 4) -> None:

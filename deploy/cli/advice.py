@@ -30,6 +30,8 @@ ADVICE: Final[Mapping[str, str]] = {
     "CURSOR_INVALID": _BUG,
     "UPLOAD_NOT_FOUND": "It may have ended long ago: a server forgets ended uploads after a day, unless set otherwise.",
     "CONTENT_NOT_FOUND": _EXPLAINED,
+    "THUMBNAIL_NOT_FOUND": _EXPLAINED,
+    "RANGE_NOT_SATISFIABLE": _BUG,
     "FILE_TOO_LARGE_FOR_VOLUME": "Whoever runs the server can raise SLUICE_TEMP_BUDGET_BYTES.",
     "FILE_TOO_LARGE_FOR_STORE": "The file has to be cut into several.",
     "SEGMENT_OUT_OF_RANGE": _BUG,

@@ -28,6 +28,7 @@ from pipeline.stages.assemble import Assemble
 from pipeline.stages.body import ReceiveRules
 from pipeline.stages.buffer import ReceiveBuffer
 from pipeline.stages.cleanup import Cleanup
+from pipeline.stages.downloads import DownloadRules, Downloads
 from pipeline.stages.engine import StageEngine
 from pipeline.stages.fetch import Fetcher
 from pipeline.stages.importing import Importer, ImportRules
@@ -59,6 +60,7 @@ class GatewayServices:
     importer: Importer
     receiver: Receiver
     contents: ContentRepository
+    downloads: Downloads
     feed: EventFeed
     _redis: RedisParts
     _volume: DirectoryTempVolume
@@ -122,6 +124,9 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             importer=Importer(intake, stores, contents, sources),
             receiver=receiver,
             contents=contents,
+            downloads=Downloads(
+                contents, stores, DownloadRules(settings.download_grant_seconds, settings.store_stall_seconds)
+            ),
             feed=redis.signals,
             _redis=redis,
             _volume=volume,

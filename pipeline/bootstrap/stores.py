@@ -75,7 +75,7 @@ def _s3(settings: Settings) -> AbstractAsyncContextManager[Store] | None:
         addressing=settings.s3_addressing,
         checksums=settings.s3_checksums,
         verify=settings.s3_verify,
-        pool_connections=2 * settings.store_concurrency,
+        pool_connections=2 * settings.store_concurrency + settings.download_concurrency,
         stall_seconds=settings.store_stall_seconds,
     )
     return S3ObjectStore(settings.s3_bucket, credentials, options=options, observer=_observe)

@@ -54,6 +54,8 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "CURSOR_INVALID": ErrorSpec(400, False, "The cursor is not one that this API gave out; start without a cursor."),
     "UPLOAD_NOT_FOUND": ErrorSpec(404, False, "There is no upload {upload_id}."),
     "CONTENT_NOT_FOUND": ErrorSpec(404, False, "There is no content {content_id}."),
+    "THUMBNAIL_NOT_FOUND": ErrorSpec(404, False, "Content {content_id} has no thumbnail: there is nothing to show."),
+    "RANGE_NOT_SATISFIABLE": ErrorSpec(416, False, "The range begins behind the end: there are {size_bytes} bytes."),
     "FILE_TOO_LARGE_FOR_VOLUME": ErrorSpec(
         413, False, "{size_bytes} bytes are more than the temp volume's whole budget of {budget_bytes}."
     ),

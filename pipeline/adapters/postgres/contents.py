@@ -19,7 +19,7 @@ import asyncpg
 
 from pipeline.adapters.postgres.errors import translated
 from pipeline.core.errors import RequestError
-from pipeline.core.model import ContentRecord, ObjectVersion, StoredObject
+from pipeline.core.model import ContentRecord, ObjectVersion, StoredObject, StoredSegment
 from schemas.content import Content, ContentObject
 from schemas.media import MediaMetadata
 
@@ -43,6 +43,7 @@ class PostgresContentRepository:
         self._insert = _query("insert_content")
         self._insert_segments = _query("insert_segments")
         self._get = _query("get_content")
+        self._get_segments = _query("get_segments")
         self._page = _query("page_contents")
         self._delete = _query("delete_content")
         self._of_object = _query("find_object")
@@ -112,6 +113,11 @@ class PostgresContentRepository:
             raise RequestError("CURSOR_INVALID") from None
         async with self._connection() as connection:
             return [_content(row) for row in await connection.fetch(self._page, kind, moment, last, limit)]
+
+    async def segments(self, content_id: str) -> Sequence[StoredSegment]:
+        async with self._connection() as connection:
+            rows = await connection.fetch(self._get_segments, UUID(content_id))
+        return [StoredSegment(row["number"], row["size_bytes"], row["etag"]) for row in rows]
 
     async def delete(self, content_id: str) -> None:
         async with self._connection() as connection:

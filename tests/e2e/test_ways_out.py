@@ -1,0 +1,196 @@
+"""Out of every store: by redirect, through the gateway, in ranges, and segment by segment; byte for byte."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from deploy.embedded import EmbeddedStack
+from tests.cell import Cell, CellProcesses, cell_processes
+from tests.media_samples import ffmpeg, sample
+
+pytestmark = pytest.mark.e2e
+
+STORES = ("swift", "s3", "filesystem")
+NAME = 'Müller & Söhne "日本" 100%;.mkv'
+TEMPURL_KEY = "key of the tests' TempURLs"
+# S3 takes no smaller ones, and Swift slows down a manifest of many that are under 1 MiB.
+SEGMENT_BYTES = 5 * 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def video() -> bytes:
+    """Of more than two segments, also where a segment has 5 MiB at least."""
+    noise = ["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25:duration=4,noise=alls=100:allf=t"]
+    return ffmpeg(*noise, "-c:v", "libx264", "-preset", "ultrafast", "-b:v", "26M", "-f", "matroska", "-")
+
+
+@pytest.fixture(scope="module", params=STORES)
+def processes(
+    request: pytest.FixtureRequest, servers: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CellProcesses]:
+    directory = tmp_path_factory.mktemp(f"out-{request.param}")
+    with cell_processes(
+        servers,
+        directory,
+        store=request.param,
+        s3_bucket=directory.name,
+        filesystem_dir=str(directory / "store"),
+        swift_tempurl_key=TEMPURL_KEY,
+        segment_bytes=SEGMENT_BYTES,
+    ) as started:
+        yield started
+
+
+@pytest.fixture
+async def out(processes: CellProcesses) -> AsyncIterator[Cell]:
+    async with processes.connected() as cell:
+        yield cell
+
+
+@pytest.fixture(scope="module")
+def uploaded() -> dict[str, dict[str, Any]]:
+    """What was uploaded to which cell, so that the tests of one store share it."""
+    return {}
+
+
+@pytest.fixture
+async def content(out: Cell, video: bytes, uploaded: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    if out.url not in uploaded:
+        view = await out.upload(video, filename=NAME, content_type="video/x-matroska")
+        assert view["segment_count"] > 2
+        uploaded[out.url] = await out.content(view["content_id"])
+    return uploaded[out.url]
+
+
+async def fetch(
+    cell: Cell, url: str, method: str = "GET", *, follow: bool = False, **headers: str
+) -> tuple[int, bytes, Mapping[str, str]]:
+    target = URL(url if "://" in url else cell.url + url, encoded=True)
+    async with cell.http.request(method, target, allow_redirects=False, headers=headers) as answer:
+        if follow and answer.status == 302:
+            return await fetch(cell, answer.headers["Location"], method, **headers)
+        return answer.status, await answer.read(), answer.headers
+
+
+def named(headers: Mapping[str, str]) -> str:
+    found = re.search(r"filename\*=UTF-8''([^;]+)", headers["Content-Disposition"])
+    assert found is not None
+    return unquote(found[1])
+
+
+async def test_the_whole(out: Cell, content: dict[str, Any], video: bytes) -> None:
+    """As the store grants it; a store that grants nothing streams through the gateway."""
+    path = f"/v1/contents/{content['id']}/download"
+    status, _, headers = await fetch(out, path)
+    assert status == (200 if out.settings.store == "filesystem" else 302)
+    assert headers["Cache-Control"] in ("no-store", "private, no-cache")
+    status, body, headers = await fetch(out, path, follow=True)
+    assert status == 200
+    assert body == video
+    assert named(headers) == NAME
+    assert headers["Content-Disposition"].startswith("attachment;")
+    assert headers["Content-Type"] == "video/x-matroska"
+    _, _, headers = await fetch(out, f"{path}?disposition=inline", follow=True)
+    assert headers["Content-Disposition"].startswith("inline;")
+    status, body, _ = await fetch(out, path, follow=True, Range="bytes=100-299")
+    assert (status, body) == (206, video[100:300])
+
+
+async def test_through_the_gateway(out: Cell, content: dict[str, Any], video: bytes) -> None:
+    path = f"/v1/contents/{content['id']}/download?via=gateway"
+    size, etag = len(video), f'"{content["object"]["etag"]}"'
+    status, body, headers = await fetch(out, path)
+    assert (status, body == video) == (200, True)
+    assert named(headers) == NAME
+    assert (headers["ETag"], headers["Accept-Ranges"]) == (etag, "bytes")
+    assert headers["Content-Length"] == str(size)
+    status, body, headers = await fetch(out, path, "HEAD")
+    assert (status, body, headers["Content-Length"], headers["ETag"]) == (200, b"", str(size), etag)
+
+    border = content["object"]["size_bytes"] // 2
+    for asked, first, last in (
+        ("0-0", 0, 0),
+        (f"{border - 5}-{border + 5}", border - 5, border + 5),
+        (f"{size - 10}-", size - 10, size - 1),
+        ("-7", size - 7, size - 1),
+        (f"5-{10 * size}", 5, size - 1),
+    ):
+        status, body, headers = await fetch(out, path, Range=f"bytes={asked}")
+        assert (status, body == video[first : last + 1]) == (206, True), asked
+        assert headers["Content-Range"] == f"bytes {first}-{last}/{size}"
+    assert (await fetch(out, path, Range="bytes=0-1,5-6"))[:2] == (200, video)
+    status, _, headers = await fetch(out, path, Range=f"bytes={size}-")
+    assert (status, headers["Content-Range"]) == (416, f"bytes */{size}")
+    assert (await fetch(out, path, Range="bytes=1-2", **{"If-Range": etag}))[:2] == (206, video[1:3])
+    assert (await fetch(out, path, Range="bytes=1-2", **{"If-Range": '"other"'}))[0] == 200
+    assert (await fetch(out, path, **{"If-None-Match": etag}))[:2] == (304, b"")
+
+
+async def test_segments_put_together_by_the_client(out: Cell, content: dict[str, Any], video: bytes) -> None:
+    """With nothing but the manifest; no request goes to Sluice where the store grants."""
+    _, answer, _ = await out.call("GET", f"/v1/contents/{content['id']}/segments?limit=2", expect=200)
+    first_page = answer["data"]
+    assert (len(first_page["segments"]), first_page["next_first"]) == (2, 3)
+    _, answer, _ = await out.call("GET", f"/v1/contents/{content['id']}/segments", expect=200)
+    manifest = answer["data"]
+    assert (manifest["size"], manifest["etag"], manifest["next_first"]) == (len(video), content["object"]["etag"], None)
+    assert len(manifest["segments"]) == manifest["segment_count"] == content["object"]["segment_count"]
+    granted = out.settings.store != "filesystem"
+    assert (manifest["expires_at"] is not None) is granted
+
+    async def one(session: aiohttp.ClientSession, segment: dict[str, Any]) -> bytes:
+        assert segment["url"].startswith(out.url) is not granted
+        async with session.get(URL(segment["url"], encoded=True)) as answer:
+            assert answer.status in (200, 206)
+            body = await answer.read()
+        assert len(body) == segment["size"]
+        assert hashlib.md5(body, usedforsecurity=False).hexdigest() == segment["digest"]
+        return body
+
+    async with aiohttp.ClientSession() as session:
+        bodies = await asyncio.gather(*(one(session, segment) for segment in manifest["segments"]))
+    assert b"".join(bodies) == video
+    for segment in (manifest["segments"][0], manifest["segments"][-1]):
+        for query in ("", "?via=gateway"):
+            path = f"/v1/contents/{content['id']}/segments/{segment['number']}{query}"
+            _, body, _ = await fetch(out, path, follow=True)
+            assert body == video[segment["offset"] : segment["offset"] + segment["size"]]
+    status, body, _ = await fetch(out, f"/v1/contents/{content['id']}/segments/2?via=gateway", Range="bytes=3-9")
+    offset = manifest["segments"][1]["offset"]
+    assert (status, body) == (206, video[offset + 3 : offset + 10])
+    await out.call("GET", f"/v1/contents/{content['id']}/segments/999", expect=404)
+
+
+async def test_the_thumbnail(out: Cell, content: dict[str, Any]) -> None:
+    path = f"/v1/contents/{content['id']}/thumbnail"
+    status, body, headers = await fetch(out, path, follow=True)
+    assert (status, headers["Content-Type"]) == (200, "image/jpeg")
+    assert body.startswith(b"\xff\xd8\xff")
+    assert len(body) == content["thumbnail"]["size_bytes"]
+    assert (await fetch(out, f"{path}?via=gateway"))[:2] == (200, body)
+
+
+async def test_a_content_of_one_segment(out: Cell) -> None:
+    data = sample("mp4").read_bytes()
+    view = await out.upload(data, filename="plain.mp4")
+    path = f"/v1/contents/{view['content_id']}"
+    for way in ("download", "download?via=gateway", "segments/1", "segments/1?via=gateway"):
+        status, body, _ = await fetch(out, f"{path}/{way}", follow=True)
+        assert (status, body) == (200, data), way
+
+
+async def test_what_is_not_there(out: Cell, tmp_path: Path) -> None:
+    nowhere = "/v1/contents/0198c1f2-0000-7000-8000-000000000000"
+    for way in ("download", "segments", "segments/1", "thumbnail"):
+        _, body, _ = await out.call("GET", f"{nowhere}/{way}", expect=404)
+        assert body["error"]["code"] == "CONTENT_NOT_FOUND"
