@@ -15,7 +15,7 @@ from gateway.envelope import success
 from gateway.middleware import ANYWHERE, CURRENT_ROUTE, add_headers, around, refuse_when_stopping
 from gateway.openapi import DOCUMENT, build_document
 from gateway.options import OPTIONS, RUNNING, SERVICES, GatewayOptions, Running
-from gateway.routes import contents, docs, events, health, imports, metrics, segments, storage_events, uploads
+from gateway.routes import contents, direct, docs, events, health, imports, metrics, segments, storage_events, uploads
 from gateway.routing import ROUTES, Handler, Route, methods_of
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError
@@ -23,6 +23,7 @@ from pipeline.core.errors import RequestError
 ALL_ROUTES: tuple[Route, ...] = (
     *uploads.ROUTES,
     *segments.ROUTES,
+    *direct.ROUTES,
     *events.ROUTES,
     *contents.ROUTES,
     *imports.ROUTES,
