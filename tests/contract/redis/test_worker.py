@@ -60,12 +60,10 @@ async def working(parts: RedisParts, redis_url: str, engine: Any, max_jobs: int 
     task = asyncio.create_task(worker.main())
     try:
         yield worker
-        assert not task.done(), "the worker has ended by itself"
+        assert not worker.allow_pick_jobs or not task.done(), "the worker has ended by itself"
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
         await worker.drain(5)
+        await task
         await worker.pool.aclose(close_connection_pool=True)
 
 
