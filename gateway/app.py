@@ -19,6 +19,7 @@ from gateway.openapi import DOCUMENT, build_document
 from gateway.options import DOWNLOADING, OPTIONS, RUNNING, SERVICES, GatewayOptions, Running
 from gateway.routes import (
     contents,
+    direct,
     docs,
     downloads,
     events,
@@ -36,6 +37,7 @@ from pipeline.core.errors import RequestError
 ALL_ROUTES: tuple[Route, ...] = (
     *uploads.ROUTES,
     *segments.ROUTES,
+    *direct.ROUTES,
     *events.ROUTES,
     *contents.ROUTES,
     *downloads.ROUTES,

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import overload
 
 from pipeline.core.model import StageStatus
+from pipeline.stages.direct import Grants
 from pipeline.stages.importing import Imported
 from pipeline.stages.intake import UploadDetail
 from pipeline.stages.receive import SegmentReceipt
 from schemas.imports import ImportView
-from schemas.uploads import SegmentView, StageView, UploadError, UploadLinks, UploadView
+from schemas.uploads import GrantsView, SegmentGrantView, SegmentView, StageView, UploadError, UploadLinks, UploadView
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -55,6 +56,19 @@ def upload_view(detail: UploadDetail, links: UploadLinks) -> UploadView:
         updated_at=instant(upload.updated_at_ms),
         expires_at=instant(detail.expires_at_ms),
         links=links,
+    )
+
+
+def grants_view(grants: Grants) -> GrantsView:
+    return GrantsView(
+        expires_in=grants.seconds,
+        segments=[
+            SegmentGrantView(
+                number=item.number, size=item.size_bytes, method=item.method, url=item.url, headers=dict(item.headers)
+            )
+            for item in grants.segments
+        ],
+        more=list(grants.more),
     )
 
 

@@ -20,6 +20,7 @@ from pipeline.core.model import (
     NewUpload,
     ObjectTarget,
     ObjectVersion,
+    SegmentGrant,
     SegmentSpan,
     StageJob,
     StoredObject,
@@ -139,6 +140,21 @@ class DownloadGrants(Protocol):
         """A URL of one segment's bytes, and nothing else (the answer is 200 or 206). None as above."""
 
 
+@runtime_checkable
+class UploadGrants(Protocol):
+    """Beside ObjectStore, where a store has it: rights with which a client sends segments to the store itself. Errors:
+    as ObjectStore."""
+
+    async def grant_segments(
+        self, target: ObjectTarget, numbers: Sequence[int], *, seconds: int
+    ) -> Sequence[SegmentGrant] | None:
+        """A right to PUT each of these segments, for so long; they can do nothing else. None: as it is set up, this
+        store gives none."""
+
+    async def held_segments(self, target: ObjectTarget) -> Sequence[StoredSegment]:
+        """What the store really holds of an upload that is not sealed, in order of number, of whatever size."""
+
+
 class Stores(Protocol):
     """The stores that are set up here, by the name that uploads and contents remember."""
 
@@ -255,6 +271,14 @@ class UploadBoard(Protocol):
         """Apply `admit`: as `apply`, and the jobs to enqueue where every byte is in the store already. Idempotent: a
         job that its caller did not enqueue comes back as overdue."""
 
+    async def granted(self, upload_id: str, valid_seconds: float) -> Status:
+        """A direct upload's client gets grants that are valid for so long; its time to expire begins anew. Returns its
+        status; unless that is `granted`, nothing has changed and nothing is to be handed out."""
+
+    async def complete(self, upload_id: str, segments: Sequence[StoredSegment]) -> Status:
+        """The store holds every segment of a direct upload: record them, and apply `complete`. Returns the status.
+        Idempotent."""
+
     async def ids(self, status: Status, older_than_ms: int, limit: int) -> Sequence[str]:
         """Uploads that have been in `status` for so long, oldest first."""
 
@@ -368,6 +392,9 @@ class EndedList(Protocol):
 
     async def defer(self, volume: str, upload_id: str, seconds: float) -> None:
         """Come back to it later."""
+
+    async def defer_until(self, volume: str, upload_id: str, moment_ms: int) -> bool:
+        """Come back to it at that moment, if it lies ahead; False: it has passed."""
 
     async def drop(self, volume: str, upload_id: str) -> None:
         """There is no such upload any more."""

@@ -114,6 +114,14 @@ class Settings(BaseSettings):
         16, ge=0, description="How often smaller uploads may pass one that waits at the head for room"
     )
     lookahead: int = Field(64, ge=1, description="How far down the queue a pass looks for uploads that fit")
+    direct_seconds: float = Field(
+        86_400,
+        gt=0,
+        description="A direct upload expires when it is neither completed nor given grants for so long",
+    )
+    upload_grant_seconds: int = Field(
+        3600, ge=1, le=86_400, description="How long a right to send a segment to the store itself is valid"
+    )
     retention_seconds: float = Field(86_400, gt=0, description="How long an ended upload's status can still be read")
 
     # -- the gateway

@@ -11,7 +11,7 @@ by Redis' own clock (`..._at_ms`). An optional field is absent, never empty.
 |---|---|---|
 | `<ns>:v1:upload:<id>` | hash | one upload: `UploadFields`, and for each stage `stage.<name>.<field>`: `StageFields` |
 | `<ns>:v1:uploads` | sorted set | ids of all uploads, scored by creation |
-| `<ns>:v1:status:<status>` | sorted set | ids of the uploads in that status, scored by when they came to it |
+| `<ns>:v1:status:<status>` | sorted set | its uploads, scored by when they came to it (`granted`: last got grants) |
 | `<ns>:v1:volumes` | set | names of the temp volumes |
 | `<ns>:v1:volume:<name>` | hash | the books of one temp volume: `VolumeFields` |
 | `<ns>:v1:volume:<name>:reservations` | hash | upload id -> reserved bytes |
@@ -29,7 +29,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 CONTRACT_VERSION = "v1"
 
-UploadStatus = Literal["waiting", "admitted", "receiving", "processing", "ready", "failed", "expired", "cancelled"]
+UploadStatus = Literal[
+    "granted", "waiting", "admitted", "receiving", "processing", "ready", "failed", "expired", "cancelled"
+]
 StageName = Literal["transfer", "seal", "assemble", "probe", "thumbnail", "persist"]
 StageStateName = Literal["pending", "queued", "running", "idle", "done", "skipped", "failed", "stopped"]
 
@@ -49,10 +51,12 @@ class UploadFields(_Fields):
     segment_count: int
     volume: str = Field(description="The temp volume that holds its bytes")
     store: str = Field(description="The object store that its segments go to")
-    transport: Literal["gateway", "import"] = Field("gateway", description="How its bytes come in")
+    transport: Literal["gateway", "import", "direct"] = Field("gateway", description="How its bytes come in")
     source_container: str | None = Field(None, description="Of an import: the container or bucket of the object")
     source_key: str | None = Field(None, description="Of an import: the object's name")
     source_etag: str | None = Field(None, description="Of an import: which version of the object it is")
+    granted_at_ms: int | None = Field(None, description="When a direct upload's client last got grants")
+    grants_until_ms: int | None = Field(None, description="Until when it may still write to the store with one of them")
     metadata: str = Field(description="JSON object: what the client sent along")
     digest: str | None = Field(None, description="`algorithm:base64` of the whole file, where the client announced one")
     status: UploadStatus

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 # PostgreSQL holds every character of Unicode but NUL.
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00]*$")]
 MetadataValue = Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00]*$")]
+
+
+SegmentNumber = Annotated[int, Field(ge=1, le=999_999_999, strict=True)]
 
 
 class CreateUpload(BaseModel):
@@ -27,6 +30,10 @@ class CreateUpload(BaseModel):
         max_length=200,
         description="Digest of the whole file (RFC 9530), `sha-256=:BASE64:`; checked before the content is `ready`",
         examples=["sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"],
+    )
+    transport: Literal["gateway", "direct"] = Field(
+        "gateway",
+        description="gateway: segments are sent here; direct: to the store itself, by the grants that the answer has",
     )
     metadata: dict[MetadataKey, MetadataValue] = Field(
         default_factory=dict, max_length=32, description="Kept with the content, not interpreted"
@@ -65,18 +72,44 @@ class UploadLinks(BaseModel):
     content: str | None
 
 
+class SegmentGrantView(BaseModel):
+    """The right to send one segment: `method` on `url`, with `headers`, the segment's `size` bytes as the body."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    size: int
+    method: str
+    url: str
+    headers: dict[str, str]
+
+
+class GrantsView(BaseModel):
+    """Rights to send segments to the store itself. Whoever has such a URL may use it, until it expires."""
+
+    model_config = ConfigDict(frozen=True)
+
+    expires_in: int = Field(description="Seconds")
+    segments: list[SegmentGrantView]
+    more: list[tuple[int, int]] = Field(
+        description="Inclusive ranges that were asked for but are too many for one answer: ask again for these"
+    )
+
+
 class UploadView(BaseModel):
     """An upload: what it is, how far it has come, what is still needed."""
 
     model_config = ConfigDict(frozen=True)
 
     id: str
-    status: str = Field(description="waiting, admitted, receiving, processing, ready, failed, expired or cancelled")
+    status: str = Field(
+        description="granted, waiting, admitted, receiving, processing, ready, failed, expired or cancelled"
+    )
     queue_position: int | None = Field(description="Place in the queue from 1 while `waiting`, else null")
     filename: str
     size: int
     content_type: str
-    transport: str = Field("gateway", description="How its bytes come in: gateway or import")
+    transport: str = Field("gateway", description="How its bytes come in: gateway, import or direct")
     metadata: dict[str, str]
     segment_size: int = Field(description="Bytes in every segment but the last, which may be shorter")
     segment_count: int
@@ -92,6 +125,19 @@ class UploadView(BaseModel):
         description="When it expires unless another segment comes; null once every byte is here or it has ended"
     )
     links: UploadLinks
+    grants: GrantsView | None = Field(
+        None, description="In the answer to a creation with transport `direct`: how to send the first segments"
+    )
+
+
+class GrantsWanted(BaseModel):
+    """Body of `POST /v1/uploads/{id}/grants`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    segments: list[tuple[SegmentNumber, SegmentNumber]] = Field(
+        min_length=1, max_length=1000, description="Inclusive ranges of segment numbers", examples=[[[101, 200]]]
+    )
 
 
 class SegmentView(BaseModel):

@@ -14,7 +14,7 @@ from gateway.links import base_url, upload_links
 from gateway.options import SERVICES
 from gateway.routes.shared import LIMIT_DEFAULT, LIMIT_MAX, parse_query, upload_id
 from gateway.routing import Answer, Header, Route
-from gateway.views import upload_view
+from gateway.views import grants_view, upload_view
 from pipeline.core.lifecycle import Status
 from pipeline.stages.intake import UploadDetail
 from schemas.http import Page
@@ -44,8 +44,14 @@ async def create(request: web.Request) -> web.StreamResponse:
     if key is not None and not re.fullmatch(_KEY_PATTERN, key):
         raise invalid_field("Idempotency-Key", "Must be 1 to 255 visible ASCII characters")
     wanted = await parse_json(request, CreateUpload)
-    detail, created = await request.app[SERVICES].intake.create(wanted, key)
-    shown = view(request, detail)
+    if wanted.transport == "direct":
+        detail, grants, created = await request.app[SERVICES].direct.create(wanted, key)
+        shown = view(request, detail)
+        if grants is not None:
+            shown = shown.model_copy(update={"grants": grants_view(grants)})
+    else:
+        detail, created = await request.app[SERVICES].intake.create(wanted, key)
+        shown = view(request, detail)
     return success(shown, 201 if created else 200, headers={"Location": shown.links.self})
 
 
@@ -82,8 +88,9 @@ ROUTES: tuple[Route, ...] = (
         "Uploads",
         "Create an upload",
         "Announces a file. The answer says how it is to be cut into segments and whether there is room for it now "
-        "(`admitted`) or not yet (`waiting`, with its place in the queue). With an Idempotency-Key a repeat answers "
-        "with the same upload.",
+        "(`admitted`) or not yet (`waiting`, with its place in the queue). With transport `direct` it is `granted`: "
+        "the answer has grants to send segments to the store itself. With an Idempotency-Key a repeat answers with the "
+        "same upload.",
         answers=(
             Answer(201, "The upload, newly created", UploadView, headers=_LOCATION),
             Answer(200, "The upload that this Idempotency-Key created before", UploadView, headers=_LOCATION),
@@ -99,6 +106,12 @@ ROUTES: tuple[Route, ...] = (
             "IDEMPOTENCY_KEY_REUSED",
             "FILE_TOO_LARGE_FOR_VOLUME",
             "FILE_TOO_LARGE_FOR_STORE",
+            "TRANSPORT_NOT_OFFERED",
+            "UPLOAD_ENDED",
+            "UPLOAD_COMPLETE",
+            "STORE_UNAVAILABLE",
+            "STORE_AUTH_FAILED",
+            "STORE_REJECTED",
             "REDIS_UNAVAILABLE",
             "TEMP_VOLUME_FULL",
             "TEMP_VOLUME_FAILED",

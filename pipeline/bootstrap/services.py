@@ -29,6 +29,7 @@ from pipeline.stages.body import ReceiveRules
 from pipeline.stages.buffer import ReceiveBuffer
 from pipeline.stages.cleanup import Cleanup
 from pipeline.stages.downloads import DownloadRules, Downloads
+from pipeline.stages.direct import DirectUploads
 from pipeline.stages.engine import StageEngine
 from pipeline.stages.fetch import Fetcher
 from pipeline.stages.importing import Importer, ImportRules
@@ -52,12 +53,18 @@ def temp_volume(settings: Settings) -> DirectoryTempVolume:
     return DirectoryTempVolume(settings.volume, settings.temp_dir)
 
 
+def _direct_ms(settings: Settings) -> int:
+    """No direct upload expires under a grant that is still valid."""
+    return int(max(settings.direct_seconds, settings.upload_grant_seconds) * 1000)
+
+
 @dataclass(frozen=True)
 class GatewayServices:
     """What the gateway calls."""
 
     intake: Intake
     importer: Importer
+    direct: DirectUploads
     receiver: Receiver
     contents: ContentRepository
     downloads: Downloads
@@ -101,6 +108,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             budget_bytes=settings.temp_budget_bytes,
             segment_bytes=settings.segment_bytes,
             waiting_ms=int(settings.waiting_seconds * 1000),
+            direct_ms=_direct_ms(settings),
         )
         receiver = Receiver(
             redis.board,
@@ -122,6 +130,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
         yield GatewayServices(
             intake=intake,
             importer=Importer(intake, stores, contents, sources),
+            direct=DirectUploads(intake, redis.board, redis.segments, stores, settings.upload_grant_seconds),
             receiver=receiver,
             contents=contents,
             downloads=Downloads(
@@ -184,6 +193,7 @@ async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
                 redis.ledger,
                 volume,
                 int(settings.waiting_seconds * 1000),
+                _direct_ms(settings),
             ),
             redis_url=settings.redis_url.get_secret_value(),
             name=name,

@@ -88,6 +88,11 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "IMPORT_OWN_OBJECT": ErrorSpec(409, False, "{key} was made by Sluice itself; it is no object to import."),
     "IMPORT_OBJECT_MISSING": ErrorSpec(404, False, "There is no object {key} in '{bucket}'."),
     "IMPORT_EMPTY": ErrorSpec(422, False, "{key} has no bytes; there is nothing to import."),
+    "TRANSPORT_NOT_OFFERED": ErrorSpec(422, False, "Transport '{transport}' is not offered here: {reason}."),
+    "UPLOAD_COMPLETE": ErrorSpec(409, False, "Every byte of this upload is here ({status}); nothing more can be sent."),
+    "SEGMENTS_MISSING": ErrorSpec(
+        409, False, "The store does not hold every segment yet: detail.missing are ranges still to be sent, or again."
+    ),
     "EVENTS_OFF": ErrorSpec(404, False, "No notifications are taken here: SLUICE_EVENTS_TOKEN is not set."),
     "EVENTS_TOKEN_WRONG": ErrorSpec(401, False, "The Authorization of this notification is not SLUICE_EVENTS_TOKEN."),
     "TRANSPORT_DIFFERS": ErrorSpec(409, False, "This upload is of transport '{transport}', which has no use for that."),

@@ -12,9 +12,11 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Where an upload is. `waiting` has no room yet, `admitted` has its bytes reserved, `receiving` has its first
-    segment, `processing` has every byte; the other four are ends."""
+    """Where an upload is. In `granted` its client sends to the store itself and holds nothing of ours; `waiting` has no
+    room yet, `admitted` has its bytes reserved, `receiving` has its first segment, `processing` has every byte; the
+    other four are ends."""
 
+    GRANTED = "granted"
     WAITING = "waiting"
     ADMITTED = "admitted"
     RECEIVING = "receiving"
@@ -36,6 +38,7 @@ class Event(StrEnum):
     FAIL = "fail"
     EXPIRE = "expire"
     CANCEL = "cancel"
+    COMPLETE = "complete"
 
 
 ENDED: frozenset[Status] = frozenset({Status.READY, Status.FAILED, Status.EXPIRED, Status.CANCELLED})
@@ -43,6 +46,7 @@ ENDED: frozenset[Status] = frozenset({Status.READY, Status.FAILED, Status.EXPIRE
 _ABORTS: Mapping[Event, Status] = {Event.FAIL: Status.FAILED, Event.CANCEL: Status.CANCELLED}
 
 TRANSITIONS: Mapping[Status, Mapping[Event, Status]] = {
+    Status.GRANTED: {Event.COMPLETE: Status.WAITING, Event.EXPIRE: Status.EXPIRED, **_ABORTS},
     Status.WAITING: {Event.ADMIT: Status.ADMITTED, Event.EXPIRE: Status.EXPIRED, **_ABORTS},
     Status.ADMITTED: {
         Event.SEGMENT_RECEIVED: Status.RECEIVING,
@@ -78,7 +82,7 @@ def moves(event: Event) -> dict[str, str]:
 
 def diagram() -> str:
     """The table as a Mermaid state diagram."""
-    lines = ["stateDiagram-v2", "    [*] --> waiting"]
+    lines = ["stateDiagram-v2", "    [*] --> waiting", "    [*] --> granted"]
     for status, table in TRANSITIONS.items():
         lines += [f"    {status} --> {target}: {event}" for event, target in table.items()]
     lines += [f"    {status} --> [*]" for status in Status if status in ENDED]

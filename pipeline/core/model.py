@@ -48,7 +48,8 @@ class Upload:
     """An upload as the board holds it.
 
     `target_session` is what the store returned from `begin` (S3's UploadId; empty where a store needs none). `source`:
-    the object that is imported.
+    the object that is imported. `granted_at_ms`: when a direct upload's client last got grants; `grants_until_ms`:
+    until when it may still write with one of them.
     """
 
     upload_id: str
@@ -75,6 +76,8 @@ class Upload:
     released_at_ms: int | None = None
     transport: Transport = Transport.GATEWAY
     source: ObjectVersion | None = None
+    granted_at_ms: int | None = None
+    grants_until_ms: int | None = None
     stages: Mapping[Stage, StageStatus] = field(default_factory=dict)
 
     @property
@@ -148,6 +151,17 @@ class SegmentSpan:
     count: int
     first_byte: int
     last_byte: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentGrant:
+    """The right to send one segment to the store itself: one request, its body the bytes, with these headers."""
+
+    number: int
+    size_bytes: int
+    url: str
+    method: str = "PUT"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,26 +12,36 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from pipeline.core.stages import GRAPH, Stage, StageSpec
+from pipeline.core.lifecycle import Status
+from pipeline.core.stages import GRAPH, Stage, StageSpec, Trigger
 
 
 class Transport(StrEnum):
     """How the bytes of an upload come in. `gateway`: the client sends them to us; `import`: they are in the store
-    already and stay there."""
+    already and stay there; `direct`: the client sends them to the store itself, by grants."""
 
     GATEWAY = "gateway"
     IMPORT = "import"
+    DIRECT = "direct"
 
 
 @dataclass(frozen=True, slots=True)
 class TransportSpec:
     """One way in. `in_store`: every byte lies in the store when room is asked for, so that admission is followed by
-    `processing` at once, and assemble fetches the object into the reservation."""
+    `processing` at once, and assemble fetches the object into the reservation. `begins`: the first status.
+    """
 
     graph: Mapping[Stage, StageSpec]
     skipped: frozenset[Stage] = frozenset()
     in_store: bool = False
+    begins: Status = Status.WAITING
 
+
+# A segment is no object to read: fetching waits for the manifest.
+_SEALED_FIRST: Mapping[Stage, StageSpec] = {
+    Stage.SEAL: replace(GRAPH[Stage.SEAL], after=(), trigger=Trigger.ALL_RECEIVED),
+    Stage.ASSEMBLE: replace(GRAPH[Stage.ASSEMBLE], after=(Stage.SEAL,), trigger=Trigger.PREDECESSORS, max_attempts=24),
+}
 
 # Talks to the store: as patient with it as transfer is. What was fetched before a failure is not fetched again.
 _FETCHING = replace(GRAPH[Stage.ASSEMBLE], max_attempts=24)
@@ -41,6 +51,9 @@ TRANSPORTS: Mapping[Transport, TransportSpec] = {
     Transport.IMPORT: TransportSpec(
         {**GRAPH, Stage.ASSEMBLE: _FETCHING}, skipped=frozenset({Stage.TRANSFER, Stage.SEAL}), in_store=True
     ),
+    Transport.DIRECT: TransportSpec(
+        {**GRAPH, **_SEALED_FIRST}, skipped=frozenset({Stage.TRANSFER}), in_store=True, begins=Status.GRANTED
+    ),
 }
 
 
@@ -49,6 +62,7 @@ def transports_table() -> dict[str, dict[str, Any]]:
     return {
         str(transport): {
             "in_store": spec.in_store,
+            "begins": str(spec.begins),
             "stages": {
                 str(stage): {
                     "after": [str(item) for item in row.after],

@@ -56,6 +56,8 @@ class Cleanup:
                 await self._remove_stored(upload)
             await self._volume.remove(upload_id)
             freed = await self._ledger.release(upload_id)
+            if upload.status is not Status.READY and await self._may_still_write(upload):
+                return False
             await self._board.forget(upload_id)
         except RequestError:  # its record is gone
             await self._volume.remove(upload_id)
@@ -69,6 +71,12 @@ class Cleanup:
         log.info(Log.UPLOAD_CLEANED, status=str(upload.status), freed_bytes=freed)
         return True
 
+    async def _may_still_write(self, upload: Upload) -> bool:
+        """A client that holds a grant can send after its upload was cleaned up; when the last has lapsed it is cleaned
+        up once more."""
+        moment_ms = upload.grants_until_ms
+        return moment_ms is not None and await self._ended.defer_until(self._volume.name, upload.upload_id, moment_ms)
+
     async def _remove_stored(self, upload: Upload) -> None:
         """Whatever a stage that has run at least once may have left in the store or the database."""
 
@@ -79,7 +87,7 @@ class Cleanup:
             await self._contents.delete(upload.upload_id)
         if has_run(Stage.THUMBNAIL):
             await self._stores.named(upload.store).delete(thumbnail_key(upload.upload_id))
-        if has_run(Stage.TRANSFER):
+        if has_run(Stage.TRANSFER) or upload.grants_until_ms is not None:
             session = upload.target_session or ""
             await self._stores.named(upload.store).abort(
                 ObjectTarget(upload.upload_id, object_key(upload.upload_id), upload.content_type, upload.plan, session)

@@ -17,7 +17,7 @@ from pipeline.core.errors import RequestError, UploadEnded
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import NewUpload, Upload
 from pipeline.core.segments import StoreLimits, plan_segments, to_ranges
-from pipeline.core.transports import TRANSPORTS
+from pipeline.core.transports import TRANSPORTS, Transport
 from pipeline.ports import ReservationLedger, SegmentBoard, UploadBoard
 from pipeline.stages.admission import Admission
 from pipeline.telemetry import UPLOADS_ENDED, Log, logger
@@ -34,6 +34,7 @@ class IntakeRules:
     budget_bytes: int
     segment_bytes: int
     waiting_ms: int
+    direct_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +71,15 @@ class Intake:
         Raises RequestError FILE_TOO_LARGE_FOR_VOLUME, FILE_TOO_LARGE_FOR_STORE, IDEMPOTENCY_KEY_REUSED,
         DIGEST_NOT_SUPPORTED.
         """
+        return await self.register(self.planned(request, idempotency_key))
+
+    def planned(self, request: CreateUpload, idempotency_key: str | None) -> NewUpload:
+        """What is asked for, found possible. Raises RequestError as `create`."""
         rules = self._rules
         if request.size > rules.budget_bytes:
             raise RequestError("FILE_TOO_LARGE_FOR_VOLUME", size_bytes=request.size, budget_bytes=rules.budget_bytes)
         plan = plan_segments(request.size, rules.limits, rules.segment_bytes)
-        new = NewUpload(
+        return NewUpload(
             upload_id=str(uuid7()),
             filename=request.filename,
             size_bytes=request.size,
@@ -86,16 +91,14 @@ class Intake:
             metadata=request.metadata,
             idempotency_key=idempotency_key,
             fingerprint=hashlib.sha256(request.model_dump_json().encode()).hexdigest(),
+            transport=Transport(request.transport),
         )
-        return await self.register(new)
 
     async def register(self, new: NewUpload) -> tuple[UploadDetail, bool]:
         """Register an upload that was found possible, and admit it if there is room; False when it was known. Raises
         RequestError IDEMPOTENCY_KEY_REUSED."""
         upload, created = await self._board.create(new)
-        if upload.status is Status.WAITING:
-            await self._admission.request(upload.upload_id, upload.size_bytes)
-            upload = await self._board.get(upload.upload_id)
+        upload = await self._admitted(upload)
         if created:
             logger(upload_id=upload.upload_id).info(
                 Log.UPLOAD_CREATED,
@@ -105,6 +108,16 @@ class Intake:
                 transport=str(upload.transport),
             )
         return await self._describe(upload), created
+
+    async def ask_for_room(self, upload_id: str) -> UploadDetail:
+        """An upload that has come to `waiting` joins the queue. Idempotent. Raises RequestError UPLOAD_NOT_FOUND."""
+        return await self._describe(await self._admitted(await self._board.get(upload_id)))
+
+    async def _admitted(self, upload: Upload) -> Upload:
+        if upload.status is not Status.WAITING:
+            return upload
+        await self._admission.request(upload.upload_id, upload.size_bytes)
+        return await self._board.get(upload.upload_id)
 
     async def detail(self, upload_id: str) -> UploadDetail:
         """Raises RequestError UPLOAD_NOT_FOUND."""
@@ -132,11 +145,14 @@ class Intake:
         position: int | None = None
         expires: int | None = None
         missing: list[tuple[int, int]] = []
-        if upload.status in (Status.WAITING, Status.ADMITTED, Status.RECEIVING):
+        if upload.status is Status.GRANTED:
+            expires = (upload.granted_at_ms or upload.created_at_ms) + self._rules.direct_ms
+            missing = [(1, upload.plan.count)]
+        elif upload.status in (Status.WAITING, Status.ADMITTED, Status.RECEIVING):
             standing = await self._ledger.standing(upload.upload_id)
             if upload.status is Status.WAITING:
                 position = standing.queue_position if standing else None
-                expires = upload.created_at_ms + self._rules.waiting_ms
+                expires = upload.status_since_ms + self._rules.waiting_ms
             else:
                 expires = standing.lease_until_ms if standing else None
             received = await self._segments.received(upload.upload_id) if upload.segments_received else {}

@@ -41,6 +41,7 @@ class Reaper:
         ledger: ReservationLedger,
         volume: TempVolume,
         waiting_ms: int,
+        direct_ms: int,
     ) -> None:
         self._admission = admission
         self._cleanup = cleanup
@@ -50,7 +51,7 @@ class Reaper:
         self._ended = ended
         self._ledger = ledger
         self._volume = volume
-        self._waiting_ms = waiting_ms
+        self._idle_ms = {Status.WAITING: waiting_ms, Status.GRANTED: direct_ms}
 
     async def tick(self) -> None:
         """The quick sweep: clean up what has ended, take over what was not heard of, end what has lapsed, admit what
@@ -63,8 +64,9 @@ class Reaper:
 
     async def sweep(self) -> None:
         """The slow sweep: what crashes between two steps have left."""
-        for upload_id in await self._board.ids(Status.WAITING, self._waiting_ms, _BATCH):
-            await self._expire(upload_id)
+        for idle, longest_ms in self._idle_ms.items():
+            for upload_id in await self._board.ids(idle, longest_ms, _BATCH):
+                await self._expire(upload_id)
         for status in (Status.WAITING, Status.ADMITTED, Status.RECEIVING, Status.PROCESSING):
             for upload_id in await self._board.ids(status, _UNQUEUED_MS, _BATCH):
                 await self._queue_again(upload_id)

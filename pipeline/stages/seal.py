@@ -7,6 +7,7 @@ there; the seal waits for them.
 from __future__ import annotations
 
 from pipeline.core.errors import StoreError
+from pipeline.core.transports import Transport
 from pipeline.ports import SegmentBoard, Stores
 from pipeline.stages.run import Done, Outcome, StageRun, Undone
 from pipeline.stages.stored import stored_to_data
@@ -34,6 +35,7 @@ class Seal:
             return Done(stored_to_data(await store.seal(target, stored)))
         except StoreError as error:
             refused = error.detail.get("segments")
-            if not refused or run.upload.stages[run.job.stage].attempt >= _MAX_REFUSALS:
+            mine = run.upload.transport is Transport.GATEWAY  # what a client has sent itself, we have not to put again
+            if not refused or not mine or run.upload.stages[run.job.stage].attempt >= _MAX_REFUSALS:
                 raise
             return Undone(await self._segments.put_again(run.job, refused))

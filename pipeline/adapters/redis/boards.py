@@ -83,6 +83,19 @@ class RedisUploadBoard:
         answer = await self._apply(upload_id, Event.ADMIT)
         return Status(answer["status"]), answer["changed"], to_jobs(answer["jobs"])
 
+    async def granted(self, upload_id: str, valid_seconds: float) -> Status:
+        answer = await self._scripts.call("grant", upload_id=upload_id, valid_ms=int(valid_seconds * 1000))
+        if answer.get("missing"):
+            raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
+        return Status(answer["status"])
+
+    async def complete(self, upload_id: str, segments: Sequence[StoredSegment]) -> Status:
+        etags = [segment.etag for segment in sorted(segments, key=lambda segment: segment.number)]
+        answer = await self._scripts.call("complete", upload_id=upload_id, etags=etags)
+        if answer.get("missing"):
+            raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
+        return Status(answer["status"])
+
     async def _apply(self, upload_id: str, event: Event, error: tuple[str, str] | None = None) -> dict[str, Any]:
         code, message = error or (None, None)
         answer = await self._scripts.call(
@@ -189,6 +202,13 @@ class RedisEndedList:
         due_ms = await now_ms(self._redis) + int(seconds * 1000)
         with translated():
             await self._redis.zadd(self._keys.ended(volume), {upload_id: due_ms}, xx=True)
+
+    async def defer_until(self, volume: str, upload_id: str, moment_ms: int) -> bool:
+        ahead = moment_ms > await now_ms(self._redis)
+        if ahead:
+            with translated():
+                await self._redis.zadd(self._keys.ended(volume), {upload_id: moment_ms}, xx=True)
+        return ahead
 
     async def drop(self, volume: str, upload_id: str) -> None:
         with translated():

@@ -91,5 +91,7 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         released_at_ms=number("released_at_ms"),
         transport=Transport(fields.get("transport", Transport.GATEWAY)),
         source=source,
+        granted_at_ms=number("granted_at_ms"),
+        grants_until_ms=number("grants_until_ms"),
         stages={name: stage(name) for name in Stage},
     )

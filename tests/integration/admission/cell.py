@@ -84,5 +84,6 @@ async def open_cell(
             redis.ledger,
             volume,
             int(settings.waiting_seconds * 1000),
+            int(settings.direct_seconds * 1000),
         )
         yield Cell(redis, volume, admission, reaper)

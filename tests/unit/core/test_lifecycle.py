@@ -12,16 +12,17 @@ from pipeline.core.lifecycle import ENDED, TRANSITIONS, Event, Status, diagram, 
 
 pytestmark = pytest.mark.unit
 
-# Columns: admit, segment_received, all_received, segment_lost, persisted, fail, expire, cancel.
+# Columns: admit, segment_received, all_received, segment_lost, persisted, fail, expire, cancel, complete.
 EXPECTED = """
-waiting     admitted  -          -           -          -      failed  expired  cancelled
-admitted    -         receiving  processing  -          -      failed  expired  cancelled
-receiving   -         receiving  processing  receiving  -      failed  expired  cancelled
-processing  -         -          -           receiving  ready  failed  -        cancelled
-ready       -         -          -           -          -      -       -        -
-failed      -         -          -           -          -      -       -        -
-expired     -         -          -           -          -      -       -        -
-cancelled   -         -          -           -          -      -       -        -
+granted     -         -          -           -          -      failed  expired  cancelled  waiting
+waiting     admitted  -          -           -          -      failed  expired  cancelled  -
+admitted    -         receiving  processing  -          -      failed  expired  cancelled  -
+receiving   -         receiving  processing  receiving  -      failed  expired  cancelled  -
+processing  -         -          -           receiving  ready  failed  -        cancelled  -
+ready       -         -          -           -          -      -       -        -          -
+failed      -         -          -           -          -      -       -        -          -
+expired     -         -          -           -          -      -       -        -          -
+cancelled   -         -          -           -          -      -       -        -          -
 """
 TABLE = {line.split()[0]: line.split()[1:] for line in EXPECTED.strip().splitlines()}
 
@@ -46,7 +47,8 @@ def test_every_status_can_be_reached_and_left_to_an_end() -> None:
                     ahead.append(target)
         return found
 
-    assert reached(Status.WAITING) == set(Status)
+    assert reached(Status.WAITING) == set(Status) - {Status.GRANTED}
+    assert reached(Status.GRANTED) == set(Status)
     assert all(reached(status) & ENDED for status in Status)
 
 

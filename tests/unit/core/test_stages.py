@@ -59,6 +59,10 @@ def test_the_table_for_redis_is_plain_data() -> None:
     assert gateway["persist"] == {"after": ["seal", "thumbnail"], "trigger": "predecessors", "skipped": False}
     assert not any(stage["skipped"] for stage in gateway.values())
     assert {name for name, stage in table["import"]["stages"].items() if stage["skipped"]} == {"transfer", "seal"}
+    direct = table["direct"]["stages"]
+    assert {name for name, stage in direct.items() if stage["skipped"]} == {"transfer"}
+    assert (direct["seal"]["trigger"], direct["assemble"]["after"]) == ("all_received", ["seal"])
+    assert {name: row["begins"] for name, row in table.items() if row["begins"] != "waiting"} == {"direct": "granted"}
 
 
 @pytest.mark.parametrize("transport", Transport)

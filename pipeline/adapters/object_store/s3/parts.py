@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.core.errors import StoreError
-from pipeline.core.model import ObjectTarget, StoredSegment
+from pipeline.core.model import ObjectTarget, SegmentGrant, StoredSegment
 
 
 def multipart_etag(segments: Sequence[StoredSegment]) -> str:
@@ -24,13 +25,41 @@ def multipart_etag(segments: Sequence[StoredSegment]) -> str:
     return f"{digest.hexdigest()}-{len(segments)}"
 
 
-async def missing_parts(client: S3Client, target: ObjectTarget, segments: Sequence[StoredSegment]) -> list[int]:
-    """Which segments the store does not have, or has with other bytes; all of them when the session is gone."""
-    stored: dict[int, str] = {}
+async def grant_parts(
+    client: S3Client, target: ObjectTarget, numbers: Sequence[int], seconds: int
+) -> list[SegmentGrant]:
+    """A presigned URL for each part, or for the object of an upload of one segment; good for at most seven days."""
+    grants: list[SegmentGrant] = []
+    for number in numbers:
+        headers: dict[str, str] = {}
+        parameters: dict[str, Any] = {"Key": target.key}
+        if target.plan.count == 1:
+            operation = "put_object"
+            parameters["ContentType"] = headers["Content-Type"] = target.content_type  # signed, so it has to be sent
+        else:
+            operation = "upload_part"
+            parameters |= {"UploadId": target.session, "PartNumber": number}
+        url = await client.presign(operation, seconds=seconds, **parameters)
+        grants.append(SegmentGrant(number, target.plan.length(number), url, headers=headers))
+    return grants
+
+
+async def held_parts(client: S3Client, target: ObjectTarget) -> list[StoredSegment]:
+    """The parts of an open multipart upload, in order; none when its session is gone."""
+    found: list[StoredSegment] = []
     try:
-        async for part in client.pages("list_parts", "Parts", key=target.key, UploadId=target.session):
-            stored[int(part["PartNumber"])] = str(part["ETag"]).strip('"')
+        pages = client.pages("list_parts", "Parts", key=target.key, UploadId=target.session)
+        found = [
+            StoredSegment(int(part["PartNumber"]), int(part["Size"]), str(part["ETag"]).strip('"'))
+            async for part in pages
+        ]
     except StoreError as error:
         if error.code not in ("MANIFEST_REFUSED", "STORE_OBJECT_MISSING"):
             raise
+    return sorted(found, key=lambda segment: segment.number)
+
+
+async def missing_parts(client: S3Client, target: ObjectTarget, segments: Sequence[StoredSegment]) -> list[int]:
+    """Which segments the store does not have, or has with other bytes; all of them when the session is gone."""
+    stored = {part.number: part.etag for part in await held_parts(client, target)}
     return [segment.number for segment in segments if stored.get(segment.number) != segment.etag]

@@ -33,11 +33,11 @@ from pipeline.adapters.object_store.plan import check_segments, verify_plain
 from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.adapters.object_store.s3.errors import MISSING_SESSION_CODES, answer_refusal
 from pipeline.adapters.object_store.s3.options import S3Credentials, S3Options
-from pipeline.adapters.object_store.s3.parts import missing_parts, multipart_etag
+from pipeline.adapters.object_store.s3.parts import grant_parts, held_parts, missing_parts, multipart_etag
 from pipeline.adapters.object_store.s3.reader import S3Reader
 from pipeline.adapters.object_store.sender import RequestSender, answered, new_session
 from pipeline.core.errors import StoreError, StoreUnavailable
-from pipeline.core.model import ObjectTarget, StoredObject, StoredSegment
+from pipeline.core.model import ObjectTarget, SegmentGrant, StoredObject, StoredSegment
 from pipeline.core.segments import StoreLimits
 from pipeline.ports import SegmentSource
 
@@ -125,6 +125,24 @@ class S3ObjectStore(S3Reader):
             etag = response.headers.get("ETag", "").strip('"')
         self._check_etag(etag, body.md5_hex, what)
         return StoredSegment(source.number, source.size_bytes, etag)
+
+    async def grant_segments(
+        self, target: ObjectTarget, numbers: Sequence[int], *, seconds: int
+    ) -> Sequence[SegmentGrant] | None:
+        """As the port says: presigned part URLs."""
+        return await grant_parts(self._client, target, numbers, seconds)
+
+    async def held_segments(self, target: ObjectTarget) -> Sequence[StoredSegment]:
+        """As the port says."""
+        if target.plan.count > 1:
+            return await held_parts(self._client, target)
+        try:
+            stored = await self.head(target.key)
+        except StoreError as error:
+            if error.code != "STORE_OBJECT_MISSING":
+                raise
+            return []
+        return [StoredSegment(1, stored.size_bytes, stored.etag)]
 
     async def put_object(self, key: str, body: bytes, content_type: str) -> StoredObject:
         """As the port says. The digest goes along, so that the store itself refuses what was mangled on the way."""

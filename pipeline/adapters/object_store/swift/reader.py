@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterable
 from pipeline.adapters.object_store.names import SEGMENT_PREFIX
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.layout import SwiftLayout, container_path, location_path
+from pipeline.adapters.object_store.swift.listing import entries
 from pipeline.adapters.object_store.swift.options import SwiftOptions
 from pipeline.adapters.object_store.swift.tempurl import KEY_HEADER, TempUrlSigner
 from pipeline.core.errors import StoreError
@@ -133,26 +134,8 @@ class SwiftReader:
             return [location_path(str(segment["name"])) for segment in json.loads(await response.read())]
 
     async def _list(self, container: str, prefix: str) -> AsyncIterator[str]:
-        """Names of a container, page by page; a page may be shorter than asked for, only an empty one is the end."""
-        marker = ""
-        while True:
-            query = {"format": "json", "limit": str(self._options.page_names)}
-            if prefix:
-                query["prefix"] = prefix
-            if marker:
-                query["marker"] = marker
-            path = container_path(container)
-            async with self._http.request("GET", path, accept=(200, 204, 404), query=query) as response:
-                names = (
-                    [str(entry["name"]) for entry in json.loads(await response.read())]
-                    if response.status == 200
-                    else []
-                )
-            if not names:
-                return
-            for name in names:
-                yield name
-            marker = names[-1]
+        async for entry in entries(self._http, container, prefix, self._options.page_names):
+            yield str(entry["name"])
 
     async def _delete_path(self, path: str) -> None:
         async with self._http.request("DELETE", path, accept=GONE_IS_FINE):

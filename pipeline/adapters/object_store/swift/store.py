@@ -37,8 +37,9 @@ from pipeline.adapters.object_store.swift.manifest import manifest_json, parse_a
 from pipeline.adapters.object_store.swift.options import SwiftOptions
 from pipeline.adapters.object_store.swift.reader import SwiftReader
 from pipeline.adapters.object_store.swift.tempurl import TempUrlSigner
+from pipeline.adapters.object_store.swift.uploads import SwiftUploads, segment_location
 from pipeline.core.errors import StoreUnavailable
-from pipeline.core.model import ObjectTarget, SegmentSpan, StoredObject, StoredSegment
+from pipeline.core.model import ObjectTarget, SegmentGrant, SegmentSpan, StoredObject, StoredSegment
 from pipeline.core.segments import StoreLimits
 from pipeline.ports import SegmentSource
 
@@ -72,6 +73,7 @@ class SwiftObjectStore(SwiftReader):
         http = SwiftHttp(RequestSender(self._session, options, observer), self._tokens)
         super().__init__(name, http, SwiftLayout(container), options, signer)
         self._downloads = None if signer is None else SwiftDownloads(http, self._layout, signer)
+        self._uploads = SwiftUploads(http, self._layout, options.page_names)
         self._hashing = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="segment-md5")
         self._containers: asyncio.Task[None] | None = None
 
@@ -117,10 +119,8 @@ class SwiftObjectStore(SwiftReader):
 
     async def put_segment(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
         """As the port says. An upload of one segment is stored under its own key at once, as a plain object."""
-        plain = target.plan.count == 1
         number = source.number
-        path = self._layout.object_path(target.key) if plain else self._layout.segment_path(target.upload_id, number)
-        content_type = target.content_type if plain else "application/octet-stream"
+        path, content_type = segment_location(self._layout, target, number)
         body = SegmentBody(source, self._hashing)
         etag = await self._put(path, body, {"Content-Type": content_type})
         if etag != body.md5_hex:
@@ -172,6 +172,19 @@ class SwiftObjectStore(SwiftReader):
                 return
             await self._delete_paths(self._layout.stray_segment_path(name) for name in sorted(listed - seen))
             seen |= listed
+
+    async def grant_segments(
+        self, target: ObjectTarget, numbers: Sequence[int], *, seconds: int
+    ) -> Sequence[SegmentGrant] | None:
+        """As the port says: TempURLs for PUT; None without a TempURL key."""
+        if self._signer is None:
+            return None
+        await self._containers_once()
+        return await self._uploads.sign(self._signer, target, numbers, seconds)
+
+    async def held_segments(self, target: ObjectTarget) -> Sequence[StoredSegment]:
+        """As the port says."""
+        return await self._uploads.held(target)
 
     async def grant_download(
         self, key: str, *, segment_count: int, seconds: int, filename: str, inline: bool

@@ -1,4 +1,4 @@
--- Register an upload as `waiting`, once per Idempotency-Key.
+-- Register an upload, in the status its transport begins with, once per Idempotency-Key.
 -- A: upload_id, fields {name: value}, fingerprint, idempotency_key?, idempotency_ms, again?: an upload that has ended does
 -- not count. Returns {created, upload_id} or {conflict}.
 local idem = A.idempotency_key and (P .. 'idempotency:' .. A.idempotency_key)
@@ -16,15 +16,16 @@ end
 local id = A.upload_id
 local key = upload_key(id)
 for name, value in pairs(A.fields) do redis.call('HSET', key, name, value) end
-redis.call('HSET', key, 'status', 'waiting', 'status_since_ms', int(NOW), 'created_at_ms', int(NOW), 'updated_at_ms', int(NOW))
+local status = transport_of(id).begins
+redis.call('HSET', key, 'status', status, 'status_since_ms', int(NOW), 'created_at_ms', int(NOW), 'updated_at_ms', int(NOW))
 for stage, spec in pairs(transport_of(id).stages) do
   redis.call('HSET', key, stage_field(stage, 'state'), spec.skipped and 'skipped' or 'pending')
 end
 redis.call('ZADD', P .. 'uploads', int(NOW), id)
-redis.call('ZADD', P .. 'status:waiting', int(NOW), id)
-redis.call('ZADD', P .. 'listed:waiting', int(NOW), id)
+redis.call('ZADD', P .. 'status:' .. status, int(NOW), id)
+redis.call('ZADD', P .. 'listed:' .. status, int(NOW), id)
 if idem then
   redis.call('SET', idem, cjson.encode({upload_id = id, fingerprint = A.fingerprint}), 'PX', int(A.idempotency_ms))
 end
-emit(id, 'status', 'status', 'waiting')
+emit(id, 'status', 'status', status)
 return cjson.encode({created = true, upload_id = id})

@@ -1,0 +1,13 @@
+-- The store holds every segment of a direct upload. A: upload_id, etags (in order of number). Returns {status} or {missing}.
+-- What was recorded by an earlier call stays.
+local id = A.upload_id
+local key = upload_key(id)
+local status, did = apply(id, 'complete')
+if not status then return cjson.encode({missing = true}) end
+if did then
+  for number, etag in ipairs(A.etags) do redis.call('HSET', key .. ':stored', number, etag) end
+  redis.call('HSET', key, 'bytes_stored', redis.call('HGET', key, 'size_bytes'),
+    'segments_stored', redis.call('HGET', key, 'segment_count'))
+  changed(id)
+end
+return cjson.encode({status = status})

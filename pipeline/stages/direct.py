@@ -1,0 +1,164 @@
+"""Direct uploads: the client sends segments to the store itself, by grants, and says when it has.
+
+Guarantee: a grant reaches one segment of one upload for a limited time, and nothing is handed out for an upload that is
+over. What the client says is not believed: the store is asked what it holds, and only a plan that is whole, each
+segment of its length, is sealed. Nothing of the temp volume is held before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+
+from pipeline.core.errors import RequestError
+from pipeline.core.lifecycle import ENDED, Status
+from pipeline.core.model import NewUpload, ObjectTarget, SegmentGrant, Upload, object_key
+from pipeline.core.segments import SegmentPlan, to_ranges
+from pipeline.core.transports import TRANSPORTS
+from pipeline.ports import SegmentBoard, Store, Stores, UploadBoard, UploadGrants
+from pipeline.stages.intake import Intake, UploadDetail, ended_error
+from pipeline.stages.transfer import open_target
+from schemas.uploads import CreateUpload
+
+BATCH = 100
+"""Grants in one answer: some 50 KB."""
+
+# Clocks differ, and a request that begins in a grant's last moment ends after it.
+_MARGIN_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """Rights to send segments, valid for so many seconds; `more` are ranges for which to ask again."""
+
+    seconds: int
+    segments: Sequence[SegmentGrant]
+    more: Sequence[tuple[int, int]]
+
+
+class DirectUploads:
+    """What the gateway offers to clients that send to the store itself."""
+
+    def __init__(
+        self, intake: Intake, board: UploadBoard, segments: SegmentBoard, stores: Stores, grant_seconds: int
+    ) -> None:
+        self._intake = intake
+        self._board = board
+        self._segments = segments
+        self._stores = stores
+        self._grant_seconds = grant_seconds
+
+    async def create(
+        self, request: CreateUpload, idempotency_key: str | None
+    ) -> tuple[UploadDetail, Grants | None, bool]:
+        """Register an upload and grant its first segments (None: it was known, and is past that).
+
+        Raises RequestError TRANSPORT_NOT_OFFERED and as `Intake.create`; StoreError.
+        """
+        new = self._intake.planned(request, idempotency_key)
+        await self._offered(new)
+        detail, created = await self._intake.register(new)
+        grants = None
+        if detail.upload.status is Status.GRANTED:
+            grants = await self._grant(detail.upload, [(1, detail.upload.plan.count)])
+            detail = await self._intake.detail(detail.upload.upload_id)
+        return detail, grants, created
+
+    async def grants(self, upload_id: str, wanted: Sequence[tuple[int, int]]) -> Grants:
+        """Grants for these ranges of segments, as many as one answer holds.
+
+        Raises RequestError UPLOAD_NOT_FOUND, TRANSPORT_DIFFERS, UPLOAD_COMPLETE, SEGMENT_OUT_OF_RANGE;
+        UploadEnded UPLOAD_ENDED; StoreError.
+        """
+        upload = await self._direct(upload_id)
+        if upload.status is not Status.GRANTED:
+            raise RequestError("UPLOAD_COMPLETE", status=str(upload.status))
+        for number in chain.from_iterable(wanted):
+            upload.plan.length(number)
+        return await self._grant(upload, wanted)
+
+    async def complete(self, upload_id: str) -> UploadDetail:
+        """The client has sent everything: ask the store, and go on if it has. Idempotent.
+
+        Raises RequestError SEGMENTS_MISSING, UPLOAD_NOT_FOUND, TRANSPORT_DIFFERS; UploadEnded UPLOAD_ENDED; StoreError.
+        """
+        upload = await self._direct(upload_id)
+        if upload.status is Status.GRANTED:
+            store = self._stores.named(upload.store)
+            target = await open_target(upload, store, self._segments)
+            plan = upload.plan
+            granting = self._granting(store, str(upload.transport))
+            held = {item.number: item for item in await granting.held_segments(target)}
+            bad = [
+                number
+                for number in range(1, plan.count + 1)
+                if number not in held or held[number].size_bytes != plan.length(number)
+            ]
+            if bad:
+                wrong = [
+                    {"number": number, "size": held[number].size_bytes, "expected": plan.length(number)}
+                    for number in bad
+                    if number in held
+                ]
+                raise RequestError("SEGMENTS_MISSING", missing=to_ranges(bad)[:BATCH], wrong=wrong[:BATCH])
+            await self._board.complete(upload_id, [held[number] for number in range(1, plan.count + 1)])
+        return await self._intake.ask_for_room(upload_id)
+
+    async def _direct(self, upload_id: str) -> Upload:
+        upload = await self._board.get(upload_id)
+        if TRANSPORTS[upload.transport].begins is not Status.GRANTED:
+            raise RequestError("TRANSPORT_DIFFERS", transport=str(upload.transport))
+        if upload.status in ENDED and upload.status is not Status.READY:
+            raise ended_error(upload)
+        return upload
+
+    async def _grant(self, upload: Upload, wanted: Iterable[tuple[int, int]]) -> Grants:
+        store = self._stores.named(upload.store)
+        granting = self._granting(store, str(upload.transport))
+        target = await open_target(upload, store, self._segments)
+        ranges = list(wanted)
+        numbers = list(islice(_numbers(ranges), BATCH))
+        # Noted before it is handed out, so that cleaning up knows how long the client may write.
+        status = await self._board.granted(upload.upload_id, self._grant_seconds + _MARGIN_SECONDS)
+        if status is not Status.GRANTED:
+            if status not in ENDED or status is Status.READY:
+                raise RequestError("UPLOAD_COMPLETE", status=str(status))
+            await store.abort(target)  # it was cleaned up meanwhile, perhaps before this session was opened
+            raise ended_error(await self._board.get(upload.upload_id))
+        segments = await granting.grant_segments(target, numbers, seconds=self._grant_seconds)
+        return Grants(self._grant_seconds, segments or (), _rest(ranges, len(numbers)))
+
+    async def _offered(self, new: NewUpload) -> None:
+        """Raises RequestError TRANSPORT_NOT_OFFERED, before anything is registered."""
+        store = self._stores.named(new.store)
+        target = ObjectTarget(
+            new.upload_id, object_key(new.upload_id), new.content_type, SegmentPlan(new.size_bytes, new.segment_bytes)
+        )
+        granted = await self._granting(store, str(new.transport)).grant_segments(
+            target, (), seconds=self._grant_seconds
+        )
+        if granted is None:
+            reason = f"the store '{store.name}' is not set up to give grants (Swift: SLUICE_SWIFT_TEMPURL_KEY)"
+            raise RequestError("TRANSPORT_NOT_OFFERED", transport=str(new.transport), reason=reason)
+
+    def _granting(self, store: Store, transport: str) -> UploadGrants:
+        if not isinstance(store, UploadGrants):
+            reason = f"the store '{store.name}' cannot be reached by clients"
+            raise RequestError("TRANSPORT_NOT_OFFERED", transport=transport, reason=reason)
+        return store
+
+
+def _numbers(ranges: Iterable[tuple[int, int]]) -> Iterable[int]:
+    return chain.from_iterable(range(first, last + 1) for first, last in ranges)
+
+
+def _rest(ranges: Iterable[tuple[int, int]], taken: int) -> list[tuple[int, int]]:
+    """What is left of `ranges` behind their first `taken` numbers."""
+    rest: list[tuple[int, int]] = []
+    for first, last in ranges:
+        count = max(0, last - first + 1)
+        if count > taken:
+            rest.append((first + taken, last))
+        taken = max(0, taken - count)
+    return rest

@@ -1,0 +1,210 @@
+"""Direct uploads by a plain HTTP client that knows nothing of the store but the grants."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.embedded import EmbeddedStack
+from tests.cell import Cell, CellProcesses, cell_processes, eventually, running_cell
+from tests.media_samples import sample
+
+pytestmark = pytest.mark.e2e
+
+MEBIBYTE = 1024 * 1024
+KEY: dict[str, Any] = {"swift_tempurl_key": "a-key-of-the-test"}
+# S3 takes no part under 5 MiB; Swift takes any.
+TWO_SEGMENTS_AND_A_BIT = {"swift": 2 * 256 * 1024 + 4321, "s3": 10 * MEBIBYTE + 4321}
+
+
+@pytest.fixture(scope="module", params=["swift", "s3"])
+def store_cell(
+    request: pytest.FixtureRequest, servers: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CellProcesses]:
+    settings: dict[str, Any] = {**KEY, "store": request.param, "upload_grant_seconds": 8}
+    with cell_processes(servers, tmp_path_factory.mktemp("direct"), **settings) as started:
+        yield started
+
+
+@pytest.fixture
+async def cell(store_cell: CellProcesses) -> AsyncIterator[Cell]:
+    async with store_cell.connected() as connected:
+        yield connected
+
+
+def video(cell: Cell) -> bytes:
+    """A video of three segments; players and probes overlook what follows it, and no two segments are alike."""
+    head = sample("mp4").read_bytes()
+    size = TWO_SEGMENTS_AND_A_BIT[cell.settings.store]
+    return head + (size - len(head) - 8).to_bytes(4, "big") + b"free" + os.urandom(size - len(head) - 8)
+
+
+async def send(cell: Cell, grants: Iterable[Mapping[str, Any]], upload: Mapping[str, Any], data: bytes) -> None:
+    """What any HTTP client does with grants."""
+
+    async def one(grant: Mapping[str, Any]) -> None:
+        start = (grant["number"] - 1) * upload["segment_size"]
+        body = data[start : start + grant["size"]]
+        async with cell.http.request(
+            grant["method"],
+            grant["url"],
+            data=_blocks(body),
+            headers={**grant["headers"], "Content-Length": str(len(body))},
+        ) as answer:
+            assert answer.status in (200, 201), await answer.text()
+
+    await asyncio.gather(*(one(grant) for grant in grants))
+
+
+async def _blocks(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), 64 * 1024):
+        yield body[start : start + 64 * 1024]
+
+
+async def complete(cell: Cell, upload_id: str) -> tuple[int, dict[str, Any]]:
+    status, body, _ = await cell.call("POST", f"/v1/uploads/{upload_id}/complete")
+    return status, body["data"] if status == 200 else body["error"]
+
+
+async def test_a_file_goes_past_the_gateway(cell: Cell) -> None:
+    data = video(cell)
+    upload = await cell.create(len(data), transport="direct", filename="Träume.mp4", metadata={"a": "b"})
+    assert (upload["status"], upload["segment_count"]) == ("granted", 3)
+    assert upload["missing_segments"] == [[1, 3]]
+    grants = upload["grants"]
+    assert [grant["number"] for grant in grants["segments"]] == [1, 2, 3]
+    assert grants["more"] == []
+    assert not list(cell.settings.temp_dir.iterdir()), "temp disk is held while the client uploads"
+
+    # Told before everything is there: the store is asked, and says what is missing.
+    status, error = await complete(cell, upload["id"])
+    assert (status, error["code"], error["detail"]["missing"]) == (409, "SEGMENTS_MISSING", [[1, 3]])
+    await send(cell, grants["segments"][:2], upload, data)
+    status, error = await complete(cell, upload["id"])
+    assert (status, error["detail"]["missing"], error["detail"]["wrong"]) == (409, [[3, 3]], [])
+    # A last segment that was cut short is told, too.
+    await send(cell, [{**grants["segments"][2], "size": 100}], upload, data)
+    status, error = await complete(cell, upload["id"])
+    assert error["detail"]["missing"] == [[3, 3]]
+    assert [(item["number"], item["size"]) for item in error["detail"]["wrong"]] == [(3, 100)]
+
+    _, body, _ = await cell.call("POST", f"/v1/uploads/{upload['id']}/grants", json={"segments": [[3, 3]]}, expect=200)
+    await send(cell, body["data"]["segments"], upload, data)
+    status, view = await complete(cell, upload["id"])
+    assert status == 200
+    view = await cell.until(upload["id"], "ready")
+    assert {name: stage["state"] for name, stage in view["stages"].items() if stage["state"] != "done"} == {
+        "transfer": "skipped"
+    }
+    assert view["bytes_received"] == view["bytes_stored"] == len(data)
+    assert (await complete(cell, upload["id"]))[0] == 200, "saying it twice is harmless"
+    content = await cell.content(upload["id"])
+    assert (content["filename"], content["metadata"], content["object"]["segment_count"]) == (
+        "Träume.mp4",
+        {"a": "b"},
+        3,
+    )
+    assert await cell.read(content["object"]["key"]) == data
+    assert (await cell.read(content["thumbnail"]["key"]))[:3] == b"\xff\xd8\xff"
+    await cell.until_clean()
+
+
+async def test_one_segment(cell: Cell) -> None:
+    data = sample("jpeg").read_bytes()
+    upload = await cell.create(len(data), transport="direct", content_type="image/jpeg")
+    assert (await complete(cell, upload["id"]))[0] == 409
+    await send(cell, upload["grants"]["segments"], upload, data)
+    assert (await complete(cell, upload["id"]))[0] == 200
+    await cell.until(upload["id"], "ready")
+    content = await cell.content(upload["id"])
+    assert await cell.read(content["object"]["key"]) == data
+    async with cell.http.get(upload["grants"]["segments"][0]["url"]) as answer:
+        assert answer.status in (401, 403), "a grant is for PUT alone"
+
+
+async def test_what_is_no_media_fails_and_leaves_nothing(cell: Cell) -> None:
+    data = os.urandom(TWO_SEGMENTS_AND_A_BIT[cell.settings.store])
+    upload = await cell.create(len(data), transport="direct")
+    await send(cell, upload["grants"]["segments"], upload, data)
+    assert (await complete(cell, upload["id"]))[0] == 200
+    assert (await cell.until(upload["id"], "failed"))["error"]["code"] == "NOT_MEDIA"
+    await cell.until_clean()
+
+
+async def test_requests_that_make_no_sense(cell: Cell) -> None:
+    upload = await cell.create(TWO_SEGMENTS_AND_A_BIT[cell.settings.store], transport="direct")
+    path = f"/v1/uploads/{upload['id']}"
+
+    async def refused(method: str, path: str, **options: Any) -> tuple[int, str]:
+        status, body, _ = await cell.call(method, path, **options)
+        return status, body["error"]["code"]
+
+    assert await refused("PUT", f"{path}/segments/1", data=b"x") == (409, "TRANSPORT_DIFFERS")
+    assert await refused("POST", f"{path}/grants", json={"segments": [[1, 4]]}) == (404, "SEGMENT_OUT_OF_RANGE")
+    assert await refused("POST", f"{path}/grants", json={"segments": []}) == (422, "VALIDATION_FAILED")
+    plain = await cell.create(10)
+    assert await refused("POST", f"/v1/uploads/{plain['id']}/complete") == (409, "TRANSPORT_DIFFERS")
+    for item in (upload, plain):
+        await cell.call("DELETE", f"/v1/uploads/{item['id']}", expect=200)
+    assert await refused("POST", f"{path}/complete") == (409, "UPLOAD_ENDED")
+    assert await refused("POST", f"{path}/grants", json={"segments": [[1, 1]]}) == (409, "UPLOAD_ENDED")
+    # What is sent with a grant after the end is removed when the last grant has lapsed.
+    first = upload["grants"]["segments"][0]
+    async with cell.http.put(first["url"], data=_blocks(bytes(first["size"])), headers=first["headers"]):
+        pass
+    await cell.until_clean()
+
+
+async def test_many_segments_are_granted_in_batches(servers: EmbeddedStack, tmp_path: Path) -> None:
+    async with running_cell(servers, tmp_path, segment_bytes=2048, upload_grant_seconds=2, **KEY) as cell:
+        data = sample("mp4").read_bytes().ljust(250 * 2048, b"\0")
+        upload = await cell.create(len(data), transport="direct")
+        grants = upload["grants"]
+        assert (len(grants["segments"]), grants["more"]) == (100, [[101, 250]])
+        while True:
+            await send(cell, grants["segments"], upload, data)
+            if not grants["more"]:
+                break
+            path = f"/v1/uploads/{upload['id']}/grants"
+            _, body, _ = await cell.call("POST", path, json={"segments": grants["more"]}, expect=200)
+            grants = body["data"]
+        assert (await complete(cell, upload["id"]))[0] == 200
+        await cell.until(upload["id"], "ready")
+        assert await cell.read((await cell.content(upload["id"]))["object"]["key"]) == data
+        await cell.until_clean()
+
+
+@pytest.mark.parametrize("store", ["swift", "s3"])
+async def test_what_is_abandoned_expires_and_is_removed(servers: EmbeddedStack, tmp_path: Path, store: str) -> None:
+    settings: dict[str, Any] = {**KEY, "store": store, "direct_seconds": 1, "upload_grant_seconds": 2}
+    async with running_cell(servers, tmp_path, **settings) as cell:
+        data = video(cell)
+        upload = await cell.create(len(data), transport="direct")
+        await send(cell, upload["grants"]["segments"][:2], upload, data)
+
+        async def stored() -> bool:
+            return bool(await cell.stored_keys())
+
+        await eventually(stored, 10, lambda: "the store to show what was sent")
+        view = await cell.until(upload["id"], "expired")
+        assert view["error"]["code"] == "UPLOAD_EXPIRED"
+        await cell.until_clean()
+        assert await cell.stored_keys() == []
+
+
+async def test_stores_that_clients_cannot_reach_say_so(servers: EmbeddedStack, tmp_path: Path) -> None:
+    async def refused(**settings: Any) -> None:
+        name = settings.get("store", "swift")
+        async with running_cell(servers, tmp_path / name, **settings) as cell:
+            body = {"filename": "a.mp4", "size": 10, "content_type": "video/mp4", "transport": "direct"}
+            status, answer, _ = await cell.call("POST", "/v1/uploads", json=body)
+            assert (status, answer["error"]["code"]) == (422, "TRANSPORT_NOT_OFFERED")
+            assert await cell.redis.zcard(cell.keys.uploads) == 0
+
+    await refused()
+    await refused(store="filesystem", filesystem_dir=str(tmp_path / "objects"))
