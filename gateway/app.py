@@ -17,7 +17,7 @@ from gateway.envelope import success
 from gateway.middleware import ANYWHERE, CURRENT_ROUTE, add_headers, around, refuse_when_stopping
 from gateway.openapi import DOCUMENT, build_document
 from gateway.options import DOWNLOADING, OPTIONS, RUNNING, SERVICES, GatewayOptions, Running
-from gateway.routes import contents, docs, downloads, events, health, metrics, segments, uploads
+from gateway.routes import contents, docs, downloads, events, health, leftovers, metrics, segments, uploads
 from gateway.routing import ROUTES, Handler, Route, methods_of
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError
@@ -28,6 +28,7 @@ ALL_ROUTES: tuple[Route, ...] = (
     *events.ROUTES,
     *contents.ROUTES,
     *downloads.ROUTES,
+    *leftovers.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,
     *docs.ROUTES,
