@@ -30,6 +30,7 @@ from pipeline.core.model import (
 from pipeline.core.segments import StoreLimits
 from pipeline.core.stages import Stage
 from schemas.content import Content
+from schemas.leftovers import Leftover
 from schemas.media import MediaMetadata
 
 # -- the object store
@@ -471,6 +472,37 @@ class MediaProbe(Protocol):
 class Thumbnailer(Protocol):
     async def thumbnail(self, path: Path, metadata: MediaMetadata) -> bytes | None:
         """A JPEG that fits 640 x 640 pixels, or None where there is nothing to show. Raises as MediaProbe."""
+
+
+class LeftoverRepository(Protocol):
+    """What is left of deleted contents. Errors: DependencyUnavailable."""
+
+    async def leave(self, content_id: str, lease_seconds: float) -> Leftover:
+        """A content's row goes and its leftover comes, claimed by the caller, in one step. Raises CONTENT_NOT_FOUND
+        (RequestError); so does a second call."""
+
+    async def claim(self, limit: int, lease_seconds: float) -> Sequence[Leftover]:
+        """Leftovers that are due, each to one caller until its lease ends."""
+
+    async def finish(self, content_id: str) -> None:
+        """Nothing is left any more. Idempotent."""
+
+    async def defer(self, content_id: str, error: tuple[str, str], after_seconds: float) -> None:
+        """An attempt failed with (code, message)."""
+
+    async def page(self, before: tuple[int, str] | None, limit: int) -> Sequence[Leftover]:
+        """What is left, newest first, from just before (deleted_at in microseconds since 1970, id)."""
+
+    async def forget(self, done_seconds: float) -> None:
+        """Drop what has been gone for so long."""
+
+
+class CachePurge(Protocol):
+    """A cache in front of the store."""
+
+    async def purge(self, key: str) -> None:
+        """From now on nobody gets this object from the cache. Idempotent. Raises DependencyUnavailable
+        CACHE_PURGE_FAILED."""
 
 
 class ContentRepository(Protocol):

@@ -88,6 +88,15 @@ class Settings(BaseSettings):
         60, gt=0, description="A store connection on which nothing moves for so long is given up"
     )
 
+    cdn_purge_url: str = Field(
+        "",
+        description="Called with `{key}` filled in for each object that is deleted, until it succeeds; empty: no CDN",
+    )
+    cdn_purge_method: Literal["PURGE", "PUT", "POST", "DELETE", "BAN"] = Field(
+        "PURGE", description="What the cache wants; PUT for the nginx of deploy/cdn"
+    )
+    cdn_purge_token: SecretStr = Field(SecretStr(""), description="Sent to the purge URL as `Authorization: Bearer`")
+
     # -- the temp volume
     temp_dir: Path = Field(
         Path("/var/lib/sluice/temp"), description="Directory of temp files: the temp volume's mount point"

@@ -28,6 +28,7 @@ from pipeline.core.stages import GRAPH, WorkerType
 from pipeline.settings import Settings
 from pipeline.telemetry import Log, configure_logging, logger
 from workers.admission import run_admission
+from workers.leftovers import run_leftovers
 from workers.observe import heartbeat, serve_metrics
 
 # The fallback for a signal that went missing.
@@ -158,6 +159,7 @@ async def run_workers(
         tasks.append(asyncio.create_task(heartbeat(services, types, url), name="heartbeat"))
         if WorkerType.ADMISSION in types:
             tasks.append(asyncio.create_task(run_admission(services, settings.volume), name="admission"))
+            tasks.append(asyncio.create_task(run_leftovers(services), name="leftovers"))
         log.info(Log.STARTED, metrics=url, name=services.name)
         if ready:
             ready(url)

@@ -71,6 +71,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "MANIFEST_REFUSED": _SERVER_SIDE,
     "REDIS_UNAVAILABLE": _SERVER_SIDE,
     "DATABASE_UNAVAILABLE": _SERVER_SIDE,
+    "CACHE_PURGE_FAILED": _SERVER_SIDE,
     "TEMP_VOLUME_FULL": _SERVER_SIDE,
     "TEMP_VOLUME_FAILED": "On the server, `sluice doctor` checks the temp volume.",
     "TEMP_FILE_MISSING": _ANEW,

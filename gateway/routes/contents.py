@@ -13,6 +13,7 @@ from gateway.routing import Answer, Route
 from gateway.views import microseconds
 from schemas.content import Content
 from schemas.http import Page
+from schemas.leftovers import Deletion
 from schemas.media import MediaKind
 
 
@@ -28,6 +29,12 @@ class ContentQuery(BaseModel):
 
 async def show(request: web.Request) -> web.StreamResponse:
     return success(await request.app[SERVICES].contents.get(content_id(request)))
+
+
+async def delete(request: web.Request) -> web.StreamResponse:
+    name = content_id(request)
+    done = await request.app[SERVICES].leftovers.delete(name)
+    return success(Deletion(id=name, leftover=not done))
 
 
 async def index(request: web.Request) -> web.StreamResponse:
@@ -66,5 +73,19 @@ ROUTES: tuple[Route, ...] = (
         "from.",
         answers=(Answer(200, "The content", Content),),
         errors=("CONTENT_NOT_FOUND", "DATABASE_UNAVAILABLE"),
+    ),
+    Route(
+        "DELETE",
+        "/v1/contents/{id}",
+        delete,
+        "Contents",
+        "Delete a content",
+        "The row goes at once; object, manifest, segments and thumbnail are removed from their store, and a cache in "
+        "front of it is told. What cannot be removed within some seconds is tried again by the workers and stands in "
+        "`GET /v1/leftovers` until it is gone. URLs that were granted before end with the object. A second DELETE is "
+        "answered CONTENT_NOT_FOUND, and does no harm.",
+        answers=(Answer(200, "The content is gone", Deletion),),
+        errors=("CONTENT_NOT_FOUND", "DATABASE_UNAVAILABLE"),
+        new_work=True,
     ),
 )

@@ -12,28 +12,31 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from pipeline.adapters.cache_purge import HttpCachePurge
 from pipeline.adapters.media.ffmpeg import FfmpegThumbnailer
 from pipeline.adapters.media.ffprobe import FfprobeMediaProbe
 from pipeline.adapters.media.sandbox import Sandbox
 from pipeline.adapters.postgres.contents import PostgresContentRepository
+from pipeline.adapters.postgres.leftovers import PostgresLeftoverRepository
 from pipeline.adapters.temp_volume import DirectoryTempVolume
 from pipeline.bootstrap.redis import RedisParts, redis_parts
 from pipeline.bootstrap.stores import open_stores
 from pipeline.core.errors import SluiceError
 from pipeline.core.stages import Stage
-from pipeline.ports import ContentRepository, EventFeed
+from pipeline.ports import CachePurge, ContentRepository, EventFeed, LeftoverRepository
 from pipeline.settings import Settings
 from pipeline.stages.admission import Admission
 from pipeline.stages.assemble import Assemble
 from pipeline.stages.body import ReceiveRules
 from pipeline.stages.buffer import ReceiveBuffer
 from pipeline.stages.cleanup import Cleanup
-from pipeline.stages.downloads import DownloadRules, Downloads
 from pipeline.stages.direct import DirectUploads
+from pipeline.stages.downloads import DownloadRules, Downloads
 from pipeline.stages.engine import StageEngine
 from pipeline.stages.fetch import Fetcher
 from pipeline.stages.importing import Importer, ImportRules
 from pipeline.stages.intake import Intake, IntakeRules
+from pipeline.stages.leftovers import Leftovers
 from pipeline.stages.limiter import SegmentLimiter
 from pipeline.stages.persist import Persist
 from pipeline.stages.probe import Probe
@@ -58,6 +61,14 @@ def _direct_ms(settings: Settings) -> int:
     return int(max(settings.direct_seconds, settings.upload_grant_seconds) * 1000)
 
 
+async def _cache_purge(stack: AsyncExitStack, settings: Settings) -> CachePurge | None:
+    """The cache that has to be told of deletions, if there is one."""
+    if not settings.cdn_purge_url:
+        return None
+    token = settings.cdn_purge_token.get_secret_value()
+    return await stack.enter_async_context(HttpCachePurge(settings.cdn_purge_url, settings.cdn_purge_method, token))
+
+
 @dataclass(frozen=True)
 class GatewayServices:
     """What the gateway calls."""
@@ -68,6 +79,8 @@ class GatewayServices:
     receiver: Receiver
     contents: ContentRepository
     downloads: Downloads
+    leftovers: Leftovers
+    leftover_list: LeftoverRepository
     feed: EventFeed
     _redis: RedisParts
     _volume: DirectoryTempVolume
@@ -101,6 +114,8 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
         contents = content_repository(settings)
         stack.push_async_callback(contents.close)
         admission = Admission(redis.ledger, redis.board, volume, redis.queue, settings.temp_headroom_bytes)
+        leftover_list = PostgresLeftoverRepository(contents.pool)
+        purge = await _cache_purge(stack, settings)
         rules = IntakeRules(
             store=settings.store,
             limits=stores.named(settings.store).limits,
@@ -136,6 +151,8 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             downloads=Downloads(
                 contents, stores, DownloadRules(settings.download_grant_seconds, settings.store_stall_seconds)
             ),
+            leftovers=Leftovers(leftover_list, stores, purge),
+            leftover_list=leftover_list,
             feed=redis.signals,
             _redis=redis,
             _volume=volume,
@@ -149,6 +166,7 @@ class WorkerServices:
     redis: RedisParts
     engine: StageEngine
     reaper: Reaper
+    leftovers: Leftovers
     redis_url: str
     name: str
     volume: str
@@ -195,6 +213,7 @@ async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
                 int(settings.waiting_seconds * 1000),
                 _direct_ms(settings),
             ),
+            leftovers=Leftovers(PostgresLeftoverRepository(contents.pool), stores, await _cache_purge(stack, settings)),
             redis_url=settings.redis_url.get_secret_value(),
             name=name,
             volume=settings.volume,

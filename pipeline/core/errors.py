@@ -127,6 +127,7 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     # --------------------------------------------------------------------------------------------
     "REDIS_UNAVAILABLE": ErrorSpec(503, True, "Redis is away: {reason}."),
     "DATABASE_UNAVAILABLE": ErrorSpec(503, True, "PostgreSQL is away: {reason}."),
+    "CACHE_PURGE_FAILED": ErrorSpec(503, True, "The cache in front of the store did not let go of {key}: {reason}."),
     "TEMP_VOLUME_FULL": ErrorSpec(507, True, "The temp volume has no room: {reason}."),
     "TEMP_VOLUME_FAILED": ErrorSpec(507, True, "The temp volume cannot be used: {reason}."),
     "TEMP_FILE_MISSING": ErrorSpec(500, False, "The temp file of this upload is gone; upload it again."),

@@ -73,12 +73,12 @@ async def content(out: Cell, video: bytes, uploaded: dict[str, dict[str, Any]]) 
 
 
 async def fetch(
-    cell: Cell, url: str, method: str = "GET", *, follow: bool = False, **headers: str
+    cell: Cell, url: str, method: str = "GET", headers: Mapping[str, str] | None = None, *, follow: bool = False
 ) -> tuple[int, bytes, Mapping[str, str]]:
     target = URL(url if "://" in url else cell.url + url, encoded=True)
     async with cell.http.request(method, target, allow_redirects=False, headers=headers) as answer:
         if follow and answer.status == 302:
-            return await fetch(cell, answer.headers["Location"], method, **headers)
+            return await fetch(cell, answer.headers["Location"], method, headers)
         return answer.status, await answer.read(), answer.headers
 
 
@@ -102,7 +102,7 @@ async def test_the_whole(out: Cell, content: dict[str, Any], video: bytes) -> No
     assert headers["Content-Type"] == "video/x-matroska"
     _, _, headers = await fetch(out, f"{path}?disposition=inline", follow=True)
     assert headers["Content-Disposition"].startswith("inline;")
-    status, body, _ = await fetch(out, path, follow=True, Range="bytes=100-299")
+    status, body, _ = await fetch(out, path, headers={"Range": "bytes=100-299"}, follow=True)
     assert (status, body) == (206, video[100:300])
 
 
@@ -125,15 +125,15 @@ async def test_through_the_gateway(out: Cell, content: dict[str, Any], video: by
         ("-7", size - 7, size - 1),
         (f"5-{10 * size}", 5, size - 1),
     ):
-        status, body, headers = await fetch(out, path, Range=f"bytes={asked}")
+        status, body, headers = await fetch(out, path, headers={"Range": f"bytes={asked}"})
         assert (status, body == video[first : last + 1]) == (206, True), asked
         assert headers["Content-Range"] == f"bytes {first}-{last}/{size}"
-    assert (await fetch(out, path, Range="bytes=0-1,5-6"))[:2] == (200, video)
-    status, _, headers = await fetch(out, path, Range=f"bytes={size}-")
+    assert (await fetch(out, path, headers={"Range": "bytes=0-1,5-6"}))[:2] == (200, video)
+    status, _, headers = await fetch(out, path, headers={"Range": f"bytes={size}-"})
     assert (status, headers["Content-Range"]) == (416, f"bytes */{size}")
-    assert (await fetch(out, path, Range="bytes=1-2", **{"If-Range": etag}))[:2] == (206, video[1:3])
-    assert (await fetch(out, path, Range="bytes=1-2", **{"If-Range": '"other"'}))[0] == 200
-    assert (await fetch(out, path, **{"If-None-Match": etag}))[:2] == (304, b"")
+    assert (await fetch(out, path, headers={"Range": "bytes=1-2", "If-Range": etag}))[:2] == (206, video[1:3])
+    assert (await fetch(out, path, headers={"Range": "bytes=1-2", "If-Range": '"other"'}))[0] == 200
+    assert (await fetch(out, path, headers={"If-None-Match": etag}))[:2] == (304, b"")
 
 
 async def test_segments_put_together_by_the_client(out: Cell, content: dict[str, Any], video: bytes) -> None:
@@ -165,7 +165,9 @@ async def test_segments_put_together_by_the_client(out: Cell, content: dict[str,
             path = f"/v1/contents/{content['id']}/segments/{segment['number']}{query}"
             _, body, _ = await fetch(out, path, follow=True)
             assert body == video[segment["offset"] : segment["offset"] + segment["size"]]
-    status, body, _ = await fetch(out, f"/v1/contents/{content['id']}/segments/2?via=gateway", Range="bytes=3-9")
+    status, body, _ = await fetch(
+        out, f"/v1/contents/{content['id']}/segments/2?via=gateway", headers={"Range": "bytes=3-9"}
+    )
     offset = manifest["segments"][1]["offset"]
     assert (status, body) == (206, video[offset + 3 : offset + 10])
     await out.call("GET", f"/v1/contents/{content['id']}/segments/999", expect=404)

@@ -1,63 +1,52 @@
 """Content metadata in PostgreSQL: `ports.ContentRepository`.
 
-Guarantee: a content is written in one transaction, and a second call finds the first one's row. A pool is made when it
+Guarantee: a content is written in one transaction, a second call finds the first one's row, and one that was deleted
+does not come back by a late second call. A pool is made when it
 is first needed, so that a gateway or worker can start while PostgreSQL is away.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from importlib import resources
 from uuid import UUID
 
 import asyncpg
 
-from pipeline.adapters.postgres.errors import translated
+from pipeline.adapters.postgres.pool import LazyPool, query
 from pipeline.core.errors import RequestError
 from pipeline.core.model import ContentRecord, ObjectVersion, StoredObject, StoredSegment
 from schemas.content import Content, ContentObject
 from schemas.media import MediaMetadata
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_CONNECT_SECONDS = 5.0
-_COMMAND_SECONDS = 15.0
-
-
-def _query(name: str) -> str:
-    return (resources.files(__package__) / "queries" / f"{name}.sql").read_text("utf-8")
 
 
 class PostgresContentRepository:
     """Implements `ports.ContentRepository` with up to `connections` connections."""
 
     def __init__(self, database_url: str, connections: int) -> None:
-        self._database_url = database_url
-        self._connections = connections
-        self._pool: asyncpg.Pool | None = None
-        self._making = asyncio.Lock()
-        self._insert = _query("insert_content")
-        self._insert_segments = _query("insert_segments")
-        self._get = _query("get_content")
-        self._get_segments = _query("get_segments")
-        self._page = _query("page_contents")
-        self._delete = _query("delete_content")
-        self._of_object = _query("find_object")
+        self.pool = LazyPool(database_url, connections)
+        self._was_left = query("was_left")
+        self._insert = query("insert_content")
+        self._insert_segments = query("insert_segments")
+        self._get = query("get_content")
+        self._get_segments = query("get_segments")
+        self._page = query("page_contents")
+        self._delete = query("delete_content")
+        self._of_object = query("find_object")
 
     async def close(self) -> None:
-        if self._pool is not None:
-            self._pool.terminate()
+        self.pool.terminate()
 
     async def save(self, record: ContentRecord) -> Content:
         media = MediaMetadata.model_validate(record.media)
         width, height = _dimensions(media)
         content_id = UUID(record.content_id)
         segments = record.stored.segments
-        async with self._connection() as connection, connection.transaction():
+        async with self.pool.connection() as connection, connection.transaction():
             written = await connection.fetchval(
                 self._insert,
                 content_id,
@@ -77,6 +66,9 @@ class PostgresContentRepository:
                 json.dumps(dict(record.metadata)),
             )
             if written is not None:
+                # A new statement sees what was deleted while the insert waited for that very row to go.
+                if await connection.fetchval(self._was_left, content_id):
+                    raise RequestError("CONTENT_NOT_FOUND", content_id=record.content_id)
                 await connection.execute(
                     self._insert_segments,
                     content_id,
@@ -94,14 +86,14 @@ class PostgresContentRepository:
             key = UUID(content_id)
         except ValueError:
             raise RequestError("CONTENT_NOT_FOUND", content_id=content_id) from None
-        async with self._connection() as connection:
+        async with self.pool.connection() as connection:
             row = await connection.fetchrow(self._get, key)
         if row is None:
             raise RequestError("CONTENT_NOT_FOUND", content_id=content_id)
         return _content(row)
 
     async def of_object(self, store: str, version: ObjectVersion) -> Content | None:
-        async with self._connection() as connection:
+        async with self.pool.connection() as connection:
             row = await connection.fetchrow(self._of_object, store, version.container, version.key, version.etag)
         return None if row is None else _content(row)
 
@@ -111,38 +103,22 @@ class PostgresContentRepository:
             last = UUID(before[1]) if before else None
         except ValueError:
             raise RequestError("CURSOR_INVALID") from None
-        async with self._connection() as connection:
+        async with self.pool.connection() as connection:
             return [_content(row) for row in await connection.fetch(self._page, kind, moment, last, limit)]
 
     async def segments(self, content_id: str) -> Sequence[StoredSegment]:
-        async with self._connection() as connection:
+        async with self.pool.connection() as connection:
             rows = await connection.fetch(self._get_segments, UUID(content_id))
         return [StoredSegment(row["number"], row["size_bytes"], row["etag"]) for row in rows]
 
     async def delete(self, content_id: str) -> None:
-        async with self._connection() as connection:
+        async with self.pool.connection() as connection:
             await connection.execute(self._delete, UUID(content_id))
 
     async def check(self) -> None:
         """Raises DependencyUnavailable when the database cannot be used now."""
-        async with self._connection() as connection:
+        async with self.pool.connection() as connection:
             await connection.fetchval("SELECT 1 FROM contents LIMIT 1")
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
-        with translated():
-            if self._pool is None:
-                async with self._making:
-                    if self._pool is None:
-                        self._pool = await asyncpg.create_pool(
-                            self._database_url,
-                            min_size=0,
-                            max_size=self._connections,
-                            timeout=_CONNECT_SECONDS,
-                            command_timeout=_COMMAND_SECONDS,
-                        )
-            async with self._pool.acquire(timeout=_CONNECT_SECONDS) as connection:
-                yield connection
 
 
 def _dimensions(media: MediaMetadata) -> tuple[int | None, int | None]:

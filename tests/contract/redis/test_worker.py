@@ -54,7 +54,13 @@ async def working(parts: RedisParts, redis_url: str, engine: Any, max_jobs: int 
     """A worker of the probe queue, as long as the block lasts."""
     reaper: Any = None
     services = WorkerServices(
-        redis=parts, engine=engine, reaper=reaper, redis_url=redis_url, name="worker", volume="local"
+        redis=parts,
+        engine=engine,
+        reaper=reaper,
+        leftovers=reaper,
+        redis_url=redis_url,
+        name="worker",
+        volume="local",
     )
     worker = QueueWorker(services, parts.keys.queue(WorkerType.PROBE, "local"), max_jobs, timeout_seconds=60)
     task = asyncio.create_task(worker.main())
