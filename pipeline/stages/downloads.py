@@ -73,7 +73,7 @@ class Downloads:
 
     async def blocks(self, stored: ContentObject, first: int, last: int) -> AsyncIterator[bytes]:
         """Bytes `first` to `last` (inclusive), in blocks of at most 1 MiB. Raises StoreError, StoreUnavailable."""
-        store = self._stores.named(stored.store)
+        store = self._stores.named(stored.store).within(stored.container)
         position, failures = first, 0
         while position <= last:
             end = None if last == stored.size_bytes - 1 else last
@@ -101,8 +101,10 @@ class Downloads:
             raise StoreUnavailable(reason=f"nothing came of {key} for {self.rules.stall_seconds} s") from None
 
     def _grants(self, stored: ContentObject) -> DownloadGrants | None:
+        """Grants reach the store's own container; what was imported from another one goes through the gateway."""
         store = self._stores.named(stored.store)
-        return store if isinstance(store, DownloadGrants) else None
+        own = stored.container == store.container
+        return store if own and isinstance(store, DownloadGrants) else None
 
 
 def may_be_shown(content_type: str) -> bool:

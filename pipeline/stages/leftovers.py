@@ -16,7 +16,7 @@ import asyncio
 import random
 
 from pipeline.core.errors import SluiceError, StoreUnavailable
-from pipeline.core.model import ObjectTarget
+from pipeline.core.model import ObjectTarget, object_key
 from pipeline.core.segments import SegmentPlan
 from pipeline.ports import CachePurge, LeftoverRepository, Stores
 from pipeline.telemetry import Log, logger
@@ -97,10 +97,12 @@ class Leftovers:
         stored, thumbnail = leftover.object, leftover.thumbnail
         keys = [stored.key] + ([thumbnail.key] if thumbnail else [])
         failure = await self._purged(keys)
-        store = self._stores.named(stored.store)
-        await store.delete(stored.key)
-        plan = SegmentPlan(max(1, stored.size_bytes), max(1, stored.size_bytes))
-        await store.abort(ObjectTarget(leftover.content_id, stored.key, leftover.content_type, plan))
+        # What was imported was there before and is somebody else's to delete: only its thumbnail and row are ours.
+        if stored.key == object_key(leftover.content_id):
+            store = self._stores.named(stored.store)
+            await store.delete(stored.key)
+            plan = SegmentPlan(max(1, stored.size_bytes), max(1, stored.size_bytes))
+            await store.abort(ObjectTarget(leftover.content_id, stored.key, leftover.content_type, plan))
         if thumbnail is not None:
             await self._stores.named(thumbnail.store).delete(thumbnail.key)
         failure = await self._purged(keys)

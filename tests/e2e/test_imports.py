@@ -15,7 +15,7 @@ from urllib.parse import quote_plus
 import pytest
 
 from deploy.embedded import EmbeddedStack
-from tests.cell import SEGMENT_BYTES, Cell, CellProcesses, cell_processes, running_cell
+from tests.cell import SEGMENT_BYTES, Cell, CellProcesses, cell_processes, eventually, running_cell
 from tests.media_samples import sample
 
 pytestmark = pytest.mark.e2e
@@ -219,3 +219,23 @@ async def test_the_command_imports_what_is_there(cell: Cell) -> None:
     await cell.until_clean(imported=set(keys))
     for key in keys:
         await cell.store.delete(key)
+
+
+async def test_an_imported_object_goes_out_and_outlives_its_content(cell: Cell) -> None:
+    key, data = "raw/keep me.mp4", long_video()
+    await cell.store.put_object(key, data, "video/mp4")
+    content_id = (await cell.until((await _import(cell, key))["id"], "ready"))["id"]
+    async with cell.http.get(f"{cell.url}/v1/contents/{content_id}/download") as direct:
+        assert await direct.read() == data
+    async with cell.http.get(f"{cell.url}/v1/contents/{content_id}/download?via=gateway") as streamed:
+        assert await streamed.read() == data
+
+    async with cell.http.delete(f"{cell.url}/v1/contents/{content_id}") as deleted:
+        assert deleted.status in (200, 202), await deleted.text()
+
+    async def thumbnail_is_gone() -> bool:
+        return not [name for name in await cell.stored_keys() if content_id in name]
+
+    await eventually(thumbnail_is_gone, 30, lambda: "the thumbnail to be removed")
+    assert await cell.read(key) == data, "what was imported is not ours to delete"
+    await cell.store.delete(key)

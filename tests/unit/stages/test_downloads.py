@@ -22,6 +22,9 @@ STORED = ContentObject(store="s", container="c", key="k", size_bytes=len(DATA), 
 class Breaking:
     """A store of one object. `fault(reads, position)` is asked before each block and raises, or hands out less."""
 
+    def within(self, container: str) -> Breaking:
+        return self
+
     def __init__(self, fault: Callable[[int, int], object], block_bytes: int = 100) -> None:
         self.reads: list[tuple[int, int | None]] = []
         self.open = 0
