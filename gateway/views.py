@@ -69,6 +69,8 @@ def grants_view(grants: Grants) -> GrantsView:
             for item in grants.segments
         ],
         more=list(grants.more),
+        token=grants.token,
+        storage_url=grants.storage_url,
     )
 
 

@@ -25,6 +25,7 @@ from pipeline.core.model import (
     StageJob,
     StoredObject,
     StoredSegment,
+    TokenGrant,
     Upload,
 )
 from pipeline.core.segments import StoreLimits
@@ -154,6 +155,15 @@ class UploadGrants(Protocol):
 
     async def held_segments(self, target: ObjectTarget) -> Sequence[StoredSegment]:
         """What the store really holds of an upload that is not sealed, in order of number, of whatever size."""
+
+
+@runtime_checkable
+class TokenGrants(UploadGrants, Protocol):
+    """Where TempURLs are not allowed: a token is lent. Errors: as ObjectStore."""
+
+    async def lend_token(self, target: ObjectTarget, numbers: Sequence[int]) -> TokenGrant | None:
+        """A new token, and for each of these segments the request that it is meant for. None: as it is set up, this
+        store lends none."""
 
 
 class Stores(Protocol):

@@ -56,6 +56,17 @@ class Settings(BaseSettings):
     swift_tempurl_digest: Literal["sha256", "sha512"] = Field(
         "sha256", description="HMAC of TempURLs, as the proxy's `allowed_digests` has it; sha256 is allowed everywhere"
     )
+    swift_lent_user: str = Field(
+        "",
+        description="User whose tokens are lent to clients (transport `token`); empty: none are. Never our own user",
+    )
+    swift_lent_password: SecretStr = Field(SecretStr(""), description="Password of the user whose tokens are lent")
+    swift_lent_application_credential_id: str = Field(
+        "", description="Used in place of the lent user and password (v3): can be restricted and revoked by itself"
+    )
+    swift_lent_application_credential_secret: SecretStr = Field(
+        SecretStr(""), description="Secret of the lent application credential"
+    )
     s3_bucket: str = Field("", description="Bucket of objects and segments; without it there is no store `s3`")
     s3_endpoint_url: str = Field("", description="Of a store that speaks like S3; empty: Amazon's own")
     s3_region: str = Field("us-east-1", description="Part of every signature")

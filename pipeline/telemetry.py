@@ -104,6 +104,7 @@ class Log:
     UPLOAD_ENDED = "upload.ended"
     UPLOAD_CLEANED = "upload.cleaned"
     CLEANUP_DEFERRED = "upload.cleanup_deferred"
+    TOKEN_LENT = "upload.token_lent"  # noqa: S105  # a name
     EVENT_IGNORED = "storage_event.ignored"
     SEGMENT_REFUSED = "segment.refused"
     SEGMENT_LOST = "segment.lost"

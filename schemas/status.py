@@ -51,7 +51,7 @@ class UploadFields(_Fields):
     segment_count: int
     volume: str = Field(description="The temp volume that holds its bytes")
     store: str = Field(description="The object store that its segments go to")
-    transport: Literal["gateway", "import", "direct"] = Field("gateway", description="How its bytes come in")
+    transport: Literal["gateway", "import", "direct", "token"] = Field("gateway", description="How its bytes come in")
     source_container: str | None = Field(None, description="Of an import: the container or bucket of the object")
     source_key: str | None = Field(None, description="Of an import: the object's name")
     source_etag: str | None = Field(None, description="Of an import: which version of the object it is")

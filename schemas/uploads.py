@@ -31,9 +31,10 @@ class CreateUpload(BaseModel):
         description="Digest of the whole file (RFC 9530), `sha-256=:BASE64:`; checked before the content is `ready`",
         examples=["sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"],
     )
-    transport: Literal["gateway", "direct"] = Field(
+    transport: Literal["gateway", "direct", "token"] = Field(
         "gateway",
-        description="gateway: segments are sent here; direct: to the store itself, by the grants that the answer has",
+        description="gateway: segments are sent here; direct: to the store itself, by the grants that the answer has; "
+        "token: likewise, with a lent token of the store (off unless the operator has set it up)",
     )
     metadata: dict[MetadataKey, MetadataValue] = Field(
         default_factory=dict, max_length=32, description="Kept with the content, not interpreted"
@@ -91,6 +92,10 @@ class GrantsView(BaseModel):
 
     expires_in: int = Field(description="Seconds")
     segments: list[SegmentGrantView]
+    token: str | None = Field(
+        None, description="Transport `token`: the X-Auth-Token, which reaches as far as its user's role; keep it secret"
+    )
+    storage_url: str | None = Field(None, description="Transport `token`: the account that the token opens")
     more: list[tuple[int, int]] = Field(
         description="Inclusive ranges that were asked for but are too many for one answer: ask again for these"
     )
@@ -109,7 +114,7 @@ class UploadView(BaseModel):
     filename: str
     size: int
     content_type: str
-    transport: str = Field("gateway", description="How its bytes come in: gateway, import or direct")
+    transport: str = Field("gateway", description="How its bytes come in: gateway, import, direct or token")
     metadata: dict[str, str]
     segment_size: int = Field(description="Bytes in every segment but the last, which may be shorter")
     segment_count: int

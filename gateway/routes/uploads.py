@@ -44,7 +44,7 @@ async def create(request: web.Request) -> web.StreamResponse:
     if key is not None and not re.fullmatch(_KEY_PATTERN, key):
         raise invalid_field("Idempotency-Key", "Must be 1 to 255 visible ASCII characters")
     wanted = await parse_json(request, CreateUpload)
-    if wanted.transport == "direct":
+    if wanted.transport != "gateway":
         detail, grants, created = await request.app[SERVICES].direct.create(wanted, key)
         shown = view(request, detail)
         if grants is not None:

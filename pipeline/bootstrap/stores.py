@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
+from pydantic import SecretStr
+
 from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
 from pipeline.adapters.object_store.s3 import S3Credentials, S3ObjectStore, S3Options
 from pipeline.adapters.object_store.swift import (
@@ -31,24 +33,47 @@ def _observe(method: str, status: int | None, seconds: float) -> None:
     STORE_REQUEST_SECONDS.labels(method, status or "none").observe(seconds)
 
 
-def _swift_auth(settings: Settings) -> SwiftAuth:
-    password = settings.swift_password.get_secret_value()
+def _swift_auth(
+    settings: Settings, user: str, password: SecretStr, credential_id: str, credential_secret: SecretStr
+) -> SwiftAuth:
+    """One way to log in, where the settings say."""
     if settings.swift_auth == "v1":
-        return TempAuth(settings.swift_auth_url, settings.swift_user, password)
+        return TempAuth(settings.swift_auth_url, user, password.get_secret_value())
     endpoint = Endpoint(region=settings.swift_region, interface=settings.swift_interface)
-    if settings.swift_application_credential_id:
-        secret = settings.swift_application_credential_secret.get_secret_value()
-        return KeystoneApplicationCredential(
-            settings.swift_auth_url, settings.swift_application_credential_id, secret, endpoint
-        )
+    if credential_id:
+        secret = credential_secret.get_secret_value()
+        return KeystoneApplicationCredential(settings.swift_auth_url, credential_id, secret, endpoint)
     return KeystonePassword(
         settings.swift_auth_url,
-        settings.swift_user,
-        password,
+        user,
+        password.get_secret_value(),
         settings.swift_project,
         settings.swift_user_domain,
         settings.swift_project_domain,
         endpoint,
+    )
+
+
+def _own(settings: Settings) -> SwiftAuth:
+    return _swift_auth(
+        settings,
+        settings.swift_user,
+        settings.swift_password,
+        settings.swift_application_credential_id,
+        settings.swift_application_credential_secret,
+    )
+
+
+def _lent(settings: Settings) -> SwiftAuth | None:
+    """Whose tokens clients get; None: nobody's."""
+    if not (settings.swift_lent_user or settings.swift_lent_application_credential_id):
+        return None
+    return _swift_auth(
+        settings,
+        settings.swift_lent_user,
+        settings.swift_lent_password,
+        settings.swift_lent_application_credential_id,
+        settings.swift_lent_application_credential_secret,
     )
 
 
@@ -59,7 +84,12 @@ def _swift(settings: Settings) -> AbstractAsyncContextManager[Store] | None:
     key = settings.swift_tempurl_key.get_secret_value()
     signer = TempUrlSigner(key, settings.swift_tempurl_digest) if key else None
     return SwiftObjectStore(
-        _swift_auth(settings), settings.swift_container, options=options, observer=_observe, signer=signer
+        _own(settings),
+        settings.swift_container,
+        options=options,
+        observer=_observe,
+        signer=signer,
+        lent=_lent(settings),
     )
 
 

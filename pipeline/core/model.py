@@ -165,6 +165,16 @@ class SegmentGrant:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenGrant:
+    """A token of the store's own kind, and what to send with it. It reaches as far as the role of its user does."""
+
+    token: str = field(repr=False)
+    storage_url: str
+    seconds: int
+    segments: tuple[SegmentGrant, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class StoredObject:
     """A whole object in the store. `etag` as the store answers a HEAD, unquoted."""
 

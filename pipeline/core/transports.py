@@ -18,11 +18,13 @@ from pipeline.core.stages import GRAPH, Stage, StageSpec, Trigger
 
 class Transport(StrEnum):
     """How the bytes of an upload come in. `gateway`: the client sends them to us; `import`: they are in the store
-    already and stay there; `direct`: the client sends them to the store itself, by grants."""
+    already and stay there; `direct`: the client sends them to the store itself, by grants; `token`: likewise, with
+    a token that is lent to it."""
 
     GATEWAY = "gateway"
     IMPORT = "import"
     DIRECT = "direct"
+    TOKEN = "token"  # noqa: S105  # a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,17 @@ _SEALED_FIRST: Mapping[Stage, StageSpec] = {
 # Talks to the store: as patient with it as transfer is. What was fetched before a failure is not fetched again.
 _FETCHING = replace(GRAPH[Stage.ASSEMBLE], max_attempts=24)
 
+_BY_CLIENT = TransportSpec(
+    {**GRAPH, **_SEALED_FIRST}, skipped=frozenset({Stage.TRANSFER}), in_store=True, begins=Status.GRANTED
+)
+
 TRANSPORTS: Mapping[Transport, TransportSpec] = {
     Transport.GATEWAY: TransportSpec(GRAPH),
     Transport.IMPORT: TransportSpec(
         {**GRAPH, Stage.ASSEMBLE: _FETCHING}, skipped=frozenset({Stage.TRANSFER, Stage.SEAL}), in_store=True
     ),
-    Transport.DIRECT: TransportSpec(
-        {**GRAPH, **_SEALED_FIRST}, skipped=frozenset({Stage.TRANSFER}), in_store=True, begins=Status.GRANTED
-    ),
+    Transport.DIRECT: _BY_CLIENT,
+    Transport.TOKEN: _BY_CLIENT,
 }
 
 

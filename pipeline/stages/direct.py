@@ -8,17 +8,18 @@ segment of its length, is sealed. Nothing of the temp volume is held before.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import NewUpload, ObjectTarget, SegmentGrant, Upload, object_key
 from pipeline.core.segments import SegmentPlan, to_ranges
-from pipeline.core.transports import TRANSPORTS
-from pipeline.ports import SegmentBoard, Store, Stores, UploadBoard, UploadGrants
+from pipeline.core.transports import TRANSPORTS, Transport
+from pipeline.ports import SegmentBoard, Store, Stores, TokenGrants, UploadBoard, UploadGrants
 from pipeline.stages.intake import Intake, UploadDetail, ended_error
 from pipeline.stages.transfer import open_target
+from pipeline.telemetry import Log, logger
 from schemas.uploads import CreateUpload
 
 BATCH = 100
@@ -30,11 +31,14 @@ _MARGIN_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """Rights to send segments, valid for so many seconds; `more` are ranges for which to ask again."""
+    """Rights to send segments, valid for so many seconds; `more` are ranges for which to ask again. `token` and
+    `storage_url` where a token was lent."""
 
     seconds: int
-    segments: Sequence[SegmentGrant]
-    more: Sequence[tuple[int, int]]
+    segments: Sequence[SegmentGrant] = field(repr=False)
+    more: Sequence[tuple[int, int]] = ()
+    token: str | None = field(default=None, repr=False)
+    storage_url: str | None = None
 
 
 class DirectUploads:
@@ -115,19 +119,37 @@ class DirectUploads:
 
     async def _grant(self, upload: Upload, wanted: Iterable[tuple[int, int]]) -> Grants:
         store = self._stores.named(upload.store)
-        granting = self._granting(store, str(upload.transport))
         target = await open_target(upload, store, self._segments)
         ranges = list(wanted)
         numbers = list(islice(_numbers(ranges), BATCH))
+        grants = await self._make(store, upload.transport, target, numbers)
         # Noted before it is handed out, so that cleaning up knows how long the client may write.
-        status = await self._board.granted(upload.upload_id, self._grant_seconds + _MARGIN_SECONDS)
+        status = await self._board.granted(upload.upload_id, grants.seconds + _MARGIN_SECONDS)
         if status is not Status.GRANTED:
             if status not in ENDED or status is Status.READY:
                 raise RequestError("UPLOAD_COMPLETE", status=str(status))
             await store.abort(target)  # it was cleaned up meanwhile, perhaps before this session was opened
             raise ended_error(await self._board.get(upload.upload_id))
-        segments = await granting.grant_segments(target, numbers, seconds=self._grant_seconds)
-        return Grants(self._grant_seconds, segments or (), _rest(ranges, len(numbers)))
+        if grants.token is not None:
+            log = logger(upload_id=upload.upload_id)
+            log.info(Log.TOKEN_LENT, seconds=grants.seconds, storage_url=grants.storage_url)
+        return replace(grants, more=_rest(ranges, len(numbers)))
+
+    async def _make(self, store: Store, transport: Transport, target: ObjectTarget, numbers: Sequence[int]) -> Grants:
+        """Raises RequestError TRANSPORT_NOT_OFFERED."""
+        if transport is Transport.TOKEN:
+            lent = await store.lend_token(target, numbers) if isinstance(store, TokenGrants) else None
+            if lent is None:
+                reason = "no user is set whose tokens may be lent (SLUICE_SWIFT_LENT_*)"
+                raise RequestError("TRANSPORT_NOT_OFFERED", transport=str(transport), reason=reason)
+            return Grants(lent.seconds, lent.segments, (), lent.token, lent.storage_url)
+        granted = await self._granting(store, str(transport)).grant_segments(
+            target, numbers, seconds=self._grant_seconds
+        )
+        if granted is None:
+            reason = f"the store '{store.name}' is not set up to give grants (Swift: SLUICE_SWIFT_TEMPURL_KEY)"
+            raise RequestError("TRANSPORT_NOT_OFFERED", transport=str(transport), reason=reason)
+        return Grants(self._grant_seconds, granted)
 
     async def _offered(self, new: NewUpload) -> None:
         """Raises RequestError TRANSPORT_NOT_OFFERED, before anything is registered."""
@@ -135,12 +157,7 @@ class DirectUploads:
         target = ObjectTarget(
             new.upload_id, object_key(new.upload_id), new.content_type, SegmentPlan(new.size_bytes, new.segment_bytes)
         )
-        granted = await self._granting(store, str(new.transport)).grant_segments(
-            target, (), seconds=self._grant_seconds
-        )
-        if granted is None:
-            reason = f"the store '{store.name}' is not set up to give grants (Swift: SLUICE_SWIFT_TEMPURL_KEY)"
-            raise RequestError("TRANSPORT_NOT_OFFERED", transport=str(new.transport), reason=reason)
+        await self._make(store, new.transport, target, ())
 
     def _granting(self, store: Store, transport: str) -> UploadGrants:
         if not isinstance(store, UploadGrants):

@@ -62,7 +62,10 @@ def test_the_table_for_redis_is_plain_data() -> None:
     direct = table["direct"]["stages"]
     assert {name for name, stage in direct.items() if stage["skipped"]} == {"transfer"}
     assert (direct["seal"]["trigger"], direct["assemble"]["after"]) == ("all_received", ["seal"])
-    assert {name: row["begins"] for name, row in table.items() if row["begins"] != "waiting"} == {"direct": "granted"}
+    assert {name: row["begins"] for name, row in table.items() if row["begins"] != "waiting"} == {
+        "direct": "granted",
+        "token": "granted",
+    }
 
 
 @pytest.mark.parametrize("transport", Transport)

@@ -39,7 +39,7 @@ from pipeline.adapters.object_store.swift.reader import SwiftReader
 from pipeline.adapters.object_store.swift.tempurl import TempUrlSigner
 from pipeline.adapters.object_store.swift.uploads import SwiftUploads, segment_location
 from pipeline.core.errors import StoreUnavailable
-from pipeline.core.model import ObjectTarget, SegmentGrant, SegmentSpan, StoredObject, StoredSegment
+from pipeline.core.model import ObjectTarget, SegmentGrant, SegmentSpan, StoredObject, StoredSegment, TokenGrant
 from pipeline.core.segments import StoreLimits
 from pipeline.ports import SegmentSource
 
@@ -62,8 +62,10 @@ class SwiftObjectStore(SwiftReader):
         options: SwiftOptions | None = None,
         observer: RequestObserver = unobserved,
         signer: TempUrlSigner | None = None,
+        lent: SwiftAuth | None = None,
     ) -> None:
-        """`signer` is what TempURLs are signed with; None: there are none. Raises StoreError STORE_REJECTED when
+        """`signer` is what TempURLs are signed with; None: there are none. `lent` is whose tokens clients get; None:
+        nobody's. Raises StoreError STORE_REJECTED when
         `container` cannot be a container's name."""
         options = options or SwiftOptions()
         self.limits = limits
@@ -73,6 +75,7 @@ class SwiftObjectStore(SwiftReader):
         http = SwiftHttp(RequestSender(self._session, options, observer), self._tokens)
         super().__init__(name, http, SwiftLayout(container), options, signer)
         self._downloads = None if signer is None else SwiftDownloads(http, self._layout, signer)
+        self._lent = lent
         self._uploads = SwiftUploads(http, self._layout, options.page_names)
         self._hashing = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="segment-md5")
         self._containers: asyncio.Task[None] | None = None
@@ -181,6 +184,14 @@ class SwiftObjectStore(SwiftReader):
             return None
         await self._containers_once()
         return await self._uploads.sign(self._signer, target, numbers, seconds)
+
+    async def lend_token(self, target: ObjectTarget, numbers: Sequence[int]) -> TokenGrant | None:
+        """As the port says; each client gets a token of its own."""
+        if self._lent is None:
+            return None
+        await self._containers_once()
+        token = await self._lent.authenticate(self._session, self._options.auth_seconds)
+        return await self._uploads.lend(token, target, numbers)
 
     async def held_segments(self, target: ObjectTarget) -> Sequence[StoredSegment]:
         """As the port says."""

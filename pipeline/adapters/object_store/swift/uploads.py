@@ -12,13 +12,15 @@ import time
 from collections.abc import Sequence
 
 from pipeline.adapters.object_store.names import segment_name
+from pipeline.adapters.object_store.swift.auth import Token
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.layout import SwiftLayout
 from pipeline.adapters.object_store.swift.listing import entries
 from pipeline.adapters.object_store.swift.tempurl import TempUrlSigner
-from pipeline.core.model import ObjectTarget, SegmentGrant, StoredSegment
+from pipeline.core.model import ObjectTarget, SegmentGrant, StoredSegment, TokenGrant
 
 _ASKED_AT_ONCE = 8
+UNKNOWN_LIFETIME_SECONDS = 24 * 3600
 
 
 def segment_location(layout: SwiftLayout, target: ObjectTarget, number: int) -> tuple[str, str]:
@@ -48,6 +50,16 @@ class SwiftUploads:
             url = signer.sign(storage_url, path, method="PUT", expires_at=expires_at)
             grants.append(SegmentGrant(number, target.plan.length(number), url, headers={"Content-Type": content_type}))
         return grants
+
+    async def lend(self, token: Token, target: ObjectTarget, numbers: Sequence[int]) -> TokenGrant:
+        """The requests that a lent token is meant for; what else it can do is its user's role's decision."""
+        grants: list[SegmentGrant] = []
+        for number in numbers:
+            path, content_type = segment_location(self._layout, target, number)
+            headers = {"X-Auth-Token": token.value, "Content-Type": content_type}
+            grants.append(SegmentGrant(number, target.plan.length(number), token.storage_url + path, headers=headers))
+        seconds = int(token.lifetime_seconds or UNKNOWN_LIFETIME_SECONDS)
+        return TokenGrant(token.value, token.storage_url, seconds, tuple(grants))
 
     async def held(self, target: ObjectTarget) -> list[StoredSegment]:
         """In order of number."""
