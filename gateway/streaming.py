@@ -78,6 +78,7 @@ async def _copy(request: web.Request, response: web.StreamResponse, blocks: Asyn
                     async with asyncio.timeout(stall_seconds):
                         await response.write(memoryview(block)[start : start + WRITE_BYTES])
                 SENT_BYTES.inc(len(block))
+                block = b""  # or two of them are held while the next one is read
                 block = await anext(blocks, b"")
         except (SluiceError, TimeoutError) as error:
             if not response.prepared:

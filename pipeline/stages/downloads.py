@@ -84,6 +84,7 @@ class Downloads:
                         block = (await self._next(reading, stored.key))[: last + 1 - position]
                         position, failures = position + len(block), 0
                         yield block
+                        del block  # or two of them are held while the next one is read
             except StoreUnavailable as error:
                 failures += 1
                 decision = decide(error, failures, _RETRIES, random.random())

@@ -1,0 +1,98 @@
+"""Fifty clients at once, up and down, some of them slow: the gateway's memory stays bounded. Nothing here is timed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from deploy.cli.processes import GATEWAY
+from deploy.embedded import EmbeddedStack
+from tests.bench.usage import forget_peak, peak_bytes
+from tests.cell import Cell, eventually, running_cell
+from tests.media_samples import sample
+
+pytestmark = pytest.mark.e2e
+
+CLIENTS = 50
+MEBIBYTE = 1024 * 1024
+SIZE = 256 * MEBIBYTE
+SEGMENT_BYTES = 5 * MEBIBYTE
+BOUND_BYTES = 200 * MEBIBYTE
+PAUSE_AT = 4 * MEBIBYTE
+LEAVE_AT = 24 * MEBIBYTE
+
+
+def large_video() -> bytes:
+    """A video with an atom behind it that players pass over (ISO/IEC 14496-12, `free`)."""
+    video = sample("mp4").read_bytes()
+    room = SIZE - len(video)
+    return video + room.to_bytes(4, "big") + b"free" + hashlib.shake_128(b"sluice").digest(MEBIBYTE) * 256
+
+
+@pytest.mark.parametrize("store", ["swift", "s3", "filesystem"])
+async def test_fifty_at_once(
+    servers: EmbeddedStack, tmp_path: Path, store: str, record_property: Callable[[str, object], None]
+) -> None:
+    data = large_video()[:SIZE]
+    async with running_cell(
+        servers,
+        tmp_path,
+        store=store,
+        s3_bucket=f"memory-{store}",
+        filesystem_dir=str(tmp_path / "store"),
+        segment_bytes=SEGMENT_BYTES,
+        log_level="warning",
+    ) as cell:
+        pid = cell.processes.pids()[GATEWAY]
+        forget_peak(pid)
+        upload = await cell.create(len(data), filename="large.mp4")
+        await cell.until(upload["id"], "admitted")
+        await cell.put_all(upload, data, at_once=CLIENTS)
+        uploading = peak_bytes(pid)
+        await cell.until(upload["id"], "ready", seconds=120)
+        content = await cell.content(upload["id"])
+
+        forget_peak(pid)
+        everybody = asyncio.Barrier(CLIENTS)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            digests = await asyncio.gather(
+                *(_download(session, cell, content, everybody, whole=number == 0) for number in range(CLIENTS))
+            )
+        downloading = peak_bytes(pid)
+        record_property("uploading_mib", uploading // MEBIBYTE)
+        record_property("downloading_mib", downloading // MEBIBYTE)
+        assert digests[0] == hashlib.sha256(data).hexdigest()
+        assert uploading < BOUND_BYTES
+        assert downloading < BOUND_BYTES
+
+        async def let_go() -> bool:
+            async with cell.http.get(f"{cell.url}/metrics") as answer:
+                return "\nsluice_downloads 0.0\n" in await answer.text()
+
+        await eventually(let_go, 20, lambda: "the downloads of those who left to end")
+
+
+async def _download(
+    session: aiohttp.ClientSession, cell: Cell, content: dict[str, Any], everybody: asyncio.Barrier, *, whole: bool
+) -> str:
+    """Read a little, wait until all others have too (so that every buffer on the way is full), and go on: one to the
+    end, the others until they hang up. The digest of what came."""
+    digest = hashlib.sha256()
+    taken = 0
+    async with session.get(f"{cell.url}/v1/contents/{content['id']}/download?via=gateway") as answer:
+        assert answer.status == 200
+        while block := await answer.content.read(256 * 1024):
+            digest.update(block)
+            before, taken = taken, taken + len(block)
+            if before < PAUSE_AT <= taken:
+                await everybody.wait()
+            if taken >= LEAVE_AT and not whole:
+                answer.close()
+                break
+    return digest.hexdigest()
