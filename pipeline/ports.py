@@ -334,6 +334,9 @@ class StageBoard(Protocol):
     async def results(self, upload_id: str) -> Mapping[Stage, Mapping[str, Any]]:
         """What the finished stages left for later ones."""
 
+    async def stale(self, jobs: Sequence[StageJob]) -> Sequence[StageJob]:
+        """Those of `jobs` that can no longer run: the stage has a later run, or has ended."""
+
     async def overdue(self, limit: int) -> Sequence[OverdueStage]:
         """Take over stages whose lease has lapsed: each comes back as a new run to enqueue. Queued ones whose job may
         be lost come back as they are: enqueueing is idempotent by job id."""
@@ -359,6 +362,9 @@ class StageQueue(Protocol):
 
     async def enqueue(self, job: StageJob, after_seconds: float = 0.0) -> None:
         """Idempotent by job id; wakes a worker at once."""
+
+    async def jobs(self, volume: str, limit: int) -> Sequence[StageJob]:
+        """What stands in the queues that workers of this volume read, up to `limit` of each, oldest first."""
 
     async def forget(self, job: StageJob) -> None:
         """Take a dead run's job out of the queue, where it would stand in the way. Idempotent."""

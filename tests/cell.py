@@ -268,5 +268,5 @@ def swift_command(cell: Cell, *arguments: str) -> subprocess.CompletedProcess[by
         "--user", environment["SLUICE_SWIFT_USER"],
         "--key", environment["SLUICE_SWIFT_PASSWORD"],
     ]  # fmt: skip
-    command = [servers_python().parent / "swift", *login, *arguments]
+    command = [str(servers_python().parent / "swift"), *login, *arguments]
     return subprocess.run(command, check=True, capture_output=True, timeout=120)

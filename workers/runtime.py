@@ -63,13 +63,17 @@ class QueueWorker(Worker):
         )
         self.sem = asyncio.BoundedSemaphore(_UNBOUNDED)
         self._signals = services.redis.signals
+        self._wake = asyncio.Event()
 
     async def main(self) -> None:
-        """Poll whenever there is a signal, a slot came free, or some time has passed. Ends by cancellation."""
+        """Poll whenever there is a signal, a slot came free, or some time has passed, until `drain` is called.
+
+        Not to be cancelled while it polls: redis-py would keep the connection of a transaction that was interrupted.
+        """
         log = logger(queue=self.queue_name)
         with self._signals.waiter("queue", self.queue_name) as wake:
             self._wake = wake
-            while True:
+            while self.allow_pick_jobs:
                 wake.clear()
                 try:
                     await self._poll_iteration()
@@ -114,6 +118,7 @@ class QueueWorker(Worker):
     async def drain(self, seconds: float) -> None:
         """Take no more work; wait for what runs, then cancel it, which hands it back."""
         self.allow_pick_jobs = False
+        self._wake.set()
         running = [task for task in self.tasks.values() if not task.done()]
         if not running:
             return
@@ -163,6 +168,8 @@ async def run_workers(
         log.info(Log.STOPPING)
         services.engine.stop.set()
         await asyncio.gather(*(worker.drain(settings.shutdown_seconds) for worker in queues))
+        if queues:
+            await asyncio.wait(tasks[: len(queues)], timeout=settings.shutdown_seconds)
         for task in (stopping, *tasks):
             task.cancel()
         results = await asyncio.gather(stopping, *tasks, return_exceptions=True)

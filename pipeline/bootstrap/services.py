@@ -73,7 +73,6 @@ class GatewayServices:
     leftover_list: LeftoverRepository
     feed: EventFeed
     _redis: RedisParts
-    _database: PostgresContentRepository
     _volume: DirectoryTempVolume
 
     async def problems(self) -> Mapping[str, str]:
@@ -135,7 +134,6 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             leftover_list=leftover_list,
             feed=redis.signals,
             _redis=redis,
-            _database=contents,
             _volume=volume,
         )
 

@@ -19,7 +19,7 @@ from pipeline.core.model import NewUpload, Upload
 from pipeline.core.segments import StoreLimits, plan_segments, to_ranges
 from pipeline.ports import ReservationLedger, SegmentBoard, UploadBoard
 from pipeline.stages.admission import Admission
-from pipeline.telemetry import Log, logger
+from pipeline.telemetry import UPLOADS_ENDED, Log, logger
 from schemas.uploads import CreateUpload
 
 
@@ -114,6 +114,7 @@ class Intake:
         if status is not Status.CANCELLED:
             raise UploadEnded("UPLOAD_ENDED", upload_id=upload_id, status=str(status))
         if changed:
+            UPLOADS_ENDED.labels(status, reason.code).inc()
             logger(upload_id=upload_id).info(Log.UPLOAD_ENDED, status=str(status))
         return await self.detail(upload_id)
 

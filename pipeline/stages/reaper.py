@@ -20,6 +20,7 @@ from pipeline.telemetry import TAKEOVERS, UPLOADS_ENDED, Log, logger
 
 _BATCH = 200
 _CLEANED_AT_ONCE = 8
+_JOBS = 1_000
 # An upload that waits without standing in the queue: its gateway died between registering and asking for admission.
 _UNQUEUED_MS = 5_000
 # A temp file without a reservation may belong to a grant that is just being carried out.
@@ -67,6 +68,9 @@ class Reaper:
         for status in (Status.WAITING, Status.ADMITTED, Status.RECEIVING, Status.PROCESSING):
             for upload_id in await self._board.ids(status, _UNQUEUED_MS, _BATCH):
                 await self._queue_again(upload_id)
+        # A worker that died between ending a stage and taking its job out of the queue has left the job there.
+        for job in await self._stages.stale(await self._queue.jobs(self._volume.name, _JOBS)):
+            await self._queue.forget(job)
         await self._orphans()
         await self._board.retire(_BATCH)
 
@@ -95,10 +99,10 @@ class Reaper:
             await self._volume.remove(upload_id)
             await self._ledger.release(upload_id)
             return
-        if upload.status in (Status.PROCESSING, Status.WAITING):
-            await self._ledger.renew(upload_id)
-        elif upload.status not in ENDED:
+        if upload.status in (Status.ADMITTED, Status.RECEIVING):
             await self._expire(upload_id)
+        else:  # it waits for us, or for its cleanup, which releases it
+            await self._ledger.renew(upload_id)
 
     async def _expire(self, upload_id: str) -> None:
         reason = RequestError("UPLOAD_EXPIRED")

@@ -133,7 +133,7 @@ async def test_cancelled_in_mid_flight_leaves_nothing(cell: Cell) -> None:
     sending = asyncio.create_task(cell.put_all(upload, data))
 
     async def some_stored() -> bool:
-        return (await cell.status(upload["id"]))["bytes_stored"] > 0
+        return int((await cell.status(upload["id"]))["bytes_stored"]) > 0
 
     await eventually(some_stored, 30, lambda: "a segment to be stored")
     await cell.call("DELETE", f"/v1/uploads/{upload['id']}")

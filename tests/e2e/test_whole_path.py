@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 
 def _ffprobe(path: Path) -> dict[str, Any]:
-    command = [media_tool_path("ffprobe"), "-v", "error", "-of", "json", "-show_format", "-show_streams", path]
+    command = [media_tool_path("ffprobe"), "-v", "error", "-of", "json", "-show_format", "-show_streams", str(path)]
     facts: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return facts
 

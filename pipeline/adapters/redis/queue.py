@@ -15,6 +15,7 @@ arq's traps, and what is done about each:
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -44,7 +45,9 @@ def deserialize(raw: bytes) -> dict[str, Any]:
 
 def arq_client(redis_url: str) -> ArqRedis:
     """arq's own client: like ours, but it reads bytes."""
-    pool = Redis.from_url(redis_url, decode_responses=False).connection_pool
+    pool = Redis.from_url(
+        redis_url, decode_responses=False, socket_timeout=10, socket_connect_timeout=5
+    ).connection_pool
     return ArqRedis(pool_or_conn=pool, job_serializer=serialize, job_deserializer=deserialize)
 
 
@@ -76,6 +79,16 @@ class ArqStageQueue:
             if enqueued is None:
                 await self._arq.delete(in_progress_key_prefix + job.job_id, retry_key_prefix + job.job_id)
             await self._arq.publish(self._keys.wake, queue)
+
+    async def jobs(self, volume: str, limit: int) -> Sequence[StageJob]:
+        queues = sorted({self._keys.queue(spec.worker, volume) for spec in GRAPH.values()})
+        with translated():
+            async with self._arq.pipeline(transaction=False) as pipe:
+                for queue in queues:
+                    pipe.zrange(queue, 0, limit - 1)
+                found = await pipe.execute()
+        ids = [raw.decode().split(":") for members in found for raw in members]
+        return [StageJob(upload_id, Stage(stage), int(generation), volume) for upload_id, stage, generation in ids]
 
     async def forget(self, job: StageJob) -> None:
         job_id = job.job_id

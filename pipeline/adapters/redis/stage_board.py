@@ -8,13 +8,14 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.jobs import fenced, to_job, to_jobs
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.reads import hash_all
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.errors import SluiceError
 from pipeline.core.model import StageJob
-from pipeline.core.stages import Stage
+from pipeline.core.stages import Stage, StageState
 from pipeline.ports import OverdueStage, StageStart
 
 
@@ -89,6 +90,20 @@ class RedisStageBoard:
     async def results(self, upload_id: str) -> Mapping[Stage, Mapping[str, Any]]:
         fields = await hash_all(self._redis, self._keys.results(upload_id))
         return {Stage(stage): json.loads(value) for stage, value in fields.items()}
+
+    async def stale(self, jobs: Sequence[StageJob]) -> Sequence[StageJob]:
+        with translated():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for job in jobs:
+                    fields = [f"stage.{job.stage}.generation", f"stage.{job.stage}.state"]
+                    pipe.hmget(self._keys.upload(job.upload_id), fields)
+                answers = await pipe.execute()
+        live = (str(StageState.QUEUED), str(StageState.RUNNING))
+        return [
+            job
+            for job, (generation, state) in zip(jobs, answers, strict=True)
+            if generation != str(job.generation) or state not in live
+        ]
 
     async def overdue(self, limit: int) -> Sequence[OverdueStage]:
         answer = await self._scripts.call("overdue", limit=limit, requeue_ms=self._requeue_ms)

@@ -23,6 +23,7 @@ from pipeline.adapters.object_store.swift import (
 )
 from pipeline.adapters.object_store.swift.keystone import Endpoint
 from pipeline.core.errors import StoreError, StoreUnavailable
+from tests.cell import eventually
 from tests.contract.object_store.uploads import MemorySource, Scenario, content, keys
 
 pytestmark = pytest.mark.contract
@@ -204,6 +205,11 @@ async def test_refused_credentials_are_not_tried_again_at_once(
         for _ in range(5):
             with pytest.raises(StoreError):
                 await store.head("anything")
+
+    async def logged() -> bool:
+        return keystone.count_token_requests() > before
+
+    await eventually(logged, 10, lambda: "Keystone to write its log, which it does after it has answered")
     assert keystone.count_token_requests() == before + 1
 
 

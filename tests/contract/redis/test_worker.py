@@ -53,19 +53,24 @@ class Engine:
 async def working(parts: RedisParts, redis_url: str, engine: Any, max_jobs: int = 4) -> AsyncIterator[QueueWorker]:
     """A worker of the probe queue, as long as the block lasts."""
     reaper: Any = None
+    leftovers: Any = None
     services = WorkerServices(
-        redis=parts, engine=engine, reaper=reaper, redis_url=redis_url, name="worker", volume="local"
+        redis=parts,
+        engine=engine,
+        reaper=reaper,
+        leftovers=leftovers,
+        redis_url=redis_url,
+        name="worker",
+        volume="local",
     )
     worker = QueueWorker(services, parts.keys.queue(WorkerType.PROBE, "local"), max_jobs, timeout_seconds=60)
     task = asyncio.create_task(worker.main())
     try:
         yield worker
-        assert not task.done(), "the worker has ended by itself"
+        assert not worker.allow_pick_jobs or not task.done(), "the worker has ended by itself"
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
         await worker.drain(5)
+        await task
         await worker.pool.aclose(close_connection_pool=True)
 
 

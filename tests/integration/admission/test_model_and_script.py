@@ -59,6 +59,7 @@ def books(redis_url: str, redis_namespace: str) -> Iterator[ScriptBooks]:
         yield ScriptBooks(client, redis_namespace)
 
 
+@pytest.mark.timeout(600)  # under a minute; time to find the shortest schedule, should one fail
 @pytest.mark.parametrize(
     ("schedules", "steps"), [(2_000, 14), (60, 150)], ids=["many short schedules", "few long schedules"]
 )

@@ -71,6 +71,7 @@ def settings(stack: EmbeddedStack, tmp_path: Path) -> Settings:
         database_url=stack.database_url,
         swift_auth="v1",
         swift_auth_url="http://127.0.0.1:9/auth/v1.0",
+        swift_user="nobody:nobody",
         temp_dir=tmp_path,
         temp_budget_bytes=BUDGET_BYTES,
         temp_headroom_bytes=0,

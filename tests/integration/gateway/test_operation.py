@@ -135,6 +135,7 @@ async def test_the_process_stops_when_it_is_told_to(settings: Settings) -> None:
         "SLUICE_DATABASE_URL": settings.database_url.get_secret_value(),
         "SLUICE_TEMP_DIR": str(settings.temp_dir),
         "SLUICE_PORT": "0",
+        "SLUICE_SWIFT_USER": settings.swift_user,
         "PYTHONPATH": str(Path(gateway_package.__path__[0]).parent),
     }
     pipe = asyncio.subprocess.PIPE

@@ -66,7 +66,8 @@ async def test_who_is_cancelled_takes_nothing_and_blocks_nobody() -> None:
     first.cancel()
     await settle()
     buffer.give(100)
-    await second
+    async with asyncio.timeout(5):
+        await second
     assert buffer.used_bytes == 60
 
 
@@ -78,7 +79,8 @@ async def test_who_is_cancelled_in_the_moment_of_its_turn_gives_back() -> None:
     buffer.give(100)  # it is the first one's turn, but it has not run yet
     assert buffer.used_bytes == 100
     first.cancel()
-    await second
+    async with asyncio.timeout(5):
+        await second
     assert first.cancelled()
     assert buffer.used_bytes == 100
     buffer.give(100)
