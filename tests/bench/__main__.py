@@ -10,13 +10,15 @@ import click
 from rich.console import Console
 
 from deploy.cli.run_directory import RunDirectory
-from tests.bench import images, memory, throughput
+from tests.bench import downloads, images, memory, throughput
 from tests.bench.bed import Bed, open_bed
 from tests.bench.figures import Figure, figures_table
 from tests.bench.machine import machine_facts
 
 _TABLE_COLUMNS = 110
 PARTS = (throughput.PART, memory.PART, images.PART)
+# Takes minutes: 50 times the large file through one Swift proxy.
+ON_DEMAND = (downloads.PART,)
 
 
 @click.command()
@@ -26,7 +28,10 @@ PARTS = (throughput.PART, memory.PART, images.PART)
 )
 @click.option("--concurrency", default=4, show_default=True, type=click.IntRange(1, 64), help="Of `sluice upload`.")
 @click.option(
-    "--only", type=click.Choice(PARTS), multiple=True, help="Measure this part alone; may be given several times."
+    "--only",
+    type=click.Choice([*PARTS, *ON_DEMAND]),
+    multiple=True,
+    help="Measure this part alone; may be given several times.",
 )
 @click.option(
     "--output", default=Path("build/bench.json"), show_default=True, type=click.Path(dir_okay=False, path_type=Path)
@@ -66,6 +71,8 @@ def _measure(
         figures += images.measure_images(bed, console)
     if memory.PART in parts:
         figures += memory.measure_memory(bed, console)
+    if downloads.PART in parts:
+        figures += downloads.measure_downloads(bed, console, size_mib=size_mib)
     if throughput.PART in parts:
         figures += throughput.measure_throughput(
             bed, console, size_mib=size_mib, repeat=repeat, concurrency=concurrency
