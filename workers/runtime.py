@@ -64,6 +64,7 @@ class QueueWorker(Worker):
         self.sem = asyncio.BoundedSemaphore(_UNBOUNDED)
         self._signals = services.redis.signals
         self._wake = asyncio.Event()
+        self._polling = asyncio.Lock()
 
     async def main(self) -> None:
         """Poll whenever there is a signal, a slot came free, or some time has passed, until `drain` is called.
@@ -76,7 +77,8 @@ class QueueWorker(Worker):
             while self.allow_pick_jobs:
                 wake.clear()
                 try:
-                    await self._poll_iteration()
+                    async with self._polling:
+                        await self._poll_iteration()
                 except (RedisError, OSError) as error:
                     log.warning(Log.REDIS_AWAY, reason=str(error))
                     self._drop_failed()
@@ -86,8 +88,13 @@ class QueueWorker(Worker):
                         await wake.wait()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Pass over what this process runs itself: each of those would cost a round trip."""
-        await super().start_jobs([job_id for job_id in job_ids if job_id.decode() not in self.tasks])
+        """Pass over what this process runs itself: each of those would cost a round trip. Stop as soon as `drain` is
+        called."""
+        for job_id in job_ids:
+            if not self.allow_pick_jobs or self.job_counter >= self.max_jobs:
+                return
+            if job_id.decode() not in self.tasks:
+                await super().start_jobs([job_id])
 
     async def heart_beat(self) -> None:
         """arq's health record says less than ours (`workers.observe`), and cron jobs there are none."""
@@ -119,6 +126,9 @@ class QueueWorker(Worker):
         """Take no more work; wait for what runs, then cancel it, which hands it back."""
         self.allow_pick_jobs = False
         self._wake.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._polling:  # a poll that is under way may still start a job
+                pass
         running = [task for task in self.tasks.values() if not task.done()]
         if not running:
             return

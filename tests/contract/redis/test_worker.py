@@ -222,6 +222,22 @@ async def test_drain_lets_jobs_finish_and_takes_no_more(parts: RedisParts, redis
         assert await parts.client.zcard(parts.keys.queue(WorkerType.PROBE, "local")) == 2, "left for others"
 
 
+async def test_drain_stops_a_worker_in_the_midst_of_its_work(parts: RedisParts, redis_url: str) -> None:
+    """Jobs end and others start as fast as they can; after the drain none runs and none is started."""
+    engine = Engine(lambda job: a_little_work(parts))
+    for _ in range(5):
+        await asyncio.gather(*(parts.queue.enqueue(new_job()) for _ in range(60)))
+        async with working(parts, redis_url, engine, max_jobs=8) as worker:
+            already = len(engine.ran)
+            await until(lambda already=already: len(engine.ran) > already + 5)
+            await worker.drain(10)
+            ran = len(engine.ran)
+            assert (engine.running, worker.job_counter) == (0, 0)
+        assert len(engine.ran) == ran
+        assert all(task.done() for task in worker.tasks.values())
+    assert set(engine.ran.values()) == {1}
+
+
 async def test_drain_cancels_what_does_not_finish(parts: RedisParts, redis_url: str) -> None:
     cancelled: list[str] = []
 
