@@ -16,11 +16,13 @@ from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Event, Status, next_status
 from pipeline.core.model import ClientDigest, Upload
 from pipeline.core.stages import Stage, StageState
+from pipeline.core.transports import Transport
 from tests.contract.redis.uploads import VOLUME, Play, new_upload, until
 
 pytestmark = pytest.mark.contract
 
 WAYS: dict[Status, tuple[Event, ...]] = {
+    Status.GRANTED: (),
     Status.WAITING: (),
     Status.ADMITTED: (Event.ADMIT,),
     Status.RECEIVING: (Event.ADMIT, Event.SEGMENT_RECEIVED),
@@ -95,7 +97,8 @@ async def test_an_unknown_upload_is_named_as_such(play: Play) -> None:
 
 @pytest.mark.parametrize(("status", "event"), list(itertools.product(Status, Event)))
 async def test_events_do_what_the_lifecycle_table_says(play: Play, status: Status, event: Event) -> None:
-    upload, _ = await play.board.create(new_upload())
+    transport = Transport.DIRECT if status is Status.GRANTED else Transport.GATEWAY
+    upload, _ = await play.board.create(new_upload(transport=transport))
     for step in WAYS[status]:
         await play.board.apply(upload.upload_id, step)
     before = await play.board.get(upload.upload_id)
