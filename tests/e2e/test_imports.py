@@ -23,7 +23,7 @@ pytestmark = pytest.mark.e2e
 TOKEN = "a-shared-secret"
 
 
-@pytest.fixture(scope="module", params=["swift", "s3"])
+@pytest.fixture(scope="module", params=["swift", "s3", "filesystem"])
 def store_cell(
     request: pytest.FixtureRequest, servers: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CellProcesses]:
