@@ -185,7 +185,7 @@ async def test_many_segments_are_granted_in_batches(servers: EmbeddedStack, tmp_
 
 @pytest.mark.parametrize("store", ["swift", "s3"])
 async def test_what_is_abandoned_expires_and_is_removed(servers: EmbeddedStack, tmp_path: Path, store: str) -> None:
-    settings: dict[str, Any] = {**KEY, "store": store, "direct_seconds": 1, "upload_grant_seconds": 2}
+    settings: dict[str, Any] = {**KEY, "store": store, "direct_seconds": 6, "upload_grant_seconds": 6}
     async with running_cell(servers, tmp_path, **settings) as cell:
         data = video(cell)
         upload = await cell.create(len(data), transport="direct")
