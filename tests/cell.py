@@ -230,6 +230,8 @@ def cell_processes(
         "SLUICE_REDIS_NAMESPACE": name,
         "SLUICE_VOLUME": name,
         "SLUICE_SWIFT_CONTAINER": name,
+        "SLUICE_S3_BUCKET": f"{name}-s3",
+        "SLUICE_FILESYSTEM_DIR": str(directory / "store"),
         "SLUICE_TEMP_DIR": str(directory / "temp"),
         "SLUICE_SEGMENT_BYTES": str(SEGMENT_BYTES),
         "SLUICE_TEMP_HEADROOM_BYTES": "0",
