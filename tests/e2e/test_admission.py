@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,10 @@ async def _sample_volume(cell: Cell, budget_bytes: int, samples: list[tuple[int,
     volume = cell.keys.volume(cell.settings.volume)
     while True:
         reserved = int(await cell.redis.hget(volume, "reserved_bytes") or 0)  # type: ignore[misc]
-        on_disk = sum(path.stat().st_blocks * 512 for path in cell.settings.temp_dir.iterdir())
+        on_disk = 0
+        for path in cell.settings.temp_dir.iterdir():
+            with suppress(FileNotFoundError):  # removed since the directory was read
+                on_disk += path.stat().st_blocks * 512
         samples.append((reserved, on_disk))
         await asyncio.sleep(0.002)
 

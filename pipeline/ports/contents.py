@@ -1,0 +1,67 @@
+"""Contents: their metadata, what deletion has left, the cache in front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pipeline.core.model import (
+    ContentRecord,
+    ObjectVersion,
+    StoredSegment,
+)
+from schemas.content import Content
+from schemas.leftovers import Leftover
+
+
+class LeftoverRepository(Protocol):
+    """What is left of deleted contents. Errors: DependencyUnavailable."""
+
+    async def leave(self, content_id: str, lease_seconds: float) -> Leftover:
+        """A content's row goes and its leftover comes, claimed by the caller, in one step. Raises CONTENT_NOT_FOUND
+        (RequestError); so does a second call."""
+
+    async def claim(self, limit: int, lease_seconds: float) -> Sequence[Leftover]:
+        """Leftovers that are due, each to one caller until its lease ends."""
+
+    async def finish(self, content_id: str) -> None:
+        """Nothing is left any more. Idempotent."""
+
+    async def defer(self, content_id: str, error: tuple[str, str], after_seconds: float) -> None:
+        """An attempt failed with (code, message)."""
+
+    async def page(self, before: tuple[int, str] | None, limit: int) -> Sequence[Leftover]:
+        """What is left, newest first, from just before (deleted_at in microseconds since 1970, id)."""
+
+    async def forget(self, done_seconds: float) -> None:
+        """Drop what has been gone for so long."""
+
+
+class CachePurge(Protocol):
+    """A cache in front of the store."""
+
+    async def purge(self, key: str) -> None:
+        """From now on nobody gets this object from the cache. Idempotent. Raises DependencyUnavailable
+        CACHE_PURGE_FAILED."""
+
+
+class ContentRepository(Protocol):
+    """Content metadata. Errors: DependencyUnavailable, CONTENT_NOT_FOUND (RequestError)."""
+
+    async def save(self, record: ContentRecord) -> Content:
+        """Write a content in one transaction. Idempotent: a second call returns the row that is there. Raises
+        RequestError CONTENT_EXISTS when another content is this object already."""
+
+    async def get(self, content_id: str) -> Content: ...
+
+    async def of_object(self, store: str, version: ObjectVersion) -> Content | None:
+        """The content that this very object became, if it did."""
+
+    async def page(self, kind: str | None, before: tuple[int, str] | None, limit: int) -> Sequence[Content]:
+        """Contents, newest first, from just before (created_at in microseconds since 1970, id)."""
+
+    async def segments(self, content_id: str) -> Sequence[StoredSegment]:
+        """A content's segments in order; empty when there is no such content."""
+
+    async def delete(self, content_id: str) -> None:
+        """Remove a content's row. Idempotent."""

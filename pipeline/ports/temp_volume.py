@@ -1,0 +1,42 @@
+"""The temp volume: one directory on one disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.ports.object_store import SegmentSource
+
+
+class TempVolume(Protocol):
+    """One directory on one disk. Errors: TempVolumeError (TEMP_VOLUME_FULL, TEMP_VOLUME_FAILED, TEMP_FILE_MISSING).
+    Blocking work runs in threads."""
+
+    @property
+    def name(self) -> str: ...
+
+    def path(self, upload_id: str) -> Path: ...
+
+    async def allocate(self, upload_id: str, size_bytes: int) -> int:
+        """Make the upload's temp file at its full length; returns how many bytes the disk has set aside for it.
+        Idempotent."""
+
+    async def write(self, upload_id: str, offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
+        """Write blocks at an offset, extend the running crc32c over them and return it."""
+
+    def source(self, upload_id: str, number: int, offset: int, size_bytes: int, crc32c: int) -> SegmentSource: ...
+
+    async def verify(self, upload_id: str, size_bytes: int) -> None:
+        """The temp file is there with its full length. Raises TEMP_FILE_MISSING."""
+
+    async def digest(self, upload_id: str, algorithm: str) -> bytes:
+        """Digest of the whole file: "md5", "sha-256" or "crc32c"."""
+
+    async def remove(self, upload_id: str) -> None:
+        """Idempotent."""
+
+    async def free_bytes(self) -> int: ...
+
+    async def list(self) -> Mapping[str, tuple[int, float]]:
+        """Every temp file: upload id -> (bytes set aside on the disk, seconds since it last changed)."""
