@@ -121,6 +121,10 @@ class Settings(BaseSettings):
         ge=0,
         description="Free bytes on the disk that admission never hands out: room for logs and journals",
     )
+    durability: Literal["page-cache", "fsync"] = Field(
+        "page-cache",
+        description="What an acknowledged segment has survived: page-cache: any process's death; fsync: power loss too",
+    )
     segment_bytes: int = Field(
         10 * MEBIBYTE,
         ge=1024,

@@ -78,7 +78,7 @@ class StageFields(_Fields):
     """The fields `stage.<name>.<field>` of an upload's hash."""
 
     state: StageStateName
-    generation: int | None = Field(None, description="How often it was queued: the fencing number of its latest run")
+    generation: int | None = Field(None, description="Fencing number of its latest run; it only grows")
     attempt: int | None = Field(None, description="Number of the latest attempt, from 1")
     failures: int | None = Field(None, description="Attempts that ended in an error")
     takeovers: int | None = Field(None, description="Runs that ended because their worker was not heard of")

@@ -153,7 +153,9 @@ class Cell:
         """Everything that is there and belongs to no upload that is `ready`; objects called `imported` are not ours."""
         kept = {*await self.redis.zrange(self.keys.status(Status.READY), 0, -1), *imported}
         found = [f"stored: {key}" for key in await self.stored_keys() if not any(item in key for item in kept)]
-        found += [f"temp file: {path.name}" for path in self.settings.temp_dir.iterdir()]
+        # The journal of an upload that has ended stays for half a minute.
+        files = [path.name for path in self.settings.temp_dir.iterdir() if path.suffix != ".journal-ended"]
+        found += [f"temp file: {name}" for name in files]
         volume = self.keys.volume(self.settings.volume)
         books = {name: await self.redis.hget(volume, name) for name in ("reserved_bytes", "backed_bytes")}  # type: ignore[misc]
         found += [f"{name}: {value}" for name, value in books.items() if value not in (None, "0")]

@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "gateway": ("deploy.cli.serve", "Run one gateway."),
     "worker": ("deploy.cli.serve", "Run one worker process, for one stage or several."),
     "migrate": ("deploy.cli.serve", "Bring the database schema up to date."),
+    "recover": ("deploy.cli.recover", "Rebuild what Redis has lost from the temp volume."),
     "doctor": ("deploy.cli.doctor", "Check everything that Sluice stands on, and say what to do."),
 }
 """Name -> module that holds the command under that name, and its line in `sluice --help`."""

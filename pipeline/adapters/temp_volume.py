@@ -8,51 +8,31 @@ that touches the disk runs in threads.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 import aiofiles.os
 import google_crc32c
 
+from pipeline.adapters.disk import in_thread, translated
 from pipeline.core.errors import SegmentCorrupt, TempVolumeError
 
 _BLOCK_BYTES = 1024 * 1024
 _IOV_MAX = 1024
 _SUFFIX = ".data"
-T = TypeVar("T")
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise TempVolumeError("TEMP_FILE_MISSING") from error
-    except OSError as error:
-        code = "TEMP_VOLUME_FULL" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "TEMP_VOLUME_FAILED"
-        raise TempVolumeError(code, reason=os.strerror(error.errno or 0)) from error
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    def translated_work() -> T:
-        with _translated():
-            return work()
-
-    return await asyncio.to_thread(translated_work)
 
 
 class DirectoryTempVolume:
-    """A temp volume in `directory`, made when it is not there."""
+    """A temp volume in `directory`, made when it is not there. `durable`: `settle` waits for the disk."""
 
-    def __init__(self, name: str, directory: Path) -> None:
+    def __init__(self, name: str, directory: Path, *, durable: bool = False) -> None:
         self._name = name
+        self._durable = durable
         self._directory = directory
         directory.mkdir(parents=True, exist_ok=True)
 
@@ -83,7 +63,7 @@ class DirectoryTempVolume:
             finally:
                 os.close(fd)
 
-        return await _in_thread(work)
+        return await in_thread(work)
 
     async def write(self, upload_id: str, offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
         path = self.path(upload_id)
@@ -99,13 +79,27 @@ class DirectoryTempVolume:
                 os.close(fd)
             return running
 
-        return await _in_thread(work)
+        return await in_thread(work)
+
+    async def settle(self, upload_id: str) -> None:
+        if not self._durable:
+            return
+        path = self.path(upload_id)
+
+        def work() -> None:
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+
+        await in_thread(work)
 
     def source(self, upload_id: str, number: int, offset: int, size_bytes: int, crc32c: int) -> FileSegmentSource:
         return FileSegmentSource(self.path(upload_id), number, offset, size_bytes, crc32c)
 
     async def verify(self, upload_id: str, size_bytes: int) -> None:
-        with _translated():
+        with translated():
             facts = await aiofiles.os.stat(self.path(upload_id))
         if facts.st_size != size_bytes:
             raise TempVolumeError("TEMP_FILE_MISSING")
@@ -123,14 +117,14 @@ class DirectoryTempVolume:
             with path.open("rb") as file:
                 return hashlib.file_digest(file, algorithm.replace("-", "")).digest()
 
-        return await _in_thread(work)
+        return await in_thread(work)
 
     async def remove(self, upload_id: str) -> None:
-        with _translated(), suppress(FileNotFoundError):
+        with translated(), suppress(FileNotFoundError):
             await aiofiles.os.unlink(self.path(upload_id))
 
     async def free_bytes(self) -> int:
-        with _translated():
+        with translated():
             facts = await aiofiles.os.statvfs(self._directory)
         return facts.f_bavail * facts.f_frsize
 
@@ -147,7 +141,7 @@ class DirectoryTempVolume:
                         found[entry.name.removesuffix(_SUFFIX)] = (facts.st_blocks * 512, time.time() - facts.st_ctime)
             return found
 
-        return await _in_thread(work)
+        return await in_thread(work)
 
 
 class FileSegmentSource:
@@ -169,14 +163,14 @@ class FileSegmentSource:
         return self._size_bytes
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        fd = await _in_thread(lambda: os.open(self._path, os.O_RDONLY | os.O_CLOEXEC))
+        fd = await in_thread(lambda: os.open(self._path, os.O_RDONLY | os.O_CLOEXEC))
         try:
             running = 0
             done = 0
             while done < self._size_bytes:
                 wanted = min(_BLOCK_BYTES, self._size_bytes - done)
                 position = self._offset + done
-                block, running = await _in_thread(lambda p=position, w=wanted, r=running: _read(fd, p, w, r))  # type: ignore[misc]
+                block, running = await in_thread(lambda p=position, w=wanted, r=running: _read(fd, p, w, r))  # type: ignore[misc]
                 done += len(block)
                 if len(block) < wanted or (done == self._size_bytes and running != self._crc32c):
                     raise SegmentCorrupt(self._number)

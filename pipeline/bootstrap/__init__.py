@@ -10,10 +10,10 @@ from pipeline.bootstrap.services import (
     WorkerServices,
     content_repository,
     gateway_services,
-    temp_volume,
     worker_services,
 )
 from pipeline.bootstrap.stores import open_store, open_stores
+from pipeline.bootstrap.volume import volume_parts
 
 __all__ = [
     "GatewayServices",
@@ -24,6 +24,6 @@ __all__ = [
     "open_store",
     "open_stores",
     "redis_parts",
-    "temp_volume",
+    "volume_parts",
     "worker_services",
 ]

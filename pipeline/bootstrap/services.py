@@ -18,14 +18,13 @@ from pipeline.adapters.media.ffprobe import FfprobeMediaProbe
 from pipeline.adapters.media.sandbox import Sandbox
 from pipeline.adapters.postgres.contents import PostgresContentRepository
 from pipeline.adapters.postgres.leftovers import PostgresLeftoverRepository
-from pipeline.adapters.temp_volume import DirectoryTempVolume
 from pipeline.bootstrap.redis import RedisParts, redis_parts
 from pipeline.bootstrap.stores import open_stores
+from pipeline.bootstrap.volume import VolumeParts, volume_parts
 from pipeline.core.errors import SluiceError
 from pipeline.core.stages import Stage
 from pipeline.ports import CachePurge, ContentRepository, EventFeed, LeftoverRepository
 from pipeline.settings import Settings
-from pipeline.stages.admission import Admission
 from pipeline.stages.assemble import Assemble
 from pipeline.stages.body import ReceiveRules
 from pipeline.stages.buffer import ReceiveBuffer
@@ -41,6 +40,7 @@ from pipeline.stages.limiter import SegmentLimiter
 from pipeline.stages.persist import Persist
 from pipeline.stages.probe import Probe
 from pipeline.stages.reaper import Reaper
+from pipeline.stages.recall import Recall
 from pipeline.stages.receive import Receiver
 from pipeline.stages.run import StageHandler
 from pipeline.stages.seal import Seal
@@ -50,10 +50,6 @@ from pipeline.stages.transfer import Transfer
 
 def content_repository(settings: Settings) -> PostgresContentRepository:
     return PostgresContentRepository(settings.database_url.get_secret_value(), settings.database_pool)
-
-
-def temp_volume(settings: Settings) -> DirectoryTempVolume:
-    return DirectoryTempVolume(settings.volume, settings.temp_dir)
 
 
 def _direct_ms(settings: Settings) -> int:
@@ -83,18 +79,19 @@ class GatewayServices:
     leftover_list: LeftoverRepository
     feed: EventFeed
     _redis: RedisParts
-    _volume: DirectoryTempVolume
+    _parts: VolumeParts
 
     async def problems(self) -> Mapping[str, str]:
         """Readiness: dependency -> what is wrong. Empty: ready. PostgreSQL is not among them: uploads go on without
         it."""
         found: dict[str, str] = {}
         try:
-            await self._redis.ledger.epoch()
+            if not await self._parts.recovery.open():
+                found["redis"] = "It has lost uploads that are on the temp volume: run `sluice recover`."
         except SluiceError as error:
             found["redis"] = error.message
         try:
-            await self._volume.free_bytes()
+            await self._parts.volume.free_bytes()
         except SluiceError as error:
             found["temp_volume"] = error.message
         return found
@@ -110,10 +107,10 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(redis_parts(settings))
         stores = await stack.enter_async_context(open_stores(settings))
-        volume = temp_volume(settings)
+        parts = volume_parts(settings, redis)
+        journals = parts.journals
         contents = content_repository(settings)
         stack.push_async_callback(contents.close)
-        admission = Admission(redis.ledger, redis.board, volume, redis.queue, settings.temp_headroom_bytes)
         leftover_list = PostgresLeftoverRepository(contents.pool)
         purge = await _cache_purge(stack, settings)
         rules = IntakeRules(
@@ -130,11 +127,12 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             redis.segments,
             redis.ledger,
             redis.queue,
-            volume,
+            parts.volume,
+            journals,
             ReceiveBuffer(settings.receive_buffer_bytes),
             ReceiveRules(settings.segment_stall_seconds, settings.segment_deadline_seconds),
         )
-        intake = Intake(redis.board, redis.segments, redis.ledger, admission, rules)
+        intake = Intake(redis.board, redis.segments, redis.ledger, parts.admission, journals, rules)
         sources = ImportRules(
             store=settings.store,
             buckets=settings.import_buckets,
@@ -145,7 +143,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
         yield GatewayServices(
             intake=intake,
             importer=Importer(intake, stores, contents, sources),
-            direct=DirectUploads(intake, redis.board, redis.segments, stores, settings.upload_grant_seconds),
+            direct=DirectUploads(intake, redis.board, redis.segments, stores, journals, settings.upload_grant_seconds),
             receiver=receiver,
             contents=contents,
             downloads=Downloads(
@@ -155,7 +153,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             leftover_list=leftover_list,
             feed=redis.signals,
             _redis=redis,
-            _volume=volume,
+            _parts=parts,
         )
 
 
@@ -179,37 +177,40 @@ async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(redis_parts(settings))
         stores = await stack.enter_async_context(open_stores(settings))
-        volume = temp_volume(settings)
+        parts = volume_parts(settings, redis)
+        volume, journals, recovery = parts.volume, parts.journals, parts.recovery
         contents = content_repository(settings)
         stack.push_async_callback(contents.close)
         sandbox = Sandbox()
         probe = FfprobeMediaProbe(settings.ffprobe, settings.probe_timeout_seconds, sandbox)
         thumbnailer = FfmpegThumbnailer(settings.ffmpeg, settings.thumbnail_timeout_seconds, sandbox)
         limiter = SegmentLimiter(settings.store_concurrency)
+        recall = Recall(redis.segments, redis.ledger, journals)
         handlers: dict[Stage, StageHandler] = {
             Stage.TRANSFER: Transfer(
-                redis.segments, redis.stages, redis.ledger, stores, volume, limiter, redis.signals
+                redis.segments, redis.stages, recall, stores, volume, limiter, redis.signals, journals
             ),
-            Stage.SEAL: Seal(redis.segments, stores),
-            Stage.ASSEMBLE: Assemble(redis.segments, volume, Fetcher(redis.segments, volume, stores, limiter)),
+            Stage.SEAL: Seal(redis.segments, stores, journals),
+            Stage.ASSEMBLE: Assemble(redis.segments, volume, Fetcher(redis.segments, volume, stores, limiter), recall),
             Stage.PROBE: Probe(volume, probe),
             Stage.THUMBNAIL: Thumbnail(redis.stages, volume, thumbnailer, stores),
             Stage.PERSIST: Persist(redis.stages, contents),
         }
-        cleanup = Cleanup(redis.ended, redis.board, redis.ledger, volume, stores, contents)
-        admission = Admission(redis.ledger, redis.board, volume, redis.queue, settings.temp_headroom_bytes)
+        cleanup = Cleanup(redis.ended, redis.board, redis.ledger, volume, stores, contents, journals, recovery)
         yield WorkerServices(
             redis=redis,
             engine=StageEngine(redis.stages, redis.board, redis.queue, handlers, name),
             reaper=Reaper(
-                admission,
+                parts.admission,
                 cleanup,
+                recovery,
                 redis.board,
                 redis.stages,
                 redis.queue,
                 redis.ended,
                 redis.ledger,
                 volume,
+                journals,
                 int(settings.waiting_seconds * 1000),
                 _direct_ms(settings),
             ),

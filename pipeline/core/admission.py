@@ -13,7 +13,11 @@ Rules
 3. A grant is handed out again until it is confirmed. From then on the reservation lives by its lease. When that
    lapses, its bytes stay counted (its temp file is still on the disk) until `release`, which the reaper calls once the
    file is gone: bytes are never promised twice.
-4. Every call may come twice.
+4. Leases stand still while nobody looks: when two passes are further apart than `pause_ms`, everybody was away, or
+   Redis was, and nobody could renew.
+5. A temp file that is found without a reservation is adopted: it is on the disk, so it is counted, also above the
+   budget. Nothing more is granted until there is room again.
+6. Every call may come twice.
 """
 
 from __future__ import annotations
@@ -64,10 +68,12 @@ class AdmissionModel:
     budget_bytes: int
     max_passes: int
     lookahead: int
+    pause_ms: int
     reservations: dict[str, Reservation] = field(default_factory=dict)
     queue: list[Waiting] = field(default_factory=list)
     epoch: int = 0
     tickets: int = 0
+    ran_at_ms: int | None = None
 
     @property
     def reserved_bytes(self) -> int:
@@ -97,6 +103,11 @@ class AdmissionModel:
 
     def lapse(self, now_ms: int) -> list[str]:
         """Mark reservations whose lease has run out; they keep their bytes until `release`."""
+        if self.ran_at_ms is not None and now_ms - self.ran_at_ms > self.pause_ms:
+            for item in self.reservations.values():
+                if not item.lapsed:
+                    item.lease_until_ms += now_ms - self.ran_at_ms
+        self.ran_at_ms = now_ms
         lapsed = [
             key
             for key, item in self.reservations.items()
@@ -155,6 +166,15 @@ class AdmissionModel:
             item.confirmed = True
             self.renew(upload_id, now_ms, lease_ms)
         return True
+
+    def adopt(self, upload_id: str, size_bytes: int, backed_bytes: int, now_ms: int, lease_ms: int) -> None:
+        """A temp file of `size_bytes` is there already: it holds its bytes from now on, whatever the room."""
+        if upload_id not in self.reservations:
+            self.request(upload_id, size_bytes)
+            index = next(i for i, item in enumerate(self.queue) if item.upload_id == upload_id)
+            self.queue[index].size_bytes = size_bytes
+            self._grant(index, now_ms, lease_ms, [])
+        self.confirm(upload_id, backed_bytes, now_ms, lease_ms)
 
     def postpone(self, upload_id: str) -> bool:
         """Give a reservation back that could not be backed by the disk: to its old place in the queue."""

@@ -53,6 +53,11 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     ),
     "CURSOR_INVALID": ErrorSpec(400, False, "The cursor is not one that this API gave out; start without a cursor."),
     "UPLOAD_NOT_FOUND": ErrorSpec(404, False, "There is no upload {upload_id}."),
+    "UPLOAD_RECOVERING": ErrorSpec(
+        503,
+        True,
+        "Redis has lost upload {upload_id}, the temp volume has not: it goes on after `sluice recover`.",
+    ),
     "CONTENT_NOT_FOUND": ErrorSpec(404, False, "There is no content {content_id}."),
     "THUMBNAIL_NOT_FOUND": ErrorSpec(404, False, "Content {content_id} has no thumbnail: there is nothing to show."),
     "RANGE_NOT_SATISFIABLE": ErrorSpec(416, False, "The range begins behind the end: there are {size_bytes} bytes."),

@@ -49,7 +49,8 @@ class Upload:
 
     `target_session` is what the store returned from `begin` (S3's UploadId; empty where a store needs none). `source`:
     the object that is imported. `granted_at_ms`: when a direct upload's client last got grants; `grants_until_ms`:
-    until when it may still write with one of them.
+    until when it may still write with one of them. `recovered_at_ms`: when its record was made anew from its journal;
+    what its stages did before is not known.
     """
 
     upload_id: str
@@ -78,6 +79,7 @@ class Upload:
     source: ObjectVersion | None = None
     granted_at_ms: int | None = None
     grants_until_ms: int | None = None
+    recovered_at_ms: int | None = None
     stages: Mapping[Stage, StageStatus] = field(default_factory=dict)
 
     @property
@@ -104,6 +106,25 @@ class NewUpload:
     transport: Transport = Transport.GATEWAY
     source: ObjectVersion | None = None
     again: bool = False
+
+    @classmethod
+    def of(cls, upload: Upload) -> NewUpload:
+        """What `upload` was registered as, but for its Idempotency-Key."""
+        return cls(
+            upload_id=upload.upload_id,
+            filename=upload.filename,
+            size_bytes=upload.size_bytes,
+            segment_bytes=upload.segment_bytes,
+            content_type=upload.content_type,
+            volume=upload.volume,
+            store=upload.store,
+            digest=upload.digest,
+            metadata=upload.metadata,
+            idempotency_key=None,
+            fingerprint="",
+            transport=upload.transport,
+            source=upload.source,
+        )
 
 
 @dataclass(frozen=True, slots=True)

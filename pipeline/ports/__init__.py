@@ -6,6 +6,7 @@ Guarantee: stages depend on these and on `core` alone. Every implementation of a
 
 from pipeline.ports.boards import EndedList, EventFeed, PendingSegments, SegmentBoard, SegmentVerdict, UploadBoard
 from pipeline.ports.contents import CachePurge, ContentRepository, LeftoverRepository
+from pipeline.ports.journal import UploadJournals
 from pipeline.ports.media import MediaProbe, Thumbnailer
 from pipeline.ports.object_store import (
     DownloadGrants,
@@ -51,5 +52,6 @@ __all__ = [
     "TokenGrants",
     "UploadBoard",
     "UploadGrants",
+    "UploadJournals",
     "VolumeSnapshot",
 ]

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import (
     NewUpload,
@@ -43,6 +44,16 @@ class UploadBoard(Protocol):
 
     async def get(self, upload_id: str) -> Upload: ...
 
+    async def known(self, upload_ids: Sequence[str]) -> Collection[str]:
+        """Those that have a record."""
+
+    async def rebuild(
+        self, journal: Journal, *, has_file: bool, grants_seconds: float
+    ) -> tuple[bool, Sequence[StageJob]]:
+        """Make an upload's record anew from its journal, unless there is one that knows as much of the upload's end:
+        whether this call did, and the jobs to enqueue. `has_file`: its temp file is there. A direct upload's client may
+        hold grants for `grants_seconds` yet. Idempotent."""
+
     async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[Upload]:
         """Uploads, newest first, from just before (created_at_ms, id)."""
 
@@ -69,6 +80,10 @@ class UploadBoard(Protocol):
 
     async def retire(self, limit: int) -> int:
         """Take records past their retention out of the indexes; returns how many."""
+
+    async def server_run(self) -> str:
+        """Names this run of Redis: another one after a restart or a fail-over, which may have lost what was last
+        written."""
 
 
 class SegmentBoard(Protocol):

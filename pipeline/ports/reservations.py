@@ -54,6 +54,9 @@ class ReservationLedger(Protocol):
     async def confirm(self, upload_id: str, backed_bytes: int) -> bool:
         """A grant was carried out and so many of its bytes are preallocated. False: there is no such reservation."""
 
+    async def adopt(self, upload_id: str, size_bytes: int, backed_bytes: int) -> None:
+        """A temp file was found that nothing is reserved for: its bytes are counted from now on, whatever the room."""
+
     async def postpone(self, upload_id: str) -> bool:
         """The disk could not back a grant: back to its old place in the queue."""
 
@@ -66,8 +69,12 @@ class ReservationLedger(Protocol):
     async def standing(self, upload_id: str) -> Standing | None:
         """Where an upload stands; None when it neither waits nor holds bytes."""
 
-    async def epoch(self) -> int:
-        """The count of preallocations, to be read before the disk is."""
+    async def epoch(self) -> int | None:
+        """The count of preallocations, to be read before the disk is. None: Redis does not know this volume, since
+        it is new, or since Redis has lost everything."""
+
+    async def open(self) -> None:
+        """From now on Redis knows this volume."""
 
     async def snapshot(self) -> VolumeSnapshot: ...
 

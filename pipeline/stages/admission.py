@@ -8,11 +8,13 @@ steps may be done twice.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from pipeline.core.admission import DiskReading
 from pipeline.core.errors import RequestError, TempVolumeError
 from pipeline.core.lifecycle import ENDED
 from pipeline.ports import AdmissionOutcome, ReservationLedger, StageQueue, TempVolume, UploadBoard
+from pipeline.stages.recovery import Recovery
 from pipeline.telemetry import Log, logger
 
 # A reading is stale only when another grant was confirmed in the same instant; the reaper's next tick is the way out.
@@ -28,12 +30,14 @@ class Admission:
         board: UploadBoard,
         volume: TempVolume,
         queue: StageQueue,
+        recovery: Recovery,
         headroom_bytes: int,
     ) -> None:
         self._ledger = ledger
         self._board = board
         self._volume = volume
         self._queue = queue
+        self._recovery = recovery
         self._headroom_bytes = headroom_bytes
 
     async def request(self, upload_id: str, size_bytes: int) -> None:
@@ -49,6 +53,10 @@ class Admission:
     ) -> AdmissionOutcome | None:
         for _ in range(_READINGS):
             epoch = await self._ledger.epoch()
+            if epoch is None:
+                if not await self._recovery.open():
+                    return None
+                continue
             disk = DiskReading(await self._volume.free_bytes(), self._headroom_bytes, epoch)
             outcome = await ask(disk)
             if outcome is not None:
@@ -61,7 +69,10 @@ class Admission:
         log = logger(upload_id=upload_id)
         try:
             backed_bytes = await self._volume.allocate(upload_id, size_bytes)
+            await self._recovery.keep_journal(upload_id)
         except TempVolumeError as error:
+            with suppress(TempVolumeError):  # else the sweep for orphans finds it
+                await self._volume.remove(upload_id)
             await self._ledger.postpone(upload_id)
             log.warning(Log.VOLUME_CLOSED, volume=self._volume.name, code=error.code, reason=error.message)
             return

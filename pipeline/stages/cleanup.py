@@ -8,6 +8,7 @@ be tried.
 from __future__ import annotations
 
 from pipeline.core.errors import RequestError, SluiceError
+from pipeline.core.journal import Ended
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import ObjectTarget, Upload, object_key, thumbnail_key
 from pipeline.core.stages import Stage
@@ -18,7 +19,9 @@ from pipeline.ports import (
     Stores,
     TempVolume,
     UploadBoard,
+    UploadJournals,
 )
+from pipeline.stages.recovery import Recovery
 from pipeline.telemetry import Log, logger
 
 _BUSY_SECONDS = 0.2
@@ -36,6 +39,8 @@ class Cleanup:
         volume: TempVolume,
         stores: Stores,
         contents: ContentRepository,
+        journals: UploadJournals,
+        recovery: Recovery,
     ) -> None:
         self._ended = ended
         self._board = board
@@ -43,6 +48,8 @@ class Cleanup:
         self._volume = volume
         self._stores = stores
         self._contents = contents
+        self._journals = journals
+        self._recovery = recovery
 
     async def clean(self, upload_id: str) -> bool:
         """Clean up one ended upload; False when it has to wait. Idempotent."""
@@ -52,6 +59,11 @@ class Cleanup:
                 await self._ended.defer(self._volume.name, upload_id, _BUSY_SECONDS)
                 return False
             upload = await self._board.get(upload_id)
+            if await self._ended_otherwise(upload):
+                await self._recovery.recover(upload_id)
+                return False
+            error = (upload.error_code, upload.error_message or "") if upload.error_code else None
+            await self._journals.end(upload_id, Ended(upload.status, error))
             if upload.status is not Status.READY:
                 await self._remove_stored(upload)
             await self._volume.remove(upload_id)
@@ -59,9 +71,10 @@ class Cleanup:
             if upload.status is not Status.READY and await self._may_still_write(upload):
                 return False
             await self._board.forget(upload_id)
-        except RequestError:  # its record is gone
-            await self._volume.remove(upload_id)
-            await self._ledger.release(upload_id)
+        except RequestError:  # its record is gone; where its journal is not, it is made anew from that
+            if await self._journals.read(upload_id) is None:
+                await self._volume.remove(upload_id)
+                await self._ledger.release(upload_id)
             await self._ended.drop(self._volume.name, upload_id)
             return True
         except SluiceError as error:
@@ -70,6 +83,12 @@ class Cleanup:
             return False
         log.info(Log.UPLOAD_CLEANED, status=str(upload.status), freed_bytes=freed)
         return True
+
+    async def _ended_otherwise(self, upload: Upload) -> bool:
+        """What Redis has forgotten the journal still knows: an upload that became `ready` does not fail because its
+        temp file has gone since."""
+        journal = await self._journals.read(upload.upload_id)
+        return journal is not None and journal.ended is not None and journal.ended.status is not upload.status
 
     async def _may_still_write(self, upload: Upload) -> bool:
         """A client that holds a grant can send after its upload was cleaned up; when the last has lapsed it is cleaned
@@ -81,7 +100,7 @@ class Cleanup:
         """Whatever a stage that has run at least once may have left in the store or the database."""
 
         def has_run(stage: Stage) -> bool:
-            return upload.stages[stage].attempt > 0
+            return upload.recovered_at_ms is not None or upload.stages[stage].attempt > 0
 
         if has_run(Stage.PERSIST):
             await self._contents.delete(upload.upload_id)

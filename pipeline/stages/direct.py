@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
 from pipeline.core.errors import RequestError
+from pipeline.core.journal import Completed, Stored
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import NewUpload, ObjectTarget, SegmentGrant, Upload, object_key
 from pipeline.core.segments import SegmentPlan, to_ranges
 from pipeline.core.transports import TRANSPORTS, Transport
-from pipeline.ports import SegmentBoard, Store, Stores, TokenGrants, UploadBoard, UploadGrants
-from pipeline.stages.intake import Intake, UploadDetail, ended_error
+from pipeline.ports import SegmentBoard, Store, Stores, TokenGrants, UploadBoard, UploadGrants, UploadJournals
+from pipeline.stages.find import ended_error, find_upload
+from pipeline.stages.intake import Intake, UploadDetail
 from pipeline.stages.transfer import open_target
 from pipeline.telemetry import Log, logger
 from schemas.uploads import CreateUpload
@@ -45,12 +47,19 @@ class DirectUploads:
     """What the gateway offers to clients that send to the store itself."""
 
     def __init__(
-        self, intake: Intake, board: UploadBoard, segments: SegmentBoard, stores: Stores, grant_seconds: int
+        self,
+        intake: Intake,
+        board: UploadBoard,
+        segments: SegmentBoard,
+        stores: Stores,
+        journals: UploadJournals,
+        grant_seconds: int,
     ) -> None:
         self._intake = intake
         self._board = board
         self._segments = segments
         self._stores = stores
+        self._journals = journals
         self._grant_seconds = grant_seconds
 
     async def create(
@@ -90,7 +99,7 @@ class DirectUploads:
         upload = await self._direct(upload_id)
         if upload.status is Status.GRANTED:
             store = self._stores.named(upload.store)
-            target = await open_target(upload, store, self._segments)
+            target = await open_target(upload, store, self._segments, self._journals)
             plan = upload.plan
             granting = self._granting(store, str(upload.transport))
             held = {item.number: item for item in await granting.held_segments(target)}
@@ -106,11 +115,14 @@ class DirectUploads:
                     if number in held
                 ]
                 raise RequestError("SEGMENTS_MISSING", missing=to_ranges(bad)[:BATCH], wrong=wrong[:BATCH])
-            await self._board.complete(upload_id, [held[number] for number in range(1, plan.count + 1)])
+            segments = [held[number] for number in range(1, plan.count + 1)]
+            noted = [Stored(segment.number, segment.etag) for segment in segments]
+            await self._journals.note(upload_id, *noted, Completed())
+            await self._board.complete(upload_id, segments)
         return await self._intake.ask_for_room(upload_id)
 
     async def _direct(self, upload_id: str) -> Upload:
-        upload = await self._board.get(upload_id)
+        upload = await find_upload(self._board, self._journals, upload_id)
         if TRANSPORTS[upload.transport].begins is not Status.GRANTED:
             raise RequestError("TRANSPORT_DIFFERS", transport=str(upload.transport))
         if upload.status in ENDED and upload.status is not Status.READY:
@@ -119,7 +131,7 @@ class DirectUploads:
 
     async def _grant(self, upload: Upload, wanted: Iterable[tuple[int, int]]) -> Grants:
         store = self._stores.named(upload.store)
-        target = await open_target(upload, store, self._segments)
+        target = await open_target(upload, store, self._segments, self._journals)
         ranges = list(wanted)
         numbers = list(islice(_numbers(ranges), BATCH))
         grants = await self._make(store, upload.transport, target, numbers)

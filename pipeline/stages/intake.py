@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from uuid6 import uuid7
 
 from pipeline.core.digests import parse_content_digest
-from pipeline.core.errors import RequestError, UploadEnded
-from pipeline.core.lifecycle import Event, Status
+from pipeline.core.errors import RequestError, TempVolumeError, UploadEnded
+from pipeline.core.journal import Ended
+from pipeline.core.lifecycle import ENDED, Event, Status
 from pipeline.core.model import NewUpload, Upload
 from pipeline.core.segments import StoreLimits, plan_segments, to_ranges
 from pipeline.core.transports import TRANSPORTS, Transport
-from pipeline.ports import ReservationLedger, SegmentBoard, UploadBoard
+from pipeline.ports import ReservationLedger, SegmentBoard, UploadBoard, UploadJournals
 from pipeline.stages.admission import Admission
+from pipeline.stages.find import find_upload, why_not_found
 from pipeline.telemetry import UPLOADS_ENDED, Log, logger
 from schemas.uploads import CreateUpload
 
@@ -57,12 +59,14 @@ class Intake:
         segments: SegmentBoard,
         ledger: ReservationLedger,
         admission: Admission,
+        journals: UploadJournals,
         rules: IntakeRules,
     ) -> None:
         self._board = board
         self._segments = segments
         self._ledger = ledger
         self._admission = admission
+        self._journals = journals
         self._rules = rules
 
     async def create(self, request: CreateUpload, idempotency_key: str | None) -> tuple[UploadDetail, bool]:
@@ -98,6 +102,8 @@ class Intake:
         """Register an upload that was found possible, and admit it if there is room; False when it was known. Raises
         RequestError IDEMPOTENCY_KEY_REUSED."""
         upload, created = await self._board.create(new)
+        if upload.status not in ENDED:
+            await self._begin_journal(new, upload)
         upload = await self._admitted(upload)
         if created:
             logger(upload_id=upload.upload_id).info(
@@ -109,9 +115,21 @@ class Intake:
             )
         return await self._describe(upload), created
 
+    async def _begin_journal(self, new: NewUpload, upload: Upload) -> None:
+        """Before its client hears of it. Where the disk has no room for that the upload waits as any other; its journal
+        is begun at the latest when it is admitted."""
+        known_as = replace(NewUpload.of(upload), idempotency_key=new.idempotency_key, fingerprint=new.fingerprint)
+        try:
+            await self._journals.begin(known_as)
+        except TempVolumeError as error:
+            logger(upload_id=upload.upload_id).warning(Log.JOURNAL_FAILED, code=error.code, reason=error.message)
+
     async def ask_for_room(self, upload_id: str) -> UploadDetail:
         """An upload that has come to `waiting` joins the queue. Idempotent. Raises RequestError UPLOAD_NOT_FOUND."""
-        return await self._describe(await self._admitted(await self._board.get(upload_id)))
+        return await self._describe(await self._admitted(await self._find(upload_id)))
+
+    async def _find(self, upload_id: str) -> Upload:
+        return await find_upload(self._board, self._journals, upload_id)
 
     async def _admitted(self, upload: Upload) -> Upload:
         if upload.status is not Status.WAITING:
@@ -121,7 +139,7 @@ class Intake:
 
     async def detail(self, upload_id: str) -> UploadDetail:
         """Raises RequestError UPLOAD_NOT_FOUND."""
-        return await self._describe(await self._board.get(upload_id))
+        return await self._describe(await self._find(upload_id))
 
     async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[UploadDetail]:
         """Uploads, newest first."""
@@ -133,9 +151,14 @@ class Intake:
         Raises RequestError UPLOAD_NOT_FOUND, UploadEnded UPLOAD_ENDED.
         """
         reason = RequestError("UPLOAD_CANCELLED")
-        status, changed = await self._board.apply(upload_id, Event.CANCEL, (reason.code, reason.message))
+        why = (reason.code, reason.message)
+        try:
+            status, changed = await self._board.apply(upload_id, Event.CANCEL, why)
+        except RequestError as error:
+            raise await why_not_found(self._journals, upload_id, error) from None
         if status is not Status.CANCELLED:
             raise UploadEnded("UPLOAD_ENDED", upload_id=upload_id, status=str(status))
+        await self._journals.end(upload_id, Ended(status, why))
         if changed:
             UPLOADS_ENDED.labels(status, reason.code).inc()
             logger(upload_id=upload_id).info(Log.UPLOAD_ENDED, status=str(status))
@@ -159,10 +182,3 @@ class Intake:
             if not TRANSPORTS[upload.transport].in_store:
                 missing = to_ranges(number for number in range(1, upload.plan.count + 1) if number not in received)
         return UploadDetail(upload, position, missing, expires)
-
-
-def ended_error(upload: Upload) -> UploadEnded:
-    """The error for whoever wants to add to an upload that is over."""
-    return UploadEnded(
-        "UPLOAD_ENDED", upload_id=upload.upload_id, status=str(upload.status), error_code=upload.error_code
-    )

@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Event, Status
 from pipeline.core.model import StageJob
-from pipeline.ports import EndedList, ReservationLedger, StageBoard, StageQueue, TempVolume, UploadBoard
+from pipeline.ports import EndedList, ReservationLedger, StageBoard, StageQueue, TempVolume, UploadBoard, UploadJournals
 from pipeline.stages.admission import Admission
 from pipeline.stages.cleanup import Cleanup
+from pipeline.stages.recovery import Recovery
 from pipeline.telemetry import TAKEOVERS, UPLOADS_ENDED, Log, logger
 
 _BATCH = 200
@@ -25,6 +26,8 @@ _JOBS = 1_000
 _UNQUEUED_MS = 5_000
 # A temp file without a reservation may belong to a grant that is just being carried out.
 _ORPHAN_SECONDS = 60.0
+# A Redis that comes back without its last seconds must still find out that an upload had ended.
+_JOURNAL_SECONDS = 30.0
 
 
 class Reaper:
@@ -34,28 +37,33 @@ class Reaper:
         self,
         admission: Admission,
         cleanup: Cleanup,
+        recovery: Recovery,
         board: UploadBoard,
         stages: StageBoard,
         queue: StageQueue,
         ended: EndedList,
         ledger: ReservationLedger,
         volume: TempVolume,
+        journals: UploadJournals,
         waiting_ms: int,
         direct_ms: int,
     ) -> None:
         self._admission = admission
         self._cleanup = cleanup
+        self._recovery = recovery
         self._board = board
         self._stages = stages
         self._queue = queue
         self._ended = ended
         self._ledger = ledger
         self._volume = volume
+        self._journals = journals
         self._idle_ms = {Status.WAITING: waiting_ms, Status.GRANTED: direct_ms}
 
     async def tick(self) -> None:
-        """The quick sweep: clean up what has ended, take over what was not heard of, end what has lapsed, admit what
-        fits."""
+        """The quick sweep: mend what Redis has lost, clean up what has ended, take over what was not heard of, end
+        what has lapsed, admit what fits."""
+        await self._recovery.follow()
         await self._clean(await self._ended.due(self._volume.name, _BATCH))
         await self._take_over()
         outcome = await self._admission.run()
@@ -98,8 +106,9 @@ class Reaper:
         try:
             upload = await self._board.get(upload_id)
         except RequestError:
-            await self._volume.remove(upload_id)
-            await self._ledger.release(upload_id)
+            if await self._journals.read(upload_id) is None:
+                await self._volume.remove(upload_id)
+                await self._ledger.release(upload_id)
             return
         if upload.status in (Status.ADMITTED, Status.RECEIVING):
             await self._expire(upload_id)
@@ -121,16 +130,19 @@ class Reaper:
                 await self._admission.request(upload_id, upload.size_bytes)
 
     async def _orphans(self) -> None:
-        """Temp files that nobody holds a reservation for."""
+        """Temp files that nobody holds a reservation for, and no journal accounts for; journals that have had their
+        time."""
+        await self._journals.forget(_JOURNAL_SECONDS)
+        journaled = set(await self._journals.ids())
         files = await self._volume.list()
         holders = await self._ledger.holders()
         for upload_id, (_, idle_seconds) in files.items():
             if upload_id in holders or idle_seconds < _ORPHAN_SECONDS:
                 continue
             try:
-                alive = (await self._board.get(upload_id)).status not in ENDED
+                owned = (await self._board.get(upload_id)).status not in ENDED
             except RequestError:
-                alive = False
-            if not alive:
+                owned = upload_id in journaled
+            if not owned:
                 await self._volume.remove(upload_id)
                 logger(upload_id=upload_id).warning(Log.ORPHAN_REMOVED, volume=self._volume.name)

@@ -16,13 +16,14 @@ from functools import partial
 import google_crc32c
 
 from pipeline.core.errors import RequestError, SluiceError, TempVolumeError
+from pipeline.core.journal import Received
 from pipeline.core.lifecycle import ENDED, Status
-from pipeline.core.model import ClientDigest, Upload
+from pipeline.core.model import ClientDigest, NewUpload, Upload
 from pipeline.core.transports import Transport
-from pipeline.ports import ReservationLedger, SegmentBoard, StageQueue, TempVolume, UploadBoard
+from pipeline.ports import ReservationLedger, SegmentBoard, StageQueue, TempVolume, UploadBoard, UploadJournals
 from pipeline.stages.body import ReceiveRules, SegmentBody, wrong_length
 from pipeline.stages.buffer import ReceiveBuffer
-from pipeline.stages.intake import ended_error
+from pipeline.stages.find import ended_error, find_upload, why_not_found
 from pipeline.telemetry import RECEIVED_BYTES, RECEIVING, SEGMENTS_RECEIVED
 
 _RETRY_AFTER_WAITING_SECONDS = 2
@@ -59,6 +60,7 @@ class Receiver:
         ledger: ReservationLedger,
         queue: StageQueue,
         volume: TempVolume,
+        journals: UploadJournals,
         buffer: ReceiveBuffer,
         rules: ReceiveRules,
     ) -> None:
@@ -67,6 +69,7 @@ class Receiver:
         self._ledger = ledger
         self._queue = queue
         self._volume = volume
+        self._journals = journals
         self._buffer = buffer
         self._rules = rules
         self._turns: dict[tuple[str, int], tuple[asyncio.Lock, int]] = {}
@@ -77,7 +80,7 @@ class Receiver:
         Raises RequestError UPLOAD_NOT_FOUND, TRANSPORT_DIFFERS, UPLOAD_WAITING, SEGMENT_OUT_OF_RANGE,
         SEGMENT_LENGTH_WRONG; UploadEnded UPLOAD_ENDED.
         """
-        upload = await self._board.get(upload_id)
+        upload = await find_upload(self._board, self._journals, upload_id)
         if upload.transport is not Transport.GATEWAY:
             raise RequestError("TRANSPORT_DIFFERS", transport=str(upload.transport))
         expected = upload.plan.length(number)
@@ -108,8 +111,9 @@ class Receiver:
                 async with self._turn(slot):
                     receipt = await self._receive(slot, body, digests)
             except SluiceError as error:
-                SEGMENTS_RECEIVED.labels(error.code).inc()
-                raise
+                why = await why_not_found(self._journals, slot.upload.upload_id, error)
+                SEGMENTS_RECEIVED.labels(why.code).inc()
+                raise why from error
         SEGMENTS_RECEIVED.labels("repeated" if receipt.repeated else "received").inc()
         return receipt
 
@@ -121,6 +125,9 @@ class Receiver:
         write = partial(self._write, slot) if known is None else _only_check
         crc32c = await SegmentBody(number, slot.size_bytes, digests, write, self._buffer, self._rules).drain(body)
         if known is None:
+            # In this order: what Redis knows, the temp volume knows too, and what is acknowledged, both.
+            await self._volume.settle(upload_id)
+            await self._journals.note(upload_id, Received(number, crc32c))
             verdict, _ = await asyncio.gather(
                 self._segments.record_received(upload_id, number, slot.size_bytes, crc32c),
                 self._ledger.renew(upload_id),
@@ -131,7 +138,7 @@ class Receiver:
                 RECEIVED_BYTES.inc(slot.size_bytes)
                 return SegmentReceipt(number, slot.size_bytes, crc32c, repeated=False, status=verdict.status)
             known = (await self._segments.received(upload_id, [number])).get(number)
-        upload = await self._board.get(upload_id)
+        upload = await find_upload(self._board, self._journals, upload_id)
         if known is None or (upload.status in ENDED and upload.status is not Status.READY):
             raise ended_error(upload) if upload.status in ENDED else RequestError("SEGMENT_CUT_OFF")
         if known != crc32c:
@@ -150,6 +157,7 @@ class Receiver:
         if current.status in ENDED:
             raise ended_error(current)
         await self._volume.allocate(upload.upload_id, upload.size_bytes)
+        await self._journals.begin(NewUpload.of(upload))
         return await self._volume.write(upload.upload_id, slot.offset + offset, blocks, crc32c)
 
     @asynccontextmanager

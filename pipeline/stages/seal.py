@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pipeline.core.errors import StoreError
 from pipeline.core.transports import Transport
-from pipeline.ports import SegmentBoard, Stores
+from pipeline.ports import SegmentBoard, Stores, UploadJournals
 from pipeline.stages.run import Done, Outcome, StageRun, Undone
 from pipeline.stages.stored import stored_to_data
 from pipeline.stages.transfer import open_target
@@ -20,9 +20,10 @@ _MAX_REFUSALS = 5
 class Seal:
     """The handler of stage `seal`."""
 
-    def __init__(self, segments: SegmentBoard, stores: Stores) -> None:
+    def __init__(self, segments: SegmentBoard, stores: Stores, journals: UploadJournals) -> None:
         self._segments = segments
         self._stores = stores
+        self._journals = journals
 
     async def __call__(self, run: StageRun) -> Outcome:
         upload = run.upload
@@ -30,7 +31,7 @@ class Seal:
         if len(stored) != upload.plan.count:
             raise StoreError("MANIFEST_REFUSED", reason=f"{len(stored)} of {upload.plan.count} segments are stored")
         store = self._stores.named(upload.store)
-        target = await open_target(upload, store, self._segments)
+        target = await open_target(upload, store, self._segments, self._journals)
         try:
             return Done(stored_to_data(await store.seal(target, stored)))
         except StoreError as error:

@@ -12,12 +12,14 @@ import random
 from collections.abc import AsyncIterator
 
 from pipeline.core.errors import SegmentCorrupt, StoreUnavailable
+from pipeline.core.journal import Session, Stored
 from pipeline.core.model import ObjectTarget, Upload, object_key
 from pipeline.core.retry import GiveUp, RetryPolicy, decide
-from pipeline.ports import EventFeed, ObjectStore, ReservationLedger, SegmentBoard, StageBoard, Stores, TempVolume
+from pipeline.ports import EventFeed, ObjectStore, SegmentBoard, StageBoard, Stores, TempVolume, UploadJournals
 from pipeline.stages.limiter import SegmentLimiter
+from pipeline.stages.recall import Recall
 from pipeline.stages.run import Done, HandBack, Idle, Outcome, StageRun
-from pipeline.telemetry import STORED_BYTES, Log, logger
+from pipeline.telemetry import STORED_BYTES
 
 # Within one job a segment is tried so often before the stage's own, longer-breathed retry takes over.
 _SEGMENT_RETRIES = RetryPolicy(max_attempts=4, base_seconds=0.3, cap_seconds=5)
@@ -29,7 +31,9 @@ _LOOK_SECONDS = 1.0
 _LANDING_SECONDS = 5.0
 
 
-async def open_target(upload: Upload, store: ObjectStore, segments: SegmentBoard) -> ObjectTarget:
+async def open_target(
+    upload: Upload, store: ObjectStore, segments: SegmentBoard, journals: UploadJournals
+) -> ObjectTarget:
     """The upload's place in the store; its session is opened once, whoever comes first."""
     target = ObjectTarget(upload.upload_id, object_key(upload.upload_id), upload.content_type, upload.plan)
     session = upload.target_session
@@ -38,6 +42,8 @@ async def open_target(upload: Upload, store: ObjectStore, segments: SegmentBoard
         session = await segments.keep_session(upload.upload_id, mine)
         if session != mine:
             await store.abort(_with_session(target, mine))
+        if session:
+            await journals.note(upload.upload_id, Session(session))
     return _with_session(target, session)
 
 
@@ -52,23 +58,25 @@ class Transfer:
         self,
         segments: SegmentBoard,
         stages: StageBoard,
-        ledger: ReservationLedger,
+        recall: Recall,
         stores: Stores,
         volume: TempVolume,
         limiter: SegmentLimiter,
         feed: EventFeed,
+        journals: UploadJournals,
     ) -> None:
         self._segments = segments
         self._stages = stages
-        self._ledger = ledger
+        self._recall = recall
         self._stores = stores
         self._volume = volume
         self._limiter = limiter
         self._feed = feed
+        self._journals = journals
 
     async def __call__(self, run: StageRun) -> Outcome:
         store = self._stores.named(run.upload.store)
-        target = await open_target(run.upload, store, self._segments)
+        target = await open_target(run.upload, store, self._segments, self._journals)
         flying: dict[int, asyncio.Task[None]] = {}
         try:
             async with self._feed.watch(run.upload.upload_id) as changes:
@@ -125,9 +133,7 @@ class Transfer:
                 async with self._limiter.slot():
                     stored = await store.put_segment(target, source)
             except SegmentCorrupt:
-                if await self._segments.record_lost(target.upload_id, number, crc32c):
-                    await self._ledger.renew(target.upload_id)
-                    logger(upload_id=target.upload_id).warning(Log.SEGMENT_LOST, number=number)
+                await self._recall.segment(target.upload_id, number, crc32c)
                 return
             except StoreUnavailable as error:
                 decision = decide(error, attempt, _SEGMENT_RETRIES, random.random())
@@ -136,6 +142,7 @@ class Transfer:
                 await asyncio.sleep(decision.seconds)
             else:
                 await self._segments.record_stored(run.job, stored)
+                await self._journals.note(run.upload.upload_id, Stored(number, stored.etag))
                 STORED_BYTES.inc(stored.size_bytes)
                 return
 

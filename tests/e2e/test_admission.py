@@ -23,7 +23,7 @@ async def _sample_volume(cell: Cell, budget_bytes: int, samples: list[tuple[int,
     while True:
         reserved = int(await cell.redis.hget(volume, "reserved_bytes") or 0)  # type: ignore[misc]
         on_disk = 0
-        for path in cell.settings.temp_dir.iterdir():
+        for path in cell.settings.temp_dir.glob("*.data"):
             with suppress(FileNotFoundError):  # removed since the directory was read
                 on_disk += path.stat().st_blocks * 512
         samples.append((reserved, on_disk))

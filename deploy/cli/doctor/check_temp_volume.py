@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deploy.cli.doctor.findings import Findings
 from deploy.cli.wording import say_bytes
-from pipeline.bootstrap import temp_volume
+from pipeline.adapters.temp_volume import DirectoryTempVolume
 from pipeline.settings import Settings
 
 _PROBE_BYTES = 1024 * 1024
@@ -33,7 +33,7 @@ class Mount:
 async def check_temp_volume(settings: Settings, findings: Findings) -> None:
     """Makes one probe file and removes it."""
     if await asyncio.to_thread(_check_directory, settings, findings):
-        volume = temp_volume(settings)
+        volume = DirectoryTempVolume(settings.volume, settings.temp_dir)
         held_bytes = sum(size_bytes for size_bytes, _ in (await volume.list()).values())
         judge_room(await volume.free_bytes(), held_bytes, settings, findings)
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from deploy.cli.doctor.check_database import check_database
 from deploy.cli.doctor.check_media import check_media
+from deploy.cli.doctor.check_records import check_records
 from deploy.cli.doctor.check_redis import check_redis
 from deploy.cli.doctor.check_store import check_store
 from deploy.cli.doctor.check_temp_volume import check_temp_volume
@@ -22,6 +23,7 @@ CHECKS: Final[Mapping[str, Callable[[Settings, Findings], Awaitable[None]]]] = {
     "object store": check_store,
     "ffmpeg": check_media,
     "temp volume": check_temp_volume,
+    "records": check_records,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from redis.asyncio import Redis
 
@@ -11,11 +12,13 @@ from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.jobs import fenced, to_jobs
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.reads import hash_all, hash_get, hash_get_many, hash_set_new, now_ms
-from pipeline.adapters.redis.records import to_fields, to_upload
+from pipeline.adapters.redis.records import recovered_fields, to_fields, to_upload
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.errors import RequestError
+from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import NewUpload, StageJob, StoredSegment, Upload
+from pipeline.core.transports import TRANSPORTS
 from pipeline.ports import PendingSegments, SegmentVerdict
 
 
@@ -49,6 +52,40 @@ class RedisUploadBoard:
         if not fields:
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
         return to_upload(fields)
+
+    async def known(self, upload_ids: Sequence[str]) -> Collection[str]:
+        with translated():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for upload_id in upload_ids:
+                    pipe.exists(self._keys.upload(upload_id))
+                answers = await pipe.execute()
+        return {upload_id for upload_id, there in zip(upload_ids, answers, strict=True) if there}
+
+    async def rebuild(
+        self, journal: Journal, *, has_file: bool, grants_seconds: float
+    ) -> tuple[bool, Sequence[StageJob]]:
+        new = journal.new
+        status = journal.ended.status if journal.ended else TRANSPORTS[new.transport].begins
+        if status is Status.GRANTED and journal.completed:
+            status = Status.WAITING
+        if status is Status.WAITING and has_file:
+            status = Status.ADMITTED
+        granting = TRANSPORTS[new.transport].begins is Status.GRANTED
+        answer = await self._scripts.call(
+            "rebuild",
+            upload_id=new.upload_id,
+            fields=recovered_fields(journal),
+            created_at_ms=UUID(new.upload_id).int >> 80,  # RFC 9562, section 5.7: an id begins with its time
+            fingerprint=new.fingerprint,
+            idempotency_key=new.idempotency_key,
+            idempotency_ms=self._retention_ms,
+            status=str(status),
+            received={str(number): f"{crc32c:08x}" for number, crc32c in journal.received.items()},
+            stored={str(number): etag for number, etag in journal.stored.items()},
+            grants_ms=int(grants_seconds * 1000) if granting else None,
+            requeue_ms=self._requeue_ms,
+        )
+        return answer["created"], to_jobs(answer["jobs"])
 
     async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[Upload]:
         index = self._keys.listed(status) if status else self._keys.uploads
@@ -115,6 +152,11 @@ class RedisUploadBoard:
 
     async def retire(self, limit: int) -> int:
         return int((await self._scripts.call("retire", limit=limit))["count"])
+
+    async def server_run(self) -> str:
+        with translated():
+            facts = await self._redis.info("server")
+        return str(facts["run_id"])
 
 
 class RedisSegmentBoard:

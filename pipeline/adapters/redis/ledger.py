@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.keys import Keys
-from pipeline.adapters.redis.reads import hash_all, hash_get
+from pipeline.adapters.redis.reads import hash_all, hash_get_many
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.admission import DiskReading
 from pipeline.ports import AdmissionOutcome, Standing, VolumeSnapshot
@@ -24,6 +24,10 @@ class LedgerRules:
     lease_seconds: float
     max_passes: int
     lookahead: int
+
+
+# Admission workers run a pass every second.
+_PAUSE_MS = 5_000
 
 
 class RedisReservationLedger:
@@ -56,6 +60,7 @@ class RedisReservationLedger:
             budget_bytes=self._rules.budget_bytes,
             max_passes=self._rules.max_passes,
             lookahead=self._rules.lookahead,
+            pause_ms=_PAUSE_MS,
             free_bytes=disk.free_bytes,
             headroom_bytes=disk.headroom_bytes,
             epoch=disk.epoch,
@@ -76,6 +81,9 @@ class RedisReservationLedger:
 
     async def confirm(self, upload_id: str, backed_bytes: int) -> bool:
         return bool((await self._call("confirm", upload_id, backed_bytes=backed_bytes))["known"])
+
+    async def adopt(self, upload_id: str, size_bytes: int, backed_bytes: int) -> None:
+        await self._call("adopt", upload_id, size_bytes=size_bytes, backed_bytes=backed_bytes)
 
     async def postpone(self, upload_id: str) -> bool:
         return bool((await self._call("postpone", upload_id))["known"])
@@ -99,8 +107,12 @@ class RedisReservationLedger:
             return None
         return Standing(queue_position=0, lease_until_ms=int(lease if lease is not None else lapsed))
 
-    async def epoch(self) -> int:
-        return int(await hash_get(self._redis, self._key, "epoch") or 0)
+    async def epoch(self) -> int | None:
+        opened, epoch = await hash_get_many(self._redis, self._key, ["opened_at_ms", "epoch"])
+        return None if opened is None else int(epoch or 0)
+
+    async def open(self) -> None:
+        await self._call("open")
 
     async def snapshot(self) -> VolumeSnapshot:
         with translated():

@@ -7,6 +7,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion, StageStatus, Upload
 from pipeline.core.segments import SegmentPlan
@@ -38,6 +39,23 @@ def to_fields(new: NewUpload) -> dict[str, str]:
         fields |= {f"source_{name}": value for name, value in asdict(new.source).items()}
     if new.digest:
         fields["digest"] = f"{new.digest.algorithm}:{b64encode(new.digest.value).decode()}"
+    return fields
+
+
+def recovered_fields(journal: Journal) -> dict[str, str]:
+    """As `to_fields`, with what the journal adds."""
+    fields = to_fields(journal.new)
+    plan = journal.plan
+    if journal.received:
+        fields["bytes_received"] = str(sum(map(plan.length, journal.received)))
+        fields["segments_received"] = str(len(journal.received))
+    if journal.stored:
+        fields["bytes_stored"] = str(sum(map(plan.length, journal.stored)))
+        fields["segments_stored"] = str(len(journal.stored))
+    if journal.session is not None:
+        fields["target_session"] = journal.session
+    if journal.ended and journal.ended.error:
+        fields["error_code"], fields["error_message"] = journal.ended.error
     return fields
 
 
@@ -93,5 +111,6 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         source=source,
         granted_at_ms=number("granted_at_ms"),
         grants_until_ms=number("grants_until_ms"),
+        recovered_at_ms=number("recovered_at_ms"),
         stages={name: stage(name) for name in Stage},
     )

@@ -18,6 +18,9 @@ from pipeline.core.model import StageJob
 from pipeline.core.stages import Stage, StageState
 from pipeline.ports import OverdueStage, StageStart
 
+# Admission workers look every second. Runs renew four times per lease: half a lease is time enough to be heard again.
+_PAUSE_MS = 5_000
+
 
 class RedisStageBoard:
     """Implements `ports.StageBoard`.
@@ -106,7 +109,9 @@ class RedisStageBoard:
         ]
 
     async def overdue(self, limit: int) -> Sequence[OverdueStage]:
-        answer = await self._scripts.call("overdue", limit=limit, requeue_ms=self._requeue_ms)
+        answer = await self._scripts.call(
+            "overdue", limit=limit, requeue_ms=self._requeue_ms, pause_ms=_PAUSE_MS, grace_ms=self._lease_ms // 2
+        )
         return [
             OverdueStage(
                 job=to_job(item),

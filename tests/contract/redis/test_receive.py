@@ -10,6 +10,7 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
+from pipeline.adapters.journal import FileUploadJournals
 from pipeline.adapters.temp_volume import DirectoryTempVolume
 from pipeline.core.errors import RequestError, SluiceError, UploadEnded
 from pipeline.core.lifecycle import Event, Status
@@ -34,8 +35,9 @@ class Door:
         self.upload = upload
         self.buffer = ReceiveBuffer(1024 * 1024)
         parts = play.parts
+        journals = FileUploadJournals(volume.path("any").parent, durable=False)
         self.receiver = Receiver(
-            parts.board, parts.segments, parts.ledger, parts.queue, volume, self.buffer, ReceiveRules(5, 10)
+            parts.board, parts.segments, parts.ledger, parts.queue, volume, journals, self.buffer, ReceiveRules(5, 10)
         )
 
     async def send(self, number: int, data: bytes | None = None, *digests: ClientDigest) -> SegmentReceipt:

@@ -56,7 +56,7 @@ async def test_a_run_from_start_to_end(play: Play) -> None:
     upload = await play.admitted(1)
     jobs = await play.receive_all(upload)
     queued = (await play.board.get(upload.upload_id)).stages[Stage.ASSEMBLE]
-    assert (queued.state, queued.attempt, queued.generation, queued.started_at_ms) == (StageState.QUEUED, 0, 1, None)
+    assert (queued.state, queued.attempt, queued.started_at_ms) == (StageState.QUEUED, 0, None)
 
     start = await play.stages.start(jobs[Stage.ASSEMBLE], "host:1")
     assert 0 <= start.waited_seconds < 5
@@ -130,7 +130,8 @@ async def test_a_run_of_a_forgotten_upload_leaves_no_trace(play: Play, write: st
 async def test_a_failed_attempt_is_counted_and_queued_again(play: Play) -> None:
     job = await play.started(await transfer_job(play))
     again = await play.stages.retry(job, "STORE_UNAVAILABLE", 0)
-    assert again == StageJob(job.upload_id, job.stage, job.generation + 1, VOLUME)
+    assert again == StageJob(job.upload_id, job.stage, again.generation, VOLUME)
+    assert again.generation > job.generation
     waiting = (await play.board.get(job.upload_id)).stages[Stage.TRANSFER]
     assert (waiting.state, waiting.error_code) == (StageState.QUEUED, "STORE_UNAVAILABLE")
     await play.started(again)
@@ -219,7 +220,7 @@ async def test_an_idle_transfer_is_queued_by_the_next_arrival_alone(play: Play) 
         await play.stages.renew(transfer)
     assert not await play.parts.ended.busy(upload.upload_id)
     again = (await play.receive(upload, 2)).jobs
-    assert [job.generation for job in again] == [transfer.generation + 1]
+    assert [job.generation > transfer.generation for job in again] == [True]
 
 
 # -- what was not heard of
@@ -240,7 +241,9 @@ async def test_a_run_that_is_not_heard_of_is_taken_over(play: Play) -> None:
     found = [*first, *second]
     assert len(found) == 1, "two reapers at once take it over once"
     assert (found[0].dead_generation, found[0].due_in_seconds) == (job.generation, 0)
-    assert found[0].job == StageJob(job.upload_id, job.stage, job.generation + 1, VOLUME)
+    heir = found[0].job
+    assert heir == StageJob(job.upload_id, job.stage, heir.generation, VOLUME)
+    assert heir.generation > job.generation
     with pytest.raises(StageLost):
         await brief.renew(job)
     assert (await play.stages.start(found[0].job, "heir")).takeovers == 1
@@ -273,7 +276,7 @@ async def test_a_queued_stage_that_nobody_starts_comes_back_as_it_is(play: Play)
         assert [(item.job, item.dead_generation) for item in found] == [(queued, None)], "the other one is not due yet"
         assert found[0].due_in_seconds == 0
     await play.started(queued)
-    assert again.generation == later.generation + 1
+    assert again.generation > later.generation
 
 
 async def test_a_retry_in_the_future_comes_back_with_its_time(play: Play) -> None:

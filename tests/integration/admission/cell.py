@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from uuid6 import uuid7
 
 from pipeline.adapters.temp_volume import DirectoryTempVolume
-from pipeline.bootstrap import RedisParts, redis_parts
+from pipeline.bootstrap import RedisParts, redis_parts, volume_parts
 from pipeline.core.model import NewUpload
 from pipeline.settings import Settings
 from pipeline.stages.admission import Admission
@@ -69,21 +69,25 @@ async def open_cell(
         lease_seconds=lease_seconds,
         max_passes=4,
     )
-    volume = DirectoryTempVolume(settings.volume, directory)
     untouched: Any = Untouched()
     async with redis_parts(settings) as redis:
-        admission = Admission(redis.ledger, redis.board, volume, redis.queue, settings.temp_headroom_bytes)
-        cleanup = Cleanup(redis.ended, redis.board, redis.ledger, volume, untouched, untouched)
+        parts = volume_parts(settings, redis)
+        volume, journals = parts.volume, parts.journals
+        cleanup = Cleanup(
+            redis.ended, redis.board, redis.ledger, volume, untouched, untouched, journals, parts.recovery
+        )
         reaper = Reaper(
-            admission,
+            parts.admission,
             cleanup,
+            parts.recovery,
             redis.board,
             redis.stages,
             redis.queue,
             redis.ended,
             redis.ledger,
             volume,
+            journals,
             int(settings.waiting_seconds * 1000),
             int(settings.direct_seconds * 1000),
         )
-        yield Cell(redis, volume, admission, reaper)
+        yield Cell(redis, volume, parts.admission, reaper)

@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pipeline.core.admission import AdmissionModel, DiskReading
 
 LEASE_MS = 1_000
+PAUSE_MS = 1_500
 UPLOADS = tuple(f"u{number}" for number in range(10))
 _VOLUME = "v"
 _prefixes = (f"admission-{number}:" for number in itertools.count())
@@ -78,6 +79,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.doomed: set[str] = set()  # uploads whose temp file is gone for good, on their way to `release`
         self.others_bytes = 0  # what somebody else has put on the disk
         self.grown_bytes = 0  # how much of that came after something may have been promised
+        self.adopted: dict[str, int] = {}  # what was on the disk without being promised -> its bytes
         self.order: dict[str, int] = {}  # who waits or holds bytes -> when it first asked
         self.overtaken: dict[str, int] = {}
         self.turns = itertools.count()
@@ -86,7 +88,8 @@ class AdmissionMachine(RuleBasedStateMachine):
     def set_up(self, volume: Volume) -> None:
         assume(volume.largest_bytes > 0)
         self.volume = volume
-        self.model = AdmissionModel(volume.budget_bytes, volume.max_passes, volume.lookahead)
+        self.model = AdmissionModel(volume.budget_bytes, volume.max_passes, volume.lookahead, PAUSE_MS)
+        self.call("open", None)
         self.read_disk()
 
     # -- the disk and the clock
@@ -150,6 +153,18 @@ class AdmissionMachine(RuleBasedStateMachine):
         if size_bytes - self.files.get(upload, 0) <= self.free_bytes and upload not in self.doomed:
             self.files[upload] = size_bytes
 
+    @rule(upload=uploads, size_bytes=sizes)
+    def adopt(self, upload: str, size_bytes: int) -> None:
+        """Redis has lost a reservation: its file is found on the disk, or it is there and this is the second time."""
+        assume(size_bytes <= min(self.volume.largest_bytes, self.free_bytes))
+        if upload not in self.model.reservations:
+            self.files[upload] = self.adopted[upload] = size_bytes
+            self.grown_bytes += size_bytes
+            self.order.setdefault(upload, next(self.turns))
+        backed_bytes = self.files.get(upload, 0)
+        assert self.call("adopt", upload, size_bytes=size_bytes, backed_bytes=backed_bytes)["known"]
+        self.model.adopt(upload, size_bytes, backed_bytes, self.now_ms, LEASE_MS)
+
     @rule(upload=uploads)
     def postpone(self, upload: str) -> None:
         """The disk could not back it; what was made of the file is removed."""
@@ -158,6 +173,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         assert self.call("postpone", upload)["known"] == self.model.postpone(upload) == known
         if known:
             self.doomed.discard(upload)
+            self.adopted.pop(upload, None)
 
     @rule(upload=uploads)
     def renew(self, upload: str) -> None:
@@ -174,7 +190,7 @@ class AdmissionMachine(RuleBasedStateMachine):
     def release(self, upload: str) -> None:
         self.remove_file(upload)
         assert self.call("release", upload)["bytes"] == self.model.release(upload)
-        for book in (self.order, self.overtaken):
+        for book in (self.order, self.overtaken, self.adopted):
             book.pop(upload, None)
         self.doomed.discard(upload)
 
@@ -185,8 +201,8 @@ class AdmissionMachine(RuleBasedStateMachine):
             self.release(upload)
 
     def call(self, op: str, upload: str | None, **more: Any) -> dict[str, Any]:
-        arguments = {"op": op, "volume": _VOLUME, "upload_id": upload, "lease_ms": LEASE_MS, "now_ms": self.now_ms}
-        return self.books.call(self.prefix, arguments | more)
+        arguments = {"op": op, "volume": _VOLUME, "upload_id": upload, "lease_ms": LEASE_MS, "pause_ms": PAUSE_MS}
+        return self.books.call(self.prefix, arguments | {"now_ms": self.now_ms} | more)
 
     def run_pass(self, op: str, upload: str | None, size_bytes: int | None) -> None:
         """One pass of both, with the latest reading of the disk; compared, and judged by what it must never do."""
@@ -252,7 +268,7 @@ class AdmissionMachine(RuleBasedStateMachine):
     def nothing_is_promised_twice(self) -> None:
         if not hasattr(self, "model"):
             return
-        assert 0 <= self.model.reserved_bytes <= self.volume.budget_bytes
+        assert 0 <= self.model.reserved_bytes <= self.volume.budget_bytes + sum(self.adopted.values())
         owed = sum(
             item.size_bytes - self.files.get(who, 0)
             for who, item in self.model.reservations.items()

@@ -99,7 +99,8 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 async def ask_and_die(cell: Cell, upload_id: str, size_bytes: int) -> None:
     """A caller that is gone before it does anything with the answer."""
     ledger = cell.redis.ledger
-    outcome = await ledger.request(upload_id, size_bytes, DiskReading(BUDGET_BYTES, 0, await ledger.epoch()))
+    await ledger.open()
+    outcome = await ledger.request(upload_id, size_bytes, DiskReading(BUDGET_BYTES, 0, await ledger.epoch() or 0))
     assert outcome is not None
     assert outcome.granted == ((upload_id, size_bytes),)
 

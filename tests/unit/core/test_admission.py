@@ -12,7 +12,7 @@ LEASE_MS = 1_000
 
 
 def model(budget: int = 100, max_passes: int = 2, lookahead: int = 10) -> AdmissionModel:
-    return AdmissionModel(budget, max_passes, lookahead)
+    return AdmissionModel(budget, max_passes, lookahead, pause_ms=10**9)
 
 
 def admit(one: AdmissionModel, free: int = 10_000, now_ms: int = 0, headroom: int = 0) -> list[str] | None:
@@ -101,3 +101,25 @@ def test_every_call_may_come_twice() -> None:
     assert [one.confirm("a", 10, 0, LEASE_MS) for _ in range(2)] == [True, True]
     assert [one.release("a") for _ in range(2)] == [10, 0]
     assert (one.confirm("a", 10, 0, LEASE_MS), one.postpone("a"), one.renew("a", 0, LEASE_MS)) == (False,) * 3
+
+
+def test_leases_stand_still_while_nobody_looks() -> None:
+    one = AdmissionModel(100, 2, 10, pause_ms=500)
+    queue(one, a=10)
+    admit(one)
+    one.confirm("a", 10, now_ms=0, lease_ms=LEASE_MS)
+    assert one.lapse(0) == []
+    assert one.lapse(5_000) == [], "nobody could renew"
+    assert [one.lapse(now_ms) for now_ms in (5_400, 5_800, 6_000)] == [[], [], ["a"]]
+
+
+def test_what_is_on_the_disk_is_counted_also_above_the_budget() -> None:
+    one = queue(model(budget=100), a=60)
+    admit(one)
+    one.adopt("lost", 70, backed_bytes=70, now_ms=0, lease_ms=100)
+    one.adopt("lost", 70, backed_bytes=70, now_ms=0, lease_ms=100)
+    assert one.reserved_bytes == 130
+    queue(one, b=10)
+    assert admit(one) == []
+    one.release("a")
+    assert admit(one) == ["b"]

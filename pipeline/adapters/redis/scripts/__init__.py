@@ -32,6 +32,7 @@ NAMES = (
     "overdue",
     "pending",
     "put_again",
+    "rebuild",
     "receive",
     "retire",
     "stage_again",

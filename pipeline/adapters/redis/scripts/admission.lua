@@ -1,6 +1,6 @@
 -- Admission, decided atomically: the rules of pipeline/core/admission.py, which a test drives side by side with this script.
--- A.op: request | run | confirm | postpone | renew | release; A.volume. Bytes and milliseconds.
--- Keys of a volume: hash (epoch, reserved_bytes, backed_bytes, what was last measured), :reservations and :backed (id -> bytes),
+-- A.op: open | request | run | confirm | postpone | adopt | renew | release; A.volume. Bytes and milliseconds.
+-- Keys of a volume: hash (opened_at_ms, epoch, reserved_bytes, backed_bytes, ran_at_ms, what was last measured), :reservations and :backed (id -> bytes),
 -- :leases and :lapsed (id -> until), :queue (id -> ticket), :requests (id -> bytes), :granted (ids to be carried out),
 -- :passes (id -> count) of who waits, and with :tickets of who holds bytes: its place in the queue, should it go back.
 local id = A.upload_id
@@ -45,7 +45,27 @@ local function prolong(who)
   redis.call('ZADD', V .. ':leases', int(until_ms), who)
 end
 
+-- Nobody could renew while nobody ran: Redis was away, or everybody else was. Leases have stood still meanwhile.
+local function stand_still()
+  local ran = number(redis.call('HGET', V, 'ran_at_ms'))
+  if ran > 0 and NOW - ran > A.pause_ms then
+    for _, who in ipairs(redis.call('ZRANGE', V .. ':leases', 0, -1)) do
+      redis.call('ZINCRBY', V .. ':leases', int(NOW - ran), who)
+    end
+  end
+  redis.call('HSET', V, 'ran_at_ms', int(NOW))
+end
+
+local function confirm(size)
+  local now_backed = math.min(size, A.backed_bytes)
+  counter('backed_bytes', now_backed - number(redis.call('HGET', V .. ':backed', id)))
+  redis.call('HSET', V .. ':backed', id, int(now_backed))
+  if redis.call('SREM', V .. ':granted', id) == 1 then prolong(id) end
+  counter('epoch', 1)
+end
+
 local function run()
+  stand_still()
   for _, who in ipairs(redis.call('ZRANGEBYSCORE', V .. ':leases', '-inf', int(NOW))) do
     -- A grant that nobody has carried out is handed out again instead.
     if redis.call('SISMEMBER', V .. ':granted', who) == 0 then
@@ -90,9 +110,15 @@ local function run()
   })
 end
 
+if A.op == 'open' then
+  redis.call('HSETNX', V, 'opened_at_ms', int(NOW))
+  return cjson.encode({})
+end
+
 if A.op == 'request' or A.op == 'run' then
-  -- A reading from before a preallocation would count its bytes both as free and as backed.
-  if A.epoch ~= number(redis.call('HGET', V, 'epoch')) then return cjson.encode({stale = true}) end
+  -- A reading from before a preallocation would count its bytes both as free and as backed; one from before Redis lost the
+  -- volume knows nothing of what is on it.
+  if redis.call('HEXISTS', V, 'opened_at_ms') == 0 or A.epoch ~= number(redis.call('HGET', V, 'epoch')) then return cjson.encode({stale = true}) end
   if A.op == 'request' and redis.call('HEXISTS', V .. ':reservations', id) == 0
       and not redis.call('ZSCORE', V .. ':queue', id) then
     redis.call('ZADD', V .. ':queue', redis.call('HINCRBY', V, 'tickets', 1), id)
@@ -104,11 +130,18 @@ end
 if A.op == 'confirm' then
   local size = redis.call('HGET', V .. ':reservations', id)
   if not size then return cjson.encode({known = false}) end
-  local now_backed = math.min(tonumber(size), A.backed_bytes)
-  counter('backed_bytes', now_backed - number(redis.call('HGET', V .. ':backed', id)))
-  redis.call('HSET', V .. ':backed', id, int(now_backed))
-  if redis.call('SREM', V .. ':granted', id) == 1 then prolong(id) end
-  counter('epoch', 1)
+  confirm(tonumber(size))
+  return cjson.encode({known = true})
+end
+
+if A.op == 'adopt' then
+  if redis.call('HEXISTS', V .. ':reservations', id) == 0 then
+    if not redis.call('ZSCORE', V .. ':queue', id) then
+      redis.call('ZADD', V .. ':queue', redis.call('HINCRBY', V, 'tickets', 1), id)
+    end
+    grant(id, A.size_bytes)
+  end
+  confirm(number(redis.call('HGET', V .. ':reservations', id)))
   return cjson.encode({known = true})
 end
 

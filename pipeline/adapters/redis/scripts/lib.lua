@@ -42,11 +42,19 @@ local function set_stage(id, stage, state, code)
   emit(id, 'stage', stage, state, code)
 end
 
+-- The number of a stage's next run. It only grows, also when Redis comes back without its last second or was rebuilt from
+-- nothing: a run that Redis no longer knows must not be taken for a new one of the same number.
+local function next_generation(id, stage)
+  local generation = math.max(tonumber(redis.call('HGET', upload_key(id), stage_field(stage, 'generation')) or '0') + 1, NOW)
+  redis.call('HSET', upload_key(id), stage_field(stage, 'generation'), int(generation))
+  return int(generation)
+end
+
 -- A new run of a stage: a new fencing number, a place in the list of things to be watched, a job for the caller to enqueue.
 local function queue_stage(id, stage, after_ms)
   local key = upload_key(id)
   drop_lease(id, stage)
-  local generation = int(redis.call('HINCRBY', key, stage_field(stage, 'generation'), 1))
+  local generation = next_generation(id, stage)
   redis.call('HSET', key, stage_field(stage, 'queued_at_ms'), int(NOW + after_ms))
   set_stage(id, stage, 'queued')
   redis.call('ZADD', P .. 'stage-leases', int(NOW + after_ms + A.requeue_ms), lease_member(id, stage, generation))

@@ -19,7 +19,7 @@ end
 for stage, spec in pairs(transport_of(id).stages) do
   if spec.trigger ~= 'first_segment' and stage_get(id, stage, 'state') ~= 'pending' then
     drop_lease(id, stage)
-    redis.call('HINCRBY', key, stage_field(stage, 'generation'), 1)
+    next_generation(id, stage)
     redis.call('HDEL', key .. ':results', stage)
     set_stage(id, stage, 'pending')
   elseif spec.trigger == 'first_segment' and is_done(id, stage) then

@@ -1,5 +1,13 @@
--- Take over stages that were not heard of. A: limit, requeue_ms. Returns {jobs}, each with `taken_over`, and for those the
+-- Take over stages that were not heard of. A: limit, requeue_ms, pause_ms, grace_ms. Returns {jobs}, each with `taken_over`, and for those the
 -- generation that is dead (`dead_generation`). A queued stage comes back as it is: its job may have been lost on the way.
+-- Nobody looked for a while: Redis was away, and who lives could not say so. Everybody gets the time to.
+local watched = tonumber(redis.call('GET', P .. 'watched_at_ms') or '0')
+redis.call('SET', P .. 'watched_at_ms', int(NOW))
+if watched > 0 and NOW - watched > A.pause_ms then
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', P .. 'stage-leases', '-inf', int(NOW + A.grace_ms))) do
+    redis.call('ZADD', P .. 'stage-leases', int(NOW + A.grace_ms), member)
+  end
+end
 local jobs = {}
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', P .. 'stage-leases', '-inf', int(NOW), 'LIMIT', 0, A.limit)) do
   local id, stage, generation = string.match(member, '^(.*)|(.*)|(.*)$')

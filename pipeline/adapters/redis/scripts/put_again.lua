@@ -16,6 +16,6 @@ end
 drop_lease(id, A.stage)
 redis.call('HINCRBY', key, stage_field(A.stage, 'failures'), 1)
 redis.call('HSET', key, stage_field(A.stage, 'error_code'), 'MANIFEST_REFUSED')
-redis.call('HINCRBY', key, stage_field(A.stage, 'generation'), 1)
+next_generation(id, A.stage)
 set_stage(id, A.stage, 'pending', 'MANIFEST_REFUSED')
 return cjson.encode({jobs = {queue_stage(id, 'transfer', 0)}})

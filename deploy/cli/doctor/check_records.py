@@ -1,0 +1,26 @@
+"""The records: does Redis know the uploads that lie on the temp volume?"""
+
+from __future__ import annotations
+
+from deploy.cli.doctor.findings import Findings
+from pipeline.bootstrap import redis_parts, volume_parts
+from pipeline.core.errors import SluiceError
+from pipeline.settings import Settings
+
+
+async def check_records(settings: Settings, findings: Findings) -> None:
+    """Reads only. Says nothing where another check says why it cannot be known."""
+    if not settings.temp_dir.is_dir():
+        return
+    async with redis_parts(settings) as redis:
+        try:
+            unknown = await volume_parts(settings, redis).recovery.unknown()
+        except SluiceError:
+            return
+    if unknown:
+        findings.error(
+            f"Redis has lost {len(unknown)} uploads that are on the temp volume",
+            "Run `sluice recover`, if these are the right Redis, the right SLUICE_REDIS_NAMESPACE and SLUICE_TEMP_DIR.",
+        )
+    else:
+        findings.ok("Redis knows every upload on the temp volume")

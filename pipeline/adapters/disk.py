@@ -1,0 +1,36 @@
+"""What every adapter to a local disk shares: blocking work in threads, and the disk's errors as our own."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from pipeline.core.errors import TempVolumeError
+
+T = TypeVar("T")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raises TempVolumeError TEMP_FILE_MISSING, TEMP_VOLUME_FULL or TEMP_VOLUME_FAILED for an OSError."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise TempVolumeError("TEMP_FILE_MISSING") from error
+    except OSError as error:
+        code = "TEMP_VOLUME_FULL" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "TEMP_VOLUME_FAILED"
+        raise TempVolumeError(code, reason=os.strerror(error.errno or 0)) from error
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Run blocking work in a thread. Raises as `translated`."""
+
+    def translated_work() -> T:
+        with translated():
+            return work()
+
+    return await asyncio.to_thread(translated_work)

@@ -1,0 +1,48 @@
+-- Make the record of an upload anew from its journal. A: upload_id, fields {name: value}, created_at_ms, fingerprint, idempotency_key?,
+-- idempotency_ms, status (waiting | granted | admitted: its temp file is there | an end), received and stored
+-- {number: crc32c or etag}, requeue_ms, grants_ms?: so long from now its client may still hold grants.
+-- Returns {created, jobs}. Nothing is done where there is a record, but for one that does not know of the upload's end.
+local id = A.upload_id
+local key = upload_key(id)
+local old = redis.call('HGET', key, 'status')
+if old and (old == A.status or not ENDED[A.status]) then return cjson.encode({created = false, jobs = {}}) end
+if old then
+  for stage, _ in pairs(transport_of(id).stages) do drop_lease(id, stage) end
+  redis.call('ZREM', P .. 'status:' .. old, id)
+  redis.call('ZREM', P .. 'listed:' .. old, id)
+  redis.call('DEL', key)
+end
+-- A worker that has slept through the loss may have written something since.
+redis.call('DEL', key .. ':received', key .. ':stored', key .. ':pending', key .. ':results')
+for name, value in pairs(A.fields) do redis.call('HSET', key, name, value) end
+redis.call('HSET', key, 'status', A.status, 'status_since_ms', int(NOW), 'created_at_ms', int(A.created_at_ms), 'updated_at_ms', int(NOW),
+  'recovered_at_ms', int(NOW))
+if A.grants_ms then redis.call('HSET', key, 'granted_at_ms', int(NOW), 'grants_until_ms', int(NOW + A.grants_ms)) end
+for stage, spec in pairs(transport_of(id).stages) do
+  redis.call('HSET', key, stage_field(stage, 'state'), ENDED[A.status] and 'stopped' or spec.skipped and 'skipped' or 'pending')
+end
+redis.call('ZADD', P .. 'uploads', int(A.created_at_ms), id)
+redis.call('ZADD', P .. 'status:' .. A.status, int(NOW), id)
+redis.call('ZADD', P .. 'listed:' .. A.status, int(A.created_at_ms), id)
+if A.idempotency_key then
+  redis.call('SET', P .. 'idempotency:' .. A.idempotency_key,
+    cjson.encode({upload_id = id, fingerprint = A.fingerprint}), 'NX', 'PX', int(A.idempotency_ms))
+end
+local count, all = 0, tonumber(redis.call('HGET', key, 'segment_count'))
+for number, crc in pairs(A.received) do
+  redis.call('HSET', key .. ':received', number, crc)
+  if not A.stored[number] then redis.call('ZADD', key .. ':pending', number, number) end
+  count = count + 1
+end
+for number, etag in pairs(A.stored) do redis.call('HSET', key .. ':stored', number, etag) end
+emit(id, 'status', 'status', A.status)
+local jobs = {}
+if ENDED[A.status] then
+  if A.status == 'ready' then redis.call('HSET', key, 'content_id', id) end
+  redis.call('ZADD', P .. 'volume:' .. redis.call('HGET', key, 'volume') .. ':ended', int(NOW), id)
+elseif A.status == 'admitted' then
+  local whole = count == all or transport_of(id).in_store
+  if count > 0 or whole then apply(id, whole and 'all_received' or 'segment_received') end
+  jobs = trigger_stages(id, {first_segment = count > 0, all_received = whole})
+end
+return cjson.encode({created = true, jobs = jobs})

@@ -1,0 +1,121 @@
+"""Records that are made anew from journals, and what the stages make of them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pipeline.core.errors import RequestError, StageLost
+from pipeline.core.journal import Ended, Journal
+from pipeline.core.lifecycle import Event, Status
+from pipeline.core.model import ObjectVersion, StageJob
+from pipeline.core.stages import Stage, StageState
+from pipeline.core.transports import Transport
+from tests.contract.redis.uploads import Play, new_upload
+
+pytestmark = pytest.mark.integration
+
+
+async def rebuilt(play: Play, journal: Journal, *, has_file: bool = True) -> dict[Stage, StageJob]:
+    created, jobs = await play.board.rebuild(journal, has_file=has_file, grants_seconds=60)
+    assert created
+    assert await play.board.rebuild(journal, has_file=has_file, grants_seconds=60) == (False, ())
+    return play.by_stage(jobs)
+
+
+def journal_of(received: int = 0, **more: Any) -> Journal:
+    return Journal(new_upload(**more), {number: number for number in range(1, received + 1)})
+
+
+async def test_it_goes_on_where_it_stood(play: Play) -> None:
+    journal = journal_of(2, metadata={"of": "mine"}, idempotency_key="k", fingerprint="f")
+    journal.stored[1] = "etag"
+    journal.session = "s"
+    jobs = await rebuilt(play, journal)
+    assert set(jobs) == {Stage.TRANSFER}
+    upload = await play.board.get(journal.new.upload_id)
+    assert (upload.status, upload.metadata, upload.target_session) == (Status.RECEIVING, {"of": "mine"}, "s")
+    assert (upload.bytes_received, upload.segments_received) == (20, 2)
+    assert (upload.bytes_stored, upload.segments_stored) == (10, 1)
+    assert upload.recovered_at_ms is not None
+    transfer = await play.started(jobs[Stage.TRANSFER])
+    assert dict((await play.segments.pending(transfer, 10)).crc32c) == {2: 2}
+    later = (await play.receive(upload, 3)).jobs
+    assert {job.stage for job in later} == {Stage.ASSEMBLE}
+    again = new_upload(idempotency_key="k", fingerprint="f")
+    assert (await play.board.create(again))[0].upload_id == upload.upload_id, "its Idempotency-Key is known again"
+
+
+async def test_what_was_whole_is_processed(play: Play) -> None:
+    jobs = await rebuilt(play, journal_of(3))
+    assert set(jobs) == {Stage.TRANSFER, Stage.ASSEMBLE}
+
+
+async def test_without_a_temp_file_it_waits(play: Play) -> None:
+    journal = journal_of()
+    assert await rebuilt(play, journal, has_file=False) == {}
+    assert (await play.board.get(journal.new.upload_id)).status is Status.WAITING
+
+
+async def test_a_run_from_before_the_loss_can_write_nothing(play: Play) -> None:
+    upload = await play.admitted(3)
+    before = await play.started((await play.receive(upload, 1)).jobs[0])
+    await play.parts.client.delete(play.parts.keys.upload(upload.upload_id))
+    journal = journal_of(1, upload_id=upload.upload_id)
+    after = await play.started((await rebuilt(play, journal))[Stage.TRANSFER])
+    assert after.generation > before.generation
+    with pytest.raises(StageLost):
+        await play.stages.renew(before)
+
+
+async def test_an_import_and_a_direct_upload(play: Play) -> None:
+    imported = journal_of(transport=Transport.IMPORT, source=ObjectVersion("raw", "a", "e"))
+    assert set(await rebuilt(play, imported)) == {Stage.ASSEMBLE}
+    granted = journal_of(transport=Transport.DIRECT)
+    assert await rebuilt(play, granted, has_file=False) == {}
+    upload = await play.board.get(granted.new.upload_id)
+    assert upload.status is Status.GRANTED
+    assert upload.grants_until_ms is not None, "its client may write yet, and must be cleaned up after"
+    complete = journal_of(transport=Transport.DIRECT)
+    complete.completed = True
+    complete.stored = {1: "a", 2: "b", 3: "c"}
+    assert await rebuilt(play, complete, has_file=False) == {}
+    assert (await play.board.get(complete.new.upload_id)).status is Status.WAITING
+
+
+async def test_what_had_ended_is_cleaned_up_and_nothing_else(play: Play) -> None:
+    journal = journal_of(3)
+    journal.ended = Ended(Status.CANCELLED, ("UPLOAD_CANCELLED", "why"))
+    assert await rebuilt(play, journal) == {}
+    upload = await play.board.get(journal.new.upload_id)
+    assert (upload.status, upload.error_code, upload.error_message) == (Status.CANCELLED, "UPLOAD_CANCELLED", "why")
+    assert upload.stages[Stage.PERSIST].state is StageState.STOPPED
+    assert upload.upload_id in await play.parts.ended.due("local", 10)
+
+
+async def test_a_record_that_does_not_know_of_the_end_learns_of_it(play: Play) -> None:
+    upload = await play.admitted(1)
+    jobs = await play.receive_all(upload)
+    running = await play.started(jobs[Stage.ASSEMBLE])
+    journal = journal_of(1, upload_id=upload.upload_id)
+    assert (await play.board.rebuild(journal, has_file=True, grants_seconds=60))[0] is False, "it lives and is known"
+    journal.ended = Ended(Status.READY)
+    await rebuilt(play, journal)
+    found = await play.board.get(upload.upload_id)
+    assert (found.status, found.content_id) == (Status.READY, upload.upload_id)
+    with pytest.raises(StageLost):
+        await play.stages.finish(running, None)
+    assert await play.board.ids(Status.PROCESSING, -1000, 10) == []
+    assert not await play.parts.ended.busy(upload.upload_id)
+
+
+async def test_two_at_once_make_one_record(play: Play) -> None:
+    journal = journal_of(1)
+    answers = await asyncio.gather(*(play.board.rebuild(journal, has_file=True, grants_seconds=60) for _ in range(4)))
+    assert sorted(created for created, _ in answers) == [False, False, False, True]
+    _, changed = await play.board.apply(journal.new.upload_id, Event.CANCEL)
+    assert changed
+    with pytest.raises(RequestError, match="no upload"):
+        await play.board.get("another")

@@ -1,0 +1,84 @@
+"""Journals on a real disk: whole or not there, appended to by many processes at once, gone when they have had their
+time."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.adapters.journal import FileUploadJournals
+from pipeline.core.journal import Ended, Journal, Received
+from pipeline.core.lifecycle import Status
+from tests.contract.redis.uploads import new_upload
+
+pytestmark = pytest.mark.integration
+
+NEW = new_upload(size_bytes=100_000, segment_bytes=10)
+
+APPEND = """
+import asyncio, sys
+from pathlib import Path
+from pipeline.adapters.journal import FileUploadJournals
+from pipeline.core.journal import Received
+
+async def main(directory, upload_id, first):
+    journals = FileUploadJournals(Path(directory), durable=False)
+    for number in range(first, first + 500):
+        await journals.note(upload_id, Received(number, number))
+
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+"""
+
+
+@pytest.fixture(params=[False, True], ids=["page-cache", "fsync"])
+def journals(request: pytest.FixtureRequest, tmp_path: Path) -> FileUploadJournals:
+    return FileUploadJournals(tmp_path, durable=request.param)
+
+
+async def journal_of(journals: FileUploadJournals) -> Journal:
+    journal = await journals.read(NEW.upload_id)
+    assert journal is not None
+    return journal
+
+
+async def test_a_journal_from_begin_to_end(journals: FileUploadJournals, tmp_path: Path) -> None:
+    await journals.note(NEW.upload_id, Received(1, 1))
+    assert await journals.read(NEW.upload_id) is None, "what is not begun is not kept"
+    await asyncio.gather(*(journals.begin(NEW) for _ in range(8)))
+    await journals.note(NEW.upload_id, Received(1, 1), Received(2, 2))
+    await journals.begin(NEW)
+    assert await journal_of(journals) == Journal(NEW, {1: 1, 2: 2})
+    for _ in range(2):
+        await journals.end(NEW.upload_id, Ended(Status.CANCELLED, ("UPLOAD_CANCELLED", "why")))
+    await journals.begin(NEW)
+    assert (await journal_of(journals)).ended == Ended(Status.CANCELLED, ("UPLOAD_CANCELLED", "why"))
+    assert await journals.ids() == [NEW.upload_id]
+    await journals.forget(60)
+    assert await journals.ids() == [NEW.upload_id]
+    await journals.forget(-1)
+    assert list(tmp_path.iterdir()) == []
+    await journals.end(NEW.upload_id, Ended(Status.READY))
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_those_that_live_are_never_forgotten(journals: FileUploadJournals, tmp_path: Path) -> None:
+    await journals.begin(NEW)
+    (tmp_path / "0123.journal-new").touch()  # whoever began this one was killed
+    await journals.forget(-1)
+    assert [path.name for path in tmp_path.iterdir()] == [f"{NEW.upload_id}.journal"]
+
+
+async def test_processes_that_append_at_once_do_not_mix(journals: FileUploadJournals, tmp_path: Path) -> None:
+    await journals.begin(NEW)
+    arguments = [str(tmp_path), NEW.upload_id]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", APPEND, *arguments, str(first)])  # noqa: ASYNC220
+        for first in (1, 501, 1001)
+    ]
+    for process in processes:
+        assert await asyncio.to_thread(process.wait, 60) == 0
+    assert (await journal_of(journals)).received == {number: number for number in range(1, 1501)}

@@ -1,0 +1,166 @@
+"""Redis that loses what it was told: its last second, or everything. What was acknowledged is not lost with it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from shutil import copytree, rmtree
+from typing import Any
+
+import pytest
+
+from deploy.embedded import EmbeddedStack, StackOptions
+from tests.cell import SEGMENT_BYTES, Cell, eventually, running_cell
+from tests.media_samples import sample
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    """A stack that no other test looks at while its Redis forgets."""
+    with EmbeddedStack(StackOptions(directory=tmp_path_factory.mktemp("stack"), fast=True)) as stack:
+        yield stack
+
+
+def video(number: int) -> bytes:
+    """A sample that is like no other, of a few segments: a `free` box behind the others is skipped."""
+    body = random.Random(number).randbytes(3 * SEGMENT_BYTES)
+    return sample("mp4").read_bytes() + (len(body) + 8).to_bytes(4, "big") + b"free" + body
+
+
+async def recover(cell: Cell) -> list[dict[str, Any]]:
+    """Run `sluice recover --json`; what it said of each upload."""
+    command = [sys.executable, "-m", "deploy.cli", "recover", "--json"]
+    done = await asyncio.to_thread(
+        subprocess.run, command, env={**cell.environment}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()][:-1]
+
+
+async def send_until_ready(cell: Cell, upload: Mapping[str, Any], data: bytes, lost: asyncio.Event) -> dict[str, Any]:
+    """A client that goes on for as long as it is told that it may: asks what is missing, sends that, asks again."""
+    while True:
+        status, body, _ = await cell.call("GET", f"/v1/uploads/{upload['id']}")
+        if status == 503:
+            assert body["error"]["code"] == "UPLOAD_RECOVERING", body
+            lost.set()
+        else:
+            assert status == 200, body
+            view: dict[str, Any] = body["data"]
+            if view["status"] == "ready":
+                return view
+            assert view["status"] in ("waiting", "admitted", "receiving", "processing"), view
+            if view["status"] in ("admitted", "receiving"):
+                for first, last in view["missing_segments"]:
+                    for number in range(first, last + 1):
+                        status, body, _ = await cell.put(upload, number, data)
+                        assert status in (200, 201, 409, 503), body
+        await asyncio.sleep(0.02)
+
+
+async def test_everything_is_lost_in_the_middle_of_twenty_uploads(own_servers: EmbeddedStack, tmp_path: Path) -> None:
+    videos = [video(number) for number in range(20)]
+    budget = 8 * max(map(len, videos))
+    async with running_cell(own_servers, tmp_path, temp_budget_bytes=budget) as cell:
+        uploads = [await cell.create(len(data)) for data in videos]
+        lost = asyncio.Event()
+        clients = [
+            asyncio.create_task(send_until_ready(cell, upload, data, lost))
+            for upload, data in zip(uploads, videos, strict=True)
+        ]
+
+        async def some_are_through() -> bool:
+            return any(client.done() for client in clients)
+
+        await eventually(some_are_through, 60, lambda: "the first upload to be ready")
+        await cell.redis.flushall()
+        await asyncio.wait_for(lost.wait(), 30)
+        status, body, _ = await cell.call("GET", "/readyz")
+        assert (status, "sluice recover" in json.dumps(body)) == (503, True), body
+        waits = await cell.create(len(videos[0]))
+        assert waits["status"] == "waiting", "nothing is let in before it is known what is there"
+        await cell.call("DELETE", f"/v1/uploads/{waits['id']}", expect=200)
+
+        said = await recover(cell)
+        assert {item["upload_id"] for item in said} <= {upload["id"] for upload in uploads}
+        assert all(item["rebuilt"] for item in said)
+        await asyncio.wait_for(asyncio.gather(*clients), 120)
+
+        for upload, data in zip(uploads, videos, strict=True):
+            content = await cell.content(upload["id"])
+            assert await cell.read(content["object"]["key"]) == data
+        _, listed, _ = await cell.call("GET", "/v1/contents?limit=100", expect=200)
+        assert sorted(item["id"] for item in listed["data"]["items"]) == sorted(item["id"] for item in uploads)
+        assert await recover(cell) == [], "a second time there is nothing to mend"
+        await cell.until_clean()
+
+
+async def test_what_changed_on_the_disk_is_asked_for_again(own_servers: EmbeddedStack, tmp_path: Path) -> None:
+    data = video(1)
+    async with running_cell(own_servers, tmp_path, workers={}) as cell:
+        upload = await cell.create(len(data))
+        for number in (1, 2):
+            await cell.put(upload, number, data)
+        waiting = await cell.create(len(data), filename="later.mp4", metadata={"of": "mine"})
+        file = next(cell.settings.temp_dir.glob(f"{upload['id']}.data"))
+        with file.open("r+b") as opened:
+            opened.seek(SEGMENT_BYTES + 5)
+            byte = opened.read(1)
+            opened.seek(SEGMENT_BYTES + 5)
+            opened.write(bytes([byte[0] ^ 1]))
+        await cell.redis.flushall()
+        before = await cell.create(len(data))
+        said = {item["upload_id"]: item for item in await recover(cell)}
+        assert set(said) == {upload["id"], waiting["id"]}
+        assert said[upload["id"]]["segments"] == 1
+        assert said[upload["id"]]["missing"] == [[2, upload["segment_count"]]]
+        view = await cell.status(upload["id"])
+        assert (view["status"], view["missing_segments"]) == ("receiving", [[2, upload["segment_count"]]])
+        assert (await cell.status(waiting["id"]))["metadata"] == {"of": "mine"}
+        for item in (upload, waiting, before):
+            await cell.call("DELETE", f"/v1/uploads/{item['id']}", expect=200)
+
+
+async def test_the_last_second_is_lost(own_servers: EmbeddedStack, tmp_path: Path) -> None:
+    """A fail-over to a Redis that is a moment behind: it knows less of an upload, or nothing, or takes it for one that
+    lives."""
+    first, second = video(2), video(3)
+    async with running_cell(own_servers, tmp_path) as cell:
+        aof = (await cell.redis.config_get("dir"))["dir"]
+        one = await cell.create(len(first))
+        await cell.put(one, 1, first)
+        gone = await cell.create(len(second))
+        await cell.redis.config_set("appendfsync", "always")
+        copytree(aof, tmp_path / "behind")
+        await cell.call("DELETE", f"/v1/uploads/{gone['id']}", expect=200)
+        for number in range(2, one["segment_count"] + 1):
+            await cell.put(one, number, first)
+        two = await cell.create(len(second))
+        await cell.put_all(two, second)
+        done = await cell.upload(video(4))
+        own_servers.stop_process("redis", signal.SIGKILL)
+        rmtree(aof)
+        copytree(tmp_path / "behind", aof)
+        own_servers.start_process("redis")
+
+        for upload, data in ((one, first), (two, second)):
+            await eventually(partial(_answers, cell, upload["id"]), 60, lambda: "the gateway to know the upload")
+            view = await cell.until(upload["id"], "ready")
+            assert await cell.read((await cell.content(view["content_id"]))["object"]["key"]) == data
+        assert (await cell.status(done["id"]))["status"] == "ready"
+        assert (await cell.status(gone["id"]))["status"] == "cancelled"
+        await cell.until_clean()
+
+
+async def _answers(cell: Cell, upload_id: str) -> bool:
+    status, _, _ = await cell.call("GET", f"/v1/uploads/{upload_id}")
+    return status == 200

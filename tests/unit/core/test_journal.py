@@ -1,0 +1,101 @@
+"""Journals: whatever a crash leaves of one, what it says is what its whole entries say."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core.journal import Begun, Completed, Ended, Entry, Lost, Received, Session, Stored, read, write
+from pipeline.core.lifecycle import ENDED
+from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion
+from pipeline.core.transports import Transport
+
+pytestmark = pytest.mark.unit
+
+NEW = NewUpload(
+    upload_id="u1",
+    filename="Ferien \u2603\n.mp4",
+    size_bytes=95,
+    segment_bytes=10,
+    content_type="video/mp4",
+    volume="local",
+    store="swift",
+    digest=ClientDigest("sha-256", bytes(range(32))),
+    metadata={"owner": "zoë"},
+    idempotency_key="k",
+    fingerprint="f",
+    transport=Transport.IMPORT,
+    source=ObjectVersion("raw", "a/b", "etag"),
+)
+
+numbers = st.integers(1, 10)
+crcs = st.integers(0, 2**32 - 1)
+entries: st.SearchStrategy[Entry] = st.one_of(
+    st.builds(Received, numbers, crcs),
+    st.builds(Lost, numbers, crcs),
+    st.builds(Stored, numbers, st.text(max_size=20)),
+    st.builds(Session, st.text(max_size=20)),
+    st.just(Completed()),
+    st.builds(Ended, st.sampled_from(sorted(ENDED)), st.none() | st.tuples(st.text(max_size=5), st.text(max_size=5))),
+)
+
+
+def test_it_says_what_was_written() -> None:
+    journal = read(write([Begun(NEW), Received(1, 7), Received(2, 8), Stored(1, "e1"), Session("s"), Completed()]))
+    assert journal is not None
+    assert journal.new == NEW
+    assert (journal.received, journal.stored, journal.session) == ({1: 7, 2: 8}, {1: "e1"}, "s")
+    assert (journal.completed, journal.ended) == (True, None)
+
+
+def test_a_lost_segment_is_neither_received_nor_stored() -> None:
+    journal = read(write([Begun(NEW), Received(1, 7), Stored(1, "e1"), Lost(1, 7)]))
+    assert journal is not None
+    assert (journal.received, journal.stored) == ({}, {})
+    again = read(write([Begun(NEW), Received(1, 7), Received(1, 8), Lost(1, 7)]))
+    assert again is not None
+    assert again.received == {1: 8}, "what was sent again meanwhile stays"
+
+
+def test_segments_that_cannot_be_count_for_nothing() -> None:
+    journal = read(write([Begun(NEW), Received(0, 1), Received(11, 1), Stored(11, "e")]))
+    assert journal is not None
+    assert (journal.received, journal.stored) == ({}, {})
+
+
+@given(st.lists(entries), st.data())
+def test_what_is_cut_off_is_as_if_it_had_not_been_written(rest: list[Entry], data: st.DataObject) -> None:
+    whole = write([Begun(NEW), *rest])
+    cut = data.draw(st.integers(0, len(whole)))
+    kept = 0
+    while kept <= len(rest) and len(write([Begun(NEW), *rest][: kept + 1])) <= cut:
+        kept += 1
+    torn = read(whole[:cut])
+    if kept == 0:
+        assert torn is None
+    else:
+        assert torn == read(write([Begun(NEW), *rest[: kept - 1]]))
+        # and whoever appends behind a torn entry is not torn with it
+        assert read(whole[:cut] + write([Received(3, 9)])) == read(
+            write([Begun(NEW), *rest[: kept - 1], Received(3, 9)])
+        )
+
+
+@given(st.binary())
+def test_garbage_says_nothing(data: bytes) -> None:
+    assert read(data) is None
+    clean = write([Begun(NEW), Received(1, 7)])
+    assert read(clean + b"\n" + data + b"\n") == read(clean)
+
+
+@given(st.data())
+def test_a_flipped_byte_spoils_its_own_entry_alone(data: st.DataObject) -> None:
+    first, second, third = (write([entry]) for entry in (Begun(NEW), Received(1, 7), Received(2, 8)))
+    at = data.draw(st.integers(1, len(second) - 1))
+    flipped = bytearray(second)
+    flipped[at] ^= data.draw(st.integers(1, 255))
+    if b"\n" not in flipped[1:]:
+        journal = read(first + bytes(flipped) + third)
+        assert journal is not None
+        assert journal.received == {2: 8}
