@@ -53,6 +53,7 @@ class S3Client:
         return other
 
     async def open(self) -> None:
+        """Raises StoreError STORE_REJECTED for an endpoint that is no URL."""
         options, credentials = self._options, self._credentials
         config = Config(
             signature_version="s3v4",
@@ -74,9 +75,12 @@ class S3Client:
             if credentials is not None
             else {}
         )
-        self._client = await self._exit_stack.enter_async_context(
-            get_session().create_client("s3", endpoint_url=options.endpoint_url or None, config=config, **keys)
-        )
+        try:
+            self._client = await self._exit_stack.enter_async_context(
+                get_session().create_client("s3", endpoint_url=options.endpoint_url or None, config=config, **keys)
+            )
+        except ValueError as error:
+            raise StoreError("STORE_REJECTED", reason=f"S3: {error}") from error
 
     async def close(self) -> None:
         """Idempotent."""
