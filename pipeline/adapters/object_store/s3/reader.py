@@ -58,7 +58,7 @@ class S3Reader:
     ) -> str | None:
         """As the port says: a presigned GET, good for at most seven days (Signature Version 4)."""
         disposition = content_disposition(filename, inline=inline)
-        return await self._client.presign(
+        return await self._client.presign_for_client(
             "get_object", seconds=min(seconds, MAX_GRANT_SECONDS), Key=key, ResponseContentDisposition=disposition
         )
 
@@ -69,7 +69,9 @@ class S3Reader:
         refused. A store that ignores `partNumber` (Ceph before Squid) sends the whole object: use the gateway there.
         """
         part = {"PartNumber": span.number} if span.count > 1 else {}
-        return await self._client.presign("get_object", seconds=min(seconds, MAX_GRANT_SECONDS), Key=key, **part)
+        return await self._client.presign_for_client(
+            "get_object", seconds=min(seconds, MAX_GRANT_SECONDS), Key=key, **part
+        )
 
     async def delete(self, key: str) -> None:
         """As the port says; takes any name that `list_keys` gives. An object of S3 takes its segments along."""
