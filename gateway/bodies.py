@@ -50,10 +50,12 @@ async def chunks(request: web.Request) -> AsyncIterator[bytes]:
         raise RequestError("REQUEST_MALFORMED", reason="the framing of the body is broken") from None
 
 
-async def parse_json(request: web.Request, model: type[T], *, any_type: bool = False) -> T:
-    """The body as a `model`; with `any_type`, whatever its Content-Type says. Raises RequestError:
-    ENCODING_NOT_SUPPORTED, CONTENT_TYPE_NOT_SUPPORTED, BODY_TOO_LARGE, BODY_TIMEOUT, BODY_NOT_JSON,
-    VALIDATION_FAILED."""
+async def parse_json(
+    request: web.Request, model: type[T], *, any_type: bool = False, limit_bytes: int | None = None
+) -> T:
+    """The body as a `model`; with `any_type`, whatever its Content-Type says; `limit_bytes` long at most, else as the
+    gateway's options say. Raises RequestError: ENCODING_NOT_SUPPORTED, CONTENT_TYPE_NOT_SUPPORTED, BODY_TOO_LARGE,
+    BODY_TIMEOUT, BODY_NOT_JSON, VALIDATION_FAILED."""
     refuse_encoded(request)
     # A page of another origin may send text/plain unasked, but not JSON: this is what makes its browser ask first
     # (preflight).
@@ -61,7 +63,7 @@ async def parse_json(request: web.Request, model: type[T], *, any_type: bool = F
         raise RequestError(
             "CONTENT_TYPE_NOT_SUPPORTED", content_type=request.content_type[:127], expected="application/json"
         )
-    body = await _read(request)
+    body = await _read(request, limit_bytes or request.app[OPTIONS].json_limit_bytes)
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -84,9 +86,8 @@ def invalid_field(field: str, message: str) -> RequestError:
     return RequestError("VALIDATION_FAILED", fields=[{"field": field, "message": message}])
 
 
-async def _read(request: web.Request) -> bytes:
+async def _read(request: web.Request, limit: int) -> bytes:
     options = request.app[OPTIONS]
-    limit = options.json_limit_bytes
     if (request.content_length or 0) > limit:
         raise RequestError("BODY_TOO_LARGE", limit_bytes=limit)
     body = bytearray()

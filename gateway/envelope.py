@@ -51,6 +51,8 @@ def failure(error: SluiceError, path: str, request_id: str) -> web.Response:
         headers["Allow"] = error.detail["allowed"]
     if error.code == "RANGE_NOT_SATISFIABLE":
         headers["Content-Range"] = f"bytes */{error.detail['size_bytes']}"
+    if error.http_status == 401:  # RFC 9110 section 11.6.1; senders that know but a URL send its password only then
+        headers["WWW-Authenticate"] = 'Basic realm="sluice", charset="UTF-8"'
     return web.Response(
         status=error.http_status, body=body.model_dump_json().encode(), content_type="application/json", headers=headers
     )

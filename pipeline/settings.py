@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 MEBIBYTE = 1024 * 1024
 GIBIBYTE = 1024 * MEBIBYTE
 
+_BASE_URL = r"^(https?://[^/\s?#]+(/[^\s?#]*)?)?$"
+
 
 class Settings(BaseSettings):
     """All settings of Sluice."""
@@ -46,7 +48,12 @@ class Settings(BaseSettings):
     )
     swift_region: str = Field("", description="Region in the service catalogue; empty: the first object-store there is")
     swift_interface: Literal["public", "internal", "admin"] = Field(
-        "public", description="Endpoint interface to use (v3)"
+        "public", description="Endpoint interface that we use (v3); clients are sent to the public one"
+    )
+    swift_public_url: str = Field(
+        "",
+        pattern=_BASE_URL,
+        description="What clients get in front of `/v1/ACCOUNT`, as `https://swift.example`; empty: as the login says",
     )
     swift_container: str = Field("sluice", description="Container of objects; segments lie in `<container>_segments`")
     swift_tempurl_key: SecretStr = Field(
@@ -69,6 +76,9 @@ class Settings(BaseSettings):
     )
     s3_bucket: str = Field("", description="Bucket of objects and segments; without it there is no store `s3`")
     s3_endpoint_url: str = Field("", description="Of a store that speaks like S3; empty: Amazon's own")
+    s3_public_url: str = Field(
+        "", pattern=_BASE_URL, description="How clients reach it (presigned URLs name it); empty: the same way"
+    )
     s3_region: str = Field("us-east-1", description="Part of every signature")
     s3_access_key: str = Field("", description="Empty: environment, profile or the machine's role, as botocore looks")
     s3_secret_key: SecretStr = Field(SecretStr(""), description="Belongs to the access key")

@@ -106,6 +106,7 @@ class Log:
     CLEANUP_DEFERRED = "upload.cleanup_deferred"
     TOKEN_LENT = "upload.token_lent"  # noqa: S105  # a name
     EVENT_IGNORED = "storage_event.ignored"
+    EVENTS_SUBSCRIPTION = "storage_event.subscription"
     SEGMENT_REFUSED = "segment.refused"
     SEGMENT_LOST = "segment.lost"
     STAGE_STARTED = "stage.started"

@@ -61,3 +61,6 @@ class EventsTaken(BaseModel):
     taken: Literal[True] = True
     imports: list[ImportView] = Field(description="One for each object that was created")
     ignored: list[IgnoredEvent]
+    confirm_url: str | None = Field(
+        None, description="Amazon's SNS asks whether it may send: it will when somebody has opened this URL; we do not"
+    )

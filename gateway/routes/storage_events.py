@@ -15,7 +15,7 @@ import hmac
 from aiohttp import web
 from pydantic import ValidationError
 
-from gateway.bodies import parse_json
+from gateway.bodies import invalid_field, parse_json
 from gateway.envelope import success
 from gateway.options import OPTIONS, SERVICES
 from gateway.routing import Answer, Header, Route
@@ -25,11 +25,19 @@ from pipeline.telemetry import Log, logger
 from schemas.imports import EventsTaken, IgnoredEvent, ImportObject, ImportView
 from schemas.storage_events import EventRecord, StorageEvents
 
+_LIMIT_BYTES = 512 * 1024  # SNS sends up to 256 KB, and more once its quotes are escaped
+
 
 async def take(request: web.Request) -> web.StreamResponse:
     _authenticate(request)
     # The secret is what a page of another origin does not have, so any type of content will do: stores send several.
-    events = await parse_json(request, StorageEvents, any_type=True)
+    events = await parse_json(request, StorageEvents, any_type=True, limit_bytes=_LIMIT_BYTES)
+    if events.is_about_subscription:
+        return _subscription(events)
+    try:
+        events = events.unwrapped()
+    except ValidationError:
+        raise invalid_field("Message", "Must be a notification of S3, as JSON") from None
     imports: list[ImportView] = []
     ignored: list[IgnoredEvent] = []
     for record in events.records:
@@ -40,6 +48,15 @@ async def take(request: web.Request) -> web.StreamResponse:
             ignored.append(outcome)
             logger().info(Log.EVENT_IGNORED, bucket=outcome.bucket, key=outcome.key, reason=outcome.reason)
     return success(EventsTaken(imports=imports, ignored=ignored))
+
+
+def _subscription(events: StorageEvents) -> web.Response:
+    """SNS asks whether it may send. Told and logged, not answered for: a URL that came in by a request is nothing that
+    the gateway opens."""
+    logger().warning(
+        Log.EVENTS_SUBSCRIPTION, type=events.type, topic=events.topic, open_to_confirm=events.subscribe_url
+    )
+    return success(EventsTaken(imports=[], ignored=[], confirm_url=events.subscribe_url))
 
 
 async def _import(request: web.Request, record: EventRecord) -> ImportView | IgnoredEvent:
@@ -80,8 +97,9 @@ ROUTES: tuple[Route, ...] = (
         take,
         "Contents",
         "Take a store's notification",
-        "Notifications of S3 as Amazon, Ceph and MinIO send them. Every object that was created is imported; other "
-        "events are ignored. Harmless when it comes twice.",
+        "Notifications of S3 as Amazon (bare or by SNS), Ceph and MinIO send them. Every object that was created is "
+        "imported; other events are ignored. Harmless when it comes twice. When SNS asks for its subscription to be "
+        "confirmed, `confirm_url` of the answer, which is logged too, is what somebody has to open.",
         answers=(Answer(200, "What followed from it", EventsTaken),),
         errors=(
             "EVENTS_OFF",

@@ -38,8 +38,9 @@ def _swift_auth(
 ) -> SwiftAuth:
     """One way to log in, where the settings say."""
     if settings.swift_auth == "v1":
-        return TempAuth(settings.swift_auth_url, user, password.get_secret_value())
-    endpoint = Endpoint(region=settings.swift_region, interface=settings.swift_interface)
+        secret = password.get_secret_value()
+        return TempAuth(settings.swift_auth_url, user, secret, public_url=settings.swift_public_url)
+    endpoint = Endpoint(settings.swift_region, settings.swift_interface, public_url=settings.swift_public_url)
     if credential_id:
         secret = credential_secret.get_secret_value()
         return KeystoneApplicationCredential(settings.swift_auth_url, credential_id, secret, endpoint)
@@ -101,6 +102,7 @@ def _s3(settings: Settings) -> AbstractAsyncContextManager[Store] | None:
         credentials = S3Credentials(settings.s3_access_key, settings.s3_secret_key.get_secret_value())
     options = S3Options(
         endpoint_url=settings.s3_endpoint_url,
+        public_endpoint_url=settings.s3_public_url,
         region=settings.s3_region,
         addressing=settings.s3_addressing,
         checksums=settings.s3_checksums,

@@ -10,15 +10,15 @@ import click
 from rich.console import Console
 
 from deploy.cli.run_directory import RunDirectory
-from tests.bench import downloads, images, memory, throughput
+from tests.bench import downloads, images, memory, throughput, uploads
 from tests.bench.bed import Bed, open_bed
 from tests.bench.figures import Figure, figures_table
 from tests.bench.machine import machine_facts
 
 _TABLE_COLUMNS = 110
 PARTS = (throughput.PART, memory.PART, images.PART)
-# Takes minutes: 50 times the large file through one Swift proxy.
-ON_DEMAND = (downloads.PART,)
+# Take minutes: 50 times the large file through one Swift proxy.
+ON_DEMAND = (downloads.PART, uploads.PART)
 
 
 @click.command()
@@ -73,6 +73,8 @@ def _measure(
         figures += memory.measure_memory(bed, console)
     if downloads.PART in parts:
         figures += downloads.measure_downloads(bed, console, size_mib=size_mib)
+    if uploads.PART in parts:
+        figures += uploads.measure_uploads(bed, console, size_mib=size_mib)
     if throughput.PART in parts:
         figures += throughput.measure_throughput(
             bed, console, size_mib=size_mib, repeat=repeat, concurrency=concurrency

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from deploy.embedded import EmbeddedStack
+from deploy.embedded import EmbeddedStack, StackOptions
 from pipeline.adapters.postgres.leftovers import PostgresLeftoverRepository
 from pipeline.adapters.postgres.pool import LazyPool
 from tests.cell import Cell, eventually, running_cell
@@ -150,6 +150,37 @@ async def test_a_cache_that_is_away_leaves_a_leftover_until_it_is_back(
 
         await eventually(gone, 30, lambda: "the leftover to be removed")
         assert set(cache.purged) == {content["object"]["key"], content["thumbnail"]["key"]}
+
+
+@pytest.mark.parametrize("store", ["swift", "s3"])
+async def test_a_store_that_is_away_leaves_a_leftover_until_it_is_back(
+    tmp_path: Path, video: bytes, store: str
+) -> None:
+    """The real proxy is stopped, and its servers are this test's own."""
+    with EmbeddedStack(StackOptions(directory=tmp_path / "servers", fast=True)) as servers:
+        async with running_cell(servers, tmp_path / "cell", store=store, segment_bytes=SEGMENT_BYTES) as cell:
+            kept, doomed = await upload(cell, video), await upload(cell, video)
+            (proxy,) = [name for name in servers.processes() if "proxy" in name]
+            servers.stop_process(proxy)
+            _, body, _ = await cell.call("DELETE", f"/v1/contents/{doomed['id']}", expect=200)
+            assert body["data"] == {"id": doomed["id"], "leftover": True}
+            (left,) = await leftovers(cell)
+            assert (left["content_id"], left["error_code"]) == (doomed["id"], "STORE_UNAVAILABLE")
+            await cell.call("GET", f"/v1/contents/{doomed['id']}", expect=404)
+
+            async def tried_again() -> bool:
+                return bool((await leftovers(cell))[0]["attempts"] > 1)
+
+            await eventually(tried_again, 60, lambda: "the workers to try while the store is away")
+            servers.start_process(proxy)
+
+            async def gone() -> bool:
+                return not await leftovers(cell)
+
+            await eventually(gone, 60, lambda: "the leftover to be removed")
+            assert not any(doomed["id"] in key for key in await cell.stored_keys())
+            assert await cell.read(kept["object"]["key"]) == video
+            await cell.until_clean()
 
 
 async def test_a_gateway_that_died_in_the_middle_loses_nothing(

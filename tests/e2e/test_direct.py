@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,14 @@ import pytest
 
 from deploy.embedded import EmbeddedStack
 from tests.cell import Cell, CellProcesses, cell_processes, eventually, running_cell
+from tests.e2e.direct_client import TWO_SEGMENTS_AND_A_BIT, blocks, complete, send, video
+from tests.e2e.relay import relay_to
 from tests.media_samples import sample
 
 pytestmark = pytest.mark.e2e
 
 MEBIBYTE = 1024 * 1024
 KEY: dict[str, Any] = {"swift_tempurl_key": "a-key-of-the-test"}
-# S3 takes no part under 5 MiB; Swift takes any.
-TWO_SEGMENTS_AND_A_BIT = {"swift": 2 * 256 * 1024 + 4321, "s3": 10 * MEBIBYTE + 4321}
 
 
 @pytest.fixture(scope="module", params=["swift", "s3"])
@@ -37,40 +36,6 @@ def store_cell(
 async def cell(store_cell: CellProcesses) -> AsyncIterator[Cell]:
     async with store_cell.connected() as connected:
         yield connected
-
-
-def video(cell: Cell) -> bytes:
-    """A video of three segments; players and probes overlook what follows it, and no two segments are alike."""
-    head = sample("mp4").read_bytes()
-    size = TWO_SEGMENTS_AND_A_BIT[cell.settings.store]
-    return head + (size - len(head) - 8).to_bytes(4, "big") + b"free" + os.urandom(size - len(head) - 8)
-
-
-async def send(cell: Cell, grants: Iterable[Mapping[str, Any]], upload: Mapping[str, Any], data: bytes) -> None:
-    """What any HTTP client does with grants."""
-
-    async def one(grant: Mapping[str, Any]) -> None:
-        start = (grant["number"] - 1) * upload["segment_size"]
-        body = data[start : start + grant["size"]]
-        async with cell.http.request(
-            grant["method"],
-            grant["url"],
-            data=_blocks(body),
-            headers={**grant["headers"], "Content-Length": str(len(body))},
-        ) as answer:
-            assert answer.status in (200, 201), await answer.text()
-
-    await asyncio.gather(*(one(grant) for grant in grants))
-
-
-async def _blocks(body: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(body), 64 * 1024):
-        yield body[start : start + 64 * 1024]
-
-
-async def complete(cell: Cell, upload_id: str) -> tuple[int, dict[str, Any]]:
-    status, body, _ = await cell.call("POST", f"/v1/uploads/{upload_id}/complete")
-    return status, body["data"] if status == 200 else body["error"]
 
 
 async def test_a_file_goes_past_the_gateway(cell: Cell) -> None:
@@ -157,7 +122,7 @@ async def test_requests_that_make_no_sense(cell: Cell) -> None:
     assert await refused("POST", f"{path}/grants", json={"segments": [[1, 1]]}) == (409, "UPLOAD_ENDED")
     # What is sent with a grant after the end is removed when the last grant has lapsed.
     first = upload["grants"]["segments"][0]
-    async with cell.http.put(first["url"], data=_blocks(bytes(first["size"])), headers=first["headers"]):
+    async with cell.http.put(first["url"], data=blocks(bytes(first["size"])), headers=first["headers"]):
         pass
     await cell.until_clean()
 
@@ -181,6 +146,27 @@ async def test_many_segments_are_granted_in_batches(servers: EmbeddedStack, tmp_
         await cell.until(upload["id"], "ready")
         assert (await cell.content(upload["id"]))["object"]["segment_count"] == 250
         await cell.until_clean()
+
+
+@pytest.mark.parametrize("store", ["swift", "s3"])
+async def test_clients_have_a_way_of_their_own(servers: EmbeddedStack, tmp_path: Path, store: str) -> None:
+    """Where no catalogue knows how clients reach the store, a setting does."""
+    async with relay_to(servers.swift.proxy_url) as public:
+        settings: dict[str, Any] = {**KEY, "store": store, f"{store}_public_url": public.url}
+        async with running_cell(servers, tmp_path, **settings) as cell:
+            data = video(cell)
+            upload = await cell.create(len(data), transport="direct")
+            assert all(grant["url"].startswith(public.url) for grant in upload["grants"]["segments"])
+            await send(cell, upload["grants"]["segments"], upload, data)
+            through = public.bytes_in
+            assert through > len(data)
+            assert (await complete(cell, upload["id"]))[0] == 200
+            await cell.until(upload["id"], "ready")
+            assert public.bytes_in == through, "our own traffic took the way of clients"
+            async with cell.http.get(f"{cell.url}/v1/contents/{upload['id']}/download") as answer:
+                assert await answer.read() == data
+            assert public.bytes_out > len(data)
+            await cell.until_clean()
 
 
 @pytest.mark.parametrize("store", ["swift", "s3"])

@@ -166,7 +166,8 @@ async def test_a_notification_twice_is_one_content(cell: Cell) -> None:
     (upload_id,) = ids
     cell.uploads.append(upload_id)
     await cell.until(upload_id, "ready")
-    (known,) = (await notify(body))["imports"]
+    by_sns = {"Type": "Notification", "TopicArn": "arn:aws:sns:x:1:raw", "Message": json.dumps(body)}
+    (known,) = (await notify(by_sns))["imports"]
     assert (known["id"], known["created"], known["status"]) == (upload_id, False, "ready")
     content = await cell.content(upload_id)
     assert await cell.read(content["object"]["key"]) == data
@@ -176,9 +177,33 @@ async def test_a_notification_twice_is_one_content(cell: Cell) -> None:
     assert [item["reason"] for item in (await notify(own))["ignored"]] == ["IMPORT_OWN_OBJECT", "IMPORT_OBJECT_MISSING"]
     removed = await notify(notification(cell.store.container, key, name="ObjectRemoved:Delete"))
     assert [item["reason"] for item in removed["ignored"]] == ["NOT_A_CREATION"]
-    assert (await notify({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "raw"}))["imports"] == []
+    tested = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "raw"}
+    for test in (tested, {"Type": "Notification", "Message": json.dumps(tested)}):
+        assert await notify(test) == {"taken": True, "imports": [], "ignored": [], "confirm_url": None}
     await cell.until_clean(imported={key})
     await cell.store.delete(key)
+
+
+async def test_a_subscription_of_sns(cell: Cell) -> None:
+    """It does not crash, and the answer says what has to be done; nobody's URL is opened for them."""
+    url = "https://sns.example/?Action=ConfirmSubscription&Token=t"
+    asked = {"Type": "SubscriptionConfirmation", "TopicArn": "arn:aws:sns:x:1:raw", "Message": "x", "SubscribeURL": url}
+    bearer = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "text/plain; charset=UTF-8"}
+
+    async def post(body: dict[str, Any], expect: int) -> dict[str, Any]:
+        _, answer, _ = await cell.call(
+            "POST", "/v1/events/storage", data=json.dumps(body).encode(), headers=bearer, expect=expect
+        )
+        return answer
+
+    told = (await post(asked, 200))["data"]
+    assert (told["confirm_url"], told["imports"], told["ignored"]) == (url, [], [])
+    assert (await post({**asked, "Type": "UnsubscribeConfirmation"}, 200))["data"]["imports"] == []
+    refused = await post({"Type": "Notification", "Message": "hello"}, 422)
+    assert [item["field"] for item in refused["error"]["detail"]["fields"]] == ["Message"]
+    # SNS sends the password of its URL only when it is asked to.
+    _, _, headers = await cell.call("POST", "/v1/events/storage", json=asked, expect=401)
+    assert headers["WWW-Authenticate"].startswith("Basic ")
 
 
 async def test_a_notification_needs_the_secret(cell: Cell) -> None:

@@ -1,15 +1,22 @@
-"""Behind Keystone: one token per process, however many segments go, and one more when it is revoked in mid-upload."""
+"""Behind Keystone: one token per process, however many segments go, and one more when it is revoked in mid-upload;
+tokens that are lent; and clients outside while we are inside."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from deploy.embedded import EmbeddedStack, KeystoneEndpoint, StackOptions
 from tests.cell import SEGMENT_BYTES, eventually, running_cell
+from tests.e2e.direct_client import complete, send, video
+from tests.e2e.relay import relay_to
 from tests.media_samples import sample
 
 pytestmark = pytest.mark.e2e
@@ -38,14 +45,18 @@ async def test_one_token_per_process(keystone_servers: EmbeddedStack, tmp_path_f
         await cell.until_clean()
 
 
-async def _revoke_all_tokens(http: aiohttp.ClientSession, keystone: KeystoneEndpoint) -> None:
-    """A password that is set anew ends every token of its user."""
+async def _as_admin(http: aiohttp.ClientSession, keystone: KeystoneEndpoint) -> dict[str, str]:
     user = {"name": keystone.admin_username, "domain": {"id": "default"}, "password": keystone.admin_password}
     scope = {"project": {"name": keystone.admin_project, "domain": {"id": "default"}}}
     login = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
     async with http.post(f"{keystone.auth_url}/auth/tokens", json=login) as answer:
         assert answer.status == 201
-        headers = {"X-Auth-Token": answer.headers["X-Subject-Token"]}
+        return {"X-Auth-Token": answer.headers["X-Subject-Token"]}
+
+
+async def _revoke_all_tokens(http: aiohttp.ClientSession, keystone: KeystoneEndpoint) -> None:
+    """A password that is set anew ends every token of its user."""
+    headers = await _as_admin(http, keystone)
     async with http.get(f"{keystone.auth_url}/users?name={keystone.username}", headers=headers) as answer:
         user_id = (await answer.json())["users"][0]["id"]
     change = {"user": {"password": keystone.password}}
@@ -80,4 +91,106 @@ async def test_a_token_revoked_in_mid_upload(
         # One is the administrator's, for revoking; one is the worker's, though many segments were refused at once.
         assert keystone.count_token_requests() == before + 2
         assert await cell.read(content["object"]["key"]) == video
+        await cell.until_clean()
+
+
+@asynccontextmanager
+async def _public_endpoint(keystone: KeystoneEndpoint, url: str) -> AsyncIterator[None]:
+    """The catalogue's public object-store is at `url` meanwhile; internal and admin stay where they are."""
+    async with aiohttp.ClientSession() as http:
+        headers = await _as_admin(http, keystone)
+        async with http.get(f"{keystone.auth_url}/endpoints?interface=public", headers=headers) as answer:
+            found = (await answer.json())["endpoints"]
+        (endpoint,) = [item for item in found if item["url"].startswith(keystone.proxy_url)]
+
+        async def move(to: str) -> None:
+            change = {"endpoint": {"url": to}}
+            where = f"{keystone.auth_url}/endpoints/{endpoint['id']}"
+            async with http.patch(where, json=change, headers=headers) as answer:
+                assert answer.status == 200, await answer.text()
+
+        await move(endpoint["url"].replace(keystone.proxy_url, url))
+        try:
+            yield
+        finally:
+            await move(endpoint["url"])
+
+
+async def test_a_lent_token(keystone_servers: EmbeddedStack, tmp_path: Path) -> None:
+    """A client that has nothing but the token and the storage URL sends everything to Swift, past the gateway."""
+    keystone = keystone_servers.keystone
+    assert keystone is not None
+    lent: dict[str, Any] = {
+        "swift_lent_application_credential_id": keystone.application_credential_id,
+        "swift_lent_application_credential_secret": keystone.application_credential_secret,
+    }
+    async with running_cell(keystone_servers, tmp_path, **lent) as cell:
+        data = video(cell)
+        before = keystone.count_token_requests()
+        upload = await cell.create(len(data), transport="token", filename="lent.mp4")
+        grants = upload["grants"]
+        assert grants["storage_url"] == keystone.storage_url
+        assert 0 < grants["expires_in"] <= 3600
+        token, size = grants["token"], upload["segment_size"]
+        async with aiohttp.ClientSession() as client:
+            for grant in grants["segments"]:
+                path = grant["url"].removeprefix(grants["storage_url"])
+                assert path != grant["url"]
+                part = data[(grant["number"] - 1) * size : grant["number"] * size]
+                url = grants["storage_url"] + path
+                async with client.put(url, data=BytesIO(part), headers={"X-Auth-Token": token}) as answer:
+                    assert answer.status == 201, await answer.text()
+        assert (await complete(cell, upload["id"]))[0] == 200
+        await cell.until(upload["id"], "ready")
+        content = await cell.content(upload["id"])
+        assert await cell.read(content["object"]["key"]) == data
+        async with cell.http.get(f"{cell.url}/v1/contents/{upload['id']}/download?via=gateway") as answer:
+            assert await answer.read() == data
+
+        async def logged() -> bool:
+            return keystone.count_token_requests() > before
+
+        await eventually(logged, 10, lambda: "Keystone to log the token")
+        logs = "".join(path.read_text() for path in tmp_path.rglob("*.log"))
+        assert token not in logs
+        await cell.until_clean()
+
+
+async def test_clients_are_sent_to_the_public_endpoint(keystone_servers: EmbeddedStack, tmp_path: Path) -> None:
+    """What clients get names the public endpoint of the catalogue; our own traffic never takes that way."""
+    keystone = keystone_servers.keystone
+    assert keystone is not None
+    settings: dict[str, Any] = {
+        "swift_interface": "internal",
+        "swift_tempurl_key": "a-key-of-the-test",
+        "swift_lent_application_credential_id": keystone.application_credential_id,
+        "swift_lent_application_credential_secret": keystone.application_credential_secret,
+    }
+    async with (
+        relay_to(keystone.proxy_url) as public,
+        _public_endpoint(keystone, public.url),
+        running_cell(keystone_servers, tmp_path, **settings) as cell,
+    ):
+        data = video(cell)
+        for transport in ("direct", "token"):
+            sent = public.bytes_in
+            upload = await cell.create(len(data), transport=transport)
+            assert all(grant["url"].startswith(public.url) for grant in upload["grants"]["segments"])
+            assert (upload["grants"]["storage_url"] or public.url).startswith(public.url)
+            await send(cell, upload["grants"]["segments"], upload, data)
+            assert public.bytes_in - sent > len(data), "the client took another way"
+            through = (public.connections, public.bytes_in, public.bytes_out)
+            assert (await complete(cell, upload["id"]))[0] == 200
+            await cell.until(upload["id"], "ready")
+            plain = await cell.upload(data)
+            assert (public.connections, public.bytes_in, public.bytes_out) == through, "we took the public way"
+        for content_id in (upload["id"], plain["id"]):
+            path = f"{cell.url}/v1/contents/{content_id}"
+            async with cell.http.get(f"{path}/download", allow_redirects=False) as answer:
+                assert answer.headers["Location"].startswith(public.url)
+            async with cell.http.get(f"{path}/download") as answer:
+                assert await answer.read() == data
+            async with cell.http.get(f"{path}/segments") as answer:
+                listed = (await answer.json())["data"]["segments"]
+            assert all(segment["url"].startswith(public.url) for segment in listed)
         await cell.until_clean()

@@ -106,6 +106,21 @@ async def test_the_whole(out: Cell, content: dict[str, Any], video: bytes) -> No
     assert (status, body) == (206, video[100:300])
 
 
+async def test_asking_before_fetching(out: Cell, content: dict[str, Any], video: bytes) -> None:
+    """HEAD is answered without the store: S3 would refuse it with the URL of a GET."""
+    path = f"/v1/contents/{content['id']}"
+    status, body, headers = await fetch(out, f"{path}/download", "HEAD")
+    assert (status, body, headers["Content-Length"]) == (200, b"", str(len(video)))
+    assert (headers["ETag"], headers["Accept-Ranges"]) == (f'"{content["object"]["etag"]}"', "bytes")
+    assert named(headers) == NAME
+    status, _, headers = await fetch(out, f"{path}/download", "HEAD", {"Range": "bytes=5-9"})
+    assert (status, headers["Content-Length"]) in ((200, str(len(video))), (206, "5"))
+    for way in ("segments/2", "thumbnail"):
+        whole = await fetch(out, f"{path}/{way}", follow=True)
+        status, body, headers = await fetch(out, f"{path}/{way}", "HEAD")
+        assert (status, body, headers["Content-Length"]) == (200, b"", str(len(whole[1])))
+
+
 async def test_through_the_gateway(out: Cell, content: dict[str, Any], video: bytes) -> None:
     path = f"/v1/contents/{content['id']}/download?via=gateway"
     size, etag = len(video), f'"{content["object"]["etag"]}"'

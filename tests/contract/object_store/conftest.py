@@ -13,7 +13,9 @@ from deploy.embedded.stack import EmbeddedStack, StackOptions
 from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
 from pipeline.adapters.object_store.s3 import S3Credentials, S3ObjectStore, S3Options
 from pipeline.adapters.object_store.swift import KeystonePassword, SwiftAuth, SwiftObjectStore, TempAuth
-from tests.contract.object_store.faulty_swift import OPTIONS, FaultySwift
+from tests.contract.object_store.dialects import DIALECTS as DIALECTS_OVER_HTTP
+from tests.contract.object_store.dialects import Dialect
+from tests.contract.object_store.faulty_server import FaultyStore
 from tests.contract.object_store.uploads import Store
 
 DIALECTS = ("filesystem", "swift-tempauth", "swift-keystone", "s3")
@@ -100,12 +102,20 @@ def _as_auth(auth: object) -> SwiftAuth:
 
 
 @pytest.fixture
-async def faulty() -> AsyncIterator[FaultySwift]:
-    async with FaultySwift() as server:
+async def faulty() -> AsyncIterator[FaultyStore]:
+    async with FaultyStore() as server:
         yield server
 
 
+@pytest.fixture(params=DIALECTS_OVER_HTTP, ids=lambda dialect: dialect.name)
+def dialect(request: pytest.FixtureRequest) -> Dialect:
+    """How the faulty store is spoken to."""
+    chosen: Dialect = request.param
+    return chosen
+
+
 @pytest.fixture
-async def client(faulty: FaultySwift) -> AsyncIterator[SwiftObjectStore]:
-    async with SwiftObjectStore(TempAuth(faulty.auth_url, "u", "k"), "c", options=OPTIONS) as client:
+async def client(faulty: FaultyStore, dialect: Dialect) -> AsyncIterator[Store]:
+    """A client of the faulty store."""
+    async with dialect.client(faulty.url) as client:
         yield client

@@ -1,4 +1,4 @@
-"""Answers that are not what they seem: manifests that were not stored, reads that end early."""
+"""Answers that are not what they seem: manifests that were not stored, by Swift's and S3's ways to say so."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import asyncio
 import json
 
 import pytest
+from aiohttp import web
 
-from pipeline.adapters.object_store.swift import SwiftObjectStore
 from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.core.model import StoredSegment
-from tests.contract.object_store.faulty_swift import DEADLINE_SECONDS, STALL_SECONDS, FaultySwift, answer, drip
-from tests.contract.object_store.uploads import Scenario, content
+from tests.contract.object_store.dialects import s3_client, swift_client
+from tests.contract.object_store.faulty_server import DEADLINE_SECONDS, FaultyStore, answer
+from tests.contract.object_store.uploads import Scenario, Store
 
 pytestmark = pytest.mark.contract
 
 
-async def seal(client: SwiftObjectStore) -> StoreError:
+async def seal(client: Store) -> StoreError:
     upload = Scenario(client, sizes=(100, 100, 5))
+    await upload.begin()
     segments = [StoredSegment(number, upload.target.plan.length(number), "0" * 32) for number in (1, 2, 3)]
     with pytest.raises(StoreError) as raised:
         async with asyncio.timeout(DEADLINE_SECONDS):
@@ -47,37 +49,49 @@ def heartbeat(status: str, **more: object) -> bytes:
     ],
 )
 async def test_a_manifest_that_was_not_stored_says_why(
-    faulty: FaultySwift, client: SwiftObjectStore, status: int, body: bytes, code: str, unavailable: bool
+    faulty: FaultyStore, status: int, body: bytes, code: str, unavailable: bool
 ) -> None:
     faulty.fault = answer(status, {"Etag": "feed"}, body)
-    error = await seal(client)
+    async with swift_client(faulty.url) as client:
+        error = await seal(client)
     assert (error.code, isinstance(error, StoreUnavailable)) == (code, unavailable)
 
 
-async def nothing() -> None:
-    return None
+def xml(code: str) -> bytes:
+    return f"<Error><Code>{code}</Code><Message>so it is</Message></Error>".encode()
 
 
-async def test_a_slow_read_is_no_error_and_a_stalled_one_is(faulty: FaultySwift, client: SwiftObjectStore) -> None:
-    async def pause() -> None:
-        await asyncio.sleep(STALL_SECONDS / 4)
-
-    faulty.fault = drip([b"x" * 100] * 12, pause)
-    assert await content(client, "k") == b"x" * 1200
-
-    forever = asyncio.Event()
-
-    async def stop() -> None:
-        await forever.wait()
-
-    faulty.fault = drip([b"x" * 100] * 2, stop)
-    with pytest.raises(StoreUnavailable):
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            await content(client, "k")
-    forever.set()
+COMPLETED = b"<CompleteMultipartUploadResult><ETag>&quot;feed-3&quot;</ETag></CompleteMultipartUploadResult>"
 
 
-async def test_a_read_that_ends_early_is_an_error(faulty: FaultySwift, client: SwiftObjectStore) -> None:
-    faulty.fault = drip([b"x" * 100], nothing, length=200)
-    with pytest.raises(StoreUnavailable):
-        await content(client, "k")
+@pytest.mark.parametrize(
+    ("status", "body", "code", "unavailable"),
+    [
+        (200, xml("InternalError"), "STORE_UNAVAILABLE", True),
+        (200, xml("SlowDown"), "STORE_UNAVAILABLE", True),
+        (200, COMPLETED, "STORE_UNAVAILABLE", True),
+        (200, b"", "STORE_UNAVAILABLE", True),
+        (200, b"   ", "STORE_UNAVAILABLE", True),
+        (400, xml("InvalidPart"), "MANIFEST_REFUSED", False),
+        (400, xml("RequestTimeout"), "STORE_UNAVAILABLE", True),
+        (400, xml("EntityTooSmall"), "STORE_REJECTED", False),
+        (403, xml("AccessDenied"), "STORE_AUTH_FAILED", False),
+        (404, xml("NoSuchUpload"), "MANIFEST_REFUSED", False),
+        (500, b"", "STORE_UNAVAILABLE", True),
+    ],
+)
+async def test_a_multipart_upload_that_was_not_completed_says_why(
+    faulty: FaultyStore, status: int, body: bytes, code: str, unavailable: bool
+) -> None:
+    """S3 may answer 200 at once and the truth in the body, minutes later."""
+    complete = answer(status, body=body)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.method == "POST":
+            return await complete(request)
+        return web.Response(status=404)  # neither the object nor the session is there
+
+    faulty.fault = handler
+    async with s3_client(faulty.url) as client:
+        error = await seal(client)
+    assert (error.code, isinstance(error, StoreUnavailable)) == (code, unavailable)

@@ -9,10 +9,11 @@ import pytest
 from pipeline.adapters.object_store.limits import S3_LIMITS, SWIFT_LIMITS
 from pipeline.adapters.object_store.names import multipart_name, split_multipart
 from pipeline.adapters.object_store.plan import check_segments
-from pipeline.adapters.object_store.swift.keystone import Endpoint, _lifetime_seconds, _storage_url
+from pipeline.adapters.object_store.swift.keystone import Endpoint, _lifetime_seconds, _public_url, _storage_url
 from pipeline.adapters.object_store.swift.layout import SwiftLayout, account_url
 from pipeline.adapters.object_store.swift.limits import parse_info
 from pipeline.adapters.object_store.swift.manifest import manifest_json, parse_answer, raise_unless_sealed
+from pipeline.adapters.object_store.swift.public import public_account
 from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.core.model import ObjectTarget, StoredSegment
 from pipeline.core.segments import SegmentPlan
@@ -123,6 +124,21 @@ CATALOG = {
 )
 def test_the_catalogue_is_searched_by_region_and_interface(endpoint: Endpoint, url: str) -> None:
     assert _storage_url(CATALOG, endpoint) == url
+
+
+def test_clients_are_sent_to_the_public_endpoint_of_our_region() -> None:
+    assert _public_url(CATALOG, Endpoint(interface="admin")) == "http://one/v1/AUTH_p"
+    assert _public_url(CATALOG, Endpoint(interface="admin", region="two")) == "http://two/v1/AUTH_p"
+    assert _public_url(CATALOG, Endpoint()) == ""
+    assert _public_url({}, Endpoint(interface="internal")) == ""
+
+
+def test_a_public_url_takes_the_account_of_the_login() -> None:
+    assert public_account("", "http://in/v1/AUTH_p") == ""
+    assert public_account("https://out/", "http://in:8080/v1/AUTH_p/") == "https://out/v1/AUTH_p"
+    assert public_account("https://out/swift", "http://in/object-store/v1/AUTH_p") == "https://out/swift/v1/AUTH_p"
+    with pytest.raises(StoreError, match="no /v1/ACCOUNT"):
+        public_account("https://out", "http://in/AUTH_p")
 
 
 def test_a_catalogue_without_an_object_store_says_so() -> None:

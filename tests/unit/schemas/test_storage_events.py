@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from pydantic import ValidationError
 
 from schemas.storage_events import TEST_EVENT, StorageEvents
 
@@ -64,6 +67,43 @@ def test_a_creation_names_its_object(text: str, name: str) -> None:
 def test_other_events_are_no_creations(event: str) -> None:
     (record,) = StorageEvents.model_validate_json(CEPH.replace("ObjectCreated:Put", event)).records
     assert not record.is_creation
+
+
+def by_sns(message: str, kind: str = "Notification") -> str:
+    return json.dumps(
+        {
+            "Type": kind,
+            "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
+            "TopicArn": "arn:aws:sns:eu-central-1:123456789012:raw",
+            "Subject": "Amazon S3 Notification",
+            "Message": message,
+            "SubscribeURL": "https://sns.eu-central-1.amazonaws.com/?Action=ConfirmSubscription&Token=t",
+            "Timestamp": "2025-03-01T12:00:00.000Z",
+            "SignatureVersion": "1",
+        }
+    )
+
+
+@pytest.mark.parametrize("text", [AMAZON, CEPH, MINIO, AMAZON_TEST])
+def test_sns_changes_nothing_about_a_notification(text: str) -> None:
+    bare = StorageEvents.model_validate_json(text)
+    wrapped = StorageEvents.model_validate_json(by_sns(text))
+    assert not wrapped.records
+    assert wrapped.unwrapped() == bare.unwrapped() == bare
+
+
+@pytest.mark.parametrize("message", ["", "hello", "[]", '{"Records": 1}'])
+def test_what_else_is_published_there_is_no_notification(message: str) -> None:
+    with pytest.raises(ValidationError):
+        StorageEvents.model_validate_json(by_sns(message)).unwrapped()
+
+
+@pytest.mark.parametrize("kind", ["SubscriptionConfirmation", "UnsubscribeConfirmation"])
+def test_a_subscription_is_told_apart(kind: str) -> None:
+    asked = StorageEvents.model_validate_json(by_sns("You have chosen to subscribe to the topic.", kind))
+    assert asked.is_about_subscription
+    assert asked.subscribe_url
+    assert not StorageEvents.model_validate_json(by_sns(AMAZON)).is_about_subscription
 
 
 def test_a_test_event_has_no_records() -> None:

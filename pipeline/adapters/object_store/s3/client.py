@@ -45,6 +45,7 @@ class S3Client:
         self._observer = observer
         self._exit_stack = AsyncExitStack()
         self._client: Any = None
+        self._signer: Any = None
 
     def on(self, bucket: str) -> S3Client:
         """The same open client, on another bucket; closed with this one."""
@@ -53,6 +54,7 @@ class S3Client:
         return other
 
     async def open(self) -> None:
+        """Raises StoreError STORE_REJECTED for an endpoint that is no URL."""
         options, credentials = self._options, self._credentials
         config = Config(
             signature_version="s3v4",
@@ -74,13 +76,21 @@ class S3Client:
             if credentials is not None
             else {}
         )
-        self._client = await self._exit_stack.enter_async_context(
-            get_session().create_client("s3", endpoint_url=options.endpoint_url or None, config=config, **keys)
-        )
+
+        async def connect(endpoint_url: str) -> Any:
+            made = get_session().create_client("s3", endpoint_url=endpoint_url or None, config=config, **keys)
+            return await self._exit_stack.enter_async_context(made)
+
+        try:
+            self._client = self._signer = await connect(options.endpoint_url)
+            if options.public_endpoint_url:
+                self._signer = await connect(options.public_endpoint_url)
+        except ValueError as error:
+            raise StoreError("STORE_REJECTED", reason=f"S3: {error}") from error
 
     async def close(self) -> None:
         """Idempotent."""
-        self._client = None
+        self._client = self._signer = None
         await self._exit_stack.aclose()
 
     async def call(self, operation: str, *, key: str = "", seconds: float | None = None, **parameters: Any) -> Any:
@@ -104,14 +114,20 @@ class S3Client:
         finally:
             self._observer(_METHODS[operation], status, time.perf_counter() - started)
 
-    async def presign(self, operation: str, *, seconds: int | None = None, **parameters: Any) -> str:
-        """A URL whose query holds the signature and leaves the body unsigned, so that it can be streamed, over plain
-        HTTP too. Valid for `seconds` (`grant_seconds` unless given). Signed here; nothing is sent."""
+    async def presign(self, operation: str, **parameters: Any) -> str:
+        """A URL for ourselves, whose query holds the signature and leaves the body unsigned, so that it can be
+        streamed, over plain HTTP too. Valid for `grant_seconds`. Signed here; nothing is sent."""
+        return await self._presigned(self._open_client(), operation, self._options.grant_seconds, parameters)
+
+    async def presign_for_client(self, operation: str, *, seconds: int, **parameters: Any) -> str:
+        """As `presign`, on the endpoint that clients reach."""
+        self._open_client()
+        return await self._presigned(self._signer, operation, seconds, parameters)
+
+    async def _presigned(self, client: Any, operation: str, seconds: int, parameters: dict[str, Any]) -> str:
         with store_errors(f"presign {operation}", str(parameters.get("Key", ""))):
-            url: str = await self._open_client().generate_presigned_url(
-                operation,
-                Params={"Bucket": self._bucket, **parameters},
-                ExpiresIn=seconds or self._options.grant_seconds,
+            url: str = await client.generate_presigned_url(
+                operation, Params={"Bucket": self._bucket, **parameters}, ExpiresIn=seconds
             )
             return url
 

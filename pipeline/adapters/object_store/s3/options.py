@@ -22,6 +22,9 @@ class S3Options:
     endpoint_url: str = ""
     """Of a store that speaks like S3: https://host:port."""
 
+    public_endpoint_url: str = ""
+    """The same store as clients reach it: what is handed out is signed for this host. Empty: as we do."""
+
     region: str = "us-east-1"
     """Part of every signature; stores without regions mostly want us-east-1."""
 

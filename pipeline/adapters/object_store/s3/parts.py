@@ -39,7 +39,7 @@ async def grant_parts(
         else:
             operation = "upload_part"
             parameters |= {"UploadId": target.session, "PartNumber": number}
-        url = await client.presign(operation, seconds=seconds, **parameters)
+        url = await client.presign_for_client(operation, seconds=seconds, **parameters)
         grants.append(SegmentGrant(number, target.plan.length(number), url, headers=headers))
     return grants
 

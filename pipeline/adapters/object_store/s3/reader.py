@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -27,26 +28,37 @@ class S3Reader:
         self._options = options
 
     async def read(self, key: str, first: int = 0, last: int | None = None) -> AsyncIterator[bytes]:
-        """As the port says, in blocks of at most 1 MiB. STORE_REJECTED when `first` lies behind the end."""
+        """As the port says, in blocks of at most 1 MiB. STORE_REJECTED when `first` lies behind the end, and when the
+        store answers a range with something else."""
         whole = first == 0 and last is None
         ranged: dict[str, Any] = {} if whole else {"Range": f"bytes={first}-{'' if last is None else last}"}
         answer = await self._client.call("get_object", key=key, **ranged)
-        with store_errors(f"reading {key}", key):
+        what = f"reading {key}"
+        with store_errors(what, key):
             async with answer["Body"] as body:
-                while block := await body.read(MEBIBYTE):
+                if ranged and answer["ResponseMetadata"]["HTTPStatusCode"] != 206:
+                    raise StoreError("STORE_REJECTED", reason=f"{what}: a range was answered with the whole")
+                while block := await self._block(body):
                     yield block
+
+    async def _block(self, body: Any) -> bytes:
+        """The next block: botocore's own timeout is that of the longest call there is."""
+        async with asyncio.timeout(self._options.stall_seconds):
+            block: bytes = await body.read(MEBIBYTE)
+            return block
 
     async def head(self, key: str) -> StoredObject:
         """As the port says."""
         answer = await self._client.call("head_object", key=key)
-        return StoredObject(self._name, self._bucket, key, int(answer["ContentLength"]), answer["ETag"].strip('"'))
+        etag = str(answer.get("ETag", "")).strip('"')
+        return StoredObject(self._name, self._bucket, key, int(answer.get("ContentLength", -1)), etag)
 
     async def grant_download(
         self, key: str, *, segment_count: int, seconds: int, filename: str, inline: bool
     ) -> str | None:
         """As the port says: a presigned GET, good for at most seven days (Signature Version 4)."""
         disposition = content_disposition(filename, inline=inline)
-        return await self._client.presign(
+        return await self._client.presign_for_client(
             "get_object", seconds=min(seconds, MAX_GRANT_SECONDS), Key=key, ResponseContentDisposition=disposition
         )
 
@@ -57,7 +69,9 @@ class S3Reader:
         refused. A store that ignores `partNumber` (Ceph before Squid) sends the whole object: use the gateway there.
         """
         part = {"PartNumber": span.number} if span.count > 1 else {}
-        return await self._client.presign("get_object", seconds=min(seconds, MAX_GRANT_SECONDS), Key=key, **part)
+        return await self._client.presign_for_client(
+            "get_object", seconds=min(seconds, MAX_GRANT_SECONDS), Key=key, **part
+        )
 
     async def delete(self, key: str) -> None:
         """As the port says; takes any name that `list_keys` gives. An object of S3 takes its segments along."""

@@ -19,7 +19,6 @@ import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,13 +29,15 @@ from pipeline.adapters.object_store.body import SegmentBody
 from pipeline.adapters.object_store.limits import S3_LIMITS
 from pipeline.adapters.object_store.observe import RequestObserver, unobserved
 from pipeline.adapters.object_store.plan import check_segments, verify_plain
+from pipeline.adapters.object_store.s3.bucket import BucketMaker
 from pipeline.adapters.object_store.s3.client import S3Client
-from pipeline.adapters.object_store.s3.errors import MISSING_SESSION_CODES, answer_refusal
+from pipeline.adapters.object_store.s3.complete import check_etag, complete_parts
+from pipeline.adapters.object_store.s3.errors import answer_refusal
 from pipeline.adapters.object_store.s3.options import S3Credentials, S3Options
-from pipeline.adapters.object_store.s3.parts import grant_parts, held_parts, missing_parts, multipart_etag
+from pipeline.adapters.object_store.s3.parts import grant_parts, held_parts
 from pipeline.adapters.object_store.s3.reader import S3Reader
 from pipeline.adapters.object_store.sender import RequestSender, answered, new_session
-from pipeline.core.errors import StoreError, StoreUnavailable
+from pipeline.core.errors import StoreError
 from pipeline.core.model import ObjectTarget, SegmentGrant, StoredObject, StoredSegment
 from pipeline.core.segments import StoreLimits
 from pipeline.ports import SegmentSource
@@ -60,7 +61,7 @@ class S3ObjectStore(S3Reader):
         self.limits = limits
         self._observer = observer
         self._session: aiohttp.ClientSession | None = None
-        self._bucket_there = False
+        self._bucket_maker = BucketMaker(self._client, options.region)
         self._hashing = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="segment-md5")
 
     @property
@@ -94,7 +95,7 @@ class S3ObjectStore(S3Reader):
 
     async def begin(self, target: ObjectTarget) -> str:
         """As the port says: opens a multipart upload, but for an upload of one segment, which needs none."""
-        await self._ensure_bucket()
+        await self._bucket_maker.ensure()
         if target.plan.count == 1:
             return ""
         answer = await self._client.call("create_multipart_upload", key=target.key, ContentType=target.content_type)
@@ -123,7 +124,7 @@ class S3ObjectStore(S3Reader):
             if response.status != 200:
                 raise await answer_refusal(response, what, target.key)
             etag = response.headers.get("ETag", "").strip('"')
-        self._check_etag(etag, body.md5_hex, what)
+        check_etag(self._options, etag, body.md5_hex, what)
         return StoredSegment(source.number, source.size_bytes, etag)
 
     async def grant_segments(
@@ -146,14 +147,14 @@ class S3ObjectStore(S3Reader):
 
     async def put_object(self, key: str, body: bytes, content_type: str) -> StoredObject:
         """As the port says. The digest goes along, so that the store itself refuses what was mangled on the way."""
-        await self._ensure_bucket()
+        await self._bucket_maker.ensure()
         digest = hashlib.md5(body, usedforsecurity=False)
         content_md5 = base64.b64encode(digest.digest()).decode()
         answer = await self._client.call(
             "put_object", key=key, Body=body, ContentType=content_type, ContentMD5=content_md5
         )
-        etag = str(answer["ETag"]).strip('"')
-        self._check_etag(etag, digest.hexdigest(), f"put_object {key}")
+        etag = str(answer.get("ETag", "")).strip('"')
+        check_etag(self._options, etag, digest.hexdigest(), f"put_object {key}")
         return StoredObject(self._name, self._bucket, key, len(body), etag)
 
     async def seal(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> StoredObject:
@@ -161,32 +162,7 @@ class S3ObjectStore(S3Reader):
         check_segments(target, segments)
         if target.plan.count == 1:
             return await verify_plain(self, target, segments[0])
-        parts = [{"PartNumber": segment.number, "ETag": segment.etag} for segment in segments]
-        try:
-            answer = await self._client.call(
-                "complete_multipart_upload",
-                key=target.key,
-                seconds=self._options.complete_seconds,
-                UploadId=target.session,
-                MultipartUpload={"Parts": parts},
-            )
-        except StoreError as error:
-            if error.code != "MANIFEST_REFUSED":
-                raise
-            if error.detail.get("store_code") in MISSING_SESSION_CODES:
-                earlier = await self._completed_before(target, segments)
-                if earlier is not None:
-                    return earlier
-            numbers = await missing_parts(self._client, target, segments)
-            raise StoreError("MANIFEST_REFUSED", reason=error.detail["reason"], segments=numbers) from error
-        etag = str(answer.get("ETag", "")).strip('"')
-        self._check_etag(etag, multipart_etag(segments), f"complete {target.key}")
-        stored = await self.head(target.key)
-        if stored.size_bytes != target.plan.size_bytes:
-            raise StoreUnavailable(
-                reason=f"{target.key} has {stored.size_bytes} bytes, expected {target.plan.size_bytes}"
-            )
-        return replace(stored, segments=tuple(segments))
+        return await complete_parts(self._client, self, target, segments, self._options)
 
     async def abort(self, target: ObjectTarget) -> None:
         """As the port says: every session of the key, known or not, and the object.
@@ -205,7 +181,7 @@ class S3ObjectStore(S3Reader):
 
     async def check(self) -> str:
         """As the port says: make the bucket where it is missing, write, read and remove one small object."""
-        await self._ensure_bucket()
+        await self._bucket_maker.ensure()
         key = "sluice-check"
         await self.put_object(key, b"sluice", "text/plain")
         same = b"".join([block async for block in self.read(key)]) == b"sluice"
@@ -214,19 +190,6 @@ class S3ObjectStore(S3Reader):
             raise StoreError("STORE_REJECTED", reason=f"what was written to {key} came back changed")
         return f"S3 at {self._options.endpoint_url or self._options.region} can be written, bucket {self._bucket}"
 
-    async def _completed_before(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> StoredObject | None:
-        """The session is gone: an earlier Complete has done it if the object is there, as it must be."""
-        try:
-            stored = await self.head(target.key)
-        except StoreError as error:
-            if error.code == "STORE_OBJECT_MISSING":
-                return None
-            raise
-        expected = multipart_etag(segments) if self._options.verify == "etag" else stored.etag
-        if (stored.size_bytes, stored.etag) != (target.plan.size_bytes, expected):
-            return None
-        return replace(stored, segments=tuple(segments))
-
     async def _sessions_of(self, key: str) -> set[str]:
         try:
             return {session async for name, session in self._open_sessions(key) if name == key}
@@ -234,30 +197,3 @@ class S3ObjectStore(S3Reader):
             if error.detail.get("store_code") == "NoSuchBucket":
                 return set()
             raise
-
-    async def _ensure_bucket(self) -> None:
-        """The bucket exists: asked once, made where it is missing. Harmless when several do so at once."""
-        if self._bucket_there:
-            return
-        try:
-            await self._client.call("head_bucket")
-        except StoreError as error:
-            if error.code != "STORE_OBJECT_MISSING":
-                raise
-            await self._create_bucket()
-        self._bucket_there = True
-
-    async def _create_bucket(self) -> None:
-        # us-east-1 is the one region that must not be named ("CreateBucket" of the API reference).
-        parameters: dict[str, Any] = {}
-        if self._options.region != "us-east-1":
-            parameters["CreateBucketConfiguration"] = {"LocationConstraint": self._options.region}
-        try:
-            await self._client.call("create_bucket", **parameters)
-        except StoreError as error:
-            if error.detail.get("store_code") != "BucketAlreadyOwnedByYou":
-                raise
-
-    def _check_etag(self, etag: str, expected: str, what: str) -> None:
-        if self._options.verify == "etag" and etag != expected:
-            raise StoreUnavailable(reason=f"{what}: answered etag {etag!r}, expected {expected!r}")

@@ -22,12 +22,18 @@ from pipeline.core.errors import StoreError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Token:
-    """A token and the account it opens. `lifetime_seconds` counts from the moment it was asked for; None: the server
-    did not say."""
+    """A token and the account it opens, by the URL that we use. `lifetime_seconds` counts from the moment it was asked
+    for; None: the server did not say. `public_url` is the account for those outside; "": the same."""
 
     value: str
     storage_url: str
     lifetime_seconds: float | None = None
+    public_url: str = ""
+
+    @property
+    def client_url(self) -> str:
+        """The account's URL as clients reach it."""
+        return self.public_url or self.storage_url
 
     def __repr__(self) -> str:  # a token is a password
         return f"Token(storage_url={self.storage_url!r}, lifetime_seconds={self.lifetime_seconds!r})"

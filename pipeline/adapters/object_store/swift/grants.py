@@ -4,7 +4,7 @@ Guarantee: no URL is handed out that Swift would refuse to whoever uses it. A ke
 alone (`authorize_same_container` in swift/common/middleware/tempurl.py), and a manifest's segments lie in another one:
 a TempURL for it would be answered 409. So manifests need the key on the account. It is put there in whichever of the
 account's two places is free; somebody else's key is never overwritten, and where ours cannot be there, there is no
-grant and the gateway streams.
+grant and the gateway streams. URLs name the endpoint that clients reach, which may be another than ours.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class SwiftDownloads:
 
     async def _sign(self, path: str, seconds: int, filename: str, inline: bool) -> str:
         return self._signer.sign(
-            await self._http.storage_url(),
+            await self._http.client_url(),
             path,
             method="GET",
             expires_at=int(time.time()) + seconds,

@@ -67,5 +67,9 @@ class SwiftHttp:
             yield response
 
     async def storage_url(self) -> str:
-        """The account's URL, as the login gave it. Raises as `request`."""
+        """The account's URL that we use, as the login gave it. Raises as `request`."""
         return (await self._tokens.token()).storage_url
+
+    async def client_url(self) -> str:
+        """The account's URL as clients reach it. Raises as `request`."""
+        return (await self._tokens.token()).client_url

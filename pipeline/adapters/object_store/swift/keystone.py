@@ -18,17 +18,20 @@ import aiohttp
 from pipeline.adapters.object_store.http_errors import driver_errors
 from pipeline.adapters.object_store.swift.auth import Token
 from pipeline.adapters.object_store.swift.errors import login_refusal
+from pipeline.adapters.object_store.swift.public import public_account
 from pipeline.core.errors import StoreError
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Which object-store of the catalogue: `region` empty means the first; `storage_url` replaces what the catalogue
-    says."""
+    says. Clients are sent to the public one of the same region whichever is ours; `public_url`, without the account,
+    replaces it."""
 
     region: str = ""
     interface: str = "public"
     storage_url: str = ""
+    public_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +87,37 @@ async def _token(
             body: Any = await response.json(content_type=None)
     try:
         token: Mapping[str, Any] = body["token"]
-        return Token(value, endpoint.storage_url.rstrip("/") or _storage_url(token, endpoint), _lifetime_seconds(token))
+        storage_url = endpoint.storage_url.rstrip("/") or _storage_url(token, endpoint)
+        public_url = public_account(endpoint.public_url, storage_url) or _public_url(token, endpoint)
+        return Token(value, storage_url, _lifetime_seconds(token), public_url)
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError("STORE_AUTH_FAILED", reason=f"{what}: the answer is not Keystone's ({error!r})") from error
 
 
 def _storage_url(token: Mapping[str, Any], wanted: Endpoint) -> str:
+    found = _catalogued(token, wanted.interface, wanted.region)
+    if not found:
+        where = f" in region {wanted.region}" if wanted.region else ""
+        raise StoreError("STORE_AUTH_FAILED", reason=f"the catalogue has no {wanted.interface} object-store{where}")
+    return found
+
+
+def _public_url(token: Mapping[str, Any], ours: Endpoint) -> str:
+    """ "" where ours is what clients use: it is public itself, or was set by hand, or the catalogue has none."""
+    if ours.interface == "public" or ours.storage_url:
+        return ""
+    return _catalogued(token, "public", ours.region)
+
+
+def _catalogued(token: Mapping[str, Any], interface: str, region: str) -> str:
+    """ "" when there is none."""
     for service in token.get("catalog", ()):
         if service["type"] != "object-store":
             continue
         for offered in service["endpoints"]:
-            if offered["interface"] == wanted.interface and wanted.region in (
-                "",
-                offered.get("region_id"),
-                offered.get("region"),
-            ):
+            if offered["interface"] == interface and region in ("", offered.get("region_id"), offered.get("region")):
                 return str(offered["url"]).rstrip("/")
-    where = f" in region {wanted.region}" if wanted.region else ""
-    raise StoreError("STORE_AUTH_FAILED", reason=f"the catalogue has no {wanted.interface} object-store{where}")
+    return ""
 
 
 def _lifetime_seconds(token: Mapping[str, Any]) -> float | None:

@@ -9,6 +9,7 @@ import aiohttp
 from pipeline.adapters.object_store.http_errors import driver_errors
 from pipeline.adapters.object_store.swift.auth import Token
 from pipeline.adapters.object_store.swift.errors import login_refusal
+from pipeline.adapters.object_store.swift.public import public_account
 from pipeline.core.errors import StoreError
 
 
@@ -17,13 +18,15 @@ class TempAuth:
     """`GET auth_url` with a user (`account:user`) and a key; the answer's headers carry token, lifetime and storage
     URL.
 
-    `storage_url` replaces the one in the answer, which names the host that the server believes it has.
+    `storage_url` replaces the one in the answer, which names the host that the server believes it has. `public_url`,
+    without the account, is how clients reach it; "": as we do.
     """
 
     auth_url: str
     user: str
     key: str = field(repr=False)
     storage_url: str = ""
+    public_url: str = ""
 
     async def authenticate(self, session: aiohttp.ClientSession, timeout_seconds: float) -> Token:
         """As `SwiftAuth.authenticate`. Headers as in swift.common.middleware.tempauth, `handle_get_token`."""
@@ -45,4 +48,6 @@ class TempAuth:
                         "STORE_AUTH_FAILED", reason=f"{what}: the answer has no X-Auth-Token and X-Storage-Url"
                     )
                 expires = response.headers.get("X-Auth-Token-Expires", "")
-                return Token(value, storage_url.rstrip("/"), float(expires) if expires.isdecimal() else None)
+                lifetime_seconds = float(expires) if expires.isdecimal() else None
+                storage_url = storage_url.rstrip("/")
+                return Token(value, storage_url, lifetime_seconds, public_account(self.public_url, storage_url))

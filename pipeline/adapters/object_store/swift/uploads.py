@@ -42,12 +42,12 @@ class SwiftUploads:
         self, signer: TempUrlSigner, target: ObjectTarget, numbers: Sequence[int], seconds: int
     ) -> list[SegmentGrant]:
         """One TempURL for each number. The containers must be there, with the key on them."""
-        storage_url = await self._http.storage_url()
+        account_url = await self._http.client_url()
         expires_at = int(time.time()) + seconds
         grants: list[SegmentGrant] = []
         for number in numbers:
             path, content_type = segment_location(self._layout, target, number)
-            url = signer.sign(storage_url, path, method="PUT", expires_at=expires_at)
+            url = signer.sign(account_url, path, method="PUT", expires_at=expires_at)
             grants.append(SegmentGrant(number, target.plan.length(number), url, headers={"Content-Type": content_type}))
         return grants
 
@@ -57,9 +57,9 @@ class SwiftUploads:
         for number in numbers:
             path, content_type = segment_location(self._layout, target, number)
             headers = {"X-Auth-Token": token.value, "Content-Type": content_type}
-            grants.append(SegmentGrant(number, target.plan.length(number), token.storage_url + path, headers=headers))
+            grants.append(SegmentGrant(number, target.plan.length(number), token.client_url + path, headers=headers))
         seconds = int(token.lifetime_seconds or UNKNOWN_LIFETIME_SECONDS)
-        return TokenGrant(token.value, token.storage_url, seconds, tuple(grants))
+        return TokenGrant(token.value, token.client_url, seconds, tuple(grants))
 
     async def held(self, target: ObjectTarget) -> list[StoredSegment]:
         """In order of number."""

@@ -1,5 +1,5 @@
-"""A Swift on loopback that misbehaves on request: a real HTTP server, so that the client's own failures are real
-ones."""
+"""A store on loopback that misbehaves on request: a real HTTP server that speaks as much of Swift and of S3 as their
+adapters ask for, so that the client's own failures are real ones."""
 
 from __future__ import annotations
 
@@ -13,18 +13,9 @@ from typing import Self
 
 from aiohttp import web
 
-from pipeline.adapters.object_store.swift import SwiftOptions
-
 # Short, so that what would take a minute takes a blink; far apart from `DEADLINE_SECONDS`, which a loaded machine
 # needs.
 STALL_SECONDS = 1.0
-OPTIONS = SwiftOptions(
-    connect_seconds=1.0,
-    stall_seconds=STALL_SECONDS,
-    answer_seconds=STALL_SECONDS,
-    manifest_seconds=STALL_SECONDS,
-    auth_seconds=STALL_SECONDS,
-)
 DEADLINE_SECONDS = 20.0
 LARGE_BYTES = 8 * 1024 * 1024  # more than socket buffers hold, so that a peer that does not read is felt
 
@@ -32,8 +23,9 @@ LARGE_BYTES = 8 * 1024 * 1024  # more than socket buffers hold, so that a peer t
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class FaultySwift:
-    """Logs in whoever comes and has every container. What a PUT or GET of an object meets is `fault`, if it is set."""
+class FaultyStore:
+    """Lets in whoever comes and has every container and bucket. What a PUT or GET of an object meets is `fault`, if it
+    is set."""
 
     def __init__(self) -> None:
         self.fault: Handler | None = None
@@ -41,23 +33,24 @@ class FaultySwift:
         self.answers_continue = True
         self.logins = 0
         self.puts = 0
+        self.url = ""
         self._released = asyncio.Event()
-        self._url = ""
 
     @property
     def auth_url(self) -> str:
-        return f"{self._url}/auth/v1.0"
+        return f"{self.url}/auth/v1.0"
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_get("/auth/v1.0", self._login)
         app.router.add_route("*", "/v1/AUTH_test/{name:.*}", self._serve, expect_handler=self._expect)
+        app.router.add_route("*", "/{name:.*}", self._serve, expect_handler=self._expect)  # S3: bucket and key
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         host, port = self._runner.addresses[0][:2]
-        self._url = f"http://{host}:{port}"
+        self.url = f"http://{host}:{port}"
         return self
 
     async def __aexit__(
@@ -71,11 +64,16 @@ class FaultySwift:
         await self._released.wait()
         return web.Response(status=500)
 
+    async def read_and_hang(self, request: web.Request) -> web.StreamResponse:
+        """Read all of it, and do not answer."""
+        await request.read()
+        return await self.hang(request)
+
     async def _login(self, request: web.Request) -> web.StreamResponse:
         self.logins += 1
         if self.auth_fault is not None:
             return await self.auth_fault(request)
-        headers = {"X-Auth-Token": f"token-{self.logins}", "X-Storage-Url": f"{self._url}/v1/AUTH_test"}
+        headers = {"X-Auth-Token": f"token-{self.logins}", "X-Storage-Url": f"{self.url}/v1/AUTH_test"}
         return web.Response(headers=headers)
 
     async def _expect(self, request: web.Request) -> None:
@@ -86,16 +84,25 @@ class FaultySwift:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         is_object = request.match_info["name"].count("/") > 0
         if not is_object:
-            return web.Response(status=204)
+            return web.Response(status=200 if _is_s3(request) else 204)
+        if "uploads" in request.query:
+            begun = b"<InitiateMultipartUploadResult><UploadId>session</UploadId></InitiateMultipartUploadResult>"
+            return web.Response(body=begun, content_type="application/xml")
         self.puts += request.method == "PUT"
         if self.fault is not None:
             return await self.fault(request)
         return await store(request)
 
 
+def _is_s3(request: web.Request) -> bool:
+    return not request.path.startswith("/v1/")
+
+
 async def store(request: web.Request) -> web.StreamResponse:
-    """What a healthy Swift does."""
+    """What a healthy one does: S3 quotes the digest, Swift does not."""
     digest = hashlib.md5(await request.read(), usedforsecurity=False).hexdigest()
+    if _is_s3(request):
+        return web.Response(headers={"ETag": f'"{digest}"'})
     return web.Response(status=201, headers={"Etag": digest})
 
 

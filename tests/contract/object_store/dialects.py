@@ -1,0 +1,71 @@
+"""What differs between the dialects where a store misbehaves: how a client of it is made, and which answers it takes
+for passing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+from pipeline.adapters.object_store.s3 import S3Credentials, S3ObjectStore, S3Options
+from pipeline.adapters.object_store.swift import SwiftObjectStore, SwiftOptions, TempAuth
+from tests.contract.object_store.faulty_server import STALL_SECONDS
+from tests.contract.object_store.uploads import Store
+
+SWIFT_OPTIONS = SwiftOptions(
+    connect_seconds=1.0,
+    stall_seconds=STALL_SECONDS,
+    answer_seconds=STALL_SECONDS,
+    manifest_seconds=STALL_SECONDS,
+    auth_seconds=STALL_SECONDS,
+)
+
+
+def swift_client(url: str) -> SwiftObjectStore:
+    return SwiftObjectStore(TempAuth(f"{url}/auth/v1.0", "u", "k"), "c", options=SWIFT_OPTIONS)
+
+
+def s3_client(url: str) -> S3ObjectStore:
+    options = S3Options(
+        endpoint_url=url,
+        connect_seconds=1.0,
+        stall_seconds=STALL_SECONDS,
+        answer_seconds=STALL_SECONDS,
+    )  # not complete_seconds: it is botocore's timeout for everything, and must not be what ends a read
+    return S3ObjectStore("c", S3Credentials("key", "secret"), options=options)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """`passing` and `final`: statuses of a segment's PUT that are worth retrying, and that are not. `stored`: what says
+    that it is there. `error_body`: how an error says its reason."""
+
+    name: str
+    client: Callable[[str], AbstractAsyncContextManager[Store]] = field(repr=False)
+    passing: tuple[int, ...]
+    final: tuple[int, ...]
+    stored: int
+    error_body: Callable[[str], bytes] = field(repr=False)
+
+
+def _xml(said: str) -> bytes:
+    return f"<Error><Code>SomethingElse</Code><Message>{said}</Message></Error>".encode()
+
+
+SWIFT = Dialect(
+    "swift",
+    swift_client,
+    passing=(408, 409, 422, 429, 498, 500, 502, 503, 504, 507),
+    final=(400, 405, 411, 412, 413, 416, 301),
+    stored=201,
+    error_body=str.encode,
+)
+S3 = Dialect(
+    "s3",
+    s3_client,
+    passing=(408, 429, 500, 502, 503, 504, 507),
+    final=(400, 405, 409, 411, 412, 413, 416, 422, 301),
+    stored=200,
+    error_body=_xml,
+)
+DIALECTS = (SWIFT, S3)

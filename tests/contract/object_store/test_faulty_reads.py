@@ -1,0 +1,133 @@
+"""Reads that end early, fall silent or bring something else; and readers that leave before the store has done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import cast
+
+import pytest
+from aiohttp import web
+
+from pipeline.core.errors import StoreError, StoreUnavailable
+from tests.cell import eventually
+from tests.contract.object_store.dialects import Dialect
+from tests.contract.object_store.faulty_server import (
+    DEADLINE_SECONDS,
+    STALL_SECONDS,
+    FaultyStore,
+    answer,
+    drip,
+    reset_after,
+)
+from tests.contract.object_store.uploads import Store, content
+
+pytestmark = pytest.mark.contract
+
+
+async def nothing() -> None:
+    return None
+
+
+async def failed_read(client: Store, first: int = 0, last: int | None = None) -> StoreError:
+    with pytest.raises(StoreError) as raised:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await content(client, "k", first, last)
+    return raised.value
+
+
+async def test_a_slow_read_is_no_error(faulty: FaultyStore, client: Store) -> None:
+    async def pause() -> None:
+        await asyncio.sleep(STALL_SECONDS / 4)
+
+    faulty.fault = drip([b"x" * 100] * 12, pause)
+    assert await content(client, "k") == b"x" * 1200
+
+
+async def test_a_read_that_stalls_is_given_up(faulty: FaultyStore, client: Store) -> None:
+    forever = asyncio.Event()
+
+    async def stop() -> None:
+        await forever.wait()
+
+    faulty.fault = drip([b"x" * 100] * 2, stop)
+    assert isinstance(await failed_read(client), StoreUnavailable)
+    forever.set()
+
+
+async def test_a_read_that_is_not_answered_is_given_up(faulty: FaultyStore, client: Store) -> None:
+    faulty.fault = faulty.hang
+    assert isinstance(await failed_read(client), StoreUnavailable)
+
+
+@pytest.mark.parametrize("announced", [101, 10_000_000])
+async def test_a_read_that_ends_early_is_an_error(faulty: FaultyStore, client: Store, announced: int) -> None:
+    faulty.fault = drip([b"x" * 100], nothing, length=announced)
+    assert isinstance(await failed_read(client), StoreUnavailable)
+
+
+async def test_a_read_that_is_reset_is_worth_retrying(faulty: FaultyStore, client: Store) -> None:
+    faulty.fault = reset_after(0)
+    assert isinstance(await failed_read(client), StoreUnavailable)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_read_may_be_put_off(faulty: FaultyStore, dialect: Dialect, client: Store, status: int) -> None:
+    faulty.fault = answer(status, {"Retry-After": "3"}, dialect.error_body("the disk is tired"))
+    error = await failed_read(client)
+    assert isinstance(error, StoreUnavailable)
+    assert error.retry_after_seconds == 3
+
+
+async def test_a_range_that_is_answered_with_the_whole_is_refused(faulty: FaultyStore, client: Store) -> None:
+    """Its bytes would be others than those that were asked for."""
+    faulty.fault = answer(200, {"ETag": "e"}, b"x" * 1000)
+    error = await failed_read(client, 5, 9)
+    assert not isinstance(error, StoreUnavailable)
+
+
+@pytest.mark.parametrize("blocks", [0, 1], ids=["before the answer", "in mid-body"])
+async def test_a_reader_that_leaves_a_silent_store_takes_its_connection_along(
+    faulty: FaultyStore, client: Store, blocks: int
+) -> None:
+    """At once, and not when the store is given up; so it is when the client of a download hangs up."""
+    at_work = asyncio.Event()
+    transport: asyncio.Transport | None = None
+
+    async def silent(request: web.Request) -> web.StreamResponse:
+        nonlocal transport
+        assert isinstance(request.transport, asyncio.Transport)
+        transport = request.transport
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        if blocks:
+            await response.prepare(request)
+            await response.write(b"x" * 100)
+        at_work.set()
+        return await faulty.hang(request)
+
+    faulty.fault = silent
+    reading = cast(AsyncGenerator[bytes, None], client.read("k"))
+    for _ in range(blocks):
+        assert await anext(reading) == b"x" * 100
+    waiting = asyncio.ensure_future(anext(reading))
+    await at_work.wait()
+    waiting.cancel()
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await asyncio.gather(waiting, return_exceptions=True)
+        await reading.aclose()
+    assert waiting.cancelled()
+
+    async def gone() -> bool:
+        assert transport is not None
+        return transport.is_closing()
+
+    await eventually(gone, DEADLINE_SECONDS, lambda: "the connection to end")
+
+
+async def test_a_store_that_recovers_is_read_again(faulty: FaultyStore, client: Store) -> None:
+    """A failure leaves nothing in the pool of connections that the next request would trip over."""
+    faulty.fault = drip([b"x" * 100], nothing, length=200)
+    for _ in range(3):
+        await failed_read(client)
+    faulty.fault = answer(200, {"ETag": "e"}, b"all of it")
+    assert await content(client, "k") == b"all of it"
