@@ -22,6 +22,7 @@ from pipeline.adapters.temp_volume import DirectoryTempVolume
 from pipeline.bootstrap.redis import RedisParts, redis_parts
 from pipeline.bootstrap.stores import open_stores
 from pipeline.core.errors import SluiceError
+from pipeline.core.retry import Patience
 from pipeline.core.stages import Stage
 from pipeline.ports import CachePurge, ContentRepository, EventFeed, LeftoverRepository
 from pipeline.settings import Settings
@@ -200,7 +201,14 @@ async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
         admission = Admission(redis.ledger, redis.board, volume, redis.queue, settings.temp_headroom_bytes)
         yield WorkerServices(
             redis=redis,
-            engine=StageEngine(redis.stages, redis.board, redis.queue, handlers, name),
+            engine=StageEngine(
+                redis.stages,
+                redis.board,
+                redis.queue,
+                handlers,
+                name,
+                Patience(settings.store_patience_seconds, settings.database_patience_seconds),
+            ),
             reaper=Reaper(
                 admission,
                 cleanup,
