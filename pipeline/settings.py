@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     database_url: SecretStr = Field(
         SecretStr("postgresql://sluice@127.0.0.1:5432/sluice"), description="PostgreSQL for content metadata"
     )
+    database_patience_seconds: float = Field(
+        86_400, gt=0, description="An upload that is stored but for its row fails when PostgreSQL is away for so long"
+    )
     database_pool: int = Field(4, ge=1, description="Connections to PostgreSQL per process; persist needs few")
 
     # -- the object store
@@ -105,8 +108,15 @@ class Settings(BaseSettings):
         ge=1,
         description="Segments on their way to the store at once, per process: 16 took 1 GB from over 5 min to 95 s",
     )
+    store_patience_seconds: float = Field(
+        43_200,
+        gt=0,
+        description="An upload fails when its store was away for so long: a night, since originals exist nowhere else",
+    )
     store_stall_seconds: float = Field(
-        60, gt=0, description="A store connection on which nothing moves for so long is given up"
+        60,
+        gt=0,
+        description="A store connection on which nothing moves for so long, or no answer comes, is given up",
     )
 
     cdn_purge_url: str = Field(

@@ -18,6 +18,8 @@ from pipeline.adapters.redis.signals import RedisSignals
 from pipeline.adapters.redis.stage_board import RedisStageBoard
 from pipeline.settings import Settings
 
+# A Redis that answers nothing for so long is away: a client is told so (503) while it still listens.
+_ANSWER_SECONDS = 5.0
 # A queued stage that has not started for so long is enqueued again, which is harmless when its job is still there.
 _REQUEUE_MS = 10_000
 
@@ -44,7 +46,11 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
     url = settings.redis_url.get_secret_value()
     keys = Keys(settings.redis_namespace)
     client: Redis = Redis.from_url(
-        url, decode_responses=True, socket_timeout=10, socket_connect_timeout=5, health_check_interval=15
+        url,
+        decode_responses=True,
+        socket_timeout=_ANSWER_SECONDS,
+        socket_connect_timeout=_ANSWER_SECONDS,
+        health_check_interval=15,
     )
     listener: Redis = Redis.from_url(url, decode_responses=True, socket_connect_timeout=5)
     arq = arq_client(url)

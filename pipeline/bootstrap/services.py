@@ -22,6 +22,7 @@ from pipeline.bootstrap.redis import RedisParts, redis_parts
 from pipeline.bootstrap.stores import open_stores
 from pipeline.bootstrap.volume import VolumeParts, volume_parts
 from pipeline.core.errors import SluiceError
+from pipeline.core.retry import Patience
 from pipeline.core.stages import Stage
 from pipeline.ports import CachePurge, ContentRepository, EventFeed, LeftoverRepository
 from pipeline.settings import Settings
@@ -199,7 +200,14 @@ async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
         cleanup = Cleanup(redis.ended, redis.board, redis.ledger, volume, stores, contents, journals, recovery)
         yield WorkerServices(
             redis=redis,
-            engine=StageEngine(redis.stages, redis.board, redis.queue, handlers, name),
+            engine=StageEngine(
+                redis.stages,
+                redis.board,
+                redis.queue,
+                handlers,
+                name,
+                Patience(settings.store_patience_seconds, settings.database_patience_seconds),
+            ),
             reaper=Reaper(
                 parts.admission,
                 cleanup,

@@ -81,7 +81,7 @@ def _lent(settings: Settings) -> SwiftAuth | None:
 def _swift(settings: Settings) -> AbstractAsyncContextManager[Store] | None:
     if not (settings.swift_user or settings.swift_application_credential_id):
         return None
-    options = SwiftOptions(stall_seconds=settings.store_stall_seconds)
+    options = SwiftOptions(stall_seconds=settings.store_stall_seconds, answer_seconds=settings.store_stall_seconds)
     key = settings.swift_tempurl_key.get_secret_value()
     signer = TempUrlSigner(key, settings.swift_tempurl_digest) if key else None
     return SwiftObjectStore(
@@ -109,6 +109,7 @@ def _s3(settings: Settings) -> AbstractAsyncContextManager[Store] | None:
         verify=settings.s3_verify,
         pool_connections=2 * settings.store_concurrency + settings.download_concurrency,
         stall_seconds=settings.store_stall_seconds,
+        answer_seconds=settings.store_stall_seconds,
     )
     return S3ObjectStore(settings.s3_bucket, credentials, options=options, observer=_observe)
 

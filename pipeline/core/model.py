@@ -23,7 +23,8 @@ class ClientDigest:
 
 @dataclass(frozen=True, slots=True)
 class StageStatus:
-    """One stage of one upload, as the board holds it. `generation` is the fencing number of its latest run."""
+    """One stage of one upload, as the board holds it. `generation` is the fencing number of its latest run; `outages`
+    are the failed attempts that were a dependency's fault."""
 
     state: StageState
     attempt: int = 0
@@ -32,6 +33,12 @@ class StageStatus:
     finished_at_ms: int | None = None
     worker: str | None = None
     error_code: str | None = None
+    outages: int = 0
+
+    @property
+    def own_attempt(self) -> int:
+        """`attempt` without those that failed because a dependency was away."""
+        return self.attempt - self.outages
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,35 @@ Guarantee: the decision is a returned value, never a side effect; jitter comes i
 repeated. Delays are exponential with full jitter between half and the whole of the step (so that a herd spreads out,
 yet nobody retries at once), and never shorter than what the other side asked for (Retry-After, RFC 9110 section
 10.2.3).
+
+Two limits. What a stage itself cannot do is tried so many times. What it stands on being away is no fault of the
+upload: the originals exist nowhere else, so that is waited for by the clock, however many attempts it takes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from pipeline.core.errors import SluiceError
+
+
+class Dependency(StrEnum):
+    """What stages stand on, and what may come back by itself."""
+
+    STORE = "store"
+    DATABASE = "database"
+    REDIS = "redis"
+
+
+# Refused credentials are among them: a password that is set anew is mended by people, not by the next upload.
+_AWAY: Mapping[str, Dependency] = {
+    "STORE_UNAVAILABLE": Dependency.STORE,
+    "STORE_AUTH_FAILED": Dependency.STORE,
+    "DATABASE_UNAVAILABLE": Dependency.DATABASE,
+    "REDIS_UNAVAILABLE": Dependency.REDIS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +42,24 @@ class RetryPolicy:
     max_attempts: int
     base_seconds: float = 0.5
     cap_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long each dependency may be away without a break before an upload that needs it fails; in seconds."""
+
+    store_seconds: float = 12 * 3600
+    database_seconds: float = 24 * 3600
+
+    def with_what_failed(self, error: SluiceError) -> float | None:
+        """None: `error` says nothing of a dependency, so attempts are counted."""
+        away = _AWAY.get(error.code)
+        if away is None:
+            return None
+        # A failure that can be written down shows that Redis is back: never what an upload fails by, but for a bug.
+        longest = max(self.store_seconds, self.database_seconds)
+        seconds = {Dependency.STORE: self.store_seconds, Dependency.DATABASE: self.database_seconds}
+        return seconds.get(away, longest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +81,27 @@ def decide(error: SluiceError, attempt: int, policy: RetryPolicy, jitter: float)
     if not error.retryable or attempt >= policy.max_attempts:
         return GiveUp(error.code)
     step = min(policy.cap_seconds, policy.base_seconds * 2.0 ** min(attempt - 1, 60))  # beyond, floats overflow
-    asked = getattr(error, "retry_after_seconds", None) or 0.0
-    return RetryAfter(max(asked, step * (0.5 + jitter / 2)))
+    return RetryAfter(_delay(error, step, jitter))
+
+
+def decide_away(
+    error: SluiceError, away_seconds: float, patience_seconds: float, policy: RetryPolicy, jitter: float
+) -> RetryAfter | GiveUp:
+    """What follows a failure of a dependency that has been away for `away_seconds` without a break.
+
+    The pause is as long as that: doubling, as `decide` does it, but by the clock. It never reaches beyond the end of
+    the patience by more than what the other side asked for, so that there is a last attempt at that end.
+    """
+    left = patience_seconds - away_seconds
+    if left <= 0:
+        return GiveUp(error.code)
+    step = min(policy.cap_seconds, max(policy.base_seconds, away_seconds))
+    return RetryAfter(min(_delay(error, step, jitter), max(left, _asked(error))))
+
+
+def _delay(error: SluiceError, step: float, jitter: float) -> float:
+    return max(_asked(error), step * (0.5 + jitter / 2))
+
+
+def _asked(error: SluiceError) -> float:
+    return getattr(error, "retry_after_seconds", None) or 0.0

@@ -59,7 +59,8 @@ class Trigger(StrEnum):
 class StageSpec:
     """One stage: its worker type, what must be `done` or `skipped` before it, and its limits.
 
-    `timeout_seconds` bounds one attempt; `max_attempts` counts attempts that ended in an error worth retrying.
+    `timeout_seconds` bounds one attempt; `max_attempts` counts attempts that ended in an error worth retrying, but for
+    those that ended because a dependency was away: that is bounded by the clock (`core.retry.Patience`).
     """
 
     worker: WorkerType
@@ -76,8 +77,7 @@ GRAPH: Mapping[Stage, StageSpec] = {
     Stage.ASSEMBLE: StageSpec(WorkerType.ASSEMBLE, (), Trigger.ALL_RECEIVED, 4 * 3600, 4),
     Stage.PROBE: StageSpec(WorkerType.PROBE, (Stage.ASSEMBLE,), Trigger.PREDECESSORS, 300, 3),
     Stage.THUMBNAIL: StageSpec(WorkerType.THUMBNAIL, (Stage.PROBE,), Trigger.PREDECESSORS, 300, 12),
-    # everything is stored by then: waiting two hours for PostgreSQL costs less than sending a large file again
-    Stage.PERSIST: StageSpec(WorkerType.PERSIST, (Stage.SEAL, Stage.THUMBNAIL), Trigger.PREDECESSORS, 60, 240),
+    Stage.PERSIST: StageSpec(WorkerType.PERSIST, (Stage.SEAL, Stage.THUMBNAIL), Trigger.PREDECESSORS, 60, 24),
 }
 
 FINAL = Stage.PERSIST

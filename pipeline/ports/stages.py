@@ -52,8 +52,12 @@ class StageBoard(Protocol):
         """Transfer has nothing to do now: give up the lease. False: more has arrived meanwhile, go on. Raises
         StageLost."""
 
-    async def retry(self, job: StageJob, error_code: str, after_seconds: float) -> StageJob:
-        """Count a failed attempt and queue the next one. Raises StageLost."""
+    async def away_seconds(self, job: StageJob) -> float:
+        """A dependency did not answer: how long that has been so, from the first failure of an unbroken row. Success,
+        progress (a segment stored or fetched) and a failure of another kind end the row. Raises StageLost."""
+
+    async def retry(self, job: StageJob, error_code: str, after_seconds: float, *, away: bool = False) -> StageJob:
+        """Count a failed attempt, `away` if a dependency was at fault, and queue the next one. Raises StageLost."""
 
     async def hand_back(self, job: StageJob) -> StageJob:
         """Queue the stage again without counting an attempt (a worker is told to stop). Raises StageLost."""

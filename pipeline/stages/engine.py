@@ -2,8 +2,9 @@
 
 Guarantee: of all runs of a stage only the latest can write (fencing number); a run whose lease passes to somebody else,
 or whose upload ends, is stopped and says so, so that cleaning up never races with it. A failed attempt is retried, or
-fails the upload, by `core.retry`; whatever the engine could not tell the board (Redis away, process killed) is mended
-by the board's list of overdue stages.
+fails the upload, by `core.retry`: a dependency that is away is waited for by the clock, anything else by attempts.
+Whatever the engine could not tell the board (Redis away, process killed) is mended by the board's list of overdue
+stages.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import structlog
 
 from pipeline.core.errors import DependencyUnavailable, SluiceError, StageLost
 from pipeline.core.model import StageJob
-from pipeline.core.retry import GiveUp, RetryPolicy, decide
+from pipeline.core.retry import GiveUp, Patience, RetryAfter, RetryPolicy, decide, decide_away
 from pipeline.core.stages import FINAL, Stage
 from pipeline.core.transports import TRANSPORTS
 from pipeline.ports import StageBoard, StageQueue, UploadBoard
@@ -52,12 +53,14 @@ class StageEngine:
         queue: StageQueue,
         handlers: Mapping[Stage, StageHandler],
         worker: str,
+        patience: Patience | None = None,
     ) -> None:
         self._stages = stages
         self._board = board
         self._queue = queue
         self._handlers = handlers
         self._worker = worker
+        self._patience = patience or Patience()
         self.stop = asyncio.Event()
 
     async def run(self, job: StageJob) -> None:
@@ -78,14 +81,13 @@ class StageEngine:
         log.info(Log.STAGE_STARTED, waited_seconds=started.waited_seconds)
         began = time.monotonic()
         with STAGE_RUNNING.labels(job.stage).track_inprogress():
-            result = await self._guarded(StageRun(job, upload, self.stop), started.takeovers, attempt, log)
+            result = await self._guarded(StageRun(job, upload, self.stop), started.takeovers, log)
         STAGE_SECONDS.labels(job.stage, result).observe(time.monotonic() - began)
 
-    async def _guarded(
-        self, run: StageRun, takeovers: int, attempt: int, log: structlog.typing.FilteringBoundLogger
-    ) -> str:
+    async def _guarded(self, run: StageRun, takeovers: int, log: structlog.typing.FilteringBoundLogger) -> str:
         """Run the handler under heartbeats; returns the result's name for the metrics."""
         job = run.job
+        attempt = run.upload.stages[job.stage].own_attempt
         try:
             if takeovers > _MAX_TAKEOVERS:
                 raise SluiceError("STAGE_CRASHED", stage=str(job.stage), reason=f"its worker died {takeovers} times")
@@ -173,16 +175,16 @@ class StageEngine:
         self, run: StageRun, error: SluiceError, attempt: int, log: structlog.typing.FilteringBoundLogger
     ) -> str:
         job = run.job
-        attempts = TRANSPORTS[run.upload.transport].graph[job.stage].max_attempts
-        decision = decide(error, attempt, RetryPolicy(attempts), random.random())
+        patience = self._patience.with_what_failed(error)
         try:
+            decision = await self._decide(run, error, attempt, patience)
             if isinstance(decision, GiveUp):
                 await self._persistently(lambda: self._stages.fail(job, error))
                 UPLOADS_ENDED.labels("failed", error.code).inc()
                 log.warning(Log.STAGE_FAILED, code=error.code, reason=error.message)
                 return "failed"
-            seconds = decision.seconds
-            again = await self._persistently(lambda: self._stages.retry(job, error.code, seconds))
+            seconds, away = decision.seconds, patience is not None
+            again = await self._persistently(lambda: self._stages.retry(job, error.code, seconds, away=away))
             STAGE_RETRIES.labels(job.stage, error.code).inc()
             log.info(Log.STAGE_RETRIED, code=error.code, reason=error.message, after_seconds=round(seconds, 3))
             await self._enqueue([again], seconds)
@@ -193,6 +195,15 @@ class StageEngine:
             log.warning(Log.STAGE_LOST, when="end", code=away.code)
             return "lost"
         return "retried"
+
+    async def _decide(
+        self, run: StageRun, error: SluiceError, attempt: int, patience: float | None
+    ) -> RetryAfter | GiveUp:
+        policy = RetryPolicy(TRANSPORTS[run.upload.transport].graph[run.job.stage].max_attempts)
+        if patience is None:
+            return decide(error, attempt, policy, random.random())
+        away_seconds = await self._persistently(lambda: self._stages.away_seconds(run.job))
+        return decide_away(error, away_seconds, patience, policy, random.random())
 
     async def _hand_back(self, job: StageJob, log: structlog.typing.FilteringBoundLogger) -> None:
         with suppress(SluiceError):

@@ -37,6 +37,6 @@ class Seal:
         except StoreError as error:
             refused = error.detail.get("segments")
             mine = run.upload.transport is Transport.GATEWAY  # what a client has sent itself, we have not to put again
-            if not refused or not mine or run.upload.stages[run.job.stage].attempt >= _MAX_REFUSALS:
+            if not refused or not mine or run.upload.stages[run.job.stage].own_attempt >= _MAX_REFUSALS:
                 raise
             return Undone(await self._segments.put_again(run.job, refused))

@@ -75,6 +75,7 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
             finished_at_ms=number(prefix + "finished_at_ms"),
             worker=fields.get(prefix + "worker"),
             error_code=fields.get(prefix + "error_code"),
+            outages=int(fields.get(prefix + "outages", 0)),
         )
 
     digest = None

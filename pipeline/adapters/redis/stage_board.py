@@ -69,11 +69,15 @@ class RedisStageBoard:
     async def idle(self, job: StageJob) -> bool:
         return bool((await self._call("stage_idle", job))["idle"])
 
-    async def retry(self, job: StageJob, error_code: str, after_seconds: float) -> StageJob:
+    async def away_seconds(self, job: StageJob) -> float:
+        return float((await self._call("stage_away", job))["away_ms"]) / 1000
+
+    async def retry(self, job: StageJob, error_code: str, after_seconds: float, *, away: bool = False) -> StageJob:
         answer = await self._call(
             "stage_again",
             job,
             count=True,
+            away=away,
             error_code=error_code,
             after_ms=int(after_seconds * 1000),
             requeue_ms=self._requeue_ms,

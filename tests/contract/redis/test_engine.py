@@ -10,9 +10,10 @@ import pytest
 
 from deploy.embedded import EmbeddedStack
 from pipeline.core import stages
-from pipeline.core.errors import MediaError, StoreUnavailable
+from pipeline.core.errors import DependencyUnavailable, MediaError, SluiceError, StoreUnavailable
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import StageJob, Upload
+from pipeline.core.retry import Patience
 from pipeline.core.stages import GRAPH, Stage, StageState, WorkerType
 from pipeline.ports import StageBoard
 from pipeline.stages.engine import StageEngine
@@ -82,7 +83,10 @@ async def test_a_job_that_is_no_longer_the_latest_is_not_run(play: Play) -> None
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(StoreUnavailable(reason="503"), "STORE_UNAVAILABLE"), (ValueError("a bug"), "STAGE_CRASHED")],
+    [
+        (SluiceError("MEDIA_TOOL_FAILED", tool="-", reason="-"), "MEDIA_TOOL_FAILED"),
+        (ValueError("a bug"), "STAGE_CRASHED"),
+    ],
     ids=["retryable", "crash"],
 )
 async def test_a_failed_attempt_comes_again_until_there_were_enough(play: Play, error: Exception, code: str) -> None:
@@ -107,6 +111,63 @@ async def test_a_failed_attempt_comes_again_until_there_were_enough(play: Play, 
     assert attempts == [1, 2, 3, 4]
     failed = await upload_of(play, job)
     assert (failed.status, failed.error_code) == (Status.FAILED, code)
+
+
+async def _again(play: Play, job: StageJob) -> StageJob:
+    """The run that follows."""
+    status = (await upload_of(play, job)).stages[job.stage]
+    assert status.state is StageState.QUEUED, status
+    return StageJob(job.upload_id, job.stage, status.generation, job.volume)
+
+
+@pytest.mark.parametrize(
+    "error", [StoreUnavailable(reason="503"), DependencyUnavailable("DATABASE_UNAVAILABLE", reason="gone")], ids=repr
+)
+async def test_what_is_away_is_waited_for_by_the_clock(play: Play, error: SluiceError) -> None:
+    """However many attempts that takes; and they do not count against what the stage itself gets wrong."""
+    errors = [*[error] * 10, ValueError("a bug"), *[error] * 10, *[ValueError("a bug")] * 2]
+
+    async def work(run: StageRun) -> Outcome:
+        if errors:
+            raise errors.pop(0)
+        return Done()
+
+    job = await assemble_job(play)
+    engine = engine_of(play, work)
+    while errors:
+        await engine.run(job)
+        job = await _again(play, job)
+    before = (await upload_of(play, job)).stages[Stage.ASSEMBLE]
+    assert (before.attempt, before.outages) == (23, 20)
+    await engine.run(job)
+    assert (await upload_of(play, job)).stages[Stage.ASSEMBLE].state is StageState.DONE
+
+
+async def test_patience_ends(play: Play) -> None:
+    error = StoreUnavailable(reason="503")
+
+    async def work(run: StageRun) -> Outcome:
+        raise error
+
+    job = await assemble_job(play)
+    engine = StageEngine(
+        play.stages, play.board, play.parts.queue, {Stage.ASSEMBLE: work}, "worker", Patience(store_seconds=0.3)
+    )
+    runs = 0
+
+    async def failed() -> bool:
+        nonlocal job, runs
+        await engine.run(job)
+        runs += 1
+        if (await upload_of(play, job)).status is Status.FAILED:
+            return True
+        job = await _again(play, job)
+        return False
+
+    await until(failed)
+    assert runs > 1
+    upload = await upload_of(play, job)
+    assert (upload.error_code, upload.error_message) == (error.code, error.message)
 
 
 async def test_what_cannot_succeed_is_not_tried_again(play: Play) -> None:

@@ -25,6 +25,7 @@ WRITES: dict[str, Act] = {
     "skip": lambda play, job: play.stages.finish(job, None, skipped=True),
     "idle": lambda play, job: play.stages.idle(job),
     "retry": lambda play, job: play.stages.retry(job, "STORE_UNAVAILABLE", 0),
+    "away": lambda play, job: play.stages.away_seconds(job),
     "hand back": lambda play, job: play.stages.hand_back(job),
     "fail": lambda play, job: play.stages.fail(job, NOT_MEDIA),
     "put again": lambda play, job: play.segments.put_again(job, [1]),
@@ -125,6 +126,46 @@ async def test_a_run_of_a_forgotten_upload_leaves_no_trace(play: Play, write: st
         await WRITES_AND_START[write](play, job)
     await play.stages.acknowledge_end(job)
     assert not [name for name in await play.keys() if job.upload_id in name]
+
+
+async def _away_since(play: Play, job: StageJob) -> str | None:
+    fields = await play.parts.client.hgetall(play.parts.keys.upload(job.upload_id))  # type: ignore[misc]
+    since: str | None = fields.get(f"stage.{job.stage}.away_since_ms")
+    return since
+
+
+async def test_how_long_a_dependency_is_away_is_counted_from_the_first_failure(play: Play) -> None:
+    job = await play.started(await transfer_job(play))
+    assert await play.stages.away_seconds(job) == 0
+    since = await _away_since(play, job)
+
+    async def some_time_has_passed() -> bool:
+        return await play.stages.away_seconds(job) >= 0.02
+
+    await until(some_time_has_passed)
+    job = await play.started(await play.stages.retry(job, "STORE_UNAVAILABLE", 0, away=True))
+    assert await play.stages.away_seconds(job) >= 0.02
+    assert await _away_since(play, job) == since
+    status = (await play.board.get(job.upload_id)).stages[Stage.TRANSFER]
+    assert (status.attempt, status.outages, status.own_attempt) == (2, 1, 1)
+
+
+async def _stores_one(play: Play, job: StageJob) -> None:
+    await play.segments.record_stored(job, StoredSegment(1, 10, "e"))
+
+
+async def _fails_otherwise(play: Play, job: StageJob) -> None:
+    await play.stages.retry(job, "STAGE_CRASHED", 0)
+
+
+@pytest.mark.parametrize("answered", [_stores_one, _fails_otherwise])
+async def test_an_answer_ends_the_row_of_failures(play: Play, answered: Act) -> None:
+    job = await play.started(await transfer_job(play))
+    job = await play.started(await play.stages.retry(job, "STORE_UNAVAILABLE", 0, away=True))
+    await play.stages.away_seconds(job)
+    assert await _away_since(play, job) is not None
+    await answered(play, job)
+    assert await _away_since(play, job) is None
 
 
 async def test_a_failed_attempt_is_counted_and_queued_again(play: Play) -> None:

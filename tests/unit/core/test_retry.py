@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import CATALOGUE, MediaError, SluiceError, StoreUnavailable
-from pipeline.core.retry import GiveUp, RetryAfter, RetryPolicy, decide
+from pipeline.core.retry import GiveUp, Patience, RetryAfter, RetryPolicy, decide, decide_away
 
 pytestmark = pytest.mark.unit
 
@@ -58,3 +58,63 @@ def test_a_decision_is_always_one_of_the_two(
         assert step / 2 * 0.999 <= decision.seconds <= step
     else:
         assert decision == GiveUp(code)
+
+
+PATIENCE = Patience(store_seconds=100, database_seconds=200)
+
+
+@pytest.mark.parametrize(
+    ("code", "seconds"),
+    [
+        ("STORE_UNAVAILABLE", 100),
+        ("STORE_AUTH_FAILED", 100),
+        ("DATABASE_UNAVAILABLE", 200),
+        ("REDIS_UNAVAILABLE", 200),
+        ("STAGE_CRASHED", None),
+        ("MANIFEST_REFUSED", None),
+        ("NOT_MEDIA", None),
+    ],
+)
+def test_each_dependency_has_its_patience(code: str, seconds: float | None) -> None:
+    assert PATIENCE.with_what_failed(SluiceError(code)) == seconds
+
+
+def test_by_default_minutes_never_fail_an_upload() -> None:
+    for code in ("STORE_UNAVAILABLE", "DATABASE_UNAVAILABLE", "REDIS_UNAVAILABLE"):
+        assert (Patience().with_what_failed(SluiceError(code)) or 0) >= 6 * 3600
+
+
+def test_pauses_grow_with_the_time_away_up_to_the_cap() -> None:
+    error = StoreUnavailable(reason="503")
+    pauses = [decide_away(error, away, 10_000, POLICY, jitter=1.0) for away in (0, 1, 3, 10, 5_000)]
+    assert pauses == [RetryAfter(seconds) for seconds in (1, 1, 3, 10, 10)]
+    assert decide_away(error, 5_000, 10_000, POLICY, jitter=0.0) == RetryAfter(5), "half of the step at the least"
+
+
+def test_patience_ends_by_the_clock_after_one_last_attempt_at_its_end() -> None:
+    error = StoreUnavailable(reason="503")
+    assert decide_away(error, 99.5, 100, POLICY, 0.5) == RetryAfter(0.5)
+    assert decide_away(error, 100, 100, POLICY, 0.5) == GiveUp("STORE_UNAVAILABLE")
+
+
+def test_a_store_that_names_its_time_is_asked_then() -> None:
+    asked = StoreUnavailable(reason="slow down", retry_after_seconds=42)
+    assert decide_away(asked, 0, 100, POLICY, 0.5) == RetryAfter(42)
+    assert decide_away(asked, 90, 100, POLICY, 0.5) == RetryAfter(42), "beyond the end, and not before it"
+
+
+@given(
+    away=st.floats(0, 1e6),
+    patience=st.floats(0.001, 1e6),
+    asked=st.none() | st.floats(0, 3_600),
+    jitter=st.floats(0, 1, exclude_max=True),
+)
+def test_waiting_for_a_dependency_comes_to_an_end(
+    away: float, patience: float, asked: float | None, jitter: float
+) -> None:
+    decision = decide_away(StoreUnavailable(reason="-", retry_after_seconds=asked), away, patience, POLICY, jitter)
+    if isinstance(decision, RetryAfter):
+        assert away < patience
+        assert (asked or 0) <= decision.seconds <= max(POLICY.cap_seconds, asked or 0)
+    else:
+        assert away >= patience

@@ -33,7 +33,12 @@ from pipeline.adapters.object_store.swift.grants import SwiftDownloads
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.layout import SwiftLayout
 from pipeline.adapters.object_store.swift.limits import read_limits
-from pipeline.adapters.object_store.swift.manifest import manifest_json, parse_answer, raise_unless_sealed
+from pipeline.adapters.object_store.swift.manifest import (
+    ManifestAnswer,
+    manifest_json,
+    parse_answer,
+    raise_unless_sealed,
+)
 from pipeline.adapters.object_store.swift.options import SwiftOptions
 from pipeline.adapters.object_store.swift.reader import SwiftReader
 from pipeline.adapters.object_store.swift.tempurl import TempUrlSigner
@@ -145,16 +150,11 @@ class SwiftObjectStore(SwiftReader):
         if target.plan.count == 1:
             return await verify_plain(self, target, segments[0])
         expected = etag_of_etags(segments)
-        async with self._http.request(
-            "PUT",
-            self._layout.object_path(target.key),
-            accept=(201, 202, 400),
-            query={"multipart-manifest": "put", "heartbeat": "on"},
-            headers={"Content-Type": target.content_type, "Accept": "application/json"},
-            body=manifest_json(self._layout, target, segments),
-            answer_seconds=self._options.manifest_seconds,
-        ) as response:
-            answer = parse_answer(response.status, response.headers.get("Etag", ""), await response.read())
+        answer = await self._put_manifest(target, segments)
+        if answer.status == 404:  # the container was deleted: it is made, and asked again
+            self._containers = None
+            await self._containers_once()
+            answer = await self._put_manifest(target, segments)
         raise_unless_sealed(answer, self._layout, target, expected)
         return StoredObject(
             self.name, self._layout.container, target.key, target.plan.size_bytes, expected, tuple(segments)
@@ -213,6 +213,18 @@ class SwiftObjectStore(SwiftReader):
             return None
         await self._containers_once()
         return await self._downloads.of_segment(key, span, seconds)
+
+    async def _put_manifest(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> ManifestAnswer:
+        async with self._http.request(
+            "PUT",
+            self._layout.object_path(target.key),
+            accept=(201, 202, 400, 404),
+            query={"multipart-manifest": "put", "heartbeat": "on"},
+            headers={"Content-Type": target.content_type, "Accept": "application/json"},
+            body=manifest_json(self._layout, target, segments),
+            answer_seconds=self._options.manifest_seconds,
+        ) as response:
+            return parse_answer(response.status, response.headers.get("Etag", ""), await response.read())
 
     async def _put(self, path: str, body: bytes | SegmentBody, headers: dict[str, str]) -> str:
         """PUT one object and return its ETag, unquoted. A 404 means that the container is not there: it is made, and

@@ -36,6 +36,7 @@ NAMES = (
     "receive",
     "retire",
     "stage_again",
+    "stage_away",
     "stage_fail",
     "stage_finish",
     "stage_idle",

@@ -3,6 +3,7 @@
 local id = A.upload_id
 if fenced(id, A.stage, A.generation) then return LOST end
 local key = upload_key(id)
+answered(id, A.stage)
 if redis.call('HSET', key .. ':received', int(A.number), A.crc32c) == 1 then
   redis.call('HINCRBY', key, 'bytes_received', int(A.size_bytes))
   redis.call('HINCRBY', key, 'segments_received', 1)

@@ -37,6 +37,9 @@ local function drop_lease(id, stage)
   redis.call('ZREM', P .. 'stage-leases', lease_member(id, stage, stage_get(id, stage, 'generation')))
 end
 
+-- What the stage stands on has answered: the row of failures that `stage_away` counts from is broken.
+local function answered(id, stage) redis.call('HDEL', upload_key(id), stage_field(stage, 'away_since_ms')) end
+
 local function set_stage(id, stage, state, code)
   redis.call('HSET', upload_key(id), stage_field(stage, 'state'), state, 'updated_at_ms', int(NOW))
   emit(id, 'stage', stage, state, code)

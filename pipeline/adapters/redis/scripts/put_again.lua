@@ -14,6 +14,7 @@ for _, n in ipairs(A.numbers) do
   end
 end
 drop_lease(id, A.stage)
+answered(id, A.stage)
 redis.call('HINCRBY', key, stage_field(A.stage, 'failures'), 1)
 redis.call('HSET', key, stage_field(A.stage, 'error_code'), 'MANIFEST_REFUSED')
 next_generation(id, A.stage)

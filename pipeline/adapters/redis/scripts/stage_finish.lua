@@ -11,6 +11,7 @@ end
 drop_lease(id, A.stage)
 redis.call('HSET', key, stage_field(A.stage, 'finished_at_ms'), int(NOW))
 redis.call('HDEL', key, stage_field(A.stage, 'error_code'))
+answered(id, A.stage)
 if A.result then redis.call('HSET', key .. ':results', A.stage, A.result) end
 set_stage(id, A.stage, A.state)
 if A.stage == FINAL then

@@ -3,6 +3,7 @@ local id = A.upload_id
 if fenced(id, A.stage, A.generation) then return LOST end
 local key = upload_key(id)
 local number = int(A.number)
+answered(id, A.stage)
 -- A segment found corrupt by somebody else meanwhile is no longer received: what was stored of it does not count.
 if redis.call('HEXISTS', key .. ':received', number) == 0 then return cjson.encode({}) end
 redis.call('ZREM', key .. ':pending', number)

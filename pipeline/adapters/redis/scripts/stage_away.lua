@@ -1,0 +1,7 @@
+-- A dependency of this stage did not answer: since when that is so without a break. A: upload_id, stage, generation.
+-- Returns {away_ms} or {lost}. The row of failures ends by `answered` (lib): success, progress, a failure of another kind.
+local id = A.upload_id
+if fenced(id, A.stage, A.generation) then return LOST end
+local key = upload_key(id)
+redis.call('HSETNX', key, stage_field(A.stage, 'away_since_ms'), int(NOW))
+return cjson.encode({away_ms = math.max(0, NOW - tonumber(stage_get(id, A.stage, 'away_since_ms')))})

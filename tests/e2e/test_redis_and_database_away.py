@@ -1,0 +1,187 @@
+"""Redis and PostgreSQL away in the middle of uploads: what is acknowledged stays, what waits goes on by itself, and the
+API says so at once, with a code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.cli.processes import SEPARATE
+from deploy.embedded import EmbeddedStack, StackOptions
+from tests.cell import SEGMENT_BYTES, Cell, eventually, running_cell
+from tests.faults.cells import outages
+from tests.faults.client import PatientClient
+from tests.media_samples import sample
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+_SECONDS = 120.0
+_SEGMENTS = 8
+# What redis-py waits for an answer (`bootstrap.redis`), and what a busy machine adds.
+_QUICK_SECONDS = 12.0
+
+
+@pytest.fixture(scope="module")
+def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    """Servers that nobody else uses, to be stopped."""
+    with EmbeddedStack(StackOptions(directory=tmp_path_factory.mktemp("servers"), fast=True)) as stack:
+        yield stack
+
+
+def _video() -> bytes:
+    return sample("mp4").read_bytes().ljust(_SEGMENTS * SEGMENT_BYTES, b"\0")
+
+
+async def _all_equal(cell: Cell, video: bytes) -> None:
+    for upload_id in cell.uploads:
+        assert await cell.read((await cell.content(upload_id))["object"]["key"]) == video
+
+
+async def _some_stored(cell: Cell) -> bool:
+    return any([int((await cell.status(upload_id))["bytes_stored"]) for upload_id in cell.uploads])
+
+
+@contextmanager
+def _stopped(servers: EmbeddedStack, name: str) -> Iterator[None]:
+    """A server is gone as long as the block lasts, by SIGKILL."""
+    servers.stop_process(name, signal.SIGKILL)
+    try:
+        yield
+    finally:
+        servers.start_process(name)
+
+
+@contextmanager
+def _frozen(servers: EmbeddedStack, name: str) -> Iterator[None]:
+    """A server takes connections and answers nothing, as long as the block lasts."""
+    process = servers.processes()[name]
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+async def _refusal(cell: Cell, method: str, path: str, **options: Any) -> tuple[dict[str, Any], Mapping[str, str]]:
+    """An answer that says "not now", and quickly."""
+    began = time.monotonic()
+    status, body, headers = await cell.call(method, path, **options)
+    assert time.monotonic() - began < _QUICK_SECONDS
+    assert status == 503, body
+    assert int(headers["Retry-After"]) > 0
+    error: dict[str, Any] = body["error"]
+    return error, headers
+
+
+async def test_without_the_database_uploads_are_stored_and_wait_for_it(
+    own_servers: EmbeddedStack, tmp_path: Path
+) -> None:
+    video = _video()
+    async with running_cell(own_servers, tmp_path) as cell:
+        client = PatientClient(cell)
+        uploads = [await client.create(len(video)) for _ in range(3)]
+        sending = asyncio.gather(*(client.send(upload, video) for upload in uploads))
+        await eventually(lambda: _some_stored(cell), _SECONDS, lambda: "segments to be stored")
+        with _stopped(own_servers, "postgres"):
+            await sending
+            uploads.append(await client.create(len(video)))
+            await client.send(uploads[-1], video)
+
+            async def all_wait_at_persist() -> bool:
+                for upload in uploads:
+                    view = await cell.status(upload["id"])
+                    assert view["status"] in ("receiving", "processing"), view
+                    if view["stages"]["persist"]["error_code"] != "DATABASE_UNAVAILABLE":
+                        return False
+                    assert view["bytes_stored"] == len(video)
+                return True
+
+            await eventually(all_wait_at_persist, _SECONDS, lambda: "everything but the row to be there")
+            for path in ("/v1/contents", f"/v1/contents/{uploads[0]['id']}"):
+                error, _ = await _refusal(cell, "GET", path)
+                assert error["code"] == "DATABASE_UNAVAILABLE"
+            assert not client.codes, "the uploads' API knows nothing of it"
+        await asyncio.gather(*(client.end(upload["id"]) for upload in uploads))
+        await _all_equal(cell, video)
+        await cell.until_clean()
+
+
+async def test_patience_with_the_database_ends_too(own_servers: EmbeddedStack, tmp_path: Path) -> None:
+    video = _video()
+    async with running_cell(own_servers, tmp_path, database_patience_seconds=2) as cell:
+        client = PatientClient(cell)
+        with _stopped(own_servers, "postgres"):
+            upload = await client.create(len(video))
+            await client.send(upload, video)
+            view = await client.end(upload["id"], wanted="failed")
+            assert view["error"]["code"] == "DATABASE_UNAVAILABLE"
+            assert await outages(cell) >= 1
+            assert await cell.stored_keys(), "whether there is a row is not known: what it would name stays"
+        await cell.until_clean()
+
+
+async def test_redis_killed_in_the_middle_of_uploads(own_servers: EmbeddedStack, tmp_path: Path) -> None:
+    """Twice, and started again from its append-only file."""
+    video = _video()
+    async with running_cell(own_servers, tmp_path, workers=SEPARATE) as cell:
+        client = PatientClient(cell)
+        uploads = [await client.create(len(video)) for _ in range(6)]
+        sending = asyncio.gather(*(client.send(upload, video) for upload in uploads))
+        await eventually(lambda: _some_stored(cell), _SECONDS, lambda: "segments to be stored")
+        with _stopped(own_servers, "redis"):
+            error, _ = await _refusal(cell, "GET", f"/v1/uploads/{uploads[0]['id']}")
+            assert error["code"] == "REDIS_UNAVAILABLE"
+            new = {"filename": "a.mp4", "size": 1, "content_type": "video/mp4"}
+            error, _ = await _refusal(cell, "POST", "/v1/uploads", json=new)
+            assert error["code"] == "REDIS_UNAVAILABLE"
+        await sending
+        with _stopped(own_servers, "redis"):
+            pass
+        await asyncio.gather(*(client.end(upload["id"]) for upload in uploads))
+        assert client.slowest_seconds < _QUICK_SECONDS
+        await _all_equal(cell, video)
+        await cell.until_clean()
+
+
+# Outage, upload lease, stage lease: the outage outlives the stages' leases many times over, and not the uploads'.
+_OUTAGES = {
+    "in proportion": (8.0, 120.0, 0.8),
+    "a minute": (60.0, 900.0, 6.0),
+}
+
+
+@pytest.mark.parametrize("name", _OUTAGES)
+async def test_redis_unreachable_in_the_middle_of_uploads(
+    own_servers: EmbeddedStack, tmp_path: Path, name: str
+) -> None:
+    video = _video()
+    outage_seconds, lease_seconds, stage_lease_seconds = _OUTAGES[name]
+    async with running_cell(
+        own_servers, tmp_path, lease_seconds=lease_seconds, stage_lease_seconds=stage_lease_seconds
+    ) as cell:
+        client = PatientClient(cell, seconds=outage_seconds + _SECONDS)
+        uploads = [await client.create(len(video)) for _ in range(4)]
+        idle = await client.create(len(video))
+        await cell.put(idle, 1, video)
+        sending = asyncio.gather(*(client.send(upload, video) for upload in uploads))
+        await eventually(lambda: _some_stored(cell), _SECONDS, lambda: "segments to be stored")
+        with _frozen(own_servers, "redis"):
+            began = time.monotonic()
+            while time.monotonic() - began < outage_seconds:
+                error, _ = await _refusal(cell, "GET", f"/v1/uploads/{idle['id']}")
+                assert error["code"] == "REDIS_UNAVAILABLE"
+        await sending
+        await client.send(idle, video)
+        await asyncio.gather(*(client.end(upload["id"]) for upload in (*uploads, idle)))
+        assert client.codes <= {"REDIS_UNAVAILABLE", "UPLOAD_WAITING"}
+        assert client.slowest_seconds < _QUICK_SECONDS
+        await _all_equal(cell, video)
+        await cell.until_clean()

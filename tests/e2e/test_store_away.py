@@ -1,0 +1,143 @@
+"""A store that stays away, or loses what it had: uploads wait, admission comes to rest by itself, and what has to fail
+in the end says why and leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from deploy.embedded import EmbeddedStack
+from tests.cell import SEGMENT_BYTES, Cell, eventually
+from tests.faults.cells import outages, shaped_cell
+from tests.faults.client import PatientClient
+from tests.faults.kinds import Pass, Refuse
+from tests.media_samples import sample
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+_SECONDS = 120.0
+_SEGMENTS = 6
+
+
+def _video() -> bytes:
+    return sample("mp4").read_bytes().ljust(_SEGMENTS * SEGMENT_BYTES, b"\0")
+
+
+async def _reserved(cell: Cell) -> int:
+    return int(await cell.redis.hget(cell.keys.volume(cell.settings.volume), "reserved_bytes") or 0)  # type: ignore[misc]
+
+
+async def _stored_segments(cell: Cell) -> int:
+    return sum([int((await cell.status(upload_id))["bytes_stored"]) for upload_id in cell.uploads]) // SEGMENT_BYTES
+
+
+async def test_patience_ends_with_a_code_and_everything_goes_once_the_store_is_back(
+    servers: EmbeddedStack, tmp_path: Path
+) -> None:
+    video = _video()
+    async with shaped_cell(servers, tmp_path, "swift", store_patience_seconds=3) as (cell, shaper):
+        client = PatientClient(cell)
+        upload = await client.create(len(video))
+        for number in (1, 2, 3):
+            await cell.put(upload, number, video)
+        await eventually(lambda: _some_stored(cell), _SECONDS, lambda: "the first half to be stored")
+        await shaper.set(Refuse())
+        await client.send(upload, video)
+        view = await client.end(upload["id"], wanted="failed")
+        assert view["error"]["code"] == "STORE_UNAVAILABLE"
+        assert await outages(cell) >= 1, "it was tried more than once"
+
+        # What cannot be removed yet keeps its bytes: nobody is promised the same room twice.
+        async def tried_to_clean() -> bool:
+            return "upload.cleanup_deferred" in cell.processes.log_path("worker-all").read_text()
+
+        await eventually(tried_to_clean, _SECONDS, lambda: "cleanup to meet the store's absence")
+        assert await _reserved(cell) == len(video)
+        assert [path.name for path in cell.settings.temp_dir.iterdir()]
+        await shaper.set(Pass())
+        await cell.until_clean()
+        assert await _reserved(cell) == 0
+
+
+async def _some_stored(cell: Cell) -> bool:
+    return await _stored_segments(cell) >= 3
+
+
+async def test_admission_comes_to_rest_while_the_store_is_away_and_goes_on_by_itself(
+    servers: EmbeddedStack, tmp_path: Path
+) -> None:
+    video = _video()
+    budget = 2 * len(video) + SEGMENT_BYTES
+    async with shaped_cell(servers, tmp_path, "swift", temp_budget_bytes=budget) as (cell, shaper):
+        await shaper.set(Refuse())
+        client = PatientClient(cell, seconds=240)
+        uploads = [await client.create(len(video)) for _ in range(5)]
+        assert [upload["status"] for upload in uploads] == ["admitted"] * 2 + ["waiting"] * 3
+        sending = [asyncio.create_task(client.send(upload, video)) for upload in uploads]
+
+        async def full_and_stuck() -> bool:
+            first = [(await cell.status(upload["id"]))["status"] for upload in uploads[:2]]
+            return first == ["processing"] * 2 and await outages(cell) >= 6
+
+        await eventually(full_and_stuck, _SECONDS, lambda: "the volume to be full of what cannot be stored", 0.2)
+        later = [await cell.status(upload["id"]) for upload in uploads[2:]]
+        assert [view["status"] for view in later] == ["waiting"] * 3
+        assert [view["queue_position"] for view in later] == [1, 2, 3]
+        assert await _reserved(cell) == 2 * len(video)
+
+        await shaper.set(Pass())
+        await asyncio.gather(*sending)
+        await asyncio.gather(*(client.end(upload["id"]) for upload in uploads))
+        for upload in uploads:
+            assert await cell.read((await cell.content(upload["id"]))["object"]["key"]) == video
+        assert client.codes <= {"UPLOAD_WAITING"}
+        await cell.until_clean()
+
+
+async def _delete_container(cell: Cell, servers: EmbeddedStack, name: str) -> None:
+    """As its owner would: everything in it, then the container itself."""
+    swift = servers.swift
+    login = {"X-Auth-User": swift.user, "X-Auth-Key": swift.key}
+    async with cell.http.get(swift.auth_url, headers=login) as response:
+        headers = {"X-Auth-Token": response.headers["X-Auth-Token"]}
+    url = f"{swift.storage_url}/{name}"
+
+    async def gone() -> bool:
+        async with cell.http.get(url, headers=headers) as listing:
+            names = (await listing.text()).split()
+        for item in names:
+            async with cell.http.delete(f"{url}/{item}", headers=headers):
+                pass
+        async with cell.http.delete(url, headers=headers) as deleted:
+            return deleted.status in (204, 404)
+
+    await eventually(gone, _SECONDS, lambda: f"{name} to be deleted")
+
+
+@pytest.mark.parametrize("which", ["segments", "both"])
+async def test_containers_deleted_in_mid_upload_are_made_anew(
+    servers: EmbeddedStack, tmp_path: Path, which: str
+) -> None:
+    """What was in them and belongs to uploads under way is put again from the temp volume."""
+    video = _video()
+    async with shaped_cell(servers, tmp_path, "swift") as (cell, _):
+        client = PatientClient(cell)
+        uploads = [await client.create(len(video)) for _ in range(2)]
+        for upload in uploads:
+            for number in (1, 2, 3):
+                await cell.put(upload, number, video)
+
+        async def half_is_stored() -> bool:
+            return await _stored_segments(cell) == 6
+
+        await eventually(half_is_stored, _SECONDS, lambda: "the first halves to be stored")
+        await _delete_container(cell, servers, f"{cell.settings.swift_container}_segments")
+        if which == "both":
+            await _delete_container(cell, servers, cell.settings.swift_container)
+        await asyncio.gather(*(client.send(upload, video) for upload in uploads))
+        for upload in uploads:
+            await client.end(upload["id"])
+            assert await cell.read((await cell.content(upload["id"]))["object"]["key"]) == video
+        await cell.until_clean()

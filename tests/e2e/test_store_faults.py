@@ -1,0 +1,102 @@
+"""Stores that fail in the middle of uploads: answers, resets, stalls, a slow line, bytes that change on their way.
+Nothing is lost, nothing is stored wrong, and nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from deploy.embedded import EmbeddedStack
+from pipeline.settings import MEBIBYTE
+from tests.cell import SEGMENT_BYTES, Cell, eventually
+from tests.faults.cells import outages, shaped_cell
+from tests.faults.client import PatientClient
+from tests.faults.kinds import Answer, Corrupt, Fault, Pass, Refuse, Reset, Slow, Stall
+from tests.faults.shaper import Shaper
+from tests.media_samples import sample
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+# Uploads and bytes of each, by dialect: S3's parts have 5 MiB at the least.
+_SIZES = {"swift": (4, 8 * SEGMENT_BYTES), "s3": (2, 11 * MEBIBYTE)}
+_SECONDS = 120.0
+# What a segment's PUT has in its target, by dialect: in mid-upload means in mid-segment too.
+_SEGMENT_PATHS = {"swift": "_segments/", "s3": "partNumber="}
+
+Reached = Callable[[Cell, Shaper], Awaitable[bool]]
+
+
+def _video(size_bytes: int) -> bytes:
+    return sample("mp4").read_bytes().ljust(size_bytes, b"\0")
+
+
+def _injected(name: str, times: int) -> Reached:
+    async def reached(cell: Cell, shaper: Shaper) -> bool:
+        return shaper.injected[name] >= times
+
+    return reached
+
+
+async def _stage_failed(cell: Cell, shaper: Shaper) -> bool:
+    return await outages(cell) >= 2
+
+
+async def _given_up_on_a_stall(cell: Cell, shaper: Shaper) -> bool:
+    """Requests that nobody answered: the workers count them."""
+    async with cell.http.get(cell.processes.metrics_url("worker-all")) as response:
+        lines = (await response.text()).splitlines()
+    unanswered = [line for line in lines if "store_request_seconds_count" in line and 'status="none"' in line]
+    return sum(float(line.rpartition(" ")[2]) for line in unanswered) >= 4
+
+
+async def _everything_is_ready(cell: Cell, shaper: Shaper) -> bool:
+    return {(await cell.status(upload_id))["status"] for upload_id in cell.uploads} == {"ready"}
+
+
+FAULTS: dict[str, tuple[Fault, Reached]] = {
+    "500": (Answer(status=500, probability=0.7), _injected("answer 500", 4)),
+    "502": (Answer(status=502), _injected("answer 502", 4)),
+    "503": (Answer(status=503, retry_after_seconds=1), _injected("answer 503", 4)),
+    "429": (Answer(status=429, retry_after_seconds=1, probability=0.7), _injected("answer 429", 4)),
+    "refused": (Refuse(), _stage_failed),
+    "reset": (Reset(after_bytes=SEGMENT_BYTES // 2, probability=0.7), _injected("reset", 2)),
+    "stalled": (Stall(), _given_up_on_a_stall),
+    "slow": (Slow(2_000_000), _everything_is_ready),
+    "corrupted": (Corrupt(probability=0.5), _injected("corrupt", 2)),
+}
+
+
+@pytest.mark.parametrize("dialect", ["swift", "s3"])
+@pytest.mark.parametrize("name", FAULTS)
+async def test_in_the_middle_of_uploads(servers: EmbeddedStack, tmp_path: Path, name: str, dialect: str) -> None:
+    count, size_bytes = _SIZES[dialect]
+    video = _video(size_bytes)
+    fault, reached = FAULTS[name]
+    if isinstance(fault, Corrupt):
+        fault = Corrupt(fault.probability, path=_SEGMENT_PATHS[dialect])
+    async with shaped_cell(servers, tmp_path, dialect) as (cell, shaper):
+        client = PatientClient(cell)
+        uploads = [await client.create(len(video)) for _ in range(count)]
+        sending = asyncio.gather(*(client.send(upload, video) for upload in uploads))
+        await eventually(lambda: _stored(cell), _SECONDS, lambda: "segments to be stored")
+        await shaper.set(fault)
+        await sending
+
+        async def long_enough() -> bool:
+            return await reached(cell, shaper) or await _everything_is_ready(cell, shaper)
+
+        await eventually(long_enough, _SECONDS, lambda: f"{fault}: {shaper.injected}", 0.2)
+        assert shaper.injected or isinstance(fault, Slow)
+        await shaper.set(Pass())
+        await asyncio.gather(*(client.end(upload["id"]) for upload in uploads))
+        for upload in uploads:
+            assert await cell.read((await cell.content(upload["id"]))["object"]["key"]) == video
+        assert client.codes <= {"UPLOAD_WAITING"}, "the client saw none of it"
+        await cell.until_clean()
+
+
+async def _stored(cell: Cell) -> bool:
+    return any([int((await cell.status(upload_id))["bytes_stored"]) for upload_id in cell.uploads])
