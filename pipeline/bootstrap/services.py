@@ -84,6 +84,7 @@ class GatewayServices:
     feed: EventFeed
     _redis: RedisParts
     _volume: DirectoryTempVolume
+    _headroom_bytes: int
 
     async def problems(self) -> Mapping[str, str]:
         """Readiness: dependency -> what is wrong. Empty: ready. PostgreSQL is not among them: uploads go on without
@@ -94,9 +95,25 @@ class GatewayServices:
         except SluiceError as error:
             found["redis"] = error.message
         try:
-            await self._volume.free_bytes()
+            await self._volume.check()
         except SluiceError as error:
-            found["temp_volume"] = error.message
+            if error.code != "TEMP_VOLUME_FULL":  # then uploads wait, and whoever waits must be told so
+                found["temp_volume"] = error.message
+        return found
+
+    async def warnings(self) -> Mapping[str, str]:
+        """What an operator should look at though requests are served: dependency -> what is wrong."""
+        found: dict[str, str] = {}
+        try:
+            volume = await self._redis.ledger.snapshot()
+            usable_bytes = await self._volume.free_bytes() - self._headroom_bytes + volume.backed_bytes
+        except SluiceError:  # among the problems
+            return found
+        if usable_bytes < volume.budget_bytes:
+            found["temp_volume"] = (
+                f"The disk has {max(0, usable_bytes)} of the {volume.budget_bytes} bytes that SLUICE_TEMP_BUDGET_BYTES "
+                "promises: uploads that need the rest wait for it. `sluice doctor` says more."
+            )
         return found
 
     async def collect(self) -> None:
@@ -156,6 +173,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             feed=redis.signals,
             _redis=redis,
             _volume=volume,
+            _headroom_bytes=settings.temp_headroom_bytes,
         )
 
 
