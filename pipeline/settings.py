@@ -121,6 +121,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Free bytes on the disk that admission never hands out: room for logs and journals",
     )
+    disk_patience_seconds: float = Field(
+        600,
+        gt=0,
+        description="Stages of an upload are tried again for so long while the temp volume fails; then it fails",
+    )
     segment_bytes: int = Field(
         10 * MEBIBYTE,
         ge=1024,

@@ -218,7 +218,7 @@ async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
         admission = Admission(redis.ledger, redis.board, volume, redis.queue, settings.temp_headroom_bytes)
         yield WorkerServices(
             redis=redis,
-            engine=StageEngine(redis.stages, redis.board, redis.queue, handlers, name),
+            engine=StageEngine(redis.stages, redis.board, redis.queue, handlers, name, settings.disk_patience_seconds),
             reaper=Reaper(
                 admission,
                 cleanup,

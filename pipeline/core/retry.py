@@ -36,10 +36,23 @@ class GiveUp:
     code: str
 
 
+def attempts_within(seconds: float, policy: RetryPolicy) -> int:
+    """How many attempts it takes until their delays, at their longest, add up to `seconds`: at least two."""
+    attempts, spent = 1, 0.0
+    while spent < seconds or attempts < 2:
+        spent += _step(attempts, policy)
+        attempts += 1
+    return attempts
+
+
+def _step(attempt: int, policy: RetryPolicy) -> float:
+    return min(policy.cap_seconds, policy.base_seconds * 2.0 ** min(attempt - 1, 60))  # beyond, floats overflow
+
+
 def decide(error: SluiceError, attempt: int, policy: RetryPolicy, jitter: float) -> RetryAfter | GiveUp:
     """What follows attempt number `attempt` (from 1) ending in `error`; `jitter` is uniform in [0, 1)."""
     if not error.retryable or attempt >= policy.max_attempts:
         return GiveUp(error.code)
-    step = min(policy.cap_seconds, policy.base_seconds * 2.0 ** min(attempt - 1, 60))  # beyond, floats overflow
+    step = _step(attempt, policy)
     asked = getattr(error, "retry_after_seconds", None) or 0.0
     return RetryAfter(max(asked, step * (0.5 + jitter / 2)))

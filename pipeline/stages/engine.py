@@ -2,8 +2,8 @@
 
 Guarantee: of all runs of a stage only the latest can write (fencing number); a run whose lease passes to somebody else,
 or whose upload ends, is stopped and says so, so that cleaning up never races with it. A failed attempt is retried, or
-fails the upload, by `core.retry`; whatever the engine could not tell the board (Redis away, process killed) is mended
-by the board's list of overdue stages.
+fails the upload, by `core.retry` (a temp volume that fails is given a patience of its own); whatever the engine could
+not tell the board (Redis away, process killed) is mended by the board's list of overdue stages.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import TypeVar
 
 import structlog
 
-from pipeline.core.errors import DependencyUnavailable, SluiceError, StageLost
+from pipeline.core.errors import DependencyUnavailable, SluiceError, StageLost, TempVolumeError
 from pipeline.core.model import StageJob
-from pipeline.core.retry import GiveUp, RetryPolicy, decide
+from pipeline.core.retry import GiveUp, RetryPolicy, attempts_within, decide
 from pipeline.core.stages import FINAL, Stage
 from pipeline.core.transports import TRANSPORTS
 from pipeline.ports import StageBoard, StageQueue, UploadBoard
@@ -52,12 +52,14 @@ class StageEngine:
         queue: StageQueue,
         handlers: Mapping[Stage, StageHandler],
         worker: str,
+        disk_patience_seconds: float = 600,
     ) -> None:
         self._stages = stages
         self._board = board
         self._queue = queue
         self._handlers = handlers
         self._worker = worker
+        self._disk_attempts = attempts_within(disk_patience_seconds, RetryPolicy(1))
         self.stop = asyncio.Event()
 
     async def run(self, job: StageJob) -> None:
@@ -174,6 +176,8 @@ class StageEngine:
     ) -> str:
         job = run.job
         attempts = TRANSPORTS[run.upload.transport].graph[job.stage].max_attempts
+        if isinstance(error, TempVolumeError):  # not this upload's fault, and somebody has to come and mend the disk
+            attempts = self._disk_attempts
         decision = decide(error, attempt, RetryPolicy(attempts), random.random())
         try:
             if isinstance(decision, GiveUp):

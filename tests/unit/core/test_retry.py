@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import CATALOGUE, MediaError, SluiceError, StoreUnavailable
-from pipeline.core.retry import GiveUp, RetryAfter, RetryPolicy, decide
+from pipeline.core.retry import GiveUp, RetryAfter, RetryPolicy, attempts_within, decide
 
 pytestmark = pytest.mark.unit
 
@@ -20,6 +20,10 @@ def test_steps_double_up_to_the_cap() -> None:
     longest = [decide(error, attempt, policy, jitter=1.0) for attempt in (1, 2, 3, 4, 5, 50)]
     assert longest == [RetryAfter(seconds) for seconds in (1, 2, 4, 8, 10, 10)]
     assert decide(error, 3, policy, jitter=0.0) == RetryAfter(2), "half of the step at the least"
+
+
+def test_as_many_attempts_as_patience_asks_for() -> None:
+    assert [attempts_within(seconds, POLICY) for seconds in (0.1, 1, 1.5, 3, 16, 25, 45)] == [2, 2, 3, 3, 6, 6, 8]
 
 
 def test_the_last_attempt_is_the_last() -> None:
