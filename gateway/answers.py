@@ -29,3 +29,6 @@ class Ready(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     ready: Literal[True] = True
+    warnings: dict[str, str] = Field(
+        default_factory=dict, description="What an operator should look at all the same: dependency to what is wrong"
+    )

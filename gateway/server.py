@@ -53,6 +53,8 @@ async def serve(settings: Settings, ready: Callable[[str], None] | None = None) 
             app = build_app(services, GatewayOptions.from_settings(settings))
             async with listening(app, settings.host, settings.port) as gateway:
                 logger().info(Log.STARTED, process="gateway", url=gateway.url)
+                for problem in (await services.warnings()).values():
+                    logger().warning(Log.VOLUME_TOO_SMALL, volume=settings.volume, reason=problem)
                 if ready is not None:
                     ready(gateway.url)
                 await stop.wait()

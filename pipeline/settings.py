@@ -145,6 +145,11 @@ class Settings(BaseSettings):
         "page-cache",
         description="What an acknowledged segment has survived: page-cache: any process's death; fsync: power loss too",
     )
+    disk_patience_seconds: float = Field(
+        600,
+        gt=0,
+        description="Stages of an upload are tried again for so long while the temp volume fails; then it fails",
+    )
     segment_bytes: int = Field(
         10 * MEBIBYTE,
         ge=1024,

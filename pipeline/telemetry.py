@@ -30,6 +30,10 @@ RECEIVING = Gauge("sluice_receiving_segments", "Segment bodies being received no
 SENT_BYTES = Counter("sluice_sent_bytes", "Bytes of downloads streamed through the gateway", registry=REGISTRY)
 DOWNLOADS = Gauge("sluice_downloads", "Downloads being streamed through the gateway now", registry=REGISTRY)
 EVENT_STREAMS = Gauge("sluice_event_streams", "Open server-sent event streams", registry=REGISTRY)
+VOLUME_ERRORS = Counter("sluice_temp_volume_errors", "Calls that the temp volume failed", ["code"], registry=REGISTRY)
+VOLUME_CLOSED = Gauge(
+    "sluice_volume_closed", "1 while nobody is let in because the disk is full or fails", ["volume"], registry=REGISTRY
+)
 
 # -- stages
 STAGE_SECONDS = Histogram(
@@ -121,6 +125,8 @@ class Log:
     UPLOAD_RECOVERED = "upload.recovered"
     RECOVERY_NEEDED = "volume.recovery_needed"
     VOLUME_CLOSED = "volume.closed"
+    VOLUME_OPEN = "volume.open"
+    VOLUME_TOO_SMALL = "volume.smaller_than_budget"
     REDIS_AWAY = "redis.away"
     TICK_FAILED = "admission.tick_failed"
 

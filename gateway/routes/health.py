@@ -25,7 +25,7 @@ async def ready(request: web.Request) -> web.StreamResponse:
     problems = await request.app[SERVICES].problems()
     if problems:
         raise SluiceError("NOT_READY", names=", ".join(sorted(problems)), problems=dict(problems))
-    return success(Ready())
+    return success(Ready(warnings=dict(await request.app[SERVICES].warnings())))
 
 
 ROUTES: tuple[Route, ...] = (
@@ -45,8 +45,8 @@ ROUTES: tuple[Route, ...] = (
         ready,
         "Operation",
         "Can it take requests",
-        "503 while Redis or the temp volume is away (`detail.problems`), and from the moment the gateway "
-        "is told to stop.",
+        "503 while Redis is away or the temp volume takes no bytes (`detail.problems`), and from the moment the "
+        "gateway is told to stop. A full volume is none of these: uploads wait for room, and `warnings` tells.",
         answers=(Answer(200, "Ready", Ready),),
         errors=("NOT_READY", "GATEWAY_BUSY"),
         quiet=True,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from pipeline.core.errors import TempVolumeError
+from pipeline.telemetry import VOLUME_ERRORS
 
 T = TypeVar("T")
 
@@ -23,6 +24,7 @@ def translated() -> Iterator[None]:
         raise TempVolumeError("TEMP_FILE_MISSING") from error
     except OSError as error:
         code = "TEMP_VOLUME_FULL" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "TEMP_VOLUME_FAILED"
+        VOLUME_ERRORS.labels(code).inc()
         raise TempVolumeError(code, reason=os.strerror(error.errno or 0)) from error
 
 

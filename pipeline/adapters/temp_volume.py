@@ -1,8 +1,8 @@
 """The temp volume: one directory on one disk, one preallocated file per upload. Implements `ports.TempVolume`.
 
 Guarantee: a segment's bytes go from the socket to their own offset of the upload's one file and are never copied again.
-`allocate` sets the whole length aside at once (posix_fallocate where the filesystem can), so that an admitted upload
-cannot run out of disk in mid-flight. Whoever reads a segment checks it against the crc32c taken at receipt. Everything
+`allocate` sets the whole length aside at once (`preallocate`), so that an admitted upload cannot run out of disk in
+mid-flight. Whoever reads a segment checks it against the crc32c taken at receipt. Everything
 that touches the disk runs in threads.
 """
 
@@ -11,18 +11,22 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import aiofiles.os
 import google_crc32c
 
 from pipeline.adapters.disk import in_thread, translated
+from pipeline.adapters.preallocate import preallocate, private_name, probe
 from pipeline.core.errors import SegmentCorrupt, TempVolumeError
 
 _BLOCK_BYTES = 1024 * 1024
+_PIECE_BYTES = 32 * _BLOCK_BYTES
 _IOV_MAX = 1024
 _SUFFIX = ".data"
 
@@ -47,21 +51,13 @@ class DirectoryTempVolume:
         path = self.path(upload_id)
 
         def work() -> int:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                if os.fstat(fd).st_size != size_bytes:
-                    try:
-                        os.posix_fallocate(fd, 0, size_bytes)
-                    except OSError as error:
-                        os.unlink(path)
-                        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
-                            raise
-                        raise TempVolumeError(
-                            "TEMP_VOLUME_FAILED", reason="it cannot set bytes aside (fallocate)"
-                        ) from error
-                return min(size_bytes, os.fstat(fd).st_blocks * 512)
-            finally:
-                os.close(fd)
+                return preallocate(path, size_bytes)
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                    raise
+                reason = "it cannot set bytes aside (fallocate)"
+                raise TempVolumeError("TEMP_VOLUME_FAILED", reason=reason) from error
 
         return await in_thread(work)
 
@@ -105,28 +101,44 @@ class DirectoryTempVolume:
             raise TempVolumeError("TEMP_FILE_MISSING")
 
     async def digest(self, upload_id: str, algorithm: str) -> bytes:
+        """In pieces, so that a worker that is told to stop does not have to wait for the end of a large file."""
         path = self.path(upload_id)
+        new = google_crc32c.Checksum if algorithm == "crc32c" else partial(hashlib.new, algorithm.replace("-", ""))
+        running = new()
 
-        def work() -> bytes:
-            if algorithm == "crc32c":
-                running = 0
-                with path.open("rb") as file:
-                    while block := file.read(_BLOCK_BYTES):
-                        running = google_crc32c.extend(running, block)
-                return running.to_bytes(4, "big")
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, algorithm.replace("-", "")).digest()
+        def piece(position: int) -> int:
+            done = 0
+            with path.open("rb", buffering=0) as file:
+                file.seek(position)
+                while done < _PIECE_BYTES and (block := file.read(_BLOCK_BYTES)):
+                    running.update(block)
+                    done += len(block)
+            return done
 
-        return await in_thread(work)
+        position = 0
+        while count := await in_thread(partial(piece, position)):
+            position += count
+        return bytes(running.digest())
 
     async def remove(self, upload_id: str) -> None:
-        with translated(), suppress(FileNotFoundError):
-            await aiofiles.os.unlink(self.path(upload_id))
+        path = self.path(upload_id)
+        for name in (path, private_name(path)):
+            with translated(), suppress(FileNotFoundError):
+                await aiofiles.os.unlink(name)
 
     async def free_bytes(self) -> int:
         with translated():
             facts = await aiofiles.os.statvfs(self._directory)
         return facts.f_bavail * facts.f_frsize
+
+    async def total_bytes(self) -> int:
+        with translated():
+            facts = await aiofiles.os.statvfs(self._directory)
+        return (facts.f_blocks - (facts.f_bfree - facts.f_bavail)) * facts.f_frsize  # less what is kept for root
+
+    async def check(self) -> None:
+        path = self._directory / f"{secrets.token_hex(8)}{_SUFFIX}"  # should we die, it is swept as a temp file
+        await in_thread(lambda: probe(path))
 
     async def list(self) -> Mapping[str, tuple[int, float]]:
         def work() -> dict[str, tuple[int, float]]:

@@ -81,6 +81,7 @@ class GatewayServices:
     feed: EventFeed
     _redis: RedisParts
     _parts: VolumeParts
+    _headroom_bytes: int
 
     async def problems(self) -> Mapping[str, str]:
         """Readiness: dependency -> what is wrong. Empty: ready. PostgreSQL is not among them: uploads go on without
@@ -92,9 +93,25 @@ class GatewayServices:
         except SluiceError as error:
             found["redis"] = error.message
         try:
-            await self._parts.volume.free_bytes()
+            await self._parts.volume.check()
         except SluiceError as error:
-            found["temp_volume"] = error.message
+            if error.code != "TEMP_VOLUME_FULL":  # then uploads wait, and whoever waits must be told so
+                found["temp_volume"] = error.message
+        return found
+
+    async def warnings(self) -> Mapping[str, str]:
+        """What an operator should look at though requests are served: dependency -> what is wrong."""
+        found: dict[str, str] = {}
+        try:
+            volume = await self._redis.ledger.snapshot()
+            usable_bytes = await self._parts.volume.free_bytes() - self._headroom_bytes + volume.backed_bytes
+        except SluiceError:  # among the problems
+            return found
+        if usable_bytes < volume.budget_bytes:
+            found["temp_volume"] = (
+                f"The disk has {max(0, usable_bytes)} of the {volume.budget_bytes} bytes that SLUICE_TEMP_BUDGET_BYTES "
+                "promises: uploads that need the rest wait for it. `sluice doctor` says more."
+            )
         return found
 
     async def collect(self) -> None:
@@ -155,6 +172,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             feed=redis.signals,
             _redis=redis,
             _parts=parts,
+            _headroom_bytes=settings.temp_headroom_bytes,
         )
 
 
@@ -206,7 +224,11 @@ async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
                 redis.queue,
                 handlers,
                 name,
-                Patience(settings.store_patience_seconds, settings.database_patience_seconds),
+                Patience(
+                    settings.store_patience_seconds,
+                    settings.database_patience_seconds,
+                    settings.disk_patience_seconds,
+                ),
             ),
             reaper=Reaper(
                 parts.admission,

@@ -177,10 +177,12 @@ class AdmissionModel:
         self.confirm(upload_id, backed_bytes, now_ms, lease_ms)
 
     def postpone(self, upload_id: str) -> bool:
-        """Give a reservation back that could not be backed by the disk: to its old place in the queue."""
-        item = self.reservations.pop(upload_id, None)
-        if item is None:
+        """Give a reservation back that could not be backed by the disk: to its old place in the queue. Not one that
+        somebody else has confirmed meanwhile."""
+        item = self.reservations.get(upload_id)
+        if item is None or item.confirmed:
             return False
+        del self.reservations[upload_id]
         insort(self.queue, Waiting(upload_id, item.size_bytes, item.ticket, item.passes), key=lambda one: one.ticket)
         return True
 

@@ -62,7 +62,7 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "THUMBNAIL_NOT_FOUND": ErrorSpec(404, False, "Content {content_id} has no thumbnail: there is nothing to show."),
     "RANGE_NOT_SATISFIABLE": ErrorSpec(416, False, "The range begins behind the end: there are {size_bytes} bytes."),
     "FILE_TOO_LARGE_FOR_VOLUME": ErrorSpec(
-        413, False, "{size_bytes} bytes are more than the temp volume's whole budget of {budget_bytes}."
+        413, False, "{size_bytes} bytes are more than the temp volume can ever hold, {capacity_bytes}."
     ),
     "FILE_TOO_LARGE_FOR_STORE": ErrorSpec(
         413, False, "{size_bytes} bytes are more than the store can hold as one object ({limit_bytes})."

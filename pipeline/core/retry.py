@@ -24,6 +24,7 @@ class Dependency(StrEnum):
     STORE = "store"
     DATABASE = "database"
     REDIS = "redis"
+    DISK = "disk"
 
 
 # Refused credentials are among them: a password that is set anew is mended by people, not by the next upload.
@@ -32,6 +33,8 @@ _AWAY: Mapping[str, Dependency] = {
     "STORE_AUTH_FAILED": Dependency.STORE,
     "DATABASE_UNAVAILABLE": Dependency.DATABASE,
     "REDIS_UNAVAILABLE": Dependency.REDIS,
+    "TEMP_VOLUME_FULL": Dependency.DISK,
+    "TEMP_VOLUME_FAILED": Dependency.DISK,
 }
 
 
@@ -50,6 +53,7 @@ class Patience:
 
     store_seconds: float = 12 * 3600
     database_seconds: float = 24 * 3600
+    disk_seconds: float = 600
 
     def with_what_failed(self, error: SluiceError) -> float | None:
         """None: `error` says nothing of a dependency, so attempts are counted."""
@@ -58,7 +62,11 @@ class Patience:
             return None
         # A failure that can be written down shows that Redis is back: never what an upload fails by, but for a bug.
         longest = max(self.store_seconds, self.database_seconds)
-        seconds = {Dependency.STORE: self.store_seconds, Dependency.DATABASE: self.database_seconds}
+        seconds = {
+            Dependency.STORE: self.store_seconds,
+            Dependency.DATABASE: self.database_seconds,
+            Dependency.DISK: self.disk_seconds,
+        }
         return seconds.get(away, longest)
 
 

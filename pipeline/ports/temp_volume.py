@@ -20,7 +20,7 @@ class TempVolume(Protocol):
 
     async def allocate(self, upload_id: str, size_bytes: int) -> int:
         """Make the upload's temp file at its full length; returns how many bytes the disk has set aside for it.
-        Idempotent."""
+        Idempotent, from many processes at once too. On failure nothing is left."""
 
     async def write(self, upload_id: str, offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
         """Write blocks at an offset, extend the running crc32c over them and return it."""
@@ -40,6 +40,12 @@ class TempVolume(Protocol):
         """Idempotent."""
 
     async def free_bytes(self) -> int: ...
+
+    async def total_bytes(self) -> int:
+        """What the disk holds when it is empty: no file can ever be larger."""
+
+    async def check(self) -> None:
+        """Write a little and remove it again. Raises what a segment would meet now."""
 
     async def list(self) -> Mapping[str, tuple[int, float]]:
         """Every temp file: upload id -> (bytes set aside on the disk, seconds since it last changed)."""

@@ -19,7 +19,7 @@ from pipeline.core.lifecycle import Status
 from pipeline.core.model import OWN_PREFIX, NewUpload, ObjectVersion, StoredObject
 from pipeline.core.transports import Transport
 from pipeline.ports import ContentRepository, Stores
-from pipeline.stages.intake import Intake
+from pipeline.stages.intake import Intake, too_large
 from schemas.imports import ImportObject
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f/\\]")
@@ -73,9 +73,7 @@ class Importer:
         if known is not None:
             return Imported(known.id, Status.READY, False, found)
         if found.size_bytes > rules.budget_bytes:
-            raise RequestError(
-                "FILE_TOO_LARGE_FOR_VOLUME", size_bytes=found.size_bytes, budget_bytes=rules.budget_bytes
-            )
+            raise too_large(found.size_bytes, rules.budget_bytes, rules.budget_bytes)
         name = _identity(found)
         new = NewUpload(
             upload_id=str(uuid7()),

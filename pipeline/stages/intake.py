@@ -81,7 +81,7 @@ class Intake:
         """What is asked for, found possible. Raises RequestError as `create`."""
         rules = self._rules
         if request.size > rules.budget_bytes:
-            raise RequestError("FILE_TOO_LARGE_FOR_VOLUME", size_bytes=request.size, budget_bytes=rules.budget_bytes)
+            raise too_large(request.size, rules.budget_bytes, rules.budget_bytes)
         plan = plan_segments(request.size, rules.limits, rules.segment_bytes)
         return NewUpload(
             upload_id=str(uuid7()),
@@ -100,7 +100,11 @@ class Intake:
 
     async def register(self, new: NewUpload) -> tuple[UploadDetail, bool]:
         """Register an upload that was found possible, and admit it if there is room; False when it was known. Raises
-        RequestError IDEMPOTENCY_KEY_REUSED."""
+        RequestError FILE_TOO_LARGE_FOR_VOLUME, IDEMPOTENCY_KEY_REUSED."""
+        capacity_bytes = await self._admission.capacity_bytes()
+        if capacity_bytes is not None and new.size_bytes > capacity_bytes:
+            # It would stand at the head of the queue, and hold everybody up, until it expires.
+            raise too_large(new.size_bytes, self._rules.budget_bytes, capacity_bytes)
         upload, created = await self._board.create(new)
         if upload.status not in ENDED:
             await self._begin_journal(new, upload)
@@ -182,3 +186,10 @@ class Intake:
             if not TRANSPORTS[upload.transport].in_store:
                 missing = to_ranges(number for number in range(1, upload.plan.count + 1) if number not in received)
         return UploadDetail(upload, position, missing, expires)
+
+
+def too_large(size_bytes: int, budget_bytes: int, capacity_bytes: int) -> RequestError:
+    """The error for what no amount of waiting would let in; `capacity_bytes`: what would be."""
+    return RequestError(
+        "FILE_TOO_LARGE_FOR_VOLUME", size_bytes=size_bytes, budget_bytes=budget_bytes, capacity_bytes=capacity_bytes
+    )

@@ -26,6 +26,8 @@ class Thumbnail:
         metadata = MediaMetadata.model_validate(results[Stage.PROBE])
         jpeg = await self._thumbnailer.thumbnail(self._volume.path(upload.upload_id), metadata)
         if jpeg is None:
+            if metadata.kind != "audio":  # no frame could be read: if that is the disk's fault, this raises
+                await self._volume.digest(upload.upload_id, "crc32c")
             return Skipped()
         store = self._stores.named(upload.store)
         stored = await store.put_object(thumbnail_key(upload.upload_id), jpeg, "image/jpeg")

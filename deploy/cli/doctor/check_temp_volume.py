@@ -35,7 +35,7 @@ async def check_temp_volume(settings: Settings, findings: Findings) -> None:
     if await asyncio.to_thread(_check_directory, settings, findings):
         volume = DirectoryTempVolume(settings.volume, settings.temp_dir)
         held_bytes = sum(size_bytes for size_bytes, _ in (await volume.list()).values())
-        judge_room(await volume.free_bytes(), held_bytes, settings, findings)
+        judge_room(await volume.free_bytes(), held_bytes, await volume.total_bytes(), settings, findings)
 
 
 def _check_directory(settings: Settings, findings: Findings) -> bool:
@@ -90,18 +90,27 @@ def _check_writable(directory: Path, findings: Findings) -> None:
         probe.unlink()
 
 
-def judge_room(free_bytes: int, held_bytes: int, settings: Settings, findings: Findings) -> None:
-    """Whether the disk can hold the budget: what is free, and what uploads hold already, without the headroom."""
+def judge_room(free_bytes: int, held_bytes: int, total_bytes: int, settings: Settings, findings: Findings) -> None:
+    """Whether the disk can hold the budget: ever, if it were empty; and now, with what is free and what uploads hold
+    already. Both without the headroom."""
+    capacity = total_bytes - settings.temp_headroom_bytes
     usable = free_bytes + held_bytes - settings.temp_headroom_bytes
     budget = say_bytes(settings.temp_budget_bytes)
     facts = f"{say_bytes(free_bytes)} free, {say_bytes(held_bytes)} held by uploads, budget {budget}"
     if usable <= 0:
         findings.error(f"no room: {facts}", "Free the disk, or lower SLUICE_TEMP_HEADROOM_BYTES.")
+    elif capacity < settings.temp_budget_bytes:
+        findings.warning(
+            f"its budget is more than the disk can ever give: {facts}, {say_bytes(total_bytes)} in all",
+            f"Uploads above {say_bytes(capacity)} are refused, whatever the budget says. Lower"
+            " SLUICE_TEMP_BUDGET_BYTES to that, or take a larger disk.",
+        )
     elif usable < settings.temp_budget_bytes:
         findings.warning(
             f"smaller than its budget: {facts}",
-            f"Admission hands out what the disk has, {say_bytes(usable)}; a larger upload waits for ever."
-            " Lower SLUICE_TEMP_BUDGET_BYTES, so that it is refused at once, or take a larger disk.",
+            f"Something else fills the disk. Admission hands out what is left, {say_bytes(usable)}; a larger upload"
+            " waits at the head of the queue, and holds up those behind it. Free the disk, or lower"
+            " SLUICE_TEMP_BUDGET_BYTES, so that what does not fit is refused at once.",
         )
     else:
         findings.ok(facts)

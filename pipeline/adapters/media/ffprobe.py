@@ -2,16 +2,18 @@
 
 Guarantee: `probe` gives a `MediaMetadata`, or raises MediaError NOT_MEDIA (the file will never be media; the reason
 is for people and names no path), MediaError MEDIA_TIMEOUT, or SluiceError MEDIA_TOOL_FAILED (this machine's fault;
-worth retrying) or TempVolumeError TEMP_FILE_MISSING. It reads only, at most a few megabytes but for indexes at the
-end, and decodes at most a few frames; calling it again gives the same answer.
+worth retrying) or TempVolumeError TEMP_FILE_MISSING, TEMP_VOLUME_FAILED. It reads only, at most a few megabytes but
+for indexes at the end, and decodes at most a few frames; calling it again gives the same answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.adapters.media.formats import FORMAT_WHITELIST
 from pipeline.adapters.media.image_header import HEAD_BYTES, ImageHeader, read_image_header
@@ -19,7 +21,7 @@ from pipeline.adapters.media.parse import build_metadata, with_duration
 from pipeline.adapters.media.refusals import raise_for_exit, run_tool
 from pipeline.adapters.media.sandbox import Sandbox
 from pipeline.adapters.media.webm_tail import last_packet_seconds
-from pipeline.core.errors import MediaError
+from pipeline.core.errors import MediaError, TempVolumeError
 from schemas.media import MediaMetadata
 
 # 64 streams take 100 KB; the bound is for files that claim a million.
@@ -27,6 +29,8 @@ _STDOUT_LIMIT_BYTES = 2 * 1024 * 1024
 INPUT = ("-protocol_whitelist", "fd", "-format_whitelist", FORMAT_WHITELIST, "-i", "fd:")
 """How both tools are told to read: standard input through the `fd` protocol, which seeks, and nothing else in the
 world."""
+
+T = TypeVar("T")
 
 
 class FfprobeMediaProbe:
@@ -52,13 +56,22 @@ class FfprobeMediaProbe:
         if result.stdout_overflowed:
             raise MediaError("NOT_MEDIA", reason="it describes more streams than any player could use")
         raise_for_exit(result, "ffprobe", self._timeout_seconds)
-        size_bytes, head, image = await asyncio.to_thread(_read_header, path)
+        size_bytes, head, image = await _reading(partial(_read_header, path))
         metadata = build_metadata(_json(result.stdout), size_bytes=size_bytes, head=head, image=image)
         if metadata.duration_seconds is None and metadata.container in ("webm", "matroska"):
-            duration = await asyncio.to_thread(_read_tail, path)
+            duration = await _reading(partial(_read_tail, path))
             if duration:
                 return with_duration(metadata, duration)
         return metadata
+
+
+async def _reading(read: Callable[[], T]) -> T:
+    try:
+        return await asyncio.to_thread(read)
+    except FileNotFoundError as error:
+        raise TempVolumeError("TEMP_FILE_MISSING") from error
+    except OSError as error:
+        raise TempVolumeError("TEMP_VOLUME_FAILED", reason=error.strerror or str(error)) from error
 
 
 def _read_header(path: Path) -> tuple[int, bytes, ImageHeader | None]:

@@ -3,11 +3,13 @@ known.
 
 Guarantee: whatever happened, the caller gets a result or a `SluiceError` of the catalogue; no message of the tool,
 and so no path, reaches a client. A file's fault is a MediaError (never retried), this machine's fault is
-MEDIA_TOOL_FAILED (retried).
+MEDIA_TOOL_FAILED (retried), the disk's TEMP_VOLUME_FAILED (retried).
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,15 +28,15 @@ _MACHINE_AT_FAULT = (
     ("Option not found", "this version does not know an option that is needed; ffmpeg 7.1 or newer is"),
     ("Protocol not found", "this build lacks the fd protocol; ffmpeg 7.1 or newer is needed"),
     ("error while loading shared libraries", "a shared library is missing"),
-    ("Input/output error", "the temp file could not be read"),
 )
+_DISK_AT_FAULT = "Input/output error"
 _COULD_NOT_START = {126: "it may not be executed", 127: "it is not there"}
 
 
 async def run_tool(
     sandbox: Sandbox, argv: Sequence[str], path: Path, *, timeout_seconds: float, stdout_limit_bytes: int
 ) -> ToolResult:
-    """`Sandbox.run` with our errors: MEDIA_TIMEOUT, MEDIA_TOOL_FAILED, TEMP_FILE_MISSING."""
+    """`Sandbox.run` with our errors: MEDIA_TIMEOUT, MEDIA_TOOL_FAILED, TEMP_FILE_MISSING, TEMP_VOLUME_FAILED."""
     tool = Path(argv[0]).name
     if not (path.is_file() or path.is_char_device()):
         raise TempVolumeError("TEMP_FILE_MISSING")
@@ -45,6 +47,8 @@ async def run_tool(
     except TimeoutError as error:
         raise MediaError("MEDIA_TIMEOUT", timeout_seconds=timeout_seconds) from error
     except OSError as error:
+        if error.errno == errno.EIO:
+            raise TempVolumeError("TEMP_VOLUME_FAILED", reason=os.strerror(errno.EIO)) from error
         raise SluiceError("MEDIA_TOOL_FAILED", tool=tool, reason=error.strerror or str(error)) from error
 
 
@@ -59,6 +63,8 @@ def raise_for_exit(result: ToolResult, tool: str, timeout_seconds: float) -> Non
         raise SluiceError("MEDIA_TOOL_FAILED", tool=tool, reason="it was killed from outside")
     if code < 0:
         raise MediaError("NOT_MEDIA", reason="reading it made the media tool crash")
+    if _DISK_AT_FAULT in result.stderr:
+        raise TempVolumeError("TEMP_VOLUME_FAILED", reason="the temp file could not be read")
     for sign, reason in _MACHINE_AT_FAULT:
         if sign in result.stderr:
             raise SluiceError("MEDIA_TOOL_FAILED", tool=tool, reason=reason)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import os
 import random
 import resource
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import google_crc32c
 import pytest
 
+from pipeline.adapters.preallocate import private_name
 from pipeline.adapters.temp_volume import DirectoryTempVolume, FileSegmentSource
 from pipeline.core.errors import SegmentCorrupt, TempVolumeError
 
@@ -72,6 +75,67 @@ async def test_a_file_that_was_cut_off_in_the_making_is_made_whole(volume: Direc
     await volume.allocate(ID, MEBIBYTE)
     await volume.verify(ID, MEBIBYTE)
     assert volume.path(ID).read_bytes()[:3] == b"abc"
+
+
+async def test_a_file_that_is_too_long_is_cut_to_its_length(volume: DirectoryTempVolume) -> None:
+    volume.path(ID).write_bytes(b"x" * 5000)
+    assert await volume.allocate(ID, 4096) == 4096
+    assert volume.path(ID).read_bytes() == b"x" * 4096
+
+
+async def test_many_processes_set_the_same_bytes_aside_on_a_disk_that_has_them_once(
+    tiny_volume: DirectoryTempVolume,
+) -> None:
+    """Whoever loses must neither need room of its own nor take away what the winner has made."""
+    path = tiny_volume.path(ID)
+    program = (
+        "import sys; from pathlib import Path; from pipeline.adapters.preallocate import preallocate\n"
+        "sys.stdin.readline(); print(preallocate(Path(sys.argv[1]), int(sys.argv[2])))"
+    )
+    for _ in range(5):
+        command = [sys.executable, "-c", program, str(path), str(3 * MEBIBYTE)]
+        callers = [
+            await asyncio.create_subprocess_exec(
+                *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            )
+            for _ in range(6)
+        ]
+        answers = [
+            out.decode() for out, _ in await asyncio.gather(*(caller.communicate(b"go\n") for caller in callers))
+        ]
+        assert answers == [f"{3 * MEBIBYTE}\n"] * 6
+        await tiny_volume.verify(ID, 3 * MEBIBYTE)
+        assert set(await tiny_volume.list()) == {ID}
+        await tiny_volume.remove(ID)
+
+
+async def test_a_maker_that_died_is_followed_by_the_next(volume: DirectoryTempVolume) -> None:
+    """What it left has no name that anybody reads, is listed like any temp file, and is used."""
+    private = private_name(volume.path(ID))
+    private.write_bytes(bytes(10_000))
+    assert set(await volume.list()) == {f"{ID}~"}
+    with pytest.raises(TempVolumeError):
+        await volume.verify(ID, 5000)
+    assert await volume.allocate(ID, 5000) == 5000
+    await volume.verify(ID, 5000)
+    assert set(await volume.list()) == {ID}
+    private.write_bytes(b"x")
+    await volume.remove(ID)
+    assert await volume.list() == {}
+
+
+async def test_a_maker_that_holds_the_file_is_waited_for(volume: DirectoryTempVolume) -> None:
+    private = private_name(volume.path(ID))
+    fd = os.open(private, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    waiting = asyncio.create_task(volume.allocate(ID, 100))
+    done, _ = await asyncio.wait({waiting}, timeout=0.2)
+    assert not done
+    os.pwrite(fd, b"y" * 100, 0)
+    private.rename(volume.path(ID))
+    os.close(fd)
+    assert await waiting == 100
+    assert volume.path(ID).read_bytes() == b"y" * 100
 
 
 async def test_a_full_disk_says_so_and_nothing_is_left(tiny_volume: DirectoryTempVolume) -> None:
@@ -269,8 +333,23 @@ async def test_free_bytes_fall_by_what_is_set_aside(tiny_volume: DirectoryTempVo
     assert await tiny_volume.free_bytes() == before - MEBIBYTE
 
 
+async def test_a_disk_that_can_be_written_to_passes_its_check(tiny_volume: DirectoryTempVolume) -> None:
+    assert await tiny_volume.total_bytes() == 4 * MEBIBYTE
+    await tiny_volume.check()
+    assert await tiny_volume.list() == {}
+    with pytest.raises(OSError, match="No space left"):
+        tiny_volume.path("x").with_name("somebody-elses").write_bytes(bytes(5 * MEBIBYTE))
+    with pytest.raises(TempVolumeError) as raised:
+        await tiny_volume.check()
+    assert code_of(raised) == "TEMP_VOLUME_FULL"
+    assert await tiny_volume.total_bytes() == 4 * MEBIBYTE
+
+
 async def test_a_volume_whose_directory_is_gone_fails_with_a_code(volume: DirectoryTempVolume) -> None:
     volume.path(ID).parent.rmdir()
-    for call in (volume.free_bytes(), volume.list(), volume.allocate(ID, 1)):
+    for call in (volume.free_bytes(), volume.total_bytes(), volume.list(), volume.check()):
         with pytest.raises(TempVolumeError):
             await call
+    with pytest.raises(TempVolumeError) as raised:
+        await volume.allocate(ID, 1)
+    assert code_of(raised) == "TEMP_VOLUME_FAILED"

@@ -167,11 +167,11 @@ class AdmissionMachine(RuleBasedStateMachine):
 
     @rule(upload=uploads)
     def postpone(self, upload: str) -> None:
-        """The disk could not back it; what was made of the file is removed."""
-        self.files.pop(upload, None)
-        known = upload in self.model.reservations
+        """The disk could not back it, and nothing is left of the file; unless somebody else has confirmed it."""
+        known = upload in self.model.granted
         assert self.call("postpone", upload)["known"] == self.model.postpone(upload) == known
         if known:
+            self.files.pop(upload, None)
             self.doomed.discard(upload)
             self.adopted.pop(upload, None)
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.integration
 
 async def test_alive_and_ready(gateway: Gateway) -> None:
     assert (await gateway.client.request("GET", "/healthz")).data == {"alive": True}
-    assert (await gateway.client.request("GET", "/readyz")).data == {"ready": True}
+    assert (await gateway.client.request("GET", "/readyz")).data == {"ready": True, "warnings": {}}
 
 
 async def test_alive_but_not_ready_while_redis_is_away(settings: Settings) -> None:

@@ -79,8 +79,20 @@ def test_versions_of_ffmpeg(line: str, level: Level) -> None:
 )
 def test_room_on_the_temp_volume(free: int, held: int, level: Level) -> None:
     findings = Findings("temp volume")
-    judge_room(free, held, Settings(temp_budget_bytes=1000, temp_headroom_bytes=100), findings)
+    judge_room(free, held, 5000, Settings(temp_budget_bytes=1000, temp_headroom_bytes=100), findings)
     assert worst(findings) is level
+
+
+def test_a_budget_that_the_disk_can_never_give() -> None:
+    findings = Findings("temp volume")
+    settings = Settings(temp_budget_bytes=1000, temp_headroom_bytes=100)
+    judge_room(1000, 0, 1000, settings, findings)
+    assert worst(findings) is Level.WARNING
+    assert "more than the disk can ever give" in findings.all[0].what
+    assert "Uploads above 900 B are refused" in str(findings.all[0].advice)
+    findings = Findings("temp volume")
+    judge_room(1100, 0, 1100, settings, findings)
+    assert worst(findings) is Level.OK
 
 
 async def test_a_temp_volume_that_is_not_there(tmp_path: Path) -> None:

@@ -92,6 +92,14 @@ def test_a_grant_that_could_not_be_backed_goes_back_to_its_place() -> None:
     assert admit(one) == ["a"], "the head has been passed already"
 
 
+def test_a_grant_that_somebody_else_has_carried_out_is_not_given_back() -> None:
+    one = queue(model(), a=40)
+    assert admit(one) == ["a"]
+    assert one.confirm("a", 40, 0, LEASE_MS)
+    assert not one.postpone("a")
+    assert (one.queue, one.reserved_bytes) == ([], 40)
+
+
 def test_every_call_may_come_twice() -> None:
     one = queue(queue(model(), a=10), a=99)
     assert [item.size_bytes for item in one.queue] == [10]

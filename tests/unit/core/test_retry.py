@@ -60,7 +60,7 @@ def test_a_decision_is_always_one_of_the_two(
         assert decision == GiveUp(code)
 
 
-PATIENCE = Patience(store_seconds=100, database_seconds=200)
+PATIENCE = Patience(store_seconds=100, database_seconds=200, disk_seconds=50)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,8 @@ PATIENCE = Patience(store_seconds=100, database_seconds=200)
         ("STORE_AUTH_FAILED", 100),
         ("DATABASE_UNAVAILABLE", 200),
         ("REDIS_UNAVAILABLE", 200),
+        ("TEMP_VOLUME_FAILED", 50),
+        ("TEMP_VOLUME_FULL", 50),
         ("STAGE_CRASHED", None),
         ("MANIFEST_REFUSED", None),
         ("NOT_MEDIA", None),

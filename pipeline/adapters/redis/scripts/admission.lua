@@ -146,6 +146,8 @@ if A.op == 'adopt' then
 end
 
 if A.op == 'postpone' then
+  -- Two may carry out one grant: what the other has confirmed is not given back.
+  if redis.call('SISMEMBER', V .. ':granted', id) == 0 then return cjson.encode({known = false}) end
   local ticket = redis.call('HGET', V .. ':tickets', id)
   local passes = redis.call('HGET', V .. ':passes', id)
   local size = drop(id)
