@@ -1,0 +1,32 @@
+"""What the shaper reads of a request's head (RFC 9112): enough to tell where its body ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RequestHead:
+    """One head; field names in lower case."""
+
+    target: str
+    headers: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, head: bytes) -> RequestHead:
+        first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
+        fields = (line.partition(":") for line in lines)
+        return cls(first.split(" ")[1], {name.strip().lower(): value.strip() for name, _, value in fields})
+
+    @property
+    def body_bytes(self) -> int:
+        return int(self.headers.get("content-length", "0"))
+
+    @property
+    def is_chunked(self) -> bool:
+        return "transfer-encoding" in self.headers
+
+    @property
+    def asks_first(self) -> bool:
+        return self.headers.get("expect", "").lower() == "100-continue"
