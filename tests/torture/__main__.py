@@ -27,7 +27,8 @@ _TABLE_COLUMNS = 110
 @click.option(
     "--minutes", default=10.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Length of the war."
 )
-def torture(seed: int, minutes: float) -> None:
+@click.option("--keep", is_flag=True, help="Keep logs and data of a clean run too.")
+def torture(seed: int, minutes: float, keep: bool) -> None:
     """Break everything around Sluice at random while uploads run, and look whether anything was lost."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
     console.width = max(console.width, _TABLE_COLUMNS)
@@ -43,7 +44,7 @@ def torture(seed: int, minutes: float) -> None:
         console.print(line)
     console.print(table(outcome), soft_wrap=False, markup=True)
     console.print(f"Written to {output}")
-    home.throw_away = outcome.is_clean
+    home.throw_away = outcome.is_clean and not keep
     home.close()
     raise SystemExit(not outcome.is_clean)
 

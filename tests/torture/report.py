@@ -36,6 +36,7 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
         "takeovers": outcome.takeover_count,
         "longest_takeover_seconds": _longest(outcome.takeovers, lambda item: item.seconds),
         "longest_takeover_when_able_seconds": _longest(outcome.takeovers, lambda item: item.able_seconds),
+        "every_takeover": [_takeover(item) for item in outcome.takeovers],
         "ended_by_themselves": outcome.deaths,
         "notes": outcome.notes,
         "lost": {str(number): reason for number, reason in outcome.lost.items()},
@@ -45,6 +46,16 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
 
 def _longest(items: Iterable[TakeOver], seconds: Callable[[TakeOver], float | None]) -> float | None:
     return max((value for item in items if (value := seconds(item)) is not None), default=None)
+
+
+def _takeover(item: TakeOver) -> dict[str, Any]:
+    return {
+        "upload_id": item.upload_id,
+        "stage": str(item.stage),
+        "last_sign": item.last_sign_ms / 1000,
+        "seconds": item.seconds,
+        "when_able_seconds": item.able_seconds,
+    }
 
 
 def table(outcome: Outcome) -> Table:
