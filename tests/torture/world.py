@@ -33,7 +33,7 @@ from tests.faults.shaper import Shaper
 from tests.torture.schedule import GATEWAYS, SLUICE
 
 MEBIBYTE = 1024 * 1024
-LEASE_SECONDS = 40
+LEASE_SECONDS = 30
 _SETTINGS: Mapping[str, str | int | float] = {
     # room for a few of the largest files only, so that uploads wait for one another
     "temp_budget_bytes": 12 * MEBIBYTE,
