@@ -24,6 +24,9 @@ FILE ?=
 ONCE ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+# What is broken when, and for how long: see tests/torture.
+SEED ?= 1
+MINUTES ?= 10
 
 ##@ Start here
 .PHONY: help
@@ -90,6 +93,10 @@ wheel: setup ## Build the wheel, install it into an empty environment, try it th
 .PHONY: bench
 bench: setup ## Measure throughput and memory against real servers; BENCH_ARGS goes to tests.bench
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+.PHONY: torture
+torture: setup ## Break everything at random while uploads run, then look for what was lost; SEED=n MINUTES=m
+	$(BIN)/python -m tests.torture --seed $(SEED) --minutes $(MINUTES)
 
 ##@ Tidy up
 .PHONY: clean

@@ -217,15 +217,13 @@ class CellProcesses:
             yield Cell(self.processes, self.environment, self.settings, http, redis, store, keys)
 
 
-@contextmanager
-def cell_processes(
-    stack: EmbeddedStack,
-    directory: Path,
-    *,
-    workers: Mapping[str, Sequence[str]] = ALL_IN_ONE,
-    **overrides: str | int | float,
-) -> Iterator[CellProcesses]:
-    """Start a cell; `overrides` are settings, by the names of `Settings`."""
+def cell_settings(
+    stack: EmbeddedStack, directory: Path, **overrides: str | int | float
+) -> tuple[dict[str, str], Settings]:
+    """A cell with names of its own: what its processes find in their environment, and the same as settings.
+
+    `overrides` are settings, by the names of `Settings`.
+    """
     name = f"t{secrets.token_hex(4)}"
     environment = {
         **stack.environment(),
@@ -240,6 +238,19 @@ def cell_processes(
         **{f"SLUICE_{key.upper()}": str(value) for key, value in overrides.items()},
     }
     settings = Settings(**{key.removeprefix("SLUICE_").lower(): value for key, value in environment.items()})  # type: ignore[arg-type]
+    return environment, settings
+
+
+@contextmanager
+def cell_processes(
+    stack: EmbeddedStack,
+    directory: Path,
+    *,
+    workers: Mapping[str, Sequence[str]] = ALL_IN_ONE,
+    **overrides: str | int | float,
+) -> Iterator[CellProcesses]:
+    """Start a cell; `overrides` as for `cell_settings`."""
+    environment, settings = cell_settings(stack, directory, **overrides)
     Layout(directory).make()
     processes = SluiceProcesses(directory, environment, workers=workers)
     try:

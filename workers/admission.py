@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Awaitable, Callable
 
 from pipeline.bootstrap import WorkerServices
 from pipeline.core.errors import SluiceError
@@ -20,24 +21,46 @@ _AWAY_SECONDS = 0.5
 
 
 async def run_admission(services: WorkerServices, volume: str) -> None:
-    """Tick until cancelled."""
-    log = logger(volume=volume)
+    """Tick and clean up, side by side, until cancelled: a store that is slow to let go of what has ended must hold up
+    neither admission nor take-over."""
     queue = services.redis.keys.queue(WorkerType.ADMISSION, volume)
+    reaper = services.reaper
     swept = 0.0
-    with services.redis.signals.waiter("queue", queue) as wake:
-        while True:
-            wake.clear()
-            try:
-                await services.reaper.tick()
-                if time.monotonic() - swept >= _SWEEP_SECONDS:
-                    await services.reaper.sweep()
-                    swept = time.monotonic()
-            except SluiceError as error:
-                log.warning(Log.TICK_FAILED, code=error.code, reason=error.message)
-                await asyncio.sleep(_AWAY_SECONDS)
-            except Exception:  # a bug in a sweep must not stop admission; the next tick tries again
-                log.exception(Log.TICK_FAILED)
-                await asyncio.sleep(_AWAY_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TICK_SECONDS):
-                    await wake.wait()
+
+    async def tick() -> None:
+        nonlocal swept
+        await reaper.tick()
+        if time.monotonic() - swept >= _SWEEP_SECONDS:
+            await reaper.sweep()
+            swept = time.monotonic()
+
+    with (
+        services.redis.signals.waiter("queue", queue) as wake_tick,
+        services.redis.signals.waiter("queue", queue) as wake_clean,
+    ):
+
+        async def clean() -> None:
+            if await reaper.clean():
+                wake_tick.set()  # there is room now
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_again_and_again(tick, wake_tick, volume))
+            group.create_task(_again_and_again(clean, wake_clean, volume))
+
+
+async def _again_and_again(work: Callable[[], Awaitable[None]], wake: asyncio.Event, volume: str) -> None:
+    """Whenever it is woken, and once a second. No failure ends it: the next time tries again."""
+    log = logger(volume=volume)
+    while True:
+        wake.clear()
+        try:
+            await work()
+        except SluiceError as error:
+            log.warning(Log.TICK_FAILED, code=error.code, reason=error.message)
+            await asyncio.sleep(_AWAY_SECONDS)
+        except Exception:  # a bug in a sweep must not stop admission
+            log.exception(Log.TICK_FAILED)
+            await asyncio.sleep(_AWAY_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TICK_SECONDS):
+                await wake.wait()

@@ -1,7 +1,7 @@
-"""A gateway and workers as real child processes, on ports that are reserved for them.
+"""Gateways and workers as real child processes, on ports that are reserved for them.
 
 Guarantee: none outlives the process that started it, `kill -9` included (the embedded stack's parent-death signal);
-they are started side by side, watched by name, and stopped in an order that loses nothing: the gateway first, so that
+they are started side by side, watched by name, and stopped in an order that loses nothing: the gateways first, so that
 no new work comes in.
 """
 
@@ -40,13 +40,20 @@ class SluiceProcesses:
         *,
         workers: Mapping[str, Sequence[str]] = SEPARATE,
         port: int = 0,
+        gateways: int = 1,
     ) -> None:
         self._layout = Layout(directory.resolve())
         self._environment = {**os.environ, **environment, "PYTHONPATH": import_path(), "PYTHONUNBUFFERED": "1"}
         self._ports = PortPool()
-        self.url = f"http://{LOOPBACK}:{port or self._ports.port(GATEWAY)}"
-        gateway = self._child(GATEWAY, ["gateway"], f"{self.url}/readyz", {"SLUICE_PORT": self.url.rpartition(":")[2]})
-        self._children = [gateway, *(self._worker(name, stages) for name, stages in workers.items())]
+        # the first one is called `gateway` and has the port that was asked for; the others are numbered from 2
+        names = [GATEWAY, *(f"{GATEWAY}-{number}" for number in range(2, gateways + 1))]
+        ports = [port or self._ports.port(GATEWAY), *(self._ports.port(name) for name in names[1:])]
+        self.urls = {name: f"http://{LOOPBACK}:{number}" for name, number in zip(names, ports, strict=True)}
+        self.url = self.urls[GATEWAY]
+        self._children = [
+            *(self._gateway(name, url) for name, url in self.urls.items()),
+            *(self._worker(name, stages) for name, stages in workers.items()),
+        ]
 
     def start(self) -> None:
         """All at once; returns when each answers.
@@ -56,14 +63,19 @@ class SluiceProcesses:
         run_all(child.bring_up() for child in self._children)
 
     def stop(self) -> None:
-        """The gateway, then every worker. Idempotent; whatever does not end in time is killed."""
-        gateway, *workers = self._children
-        gateway.stop()
-        for worker in workers:
-            worker.ask_to_stop()
-        for worker in workers:
-            worker.stop()
+        """The gateways, then every worker. Idempotent; whatever does not end in time is killed."""
+        gateways, workers = self._children[: len(self.urls)], self._children[len(self.urls) :]
+        for group in (gateways, workers):
+            for child in group:
+                child.ask_to_stop()
+            for child in group:
+                child.stop()
         self._ports.release_all()
+
+    @property
+    def names(self) -> list[str]:
+        """Of every process, running or not: the gateways, then the workers."""
+        return [child.name for child in self._children]
 
     def pids(self) -> dict[str, int]:
         """Name to process id of each that runs."""
@@ -74,12 +86,15 @@ class SluiceProcesses:
 
     def metrics_url(self, name: str) -> str:
         """Where one of them shows its metrics."""
-        base = self.url if name == GATEWAY else f"http://{LOOPBACK}:{self._ports.port(name)}"
+        base = self.urls[name] if name in self.urls else f"http://{LOOPBACK}:{self._ports.port(name)}"
         return f"{base}/metrics"
 
     def child(self, name: str) -> ChildProcess:
         """One process, to be killed or started again. Raises KeyError."""
         return {child.name: child for child in self._children}[name]
+
+    def _gateway(self, name: str, url: str) -> ChildProcess:
+        return self._child(name, ["gateway"], f"{url}/readyz", {"SLUICE_PORT": url.rpartition(":")[2]})
 
     def _worker(self, name: str, stages: Sequence[str]) -> ChildProcess:
         port = self._ports.port(name)

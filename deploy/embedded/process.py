@@ -86,6 +86,11 @@ class ChildProcess:
         """The process id while it runs, else None."""
         return self._popen.pid if self._popen is not None and self._popen.poll() is None else None
 
+    @property
+    def exit_status(self) -> int | None:
+        """How it ended by itself, negative for a signal; None while it runs, and when it was `stop`ped."""
+        return None if self._popen is None else self._popen.poll()
+
     def start(self) -> None:
         """Starts it in a session of its own (a Ctrl-C in the terminal is for us alone) and returns at once."""
         if self.pid is not None:

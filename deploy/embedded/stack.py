@@ -141,11 +141,19 @@ class EmbeddedStack:
 
     def stop_process(self, name: str, signal_number: int | None = None) -> None:
         """Stops one server and what it forked, with a signal of the caller's choice; its data and its port are kept."""
-        self._child(name).stop(signal_number)
+        self.child(name).stop(signal_number)
 
     def start_process(self, name: str) -> None:
         """Starts a server that was stopped or has died: same port, same data. Waits until it answers."""
-        run_all([self._child(name).bring_up()])
+        run_all([self.child(name).bring_up()])
+
+    def child(self, name: str) -> ChildProcess:
+        """One server, to be killed, paused or started again without waiting for it. Raises StackError."""
+        for child in self._children():
+            if child.name == name:
+                return child
+        known = ", ".join(child.name for child in self._children())
+        raise StackError(f"the stack has no process called {name!r}; it has {known}")
 
     def _bring_ups(self) -> list[BringUp]:
         options = self._options
@@ -179,13 +187,6 @@ class EmbeddedStack:
             *single,
             *(self._swift.processes if self._swift is not None else []),
         ]
-
-    def _child(self, name: str) -> ChildProcess:
-        for child in self._children():
-            if child.name == name:
-                return child
-        known = ", ".join(child.name for child in self._children())
-        raise StackError(f"the stack has no process called {name!r}; it has {known}")
 
     def _s3_variables(self) -> dict[str, str]:
         """The same Swift by its S3 API."""

@@ -8,7 +8,6 @@ instead.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Event, Status
@@ -61,14 +60,25 @@ class Reaper:
         self._idle_ms = {Status.WAITING: waiting_ms, Status.GRANTED: direct_ms}
 
     async def tick(self) -> None:
-        """The quick sweep: mend what Redis has lost, clean up what has ended, take over what was not heard of, end
-        what has lapsed, admit what fits."""
+        """The quick sweep: mend what Redis has lost, take over what was not heard of, end what has lapsed, admit what
+        fits. Asks neither store nor PostgreSQL, which may take minutes to answer."""
         await self._recovery.follow()
-        await self._clean(await self._ended.due(self._volume.name, _BATCH))
         await self._take_over()
         outcome = await self._admission.run()
         for upload_id in outcome.lapsed if outcome else ():
             await self._lapsed(upload_id)
+
+    async def clean(self) -> int:
+        """Clean up what has ended; returns how many uploads are free of everything now. Takes as long as the store
+        takes, so it is run beside `tick`."""
+        slots = asyncio.Semaphore(_CLEANED_AT_ONCE)
+
+        async def one(upload_id: str) -> bool:
+            async with slots:
+                return await self._cleanup.clean(upload_id)
+
+        due = await self._ended.due(self._volume.name, _BATCH)
+        return sum(await asyncio.gather(*(one(upload_id) for upload_id in due)))
 
     async def sweep(self) -> None:
         """The slow sweep: what crashes between two steps have left."""
@@ -83,15 +93,6 @@ class Reaper:
             await self._queue.forget(job)
         await self._orphans()
         await self._board.retire(_BATCH)
-
-    async def _clean(self, upload_ids: Iterable[str]) -> None:
-        slots = asyncio.Semaphore(_CLEANED_AT_ONCE)
-
-        async def one(upload_id: str) -> None:
-            async with slots:
-                await self._cleanup.clean(upload_id)
-
-        await asyncio.gather(*(one(upload_id) for upload_id in upload_ids))
 
     async def _take_over(self) -> None:
         for item in await self._stages.overdue(_BATCH):

@@ -88,8 +88,12 @@ class Recovery:
         run = await self._board.server_run()
         if run == self._seen_run or not await self.open():
             return
-        for upload_id in await self._journals.ids():
-            await self.recover(upload_id)
+        try:
+            for upload_id in await self._journals.ids():
+                await self.recover(upload_id)
+        except TempVolumeError as error:  # take-over and admission do not wait for the disk; the next tick tries again
+            logger(volume=self._volume.name).warning(Log.TICK_FAILED, code=error.code, reason=error.message)
+            return
         self._seen_run = run
 
     async def recover(self, upload_id: str) -> Recovered | None:

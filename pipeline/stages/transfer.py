@@ -149,7 +149,20 @@ class Transfer:
 
 async def _land(flying: dict[int, asyncio.Task[None]]) -> None:
     """What is in the air when a job ends is given time to arrive: a segment that the store takes after its upload was
-    cleaned up would belong to nobody."""
+    cleaned up would belong to nobody. A job that is cancelled meanwhile (its heartbeat finds the lease lost, its worker
+    has to end) still waits for that, and is cancelled then."""
+    landing = asyncio.ensure_future(_landed(flying))
+    cancelled: asyncio.CancelledError | None = None
+    while not landing.done():
+        try:
+            await asyncio.shield(landing)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
+async def _landed(flying: dict[int, asyncio.Task[None]]) -> None:
     if not flying:
         return
     _, late = await asyncio.wait(flying.values(), timeout=_LANDING_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from pathlib import Path
@@ -72,6 +73,44 @@ async def test_one_worker_type_killed_while_uploads_run(servers: EmbeddedStack, 
         await asyncio.gather(*(cell.put_all(upload, video) for upload in uploads[2:]))
         worker.start()
         await asyncio.gather(*(cell.until(upload["id"], "ready") for upload in uploads))
+        await cell.until_clean()
+
+
+async def test_a_store_that_hangs_holds_up_no_take_over(servers: EmbeddedStack, tmp_path: Path) -> None:
+    """What has ended is removed from the store by the same worker that takes over; while that waits, this goes on."""
+    video = _video()
+    async with running_cell(servers, tmp_path, workers=SEPARATE) as cell:
+        ended, alive = [await cell.create(len(video)) for _ in range(2)]
+        await cell.put(ended, 1, video)
+
+        async def stored() -> bool:
+            return int((await cell.status(ended["id"]))["bytes_stored"]) > 0
+
+        await eventually(stored, 60, lambda: "a segment to be stored")
+        proxy = servers.processes()["proxy-server"]
+        os.kill(proxy, signal.SIGSTOP)
+        try:
+            await cell.call("DELETE", f"/v1/uploads/{ended['id']}", expect=200)
+            await cell.put(alive, 1, video)
+            lease = f"{cell.keys.prefix}stage-leases"
+
+            async def transferring() -> bool:
+                view = await cell.status(alive["id"])
+                return bool(view["stages"]["transfer"]["state"] == "running")
+
+            await eventually(transferring, 60, lambda: "a transfer to hang")
+            [held] = [item for item in await cell.redis.zrange(lease, 0, -1) if item.startswith(alive["id"])]
+            cell.processes.child("worker-transfer").stop(signal.SIGKILL)
+
+            async def given_to_somebody_else() -> bool:
+                return held not in await cell.redis.zrange(lease, 0, -1)
+
+            await eventually(given_to_somebody_else, 30, lambda: "the dead run's lease to be taken")
+        finally:
+            os.kill(proxy, signal.SIGCONT)
+        cell.processes.child("worker-transfer").start()
+        await cell.put_all(alive, video)
+        await cell.until(alive["id"], "ready")
         await cell.until_clean()
 
 

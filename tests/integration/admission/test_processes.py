@@ -64,6 +64,7 @@ async def test_processes_share_a_volume_and_some_of_them_die(
         try:
             async with asyncio.timeout(90):
                 while not (killed and all(end.done() for end in ends) and await is_empty(cell)):
+                    await cell.reaper.clean()
                     await cell.reaper.tick()
                     if killed:
                         await cell.reaper.sweep()  # finds who had registered, but died before it asked
@@ -133,7 +134,7 @@ async def test_a_grant_of_a_dead_caller_is_carried_out_by_the_next_however_late(
             return (await cell.redis.board.get(upload_id)).status is Status.EXPIRED
 
         await until(is_expired)  # nobody renews it
-        await cell.reaper.tick()
+        await cell.reaper.clean()
         assert await is_empty(cell)
 
 
@@ -178,7 +179,7 @@ async def test_who_asks_after_its_end_holds_nothing(
     async with open_cell(redis_url, redis_namespace, tmp_path) as cell:
         upload_id = await cell.register(KIBIBYTE)
         await cell.redis.board.apply(upload_id, Event.CANCEL)
-        await cell.reaper.tick()
+        await cell.reaper.clean()
         assert (await cell.redis.board.get(upload_id)).released_at_ms is not None
         if forgotten:
             await cell.redis.client.delete(cell.redis.keys.upload(upload_id))

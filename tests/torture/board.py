@@ -1,0 +1,43 @@
+"""What runs at this moment, asked of the board itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from pipeline.adapters.redis.keys import Keys
+from pipeline.core.stages import Stage, StageState
+
+_SIGNS = """
+local found = {}
+for _, member in ipairs(redis.call('ZRANGE', KEYS[1] .. 'stage-leases', 0, -1)) do
+  local id, stage = string.match(member, '^(.*)|(.*)|.*$')
+  local fields = redis.call('HMGET', KEYS[1] .. 'upload:' .. id, 'stage.' .. stage .. '.state',
+    'stage.' .. stage .. '.takeovers')
+  local until_ms = redis.call('ZSCORE', KEYS[1] .. 'stage-leases', member)
+  found[#found + 1] = {id, stage, fields[1] or '', fields[2] or '0', until_ms}
+end
+return found
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A stage that is queued or runs; `until_ms`: when it is overdue, on Redis' clock."""
+
+    upload_id: str
+    stage: Stage
+    state: StageState
+    takeovers: int
+    until_ms: int
+
+
+async def signs(redis: Redis, keys: Keys) -> list[Sign]:
+    """All of them. Raises RedisError."""
+    found = await redis.eval(_SIGNS, 1, keys.prefix)  # type: ignore[misc]
+    return [
+        Sign(upload_id, Stage(stage), StageState(state), int(takeovers), int(float(until_ms)))
+        for upload_id, stage, state, takeovers, until_ms in found
+        if state
+    ]

@@ -1,0 +1,190 @@
+"""What a run will do, from its seed alone: which faults when, which uploads when.
+
+Guarantee: the same seed gives the same schedule, and a longer run begins as a shorter one does. Two faults never
+overlap on one target. When a fault really strikes varies with the machine, by as long as its target takes to mend.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from pipeline.core.stages import WorkerType
+
+GATEWAYS = ("gateway", "gateway-2")
+WORKERS = tuple(f"worker-{kind}" for kind in WorkerType)
+SLUICE = (*GATEWAYS, *WORKERS)
+EVERY_PROCESS = "every process"
+
+_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.5, 5.0
+# A target that was mended is left alone for so long, so that it does some work before it is broken again.
+_REST_SECONDS = 4.0
+_SEVERAL_AT_ONCE = 0.2
+_UPLOADS_PER_SECOND = 1.5
+_LARGEST_BYTES = 4 * 1024 * 1024
+_PAUSES_SECONDS = (0.0, 0.0, 0.2, 0.5)
+
+
+class FaultKind(StrEnum):
+    """What can be done to a target."""
+
+    KILL = "process killed"
+    TERM = "process told to end"
+    KILL_ALL = "every process killed at once"
+    REDIS_KILL = "redis killed"
+    REDIS_PAUSE = "redis paused"
+    POSTGRES_KILL = "postgres killed"
+    POSTGRES_STOP = "postgres stopped"
+    SWIFT_KILL = "swift server killed"
+    SWIFT_PAUSE = "swift server paused"
+    STORE_503 = "store answers 503"
+    STORE_429 = "store answers 429"
+    STORE_RESET = "store resets"
+    STORE_STALL = "store stalls"
+    STORE_SLOW = "store is slow"
+    STORE_REFUSE = "store refuses connections"
+    STORE_CORRUPT = "byte changed on the way to the store"
+    FLIP = "byte flipped on the temp volume"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """How often, upon what, and for how many seconds (shortest, longest)."""
+
+    weight: int
+    targets: Sequence[str]
+    seconds: tuple[float, float]
+
+
+_SWIFT = ("proxy-server", "object-server", "container-server")
+_STORE = ("store",)
+_RULES: Mapping[FaultKind, _Rule] = {
+    FaultKind.KILL: _Rule(30, SLUICE, (0, 3)),
+    FaultKind.TERM: _Rule(8, SLUICE, (0, 2)),
+    FaultKind.KILL_ALL: _Rule(2, (EVERY_PROCESS,), (0, 3)),
+    FaultKind.REDIS_KILL: _Rule(5, ("redis",), (0, 6)),
+    FaultKind.REDIS_PAUSE: _Rule(4, ("redis",), (1, 8)),
+    FaultKind.POSTGRES_KILL: _Rule(4, ("postgres",), (0, 10)),
+    FaultKind.POSTGRES_STOP: _Rule(3, ("postgres",), (1, 15)),
+    FaultKind.SWIFT_KILL: _Rule(5, _SWIFT, (0, 6)),
+    FaultKind.SWIFT_PAUSE: _Rule(5, _SWIFT, (1, 10)),
+    FaultKind.STORE_503: _Rule(3, _STORE, (2, 10)),
+    FaultKind.STORE_429: _Rule(2, _STORE, (2, 8)),
+    FaultKind.STORE_RESET: _Rule(3, _STORE, (2, 8)),
+    FaultKind.STORE_STALL: _Rule(3, _STORE, (2, 14)),
+    FaultKind.STORE_SLOW: _Rule(2, _STORE, (2, 10)),
+    FaultKind.STORE_REFUSE: _Rule(2, _STORE, (1, 8)),
+    FaultKind.STORE_CORRUPT: _Rule(2, _STORE, (2, 6)),
+    FaultKind.FLIP: _Rule(8, ("temp volume",), (0, 0)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFault:
+    """Strikes `at_seconds` after the start, and is mended `for_seconds` later."""
+
+    at_seconds: float
+    kind: FaultKind
+    target: str
+    for_seconds: float
+    seed: int
+
+
+class Fate(StrEnum):
+    """What the client does with an upload, and thereby how it may end."""
+
+    WHOLE = "whole"
+    NOT_MEDIA = "not media"
+    CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
+
+
+_FATES: Mapping[Fate, int] = {Fate.WHOLE: 75, Fate.NOT_MEDIA: 10, Fate.CANCELLED: 9, Fate.ABANDONED: 6}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedUpload:
+    """Begins `at_seconds` after the start. `extra_bytes` come on top of a sample's own; what is no media has them
+    alone. Cancelled or abandoned after `part` of its segments."""
+
+    number: int
+    at_seconds: float
+    fate: Fate
+    extra_bytes: int
+    part: float
+    pause_seconds: float
+    """Of the client, between one segment and the next."""
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """All of one run, each list in order of time."""
+
+    seed: int
+    seconds: float
+    faults: tuple[PlannedFault, ...]
+    uploads: tuple[PlannedUpload, ...]
+
+
+def make_schedule(seed: int, seconds: float) -> Schedule:
+    """What happens in a run of `seconds`."""
+    faults = tuple(_until(_faults(random.Random(f"faults {seed}")), seconds))
+    uploads = tuple(_until(_uploads(random.Random(f"uploads {seed}")), seconds))
+    return Schedule(seed, seconds, faults, uploads)
+
+
+def targets_of(fault: PlannedFault) -> tuple[str, ...]:
+    """What is broken while it lasts."""
+    return SLUICE if fault.target == EVERY_PROCESS else (fault.target,)
+
+
+T = TypeVar("T", PlannedFault, PlannedUpload)
+
+
+def _until(items: Iterator[T], seconds: float) -> Iterator[T]:
+    for item in items:
+        if item.at_seconds >= seconds:
+            return
+        yield item
+
+
+def _faults(dice: random.Random) -> Iterator[PlannedFault]:
+    at = 2.0
+    free_at: dict[str, float] = {}
+    kinds, weights = list(_RULES), [rule.weight for rule in _RULES.values()]
+    while True:
+        for _ in range(1 if dice.random() >= _SEVERAL_AT_ONCE else dice.randint(2, 3)):
+            kind = dice.choices(kinds, weights)[0]
+            rule = _RULES[kind]
+            fault = PlannedFault(
+                round(at, 3),
+                kind,
+                dice.choice(rule.targets),
+                round(dice.uniform(*rule.seconds), 3),
+                dice.randrange(2**32),
+            )
+            targets = targets_of(fault)
+            if all(free_at.get(target, 0.0) <= at for target in targets):
+                free_at |= dict.fromkeys(targets, at + fault.for_seconds + _REST_SECONDS)
+                yield fault
+        at += dice.uniform(_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
+
+
+def _uploads(dice: random.Random) -> Iterator[PlannedUpload]:
+    at, number = 0.0, 0
+    while True:
+        number += 1
+        yield PlannedUpload(
+            number,
+            round(at, 3),
+            dice.choices(list(_FATES), list(_FATES.values()))[0],
+            round(_LARGEST_BYTES ** (dice.random() ** 0.6)),
+            round(dice.random(), 3),
+            dice.choice(_PAUSES_SECONDS),
+            dice.randrange(2**32),
+        )
+        at += dice.expovariate(_UPLOADS_PER_SECOND)
