@@ -9,6 +9,7 @@ from pipeline.ports.contents import CachePurge, ContentRepository, LeftoverRepos
 from pipeline.ports.media import MediaProbe, Thumbnailer
 from pipeline.ports.object_store import (
     DownloadGrants,
+    Drafts,
     ObjectReader,
     ObjectSource,
     ObjectStore,
@@ -16,6 +17,7 @@ from pipeline.ports.object_store import (
     Store,
     Stores,
     TokenGrants,
+    TransferSessions,
     UploadGrants,
 )
 from pipeline.ports.reservations import AdmissionOutcome, ReservationLedger, Standing, VolumeSnapshot
@@ -27,6 +29,7 @@ __all__ = [
     "CachePurge",
     "ContentRepository",
     "DownloadGrants",
+    "Drafts",
     "EndedList",
     "EventFeed",
     "LeftoverRepository",
@@ -49,6 +52,7 @@ __all__ = [
     "TempVolume",
     "Thumbnailer",
     "TokenGrants",
+    "TransferSessions",
     "UploadBoard",
     "UploadGrants",
     "VolumeSnapshot",
