@@ -103,6 +103,8 @@ class Log:
     CONTENT_DELETED = "content.deleted"
     LEFTOVER_REMOVED = "leftover.removed"
     LEFTOVER_DEFERRED = "leftover.deferred"
+    STRAY_REMOVED = "stray.removed"
+    STRAYS_DEFERRED = "stray.deferred"
     UPLOAD_CREATED = "upload.created"
     UPLOAD_ADMITTED = "upload.admitted"
     UPLOAD_ENDED = "upload.ended"

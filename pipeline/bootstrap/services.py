@@ -45,6 +45,7 @@ from pipeline.stages.recall import Recall
 from pipeline.stages.receive import Receiver
 from pipeline.stages.run import StageHandler
 from pipeline.stages.seal import Seal
+from pipeline.stages.strays import StrayRules, Strays
 from pipeline.stages.thumbnail import Thumbnail
 from pipeline.stages.transfer import Transfer
 
@@ -184,6 +185,7 @@ class WorkerServices:
     engine: StageEngine
     reaper: Reaper
     leftovers: Leftovers
+    strays: Strays
     redis_url: str
     name: str
     volume: str
@@ -245,6 +247,7 @@ async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
                 _direct_ms(settings),
             ),
             leftovers=Leftovers(PostgresLeftoverRepository(contents.pool), stores, await _cache_purge(stack, settings)),
+            strays=Strays(redis.board, stores, cleanup, StrayRules()),
             redis_url=settings.redis_url.get_secret_value(),
             name=name,
             volume=settings.volume,

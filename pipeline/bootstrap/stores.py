@@ -138,6 +138,9 @@ class OpenStores:
     def __init__(self, stores: Mapping[str, Store]) -> None:
         self._stores = stores
 
+    def every(self) -> list[Store]:
+        return list(self._stores.values())
+
     def named(self, name: str) -> Store:
         try:
             return self._stores[name]

@@ -238,5 +238,12 @@ def object_key(upload_id: str) -> str:
     return f"{OWN_PREFIX}{upload_id}/original"
 
 
+def owner_of(key: str) -> str | None:
+    """The upload whose object, segments or thumbnail lie under `key`; None when it is not one that Sluice has made."""
+    prefix, _, rest = key.partition("/")
+    upload_id, _, name = rest.partition("/")
+    return upload_id if f"{prefix}/" == OWN_PREFIX and upload_id and name else None
+
+
 def thumbnail_key(upload_id: str) -> str:
     return f"{OWN_PREFIX}{upload_id}/thumbnail.jpg"

@@ -10,6 +10,7 @@ from pipeline.ports.journal import UploadJournals
 from pipeline.ports.media import MediaProbe, Thumbnailer
 from pipeline.ports.object_store import (
     DownloadGrants,
+    Drafts,
     ObjectReader,
     ObjectSource,
     ObjectStore,
@@ -17,6 +18,7 @@ from pipeline.ports.object_store import (
     Store,
     Stores,
     TokenGrants,
+    TransferSessions,
     UploadGrants,
 )
 from pipeline.ports.reservations import AdmissionOutcome, ReservationLedger, Standing, VolumeSnapshot
@@ -28,6 +30,7 @@ __all__ = [
     "CachePurge",
     "ContentRepository",
     "DownloadGrants",
+    "Drafts",
     "EndedList",
     "EventFeed",
     "LeftoverRepository",
@@ -50,6 +53,7 @@ __all__ = [
     "TempVolume",
     "Thumbnailer",
     "TokenGrants",
+    "TransferSessions",
     "UploadBoard",
     "UploadGrants",
     "UploadJournals",

@@ -145,8 +145,30 @@ class TokenGrants(UploadGrants, Protocol):
         store lends none."""
 
 
+@runtime_checkable
+class TransferSessions(Protocol):
+    """Beside ObjectStore, where a transfer that was begun is a thing of its own (S3's multipart uploads). Errors: as
+    ObjectStore."""
+
+    def open_sessions(self, key_prefix: str = "") -> AsyncIterator[tuple[str, str]]:
+        """(key, session) of every transfer that was begun and neither sealed nor aborted."""
+
+    async def end_session(self, key: str, session: str) -> None:
+        """Remove it and its segments, and nothing else. Idempotent; success when it is not there."""
+
+
+@runtime_checkable
+class Drafts(Protocol):
+    """Beside ObjectStore, where what is being written is a thing of its own. Errors: as ObjectStore."""
+
+    async def remove_drafts(self, idle_seconds: float) -> int:
+        """Remove what nobody has written to for so long; returns how many. Idempotent."""
+
+
 class Stores(Protocol):
     """The stores that are set up here, by the name that uploads and contents remember."""
+
+    def every(self) -> Sequence[Store]: ...
 
     def named(self, name: str) -> Store:
         """Raises StoreError STORE_REJECTED when there is no such store here."""

@@ -65,7 +65,7 @@ class Cleanup:
             error = (upload.error_code, upload.error_message or "") if upload.error_code else None
             await self._journals.end(upload_id, Ended(upload.status, error))
             if upload.status is not Status.READY:
-                await self._remove_stored(upload)
+                await self.remove_stored(upload)
             await self._volume.remove(upload_id)
             freed = await self._ledger.release(upload_id)
             if upload.status is not Status.READY and await self._may_still_write(upload):
@@ -96,8 +96,9 @@ class Cleanup:
         moment_ms = upload.grants_until_ms
         return moment_ms is not None and await self._ended.defer_until(self._volume.name, upload.upload_id, moment_ms)
 
-    async def _remove_stored(self, upload: Upload) -> None:
-        """Whatever a stage that has run at least once may have left in the store or the database."""
+    async def remove_stored(self, upload: Upload) -> None:
+        """Whatever a stage that has run at least once may have left in the store or the database. Idempotent; of an
+        upload that has ended without a content alone. Raises StoreError, StoreUnavailable, DependencyUnavailable."""
 
         def has_run(stage: Stage) -> bool:
             return upload.recovered_at_ms is not None or upload.stages[stage].attempt > 0

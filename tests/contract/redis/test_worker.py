@@ -58,6 +58,7 @@ async def working(parts: RedisParts, redis_url: str, engine: Any, max_jobs: int 
         engine=engine,
         reaper=reaper,
         leftovers=reaper,
+        strays=reaper,
         redis_url=redis_url,
         name="worker",
         volume="local",

@@ -150,6 +150,11 @@ class FilesystemObjectStore:
         for name in names:
             yield name
 
+    async def remove_drafts(self, idle_seconds: float) -> int:
+        """As the port says: what processes that were killed have left half written."""
+        with disk_errors("drafts"):
+            return await asyncio.to_thread(self._tree.remove_drafts, idle_seconds)
+
     async def check(self) -> str:
         """As the port says: write, read and remove one small file."""
         path = self._tree.layout.segment_path("sluice-check", os.getpid(), "check")

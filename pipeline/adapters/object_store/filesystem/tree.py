@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -138,6 +139,19 @@ class Tree:
             except OSError as error:
                 if error.errno != errno.ENOTEMPTY:
                     raise  # ENOTEMPTY: somebody is still writing into it
+
+    def remove_drafts(self, idle_seconds: float) -> int:
+        """A draft grows as long as somebody writes to it: its time tells."""
+        oldest = time.time() - idle_seconds
+        removed = 0
+        for path in self.layout.incoming.glob("*"):
+            try:
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+                    removed += 1
+            except FileNotFoundError:
+                continue  # published meanwhile, or somebody else removes it too
+        return removed
 
     def names(self, prefix: str) -> Iterator[str]:
         """Sorted, objects first."""

@@ -76,27 +76,33 @@ class S3Reader:
     async def delete(self, key: str) -> None:
         """As the port says; takes any name that `list_keys` gives. An object of S3 takes its segments along."""
         if key.startswith(MULTIPART_PREFIX):
-            await self._abort_session(*split_multipart(key))
+            await self.end_session(*split_multipart(key))
         else:
             await self._delete_object(key)
 
     async def list_keys(self, prefix: str = "") -> AsyncIterator[str]:
         """As the port says: objects, then open multipart uploads."""
+        async for item in self._listed("list_objects_v2", "Contents", prefix):
+            yield item["Key"]
+        if prefix.startswith(MULTIPART_PREFIX[: len(prefix)]):
+            async for key, session in self.open_sessions():
+                name = multipart_name(key, session)
+                if name.startswith(prefix):
+                    yield name
+
+    async def open_sessions(self, key_prefix: str = "") -> AsyncIterator[tuple[str, str]]:
+        """As the port says: open multipart uploads."""
+        async for item in self._listed("list_multipart_uploads", "Uploads", key_prefix):
+            yield item["Key"], item["UploadId"]
+
+    async def _listed(self, operation: str, items: str, prefix: str) -> AsyncIterator[Any]:
+        """A bucket that is not there has nothing in it."""
         try:
-            async for item in self._client.pages("list_objects_v2", "Contents", Prefix=prefix):
-                yield item["Key"]
-            if prefix.startswith(MULTIPART_PREFIX[: len(prefix)]):
-                async for key, session in self._open_sessions():
-                    name = multipart_name(key, session)
-                    if name.startswith(prefix):
-                        yield name
+            async for item in self._client.pages(operation, items, Prefix=prefix):
+                yield item
         except StoreError as error:
             if error.detail.get("store_code") != "NoSuchBucket":
                 raise
-
-    async def _open_sessions(self, key_prefix: str = "") -> AsyncIterator[tuple[str, str]]:
-        async for item in self._client.pages("list_multipart_uploads", "Uploads", Prefix=key_prefix):
-            yield item["Key"], item["UploadId"]
 
     async def _delete_object(self, key: str) -> None:
         """Amazon answers 204 to a key that is not there; others 404, all of them where the bucket is missing."""
@@ -106,7 +112,8 @@ class S3Reader:
             if error.code != "STORE_OBJECT_MISSING":
                 raise
 
-    async def _abort_session(self, key: str, session: str) -> None:
+    async def end_session(self, key: str, session: str) -> None:
+        """As the port says: AbortMultipartUpload."""
         try:
             await self._client.call("abort_multipart_upload", key=key, UploadId=session)
         except StoreError as error:

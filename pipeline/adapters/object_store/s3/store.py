@@ -174,7 +174,7 @@ class S3ObjectStore(S3Reader):
         sessions = {target.session} - {""} | await self._sessions_of(target.key)
         while sessions - aborted:
             for session in sessions - aborted:
-                await self._abort_session(target.key, session)
+                await self.end_session(target.key, session)
             aborted |= sessions
             sessions = await self._sessions_of(target.key)
         await self._delete_object(target.key)
@@ -191,9 +191,4 @@ class S3ObjectStore(S3Reader):
         return f"S3 at {self._options.endpoint_url or self._options.region} can be written, bucket {self._bucket}"
 
     async def _sessions_of(self, key: str) -> set[str]:
-        try:
-            return {session async for name, session in self._open_sessions(key) if name == key}
-        except StoreError as error:
-            if error.detail.get("store_code") == "NoSuchBucket":
-                return set()
-            raise
+        return {session async for name, session in self.open_sessions(key) if name == key}
