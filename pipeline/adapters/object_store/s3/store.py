@@ -176,6 +176,7 @@ class S3ObjectStore(S3Reader):
             if error.detail.get("store_code") in MISSING_SESSION_CODES:
                 earlier = await self._completed_before(target, segments)
                 if earlier is not None:
+                    await self._abort_others(target)
                     return earlier
             numbers = await missing_parts(self._client, target, segments)
             raise StoreError("MANIFEST_REFUSED", reason=error.detail["reason"], segments=numbers) from error
@@ -186,6 +187,7 @@ class S3ObjectStore(S3Reader):
             raise StoreUnavailable(
                 reason=f"{target.key} has {stored.size_bytes} bytes, expected {target.plan.size_bytes}"
             )
+        await self._abort_others(target)
         return replace(stored, segments=tuple(segments))
 
     async def abort(self, target: ObjectTarget) -> None:
@@ -226,6 +228,11 @@ class S3ObjectStore(S3Reader):
         if (stored.size_bytes, stored.etag) != (target.plan.size_bytes, expected):
             return None
         return replace(stored, segments=tuple(segments))
+
+    async def _abort_others(self, target: ObjectTarget) -> None:
+        """A `begin` whose answer was lost has left a session that nobody knows: it goes when the object is there."""
+        for session in await self._sessions_of(target.key) - {target.session}:
+            await self._abort_session(target.key, session)
 
     async def _sessions_of(self, key: str) -> set[str]:
         try:
