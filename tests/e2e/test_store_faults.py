@@ -15,7 +15,7 @@ from pipeline.settings import MEBIBYTE
 from tests.cell import SEGMENT_BYTES, Cell, eventually
 from tests.faults.cells import outages, shaped_cell
 from tests.faults.client import PatientClient
-from tests.faults.kinds import Answer, Corrupt, Fault, Mute, Pass, Refuse, Reset, Slow, Stall
+from tests.faults.kinds import Answer, Corrupt, Fault, Mute, OnRequests, Pass, Refuse, Reset, Slow, Stall
 from tests.faults.shaper import Shaper
 from tests.media_samples import sample
 
@@ -83,8 +83,13 @@ async def test_in_the_middle_of_uploads(servers: EmbeddedStack, tmp_path: Path, 
     async with shaped_cell(servers, tmp_path, dialect) as (cell, shaper):
         client = PatientClient(cell)
         uploads = [await client.create(len(video)) for _ in range(count)]
+        await asyncio.gather(*(cell.put(upload, 1, video) for upload in uploads))
+        await eventually(lambda: _first_are_stored(cell), _SECONDS, lambda: "the first segments to be stored")
+        if isinstance(fault, OnRequests):  # on those that are to come
+            await shaper.set(fault)
+        requests = shaper.requests
         sending = asyncio.gather(*(client.send(upload, video) for upload in uploads))
-        await eventually(lambda: _stored(cell), _SECONDS, lambda: "segments to be stored")
+        await eventually(lambda: _requested(shaper, requests), _SECONDS, lambda: "segments to be in the air", 0.001)
         await shaper.set(fault)
         await sending
 
@@ -131,5 +136,9 @@ async def test_nothing_remains_of_sessions_whose_begin_was_not_heard(servers: Em
         await cell.until_clean()
 
 
-async def _stored(cell: Cell) -> bool:
-    return any([int((await cell.status(upload_id))["bytes_stored"]) for upload_id in cell.uploads])
+async def _first_are_stored(cell: Cell) -> bool:
+    return all([int((await cell.status(upload_id))["bytes_stored"]) for upload_id in cell.uploads])
+
+
+async def _requested(shaper: Shaper, before: int) -> bool:
+    return shaper.requests > before
