@@ -83,6 +83,7 @@ class StageFields(_Fields):
     failures: int | None = Field(None, description="Attempts that ended in an error")
     outages: int | None = Field(None, description="How many of those were the fault of a dependency that was away")
     away_since_ms: int | None = Field(None, description="First failure of an unbroken row of those; gone with the row")
+    away_failures: int | None = Field(None, description="How many failures that row has")
     takeovers: int | None = Field(None, description="Runs that ended because their worker was not heard of")
     queued_at_ms: int | None = None
     started_at_ms: int | None = Field(None, description="Start of the first run")

@@ -71,6 +71,18 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
+class Away:
+    """An unbroken row of failures that a dependency is to blame for: since its first one, and how many they are."""
+
+    seconds: float
+    failures: int
+
+
+# Two hiccups with a night between them in which no worker ran are no outage.
+_FEWEST_FAILURES = 4
+
+
+@dataclass(frozen=True, slots=True)
 class RetryAfter:
     """Try again after `seconds`."""
 
@@ -93,18 +105,18 @@ def decide(error: SluiceError, attempt: int, policy: RetryPolicy, jitter: float)
 
 
 def decide_away(
-    error: SluiceError, away_seconds: float, patience_seconds: float, policy: RetryPolicy, jitter: float
+    error: SluiceError, away: Away, patience_seconds: float, policy: RetryPolicy, jitter: float
 ) -> RetryAfter | GiveUp:
-    """What follows a failure of a dependency that has been away for `away_seconds` without a break.
+    """What follows the latest failure of the row `away`.
 
-    The pause is as long as that: doubling, as `decide` does it, but by the clock. It never reaches beyond the end of
-    the patience by more than what the other side asked for, so that there is a last attempt at that end.
+    The pause is as long as the row: doubling, as `decide` does it, but by the clock. It never reaches beyond the end
+    of the patience by more than what the other side asked for, so that there is a last attempt at that end.
     """
-    left = patience_seconds - away_seconds
-    if left <= 0:
+    left = patience_seconds - away.seconds
+    if left <= 0 and away.failures >= _FEWEST_FAILURES:
         return GiveUp(error.code)
-    step = min(policy.cap_seconds, max(policy.base_seconds, away_seconds))
-    return RetryAfter(min(_delay(error, step, jitter), max(left, _asked(error))))
+    pause = _delay(error, min(policy.cap_seconds, max(policy.base_seconds, away.seconds)), jitter)
+    return RetryAfter(min(pause, max(left, _asked(error))) if left > 0 else pause)
 
 
 def _delay(error: SluiceError, step: float, jitter: float) -> float:

@@ -10,6 +10,7 @@ from pipeline.core.errors import SluiceError
 from pipeline.core.model import (
     StageJob,
 )
+from pipeline.core.retry import Away
 from pipeline.core.stages import Stage
 
 
@@ -52,9 +53,9 @@ class StageBoard(Protocol):
         """Transfer has nothing to do now: give up the lease. False: more has arrived meanwhile, go on. Raises
         StageLost."""
 
-    async def away_seconds(self, job: StageJob) -> float:
-        """A dependency did not answer: how long that has been so, from the first failure of an unbroken row. Success,
-        progress (a segment stored or fetched) and a failure of another kind end the row. Raises StageLost."""
+    async def away(self, job: StageJob) -> Away:
+        """A dependency did not answer: counts it, and tells of the unbroken row of such failures. Success, progress (a
+        segment stored or fetched) and a failure of another kind end the row. Raises StageLost."""
 
     async def retry(self, job: StageJob, error_code: str, after_seconds: float, *, away: bool = False) -> StageJob:
         """Count a failed attempt, `away` if a dependency was at fault, and queue the next one. Raises StageLost."""

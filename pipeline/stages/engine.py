@@ -202,8 +202,8 @@ class StageEngine:
         policy = RetryPolicy(TRANSPORTS[run.upload.transport].graph[run.job.stage].max_attempts)
         if patience is None:
             return decide(error, attempt, policy, random.random())
-        away_seconds = await self._persistently(lambda: self._stages.away_seconds(run.job))
-        return decide_away(error, away_seconds, patience, policy, random.random())
+        away = await self._persistently(lambda: self._stages.away(run.job))
+        return decide_away(error, away, patience, policy, random.random())
 
     async def _hand_back(self, job: StageJob, log: structlog.typing.FilteringBoundLogger) -> None:
         with suppress(SluiceError):

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from deploy.embedded import EmbeddedStack
+from pipeline.adapters.object_store.names import MULTIPART_PREFIX
 from pipeline.settings import MEBIBYTE
 from tests.cell import SEGMENT_BYTES, Cell, eventually
 from tests.faults.cells import outages, shaped_cell
 from tests.faults.client import PatientClient
-from tests.faults.kinds import Answer, Corrupt, Fault, Pass, Refuse, Reset, Slow, Stall
+from tests.faults.kinds import Answer, Corrupt, Fault, Mute, OnRequests, Pass, Refuse, Reset, Slow, Stall
 from tests.faults.shaper import Shaper
 from tests.media_samples import sample
 
@@ -63,6 +64,8 @@ FAULTS: dict[str, tuple[Fault, Reached]] = {
     "429": (Answer(status=429, retry_after_seconds=1, probability=0.7), _injected("answer 429", 4)),
     "refused": (Refuse(), _stage_failed),
     "reset": (Reset(after_bytes=SEGMENT_BYTES // 2, probability=0.7), _injected("reset", 2)),
+    "401": (Answer(status=401, probability=0.7), _injected("answer 401", 4)),
+    "answer lost": (Mute(probability=0.5), _injected("mute", 4)),
     "stalled": (Stall(), _given_up_on_a_stall),
     "slow": (Slow(2_000_000), _everything_is_ready),
     "corrupted": (Corrupt(probability=0.5), _injected("corrupt", 2)),
@@ -80,8 +83,13 @@ async def test_in_the_middle_of_uploads(servers: EmbeddedStack, tmp_path: Path, 
     async with shaped_cell(servers, tmp_path, dialect) as (cell, shaper):
         client = PatientClient(cell)
         uploads = [await client.create(len(video)) for _ in range(count)]
+        await asyncio.gather(*(cell.put(upload, 1, video) for upload in uploads))
+        await eventually(lambda: _first_are_stored(cell), _SECONDS, lambda: "the first segments to be stored")
+        if isinstance(fault, OnRequests):  # on those that are to come
+            await shaper.set(fault)
+        requests = shaper.requests
         sending = asyncio.gather(*(client.send(upload, video) for upload in uploads))
-        await eventually(lambda: _stored(cell), _SECONDS, lambda: "segments to be stored")
+        await eventually(lambda: _requested(shaper, requests), _SECONDS, lambda: "segments to be in the air", 0.001)
         await shaper.set(fault)
         await sending
 
@@ -95,8 +103,42 @@ async def test_in_the_middle_of_uploads(servers: EmbeddedStack, tmp_path: Path, 
         for upload in uploads:
             assert await cell.read((await cell.content(upload["id"]))["object"]["key"]) == video
         assert client.codes <= {"UPLOAD_WAITING"}, "the client saw none of it"
+        assert not [key for key in await cell.stored_keys() if key.startswith(MULTIPART_PREFIX)]
         await cell.until_clean()
 
 
-async def _stored(cell: Cell) -> bool:
-    return any([int((await cell.status(upload_id))["bytes_stored"]) for upload_id in cell.uploads])
+async def test_every_body_may_change_on_its_way(servers: EmbeddedStack, tmp_path: Path) -> None:
+    """Manifests, thumbnails and objects of one segment too."""
+    large, small = _video(8 * SEGMENT_BYTES), _video(0)
+    assert len(small) <= SEGMENT_BYTES
+    async with shaped_cell(servers, tmp_path, "swift") as (cell, shaper):
+        await shaper.set(Corrupt(probability=0.3))
+        client = PatientClient(cell)
+        videos = [large, small, small, large]
+        views = await asyncio.gather(*(client.upload(video) for video in videos))
+        assert shaper.injected["corrupt"] >= 1
+        await shaper.set(Pass())
+        for view, video in zip(views, videos, strict=True):
+            assert await cell.read((await cell.content(view["id"]))["object"]["key"]) == video
+        await cell.until_clean()
+
+
+async def test_nothing_remains_of_sessions_whose_begin_was_not_heard(servers: EmbeddedStack, tmp_path: Path) -> None:
+    """S3 has opened a multipart upload, and nobody has learned of it."""
+    _, size_bytes = _SIZES["s3"]
+    video = _video(size_bytes)
+    async with shaped_cell(servers, tmp_path, "s3") as (cell, shaper):
+        await shaper.set(Mute(times=2, path="?uploads"))
+        view = await PatientClient(cell).upload(video)
+        assert shaper.injected == {"mute": 2}
+        assert await cell.read((await cell.content(view["id"]))["object"]["key"]) == video
+        assert not [key for key in await cell.stored_keys() if key.startswith(MULTIPART_PREFIX)]
+        await cell.until_clean()
+
+
+async def _first_are_stored(cell: Cell) -> bool:
+    return all([int((await cell.status(upload_id))["bytes_stored"]) for upload_id in cell.uploads])
+
+
+async def _requested(shaper: Shaper, before: int) -> bool:
+    return shaper.requests > before

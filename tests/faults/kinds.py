@@ -49,6 +49,11 @@ class Corrupt(OnRequests):
 
 
 @dataclass(frozen=True)
+class Mute(OnRequests):
+    """The server gets the request and does what it asks for; the client gets RST in place of the answer."""
+
+
+@dataclass(frozen=True)
 class Answer(OnRequests):
     """An answer that the server knows nothing of; the request's body is thrown away."""
 
@@ -56,4 +61,4 @@ class Answer(OnRequests):
     retry_after_seconds: int | None = None
 
 
-Fault = Pass | Refuse | Stall | Slow | Reset | Corrupt | Answer
+Fault = Pass | Refuse | Stall | Slow | Reset | Corrupt | Mute | Answer

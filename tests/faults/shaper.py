@@ -9,9 +9,11 @@
 
 One fault at a time (`kinds`); `set` takes effect at once, on connections that are open too. These act on connections,
 whatever is spoken: `Refuse`, `Stall`, `Slow`, and `Reset` (bytes of one connection). With `http=True` requests are told
-apart, and these act on requests that are to come: `Reset` (bytes of one request's body), `Corrupt`, `Answer`. Each of
-the latter takes `probability`, `times` (then it passes) and `path` (a part of the request's target), and draws from a
-generator of its own, seeded: the same requests in the same order meet the same faults.
+apart, and these act on requests that are to come: `Reset` (bytes of one request's body), `Corrupt`, `Mute`, `Answer`.
+Each of the latter takes `probability`, `times` (then it passes) and `path` (a part of the request's target), and draws
+from a generator of its own, seeded: the same requests in the same order meet the same faults.
+
+It runs in the event loop that it is opened in: whoever blocks that loop (starting a cell does) stalls what passes.
 
 Guarantee: the port stays ours, also while connections are refused. Nothing is changed but what is asked for: Host goes
 through as it came, so that signatures hold, and Swift's tempauth, which names the Host that it was asked by in
@@ -23,14 +25,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
-import struct
 from collections import Counter
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from tests.faults.head import RequestHead
-from tests.faults.kinds import Answer, Corrupt, Fault, OnRequests, Pass, Refuse, Reset, Slow, Stall
+from tests.faults.kinds import Answer, Corrupt, Fault, Mute, OnRequests, Pass, Refuse, Reset, Slow, Stall
+from tests.faults.sockets import bound, reset
 
 _BLOCK_BYTES = 64 * 1024
 _SLOW_BLOCK_BYTES = 4 * 1024
@@ -52,10 +54,10 @@ class Shaper:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         # Bound and never listening: the port is kept, and whoever connects while nobody listens is refused.
-        self._place = _bound(0)
+        self._place = bound(0)
         self.injected: Counter[str] = Counter()
         """What was done so far: "refuse" and "stall" each time one is set, "cut" for each connection that a Refuse
-        reset, "reset", "corrupt" and "answer STATUS" for each request or connection that met one."""
+        reset, "reset", "corrupt", "mute" and "answer STATUS" for each request or connection that met one."""
         self.requests = 0
         """Requests that came, with `http`."""
 
@@ -88,7 +90,7 @@ class Shaper:
             self._stop_listening()
             self.injected["refuse"] += 1
             self.injected["cut"] += len(self._tasks)
-            self._reset(*self._writers)
+            reset(*self._writers)
         else:
             if isinstance(fault, Stall):
                 self.injected["stall"] += 1
@@ -109,7 +111,7 @@ class Shaper:
 
     async def _listen(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._connected, sock=_bound(self.port), limit=_HEAD_BYTES)
+            self._server = await asyncio.start_server(self._connected, sock=bound(self.port), limit=_HEAD_BYTES)
 
     def _stop_listening(self) -> None:
         if self._server is not None:
@@ -145,6 +147,10 @@ class Shaper:
         group: asyncio.TaskGroup,
     ) -> None:
         to_server: asyncio.StreamWriter | None = None
+        muted = False
+
+        def cut(answer: bytes) -> bool:
+            return muted and not answer.startswith(b"HTTP/1.1 100 ")
 
         async def server() -> asyncio.StreamWriter:
             nonlocal to_server
@@ -152,11 +158,11 @@ class Shaper:
                 try:
                     from_server, to_server = await asyncio.open_connection(*self._upstream)
                 except OSError:
-                    self._reset(writer)
+                    reset(writer)
                     raise
                 opened.append(to_server)
                 self._writers.add(to_server)
-                group.create_task(self._pump(from_server, writer))
+                group.create_task(self._answers(from_server, writer, cut))
             return to_server
 
         if not self._http:
@@ -170,6 +176,7 @@ class Shaper:
             if isinstance(fault, Answer):
                 return await self._answer(fault, request, reader, writer)
             upstream = await server()
+            muted = isinstance(fault, Mute)
             upstream.write(head)
             if request.is_chunked:
                 return await self._pump(reader, upstream)
@@ -227,7 +234,7 @@ class Shaper:
             passed += len(block)
             if isinstance(fault, Reset) and passed >= fault.after_bytes:
                 self.injected["reset"] += 1
-                self._reset(client, upstream)
+                reset(client, upstream)
                 raise _Ended
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, resets: bool = False) -> None:
@@ -244,8 +251,21 @@ class Shaper:
                     self._times_left -= 1
                 if self._random.random() < fault.probability:
                     self.injected["reset"] += 1
-                    self._reset(writer)
+                    reset(writer)
                     raise _Ended
+
+    async def _answers(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cut: Callable[[bytes], bool]
+    ) -> None:
+        """Pass a server's bytes on, until they are to be cut off."""
+        while True:
+            block = await self._read(reader, _BLOCK_BYTES)
+            if cut(block):
+                self.injected["mute"] += 1
+                reset(writer)
+                raise _Ended
+            writer.write(block)
+            await writer.drain()
 
     async def _read(self, reader: asyncio.StreamReader, longest: int) -> bytes:
         """The next bytes, up to `longest`, once they may move. Raises _Ended at the end."""
@@ -270,22 +290,6 @@ class Shaper:
                 return
             await self._moving(0)
 
-    def _reset(self, *writers: asyncio.StreamWriter) -> None:
-        """End connections by RST: closed with a linger time of 0."""
-        for writer in writers:
-            raw = writer.get_extra_info("socket")
-            if not writer.transport.is_closing():
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                writer.transport.abort()
-
 
 class _Ended(Exception):
     """A connection is over."""
-
-
-def _bound(port: int) -> socket.socket:
-    place = socket.socket()
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    place.bind(("127.0.0.1", port))
-    return place

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.faults.kinds import Answer, Corrupt, Pass, Refuse, Reset, Slow, Stall
+from tests.faults.kinds import Answer, Corrupt, Mute, Pass, Refuse, Reset, Slow, Stall
 from tests.faults.shaper import Shaper
 
 pytestmark = pytest.mark.integration
@@ -111,6 +111,17 @@ async def test_a_flipped_bit(bench: Bench) -> None:
     differing = [a ^ b for a, b in zip(server.bodies[1], _BODY, strict=True) if a != b]
     assert differing == [1]
     assert shaper.injected == {"corrupt": 1}
+
+
+@pytest.mark.parametrize("expect", [False, True])
+async def test_an_answer_that_is_lost(bench: Bench, expect: bool) -> None:
+    server, shaper, http = bench
+    await shaper.set(Mute(times=1))
+    with pytest.raises((aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)):
+        await http.post(f"{shaper.url}/a", data=_BODY, expect100=expect)
+    assert server.bodies == [_BODY], "it has come, and was done"
+    assert (await _put(bench))[0] == 200
+    assert shaper.injected == {"mute": 1}
 
 
 @pytest.mark.parametrize("expect", [False, True])

@@ -15,6 +15,7 @@ from pipeline.adapters.redis.reads import hash_all
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.errors import SluiceError
 from pipeline.core.model import StageJob
+from pipeline.core.retry import Away
 from pipeline.core.stages import Stage, StageState
 from pipeline.ports import OverdueStage, StageStart
 
@@ -69,8 +70,9 @@ class RedisStageBoard:
     async def idle(self, job: StageJob) -> bool:
         return bool((await self._call("stage_idle", job))["idle"])
 
-    async def away_seconds(self, job: StageJob) -> float:
-        return float((await self._call("stage_away", job))["away_ms"]) / 1000
+    async def away(self, job: StageJob) -> Away:
+        answer = await self._call("stage_away", job)
+        return Away(seconds=answer["away_ms"] / 1000, failures=answer["failures"])
 
     async def retry(self, job: StageJob, error_code: str, after_seconds: float, *, away: bool = False) -> StageJob:
         answer = await self._call(

@@ -10,6 +10,7 @@ import pytest
 from pipeline.core.errors import MediaError, StageLost
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import StageJob, StoredSegment
+from pipeline.core.retry import Away
 from pipeline.core.stages import GRAPH, Stage, StageState, successors
 from pipeline.ports import OverdueStage
 from tests.contract.redis.uploads import VOLUME, Play, until
@@ -25,7 +26,7 @@ WRITES: dict[str, Act] = {
     "skip": lambda play, job: play.stages.finish(job, None, skipped=True),
     "idle": lambda play, job: play.stages.idle(job),
     "retry": lambda play, job: play.stages.retry(job, "STORE_UNAVAILABLE", 0),
-    "away": lambda play, job: play.stages.away_seconds(job),
+    "away": lambda play, job: play.stages.away(job),
     "hand back": lambda play, job: play.stages.hand_back(job),
     "fail": lambda play, job: play.stages.fail(job, NOT_MEDIA),
     "put again": lambda play, job: play.segments.put_again(job, [1]),
@@ -136,15 +137,17 @@ async def _away_since(play: Play, job: StageJob) -> str | None:
 
 async def test_how_long_a_dependency_is_away_is_counted_from_the_first_failure(play: Play) -> None:
     job = await play.started(await transfer_job(play))
-    assert await play.stages.away_seconds(job) == 0
+    assert await play.stages.away(job) == Away(0, 1)
     since = await _away_since(play, job)
 
     async def some_time_has_passed() -> bool:
-        return await play.stages.away_seconds(job) >= 0.02
+        return (await play.stages.away(job)).seconds >= 0.02
 
     await until(some_time_has_passed)
     job = await play.started(await play.stages.retry(job, "STORE_UNAVAILABLE", 0, away=True))
-    assert await play.stages.away_seconds(job) >= 0.02
+    away = await play.stages.away(job)
+    assert away.seconds >= 0.02
+    assert away.failures >= 3
     assert await _away_since(play, job) == since
     status = (await play.board.get(job.upload_id)).stages[Stage.TRANSFER]
     assert (status.attempt, status.outages, status.own_attempt) == (2, 1, 1)
@@ -162,10 +165,12 @@ async def _fails_otherwise(play: Play, job: StageJob) -> None:
 async def test_an_answer_ends_the_row_of_failures(play: Play, answered: Act) -> None:
     job = await play.started(await transfer_job(play))
     job = await play.started(await play.stages.retry(job, "STORE_UNAVAILABLE", 0, away=True))
-    await play.stages.away_seconds(job)
+    await play.stages.away(job)
     assert await _away_since(play, job) is not None
     await answered(play, job)
     assert await _away_since(play, job) is None
+    fields = await play.parts.client.hgetall(play.parts.keys.upload(job.upload_id))  # type: ignore[misc]
+    assert f"stage.{job.stage}.away_failures" not in fields
 
 
 async def test_a_failed_attempt_is_counted_and_queued_again(play: Play) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import CATALOGUE, MediaError, SluiceError, StoreUnavailable
-from pipeline.core.retry import GiveUp, Patience, RetryAfter, RetryPolicy, decide, decide_away
+from pipeline.core.retry import Away, GiveUp, Patience, RetryAfter, RetryPolicy, decide, decide_away
 
 pytestmark = pytest.mark.unit
 
@@ -88,35 +88,46 @@ def test_by_default_minutes_never_fail_an_upload() -> None:
 
 def test_pauses_grow_with_the_time_away_up_to_the_cap() -> None:
     error = StoreUnavailable(reason="503")
-    pauses = [decide_away(error, away, 10_000, POLICY, jitter=1.0) for away in (0, 1, 3, 10, 5_000)]
+    pauses = [decide_away(error, Away(away, 9), 10_000, POLICY, jitter=1.0) for away in (0, 1, 3, 10, 5_000)]
     assert pauses == [RetryAfter(seconds) for seconds in (1, 1, 3, 10, 10)]
-    assert decide_away(error, 5_000, 10_000, POLICY, jitter=0.0) == RetryAfter(5), "half of the step at the least"
+    assert decide_away(error, Away(5_000, 9), 10_000, POLICY, jitter=0.0) == RetryAfter(5), (
+        "half of the step at the least"
+    )
 
 
 def test_patience_ends_by_the_clock_after_one_last_attempt_at_its_end() -> None:
     error = StoreUnavailable(reason="503")
-    assert decide_away(error, 99.5, 100, POLICY, 0.5) == RetryAfter(0.5)
-    assert decide_away(error, 100, 100, POLICY, 0.5) == GiveUp("STORE_UNAVAILABLE")
+    assert decide_away(error, Away(99.5, 9), 100, POLICY, 0.5) == RetryAfter(0.5)
+    assert decide_away(error, Away(100, 4), 100, POLICY, 0.5) == GiveUp("STORE_UNAVAILABLE")
+
+
+def test_two_failures_far_apart_are_no_outage() -> None:
+    error = StoreUnavailable(reason="503")
+    assert decide_away(error, Away(40_000, 2), 100, POLICY, jitter=1.0) == RetryAfter(10)
 
 
 def test_a_store_that_names_its_time_is_asked_then() -> None:
     asked = StoreUnavailable(reason="slow down", retry_after_seconds=42)
-    assert decide_away(asked, 0, 100, POLICY, 0.5) == RetryAfter(42)
-    assert decide_away(asked, 90, 100, POLICY, 0.5) == RetryAfter(42), "beyond the end, and not before it"
+    assert decide_away(asked, Away(0, 1), 100, POLICY, 0.5) == RetryAfter(42)
+    assert decide_away(asked, Away(90, 9), 100, POLICY, 0.5) == RetryAfter(42), "beyond the end, and not before it"
 
 
 @given(
     away=st.floats(0, 1e6),
+    failures=st.integers(1, 1_000),
     patience=st.floats(0.001, 1e6),
     asked=st.none() | st.floats(0, 3_600),
     jitter=st.floats(0, 1, exclude_max=True),
 )
 def test_waiting_for_a_dependency_comes_to_an_end(
-    away: float, patience: float, asked: float | None, jitter: float
+    away: float, failures: int, patience: float, asked: float | None, jitter: float
 ) -> None:
-    decision = decide_away(StoreUnavailable(reason="-", retry_after_seconds=asked), away, patience, POLICY, jitter)
+    decision = decide_away(
+        StoreUnavailable(reason="-", retry_after_seconds=asked), Away(away, failures), patience, POLICY, jitter
+    )
     if isinstance(decision, RetryAfter):
-        assert away < patience
+        assert away < patience or failures < 4
         assert (asked or 0) <= decision.seconds <= max(POLICY.cap_seconds, asked or 0)
     else:
         assert away >= patience
+        assert failures >= 4

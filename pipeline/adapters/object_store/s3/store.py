@@ -162,7 +162,9 @@ class S3ObjectStore(S3Reader):
         check_segments(target, segments)
         if target.plan.count == 1:
             return await verify_plain(self, target, segments[0])
-        return await complete_parts(self._client, self, target, segments, self._options)
+        stored = await complete_parts(self._client, self, target, segments, self._options)
+        await self._abort_others(target)
+        return stored
 
     async def abort(self, target: ObjectTarget) -> None:
         """As the port says: every session of the key, known or not, and the object.
@@ -189,6 +191,11 @@ class S3ObjectStore(S3Reader):
         if not same:
             raise StoreError("STORE_REJECTED", reason=f"what was written to {key} came back changed")
         return f"S3 at {self._options.endpoint_url or self._options.region} can be written, bucket {self._bucket}"
+
+    async def _abort_others(self, target: ObjectTarget) -> None:
+        """A `begin` whose answer was lost has left a session that nobody knows: it goes when the object is there."""
+        for session in await self._sessions_of(target.key) - {target.session}:
+            await self.end_session(target.key, session)
 
     async def _sessions_of(self, key: str) -> set[str]:
         return {session async for name, session in self.open_sessions(key) if name == key}

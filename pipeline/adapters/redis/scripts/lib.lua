@@ -38,7 +38,9 @@ local function drop_lease(id, stage)
 end
 
 -- What the stage stands on has answered: the row of failures that `stage_away` counts from is broken.
-local function answered(id, stage) redis.call('HDEL', upload_key(id), stage_field(stage, 'away_since_ms')) end
+local function answered(id, stage)
+  redis.call('HDEL', upload_key(id), stage_field(stage, 'away_since_ms'), stage_field(stage, 'away_failures'))
+end
 
 local function set_stage(id, stage, state, code)
   redis.call('HSET', upload_key(id), stage_field(stage, 'state'), state, 'updated_at_ms', int(NOW))
