@@ -27,6 +27,7 @@ _ROOT = 1
 _MAX_WRITE = 1024 * 1024
 _BIG_WRITES, _MAX_PAGES = 1 << 5, 1 << 22
 _DIRECT_IO = 1
+_DETACH = 2
 _SET_MODE, _SET_SIZE, _SET_FH = 1, 8, 64
 _NO_REPLY = frozenset({2, 36, 42})  # FORGET, INTERRUPT, BATCH_FORGET
 
@@ -239,7 +240,13 @@ def serve(backing: Path, point: Path) -> None:
     """Until it is unmounted, or its orders end."""
     device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     mount(device, point)
-    disk = FaultyDisk(backing)
+    try:
+        _serve(device, FaultyDisk(backing))
+    finally:  # whoever gave the orders may be gone without unmounting it
+        ctypes.CDLL(None).umount2(os.fsencode(point), _DETACH)
+
+
+def _serve(device: int, disk: FaultyDisk) -> None:
     sys.stdout.write("mounted\n")
     sys.stdout.flush()
     while True:
