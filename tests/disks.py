@@ -57,6 +57,10 @@ class FaultyDisk:
         """From now on, or once `after_bytes` more have passed."""
         self._order(f"fail {operation} {number} {after_bytes}")
 
+    def delay(self, operation: str, seconds: float) -> None:
+        """Each time; meanwhile nothing else is served either."""
+        self._order(f"delay {operation} {seconds}")
+
     def heal(self) -> None:
         self._order("heal")
 

@@ -3,7 +3,8 @@ between. `python -m tests.faulty_disk BACKING MOUNT_POINT`.
 
 Speaks the kernel's protocol itself (linux/fuse.h, version 7), so that no library has to be installed; mounting needs
 root. Every read and write comes here: nothing is kept in the page cache. Orders come as lines on standard input, each
-answered by one line: `fail OPERATION ERRNO [AFTER_BYTES]` (operation: read, write, fallocate, unlink) and `heal`.
+answered by one line: `fail OPERATION ERRNO [AFTER_BYTES]` (operation: read, write, fallocate, unlink), `delay OPERATION
+SECONDS` and `heal`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import select
 import struct
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +27,7 @@ _ROOT = 1
 _MAX_WRITE = 1024 * 1024
 _BIG_WRITES, _MAX_PAGES = 1 << 5, 1 << 22
 _DIRECT_IO = 1
+_DETACH = 2
 _SET_MODE, _SET_SIZE, _SET_FH = 1, 8, 64
 _NO_REPLY = frozenset({2, 36, 42})  # FORGET, INTERRUPT, BATCH_FORGET
 
@@ -37,6 +40,7 @@ class FaultyDisk:
         self._numbers: dict[Path, int] = {backing: _ROOT}
         self._last = _ROOT
         self._faults: dict[str, tuple[int, int]] = {}
+        self._delays: dict[str, float] = {}
         self._operations: dict[int, Callable[[int, bytes], bytes]] = {
             1: lambda node, data: self._entry(self._child(node, data)),
             3: self._getattr,
@@ -66,6 +70,9 @@ class FaultyDisk:
         verb, *words = line.split()
         if verb == "heal":
             self._faults.clear()
+            self._delays.clear()
+        elif verb == "delay":
+            self._delays[words[0]] = float(words[1])
         else:
             self._faults[words[0]] = (int(words[1]), int(words[2]) if len(words) > 2 else 0)
 
@@ -85,6 +92,7 @@ class FaultyDisk:
         return _OUT.pack(_OUT.size + len(body), -failed, unique) + body
 
     def _meet(self, operation: str, size_bytes: int = 0) -> None:
+        time.sleep(self._delays.get(operation, 0))
         if fault := self._faults.get(operation):
             number, left_bytes = fault
             fails = size_bytes > left_bytes or not left_bytes
@@ -232,7 +240,13 @@ def serve(backing: Path, point: Path) -> None:
     """Until it is unmounted, or its orders end."""
     device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     mount(device, point)
-    disk = FaultyDisk(backing)
+    try:
+        _serve(device, FaultyDisk(backing))
+    finally:  # whoever gave the orders may be gone without unmounting it
+        ctypes.CDLL(None).umount2(os.fsencode(point), _DETACH)
+
+
+def _serve(device: int, disk: FaultyDisk) -> None:
     sys.stdout.write("mounted\n")
     sys.stdout.flush()
     while True:

@@ -34,6 +34,10 @@ from workers.observe import heartbeat, serve_metrics
 # The fallback for a signal that went missing.
 _POLL_SECONDS = 1.0
 _REDIS_RETRY_SECONDS = 0.5
+# The loops themselves end at once, unless Redis is away.
+_LOOP_SECONDS = 1.0
+# Of the grace after SIGTERM, for handing back what did not finish: segments in the air are given 5 s to land.
+_HAND_BACK_SECONDS = 6.0
 # arq counts running jobs of all workers into what one poll reads: far above what a cell runs at once.
 _QUEUE_READ_LIMIT = 2_000
 # arq takes from its semaphore what it may not give back when Redis fails; `job_counter` is what bounds the jobs.
@@ -123,20 +127,23 @@ class QueueWorker(Worker):
                     task.exception()  # looked at, so that asyncio does not report it as overlooked
 
     async def drain(self, seconds: float) -> None:
-        """Take no more work; wait for what runs, then cancel it, which hands it back."""
+        """Take no more work; wait for what runs, then cancel it, which hands it back: all of it within `seconds`."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        hand_back = end - min(_HAND_BACK_SECONDS, seconds / 2)
         self.allow_pick_jobs = False
         self._wake.set()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds), self._polling:  # a poll that is under way may still start a job
+            async with asyncio.timeout_at(hand_back), self._polling:  # a poll that is under way may still start a job
                 pass
         running = [task for task in self.tasks.values() if not task.done()]
         if not running:
             return
-        _, late = await asyncio.wait(running, timeout=seconds)
+        _, late = await asyncio.wait(running, timeout=max(0.0, hand_back - loop.time()))
         for job in list(self.job_tasks.values()):
             job.cancel()
         if late:
-            await asyncio.wait(late, timeout=seconds)
+            await asyncio.wait(late, timeout=max(0.0, end - loop.time()))
 
 
 def _queue_worker(services: WorkerServices, settings: Settings, kind: WorkerType) -> QueueWorker:
@@ -177,9 +184,11 @@ async def run_workers(
         await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         log.info(Log.STOPPING)
         services.engine.stop.set()
+        end = asyncio.get_running_loop().time() + settings.shutdown_seconds
         await asyncio.gather(*(worker.drain(settings.shutdown_seconds) for worker in queues))
         if queues:
-            await asyncio.wait(tasks[: len(queues)], timeout=settings.shutdown_seconds)
+            left_seconds = max(_LOOP_SECONDS, end - asyncio.get_running_loop().time())
+            await asyncio.wait(tasks[: len(queues)], timeout=left_seconds)
         for task in (stopping, *tasks):
             task.cancel()
         results = await asyncio.gather(stopping, *tasks, return_exceptions=True)

@@ -77,6 +77,8 @@ class ChildProcess:
     stop_seconds: float = 10.0
     death_signal: int = signal.SIGKILL
     """What the kernel sends it when we are gone."""
+    exit_status: int | None = field(default=None, init=False)
+    """How it ended when it was last stopped, as in `subprocess`: negative for a signal. None: it was not."""
     _is_asked: bool = field(default=False, init=False, repr=False)
     _family: list[proc_table.ProcessId] = field(default_factory=list, init=False, repr=False)
     _popen: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
@@ -100,7 +102,7 @@ class ChildProcess:
         credentials = "-" if self.user is None else f"{self.user.uid}:{self.user.gid}"
         wrapper = [sys.executable, "-I", "-S", child.__file__]
         wrapper += [str(os.getpid()), str(int(self.death_signal)), credentials]
-        self._is_asked, self._family = False, []
+        self._is_asked, self._family, self.exit_status = False, [], None
         with self.log_path.open("ab") as log:
             self._popen = subprocess.Popen(
                 wrapper + self.command,
@@ -161,6 +163,7 @@ class ChildProcess:
             for member in self._family:
                 member.kill()
             wait_until(self._family_is_gone, self.stop_seconds)
+        self.exit_status = self._popen.returncode
         self._popen = None
 
     def _family_is_gone(self) -> bool:

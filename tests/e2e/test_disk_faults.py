@@ -85,7 +85,9 @@ async def test_somebody_else_fills_the_volume(servers: EmbeddedStack, tmp_path: 
     """Who is in goes on, since his bytes are set aside; who is not waits until there is room."""
     video, large = _video(), _video(28)
     with small_disk(tmp_path / "disk", _DISK_BYTES) as disk:
-        async with running_cell(servers, tmp_path / "cell", temp_dir=str(disk), temp_budget_bytes=_DISK_BYTES) as cell:
+        async with running_cell(
+            servers, tmp_path / "cell", temp_dir=str(disk), temp_budget_bytes=_DISK_BYTES, store="filesystem"
+        ) as cell:
             inside = [await cell.create(len(video)) for _ in range(2)]
             assert [upload["status"] for upload in inside] == ["admitted"] * 2
             await cell.put(inside[0], 1, video)

@@ -1,0 +1,209 @@
+"""SIGTERM in the middle of work: a worker finishes or hands back what it holds, a gateway finishes what it receives,
+both within their grace and with exit status 0; what was handed back goes on at once, nobody has to be taken over."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from deploy.cli.processes import SEPARATE
+from deploy.embedded import EmbeddedStack
+from deploy.embedded.process import ChildProcess
+from tests.cell import SEGMENT_BYTES, Cell, eventually, running_cell
+from tests.holding import held_up, slow_tools
+from tests.integration.gateway.wire import connect
+from tests.media_samples import sample
+
+pytestmark = pytest.mark.e2e
+
+_GRACE_SECONDS = 4.0
+# A process needs a moment to close its connections, more of it on a busy machine.
+_MARGIN_SECONDS = 6.0
+
+
+def _video(segments: int) -> bytes:
+    """A small video with a long tail that is not part of it."""
+    return sample("mp4").read_bytes().ljust(segments * SEGMENT_BYTES, b"\0")
+
+
+async def _told_to_stop(child: ChildProcess) -> float:
+    """SIGTERM; the seconds it took to end. What else runs in this test goes on meanwhile."""
+    began = time.monotonic()
+    child.ask_to_stop()
+
+    async def ended() -> bool:
+        return child.pid is None
+
+    await eventually(ended, 60, lambda: f"{child.name} to end")
+    seconds = time.monotonic() - began
+    child.stop()
+    return seconds
+
+
+async def _running(cell: Cell, kinds: Sequence[str], worker: str) -> list[str]:
+    """Stages of these kinds that are running on a worker, as the board has it."""
+    found = []
+    for upload_id in cell.uploads:
+        for stage in kinds:
+            fields = [f"stage.{stage}.state", f"stage.{stage}.worker"]
+            state, where = await cell.redis.hmget(cell.keys.upload(upload_id), fields)  # type: ignore[misc]
+            if state == "running" and str(where).endswith(worker):
+                found.append(f"{upload_id} {stage}")
+    return found
+
+
+async def _takeovers(cell: Cell) -> list[str]:
+    """What the board says of stages whose worker was not heard of."""
+    found = []
+    for upload_id in cell.uploads:
+        fields = await cell.redis.hgetall(cell.keys.upload(upload_id))  # type: ignore[misc]
+        found += [f"{name}: {value}" for name, value in fields.items() if name.endswith(".takeovers") and value != "0"]
+    return found
+
+
+async def _all_ready(cell: Cell, data: bytes) -> None:
+    for upload_id in cell.uploads:
+        content = await cell.content((await cell.until(upload_id, "ready", seconds=120))["content_id"])
+        assert await cell.read(content["object"]["key"]) == data
+    assert await _takeovers(cell) == []
+    await cell.until_clean()
+
+
+_STAGES = {"transfer": ("transfer", "seal"), "admission": ()}
+
+
+@pytest.mark.parametrize("kind", ["admission", "transfer", "assemble", "probe", "thumbnail", "persist"])
+async def test_a_worker_under_load_is_told_to_stop(servers: EmbeddedStack, tmp_path: Path, kind: str) -> None:
+    video = _video(8)
+    stages = _STAGES.get(kind, (kind,))
+    async with running_cell(servers, tmp_path, workers=SEPARATE, shutdown_seconds=_GRACE_SECONDS) as cell:
+        worker = cell.processes.child(f"worker-{kind}")
+        uploads = [await cell.create(len(video)) for _ in range(6)]
+        sending = asyncio.gather(*(cell.put_all(upload, video, at_once=2) for upload in uploads))
+
+        async def has_begun() -> bool:
+            events = await cell.redis.xrange(cell.keys.events)
+            begun = {
+                entry["upload_id"] for _, entry in events if entry["name"] in stages and entry["value"] == "running"
+            }
+            return len(begun) >= (2 if stages else 0)
+
+        await eventually(has_begun, 60, lambda: f"{kind} to be at work")
+        name = f":{worker.pid}"
+        assert await _told_to_stop(worker) < _GRACE_SECONDS + _MARGIN_SECONDS
+        assert worker.exit_status == 0
+        assert await _running(cell, stages, name) == [], "what it did not finish was handed back"
+        await sending
+        worker.start()
+        await _all_ready(cell, video)
+
+
+@pytest.mark.parametrize("kind", ["probe", "thumbnail", "persist"])
+async def test_what_does_not_end_in_time_is_handed_back_and_goes_on_at_once(
+    servers: EmbeddedStack, tmp_path: Path, kind: str
+) -> None:
+    """The lease is so long here that a stage that had to be taken over would not be done in this test."""
+    video = sample("mp4").read_bytes()
+    async with running_cell(
+        servers,
+        tmp_path / "cell",
+        workers=SEPARATE,
+        shutdown_seconds=_GRACE_SECONDS,
+        stage_lease_seconds=600,
+        **slow_tools(tmp_path, servers),
+    ) as cell:
+        worker = cell.processes.child(f"worker-{kind}")
+        async with held_up(cell, kind, tmp_path):
+            upload = await cell.create(len(video))
+            await cell.put_all(upload, video)
+            name = f":{worker.pid}"
+
+            async def at_work() -> bool:
+                return bool(await _running(cell, [kind], name))
+
+            await eventually(at_work, 60, lambda: f"{kind} to be at work")
+            seconds = await _told_to_stop(worker)
+            assert _GRACE_SECONDS / 4 < seconds < _GRACE_SECONDS + _MARGIN_SECONDS
+            assert worker.exit_status == 0
+            view = await cell.status(upload["id"])
+            assert view["stages"][kind]["state"] == "queued", view
+        worker.start()
+        await _all_ready(cell, video)
+
+
+async def test_a_gateway_finishes_what_it_receives_and_takes_no_more(servers: EmbeddedStack, tmp_path: Path) -> None:
+    video = _video(4)
+    async with running_cell(servers, tmp_path, shutdown_seconds=30) as cell:
+        upload = await cell.create(len(video))
+        path = f"/v1/uploads/{upload['id']}/segments"
+        length = {"Content-Length": str(SEGMENT_BYTES)}
+        gateway = cell.processes.child("gateway")
+        async with connect(cell.url) as sending, connect(cell.url) as asking:
+            await sending.begin("PUT", f"{path}/1", length, video[:1000])
+            await asking.begin("GET", "/readyz", {})
+            await asking.body(await asking.head())
+
+            async def receiving() -> bool:
+                async with cell.http.get(cell.processes.metrics_url("gateway")) as response:
+                    return "sluice_receiving_segments 1.0" in await response.text()
+
+            await eventually(receiving, 30, lambda: "the segment to be under way")
+            gateway.ask_to_stop()
+
+            async def refused() -> bool:
+                try:
+                    async with connect(cell.url):
+                        return False
+                except ConnectionRefusedError:
+                    return True
+
+            await eventually(refused, 30, lambda: "newcomers to be refused")
+            await asking.begin("PUT", f"{path}/2", length, b"")
+            head = await asking.head()
+            assert (head.status, head.headers["connection"]) == (503, "close")
+            assert int(head.headers["retry-after"]) >= 1
+            assert (await asking.body(head))["error"]["code"] == "GATEWAY_BUSY"
+            assert gateway.pid is not None, "a segment is still under way"
+
+            await sending.send(video[1000:SEGMENT_BYTES])
+            head = await sending.head()
+            assert (head.status, head.headers["connection"]) == (200, "close")
+            assert (await sending.body(head))["data"]["upload_status"] == "receiving"
+        await _told_to_stop(gateway)
+        assert gateway.exit_status == 0
+        gateway.start()
+        await eventually(lambda: _answers(cell), 60, lambda: "the gateway to be back")
+        assert (await cell.status(upload["id"]))["missing_segments"] == [[2, 4]]
+        await cell.put_all(upload, video)
+        await _all_ready(cell, video)
+
+
+async def _answers(cell: Cell) -> bool:
+    try:
+        async with cell.http.get(f"{cell.url}/healthz") as response:
+            return response.status == 200
+    except OSError:
+        return False
+
+
+async def test_a_gateway_does_not_wait_for_a_client_that_has_stopped_sending(
+    servers: EmbeddedStack, tmp_path: Path
+) -> None:
+    video = _video(2)
+    async with running_cell(servers, tmp_path, shutdown_seconds=2, segment_stall_seconds=300) as cell:
+        upload = await cell.create(len(video))
+        gateway = cell.processes.child("gateway")
+        async with connect(cell.url) as sending:
+            headers = {"Content-Length": str(SEGMENT_BYTES)}
+            await sending.begin("PUT", f"/v1/uploads/{upload['id']}/segments/1", headers, os.urandom(1000))
+            assert await _told_to_stop(gateway) < 2 + _MARGIN_SECONDS
+        assert gateway.exit_status == 0
+        gateway.start()
+        await eventually(lambda: _answers(cell), 60, lambda: "the gateway to be back")
+        await cell.put_all(upload, video)
+        await _all_ready(cell, video)
