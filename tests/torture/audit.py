@@ -86,7 +86,7 @@ async def _everything(world: World, sents: Sequence[Sent]) -> list[str]:
     ids = {str(sent.upload_id) for sent in sents if sent.upload_id}
     return [
         *await _in_redis(world, ids),
-        *(f"temp file {path.name}" for path in sorted(world.settings.temp_dir.iterdir())),
+        *(f"temp file {path.name}" for path in sorted(world.settings.temp_dir.rglob("*")) if path.is_file()),
         *await _in_store(world, ready),
         *await _in_postgres(world, set(ready)),
     ]
