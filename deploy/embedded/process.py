@@ -77,8 +77,7 @@ class ChildProcess:
     stop_seconds: float = 10.0
     death_signal: int = signal.SIGKILL
     """What the kernel sends it when we are gone."""
-    exit_status: int | None = field(default=None, init=False)
-    """How it ended when it was last stopped, as in `subprocess`: negative for a signal. None: it was not."""
+    _stopped_with: int | None = field(default=None, init=False, repr=False)
     _is_asked: bool = field(default=False, init=False, repr=False)
     _family: list[proc_table.ProcessId] = field(default_factory=list, init=False, repr=False)
     _popen: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
@@ -90,8 +89,9 @@ class ChildProcess:
 
     @property
     def exit_status(self) -> int | None:
-        """How it ended by itself, negative for a signal; None while it runs, and when it was `stop`ped."""
-        return None if self._popen is None else self._popen.poll()
+        """How it last ended, by itself or when it was stopped, negative for a signal; None while it runs, or has never
+        run."""
+        return self._stopped_with if self._popen is None else self._popen.poll()
 
     def start(self) -> None:
         """Starts it in a session of its own (a Ctrl-C in the terminal is for us alone) and returns at once."""
@@ -102,7 +102,7 @@ class ChildProcess:
         credentials = "-" if self.user is None else f"{self.user.uid}:{self.user.gid}"
         wrapper = [sys.executable, "-I", "-S", child.__file__]
         wrapper += [str(os.getpid()), str(int(self.death_signal)), credentials]
-        self._is_asked, self._family, self.exit_status = False, [], None
+        self._is_asked, self._family, self._stopped_with = False, [], None
         with self.log_path.open("ab") as log:
             self._popen = subprocess.Popen(
                 wrapper + self.command,
@@ -163,7 +163,7 @@ class ChildProcess:
             for member in self._family:
                 member.kill()
             wait_until(self._family_is_gone, self.stop_seconds)
-        self.exit_status = self._popen.returncode
+        self._stopped_with = self._popen.returncode
         self._popen = None
 
     def _family_is_gone(self) -> bool:
