@@ -12,6 +12,7 @@ from pipeline.adapters.redis.boards import RedisEndedList, RedisSegmentBoard, Re
 from pipeline.adapters.redis.gauges import RedisGauges
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.ledger import LedgerRules, RedisReservationLedger
+from pipeline.adapters.redis.pool import SideBySidePool
 from pipeline.adapters.redis.queue import ArqStageQueue, arq_client
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.adapters.redis.signals import RedisSignals
@@ -45,12 +46,14 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
     """Connect (lazily: Redis may be away) and listen to signals as long as the block lasts."""
     url = settings.redis_url.get_secret_value()
     keys = Keys(settings.redis_namespace)
-    client: Redis = Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_timeout=_ANSWER_SECONDS,
-        socket_connect_timeout=_ANSWER_SECONDS,
-        health_check_interval=15,
+    client: Redis = Redis(
+        connection_pool=SideBySidePool.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=_ANSWER_SECONDS,
+            socket_connect_timeout=_ANSWER_SECONDS,
+            health_check_interval=15,
+        )
     )
     listener: Redis = Redis.from_url(url, decode_responses=True, socket_connect_timeout=5)
     arq = arq_client(url)

@@ -21,10 +21,10 @@ from typing import Any
 
 from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
-from redis.asyncio import Redis
 
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.keys import Keys
+from pipeline.adapters.redis.pool import SideBySidePool
 from pipeline.core.model import StageJob
 from pipeline.core.stages import GRAPH, Stage
 
@@ -45,9 +45,7 @@ def deserialize(raw: bytes) -> dict[str, Any]:
 
 def arq_client(redis_url: str) -> ArqRedis:
     """arq's own client: like ours, but it reads bytes."""
-    pool = Redis.from_url(
-        redis_url, decode_responses=False, socket_timeout=10, socket_connect_timeout=5
-    ).connection_pool
+    pool = SideBySidePool.from_url(redis_url, decode_responses=False, socket_timeout=10, socket_connect_timeout=5)
     return ArqRedis(pool_or_conn=pool, job_serializer=serialize, job_deserializer=deserialize)
 
 
