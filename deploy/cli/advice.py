@@ -70,6 +70,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "SEGMENT_CORRUPT": "The server's temp volume may be failing. " + _AGAIN,
     "MANIFEST_REFUSED": _SERVER_SIDE,
     "UPLOAD_RECOVERING": "On the server, `sluice recover` makes Redis know it again; nothing has to be sent anew.",
+    "VOLUME_RECOVERING": "On the server, run `sluice recover`.",
     "REDIS_UNAVAILABLE": _SERVER_SIDE,
     "DATABASE_UNAVAILABLE": _SERVER_SIDE,
     "CACHE_PURGE_FAILED": _SERVER_SIDE,

@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from pipeline.core.errors import TempVolumeError
@@ -36,3 +37,12 @@ async def in_thread(work: Callable[[], T]) -> T:
             return work()
 
     return await asyncio.to_thread(translated_work)
+
+
+def sync_directory(directory: Path) -> None:
+    """A name that was made in `directory` is on the disk when this returns."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

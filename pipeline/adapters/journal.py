@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from pipeline.adapters.disk import in_thread
+from pipeline.adapters.disk import in_thread, sync_directory
 from pipeline.core.journal import Begun, Ended, Entry, Journal, read, write
 from pipeline.core.model import NewUpload
 
@@ -110,12 +110,3 @@ class FileUploadJournals:
                 os.fdatasync(fd)
         finally:
             os.close(fd)
-
-
-def sync_directory(directory: Path) -> None:
-    """A name that was made in `directory` is on the disk when this returns."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -21,7 +21,7 @@ from pathlib import Path
 import aiofiles.os
 import google_crc32c
 
-from pipeline.adapters.disk import in_thread, translated
+from pipeline.adapters.disk import in_thread, sync_directory, translated
 from pipeline.adapters.preallocate import preallocate, private_name, probe
 from pipeline.core.errors import SegmentCorrupt, TempVolumeError
 
@@ -52,12 +52,15 @@ class DirectoryTempVolume:
 
         def work() -> int:
             try:
-                return preallocate(path, size_bytes)
+                backed_bytes = preallocate(path, size_bytes)
             except OSError as error:
                 if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
                     raise
                 reason = "it cannot set bytes aside (fallocate)"
                 raise TempVolumeError("TEMP_VOLUME_FAILED", reason=reason) from error
+            if self._durable:
+                sync_directory(self._directory)
+            return backed_bytes
 
         return await in_thread(work)
 

@@ -58,6 +58,9 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
         True,
         "Redis has lost upload {upload_id}, the temp volume has not: it goes on after `sluice recover`.",
     ),
+    "VOLUME_RECOVERING": ErrorSpec(
+        503, True, "Redis has lost what is on temp volume {volume}; uploads are taken again after `sluice recover`."
+    ),
     "CONTENT_NOT_FOUND": ErrorSpec(404, False, "There is no content {content_id}."),
     "THUMBNAIL_NOT_FOUND": ErrorSpec(404, False, "Content {content_id} has no thumbnail: there is nothing to show."),
     "RANGE_NOT_SATISFIABLE": ErrorSpec(416, False, "The range begins behind the end: there are {size_bytes} bytes."),

@@ -109,6 +109,10 @@ class SegmentBoard(Protocol):
     async def record_stored(self, job: StageJob, segment: StoredSegment) -> None:
         """The store has a segment. Idempotent. Raises StageLost."""
 
+    async def stored_before(self, upload_id: str, etags: Mapping[int, str]) -> int:
+        """The store has acknowledged these segments, but not in this Redis; how many of them it did not know of.
+        Idempotent."""
+
     async def put_again(self, job: StageJob, numbers: Collection[int]) -> Sequence[StageJob]:
         """The store no longer has these segments as they were recorded: they wait for transfer again, and so does the
         stage of `job`. Returns what is to be enqueued. Raises StageLost."""

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from pipeline.core.admission import DiskReading
-from pipeline.core.errors import RequestError, TempVolumeError
+from pipeline.core.errors import DependencyUnavailable, RequestError, TempVolumeError
 from pipeline.core.lifecycle import ENDED
 from pipeline.ports import AdmissionOutcome, ReservationLedger, StageQueue, TempVolume, UploadBoard
 from pipeline.stages.recovery import Recovery
@@ -45,6 +45,11 @@ class Admission:
     async def request(self, upload_id: str, size_bytes: int) -> None:
         """Queue an upload, and admit it at once if there is room. Idempotent."""
         await self._decide(lambda disk: self._ledger.request(upload_id, size_bytes, disk))
+
+    async def require_open(self) -> None:
+        """Raises DependencyUnavailable VOLUME_RECOVERING while Redis does not know what is on the volume."""
+        if not await self._recovery.open():
+            raise DependencyUnavailable("VOLUME_RECOVERING", volume=self._volume.name)
 
     async def run(self) -> AdmissionOutcome | None:
         """Admit all that may be admitted now."""

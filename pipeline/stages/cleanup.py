@@ -62,6 +62,9 @@ class Cleanup:
             if await self._ended_otherwise(upload):
                 await self._recovery.recover(upload_id)
                 return False
+            if await self._is_content(upload):
+                await self._recovery.was_ready(upload)
+                return False
             error = (upload.error_code, upload.error_message or "") if upload.error_code else None
             await self._journals.end(upload_id, Ended(upload.status, error))
             if upload.status is not Status.READY:
@@ -71,10 +74,7 @@ class Cleanup:
             if upload.status is not Status.READY and await self._may_still_write(upload):
                 return False
             await self._board.forget(upload_id)
-        except RequestError:  # its record is gone; where its journal is not, it is made anew from that
-            if await self._journals.read(upload_id) is None:
-                await self._volume.remove(upload_id)
-                await self._ledger.release(upload_id)
+        except RequestError:  # its record is gone: what there is of it is an orphan, for the reaper's slow sweep
             await self._ended.drop(self._volume.name, upload_id)
             return True
         except SluiceError as error:
@@ -89,6 +89,18 @@ class Cleanup:
         temp file has gone since."""
         journal = await self._journals.read(upload.upload_id)
         return journal is not None and journal.ended is not None and journal.ended.status is not upload.status
+
+    async def _is_content(self, upload: Upload) -> bool:
+        """It became a content in a second that Redis has lost, or its last stage could not say so: that it then failed
+        takes nothing back. Only its client can, by cancelling or deleting it."""
+        ended_by_us = upload.status in (Status.FAILED, Status.EXPIRED)
+        if not ended_by_us or upload.segments_stored < upload.plan.count:
+            return False
+        try:
+            await self._contents.get(upload.upload_id)
+        except RequestError:
+            return False
+        return True
 
     async def _may_still_write(self, upload: Upload) -> bool:
         """A client that holds a grant can send after its upload was cleaned up; when the last has lapsed it is cleaned

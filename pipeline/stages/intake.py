@@ -100,7 +100,9 @@ class Intake:
 
     async def register(self, new: NewUpload) -> tuple[UploadDetail, bool]:
         """Register an upload that was found possible, and admit it if there is room; False when it was known. Raises
-        RequestError FILE_TOO_LARGE_FOR_VOLUME, IDEMPOTENCY_KEY_REUSED."""
+        RequestError FILE_TOO_LARGE_FOR_VOLUME, IDEMPOTENCY_KEY_REUSED; DependencyUnavailable VOLUME_RECOVERING."""
+        # An Idempotency-Key that is lost for the moment must not become a second upload.
+        await self._admission.require_open()
         capacity_bytes = await self._admission.capacity_bytes()
         if capacity_bytes is not None and new.size_bytes > capacity_bytes:
             # It would stand at the head of the queue, and hold everybody up, until it expires.

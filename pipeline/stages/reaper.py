@@ -8,8 +8,10 @@ instead.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from pipeline.core.errors import RequestError
+from pipeline.core.errors import RequestError, TempVolumeError
 from pipeline.core.lifecycle import ENDED, Event, Status
 from pipeline.core.model import StageJob
 from pipeline.ports import EndedList, ReservationLedger, StageBoard, StageQueue, TempVolume, UploadBoard, UploadJournals
@@ -66,7 +68,8 @@ class Reaper:
         await self._take_over()
         outcome = await self._admission.run()
         for upload_id in outcome.lapsed if outcome else ():
-            await self._lapsed(upload_id)
+            with self._whatever_the_disk_does():
+                await self._lapsed(upload_id)
 
     async def clean(self) -> int:
         """Clean up what has ended; returns how many uploads are free of everything now. Takes as long as the store
@@ -91,8 +94,18 @@ class Reaper:
         # A worker that died between ending a stage and taking its job out of the queue has left the job there.
         for job in await self._stages.stale(await self._queue.jobs(self._volume.name, _JOBS)):
             await self._queue.forget(job)
-        await self._orphans()
         await self._board.retire(_BATCH)
+        with self._whatever_the_disk_does():
+            await self._orphans()
+
+    @contextmanager
+    def _whatever_the_disk_does(self) -> Iterator[None]:
+        """A volume that cannot be written to must not hold up what has nothing to do with it; the next sweep tries
+        again."""
+        try:
+            yield
+        except TempVolumeError as error:
+            logger(volume=self._volume.name).warning(Log.TICK_FAILED, code=error.code, reason=error.message)
 
     async def _take_over(self) -> None:
         for item in await self._stages.overdue(_BATCH):

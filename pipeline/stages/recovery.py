@@ -15,9 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.core.errors import RequestError, SegmentCorrupt, TempVolumeError
-from pipeline.core.journal import Journal
+from pipeline.core.journal import Ended, Journal
 from pipeline.core.lifecycle import ENDED, Status
-from pipeline.core.model import NewUpload, StageJob
+from pipeline.core.model import NewUpload, StageJob, Upload
 from pipeline.core.segments import to_ranges
 from pipeline.core.transports import TRANSPORTS
 from pipeline.ports import ReservationLedger, SegmentBoard, StageQueue, TempVolume, UploadBoard, UploadJournals
@@ -83,6 +83,12 @@ class Recovery:
         with suppress(RequestError):
             await self._journals.begin(NewUpload.of(await self._board.get(upload_id)))
 
+    async def was_ready(self, upload: Upload) -> None:
+        """An upload was `ready`, whatever Redis says of it now. Idempotent."""
+        await self._journals.begin(NewUpload.of(upload))
+        await self._journals.end(upload.upload_id, Ended(Status.READY))
+        await self.recover(upload.upload_id)
+
     async def follow(self) -> None:
         """Mend what a restart or a fail-over of Redis may have lost; nothing while the same Redis runs on."""
         run = await self._board.server_run()
@@ -119,6 +125,7 @@ class Recovery:
         added = 0
         if not TRANSPORTS[upload.transport].in_store:
             added = await self._receive_again(upload_id, journal)
+            await self._segments.stored_before(upload_id, journal.stored)
         return await self._report(journal, rebuilt=False, segments=added) if added or mended else None
 
     async def _rebuild(self, journal: Journal) -> Recovered | None:

@@ -35,6 +35,10 @@ _LATER = frozenset({408, 429, 500, 502, 503, 504, 507})
 _SAME_BYTES_MAY_PASS = frozenset({"SEGMENT_CUT_OFF", "SEGMENT_DIGEST_WRONG"})
 
 
+FORGOTTEN = "forgotten"
+"""The status of an upload that is gone from Redis without having become a content."""
+
+
 class RefusedError(Exception):
     """An answer that a client can do nothing with."""
 
@@ -87,8 +91,15 @@ class Client:
         sent.is_done = True
 
     async def look(self, sent: Sent) -> None:
-        """See how it stands."""
-        sent.view = await self.call("GET", f"/v1/uploads/{sent.upload_id}")
+        """See how it stands. An upload whose end nobody has looked at may be forgotten: its content then tells."""
+        found = await self.call("GET", f"/v1/uploads/{sent.upload_id}", look_again=frozenset({"UPLOAD_NOT_FOUND"}))
+        if found:
+            sent.view = found
+            return
+        assert sent.view is not None
+        path = f"/v1/contents/{sent.upload_id}"
+        content = await self.call("GET", path, look_again=frozenset({"CONTENT_NOT_FOUND"}))
+        sent.view = {**sent.view, "status": "ready" if content else FORGOTTEN}
 
     async def _create(self, sent: Sent) -> None:
         file = sent.file
@@ -100,7 +111,7 @@ class Client:
         assert sent.view is not None
         count = int(sent.view["segment_count"])
         enough = round(sent.plan.part * count) if sent.plan.fate in (Fate.CANCELLED, Fate.ABANDONED) else None
-        while sent.status not in ENDED:
+        while sent.status not in ENDED | {FORGOTTEN}:
             missing = [n for first, last in sent.view["missing_segments"] for n in range(first, last + 1)]
             if enough is not None and count - len(missing) >= enough:
                 await self._leave(sent)

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from redis.exceptions import RedisError
@@ -80,6 +83,49 @@ class Paused:
         self._world.resume(self._name)
 
 
+class Behind:
+    """Redis comes back as it was a second before it died: a fail-over to a replica that was behind."""
+
+    def __init__(self, world: World, plan: PlannedFault) -> None:
+        self._world = world
+        self._copy = world.directory / f"redis-{plan.seed}"
+
+    async def inject(self) -> None:
+        data = Path((await self._world.redis.config_get("dir"))["dir"])
+        # What Redis has written to its file, the kernel has: no need to wait for the disk.
+        await asyncio.to_thread(shutil.copytree, data, self._copy)
+        await asyncio.sleep(1.0)
+        await self._world.end("redis", signal.SIGKILL)
+        await asyncio.to_thread(shutil.rmtree, data)
+        await asyncio.to_thread(shutil.move, self._copy, data)
+
+    async def heal(self) -> None:
+        await self._world.start("redis")
+
+
+class Emptied:
+    """Redis loses everything; the operator notices, and runs `sluice recover`."""
+
+    def __init__(self, world: World, plan: PlannedFault) -> None:
+        self._world = world
+
+    async def inject(self) -> None:
+        await self._world.redis.flushall()
+        self._world.total_losses += 1
+
+    async def heal(self) -> None:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "deploy.cli", "recover", "--json"),
+            env=dict(self._world.environment),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await process.communicate()
+        if process.returncode != 0:
+            raise RuntimeError(f"sluice recover ended with {process.returncode}: {said.decode()}")
+
+
 class Shaped:
     """The way to the store is broken."""
 
@@ -137,6 +183,8 @@ FAULTS: Mapping[FaultKind, _Make] = {
     FaultKind.KILL_ALL: _ended(signal.SIGKILL),
     FaultKind.REDIS_KILL: _ended(signal.SIGKILL),
     FaultKind.REDIS_PAUSE: Paused,
+    FaultKind.REDIS_BEHIND: Behind,
+    FaultKind.REDIS_EMPTY: Emptied,
     FaultKind.POSTGRES_KILL: _ended(signal.SIGKILL),
     FaultKind.POSTGRES_STOP: _ended(signal.SIGINT),
     FaultKind.SWIFT_KILL: _ended(signal.SIGKILL),

@@ -17,7 +17,7 @@ import aiohttp
 
 from tests.cell import ENDED
 from tests.torture import audit
-from tests.torture.client import Client, Effort, Sent
+from tests.torture.client import FORGOTTEN, Client, Effort, Sent
 from tests.torture.faults import strike
 from tests.torture.files import make_file
 from tests.torture.schedule import PlannedFault, PlannedUpload, Schedule
@@ -89,7 +89,7 @@ async def run(world: World, schedule: Schedule, say: Callable[[str], None]) -> O
         say(f"{time.monotonic() - began:6.1f} s  audit")
         for task in clients:
             task.cancel()
-        lost = await audit.lost(client, sents)
+        lost = await audit.lost(world, client, sents)
         left_over = await audit.left_over(world, sents)
         await watch.look()
         for task in minders:
@@ -127,7 +127,7 @@ async def _in_time(items: Iterable[T], do: Callable[[T], Awaitable[None]], group
 
 
 def _has_ended(sent: Sent) -> bool:
-    return sent.status in ENDED or sent.error is not None
+    return sent.status in ENDED | {FORGOTTEN} or sent.error is not None
 
 
 async def _until_ended(client: Client, sents: Iterable[Sent]) -> None:

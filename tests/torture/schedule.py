@@ -36,6 +36,8 @@ class FaultKind(StrEnum):
     KILL_ALL = "every process killed at once"
     REDIS_KILL = "redis killed"
     REDIS_PAUSE = "redis paused"
+    REDIS_BEHIND = "redis without its last second"
+    REDIS_EMPTY = "redis without anything, then recover"
     POSTGRES_KILL = "postgres killed"
     POSTGRES_STOP = "postgres stopped"
     SWIFT_KILL = "swift server killed"
@@ -67,6 +69,8 @@ _RULES: Mapping[FaultKind, _Rule] = {
     FaultKind.KILL_ALL: _Rule(2, (EVERY_PROCESS,), (0, 3)),
     FaultKind.REDIS_KILL: _Rule(5, ("redis",), (0, 6)),
     FaultKind.REDIS_PAUSE: _Rule(4, ("redis",), (1, 8)),
+    FaultKind.REDIS_BEHIND: _Rule(3, ("redis",), (0, 3)),
+    FaultKind.REDIS_EMPTY: _Rule(3, ("redis",), (0, 4)),
     FaultKind.POSTGRES_KILL: _Rule(4, ("postgres",), (0, 10)),
     FaultKind.POSTGRES_STOP: _Rule(3, ("postgres",), (1, 15)),
     FaultKind.SWIFT_KILL: _Rule(5, _SWIFT, (0, 6)),

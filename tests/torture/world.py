@@ -72,6 +72,8 @@ class World:
     """Injected, by kind."""
     deaths: list[str] = field(default_factory=list)
     """Processes that ended though nobody had asked them to."""
+    total_losses: int = 0
+    """How often Redis has lost everything."""
     notes: list[str] = field(default_factory=list)
     """What else was strange."""
     absences: dict[str, list[Absence]] = field(default_factory=lambda: defaultdict(list))

@@ -210,6 +210,10 @@ class RedisSegmentBoard:
         )
         fenced(job, answer)
 
+    async def stored_before(self, upload_id: str, etags: Mapping[int, str]) -> int:
+        stored = {str(number): etag for number, etag in etags.items()}
+        return int((await self._scripts.call("stored_before", upload_id=upload_id, stored=stored))["count"])
+
     async def put_again(self, job: StageJob, numbers: Collection[int]) -> Sequence[StageJob]:
         answer = await self._scripts.call(
             "put_again", **_run(job), numbers=sorted(numbers), requeue_ms=self._requeue_ms

@@ -44,6 +44,7 @@ NAMES = (
     "stage_start",
     "stage_stopped",
     "stored",
+    "stored_before",
 )
 
 
