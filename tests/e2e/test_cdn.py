@@ -185,7 +185,7 @@ async def published(cdn: Cdn, video: bytes) -> dict[str, Any]:
     view = await cdn.cell.upload(video, filename="seen.mkv", content_type="video/x-matroska")
     content = await cdn.cell.content(view["content_id"])
     assert content["object"]["segment_count"] > 2
-    async with cdn.client.head(f"{cdn.cell.url}/v1/contents/{content['id']}/download", allow_redirects=False) as answer:
+    async with cdn.client.get(f"{cdn.cell.url}/v1/contents/{content['id']}/download", allow_redirects=False) as answer:
         assert answer.status == 302  # which has put the key on the account
     return content
 
