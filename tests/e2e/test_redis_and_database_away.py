@@ -187,7 +187,6 @@ async def test_redis_unreachable_in_the_middle_of_uploads(
         await cell.until_clean()
 
 
-@pytest.mark.xfail(reason="what lapsed while Redis was away expires at the first tick", strict=False)
 async def test_redis_unreachable_for_longer_than_an_uploads_lease(own_servers: EmbeddedStack, tmp_path: Path) -> None:
     """Nobody could renew it: that is no sign that its client is gone."""
     video = _video()

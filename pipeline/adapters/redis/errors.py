@@ -9,6 +9,10 @@ from redis import exceptions
 
 from pipeline.core.errors import DependencyUnavailable
 
+# What a server says that is there but takes no commands: a machine that was frozen in the middle of a script finds it
+# to have run for too long (BUSY), a disk under the file is full (MISCONF), a replica was promoted or lost its master.
+_NOT_NOW = frozenset({"BUSY", "MISCONF", "MASTERDOWN", "NOREPLICAS", "LOADING"})
+
 
 @contextmanager
 def translated() -> Iterator[None]:
@@ -26,3 +30,7 @@ def translated() -> Iterator[None]:
         raise DependencyUnavailable("REDIS_UNAVAILABLE", reason=reason) from error
     except exceptions.OutOfMemoryError as error:
         raise DependencyUnavailable("REDIS_UNAVAILABLE", reason="Redis is out of memory") from error
+    except exceptions.ResponseError as error:
+        if str(error).partition(" ")[0] not in _NOT_NOW:
+            raise
+        raise DependencyUnavailable("REDIS_UNAVAILABLE", reason=str(error)) from error
