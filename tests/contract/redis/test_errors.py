@@ -23,7 +23,7 @@ async def test_a_script_that_runs_for_too_long_makes_redis_unavailable(play: Pla
     other: Redis = Redis.from_url(redis_url)
     before = (await redis.config_get(_THRESHOLD))[_THRESHOLD]
     await redis.config_set(_THRESHOLD, 1)
-    running = asyncio.ensure_future(other.eval(_FOR_EVER, 0))  # type: ignore[arg-type, no-untyped-call]  # as below
+    running = asyncio.ensure_future(other.eval(_FOR_EVER, 0))  # type: ignore[arg-type]  # as below
     try:
 
         async def is_busy() -> bool:
@@ -45,4 +45,4 @@ async def test_a_script_that_runs_for_too_long_makes_redis_unavailable(play: Pla
 
 async def test_an_error_of_the_script_itself_is_a_bug_and_stays_one(play: Play) -> None:
     with pytest.raises(ResponseError), translated():
-        await play.parts.client.eval("return nothing.at_all", 0)  # type: ignore[misc, no-untyped-call]  # redis-py types sync and async in one
+        await play.parts.client.eval("return nothing.at_all", 0)  # type: ignore[misc]  # redis-py types sync and async in one
