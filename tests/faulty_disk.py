@@ -3,8 +3,8 @@ between. `python -m tests.faulty_disk BACKING MOUNT_POINT`.
 
 Speaks the kernel's protocol itself (linux/fuse.h, version 7), so that no library has to be installed; mounting needs
 root. Every read and write comes here: nothing is kept in the page cache. Orders come as lines on standard input, each
-answered by one line: `fail OPERATION ERRNO [AFTER_BYTES]` (operation: read, write, fallocate, unlink), `delay OPERATION
-SECONDS` and `heal`.
+answered by one line: `fail OPERATION ERRNO [AFTER_BYTES]` (operation: read, write, fsync, fallocate, unlink),
+`delay OPERATION SECONDS` and `heal`.
 """
 
 from __future__ import annotations
@@ -198,6 +198,7 @@ class FaultyDisk:
         return b""
 
     def _fsync(self, node: int, data: bytes) -> bytes:
+        self._meet("fsync")
         self._meet("write")
         return b""
 

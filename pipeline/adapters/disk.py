@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
 import os
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from pipeline.core.errors import TempVolumeError
 from pipeline.telemetry import VOLUME_ERRORS
 
 T = TypeVar("T")
+_KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE of <linux/falloc.h>
 
 
 @contextmanager
@@ -37,6 +39,20 @@ async def in_thread(work: Callable[[], T]) -> T:
             return work()
 
     return await asyncio.to_thread(translated_work)
+
+
+def fallocate(descriptor: int, size_bytes: int, *, keep_size: bool = False) -> None:
+    """fallocate(2) itself, with `keep_size` without changing the file's length. The C library's posix_fallocate writes
+    zeros where a filesystem cannot do it, and says nothing.
+
+    Raises OSError: EOPNOTSUPP where it cannot be done, ENOSPC.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    call = libc.fallocate64 if hasattr(libc, "fallocate64") else libc.fallocate
+    call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    if call(descriptor, _KEEP_SIZE if keep_size else 0, 0, size_bytes) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def sync_directory(directory: Path) -> None:

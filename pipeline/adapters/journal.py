@@ -2,11 +2,13 @@
 
 Guarantee: a journal appears whole, with its first entry, or not at all; entries are appended by one write each
 (O_APPEND: on a local disk writers do not mix, and what a crash tears counts for nothing, see `core.journal`). With
-`durable`, what was noted is on the disk and not only in the page cache when `note` returns.
+`durable`, what was noted is on the disk and not only in the page cache when `note` returns. The bytes of what will be
+noted are set aside at the beginning, so that an upload that is admitted goes on though somebody else fills the disk.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Sequence
@@ -14,13 +16,16 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from pipeline.adapters.disk import in_thread, sync_directory
+from pipeline.adapters.disk import fallocate, in_thread, sync_directory
 from pipeline.core.journal import Begun, Ended, Entry, Journal, read, write
 from pipeline.core.model import NewUpload
+from pipeline.core.segments import SegmentPlan
 
 _SUFFIX = ".journal"
 _ENDED = ".journal-ended"
 _UNFINISHED = ".journal-new"
+# What is noted of a segment that is received and stored once, with an etag of 64 characters.
+_ENTRY_BYTES = 160
 
 
 class FileUploadJournals:
@@ -41,7 +46,9 @@ class FileUploadJournals:
                 return
             unfinished = self._directory / f"{uuid4().hex}{_UNFINISHED}"
             try:
-                self._append(unfinished, write([Begun(new)]), os.O_CREAT | os.O_EXCL)
+                first = write([Begun(new)])
+                self._append(unfinished, first, os.O_CREAT | os.O_EXCL)
+                _set_aside(unfinished, len(first) + _ENTRY_BYTES * SegmentPlan(new.size_bytes, new.segment_bytes).count)
                 with suppress(FileExistsError):
                     os.link(unfinished, path)
             finally:
@@ -110,3 +117,15 @@ class FileUploadJournals:
                 os.fdatasync(fd)
         finally:
             os.close(fd)
+
+
+def _set_aside(path: Path, size_bytes: int) -> None:
+    """Behind the file's end. A filesystem that cannot do so does without."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        fallocate(fd, size_bytes, keep_size=True)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+            raise
+    finally:
+        os.close(fd)

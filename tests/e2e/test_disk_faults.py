@@ -293,3 +293,24 @@ async def test_what_the_volume_can_never_hold_is_refused_at_once(servers: Embedd
             assert upload["status"] == "admitted"
             await cell.call("DELETE", f"/v1/uploads/{upload['id']}", expect=200)
             await cell.until_clean()
+
+
+@pytest.mark.parametrize("durability", ["fsync", "page-cache"])
+async def test_what_an_acknowledgement_waits_for(servers: EmbeddedStack, tmp_path: Path, durability: str) -> None:
+    """With `fsync` no segment is acknowledged that the disk does not have; otherwise nobody waits for the disk."""
+    video = _video(3)
+    with faulty_disk(tmp_path / "disk") as disk:
+        async with running_cell(
+            servers, tmp_path / "cell", temp_dir=str(disk.point), durability=durability, store="filesystem"
+        ) as cell:
+            upload = await cell.create(len(video))
+            disk.fail("fsync")
+            if durability == "fsync":
+                await _is_refused(cell, upload, 1, video, "TEMP_VOLUME_FAILED")
+            else:
+                status, body, _ = await cell.put(upload, 1, video)
+                assert status == 201, body
+            disk.heal()
+            await cell.put_all(upload, video)
+            await _finishes(cell, upload, video)
+            await cell.until_clean()

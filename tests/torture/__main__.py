@@ -1,4 +1,4 @@
-"""`python -m tests.torture --seed N --minutes M`: runs, prints a table, writes build/torture-SEED.json.
+"""`python -m tests.torture --seed N --minutes M`: runs, prints a table, writes build/torture-STORE-SEED.json.
 
 Exit status 0 only if nothing is lost and nothing left over. What a run leaves behind on disk is kept only when
 something was, to look into.
@@ -27,18 +27,19 @@ _TABLE_COLUMNS = 110
 @click.option(
     "--minutes", default=10.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Length of the war."
 )
+@click.option("--store", default="swift", show_default=True, type=click.Choice(["swift", "s3"]), help="What is broken.")
 @click.option("--keep", is_flag=True, help="Keep logs and data of a clean run too.")
-def torture(seed: int, minutes: float, keep: bool) -> None:
+def torture(seed: int, minutes: float, store: str, keep: bool) -> None:
     """Break everything around Sluice at random while uploads run, and look whether anything was lost."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
     console.width = max(console.width, _TABLE_COLUMNS)
     home = RunDirectory.of_its_own(Path("build/torture"), keep=True)
     try:
-        outcome = _tortured(home.path, seed, minutes * 60, console)
+        outcome = _tortured(home.path, seed, minutes * 60, store, console)
     except BaseException:
         console.print(f"Broken off; what there is lies in {home.path}")
         raise
-    output = Path(f"build/torture-{seed}.json")
+    output = Path(f"build/torture-{store}-{seed}.json")
     output.write_text(json.dumps(as_dict(outcome), indent=1) + "\n")
     for line in problems(outcome, home.path):
         console.print(line)
@@ -49,11 +50,11 @@ def torture(seed: int, minutes: float, keep: bool) -> None:
     raise SystemExit(not outcome.is_clean)
 
 
-def _tortured(directory: Path, seed: int, seconds: float, console: Console) -> Outcome:
+def _tortured(directory: Path, seed: int, seconds: float, store: str, console: Console) -> Outcome:
     schedule = make_schedule(seed, seconds)
 
     async def in_world() -> Outcome:
-        async with open_world(stack, directory, seed) as world:
+        async with open_world(stack, directory, seed, store) as world:
             return await run(world, schedule, console.print)
 
     with servers(directory) as stack:

@@ -128,7 +128,7 @@ async def _in_store(world: World, ready: Mapping[str, Sent]) -> list[str]:
     for item, sent in ready.items():
         assert sent.view is not None
         wanted.add(object_key(item))
-        if sent.view["segment_count"] > 1:
+        if sent.view["segment_count"] > 1 and world.settings.store == "swift":  # S3's parts are no objects
             numbers = range(1, sent.view["segment_count"] + 1)
             wanted |= {SEGMENT_PREFIX + segment_name(item, number) for number in numbers}
     async with open_store(world.settings) as store:

@@ -22,7 +22,7 @@ from tests.torture.faults import strike
 from tests.torture.files import make_file
 from tests.torture.schedule import PlannedFault, PlannedUpload, Schedule
 from tests.torture.watch import TakeOver, Watch, board_sums
-from tests.torture.world import World
+from tests.torture.world import SCALES, World
 
 PEACE_SECONDS = 180.0
 _LOOK_SECONDS = 0.5
@@ -68,7 +68,7 @@ async def run(world: World, schedule: Schedule, say: Callable[[str], None]) -> O
         clients: list[asyncio.Task[None]] = []
 
         async def begin(plan: PlannedUpload) -> None:
-            sent = Sent(plan, await asyncio.to_thread(make_file, plan))
+            sent = Sent(plan, await asyncio.to_thread(make_file, plan, SCALES[world.settings.store]))
             sents.append(sent)
             clients.append(background.create_task(client.send(sent)))
 

@@ -34,7 +34,7 @@ from tests.torture.schedule import GATEWAYS, SLUICE
 
 MEBIBYTE = 1024 * 1024
 LEASE_SECONDS = 30
-_SETTINGS: Mapping[str, str | int | float] = {
+_SETTINGS: Mapping[str, int] = {
     # room for a few of the largest files only, so that uploads wait for one another
     "temp_budget_bytes": 12 * MEBIBYTE,
     "lease_seconds": LEASE_SECONDS,
@@ -43,6 +43,8 @@ _SETTINGS: Mapping[str, str | int | float] = {
     "segment_stall_seconds": 8,
     "shutdown_seconds": 5,
 }
+SCALES: Mapping[str, int] = {"swift": 1, "s3": 4}
+"""How much larger files and budget are, by store: S3 takes no part below 5 MiB."""
 _LOOK_SECONDS = 0.1
 _START_AGAIN_SECONDS = 1.0
 _THREADS = 32
@@ -183,14 +185,20 @@ def servers(directory: Path) -> Iterator[EmbeddedStack]:
 
 
 @asynccontextmanager
-async def open_world(stack: EmbeddedStack, directory: Path, seed: int) -> AsyncIterator[World]:
-    """The cell upon `stack`, up and ready; gone after the block, whatever state it is in. From the main thread."""
+async def open_world(stack: EmbeddedStack, directory: Path, seed: int, store: str = "swift") -> AsyncIterator[World]:
+    """The cell upon `stack` and its store (swift or s3), up and ready; gone after the block, whatever state it is in.
+    From the main thread."""
     with ThreadPoolExecutor(_THREADS) as threads:
         asyncio.get_running_loop().set_default_executor(threads)
         upstream = stack.swift.proxy_url.removeprefix("http://").split(":")
         async with Shaper((upstream[0], int(upstream[1])), http=True, seed=seed) as shaper:
             environment, settings = cell_settings(
-                stack, directory, swift_auth_url=f"{shaper.url}/auth/v1.0", **_SETTINGS
+                stack,
+                directory,
+                store=store,
+                swift_auth_url=f"{shaper.url}/auth/v1.0",
+                s3_endpoint_url=shaper.url,
+                **{**_SETTINGS, "temp_budget_bytes": _SETTINGS["temp_budget_bytes"] * SCALES[store]},
             )
             Layout(directory).make()
             processes = SluiceProcesses(directory, environment, workers=SEPARATE, gateways=len(GATEWAYS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import errno
 import os
 import secrets
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from deploy.cli.doctor.findings import Findings
 from deploy.cli.wording import say_bytes
+from pipeline.adapters.disk import fallocate
 from pipeline.adapters.temp_volume import DirectoryTempVolume
 from pipeline.settings import Settings
 
@@ -114,20 +114,6 @@ def judge_room(free_bytes: int, held_bytes: int, total_bytes: int, settings: Set
         )
     else:
         findings.ok(facts)
-
-
-def fallocate(descriptor: int, size_bytes: int) -> None:
-    """fallocate(2) itself. The C library's posix_fallocate writes zeros where a filesystem cannot do it, and says
-    nothing.
-
-    Raises OSError EOPNOTSUPP there.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    call = libc.fallocate64 if hasattr(libc, "fallocate64") else libc.fallocate
-    call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-    if call(descriptor, 0, 0, size_bytes) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
 
 
 def find_mount(path: Path, mounts: Iterable[str]) -> Mount:

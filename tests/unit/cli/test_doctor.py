@@ -9,8 +9,9 @@ import pytest
 
 from deploy.cli.doctor.check_media import judge_version
 from deploy.cli.doctor.check_redis import judge_info
-from deploy.cli.doctor.check_temp_volume import check_temp_volume, fallocate, find_mount, judge_room
+from deploy.cli.doctor.check_temp_volume import check_temp_volume, find_mount, judge_room
 from deploy.cli.doctor.findings import Findings, Level
+from pipeline.adapters.disk import fallocate
 from pipeline.settings import Settings
 
 pytestmark = pytest.mark.unit
