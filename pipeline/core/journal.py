@@ -54,6 +54,13 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """The store does not have segment `number` any more as it had acknowledged it."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """What the store returned when the transfer was opened."""
 
@@ -73,7 +80,7 @@ class Ended:
     error: tuple[str, str] | None = None
 
 
-Entry = Begun | Received | Lost | Stored | Session | Completed | Ended
+Entry = Begun | Received | Lost | Stored | Gone | Session | Completed | Ended
 
 
 @dataclass(slots=True)
@@ -109,6 +116,8 @@ class Journal:
                 self.drop(number)
             case Stored(number, etag) if 1 <= number <= self.plan.count:
                 self.stored[number] = etag
+            case Gone(number):
+                self.stored.pop(number, None)
             case Session(session):
                 self.session = session
             case Completed():
@@ -160,6 +169,8 @@ def _to_array(entry: Entry) -> list[Any]:
             return ["lost", number, f"{crc32c:08x}"]
         case Stored(number, etag):
             return ["stored", number, etag]
+        case Gone(number):
+            return ["gone", number]
         case Session(session):
             return ["session", session]
         case Completed():
@@ -178,6 +189,8 @@ def _from_array(array: list[Any]) -> Entry | None:
             return Lost(number, int(crc32c, 16))
         case ["stored", int(number), str(etag)]:
             return Stored(number, etag)
+        case ["gone", int(number)]:
+            return Gone(number)
         case ["session", str(session)]:
             return Session(session)
         case ["completed"]:

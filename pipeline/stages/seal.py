@@ -7,6 +7,7 @@ there; the seal waits for them.
 from __future__ import annotations
 
 from pipeline.core.errors import StoreError
+from pipeline.core.journal import Gone
 from pipeline.core.transports import Transport
 from pipeline.ports import SegmentBoard, Stores, UploadJournals
 from pipeline.stages.run import Done, Outcome, StageRun, Undone
@@ -39,4 +40,5 @@ class Seal:
             mine = run.upload.transport is Transport.GATEWAY  # what a client has sent itself, we have not to put again
             if not refused or not mine or run.upload.stages[run.job.stage].own_attempt >= _MAX_REFUSALS:
                 raise
+            await self._journals.note(upload.upload_id, *map(Gone, refused))
             return Undone(await self._segments.put_again(run.job, refused))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.journal import Begun, Completed, Ended, Entry, Lost, Received, Session, Stored, read, write
+from pipeline.core.journal import Begun, Completed, Ended, Entry, Gone, Lost, Received, Session, Stored, read, write
 from pipeline.core.lifecycle import ENDED
 from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion
 from pipeline.core.transports import Transport
@@ -35,6 +35,7 @@ entries: st.SearchStrategy[Entry] = st.one_of(
     st.builds(Received, numbers, crcs),
     st.builds(Lost, numbers, crcs),
     st.builds(Stored, numbers, st.text(max_size=20)),
+    st.builds(Gone, numbers),
     st.builds(Session, st.text(max_size=20)),
     st.just(Completed()),
     st.builds(Ended, st.sampled_from(sorted(ENDED)), st.none() | st.tuples(st.text(max_size=5), st.text(max_size=5))),
@@ -56,6 +57,12 @@ def test_a_lost_segment_is_neither_received_nor_stored() -> None:
     again = read(write([Begun(NEW), Received(1, 7), Received(1, 8), Lost(1, 7)]))
     assert again is not None
     assert again.received == {1: 8}, "what was sent again meanwhile stays"
+
+
+def test_what_the_store_has_lost_is_received_all_the_same() -> None:
+    journal = read(write([Begun(NEW), Received(1, 7), Stored(1, "e1"), Gone(1)]))
+    assert journal is not None
+    assert (journal.received, journal.stored) == ({1: 7}, {})
 
 
 def test_segments_that_cannot_be_count_for_nothing() -> None:
