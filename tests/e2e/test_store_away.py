@@ -55,7 +55,7 @@ async def test_patience_ends_with_a_code_and_everything_goes_once_the_store_is_b
 
         await eventually(tried_to_clean, _SECONDS, lambda: "cleanup to meet the store's absence")
         assert await _reserved(cell) == len(video)
-        assert [path.name for path in cell.settings.temp_dir.iterdir()]
+        assert [path.name for path in cell.settings.temp_dir.glob("*.data")]
         await shaper.set(Pass())
         await cell.until_clean()
         assert await _reserved(cell) == 0

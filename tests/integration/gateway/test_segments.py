@@ -47,7 +47,9 @@ async def test_segments_come_in_any_order_and_twice(gateway: Gateway) -> None:
     assert await missing(gateway, upload) == [[2, 2]]
     told = await gateway.client.request("PUT", path(upload, 2), data=SEGMENT)
     assert told.data["upload_status"] == "processing"
-    content = (gateway.settings.temp_dir / next(item.name for item in gateway.settings.temp_dir.iterdir())).read_bytes()
+    content = (
+        gateway.settings.temp_dir / next(item.name for item in gateway.settings.temp_dir.glob("*.data"))
+    ).read_bytes()
     assert content[: 2 * SEGMENT_BYTES] == SEGMENT * 2
 
 
