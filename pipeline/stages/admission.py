@@ -20,6 +20,8 @@ from pipeline.telemetry import VOLUME_CLOSED, Log, logger
 
 # A reading is stale only when another grant was confirmed in the same instant; the reaper's next tick is the way out.
 _READINGS = 8
+# An upload's own journal and a few others' take up room; what only fits without them would wait for ever.
+_JOURNALS_BYTES = 1024 * 1024
 
 
 class Admission:
@@ -56,9 +58,9 @@ class Admission:
         return await self._decide(self._ledger.run)
 
     async def capacity_bytes(self) -> int | None:
-        """What the disk could give if it were empty; None while it cannot be asked."""
+        """What the disk could give if it were empty but for journals; None while it cannot be asked."""
         try:
-            return await self._volume.total_bytes() - self._headroom_bytes
+            return await self._volume.total_bytes() - self._headroom_bytes - _JOURNALS_BYTES
         except TempVolumeError:
             return None
 

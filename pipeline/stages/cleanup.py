@@ -7,7 +7,7 @@ be tried.
 
 from __future__ import annotations
 
-from pipeline.core.errors import RequestError, SluiceError
+from pipeline.core.errors import RequestError, SluiceError, TempVolumeError
 from pipeline.core.journal import Ended
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import ObjectTarget, Upload, object_key, thumbnail_key
@@ -86,8 +86,11 @@ class Cleanup:
 
     async def _ended_otherwise(self, upload: Upload) -> bool:
         """What Redis has forgotten the journal still knows: an upload that became `ready` does not fail because its
-        temp file has gone since."""
-        journal = await self._journals.read(upload.upload_id)
+        temp file has gone since. A disk that cannot be read says nothing."""
+        try:
+            journal = await self._journals.read(upload.upload_id)
+        except TempVolumeError:
+            return False
         return journal is not None and journal.ended is not None and journal.ended.status is not upload.status
 
     async def _is_content(self, upload: Upload) -> bool:

@@ -125,7 +125,9 @@ async def test_no_space_for_a_file_that_was_taken_away(servers: EmbeddedStack, t
             (disk / f"{upload['id']}.data").unlink()
             filler = fill(disk)
             await _is_refused(cell, upload, 1, video, "TEMP_VOLUME_FULL")
-            assert [path.name for path in disk.iterdir()] == [filler.name], "what could not be made is not left"
+            assert [path.name for path in disk.iterdir() if path.suffix != ".journal"] == [filler.name], (
+                "what could not be made is not left"
+            )
             filler.unlink()
             await cell.put_all(upload, video)
             await _finishes(cell, upload, video)
@@ -169,7 +171,7 @@ async def test_writing_fails_in_mid_segment(servers: EmbeddedStack, tmp_path: Pa
 
 
 async def test_reading_fails_while_stages_run(servers: EmbeddedStack, tmp_path: Path) -> None:
-    """Transfer, assemble and probe try again until the disk reads; no file is called no media for it."""
+    """Transfer and assemble try again until the disk reads, with a digest of the whole file and without."""
     video = _video()
     with faulty_disk(tmp_path / "disk") as disk:
         async with running_cell(servers, tmp_path / "cell", temp_dir=str(disk.point)) as cell:
@@ -180,40 +182,41 @@ async def test_reading_fails_while_stages_run(servers: EmbeddedStack, tmp_path: 
 
             async def tried_again() -> bool:
                 stages, others = [(await cell.status(upload["id"]))["stages"] for upload in (plain, announced)]
-                looked = (stages["transfer"], stages["probe"], others["transfer"], others["assemble"])
+                looked = (stages["transfer"], stages["assemble"], others["transfer"], others["assemble"])
                 return all(stage["attempts"] >= 2 for stage in looked)
 
             await eventually(tried_again, 60, lambda: "stages to be tried again")
             retried = {(entry["stage"], entry["code"]) for entry in _logged(cell, "stage.retried")}
-            assert retried == {(stage, "TEMP_VOLUME_FAILED") for stage in ("transfer", "assemble", "probe")}
+            assert retried == {(stage, "TEMP_VOLUME_FAILED") for stage in ("transfer", "assemble")}
             disk.heal()
             for upload in (plain, announced):
                 await _finishes(cell, upload, video)
             await cell.until_clean()
 
 
-async def test_reading_fails_while_the_thumbnail_is_made(servers: EmbeddedStack, tmp_path: Path) -> None:
-    """A disk that fails is no reason to do without a thumbnail."""
+@pytest.mark.parametrize(("stage", "before"), [("probe", "assemble"), ("thumbnail", "probe")])
+async def test_reading_fails_while_a_tool_runs(servers: EmbeddedStack, tmp_path: Path, stage: str, before: str) -> None:
+    """No file is called no media for it, and none does without a thumbnail."""
     video = sample("mp4").read_bytes()
     with faulty_disk(tmp_path / "disk") as disk:
         async with running_cell(servers, tmp_path / "cell", temp_dir=str(disk.point), workers=SEPARATE) as cell:
-            worker = cell.processes.child("worker-thumbnail")
+            worker = cell.processes.child(f"worker-{stage}")
             worker.stop()
             upload = await cell.create(len(video))
             await cell.put_all(upload, video)
 
             async def the_rest_is_done() -> bool:
                 stages = (await cell.status(upload["id"]))["stages"]
-                return all(stages[name]["state"] == "done" for name in ("seal", "probe"))
+                return all(stages[name]["state"] == "done" for name in ("seal", before))
 
-            await eventually(the_rest_is_done, 60, lambda: "seal and probe to be done")
+            await eventually(the_rest_is_done, 60, lambda: f"seal and {before} to be done")
             disk.fail("read")
             worker.start()
 
             async def tried_again() -> bool:
-                return bool((await cell.status(upload["id"]))["stages"]["thumbnail"]["attempts"] >= 2)
+                return bool((await cell.status(upload["id"]))["stages"][stage]["attempts"] >= 2)
 
-            await eventually(tried_again, 60, lambda: "the thumbnail to be tried again")
+            await eventually(tried_again, 60, lambda: f"{stage} to be tried again")
             assert {entry["code"] for entry in _logged(cell, "stage.retried")} == {"TEMP_VOLUME_FAILED"}
             disk.heal()
             await _finishes(cell, upload, video)
@@ -274,13 +277,14 @@ async def test_the_volume_becomes_read_only(servers: EmbeddedStack, tmp_path: Pa
 async def test_what_the_volume_can_never_hold_is_refused_at_once(servers: EmbeddedStack, tmp_path: Path) -> None:
     """Or it would stand at the head of the queue, and hold up everybody, until it expires."""
     with small_disk(tmp_path / "disk", _DISK_BYTES) as disk:
-        capacity = _DISK_BYTES - 1024 * 1024
+        headroom = 1024 * 1024
+        capacity = _DISK_BYTES - headroom - 1024 * 1024  # and room for journals
         async with running_cell(
             servers,
             tmp_path / "cell",
             temp_dir=str(disk),
             temp_budget_bytes=10 * _DISK_BYTES,
-            temp_headroom_bytes=_DISK_BYTES - capacity,
+            temp_headroom_bytes=headroom,
         ) as cell:
             body = {"filename": "a.mp4", "size": capacity + 1, "content_type": "video/mp4"}
             _, refused, _ = await cell.call("POST", "/v1/uploads", json=body, expect=413)
@@ -309,7 +313,7 @@ async def test_what_an_acknowledgement_waits_for(servers: EmbeddedStack, tmp_pat
                 await _is_refused(cell, upload, 1, video, "TEMP_VOLUME_FAILED")
             else:
                 status, body, _ = await cell.put(upload, 1, video)
-                assert status == 201, body
+                assert status in (200, 201), body
             disk.heal()
             await cell.put_all(upload, video)
             await _finishes(cell, upload, video)
