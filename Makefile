@@ -25,6 +25,9 @@ ONCE ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 # What is broken when, and for how long: see tests/torture.
+# How many test files run at a time, each with servers of its own.
+TEST_WORKERS ?= 2
+
 SEED ?= 1
 MINUTES ?= 10
 
@@ -52,7 +55,7 @@ check: lint types layers test-unit ## What is quick: lint, types, layers and the
 
 .PHONY: test
 test: setup ## Every test, with real servers; PYTEST_ARGS="-k redis -x" narrows it
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: test-unit
 test-unit: setup ## Tests without any I/O: seconds
