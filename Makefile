@@ -24,10 +24,9 @@ FILE ?=
 ONCE ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
-# What is broken when, and for how long: see tests/torture.
 # How many test files run at a time, each with servers of its own.
 TEST_WORKERS ?= 2
-
+# What is broken when, and for how long: see tests/torture.
 SEED ?= 1
 MINUTES ?= 10
 
