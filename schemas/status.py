@@ -95,6 +95,8 @@ class StageFields(_Fields):
 class VolumeFields(_Fields):
     """The books of a temp volume. What is waiting is the length of `:queue`."""
 
+    opened_at_ms: int | None = Field(None, description="Since when Redis knows this volume: missing, it has lost it")
+    ran_at_ms: int | None = Field(None, description="When admission last looked; leases stand still while it does not")
     budget_bytes: int = Field(description="What uploads may hold together")
     reserved_bytes: int | None = Field(None, description="What they hold now")
     backed_bytes: int | None = Field(None, description="How much of that lies preallocated on the disk")

@@ -26,7 +26,7 @@ def translated() -> Iterator[None]:
     except FileNotFoundError as error:
         raise TempVolumeError("TEMP_FILE_MISSING") from error
     except OSError as error:
-        code = "TEMP_VOLUME_FULL" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "TEMP_VOLUME_FAILED"
+        code = "TEMP_VOLUME_FULL" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "TEMP_VOLUME_FAILED"
         VOLUME_ERRORS.labels(code).inc()
         raise TempVolumeError(code, reason=os.strerror(error.errno or 0)) from error
 

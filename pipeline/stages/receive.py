@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
 import google_crc32c
 
-from pipeline.core.errors import RequestError, SluiceError, TempVolumeError
+from pipeline.core.errors import DependencyUnavailable, RequestError, SluiceError, TempVolumeError
 from pipeline.core.journal import Received
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import ClientDigest, NewUpload, Upload
@@ -133,7 +133,8 @@ class Receiver:
                 self._ledger.renew(upload_id),
             )
             for job in verdict.jobs:
-                await self._queue.enqueue(job)
+                with suppress(DependencyUnavailable):  # it is recorded: the list of overdue stages brings the job back
+                    await self._queue.enqueue(job)
             if verdict.accepted:
                 RECEIVED_BYTES.inc(slot.size_bytes)
                 return SegmentReceipt(number, slot.size_bytes, crc32c, repeated=False, status=verdict.status)

@@ -67,7 +67,7 @@ FAULTS: dict[str, tuple[Fault, Reached]] = {
     "401": (Answer(status=401, probability=0.7), _injected("answer 401", 4)),
     "answer lost": (Mute(probability=0.5), _injected("mute", 4)),
     "stalled": (Stall(), _given_up_on_a_stall),
-    "slow": (Slow(2_000_000), _everything_is_ready),
+    "slow": (Slow(12_000_000), _everything_is_ready),
     "corrupted": (Corrupt(probability=0.5), _injected("corrupt", 2)),
 }
 

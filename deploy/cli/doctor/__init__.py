@@ -33,7 +33,9 @@ def doctor(as_json: bool) -> None:
     """
     from deploy.cli.doctor.checks import examine
     from pipeline.settings import Settings
+    from pipeline.telemetry import configure_logging
 
+    configure_logging("console", "error")
     findings = asyncio.run(examine(Settings()))
     if as_json:
         click.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))

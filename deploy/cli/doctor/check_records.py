@@ -14,6 +14,7 @@ async def check_records(settings: Settings, findings: Findings) -> None:
         return
     async with redis_parts(settings) as redis:
         try:
+            await redis.ledger.epoch()
             unknown = await volume_parts(settings, redis).recovery.unknown()
         except SluiceError:
             return

@@ -14,6 +14,7 @@ arq's traps, and what is done about each:
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -49,6 +50,10 @@ def arq_client(redis_url: str) -> ArqRedis:
     return ArqRedis(pool_or_conn=pool, job_serializer=serialize, job_deserializer=deserialize)
 
 
+# Several commands, each of which may wait for a Redis that answers nothing; a client waits for all of them.
+_ENQUEUE_SECONDS = 5.0
+
+
 class ArqStageQueue:
     """Implements `ports.StageQueue`."""
 
@@ -63,20 +68,24 @@ class ArqStageQueue:
         queue = self._queue(job)
         due = datetime.now(UTC) + (timedelta(seconds=after_seconds) if after_seconds > 0 else -DUE_NOW_LEAD)
         with translated():
-            enqueued = await self._arq.enqueue_job(
-                FUNCTION,
-                job.upload_id,
-                str(job.stage),
-                job.generation,
-                job.volume,
-                _job_id=job.job_id,
-                _queue_name=queue,
-                _defer_until=due,
-                _expires=_EXPIRES,
-            )
-            if enqueued is None:
-                await self._arq.delete(in_progress_key_prefix + job.job_id, retry_key_prefix + job.job_id)
-            await self._arq.publish(self._keys.wake, queue)
+            async with asyncio.timeout(_ENQUEUE_SECONDS):
+                await self._enqueue(queue, due, job)
+
+    async def _enqueue(self, queue: str, due: datetime, job: StageJob) -> None:
+        enqueued = await self._arq.enqueue_job(
+            FUNCTION,
+            job.upload_id,
+            str(job.stage),
+            job.generation,
+            job.volume,
+            _job_id=job.job_id,
+            _queue_name=queue,
+            _defer_until=due,
+            _expires=_EXPIRES,
+        )
+        if enqueued is None:
+            await self._arq.delete(in_progress_key_prefix + job.job_id, retry_key_prefix + job.job_id)
+        await self._arq.publish(self._keys.wake, queue)
 
     async def jobs(self, volume: str, limit: int) -> Sequence[StageJob]:
         queues = sorted({self._keys.queue(spec.worker, volume) for spec in GRAPH.values()})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -12,6 +11,7 @@ from typing import Any
 from aiobotocore.session import get_session
 from botocore.config import Config
 
+from pipeline.adapters.object_store.deadline import within
 from pipeline.adapters.object_store.observe import RequestObserver
 from pipeline.adapters.object_store.s3.errors import store_errors
 from pipeline.adapters.object_store.s3.options import S3Credentials, S3Options
@@ -104,8 +104,7 @@ class S3Client:
         limit = seconds or (self._options.connect_seconds + self._options.answer_seconds)
         try:
             with store_errors(what, key):
-                async with asyncio.timeout(limit):
-                    answer = await getattr(self._open_client(), operation)(Bucket=self._bucket, **parameters)
+                answer = await within(limit, getattr(self._open_client(), operation)(Bucket=self._bucket, **parameters))
             status = int(answer["ResponseMetadata"]["HTTPStatusCode"])
             return answer
         except StoreError as error:
