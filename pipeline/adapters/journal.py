@@ -24,6 +24,7 @@ from pipeline.core.segments import SegmentPlan
 _SUFFIX = ".journal"
 _ENDED = ".journal-ended"
 _UNFINISHED = ".journal-new"
+_UNFINISHED_SECONDS = 60.0
 # What is noted of a segment that is received and stored once, with an etag of 64 characters.
 _ENTRY_BYTES = 160
 
@@ -96,16 +97,30 @@ class FileUploadJournals:
 
         await in_thread(work)
 
-    async def forget(self, idle_seconds: float) -> None:
+    async def ended(self, idle_seconds: float) -> Sequence[str]:
+        return [name.removesuffix(_ENDED) for name in await self._idle(_ENDED, idle_seconds)]
+
+    async def remove(self, upload_ids: Sequence[str]) -> None:
+        unfinished = await self._idle(_UNFINISHED, _UNFINISHED_SECONDS)
+
         def work() -> None:
-            with os.scandir(self._directory) as entries:
-                for entry in entries:
-                    if entry.name.endswith((_ENDED, _UNFINISHED)):
-                        with suppress(FileNotFoundError):
-                            if time.time() - entry.stat(follow_symlinks=False).st_mtime > idle_seconds:
-                                os.unlink(entry)
+            for name in (*(f"{upload_id}{_ENDED}" for upload_id in upload_ids), *unfinished):
+                (self._directory / name).unlink(missing_ok=True)
 
         await in_thread(work)
+
+    async def _idle(self, suffix: str, idle_seconds: float) -> list[str]:
+        def work() -> list[str]:
+            found: list[str] = []
+            with os.scandir(self._directory) as entries:
+                for entry in entries:
+                    if entry.name.endswith(suffix):
+                        with suppress(FileNotFoundError):
+                            if time.time() - entry.stat(follow_symlinks=False).st_mtime > idle_seconds:
+                                found.append(entry.name)
+            return found
+
+        return await in_thread(work)
 
     def _append(self, path: Path, data: bytes, flags: int = 0) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)

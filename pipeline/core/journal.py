@@ -98,6 +98,11 @@ class Journal:
     def plan(self) -> SegmentPlan:
         return SegmentPlan(self.new.size_bytes, self.new.segment_bytes)
 
+    @property
+    def is_begun(self) -> bool:
+        """Something of it may have come into the store."""
+        return bool(self.received or self.stored or self.session or self.completed)
+
     def stored_segments(self) -> list[StoredSegment]:
         """In order of number."""
         return [StoredSegment(number, self.plan.length(number), etag) for number, etag in sorted(self.stored.items())]
@@ -122,8 +127,8 @@ class Journal:
                 self.session = session
             case Completed():
                 self.completed = True
-            case Ended():
-                self.ended = entry
+            case Ended(status) if self.ended is None or status is Status.READY:
+                self.ended = entry  # an upload ends once; but what became a content is one, whatever was thought before
             case _:
                 pass
 

@@ -30,5 +30,8 @@ class UploadJournals(Protocol):
         """Note that the upload has ended. Its journal stays for a while: a Redis that comes back without its last
         second must not take the upload for one that lives. Idempotent; nothing happens where there is no journal."""
 
-    async def forget(self, idle_seconds: float) -> None:
-        """Remove journals of ended uploads to which nothing was added for so long."""
+    async def ended(self, idle_seconds: float) -> Sequence[str]:
+        """Uploads whose journals say that they have ended, and were not added to for so long."""
+
+    async def remove(self, upload_ids: Sequence[str]) -> None:
+        """Remove journals of uploads that have ended, and what was begun as a journal and never became one."""

@@ -9,7 +9,6 @@ queue, and every pass tries again.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from pipeline.core.admission import DiskReading
 from pipeline.core.errors import DependencyUnavailable, RequestError, TempVolumeError
@@ -87,12 +86,11 @@ class Admission:
                 await self._ledger.postpone(upload_id)
                 continue
             try:
-                backed_bytes = await self._volume.allocate(upload_id, size_bytes)
-                await self._recovery.keep_journal(upload_id)
+                alive = await self._recovery.keep_journal(upload_id)
+                # Nothing is set aside for what has ended: its reservation may have gone to somebody else already.
+                backed_bytes = await self._volume.allocate(upload_id, size_bytes) if alive else 0
             except TempVolumeError as error:
                 failure = error
-                with suppress(TempVolumeError):  # else the sweep for orphans finds it
-                    await self._volume.remove(upload_id)
                 await self._ledger.postpone(upload_id)
                 continue
             try:

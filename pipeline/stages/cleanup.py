@@ -8,7 +8,7 @@ be tried.
 from __future__ import annotations
 
 from pipeline.core.errors import RequestError, SluiceError, TempVolumeError
-from pipeline.core.journal import Ended
+from pipeline.core.journal import Ended, Journal
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import ObjectTarget, Upload, object_key, thumbnail_key
 from pipeline.core.stages import Stage
@@ -21,7 +21,7 @@ from pipeline.ports import (
     UploadBoard,
     UploadJournals,
 )
-from pipeline.stages.recovery import Recovery
+from pipeline.stages.recovery import Recovery, ended_otherwise
 from pipeline.telemetry import Log, logger
 
 _BUSY_SECONDS = 0.2
@@ -59,16 +59,19 @@ class Cleanup:
                 await self._ended.defer(self._volume.name, upload_id, _BUSY_SECONDS)
                 return False
             upload = await self._board.get(upload_id)
-            if await self._ended_otherwise(upload):
+            journal = await self._journal(upload_id)
+            if journal is not None and ended_otherwise(journal, upload):
                 await self._recovery.recover(upload_id)
                 return False
-            if await self._is_content(upload):
+            # Redis may have lost what was begun; the journal, or a record that was made from it, knows.
+            begun = upload.recovered_at_ms is not None or (journal is not None and journal.is_begun)
+            if await self._is_content(upload, begun):
                 await self._recovery.was_ready(upload)
                 return False
             error = (upload.error_code, upload.error_message or "") if upload.error_code else None
             await self._journals.end(upload_id, Ended(upload.status, error))
             if upload.status is not Status.READY:
-                await self.remove_stored(upload)
+                await self.remove_stored(upload, begun=begun)
             await self._volume.remove(upload_id)
             freed = await self._ledger.release(upload_id)
             if upload.status is not Status.READY and await self._may_still_write(upload):
@@ -84,20 +87,18 @@ class Cleanup:
         log.info(Log.UPLOAD_CLEANED, status=str(upload.status), freed_bytes=freed)
         return True
 
-    async def _ended_otherwise(self, upload: Upload) -> bool:
-        """What Redis has forgotten the journal still knows: an upload that became `ready` does not fail because its
-        temp file has gone since. A disk that cannot be read says nothing."""
+    async def _journal(self, upload_id: str) -> Journal | None:
+        """A disk that cannot be read says nothing."""
         try:
-            journal = await self._journals.read(upload.upload_id)
+            return await self._journals.read(upload_id)
         except TempVolumeError:
-            return False
-        return journal is not None and journal.ended is not None and journal.ended.status is not upload.status
+            return None
 
-    async def _is_content(self, upload: Upload) -> bool:
+    async def _is_content(self, upload: Upload, begun: bool) -> bool:
         """It became a content in a second that Redis has lost, or its last stage could not say so: that it then failed
         takes nothing back. Only its client can, by cancelling or deleting it."""
         ended_by_us = upload.status in (Status.FAILED, Status.EXPIRED)
-        if not ended_by_us or upload.segments_stored < upload.plan.count:
+        if not ended_by_us or not (begun or upload.segments_stored == upload.plan.count):
             return False
         try:
             await self._contents.get(upload.upload_id)
@@ -111,12 +112,13 @@ class Cleanup:
         moment_ms = upload.grants_until_ms
         return moment_ms is not None and await self._ended.defer_until(self._volume.name, upload.upload_id, moment_ms)
 
-    async def remove_stored(self, upload: Upload) -> None:
-        """Whatever a stage that has run at least once may have left in the store or the database. Idempotent; of an
-        upload that has ended without a content alone. Raises StoreError, StoreUnavailable, DependencyUnavailable."""
+    async def remove_stored(self, upload: Upload, *, begun: bool = False) -> None:
+        """Whatever a stage that has run at least once may have left in the store or the database; `begun`: any may
+        have. Idempotent; of an upload that has ended without a content alone. Raises StoreError, StoreUnavailable,
+        DependencyUnavailable."""
 
         def has_run(stage: Stage) -> bool:
-            return upload.recovered_at_ms is not None or upload.stages[stage].attempt > 0
+            return begun or upload.recovered_at_ms is not None or upload.stages[stage].attempt > 0
 
         if has_run(Stage.PERSIST):
             await self._contents.delete(upload.upload_id)

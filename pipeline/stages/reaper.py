@@ -143,10 +143,25 @@ class Reaper:
             if upload.status not in ENDED and upload.volume == self._volume.name:
                 await self._admission.request(upload_id, upload.size_bytes)
 
+    async def _forget_journals(self) -> None:
+        """Of uploads that are cleaned up, as far as Redis remembers them."""
+        done: list[str] = []
+        for upload_id in await self._journals.ended(_JOURNAL_SECONDS):
+            try:
+                upload = await self._board.get(upload_id)
+            except RequestError:
+                done.append(upload_id)
+                continue
+            if upload.released_at_ms is not None:
+                done.append(upload_id)
+        await self._journals.remove(done)
+
     async def _orphans(self) -> None:
         """Temp files that nobody holds a reservation for, and no journal accounts for; journals that have had their
-        time."""
-        await self._journals.forget(_JOURNAL_SECONDS)
+        time. While Redis has lost the volume it does not know what is an orphan."""
+        if await self._ledger.epoch() is None:
+            return
+        await self._forget_journals()
         journaled = set(await self._journals.ids())
         files = await self._volume.list()
         holders = await self._ledger.holders()

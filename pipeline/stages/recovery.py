@@ -11,7 +11,6 @@ received counts again only if its bytes still have the digest that they had when
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.core.errors import RequestError, SegmentCorrupt, TempVolumeError
@@ -37,6 +36,16 @@ class Recovered:
     rebuilt: bool
     segments: int
     missing: Sequence[tuple[int, int]]
+
+
+def ended_otherwise(journal: Journal, upload: Upload) -> bool:
+    """The journal knows an end that Redis has forgotten: an upload that became `ready` does not fail because its temp
+    file has gone since."""
+    ended = journal.ended
+    if ended is None:
+        return False
+    code = ended.error[0] if ended.error else None
+    return (ended.status, code) != (upload.status, upload.error_code)
 
 
 class Recovery:
@@ -78,10 +87,16 @@ class Recovery:
         await self._ledger.open()
         return True
 
-    async def keep_journal(self, upload_id: str) -> None:
-        """An upload that is admitted has a journal. Idempotent."""
-        with suppress(RequestError):
-            await self._journals.begin(NewUpload.of(await self._board.get(upload_id)))
+    async def keep_journal(self, upload_id: str) -> bool:
+        """An upload that is admitted has a journal; False: it has ended, and needs none. Idempotent."""
+        try:
+            upload = await self._board.get(upload_id)
+        except RequestError:
+            return False
+        if upload.status in ENDED:
+            return False
+        await self._journals.begin(NewUpload.of(upload))
+        return True
 
     async def was_ready(self, upload: Upload) -> None:
         """An upload was `ready`, whatever Redis says of it now. Idempotent."""
@@ -111,7 +126,7 @@ class Recovery:
             upload = await self._board.get(upload_id)
         except RequestError:
             return await self._rebuild(journal)
-        if journal.ended and upload.status is not journal.ended.status:
+        if ended_otherwise(journal, upload):
             return await self._rebuild(journal)
         if upload.status in ENDED:
             return None

@@ -18,7 +18,7 @@ import asyncpg
 from pipeline.adapters.object_store.names import SEGMENT_PREFIX, segment_name
 from pipeline.bootstrap import open_store
 from pipeline.core.model import object_key, thumbnail_key
-from tests.torture.client import FORGOTTEN, Client, Sent
+from tests.torture.client import FORGOTTEN, Client, RefusedError, Sent
 from tests.torture.schedule import Fate
 from tests.torture.world import World
 
@@ -66,7 +66,10 @@ async def _problem(world: World, client: Client, sent: Sent) -> str | None:
         return f"{sent.plan.fate} ended as: {how}"
     if how != "ready":
         return None
-    read = await client.download(f"/v1/contents/{sent.upload_id}/download?via=gateway")
+    try:
+        read = await client.download(f"/v1/contents/{sent.upload_id}/download?via=gateway")
+    except RefusedError as refused:
+        return f"ready, and then: {refused}"
     if hashlib.sha256(read).digest() != hashlib.sha256(sent.file.data).digest():
         return f"ready with other bytes: {len(read)} instead of {len(sent.file.data)}, or changed"
     content = await client.call("GET", f"/v1/contents/{sent.upload_id}")

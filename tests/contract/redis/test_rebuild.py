@@ -119,3 +119,13 @@ async def test_two_at_once_make_one_record(play: Play) -> None:
     assert changed
     with pytest.raises(RequestError, match="no upload"):
         await play.board.get("another")
+
+
+async def test_the_first_end_counts_also_against_another_of_the_same_kind(play: Play) -> None:
+    upload = await play.admitted(1)
+    await play.board.apply(upload.upload_id, Event.FAIL, ("TEMP_FILE_MISSING", "gone"))
+    journal = journal_of(1, upload_id=upload.upload_id)
+    journal.ended = Ended(Status.FAILED, ("NOT_MEDIA", "why"))
+    await rebuilt(play, journal)
+    found = await play.board.get(upload.upload_id)
+    assert (found.status, found.error_code) == (Status.FAILED, "NOT_MEDIA")

@@ -4,6 +4,7 @@ time."""
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -57,9 +58,9 @@ async def test_a_journal_from_begin_to_end(journals: FileUploadJournals, tmp_pat
     await journals.begin(NEW)
     assert (await journal_of(journals)).ended == Ended(Status.CANCELLED, ("UPLOAD_CANCELLED", "why"))
     assert await journals.ids() == [NEW.upload_id]
-    await journals.forget(60)
-    assert await journals.ids() == [NEW.upload_id]
-    await journals.forget(-1)
+    assert await journals.ended(60) == []
+    assert await journals.ended(-1) == [NEW.upload_id]
+    await journals.remove([NEW.upload_id])
     assert list(tmp_path.iterdir()) == []
     await journals.end(NEW.upload_id, Ended(Status.READY))
     assert list(tmp_path.iterdir()) == []
@@ -67,8 +68,11 @@ async def test_a_journal_from_begin_to_end(journals: FileUploadJournals, tmp_pat
 
 async def test_those_that_live_are_never_forgotten(journals: FileUploadJournals, tmp_path: Path) -> None:
     await journals.begin(NEW)
-    (tmp_path / "0123.journal-new").touch()  # whoever began this one was killed
-    await journals.forget(-1)
+    unfinished = tmp_path / "0123.journal-new"  # whoever began this one was killed
+    unfinished.touch()
+    os.utime(unfinished, (0, 0))
+    assert await journals.ended(-1) == []
+    await journals.remove([NEW.upload_id])
     assert [path.name for path in tmp_path.iterdir()] == [f"{NEW.upload_id}.journal"]
 
 

@@ -162,7 +162,7 @@ async def test_what_was_set_aside_can_be_written_however_full_the_disk_is(tiny_v
     assert tiny_volume.path(ID).read_bytes() == data
 
 
-async def test_a_disk_that_fails_otherwise_says_so_and_nothing_is_left(volume: DirectoryTempVolume) -> None:
+async def test_a_file_larger_than_the_disk_takes_says_so_and_nothing_is_left(volume: DirectoryTempVolume) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (MEBIBYTE, hard))
     try:
@@ -170,7 +170,7 @@ async def test_a_disk_that_fails_otherwise_says_so_and_nothing_is_left(volume: D
             await volume.allocate(ID, 2 * MEBIBYTE)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert code_of(raised) == "TEMP_VOLUME_FAILED"
+    assert code_of(raised) == "TEMP_VOLUME_FULL", "for a file of this length; there may be room for a smaller one"
     assert await volume.list() == {}
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.journal import Begun, Completed, Ended, Entry, Gone, Lost, Received, Session, Stored, read, write
-from pipeline.core.lifecycle import ENDED
+from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion
 from pipeline.core.transports import Transport
 
@@ -106,3 +106,13 @@ def test_a_flipped_byte_spoils_its_own_entry_alone(data: st.DataObject) -> None:
         journal = read(first + bytes(flipped) + third)
         assert journal is not None
         assert journal.received == {2: 8}
+
+
+def test_an_upload_ends_once_unless_it_was_a_content_all_along() -> None:
+    first, later = Ended(Status.FAILED, ("NOT_MEDIA", "why")), Ended(Status.FAILED, ("TEMP_FILE_MISSING", "gone"))
+    journal = read(write([Begun(NEW), first, later]))
+    assert journal is not None
+    assert journal.ended == first
+    journal.add(Ended(Status.READY))
+    journal.add(later)
+    assert journal.ended == Ended(Status.READY)

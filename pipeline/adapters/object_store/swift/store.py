@@ -25,6 +25,7 @@ import aiohttp
 
 from pipeline.adapters.object_store.body import SegmentBody
 from pipeline.adapters.object_store.limits import SWIFT_LIMITS
+from pipeline.adapters.object_store.names import segment_name
 from pipeline.adapters.object_store.observe import RequestObserver, unobserved
 from pipeline.adapters.object_store.plan import check_segments, etag_of_etags, verify_plain
 from pipeline.adapters.object_store.sender import RequestSender, new_session
@@ -161,20 +162,20 @@ class SwiftObjectStore(SwiftReader):
         )
 
     async def abort(self, target: ObjectTarget) -> None:
-        """As the port says. Segments are found by listing, not from what we know: a run that was believed dead may
-        have stored more.
-
-        Listings lag behind, so it lists until nothing new comes up; what turns up later still is an orphan for the
-        sweep.
+        """As the port says. Segments are found by listing and by their names: a run that was believed dead may have
+        stored more than we know of, and listings lag behind, by minutes where a container server is away.
         """
         await self._delete_path(self._layout.object_path(target.key))
         seen: set[str] = set()
         while True:
             listed = {name async for name in self._list(self._layout.segment_container, f"{target.upload_id}/")}
             if listed <= seen:
-                return
+                break
             await self._delete_paths(self._layout.stray_segment_path(name) for name in sorted(listed - seen))
             seen |= listed
+        numbers = range(1, target.plan.count + 1) if target.plan.count > 1 else ()
+        unlisted = [number for number in numbers if segment_name(target.upload_id, number) not in seen]
+        await self._delete_paths(self._layout.segment_path(target.upload_id, number) for number in unlisted)
 
     async def grant_segments(
         self, target: ObjectTarget, numbers: Sequence[int], *, seconds: int

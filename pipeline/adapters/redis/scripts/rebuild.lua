@@ -5,7 +5,8 @@
 local id = A.upload_id
 local key = upload_key(id)
 local old = redis.call('HGET', key, 'status')
-if old and (old == A.status or not ENDED[A.status]) then return cjson.encode({created = false, jobs = {}}) end
+local same = old == A.status and (redis.call('HGET', key, 'error_code') or '') == (A.fields.error_code or '')
+if old and (same or not ENDED[A.status]) then return cjson.encode({created = false, jobs = {}}) end
 if old then
   for stage, _ in pairs(transport_of(id).stages) do drop_lease(id, stage) end
   redis.call('ZREM', P .. 'status:' .. old, id)
