@@ -185,7 +185,7 @@ class FileSegmentSource:
             while done < self._size_bytes:
                 wanted = min(_BLOCK_BYTES, self._size_bytes - done)
                 position = self._offset + done
-                block, running = await in_thread(lambda p=position, w=wanted, r=running: _read(fd, p, w, r))  # type: ignore[misc]
+                block, running = await in_thread(partial(_read, fd, position, wanted, running))
                 done += len(block)
                 if len(block) < wanted or (done == self._size_bytes and running != self._crc32c):
                     raise SegmentCorrupt(self._number)

@@ -15,7 +15,7 @@ class SideBySidePool(ConnectionPool):
     """Taking a connection from the list awaits nothing, so that it needs no lock."""
 
     async def get_connection(self, command_name: str | None = None, *keys: Any, **options: Any) -> AbstractConnection:
-        connection: AbstractConnection = self.get_available_connection()  # type: ignore[no-untyped-call]
+        connection: AbstractConnection = self.get_available_connection()  # type: ignore[no-untyped-call]  # redis-py has no types here
         try:
             await self.ensure_connection(connection)
         except BaseException:
