@@ -206,7 +206,9 @@ class Settings(BaseSettings):
     shutdown_seconds: float = Field(
         20, gt=0, description="Grace after SIGTERM: requests and stages finish or are handed back"
     )
-    database_migrate: bool = Field(True, description="Gateway and workers bring the schema up to date at start")
+    database_migrate: bool = Field(
+        True, description="Gateways and workers bring the schema up to date before they use it"
+    )
 
     # -- stages and workers
     stage_lease_seconds: float = Field(

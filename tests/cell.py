@@ -1,5 +1,5 @@
-"""One cell for tests: a gateway and workers as real processes over the embedded servers, with Redis keys, temp volume
-and containers of its own, and a plain HTTP client that knows nothing of Sluice but the API.
+"""One cell for tests: a gateway and workers as real processes over the embedded servers, with Redis keys, database,
+temp volume and containers of its own, and a plain HTTP client that knows nothing of Sluice but the API.
 
 Guarantee: `left_behind` lists every trace that a cell can leave anywhere; a test that ends with it empty has leaked
 nothing.
@@ -14,13 +14,15 @@ import secrets
 import subprocess
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 from redis.asyncio import Redis
 
 from deploy.cli.processes import ALL_IN_ONE, SluiceProcesses
@@ -220,13 +222,16 @@ class CellProcesses:
 def cell_settings(
     stack: EmbeddedStack, directory: Path, **overrides: str | int | float
 ) -> tuple[dict[str, str], Settings]:
-    """A cell with names of its own: what its processes find in their environment, and the same as settings.
+    """A cell with names of its own: what its processes find in their environment, and the same as settings. Makes its
+    database: workers sweep whatever leftovers theirs has, with their own settings.
 
     `overrides` are settings, by the names of `Settings`.
     """
     name = f"t{secrets.token_hex(4)}"
+    _tell_database(stack, f"CREATE DATABASE {name}")
     environment = {
         **stack.environment(),
+        "SLUICE_DATABASE_URL": stack.database_url.rpartition("/")[0] + f"/{name}",
         "SLUICE_REDIS_NAMESPACE": name,
         "SLUICE_VOLUME": name,
         "SLUICE_SWIFT_CONTAINER": name,
@@ -239,6 +244,20 @@ def cell_settings(
     }
     settings = Settings(**{key.removeprefix("SLUICE_").lower(): value for key, value in environment.items()})  # type: ignore[arg-type]
     return environment, settings
+
+
+def _tell_database(stack: EmbeddedStack, command: str) -> None:
+    """In a thread, since whoever asks may have a loop running."""
+
+    async def tell() -> None:
+        connection = await asyncpg.connect(stack.database_url)
+        try:
+            await connection.execute(command)
+        finally:
+            await connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, tell()).result()
 
 
 @contextmanager
@@ -258,6 +277,9 @@ def cell_processes(
         yield CellProcesses(processes, environment, settings)
     finally:
         processes.stop()
+        database = settings.database_url.get_secret_value().rpartition("/")[2]
+        with suppress(OSError, asyncpg.PostgresError):  # a test may have ended the server
+            _tell_database(stack, f"DROP DATABASE {database} WITH (FORCE)")
 
 
 @asynccontextmanager

@@ -20,10 +20,8 @@ from typing import Any
 from arq.worker import Function, Worker, func
 from redis.exceptions import RedisError
 
-from pipeline.adapters.postgres.migrate import migrate
 from pipeline.adapters.redis.queue import FUNCTION, arq_client, deserialize, read_job, serialize
 from pipeline.bootstrap import WorkerServices, worker_services
-from pipeline.core.errors import SluiceError
 from pipeline.core.stages import GRAPH, WorkerType
 from pipeline.settings import Settings
 from pipeline.telemetry import Log, configure_logging, logger
@@ -167,9 +165,6 @@ async def run_workers(
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    if settings.database_migrate and WorkerType.PERSIST in types:
-        with contextlib.suppress(SluiceError):  # PostgreSQL is away: persist retries, and says so
-            await migrate(settings.database_url.get_secret_value())
     async with worker_services(settings) as services, serve_metrics(settings, services) as url:
         queues = [_queue_worker(services, settings, kind) for kind in types if kind is not WorkerType.ADMISSION]
         tasks = [asyncio.create_task(worker.main(), name=worker.queue_name) for worker in queues]

@@ -57,7 +57,7 @@ def worker(stages: tuple[str, ...]) -> None:
 def migrate() -> None:
     """Bring the schema of SLUICE_DATABASE_URL up to date, and say what was done. Harmless to repeat.
 
-    Gateways and workers do this by themselves at start, unless SLUICE_DATABASE_MIGRATE is false.
+    Gateways and workers do this by themselves before they first use it, unless SLUICE_DATABASE_MIGRATE is false.
     """
     from pipeline.adapters.postgres.migrate import migrate as apply
     from pipeline.settings import Settings

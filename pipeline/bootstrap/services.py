@@ -51,7 +51,8 @@ from pipeline.stages.transfer import Transfer
 
 
 def content_repository(settings: Settings) -> PostgresContentRepository:
-    return PostgresContentRepository(settings.database_url.get_secret_value(), settings.database_pool)
+    url = settings.database_url.get_secret_value()
+    return PostgresContentRepository(url, settings.database_pool, migrates=settings.database_migrate)
 
 
 def _direct_ms(settings: Settings) -> int:

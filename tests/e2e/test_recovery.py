@@ -18,6 +18,7 @@ import pytest
 
 from deploy.embedded import EmbeddedStack, StackOptions
 from tests.cell import SEGMENT_BYTES, Cell, eventually, running_cell
+from tests.holding import held_up
 from tests.media_samples import sample
 
 pytestmark = pytest.mark.e2e
@@ -129,27 +130,46 @@ async def test_what_changed_on_the_disk_is_asked_for_again(own_servers: Embedded
             await cell.call("DELETE", f"/v1/uploads/{item['id']}", expect=200)
 
 
+class LastSeconds:
+    """What Redis has on its disk at one moment, so that it can be put back there: a fail-over to one that is behind."""
+
+    def __init__(self, servers: EmbeddedStack, directory: Path) -> None:
+        self._servers = servers
+        self._kept = directory / "behind"
+        self._aof = ""
+
+    async def begin(self, cell: Cell) -> None:
+        """From here on Redis will have been told nothing."""
+        self._aof = (await cell.redis.config_get("dir"))["dir"]
+        await cell.redis.config_set("appendfsync", "always")
+        copytree(self._aof, self._kept)
+
+    def lose(self) -> None:
+        self._servers.stop_process("redis", signal.SIGKILL)
+        rmtree(self._aof)
+        copytree(self._kept, self._aof)
+        self._servers.start_process("redis")
+
+
 async def test_the_last_second_is_lost(own_servers: EmbeddedStack, tmp_path: Path) -> None:
     """A fail-over to a Redis that is a moment behind: it knows less of an upload, or nothing, or takes it for one that
     lives."""
-    first, second = video(2), video(3)
+    first, second, text = video(2), video(3), b"no media at all " * (SEGMENT_BYTES // 8)
+    last_seconds = LastSeconds(own_servers, tmp_path)
     async with running_cell(own_servers, tmp_path) as cell:
-        aof = (await cell.redis.config_get("dir"))["dir"]
         one = await cell.create(len(first))
         await cell.put(one, 1, first)
-        gone = await cell.create(len(second))
-        await cell.redis.config_set("appendfsync", "always")
-        copytree(aof, tmp_path / "behind")
+        gone, wrong = await cell.create(len(second)), await cell.create(len(text))
+        await last_seconds.begin(cell)
         await cell.call("DELETE", f"/v1/uploads/{gone['id']}", expect=200)
         for number in range(2, one["segment_count"] + 1):
             await cell.put(one, number, first)
         two = await cell.create(len(second))
         await cell.put_all(two, second)
         done = await cell.upload(video(4))
-        own_servers.stop_process("redis", signal.SIGKILL)
-        rmtree(aof)
-        copytree(tmp_path / "behind", aof)
-        own_servers.start_process("redis")
+        await cell.put_all(wrong, text)
+        await cell.until(wrong["id"], "failed")
+        last_seconds.lose()
 
         for upload, data in ((one, first), (two, second)):
             await eventually(partial(_answers, cell, upload["id"]), 60, lambda: "the gateway to know the upload")
@@ -157,9 +177,76 @@ async def test_the_last_second_is_lost(own_servers: EmbeddedStack, tmp_path: Pat
             assert await cell.read((await cell.content(view["content_id"]))["object"]["key"]) == data
         assert (await cell.status(done["id"]))["status"] == "ready"
         assert (await cell.status(gone["id"]))["status"] == "cancelled"
+        assert (await cell.status(wrong["id"]))["error"]["code"] == "NOT_MEDIA", "what its client was told stays true"
+        await cell.until_clean()
+
+
+async def test_what_was_stored_is_removed_though_redis_has_forgotten_it(
+    own_servers: EmbeddedStack, tmp_path: Path
+) -> None:
+    """The upload is cancelled by a client who is quicker than its recovery, and by Redis transfer has never run."""
+    data = video(5)
+    last_seconds = LastSeconds(own_servers, tmp_path)
+    workers = {f"worker-{kind}": [kind] for kind in ("transfer", "admission")}
+    async with running_cell(own_servers, tmp_path, workers=workers) as cell:
+        admission = cell.processes.child("worker-admission")
+        upload = await cell.create(len(data))
+        admission.stop(signal.SIGKILL)
+        await last_seconds.begin(cell)
+        for number in (1, 2):
+            await cell.put(upload, number, data)
+
+        async def stored() -> bool:
+            return sum(upload["id"] in key for key in await cell.stored_keys()) == 2
+
+        await eventually(stored, 60, lambda: "two segments to be stored")
+        last_seconds.lose()
+        assert (await cell.status(upload["id"]))["bytes_stored"] == 0
+        await cell.call("DELETE", f"/v1/uploads/{upload['id']}", expect=200)
+        admission.start()
+        await cell.until_clean()
+
+
+async def test_a_content_is_kept_though_redis_lets_its_upload_expire(
+    own_servers: EmbeddedStack, tmp_path: Path
+) -> None:
+    """Redis loses everything, and the journal was not told of the end: whoever writes it had been killed."""
+    data = video(6)
+    async with running_cell(own_servers, tmp_path, lease_seconds=3) as cell:
+        upload = await cell.create(len(data))
+        journal = cell.settings.temp_dir / f"{upload['id']}.journal"
+        async with held_up(cell, "persist", tmp_path):
+            await cell.put_all(upload, data)
+
+            async def persists() -> bool:
+                return bool((await cell.status(upload["id"]))["stages"]["persist"]["state"] == "running")
+
+            await eventually(persists, 60, lambda: "persist to run")
+            noted = journal.read_bytes()
+        await cell.until(upload["id"], "ready")
+        await eventually(partial(_is_released, cell, upload["id"]), 60, lambda: "its temp file to be gone")
+        worker = cell.processes.child("worker-all")
+        worker.stop(signal.SIGKILL)
+        journal.with_suffix(".journal-ended").unlink()
+        journal.write_bytes(noted)
+        await cell.redis.flushall()
+        (said,) = await recover(cell)
+        assert said["status"] in ("admitted", "receiving", "waiting"), "its bytes are gone from the temp volume"
+        worker.start()
+
+        async def ready_again() -> bool:
+            return bool((await cell.status(upload["id"]))["status"] == "ready")
+
+        await eventually(ready_again, 60, lambda: "the content to be known again")
+        key = (await cell.content(upload["id"]))["object"]["key"]
+        assert await cell.read(key) == data
         await cell.until_clean()
 
 
 async def _answers(cell: Cell, upload_id: str) -> bool:
     status, _, _ = await cell.call("GET", f"/v1/uploads/{upload_id}")
     return status == 200
+
+
+async def _is_released(cell: Cell, upload_id: str) -> bool:
+    return bool(await cell.redis.hget(cell.keys.upload(upload_id), "released_at_ms"))  # type: ignore[misc]

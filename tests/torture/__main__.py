@@ -40,10 +40,11 @@ def torture(seed: int, minutes: float, store: str, keep: bool) -> None:
         console.print(f"Broken off; what there is lies in {home.path}")
         raise
     output = Path(f"build/torture-{store}-{seed}.json")
-    output.write_text(json.dumps(as_dict(outcome), indent=1) + "\n")
+    facts = as_dict(outcome)
+    output.write_text(json.dumps(facts, indent=1) + "\n")
     for line in problems(outcome, home.path):
         console.print(line)
-    console.print(table(outcome), soft_wrap=False, markup=True)
+    console.print(table(facts), soft_wrap=False, markup=True)
     console.print(f"Written to {output}")
     home.throw_away = outcome.is_clean and not keep
     home.close()

@@ -14,9 +14,9 @@ local found = {}
 for _, member in ipairs(redis.call('ZRANGE', KEYS[1] .. 'stage-leases', 0, -1)) do
   local id, stage = string.match(member, '^(.*)|(.*)|.*$')
   local fields = redis.call('HMGET', KEYS[1] .. 'upload:' .. id, 'stage.' .. stage .. '.state',
-    'stage.' .. stage .. '.takeovers')
+    'stage.' .. stage .. '.takeovers', 'stage.' .. stage .. '.failures')
   local until_ms = redis.call('ZSCORE', KEYS[1] .. 'stage-leases', member)
-  found[#found + 1] = {id, stage, fields[1] or '', fields[2] or '0', until_ms}
+  found[#found + 1] = {id, stage, fields[1] or '', fields[2] or '0', fields[3] or '0', until_ms}
 end
 return found
 """
@@ -30,6 +30,7 @@ class Sign:
     stage: Stage
     state: StageState
     takeovers: int
+    failures: int
     until_ms: int
 
 
@@ -37,7 +38,7 @@ async def signs(redis: Redis, keys: Keys) -> list[Sign]:
     """All of them. Raises RedisError."""
     found = await redis.eval(_SIGNS, 1, keys.prefix)  # type: ignore[misc]
     return [
-        Sign(upload_id, Stage(stage), StageState(state), int(takeovers), int(float(until_ms)))
-        for upload_id, stage, state, takeovers, until_ms in found
+        Sign(upload_id, Stage(stage), StageState(state), int(takeovers), int(failures), int(float(until_ms)))
+        for upload_id, stage, state, takeovers, failures, until_ms in found
         if state
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ _MEBIBYTE = 1024 * 1024
 def as_dict(outcome: Outcome) -> dict[str, Any]:
     """Everything in the table, JSON-able. Times in seconds."""
     return {
+        "store": outcome.store,
         "seed": outcome.schedule.seed,
         "minutes": outcome.schedule.seconds / 60,
         "seconds": round(outcome.seconds, 1),
@@ -58,34 +59,56 @@ def _takeover(item: TakeOver) -> dict[str, Any]:
     }
 
 
-def table(outcome: Outcome) -> Table:
+def rows(facts: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """What the table says of one run: name and value; a name that is indented is a part of the one above."""
+
+    def section(name: str, counts: Mapping[str, int]) -> Iterable[tuple[str, str]]:
+        yield name, str(sum(counts.values()))
+        for what, count in counts.items():
+            yield f"  {what}", str(count)
+
+    yield from section("faults injected", facts["faults"])
+    yield from section("uploads", facts["uploads"])
+    yield "MiB of files", f"{facts['file_bytes'] / _MEBIBYTE:.1f}"
+    yield "MiB of segments accepted", f"{facts['sent_bytes'] / _MEBIBYTE:.1f}"
+    yield "requests of clients", str(facts["requests"])
+    yield "  of them repeated", str(facts["client_retries"])
+    yield "stage attempts repeated", str(facts["stage_retries"])
+    yield "stages taken over", str(facts["takeovers"])
+    yield "  longest, since the last heartbeat", _seconds(facts["longest_takeover_seconds"])
+    yield "  longest, since Redis and workers were there", _seconds(facts["longest_takeover_when_able_seconds"])
+    yield "seconds of peace until the last upload had ended", f"{facts['peace_seconds']:.1f}"
+    yield "processes that ended by themselves", str(len(facts["ended_by_themselves"]))
+    yield "lost", str(len(facts["lost"]))
+    yield "left over", str(len(facts["left_over"]))
+
+
+def table(facts: Mapping[str, Any]) -> Table:
     """The table that a run ends with."""
-    facts = as_dict(outcome)
-    shown = Table(box=box.SIMPLE, title=f"Torture, seed {facts['seed']}, {facts['minutes']:g} minutes")
+    title = f"Torture of {facts['store']}, seed {facts['seed']}, {facts['minutes']:g} minutes"
+    shown = Table(box=box.SIMPLE, title=title)
     shown.add_column("what")
     shown.add_column("how many", justify="right")
-
-    def section(name: str, counts: dict[str, int]) -> None:
-        shown.add_row(f"[bold]{name}", f"[bold]{sum(counts.values())}")
-        for what, count in counts.items():
-            shown.add_row(f"  {what}", str(count))
-
-    section("faults injected", facts["faults"])
-    section("uploads", facts["uploads"])
-    shown.add_row("MiB of files", f"{facts['file_bytes'] / _MEBIBYTE:.1f}")
-    shown.add_row("MiB of segments accepted", f"{facts['sent_bytes'] / _MEBIBYTE:.1f}")
-    shown.add_row("requests repeated by clients", f"{facts['client_retries']} of {facts['requests']}")
-    shown.add_row("stage attempts repeated", str(facts["stage_retries"]))
-    shown.add_row("stages taken over", str(facts["takeovers"]))
-    shown.add_row("  longest, since the last heartbeat", _seconds(facts["longest_takeover_seconds"]))
-    shown.add_row(
-        "  longest, since Redis and workers were there", _seconds(facts["longest_takeover_when_able_seconds"])
-    )
-    shown.add_row("seconds of peace until the last upload had ended", f"{facts['peace_seconds']:.1f}")
-    shown.add_row("processes that ended by themselves", str(len(outcome.deaths)))
-    shown.add_row("[bold]lost", f"[bold]{len(outcome.lost)}")
-    shown.add_row("[bold]left over", f"[bold]{len(outcome.left_over)}")
+    for name, value in rows(facts):
+        shown.add_row(name, value)
     return shown
+
+
+def side_by_side(runs: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    """Several runs as one table in Markdown, line by line."""
+    yield "| " + " | ".join(["", *(f"seed {facts['seed']}, {facts['store']}" for facts in runs)]) + " |"
+    yield "|---" + "|--:" * len(runs) + "|"
+    columns = [list(rows(_with_every_kind(facts, runs))) for facts in runs]
+    for row in zip(*columns, strict=True):
+        name = row[0][0]
+        label = f"&nbsp;&nbsp;{name.strip()}" if name.startswith(" ") else f"**{name}**"
+        yield "| " + " | ".join([label, *(value for _, value in row)]) + " |"
+
+
+def _with_every_kind(facts: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """With a 0 for each fault and each ending that only other runs have seen."""
+    kinds = {name: sorted({kind for run in runs for kind in run[name]}) for name in ("faults", "uploads")}
+    return {**facts, **{name: {kind: facts[name].get(kind, 0) for kind in kinds[name]} for name in kinds}}
 
 
 def _seconds(value: float | None) -> str:

@@ -21,7 +21,7 @@ from tests.torture.client import FORGOTTEN, Client, Effort, Sent
 from tests.torture.faults import strike
 from tests.torture.files import make_file
 from tests.torture.schedule import PlannedFault, PlannedUpload, Schedule
-from tests.torture.watch import TakeOver, Watch, board_sums
+from tests.torture.watch import TakeOver, Watch
 from tests.torture.world import SCALES, World
 
 PEACE_SECONDS = 180.0
@@ -35,6 +35,7 @@ class Outcome:
     """What a run has shown."""
 
     schedule: Schedule
+    store: str
     seconds: float
     peace_seconds: float
     faults: Counter[str]
@@ -94,16 +95,17 @@ async def run(world: World, schedule: Schedule, say: Callable[[str], None]) -> O
         await watch.look()
         for task in minders:
             task.cancel()
-    sums = await board_sums(world, [sent.upload_id for sent in sents if sent.upload_id])
+    retries, takeovers = await watch.sums([sent.upload_id for sent in sents if sent.upload_id])
     return Outcome(
         schedule,
+        world.settings.store,
         time.monotonic() - began,
         peace_seconds,
         world.faults,
         sents,
         effort,
-        sums["retries"],
-        sums["takeovers"],
+        retries,
+        takeovers,
         watch.takeovers(),
         lost,
         left_over,

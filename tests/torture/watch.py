@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -56,6 +56,8 @@ class Watch:
     _signs: dict[tuple[str, Stage], tuple[int, int]] = field(default_factory=dict)
     """By upload and stage: latest sign of life (ms), and take-overs counted by then."""
     _dead: list[tuple[str, Stage, int]] = field(default_factory=list)
+    _most: dict[tuple[str, Stage], tuple[int, int]] = field(default_factory=dict)
+    """By upload and stage: failures and take-overs, the most that the board has ever counted."""
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -75,6 +77,7 @@ class Watch:
         lease_ms = int(self.world.settings.stage_lease_seconds * 1000)
         for sign in await signs(redis, keys):
             run = (sign.upload_id, sign.stage)
+            self._count(run, sign.failures, sign.takeovers)
             known = self._signs.get(run)
             if known is not None and sign.takeovers > known[1]:
                 self._dead.append((*run, known[0]))
@@ -87,8 +90,10 @@ class Watch:
         return [self._takeover(*dead) for dead in self._dead]
 
     def _takeover(self, upload_id: str, stage: Stage, last_sign_ms: int) -> TakeOver:
-        # The dead run's own start is its first sign: what starts later is another run.
-        starts = (at for at, text in self.events[upload_id] if at > last_sign_ms and text == f"stage {stage} running")
+        # What starts before the dead run's lease has ended is that run itself; halved, since signs are samples.
+        lease_ms = int(self.world.settings.stage_lease_seconds * 1000)
+        after_ms = last_sign_ms + lease_ms // 2
+        starts = (at for at, text in self.events[upload_id] if at > after_ms and text == f"stage {stage} running")
         started_ms = next(starts, None)
         worker = GRAPH[stage].worker
         needed = ("redis", f"worker-{worker}", "worker-admission")
@@ -103,15 +108,16 @@ class Watch:
                 if back_ms is not None and back_ms > from_ms and (until_ms is None or back_ms <= until_ms):
                     yield back_ms
 
+    def _count(self, run: tuple[str, Stage], failures: int, takeovers: int) -> None:
+        most = self._most.get(run, (0, 0))
+        self._most[run] = max(most[0], failures), max(most[1], takeovers)
 
-async def board_sums(world: World, upload_ids: Iterable[str]) -> Mapping[str, int]:
-    """Over all uploads: attempts that had to be repeated, and take-overs, as the board has counted them."""
-    sums = {"retries": 0, "takeovers": 0}
-    for upload_id in upload_ids:
-        fields = await world.redis.hgetall(world.keys.upload(upload_id))  # type: ignore[misc]
-        for name, value in fields.items():
-            if name.endswith(".failures"):
-                sums["retries"] += int(value)
-            elif name.endswith(".takeovers"):
-                sums["takeovers"] += int(value)
-    return sums
+    async def sums(self, upload_ids: Iterable[str]) -> tuple[int, int]:
+        """Over all uploads: attempts that had to be repeated, and take-overs. What the board counted between two looks
+        and lost before the third is not in it. Raises RedisError."""
+        for upload_id in upload_ids:
+            fields = await self.world.redis.hgetall(self.world.keys.upload(upload_id))  # type: ignore[misc]
+            for stage in Stage:
+                counts = (int(fields.get(f"stage.{stage}.{name}", "0")) for name in ("failures", "takeovers"))
+                self._count((upload_id, stage), *counts)
+        return sum(failures for failures, _ in self._most.values()), sum(taken for _, taken in self._most.values())

@@ -47,6 +47,6 @@ async def _check_schema(settings: Settings, findings: Findings) -> None:
     if not pending:
         findings.ok("its schema is up to date")
     elif settings.database_migrate:
-        findings.ok(f"its schema lacks {', '.join(pending)}: gateways and workers apply that when they start")
+        findings.ok(f"its schema lacks {', '.join(pending)}: gateways and workers apply that before they use it")
     else:
         findings.error(f"its schema lacks {', '.join(pending)}", "Run: sluice migrate")

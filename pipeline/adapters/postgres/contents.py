@@ -1,8 +1,7 @@
 """Content metadata in PostgreSQL: `ports.ContentRepository`.
 
 Guarantee: a content is written in one transaction, a second call finds the first one's row, and one that was deleted
-does not come back by a late second call. A pool is made when it
-is first needed, so that a gateway or worker can start while PostgreSQL is away.
+does not come back by a late second call.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class PostgresContentRepository:
-    """Implements `ports.ContentRepository` with up to `connections` connections."""
+    """Implements `ports.ContentRepository` over a pool of its own, as `LazyPool` has it."""
 
-    def __init__(self, database_url: str, connections: int) -> None:
-        self.pool = LazyPool(database_url, connections)
+    def __init__(self, database_url: str, connections: int, *, migrates: bool = False) -> None:
+        self.pool = LazyPool(database_url, connections, migrates=migrates)
         self._was_left = query("was_left")
         self._insert = query("insert_content")
         self._insert_segments = query("insert_segments")

@@ -22,6 +22,7 @@ _AWAY = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InvalidPasswordError,
     asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InsufficientPrivilegeError,
     asyncpg.InterfaceError,
     asyncpg.UndefinedTableError,  # not migrated yet
     OSError,

@@ -1,5 +1,9 @@
 """A pool of connections that is made when it is first needed, so that a process can start while PostgreSQL is away; and
-the queries, by their names."""
+the queries, by their names.
+
+Guarantee: where the pool migrates, nobody uses the database before its schema is up to date, whichever process comes
+first and however late PostgreSQL does.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from importlib import resources
 import asyncpg
 
 from pipeline.adapters.postgres.errors import translated
+from pipeline.adapters.postgres.migrate import migrate
 
 _CONNECT_SECONDS = 5.0
 _COMMAND_SECONDS = 15.0
@@ -22,11 +27,12 @@ def query(name: str) -> str:
 
 
 class LazyPool:
-    """Up to `connections` connections."""
+    """Up to `connections` connections; with `migrates`, the schema is brought up to date before the first."""
 
-    def __init__(self, database_url: str, connections: int) -> None:
+    def __init__(self, database_url: str, connections: int, *, migrates: bool = False) -> None:
         self._database_url = database_url
         self._connections = connections
+        self._migrates = migrates
         self._pool: asyncpg.Pool | None = None
         self._making = asyncio.Lock()
 
@@ -41,6 +47,8 @@ class LazyPool:
             if self._pool is None:
                 async with self._making:
                     if self._pool is None:
+                        if self._migrates:
+                            await migrate(self._database_url)
                         self._pool = await asyncpg.create_pool(
                             self._database_url,
                             min_size=0,

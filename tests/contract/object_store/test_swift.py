@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 
 import aiohttp
 import pytest
 from yarl import URL
 
+from deploy.embedded import EmbeddedStack, StackOptions
 from deploy.embedded.endpoints import SwiftEndpoint
+from pipeline.adapters.object_store.names import segment_name
 from pipeline.adapters.object_store.swift import SwiftObjectStore, TempAuth, Token
 from pipeline.core.errors import StoreUnavailable
 from tests.contract.object_store.uploads import MemorySource, Scenario, content, keys, some_bytes
@@ -54,6 +57,38 @@ async def test_containers_that_vanished_are_made_again(
                 assert response.status == 204
         await upload.sealed()
         assert await content(store, upload.target.key) == upload.data
+
+
+async def test_segments_that_no_listing_shows_yet_are_removed(tmp_path: Path) -> None:
+    """Swift takes an object while the container server is away, and lists it when the object-updater has told it."""
+    options = StackOptions(directory=tmp_path / "stack", postgres=False, redis=False, fast=True)
+    with EmbeddedStack(options) as own:
+        auth = TempAuth(own.swift.auth_url, own.swift.user, own.swift.key)
+        async with SwiftObjectStore(auth, "c") as store, aiohttp.ClientSession() as session:
+            upload = Scenario(store)
+            await upload.begin()
+            await upload.put(1)  # now the proxy knows the container
+            own.stop_process("object-updater")
+            own.stop_process("container-server")
+            await upload.put(2, 3)
+            own.start_process("container-server")
+            assert len(await keys(store)) == 1
+            headers = {"X-Auth-Token": (await token_of(auth)).value}
+            urls = [
+                f"{own.swift.storage_url}/c_segments/{segment_name(upload.target.upload_id, number)}"
+                for number in range(1, upload.target.plan.count + 1)
+            ]
+
+            async def statuses() -> set[int]:
+                found = set()
+                for url in urls:
+                    async with session.head(url, headers=headers) as response:
+                        found.add(response.status)
+                return found
+
+            assert await statuses() == {200}
+            await store.abort(upload.target)
+            assert await statuses() == {404}
 
 
 async def test_limits_are_read_from_info(tempauth: TempAuth, container: str) -> None:

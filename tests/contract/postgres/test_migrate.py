@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.adapters.postgres import migrate as module
 from pipeline.adapters.postgres.migrate import known_migrations, migrate, pending_migrations
+from pipeline.adapters.postgres.pool import LazyPool
 from pipeline.core.errors import DependencyUnavailable
 
 pytestmark = pytest.mark.contract
@@ -53,3 +54,34 @@ async def test_a_database_that_is_away_is_named_as_such() -> None:
     for call in (migrate, pending_migrations):
         with pytest.raises(DependencyUnavailable):
             await call("postgresql://sluice@127.0.0.1:1/sluice")
+
+
+async def test_a_pool_that_migrates_does_so_before_its_first_use(empty_database_url: str) -> None:
+    pools = [LazyPool(empty_database_url, 2, migrates=True) for _ in range(3)]
+
+    async def use(pool: LazyPool) -> int:
+        async with pool.connection() as connection:
+            count: int = await connection.fetchval("SELECT count(*) FROM contents")
+            return count
+
+    try:
+        assert await asyncio.gather(*map(use, pools + pools)) == [0] * 6
+    finally:
+        for pool in pools:
+            pool.terminate()
+
+
+async def test_a_pool_that_may_not_migrate_says_what_is_wrong(empty_database_url: str) -> None:
+    role = f"reader_{empty_database_url.rpartition('/')[2]}"
+    owner = await asyncpg.connect(empty_database_url)
+    pool = LazyPool(empty_database_url.replace("//sluice@", f"//{role}@"), 1, migrates=True)
+    try:
+        await owner.execute(f"CREATE ROLE {role} LOGIN")
+        await owner.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        with pytest.raises(DependencyUnavailable, match="permission denied"):
+            async with pool.connection():
+                pass
+    finally:
+        pool.terminate()
+        await owner.execute(f"DROP ROLE {role}")
+        await owner.close()
