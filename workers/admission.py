@@ -43,9 +43,12 @@ async def run_admission(services: WorkerServices, volume: str) -> None:
             if await reaper.clean():
                 wake_tick.set()  # there is room now
 
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_again_and_again(tick, wake_tick, volume))
-            group.create_task(_again_and_again(clean, wake_clean, volume))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_again_and_again(tick, wake_tick, volume))
+                group.create_task(_again_and_again(clean, wake_clean, volume))
+        finally:
+            await reaper.stop_cleaning()
 
 
 async def _again_and_again(work: Callable[[], Awaitable[None]], wake: asyncio.Event, volume: str) -> None:

@@ -68,6 +68,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "STORE_REJECTED": "On the server, `sluice doctor` checks the store.",
     "STORE_OBJECT_MISSING": "Somebody removed it from the store.",
     "SEGMENT_CORRUPT": "The server's temp volume may be failing. " + _AGAIN,
+    "STORE_SESSION_LOST": _SERVER_SIDE,
     "MANIFEST_REFUSED": _SERVER_SIDE,
     "UPLOAD_RECOVERING": "On the server, `sluice recover` makes Redis know it again; nothing has to be sent anew.",
     "VOLUME_RECOVERING": "On the server, run `sluice recover`.",

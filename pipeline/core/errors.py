@@ -130,6 +130,7 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     ),
     "OBJECT_CHANGED": ErrorSpec(409, False, "{key} was changed in the store while it was read; import it again."),
     "CONTENT_EXISTS": ErrorSpec(409, False, "Another content is this very object already: {key}."),
+    "STORE_SESSION_LOST": ErrorSpec(502, True, "The object store has forgotten the transfer that was begun: {reason}."),
     "MANIFEST_REFUSED": ErrorSpec(502, True, "The object store refused the manifest: {reason}."),
     # -- what Sluice stands on
     # --------------------------------------------------------------------------------------------

@@ -123,6 +123,10 @@ class SegmentBoard(Protocol):
     async def keep_session(self, upload_id: str, session: str) -> str:
         """Record the store's session unless one is recorded; returns the one that counts."""
 
+    async def session_lost(self, job: StageJob, session: str) -> Collection[int]:
+        """The store no longer knows this session: another is to be opened, and what was stored waits for transfer
+        again. Returns those segments' numbers; none when another session counts already. Raises StageLost."""
+
 
 class EndedList(Protocol):
     """Uploads of a volume that have ended and are not cleaned up yet. Errors: DependencyUnavailable."""

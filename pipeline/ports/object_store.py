@@ -52,7 +52,8 @@ class ObjectStore(Protocol):
 
     async def put_segment(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
         """Stream one segment into the store and verify what the store says it got. Idempotent. Raises SegmentCorrupt
-        when the bytes on the temp volume are not those that arrived, StoreUnavailable, StoreError."""
+        when the bytes on the temp volume are not those that arrived, STORE_SESSION_LOST when the store has forgotten
+        `target.session`, StoreUnavailable, StoreError."""
 
     async def seal(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> StoredObject:
         """Write the manifest over all segments, in order. Idempotent. Raises MANIFEST_REFUSED when a segment is missing

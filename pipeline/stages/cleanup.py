@@ -2,10 +2,13 @@
 
 Guarantee: nothing is removed while a stage of the upload may still be writing; everything is removed before the bytes
 go back to the budget; and an upload stays on the list of ended ones until all of it is gone, however often that has to
-be tried.
+be tried. What became a content asks neither store nor PostgreSQL, and never waits behind what does: its bytes are what
+admission waits for while a store hangs.
 """
 
 from __future__ import annotations
+
+import asyncio
 
 from pipeline.core.errors import RequestError, SluiceError, TempVolumeError
 from pipeline.core.journal import Ended, Journal
@@ -26,6 +29,7 @@ from pipeline.telemetry import Log, logger
 
 _BUSY_SECONDS = 0.2
 _FAILED_SECONDS = 5.0
+_AT_ONCE = 8
 
 
 class Cleanup:
@@ -50,33 +54,24 @@ class Cleanup:
         self._contents = contents
         self._journals = journals
         self._recovery = recovery
+        self._here = asyncio.Semaphore(_AT_ONCE)
+        self._elsewhere = asyncio.Semaphore(_AT_ONCE)
 
     async def clean(self, upload_id: str) -> bool:
         """Clean up one ended upload; False when it has to wait. Idempotent."""
         log = logger(upload_id=upload_id)
         try:
-            if await self._ended.busy(upload_id):
-                await self._ended.defer(self._volume.name, upload_id, _BUSY_SECONDS)
-                return False
-            upload = await self._board.get(upload_id)
-            journal = await self._journal(upload_id)
-            if journal is not None and ended_otherwise(journal, upload):
-                await self._recovery.recover(upload_id)
-                return False
-            # Redis may have lost what was begun; the journal, or a record that was made from it, knows.
-            begun = upload.recovered_at_ms is not None or (journal is not None and journal.is_begun)
-            if await self._is_content(upload, begun):
-                await self._recovery.was_ready(upload)
-                return False
-            error = (upload.error_code, upload.error_message or "") if upload.error_code else None
-            await self._journals.end(upload_id, Ended(upload.status, error))
-            if upload.status is not Status.READY:
-                await self.remove_stored(upload, begun=begun)
-            await self._volume.remove(upload_id)
-            freed = await self._ledger.release(upload_id)
-            if upload.status is not Status.READY and await self._may_still_write(upload):
-                return False
-            await self._board.forget(upload_id)
+            async with self._here:
+                if await self._ended.busy(upload_id):
+                    await self._ended.defer(self._volume.name, upload_id, _BUSY_SECONDS)
+                    return False
+                upload = await self._board.get(upload_id)
+                journal = await self._journal(upload_id)
+                if journal is not None and ended_otherwise(journal, upload):
+                    await self._recovery.recover(upload_id)
+                    return False
+            async with self._here if upload.status is Status.READY else self._elsewhere:
+                return await self._remove(upload, journal)
         except RequestError:  # its record is gone: what there is of it is an orphan, for the reaper's slow sweep
             await self._ended.drop(self._volume.name, upload_id)
             return True
@@ -84,6 +79,23 @@ class Cleanup:
             log.warning(Log.CLEANUP_DEFERRED, code=error.code, reason=error.message)
             await self._ended.defer(self._volume.name, upload_id, _FAILED_SECONDS)
             return False
+
+    async def _remove(self, upload: Upload, journal: Journal | None) -> bool:
+        # Redis may have lost what was begun; the journal, or a record that was made from it, knows.
+        begun = upload.recovered_at_ms is not None or (journal is not None and journal.is_begun)
+        if await self._is_content(upload, begun):
+            await self._recovery.was_ready(upload)
+            return False
+        error = (upload.error_code, upload.error_message or "") if upload.error_code else None
+        await self._journals.end(upload.upload_id, Ended(upload.status, error))
+        if upload.status is not Status.READY:
+            await self.remove_stored(upload, begun=begun)
+        await self._volume.remove(upload.upload_id)
+        freed = await self._ledger.release(upload.upload_id)
+        if upload.status is not Status.READY and await self._may_still_write(upload):
+            return False
+        await self._board.forget(upload.upload_id)
+        log = logger(upload_id=upload.upload_id)
         log.info(Log.UPLOAD_CLEANED, status=str(upload.status), freed_bytes=freed)
         return True
 

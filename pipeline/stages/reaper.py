@@ -21,7 +21,8 @@ from pipeline.stages.recovery import Recovery
 from pipeline.telemetry import TAKEOVERS, UPLOADS_ENDED, Log, logger
 
 _BATCH = 200
-_CLEANED_AT_ONCE = 8
+# What takes longer to clean up goes on beside the next look.
+_LOOK_SECONDS = 1.0
 _JOBS = 1_000
 # An upload that waits without standing in the queue: its gateway died between registering and asking for admission.
 _UNQUEUED_MS = 5_000
@@ -59,6 +60,7 @@ class Reaper:
         self._ledger = ledger
         self._volume = volume
         self._journals = journals
+        self._cleaning: dict[str, asyncio.Task[bool]] = {}
         self._idle_ms = {Status.WAITING: waiting_ms, Status.GRANTED: direct_ms}
 
     async def tick(self) -> None:
@@ -72,16 +74,23 @@ class Reaper:
                 await self._lapsed(upload_id)
 
     async def clean(self) -> int:
-        """Clean up what has ended; returns how many uploads are free of everything now. Takes as long as the store
-        takes, so it is run beside `tick`."""
-        slots = asyncio.Semaphore(_CLEANED_AT_ONCE)
+        """Clean up what has ended; returns how many uploads have become free of everything. What a slow store holds up
+        goes on until `stop_cleaning`, and holds nothing else up."""
+        for upload_id in await self._ended.due(self._volume.name, _BATCH + len(self._cleaning)):
+            if upload_id not in self._cleaning:
+                self._cleaning[upload_id] = asyncio.create_task(self._cleanup.clean(upload_id))
+        if self._cleaning:
+            await asyncio.wait(self._cleaning.values(), timeout=_LOOK_SECONDS)
+        ended = [self._cleaning.pop(upload_id) for upload_id, task in list(self._cleaning.items()) if task.done()]
+        return sum(await asyncio.gather(*ended))
 
-        async def one(upload_id: str) -> bool:
-            async with slots:
-                return await self._cleanup.clean(upload_id)
-
-        due = await self._ended.due(self._volume.name, _BATCH)
-        return sum(await asyncio.gather(*(one(upload_id) for upload_id in due)))
+    async def stop_cleaning(self) -> None:
+        """Break off what is being cleaned up; whoever cleans up next begins it anew."""
+        tasks = list(self._cleaning.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._cleaning.clear()
 
     async def sweep(self) -> None:
         """The slow sweep: what crashes between two steps have left."""

@@ -3,6 +3,8 @@
 Guarantee: a segment counts as stored only when the store's own digest of it agrees with what was read, and what was
 read agrees with what arrived. One job per upload that has segments waiting; its claim on them is the stage's lease, so
 a dead worker's segments are free again with it. The job ends when nothing waits, and the next arrival queues it again.
+Where the store has forgotten the session (a lifecycle rule ended it, or the bucket was deleted), another is opened and
+everything is put again: the temp file is still there.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 
-from pipeline.core.errors import SegmentCorrupt, StoreUnavailable
-from pipeline.core.journal import Session, Stored
+from pipeline.core.errors import SegmentCorrupt, StoreError, StoreUnavailable
+from pipeline.core.journal import Gone, Session, Stored
 from pipeline.core.model import ObjectTarget, Upload, object_key
 from pipeline.core.retry import GiveUp, RetryPolicy, decide
 from pipeline.ports import EventFeed, ObjectStore, SegmentBoard, StageBoard, Stores, TempVolume, UploadJournals
@@ -79,10 +81,16 @@ class Transfer:
         target = await open_target(run.upload, store, self._segments, self._journals)
         flying: dict[int, asyncio.Task[None]] = {}
         try:
-            async with self._feed.watch(run.upload.upload_id) as changes:
-                return await self._pump(run, store, target, flying, changes)
-        finally:
-            await _land(flying)
+            try:
+                async with self._feed.watch(run.upload.upload_id) as changes:
+                    return await self._pump(run, store, target, flying, changes)
+            finally:
+                await _land(flying)
+        except StoreError as error:
+            if error.code == "STORE_SESSION_LOST":  # the next attempt opens another
+                gone = await self._segments.session_lost(run.job, target.session)
+                await self._journals.note(run.upload.upload_id, *map(Gone, gone))
+            raise
 
     async def _pump(
         self,

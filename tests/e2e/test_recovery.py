@@ -175,9 +175,10 @@ async def test_the_last_second_is_lost(own_servers: EmbeddedStack, tmp_path: Pat
             await eventually(partial(_answers, cell, upload["id"]), 60, lambda: "the gateway to know the upload")
             view = await cell.until(upload["id"], "ready")
             assert await cell.read((await cell.content(view["content_id"]))["object"]["key"]) == data
-        assert (await cell.status(done["id"]))["status"] == "ready"
-        assert (await cell.status(gone["id"]))["status"] == "cancelled"
-        assert (await cell.status(wrong["id"]))["error"]["code"] == "NOT_MEDIA", "what its client was told stays true"
+        # What their clients were told stays true.
+        await cell.until(done["id"], "ready")
+        await cell.until(gone["id"], "cancelled")
+        assert (await cell.until(wrong["id"], "failed"))["error"]["code"] == "NOT_MEDIA"
         await cell.until_clean()
 
 

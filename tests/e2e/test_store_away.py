@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.embedded import EmbeddedStack
+from pipeline.adapters.object_store.names import MULTIPART_PREFIX
+from pipeline.settings import MEBIBYTE
 from tests.cell import SEGMENT_BYTES, Cell, eventually
 from tests.faults.cells import outages, shaped_cell
 from tests.faults.client import PatientClient
@@ -114,6 +116,27 @@ async def _delete_container(cell: Cell, servers: EmbeddedStack, name: str) -> No
             return deleted.status in (204, 404)
 
     await eventually(gone, _SECONDS, lambda: f"{name} to be deleted")
+
+
+async def test_a_bucket_deleted_in_mid_upload_is_made_anew(servers: EmbeddedStack, tmp_path: Path) -> None:
+    """Its sessions go with it, so that everything is put again. Every process has seen the bucket before."""
+    video = sample("mp4").read_bytes().ljust(11 * MEBIBYTE, b"\0")
+    async with shaped_cell(servers, tmp_path, "s3") as (cell, _):
+        client = PatientClient(cell)
+        upload = await client.create(len(video))
+        await cell.put(upload, 1, video)
+
+        async def first_is_stored() -> bool:
+            return bool((await cell.status(upload["id"]))["bytes_stored"])
+
+        await eventually(first_is_stored, _SECONDS, lambda: "the first part to be stored")
+        for name in (f"{cell.settings.s3_bucket}+segments", cell.settings.s3_bucket):
+            await _delete_container(cell, servers, name)
+        await client.send(upload, video)
+        await client.end(upload["id"])
+        assert await cell.read((await cell.content(upload["id"]))["object"]["key"]) == video
+        assert not [key for key in await cell.stored_keys() if key.startswith(MULTIPART_PREFIX)]
+        await cell.until_clean()
 
 
 @pytest.mark.parametrize("which", ["segments", "both"])

@@ -230,6 +230,10 @@ class RedisSegmentBoard:
         await hash_set_new(self._redis, key, "target_session", session)
         return await hash_get(self._redis, key, "target_session") or session
 
+    async def session_lost(self, job: StageJob, session: str) -> Collection[int]:
+        answer = fenced(job, await self._scripts.call("session_lost", **_run(job), session=session))
+        return [int(number) for number in answer["numbers"]]
+
 
 class RedisEndedList:
     """Implements `ports.EndedList`."""

@@ -114,6 +114,25 @@ async def test_of_many_sessions_the_first_counts_for_all(play: Play) -> None:
     assert (await play.board.get(upload.upload_id)).target_session == sessions[0]
 
 
+async def test_a_session_that_the_store_has_forgotten_takes_what_it_held_with_it(play: Play) -> None:
+    upload = await play.admitted(4)
+    jobs = [job for number in (1, 2, 3) for job in (await play.receive(upload, number)).jobs]
+    transfer = await play.started(jobs[0])
+    await play.segments.keep_session(upload.upload_id, "old")
+    await play.store(transfer, upload, [1, 3])
+    assert sorted(await play.segments.session_lost(transfer, "old")) == [1, 3]
+    found = await play.board.get(upload.upload_id)
+    assert (found.target_session, found.bytes_stored, found.segments_stored) == (None, 0, 0)
+    assert await play.segments.stored(upload) == []
+    assert list((await play.segments.pending(transfer, 10)).crc32c) == [1, 2, 3]
+
+    # Told late, by a run that still had the old one, nothing happens to the new one.
+    await play.segments.keep_session(upload.upload_id, "new")
+    await play.store(transfer, upload, [2])
+    assert await play.segments.session_lost(transfer, "old") == []
+    assert [segment.number for segment in await play.segments.stored(upload)] == [2]
+
+
 # -- a segment whose bytes turn out to be others
 
 

@@ -30,6 +30,7 @@ WRITES: dict[str, Act] = {
     "hand back": lambda play, job: play.stages.hand_back(job),
     "fail": lambda play, job: play.stages.fail(job, NOT_MEDIA),
     "put again": lambda play, job: play.segments.put_again(job, [1]),
+    "session lost": lambda play, job: play.segments.session_lost(job, "session"),
     "pending": lambda play, job: play.segments.pending(job, 10),
     "stored": lambda play, job: play.segments.record_stored(job, StoredSegment(1, 10, "e")),
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,10 +57,31 @@ class Untouched:
         raise AssertionError(f"{name} was asked for")
 
 
+class Hanging:
+    """In place of a store or a database: takes every question, and answers none."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[NoReturn]]:
+        async def ask(*_: object) -> NoReturn:
+            self.asked += 1
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        return ask
+
+
 @asynccontextmanager
 async def open_cell(
-    redis_url: str, namespace: str, directory: Path, lease_seconds: float = 1.0, budget_bytes: int = BUDGET_BYTES
+    redis_url: str,
+    namespace: str,
+    directory: Path,
+    lease_seconds: float = 1.0,
+    budget_bytes: int = BUDGET_BYTES,
+    elsewhere: Untouched | Hanging | None = None,
 ) -> AsyncIterator[Cell]:
+    """`elsewhere` stands for store and database alike."""
     settings = Settings(
         redis_url=SecretStr(redis_url),
         redis_namespace=namespace,
@@ -69,13 +91,11 @@ async def open_cell(
         lease_seconds=lease_seconds,
         max_passes=4,
     )
-    untouched: Any = Untouched()
+    outside: Any = elsewhere or Untouched()
     async with redis_parts(settings) as redis:
         parts = volume_parts(settings, redis)
         volume, journals = parts.volume, parts.journals
-        cleanup = Cleanup(
-            redis.ended, redis.board, redis.ledger, volume, untouched, untouched, journals, parts.recovery
-        )
+        cleanup = Cleanup(redis.ended, redis.board, redis.ledger, volume, outside, outside, journals, parts.recovery)
         reaper = Reaper(
             parts.admission,
             cleanup,
@@ -90,4 +110,7 @@ async def open_cell(
             int(settings.waiting_seconds * 1000),
             int(settings.direct_seconds * 1000),
         )
-        yield Cell(redis, volume, parts.admission, reaper)
+        try:
+            yield Cell(redis, volume, parts.admission, reaper)
+        finally:
+            await reaper.stop_cleaning()

@@ -62,7 +62,7 @@ def test_each_error_of_botocore_is_translated(kind: type[Exception]) -> None:
     [
         ("NoSuchKey", 404, "STORE_OBJECT_MISSING"),
         ("404", 404, "STORE_OBJECT_MISSING"),
-        ("NoSuchUpload", 404, "MANIFEST_REFUSED"),
+        ("NoSuchUpload", 404, "STORE_SESSION_LOST"),
         ("InvalidPart", 400, "MANIFEST_REFUSED"),
         ("EntityTooSmall", 400, "STORE_REJECTED"),
         ("SlowDown", 503, "STORE_UNAVAILABLE"),

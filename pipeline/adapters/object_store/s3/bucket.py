@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from pipeline.adapters.object_store.s3.client import S3Client
+from pipeline.adapters.object_store.s3.errors import MISSING_BUCKET
 from pipeline.core.errors import StoreError
+
+T = TypeVar("T")
 
 
 class BucketMaker:
-    """Asks once per process. Harmless when several make the bucket at once."""
+    """Asks once per process, and again when a request has found the bucket missing. Harmless when several make the
+    bucket at once."""
 
     def __init__(self, client: S3Client, region: str) -> None:
         self._client = client
@@ -27,6 +32,19 @@ class BucketMaker:
                 raise
             await self._make()
         self._there = True
+
+    async def ensured(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What `work` returns, with the bucket there; done a second time where somebody has deleted it since. Raises
+        what `work` raises, StoreError, StoreUnavailable."""
+        await self.ensure()
+        try:
+            return await work()
+        except StoreError as error:
+            if error.detail.get("store_code") != MISSING_BUCKET:
+                raise
+        self._there = False
+        await self.ensure()
+        return await work()
 
     async def _make(self) -> None:
         # us-east-1 is the one region that must not be named ("CreateBucket" of the API reference).

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.adapters.object_store.s3.client import S3Client
-from pipeline.adapters.object_store.s3.errors import MISSING_SESSION_CODES
+from pipeline.adapters.object_store.s3.errors import MISSING_BUCKET
 from pipeline.adapters.object_store.s3.options import S3Options
 from pipeline.adapters.object_store.s3.parts import missing_parts, multipart_etag
 from pipeline.core.errors import StoreError, StoreUnavailable
@@ -38,9 +38,10 @@ async def complete_parts(
             MultipartUpload={"Parts": parts},
         )
     except StoreError as error:
-        if error.code != "MANIFEST_REFUSED":
+        session_lost = error.code == "STORE_SESSION_LOST" or error.detail.get("store_code") == MISSING_BUCKET
+        if not session_lost and error.code != "MANIFEST_REFUSED":
             raise
-        if error.detail.get("store_code") in MISSING_SESSION_CODES:
+        if session_lost:
             earlier = await _completed_before(reader, target, segments, options)
             if earlier is not None:
                 return earlier

@@ -44,7 +44,8 @@ AUTH_CODES = frozenset(
         "SignatureDoesNotMatch",
     }
 )
-MISSING_CODES = frozenset({"NoSuchKey", "NoSuchBucket", "NotFound", "404"})
+MISSING_BUCKET = "NoSuchBucket"
+MISSING_CODES = frozenset({"NoSuchKey", MISSING_BUCKET, "NotFound", "404"})
 # Segments that are not there, or not what they were: the manifest is refused.
 MANIFEST_CODES = frozenset({"InvalidPart", "InvalidPartOrder"})
 MISSING_SESSION_CODES = frozenset({"NoSuchUpload"})
@@ -68,7 +69,9 @@ _TRANSPORT_ERRORS = (
 def refusal(code: str, status: int, said: str, headers: Mapping[str, str], what: str, key: str) -> StoreError:
     """The error for an answer that was not wanted. `reason_code` in its detail is the store's own code."""
     reason = f"{what}: {status} {code} {said}".rstrip()
-    if code in MANIFEST_CODES or code in MISSING_SESSION_CODES:
+    if code in MISSING_SESSION_CODES:
+        return StoreError("STORE_SESSION_LOST", reason=reason, store_code=code)
+    if code in MANIFEST_CODES:
         return StoreError("MANIFEST_REFUSED", reason=reason, store_code=code)
     if code in PASSING_CODES or status >= 500 or status in (408, 429):
         return StoreUnavailable(retry_after_seconds=retry_after_seconds(headers), reason=reason, store_code=code)

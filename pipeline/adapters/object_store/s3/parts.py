@@ -54,7 +54,7 @@ async def held_parts(client: S3Client, target: ObjectTarget) -> list[StoredSegme
             async for part in pages
         ]
     except StoreError as error:
-        if error.code not in ("MANIFEST_REFUSED", "STORE_OBJECT_MISSING"):
+        if error.code not in ("STORE_SESSION_LOST", "STORE_OBJECT_MISSING"):
             raise
     return sorted(found, key=lambda segment: segment.number)
 

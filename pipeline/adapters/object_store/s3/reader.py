@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.adapters.object_store.names import MULTIPART_PREFIX, multipart_name, split_multipart
 from pipeline.adapters.object_store.s3.client import S3Client
-from pipeline.adapters.object_store.s3.errors import MISSING_SESSION_CODES, store_errors
+from pipeline.adapters.object_store.s3.errors import MISSING_BUCKET, store_errors
 from pipeline.adapters.object_store.s3.options import S3Options
 from pipeline.core.disposition import content_disposition
 from pipeline.core.errors import StoreError
@@ -101,7 +101,7 @@ class S3Reader:
             async for item in self._client.pages(operation, items, Prefix=prefix):
                 yield item
         except StoreError as error:
-            if error.detail.get("store_code") != "NoSuchBucket":
+            if error.detail.get("store_code") != MISSING_BUCKET:
                 raise
 
     async def _delete_object(self, key: str) -> None:
@@ -117,5 +117,5 @@ class S3Reader:
         try:
             await self._client.call("abort_multipart_upload", key=key, UploadId=session)
         except StoreError as error:
-            if error.code != "STORE_OBJECT_MISSING" and error.detail.get("store_code") not in MISSING_SESSION_CODES:
+            if error.code not in ("STORE_OBJECT_MISSING", "STORE_SESSION_LOST"):
                 raise

@@ -32,7 +32,7 @@ from pipeline.adapters.object_store.plan import check_segments, verify_plain
 from pipeline.adapters.object_store.s3.bucket import BucketMaker
 from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.adapters.object_store.s3.complete import check_etag, complete_parts
-from pipeline.adapters.object_store.s3.errors import answer_refusal
+from pipeline.adapters.object_store.s3.errors import MISSING_BUCKET, answer_refusal
 from pipeline.adapters.object_store.s3.options import S3Credentials, S3Options
 from pipeline.adapters.object_store.s3.parts import grant_parts, held_parts
 from pipeline.adapters.object_store.s3.reader import S3Reader
@@ -95,14 +95,26 @@ class S3ObjectStore(S3Reader):
 
     async def begin(self, target: ObjectTarget) -> str:
         """As the port says: opens a multipart upload, but for an upload of one segment, which needs none."""
-        await self._bucket_maker.ensure()
         if target.plan.count == 1:
+            await self._bucket_maker.ensure()
             return ""
-        answer = await self._client.call("create_multipart_upload", key=target.key, ContentType=target.content_type)
+        answer = await self._bucket_maker.ensured(
+            lambda: self._client.call("create_multipart_upload", key=target.key, ContentType=target.content_type)
+        )
         return str(answer["UploadId"])
 
     async def put_segment(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
         """As the port says. An upload of one segment is stored under its own key at once, as a plain object."""
+        if target.plan.count == 1:
+            return await self._bucket_maker.ensured(lambda: self._put(target, source))
+        try:
+            return await self._put(target, source)
+        except StoreError as error:
+            if error.detail.get("store_code") != MISSING_BUCKET:
+                raise
+            raise StoreError("STORE_SESSION_LOST", reason=error.detail["reason"], store_code=MISSING_BUCKET) from error
+
+    async def _put(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
         body = SegmentBody(source, self._hashing)
         headers: dict[str, str] = {}
         parameters: dict[str, Any] = {"Key": target.key}
@@ -147,11 +159,12 @@ class S3ObjectStore(S3Reader):
 
     async def put_object(self, key: str, body: bytes, content_type: str) -> StoredObject:
         """As the port says. The digest goes along, so that the store itself refuses what was mangled on the way."""
-        await self._bucket_maker.ensure()
         digest = hashlib.md5(body, usedforsecurity=False)
         content_md5 = base64.b64encode(digest.digest()).decode()
-        answer = await self._client.call(
-            "put_object", key=key, Body=body, ContentType=content_type, ContentMD5=content_md5
+        answer = await self._bucket_maker.ensured(
+            lambda: self._client.call(
+                "put_object", key=key, Body=body, ContentType=content_type, ContentMD5=content_md5
+            )
         )
         etag = str(answer.get("ETag", "")).strip('"')
         check_etag(self._options, etag, digest.hexdigest(), f"put_object {key}")

@@ -32,6 +32,7 @@ NAMES = (
     "overdue",
     "pending",
     "put_again",
+    "session_lost",
     "rebuild",
     "receive",
     "retire",

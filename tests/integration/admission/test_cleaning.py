@@ -1,0 +1,44 @@
+"""What is cleaned up while a store or PostgreSQL answers nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.lifecycle import Event
+from tests.integration.admission.cell import KIBIBYTE, Cell, Hanging, open_cell
+
+pytestmark = pytest.mark.integration
+
+_MORE_THAN_AT_ONCE = 20
+
+
+async def admitted(cell: Cell) -> str:
+    upload_id = await cell.register(KIBIBYTE)
+    await cell.admission.request(upload_id, KIBIBYTE)
+    assert upload_id in await cell.redis.ledger.holders()
+    return upload_id
+
+
+async def test_what_became_a_content_frees_its_bytes_though_others_hang(
+    redis_url: str, redis_namespace: str, tmp_path: Path
+) -> None:
+    hanging = Hanging()
+    async with open_cell(redis_url, redis_namespace, tmp_path, lease_seconds=60, elsewhere=hanging) as cell:
+        stuck = [await admitted(cell) for _ in range(_MORE_THAN_AT_ONCE)]
+        for upload_id in stuck:
+            # As of one that Redis has forgotten: whatever it may have left elsewhere is to be removed.
+            await cell.redis.client.hset(cell.redis.keys.upload(upload_id), "recovered_at_ms", "1")  # type: ignore[misc]
+            await cell.redis.board.apply(upload_id, Event.CANCEL)
+        assert await cell.reaper.clean() == 0
+        assert 0 < hanging.asked < len(stuck), "so many at once, and no more"
+        asked = hanging.asked
+
+        content = await admitted(cell)
+        for event in (Event.ALL_RECEIVED, Event.PERSISTED):
+            await cell.redis.board.apply(content, event)
+        assert await cell.reaper.clean() == 1
+        assert set(await cell.redis.ledger.holders()) == set(stuck)
+        assert not cell.volume.path(content).exists()
+        assert hanging.asked == asked, "nobody is cleaned up twice at once"
