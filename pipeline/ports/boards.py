@@ -127,6 +127,9 @@ class SegmentBoard(Protocol):
         """The store no longer knows this session: another is to be opened, and what was stored waits for transfer
         again. Returns those segments' numbers; none when another session counts already. Raises StageLost."""
 
+    async def forget_session(self, upload_id: str, session: str) -> None:
+        """The same of a direct upload that its client has not completed yet. Idempotent."""
+
 
 class EndedList(Protocol):
     """Uploads of a volume that have ended and are not cleaned up yet. Errors: DependencyUnavailable."""

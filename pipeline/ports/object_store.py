@@ -134,7 +134,8 @@ class UploadGrants(Protocol):
         store gives none."""
 
     async def held_segments(self, target: ObjectTarget) -> Sequence[StoredSegment]:
-        """What the store really holds of an upload that is not sealed, in order of number, of whatever size."""
+        """What the store really holds of an upload that is not sealed, in order of number, of whatever size. Raises
+        STORE_SESSION_LOST."""
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
-from pipeline.core.errors import RequestError
+from pipeline.core.errors import RequestError, StoreError
 from pipeline.core.journal import Completed, Stored
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import NewUpload, ObjectTarget, SegmentGrant, Upload, object_key
@@ -102,7 +102,13 @@ class DirectUploads:
             target = await open_target(upload, store, self._segments, self._journals)
             plan = upload.plan
             granting = self._granting(store, str(upload.transport))
-            held = {item.number: item for item in await granting.held_segments(target)}
+            try:
+                held = {item.number: item for item in await granting.held_segments(target)}
+            except StoreError as error:
+                if error.code != "STORE_SESSION_LOST":
+                    raise
+                await self._segments.forget_session(upload_id, target.session)  # the next grants are of another
+                held = {}
             bad = [
                 number
                 for number in range(1, plan.count + 1)

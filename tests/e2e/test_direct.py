@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from deploy.embedded import EmbeddedStack
+from pipeline.ports import TransferSessions
 from tests.cell import Cell, CellProcesses, cell_processes, eventually, running_cell
 from tests.e2e.direct_client import TWO_SEGMENTS_AND_A_BIT, blocks, complete, send, video
 from tests.e2e.relay import relay_to
@@ -125,6 +126,26 @@ async def test_requests_that_make_no_sense(cell: Cell) -> None:
     async with cell.http.put(first["url"], data=blocks(bytes(first["size"])), headers=first["headers"]):
         pass
     await cell.until_clean()
+
+
+async def test_a_session_that_the_store_has_ended_is_replaced(servers: EmbeddedStack, tmp_path: Path) -> None:
+    """As a lifecycle rule of the bucket does to what is incomplete for too long."""
+    async with running_cell(servers, tmp_path, store="s3") as cell:
+        assert isinstance(cell.store, TransferSessions)
+        data = video(cell)
+        upload = await cell.create(len(data), transport="direct")
+        await send(cell, upload["grants"]["segments"][:1], upload, data)
+        for key, session in [found async for found in cell.store.open_sessions()]:
+            await cell.store.end_session(key, session)
+        status, error = await complete(cell, upload["id"])
+        assert (status, error["code"], error["detail"]["missing"]) == (409, "SEGMENTS_MISSING", [[1, 3]])
+        path = f"/v1/uploads/{upload['id']}/grants"
+        _, body, _ = await cell.call("POST", path, json={"segments": error["detail"]["missing"]}, expect=200)
+        await send(cell, body["data"]["segments"], upload, data)
+        assert (await complete(cell, upload["id"]))[0] == 200
+        await cell.until(upload["id"], "ready")
+        assert await cell.read((await cell.content(upload["id"]))["object"]["key"]) == data
+        await cell.until_clean()
 
 
 async def test_many_segments_are_granted_in_batches(servers: EmbeddedStack, tmp_path: Path) -> None:

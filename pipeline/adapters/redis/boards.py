@@ -234,6 +234,9 @@ class RedisSegmentBoard:
         answer = fenced(job, await self._scripts.call("session_lost", **_run(job), session=session))
         return [int(number) for number in answer["numbers"]]
 
+    async def forget_session(self, upload_id: str, session: str) -> None:
+        await self._scripts.call("session_lost", upload_id=upload_id, session=session)
+
 
 class RedisEndedList:
     """Implements `ports.EndedList`."""

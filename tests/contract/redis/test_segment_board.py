@@ -11,6 +11,7 @@ from pipeline.core.errors import StageLost
 from pipeline.core.lifecycle import ENDED, Event, Status
 from pipeline.core.model import StageJob, StoredSegment, Upload
 from pipeline.core.stages import Stage, StageState
+from pipeline.core.transports import Transport
 from pipeline.ports import PendingSegments
 from tests.contract.redis.uploads import Play, crc_of, new_upload
 
@@ -131,6 +132,21 @@ async def test_a_session_that_the_store_has_forgotten_takes_what_it_held_with_it
     await play.store(transfer, upload, [2])
     assert await play.segments.session_lost(transfer, "old") == []
     assert [segment.number for segment in await play.segments.stored(upload)] == [2]
+
+
+async def test_a_session_is_forgotten_only_while_its_client_still_sends(play: Play) -> None:
+    upload = (await play.board.create(new_upload(transport=Transport.DIRECT)))[0]
+    await play.segments.keep_session(upload.upload_id, "old")
+    await play.segments.forget_session(upload.upload_id, "other")
+    assert (await play.board.get(upload.upload_id)).target_session == "old"
+    await play.segments.forget_session(upload.upload_id, "old")
+    assert (await play.board.get(upload.upload_id)).target_session is None
+    await play.segments.keep_session(upload.upload_id, "new")
+    stored = [StoredSegment(number, upload.plan.length(number), "e") for number in range(1, upload.plan.count + 1)]
+    await play.board.complete(upload.upload_id, stored)
+    await play.segments.forget_session(upload.upload_id, "new")
+    found = await play.board.get(upload.upload_id)
+    assert (found.target_session, found.segments_stored) == ("new", len(stored))
 
 
 # -- a segment whose bytes turn out to be others

@@ -45,8 +45,7 @@ async def grant_parts(
 
 
 async def held_parts(client: S3Client, target: ObjectTarget) -> list[StoredSegment]:
-    """The parts of an open multipart upload, in order; none when its session is gone."""
-    found: list[StoredSegment] = []
+    """The parts of an open multipart upload, in order. Raises STORE_SESSION_LOST."""
     try:
         pages = client.pages("list_parts", "Parts", key=target.key, UploadId=target.session)
         found = [
@@ -54,12 +53,18 @@ async def held_parts(client: S3Client, target: ObjectTarget) -> list[StoredSegme
             async for part in pages
         ]
     except StoreError as error:
-        if error.code not in ("STORE_SESSION_LOST", "STORE_OBJECT_MISSING"):
-            raise
+        if error.code == "STORE_OBJECT_MISSING":  # the bucket is gone, and its sessions with it
+            raise StoreError("STORE_SESSION_LOST", reason=error.detail["reason"]) from error
+        raise
     return sorted(found, key=lambda segment: segment.number)
 
 
 async def missing_parts(client: S3Client, target: ObjectTarget, segments: Sequence[StoredSegment]) -> list[int]:
     """Which segments the store does not have, or has with other bytes; all of them when the session is gone."""
-    stored = {part.number: part.etag for part in await held_parts(client, target)}
+    try:
+        stored = {part.number: part.etag for part in await held_parts(client, target)}
+    except StoreError as error:
+        if error.code != "STORE_SESSION_LOST":
+            raise
+        stored = {}
     return [segment.number for segment in segments if stored.get(segment.number) != segment.etag]

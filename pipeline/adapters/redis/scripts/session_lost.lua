@@ -1,10 +1,11 @@
 -- The store no longer knows the session: what was stored under it waits for transfer again, and the next run opens another.
--- A: upload_id, stage, generation, session. Returns {numbers} or {lost}. Nothing is done where another session counts already.
+-- A: upload_id, session, stage?, generation?: of the run that has found out; without, its upload must still be granted
+-- (what has been sealed has no session either). Returns {numbers} or {lost}. Nothing is done where another session counts.
 local id = A.upload_id
-if fenced(id, A.stage, A.generation) then return LOST end
 local key = upload_key(id)
+if A.stage and fenced(id, A.stage, A.generation) then return LOST end
 local numbers = {}
-if redis.call('HGET', key, 'target_session') == A.session then
+if (A.stage or redis.call('HGET', key, 'status') == 'granted') and redis.call('HGET', key, 'target_session') == A.session then
   for _, number in ipairs(redis.call('HKEYS', key .. ':stored')) do
     redis.call('ZADD', key .. ':pending', number, number)
     numbers[#numbers + 1] = tonumber(number)
