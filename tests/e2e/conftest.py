@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from deploy.embedded import EmbeddedStack, StackOptions
-from tests.cell import Cell, CellProcesses, cell_processes
+from tests.cell import Cell
+from tests.running import CellProcesses, cell_processes
 
 
 @pytest.fixture(scope="session")

@@ -23,8 +23,9 @@ from deploy.cdn import CdnOptions, make_directories, origin_query, render
 from deploy.embedded import EmbeddedStack
 from deploy.embedded.ports import ReservedPort
 from pipeline.adapters.object_store.swift import TempUrlSigner
-from tests.cell import Cell, eventually, running_cell
+from tests.cell import Cell, eventually
 from tests.media_samples import ffmpeg
+from tests.running import running_cell
 
 pytestmark = [
     pytest.mark.e2e,

@@ -14,8 +14,9 @@ from aiohttp import web
 from deploy.embedded import EmbeddedStack, StackOptions
 from pipeline.adapters.postgres.leftovers import PostgresLeftoverRepository
 from pipeline.adapters.postgres.pool import LazyPool
-from tests.cell import Cell, eventually, running_cell
+from tests.cell import Cell, eventually
 from tests.media_samples import ffmpeg
+from tests.running import running_cell
 
 pytestmark = pytest.mark.e2e
 

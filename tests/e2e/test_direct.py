@@ -13,10 +13,11 @@ import pytest
 
 from deploy.embedded import EmbeddedStack
 from pipeline.ports import TransferSessions
-from tests.cell import Cell, CellProcesses, cell_processes, eventually, running_cell
+from tests.cell import Cell, eventually
 from tests.e2e.direct_client import TWO_SEGMENTS_AND_A_BIT, blocks, complete, send, video
 from tests.e2e.relay import relay_to
 from tests.media_samples import sample
+from tests.running import CellProcesses, cell_processes, running_cell
 
 pytestmark = pytest.mark.e2e
 

@@ -15,9 +15,10 @@ import pytest
 
 from deploy.cli.processes import SEPARATE
 from deploy.embedded import EmbeddedStack
-from tests.cell import SEGMENT_BYTES, Cell, eventually, running_cell
+from tests.cell import SEGMENT_BYTES, Cell, eventually
 from tests.disks import faulty_disk, fill, remount, small_disk
 from tests.media_samples import sample
+from tests.running import running_cell
 
 pytestmark = pytest.mark.e2e
 

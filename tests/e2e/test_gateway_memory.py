@@ -14,8 +14,9 @@ import pytest
 from deploy.cli.processes import GATEWAY
 from deploy.embedded import EmbeddedStack
 from tests.bench.usage import forget_peak, peak_bytes
-from tests.cell import Cell, eventually, running_cell
+from tests.cell import Cell, eventually
 from tests.media_samples import sample
+from tests.running import running_cell
 
 pytestmark = pytest.mark.e2e
 

@@ -14,10 +14,11 @@ import pytest
 from deploy.cli.processes import SEPARATE
 from deploy.embedded import EmbeddedStack
 from deploy.embedded.process import ChildProcess
-from tests.cell import SEGMENT_BYTES, Cell, eventually, running_cell
+from tests.cell import SEGMENT_BYTES, Cell, eventually
 from tests.holding import held_up, slow_tools
 from tests.integration.gateway.wire import connect
 from tests.media_samples import sample
+from tests.running import running_cell
 
 pytestmark = pytest.mark.e2e
 

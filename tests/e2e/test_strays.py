@@ -17,9 +17,10 @@ from pipeline.core.model import ObjectTarget, object_key
 from pipeline.core.segments import SegmentPlan
 from pipeline.ports import TransferSessions
 from pipeline.stages.strays import StrayRules
-from tests.cell import SEGMENT_BYTES, Cell, eventually, running_cell
+from tests.cell import SEGMENT_BYTES, Cell, eventually
 from tests.contract.object_store.uploads import MemorySource, some_bytes
 from tests.media_samples import sample
+from tests.running import running_cell
 
 pytestmark = pytest.mark.e2e
 

@@ -10,8 +10,9 @@ from typing import Any
 from yarl import URL
 
 from deploy.embedded import EmbeddedStack
-from tests.cell import Cell, running_cell
+from tests.cell import Cell
 from tests.faults.shaper import Shaper
+from tests.running import running_cell
 
 STALL_SECONDS = 2
 

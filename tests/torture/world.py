@@ -28,8 +28,8 @@ from deploy.embedded.layout import Layout
 from deploy.embedded.process import ChildProcess
 from pipeline.adapters.redis.keys import Keys
 from pipeline.settings import Settings
-from tests.cell import cell_settings
 from tests.faults.shaper import Shaper
+from tests.running import cell_settings
 from tests.torture.schedule import GATEWAYS, SLUICE
 
 MEBIBYTE = 1024 * 1024
