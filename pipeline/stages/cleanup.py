@@ -62,16 +62,14 @@ class Cleanup:
         log = logger(upload_id=upload_id)
         try:
             async with self._here:
-                if await self._ended.busy(upload_id):
-                    await self._ended.defer(self._volume.name, upload_id, _BUSY_SECONDS)
+                upload, journal = await self._look(upload_id)
+                if upload is None:
                     return False
-                upload = await self._board.get(upload_id)
-                journal = await self._journal(upload_id)
-                if journal is not None and ended_otherwise(journal, upload):
-                    await self._recovery.recover(upload_id)
-                    return False
-            async with self._here if upload.status is Status.READY else self._elsewhere:
-                return await self._remove(upload, journal)
+                if upload.status is Status.READY:
+                    return await self._remove(upload, journal)
+            async with self._elsewhere:
+                upload, journal = await self._look(upload_id)  # it may have waited for minutes
+                return upload is not None and await self._remove(upload, journal)
         except RequestError:  # its record is gone: what there is of it is an orphan, for the reaper's slow sweep
             await self._ended.drop(self._volume.name, upload_id)
             return True
@@ -79,6 +77,18 @@ class Cleanup:
             log.warning(Log.CLEANUP_DEFERRED, code=error.code, reason=error.message)
             await self._ended.defer(self._volume.name, upload_id, _FAILED_SECONDS)
             return False
+
+    async def _look(self, upload_id: str) -> tuple[Upload | None, Journal | None]:
+        """An upload that can be cleaned up now, and its journal; no upload where it has to wait."""
+        if await self._ended.busy(upload_id):
+            await self._ended.defer(self._volume.name, upload_id, _BUSY_SECONDS)
+            return None, None
+        upload = await self._board.get(upload_id)
+        journal = await self._journal(upload_id)
+        if journal is not None and ended_otherwise(journal, upload):
+            await self._recovery.recover(upload_id)
+            return None, None
+        return upload, journal
 
     async def _remove(self, upload: Upload, journal: Journal | None) -> bool:
         # Redis may have lost what was begun; the journal, or a record that was made from it, knows.
