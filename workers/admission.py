@@ -21,8 +21,8 @@ _AWAY_SECONDS = 0.5
 
 
 async def run_admission(services: WorkerServices, volume: str) -> None:
-    """Tick and clean up, side by side, until cancelled: a store that is slow to let go of what has ended must hold up
-    neither admission nor take-over."""
+    """Take over, tick and clean up, side by side, until cancelled: a slow disk must not hold up take-over, nor a store
+    that is slow to let go of what has ended admission."""
     queue = services.redis.keys.queue(WorkerType.ADMISSION, volume)
     reaper = services.reaper
     swept = 0.0
@@ -45,6 +45,7 @@ async def run_admission(services: WorkerServices, volume: str) -> None:
 
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(_again_and_again(reaper.take_over, asyncio.Event(), volume))
                 group.create_task(_again_and_again(tick, wake_tick, volume))
                 group.create_task(_again_and_again(clean, wake_clean, volume))
         finally:

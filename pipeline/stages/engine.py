@@ -149,8 +149,7 @@ class StageEngine:
             raise
         finally:
             beats.cancel()
-            with suppress(asyncio.CancelledError):
-                await beats
+            await asyncio.wait({beats})
 
     async def _conclude(self, job: StageJob, outcome: Outcome, log: structlog.typing.FilteringBoundLogger) -> str:
         if isinstance(outcome, Idle):

@@ -64,10 +64,9 @@ class Reaper:
         self._idle_ms = {Status.WAITING: waiting_ms, Status.GRANTED: direct_ms}
 
     async def tick(self) -> None:
-        """The quick sweep: mend what Redis has lost, take over what was not heard of, end what has lapsed, admit what
-        fits. Asks neither store nor PostgreSQL, which may take minutes to answer."""
+        """The quick sweep: mend what Redis has lost, end what has lapsed, admit what fits. Asks neither store nor
+        PostgreSQL, which may take minutes to answer."""
         await self._recovery.follow()
-        await self._take_over()
         outcome = await self._admission.run()
         for upload_id in outcome.lapsed if outcome else ():
             with self._whatever_the_disk_does():
@@ -116,7 +115,9 @@ class Reaper:
         except TempVolumeError as error:
             logger(volume=self._volume.name).warning(Log.TICK_FAILED, code=error.code, reason=error.message)
 
-    async def _take_over(self) -> None:
+    async def take_over(self) -> None:
+        """Queue anew what was not heard of. Asks Redis alone, and is run beside `tick`: a disk that is slow to say how
+        much room it has must not keep a dead worker's stages lying."""
         for item in await self._stages.overdue(_BATCH):
             job = item.job
             if item.dead_generation is not None:

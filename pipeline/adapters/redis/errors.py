@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,7 +17,23 @@ _NOT_NOW = frozenset({"BUSY", "MISCONF", "MASTERDOWN", "NOREPLICAS", "LOADING"})
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Around every call to Redis. A script's own error (a bug) passes through as it is."""
+    """Around every call to Redis. A script's own error (a bug) passes through as it is.
+
+    Who is cancelled in here is cancelled: redis-py at times swallows that and goes on, and a heartbeat would beat for
+    ever that somebody waits to see end.
+    """
+    task = asyncio.current_task()
+    cancels = task.cancelling() if task else 0
+    try:
+        with _translated():
+            yield
+    finally:
+        if task and task.cancelling() > cancels:
+            raise asyncio.CancelledError
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
     try:
         yield
     except (
