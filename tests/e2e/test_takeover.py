@@ -142,16 +142,19 @@ async def test_a_worker_killed_in_mid_stage_is_followed_by_another(
             children = [cell.processes.child(name) for name in (f"worker-{kind}", f"worker-{kind}-2")]
             dead: set[tuple[str, str]] = set()
 
+            since_ms = 0
+
             async def at_work() -> bool:
                 for child in children:
                     if running := await _running(cell, child.pid or 0):
+                        nonlocal since_ms
+                        since_ms = await _now_ms(cell)  # the disk may keep it from dying for seconds
                         dead.update(running)
                         child.stop(signal.SIGKILL)
                         return True
                 return False
 
             await eventually(at_work, 90, lambda: f"{kind} to be at work")
-            since_ms = await _now_ms(cell)
 
             async def taken_over() -> bool:
                 return len(await _taken_over_ms(cell, dead, since_ms)) == len(dead)
