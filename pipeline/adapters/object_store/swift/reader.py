@@ -57,7 +57,11 @@ class SwiftReader:
         return (await self._head(key))[0]
 
     async def delete(self, key: str) -> None:
-        """As the port says; takes any name that `list_keys` gives."""
+        """As the port says; takes any name that `list_keys` gives.
+
+        What is not there is deleted too: a PUT of it that is still on its way inside Swift has the earlier timestamp
+        then, and comes to nothing.
+        """
         if key.startswith(SEGMENT_PREFIX):
             await self._delete_path(self._layout.stray_segment_path(key.removeprefix(SEGMENT_PREFIX)))
             return
@@ -68,7 +72,7 @@ class SwiftReader:
         except StoreError as error:
             if error.code != "STORE_OBJECT_MISSING":
                 raise
-            return
+            segments = []
         await self._delete_path(path)
         await self._delete_paths(segments)
 
