@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 NetworkConfinement = Literal["namespace", "user-namespace", "none"]
 
@@ -169,7 +169,7 @@ class _Collector(asyncio.SubprocessProtocol):
         self.outputs = {1: bytearray(), 2: bytearray()}
         self.limits = {1: stdout_limit_bytes, 2: _STDERR_LIMIT_BYTES}
         self.overflowed = False
-        self.ended = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.transport: asyncio.SubprocessTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -194,23 +194,31 @@ class _Collector(asyncio.SubprocessProtocol):
 
 async def _run(argv: Sequence[str], stdin_fd: int, timeout_seconds: float, stdout_limit_bytes: int) -> ToolResult:
     loop = asyncio.get_running_loop()
-    transport, collector = await loop.subprocess_exec(
-        lambda: _Collector(stdout_limit_bytes),
-        *argv,
-        stdin=stdin_fd,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=_ENVIRONMENT,
-        cwd="/",
-        start_new_session=True,
+    starting = asyncio.ensure_future(
+        loop.subprocess_exec(
+            lambda: _Collector(stdout_limit_bytes),
+            *argv,
+            stdin=stdin_fd,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=_ENVIRONMENT,
+            cwd="/",
+            start_new_session=True,
+        )
     )
     try:
+        # Shielded: a start that is cancelled midway leaves the group running, and asyncio then waits for the end of
+        # pipes that it never connected, which is for ever.
+        transport, collector = await asyncio.shield(starting)
         async with asyncio.timeout(timeout_seconds):
             await asyncio.shield(collector.ended)
     except BaseException:
-        collector.kill_group()
-        transport.close()  # closes our ends of the pipes, should something have left the group and kept the others
-        await _reaped(collector)
+        await _over(starting)
+        if starting.exception() is None:
+            transport, collector = starting.result()
+            collector.kill_group()
+            transport.close()  # closes our ends of the pipes, should something have left the group and kept the others
+            await _over(collector.ended)
         raise
     transport.close()
     return ToolResult(
@@ -221,8 +229,8 @@ async def _run(argv: Sequence[str], stdin_fd: int, timeout_seconds: float, stdou
     )
 
 
-async def _reaped(collector: _Collector) -> None:
-    """Wait until the killed process is gone, whatever else is cancelled meanwhile; SIGKILL takes milliseconds."""
-    while not collector.ended.done():
+async def _over(future: asyncio.Future[Any]) -> None:
+    """Wait until this is done, whatever else is cancelled meanwhile; a start and a SIGKILL take milliseconds."""
+    while not future.done():
         with suppress(asyncio.CancelledError):
-            await asyncio.wait((collector.ended,))
+            await asyncio.wait((future,))

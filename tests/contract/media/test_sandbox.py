@@ -7,6 +7,7 @@ import os
 import stat
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from pipeline.adapters.media.ffmpeg import FfmpegThumbnailer
@@ -92,6 +93,23 @@ async def test_cancellation_kills_the_whole_group(sandbox: Sandbox, tmp_path: Pa
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+    await _assert_gone(processes)
+
+
+async def test_cancellation_before_asyncio_has_the_process_kills_it_too(sandbox: Sandbox, tmp_path: Path) -> None:
+    """asyncio itself leaves the group running and waits for ever for pipes that it has not connected yet."""
+    await sandbox.confinement()
+    tool, ids = _slow_tool(tmp_path)
+    this = psutil.Process()
+    before = len(this.children())
+    running = asyncio.create_task(_use("probe", tool, 60, sandbox))
+    while len(this.children()) == before:  # noqa: ASYNC110  # the kernel tells nobody but the parent
+        await asyncio.sleep(0)
+    processes = [int(word) for word in ids.read_text().split()]  # in the loop's own thread, which stands still
+    running.cancel()
+    async with asyncio.timeout(10):
+        with pytest.raises(asyncio.CancelledError):
+            await running
     await _assert_gone(processes)
 
 
