@@ -22,6 +22,7 @@ from redis.asyncio import Redis
 from deploy.cli.processes import SluiceProcesses
 from deploy.embedded.servers_venv import servers_python
 from pipeline.adapters.redis.keys import Keys
+from pipeline.adapters.redis.reads import hash_get
 from pipeline.core.lifecycle import Status
 from pipeline.ports import Store
 from pipeline.settings import Settings
@@ -150,7 +151,7 @@ class Cell:
         files = [path.name for path in self.settings.temp_dir.iterdir() if path.suffix != ".journal-ended"]
         found += [f"temp file: {name}" for name in files]
         volume = self.keys.volume(self.settings.volume)
-        books = {name: await self.redis.hget(volume, name) for name in ("reserved_bytes", "backed_bytes")}  # type: ignore[misc]
+        books = {name: await hash_get(self.redis, volume, name) for name in ("reserved_bytes", "backed_bytes")}
         found += [f"{name}: {value}" for name, value in books.items() if value not in (None, "0")]
         for part in ("reservations", "backed", "leases", "lapsed", "queue", "requests", "passes", "granted", "ended"):
             if await self.redis.exists(f"{volume}:{part}"):

@@ -66,7 +66,8 @@ def cell_settings(
         "SLUICE_TEMP_HEADROOM_BYTES": "0",
         **{f"SLUICE_{key.upper()}": str(value) for key, value in overrides.items()},
     }
-    settings = Settings(**{key.removeprefix("SLUICE_").lower(): value for key, value in environment.items()})  # type: ignore[arg-type]
+    values = {key.removeprefix("SLUICE_").lower(): value for key, value in environment.items()}
+    settings = Settings.model_validate(values)
     return environment, settings
 
 

@@ -10,6 +10,7 @@ from pipeline.core.errors import StoreError
 from pipeline.core.journal import Gone
 from pipeline.core.transports import Transport
 from pipeline.ports import SegmentBoard, Stores, UploadJournals
+from pipeline.stages.landing import landed
 from pipeline.stages.run import Done, Outcome, StageRun, Undone
 from pipeline.stages.stored import stored_to_data
 from pipeline.stages.transfer import open_target
@@ -34,7 +35,7 @@ class Seal:
         store = self._stores.named(upload.store)
         target = await open_target(upload, store, self._segments, self._journals)
         try:
-            return Done(stored_to_data(await store.seal(target, stored)))
+            return Done(stored_to_data(await landed(store.seal(target, stored))))
         except StoreError as error:
             refused = error.detail.get("segments")
             mine = run.upload.transport is Transport.GATEWAY  # what a client has sent itself, we have not to put again

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.core.model import thumbnail_key
 from pipeline.core.stages import Stage
 from pipeline.ports import StageBoard, Stores, TempVolume, Thumbnailer
+from pipeline.stages.landing import landed
 from pipeline.stages.run import Done, Outcome, Skipped, StageRun
 from pipeline.stages.stored import stored_to_data
 from schemas.media import MediaMetadata
@@ -30,5 +31,5 @@ class Thumbnail:
                 await self._volume.digest(upload.upload_id, "crc32c")
             return Skipped()
         store = self._stores.named(upload.store)
-        stored = await store.put_object(thumbnail_key(upload.upload_id), jpeg, "image/jpeg")
+        stored = await landed(store.put_object(thumbnail_key(upload.upload_id), jpeg, "image/jpeg"))
         return Done(stored_to_data(stored))

@@ -18,6 +18,7 @@ from pipeline.core.journal import Gone, Session, Stored
 from pipeline.core.model import ObjectTarget, Upload, object_key
 from pipeline.core.retry import GiveUp, RetryPolicy, decide
 from pipeline.ports import EventFeed, ObjectStore, SegmentBoard, StageBoard, Stores, TempVolume, UploadJournals
+from pipeline.stages.landing import land
 from pipeline.stages.limiter import SegmentLimiter
 from pipeline.stages.recall import Recall
 from pipeline.stages.run import Done, HandBack, Idle, Outcome, StageRun
@@ -29,8 +30,6 @@ _SEGMENT_RETRIES = RetryPolicy(max_attempts=4, base_seconds=0.3, cap_seconds=5)
 _LINGER_SECONDS = 0.3
 # Changes that were signalled while nobody listened are found by looking.
 _LOOK_SECONDS = 1.0
-# Given to segments in the air when their job ends early.
-_LANDING_SECONDS = 5.0
 
 
 async def open_target(
@@ -85,7 +84,7 @@ class Transfer:
                 async with self._feed.watch(run.upload.upload_id) as changes:
                     return await self._pump(run, store, target, flying, changes)
             finally:
-                await _land(flying)
+                await land(flying.values())
         except StoreError as error:
             if error.code == "STORE_SESSION_LOST":  # the next attempt opens another
                 gone = await self._segments.session_lost(run.job, target.session)
@@ -153,27 +152,3 @@ class Transfer:
                 await self._journals.note(run.upload.upload_id, Stored(number, stored.etag))
                 STORED_BYTES.inc(stored.size_bytes)
                 return
-
-
-async def _land(flying: dict[int, asyncio.Task[None]]) -> None:
-    """What is in the air when a job ends is given time to arrive: a segment that the store takes after its upload was
-    cleaned up would belong to nobody. A job that is cancelled meanwhile (its heartbeat finds the lease lost, its worker
-    has to end) still waits for that, and is cancelled then."""
-    landing = asyncio.ensure_future(_landed(flying))
-    cancelled: asyncio.CancelledError | None = None
-    while not landing.done():
-        try:
-            await asyncio.shield(landing)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-
-
-async def _landed(flying: dict[int, asyncio.Task[None]]) -> None:
-    if not flying:
-        return
-    _, late = await asyncio.wait(flying.values(), timeout=_LANDING_SECONDS)
-    for task in late:
-        task.cancel()
-    await asyncio.gather(*flying.values(), return_exceptions=True)

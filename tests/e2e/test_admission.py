@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.embedded import EmbeddedStack
+from pipeline.adapters.redis.reads import hash_get
 from tests.cell import Cell, eventually
 from tests.media_samples import sample
 from tests.running import running_cell
@@ -22,7 +23,7 @@ async def _sample_volume(cell: Cell, budget_bytes: int, samples: list[tuple[int,
     """Read the books and the disk until cancelled; both must stay within the budget at every look."""
     volume = cell.keys.volume(cell.settings.volume)
     while True:
-        reserved = int(await cell.redis.hget(volume, "reserved_bytes") or 0)  # type: ignore[misc]
+        reserved = int(await hash_get(cell.redis, volume, "reserved_bytes") or 0)
         on_disk = 0
         for path in cell.settings.temp_dir.glob("*.data"):
             with suppress(FileNotFoundError):  # removed since the directory was read

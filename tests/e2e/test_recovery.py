@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from deploy.embedded import EmbeddedStack, StackOptions
+from pipeline.adapters.redis.reads import hash_get
 from tests.cell import SEGMENT_BYTES, Cell, eventually
 from tests.holding import held_up
 from tests.media_samples import sample
@@ -251,4 +252,4 @@ async def _answers(cell: Cell, upload_id: str) -> bool:
 
 
 async def _is_released(cell: Cell, upload_id: str) -> bool:
-    return bool(await cell.redis.hget(cell.keys.upload(upload_id), "released_at_ms"))  # type: ignore[misc]
+    return bool(await hash_get(cell.redis, cell.keys.upload(upload_id), "released_at_ms"))

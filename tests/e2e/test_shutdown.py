@@ -14,6 +14,7 @@ import pytest
 from deploy.cli.processes import SEPARATE
 from deploy.embedded import EmbeddedStack
 from deploy.embedded.process import ChildProcess
+from pipeline.adapters.redis.reads import hash_all, hash_get_many
 from tests.cell import SEGMENT_BYTES, Cell, eventually
 from tests.holding import held_up, slow_tools
 from tests.integration.gateway.wire import connect
@@ -52,7 +53,7 @@ async def _running(cell: Cell, kinds: Sequence[str], worker: str) -> list[str]:
     for upload_id in cell.uploads:
         for stage in kinds:
             fields = [f"stage.{stage}.state", f"stage.{stage}.worker"]
-            state, where = await cell.redis.hmget(cell.keys.upload(upload_id), fields)  # type: ignore[misc]
+            state, where = await hash_get_many(cell.redis, cell.keys.upload(upload_id), fields)
             if state == "running" and str(where).endswith(worker):
                 found.append(f"{upload_id} {stage}")
     return found
@@ -62,7 +63,7 @@ async def _takeovers(cell: Cell) -> list[str]:
     """What the board says of stages whose worker was not heard of."""
     found = []
     for upload_id in cell.uploads:
-        fields = await cell.redis.hgetall(cell.keys.upload(upload_id))  # type: ignore[misc]
+        fields = await hash_all(cell.redis, cell.keys.upload(upload_id))
         found += [f"{name}: {value}" for name, value in fields.items() if name.endswith(".takeovers") and value != "0"]
     return found
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from pipeline.adapters.redis.reads import hash_all
 from schemas.status import EventFields, StageFields, UploadFields, VolumeFields, WorkerFields
 from tests.cell import SEGMENT_BYTES, Cell, eventually
 from tests.media_samples import sample
@@ -38,21 +39,21 @@ async def test_every_key_and_field_is_documented(cell: Cell) -> None:
     await cell.until_clean()
 
     for upload_id in (ready["id"], failed["id"]):
-        fields = await cell.redis.hgetall(cell.keys.upload(upload_id))  # type: ignore[misc]
+        fields = await hash_all(cell.redis, cell.keys.upload(upload_id))
         stages = _stages(fields)
         assert set(stages) == {"transfer", "seal", "assemble", "probe", "thumbnail", "persist"}
         for stage in stages.values():
             _check(StageFields, stage)
         _check(UploadFields, {name: value for name, value in fields.items() if not name.startswith("stage.")})
 
-    _check(VolumeFields, await cell.redis.hgetall(cell.keys.volume(cell.settings.volume)))  # type: ignore[misc]
+    _check(VolumeFields, await hash_all(cell.redis, cell.keys.volume(cell.settings.volume)))
 
     async def worker_is_known() -> bool:
         return bool([key async for key in cell.redis.scan_iter(f"{cell.keys.prefix}worker:*")])
 
     await eventually(worker_is_known, 20, lambda: "a worker's record")
     async for key in cell.redis.scan_iter(f"{cell.keys.prefix}worker:*"):
-        _check(WorkerFields, await cell.redis.hgetall(key))  # type: ignore[misc]
+        _check(WorkerFields, await hash_all(cell.redis, key))
 
     entries = await cell.redis.xrange(cell.keys.events)
     for _, entry in entries:

@@ -10,6 +10,7 @@ import pytest
 
 from deploy.embedded import EmbeddedStack
 from pipeline.adapters.object_store.names import MULTIPART_PREFIX
+from pipeline.adapters.redis.reads import hash_get
 from pipeline.settings import MEBIBYTE
 from tests.cell import SEGMENT_BYTES, Cell, eventually
 from tests.faults.cells import outages, shaped_cell
@@ -28,7 +29,7 @@ def _video() -> bytes:
 
 
 async def _reserved(cell: Cell) -> int:
-    return int(await cell.redis.hget(cell.keys.volume(cell.settings.volume), "reserved_bytes") or 0)  # type: ignore[misc]
+    return int(await hash_get(cell.redis, cell.keys.volume(cell.settings.volume), "reserved_bytes") or 0)
 
 
 async def _stored_segments(cell: Cell) -> int:

@@ -12,6 +12,7 @@ import pytest
 from uuid6 import uuid7
 
 from deploy.embedded import EmbeddedStack
+from pipeline.adapters.redis.reads import hash_get
 from pipeline.bootstrap import worker_services
 from pipeline.core.model import ObjectTarget, object_key
 from pipeline.core.segments import SegmentPlan
@@ -46,7 +47,7 @@ async def cleaned(cell: Cell, upload_id: str) -> None:
     """Wait until the upload has ended and everything of it that was known is removed."""
 
     async def released() -> bool:
-        return bool(await cell.redis.hget(cell.keys.upload(upload_id), "released_at_ms"))  # type: ignore[misc]
+        return bool(await hash_get(cell.redis, cell.keys.upload(upload_id), "released_at_ms"))
 
     await eventually(released, 60, lambda: "the upload to be cleaned up")
 

@@ -20,6 +20,7 @@ import pytest
 
 from deploy.cli.processes import SEPARATE
 from deploy.embedded import EmbeddedStack
+from pipeline.adapters.redis.reads import hash_all, hash_get
 from tests.cell import SEGMENT_BYTES, Cell, eventually
 from tests.disks import faulty_disk
 from tests.holding import held_up, slow_tools
@@ -50,7 +51,7 @@ async def _running(cell: Cell, pid: int) -> set[tuple[str, str]]:
     """(upload, stage) of all that this process runs, as the board has it."""
     found = set()
     for upload_id in cell.uploads:
-        fields = await cell.redis.hgetall(cell.keys.upload(upload_id))  # type: ignore[misc]
+        fields = await hash_all(cell.redis, cell.keys.upload(upload_id))
         for name, value in fields.items():
             stage = name.removeprefix("stage.").removesuffix(".state")
             if name.endswith(".state") and value == "running" and fields[f"stage.{stage}.worker"].endswith(f":{pid}"):
@@ -71,7 +72,7 @@ async def _taken_over_ms(cell: Cell, dead: set[tuple[str, str]], since_ms: int) 
 async def _takeovers(cell: Cell, stages: set[tuple[str, str]]) -> list[int]:
     """What the board has counted for each of them."""
     names = [(cell.keys.upload(upload_id), f"stage.{stage}.takeovers") for upload_id, stage in sorted(stages)]
-    return [int(await cell.redis.hget(key, name) or 0) for key, name in names]  # type: ignore[misc]
+    return [int(await hash_get(cell.redis, key, name) or 0) for key, name in names]
 
 
 async def _all_ready(cell: Cell, data: bytes) -> None:

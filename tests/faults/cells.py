@@ -10,6 +10,7 @@ from typing import Any
 from yarl import URL
 
 from deploy.embedded import EmbeddedStack
+from pipeline.adapters.redis.reads import hash_all
 from tests.cell import Cell
 from tests.faults.shaper import Shaper
 from tests.running import running_cell
@@ -43,7 +44,6 @@ async def shaped_cell(
 async def outages(cell: Cell) -> int:
     """Failed attempts of stages that were put down to a dependency."""
     records: list[dict[str, str]] = [
-        await cell.redis.hgetall(cell.keys.upload(upload_id))  # type: ignore[misc]
-        for upload_id in cell.uploads
+        await hash_all(cell.redis, cell.keys.upload(upload_id)) for upload_id in cell.uploads
     ]
     return sum(int(value) for record in records for name, value in record.items() if name.endswith(".outages"))

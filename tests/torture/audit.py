@@ -16,6 +16,7 @@ from typing import Final
 import asyncpg
 
 from pipeline.adapters.object_store.names import SEGMENT_PREFIX, segment_name
+from pipeline.adapters.redis.reads import hash_all
 from pipeline.bootstrap import open_store
 from pipeline.core.model import object_key, thumbnail_key
 from tests.torture.client import FORGOTTEN, Client, RefusedError, Sent
@@ -111,14 +112,14 @@ async def _in_redis(world: World, ids: set[str]) -> list[str]:
         async for key in world.redis.scan_iter(count=1000)
         if key not in records and not idle.fullmatch(key)
     ]
-    books: Mapping[str, str] = await world.redis.hgetall(volume)  # type: ignore[misc]
+    books: Mapping[str, str] = await hash_all(world.redis, volume)
     found += [
         f"redis {volume} {name}={books[name]}"
         for name in ("reserved_bytes", "backed_bytes")
         if books.get(name, "0") != "0"
     ]
     for item in sorted(ids):
-        record = await world.redis.hgetall(world.keys.upload(item))  # type: ignore[misc]
+        record = await hash_all(world.redis, world.keys.upload(item))
         if not (record.get("released_at_ms") or (world.total_losses and not record)):
             found.append(f"not cleaned up: upload {item}")
     return found

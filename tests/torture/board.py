@@ -36,7 +36,7 @@ class Sign:
 
 async def signs(redis: Redis, keys: Keys) -> list[Sign]:
     """All of them. Raises RedisError."""
-    found = await redis.eval(_SIGNS, 1, keys.prefix)  # type: ignore[misc]
+    found = await redis.eval(_SIGNS, 1, keys.prefix)  # type: ignore[misc]  # redis-py types sync and async in one
     return [
         Sign(upload_id, Stage(stage), StageState(state), int(takeovers), int(failures), int(float(until_ms)))
         for upload_id, stage, state, takeovers, failures, until_ms in found

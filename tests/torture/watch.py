@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from redis.exceptions import RedisError
 
+from pipeline.adapters.redis.reads import hash_all
 from pipeline.core.stages import GRAPH, Stage, StageState
 from tests.torture.board import signs
 from tests.torture.world import World
@@ -116,7 +117,7 @@ class Watch:
         """Over all uploads: attempts that had to be repeated, and take-overs. What the board counted between two looks
         and lost before the third is not in it. Raises RedisError."""
         for upload_id in upload_ids:
-            fields = await self.world.redis.hgetall(self.world.keys.upload(upload_id))  # type: ignore[misc]
+            fields = await hash_all(self.world.redis, self.world.keys.upload(upload_id))
             for stage in Stage:
                 counts = (int(fields.get(f"stage.{stage}.{name}", "0")) for name in ("failures", "takeovers"))
                 self._count((upload_id, stage), *counts)

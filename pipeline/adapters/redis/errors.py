@@ -19,8 +19,9 @@ _NOT_NOW = frozenset({"BUSY", "MISCONF", "MASTERDOWN", "NOREPLICAS", "LOADING"})
 def translated() -> Iterator[None]:
     """Around every call to Redis. A script's own error (a bug) passes through as it is.
 
-    Who is cancelled in here is cancelled: redis-py at times swallows that and goes on, and a heartbeat would beat for
-    ever that somebody waits to see end.
+    Who is cancelled in here is cancelled. redis-py sends by `asyncio.wait_for`, which before Python 3.12 hides a
+    cancellation that comes when its result is there (cpython issue 86296): a heartbeat would beat for ever while
+    somebody waits for its end.
     """
     task = asyncio.current_task()
     cancels = task.cancelling() if task else 0

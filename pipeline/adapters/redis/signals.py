@@ -83,7 +83,7 @@ class RedisSignals:
                 await asyncio.sleep(_RECONNECT_SECONDS)
             finally:
                 with suppress(RedisError, OSError):
-                    await pubsub.aclose()  # type: ignore[no-untyped-call]
+                    await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py has no types here
 
     def _wake_all(self) -> None:
         for events in self._waiting.values():

@@ -302,7 +302,7 @@ async def test_a_file_that_kills_its_worker_every_time_fails_in_the_end(play: Pl
         raise AssertionError("it ran once more")
 
     job = await assemble_job(play)
-    await play.parts.client.hset(  # type: ignore[misc]
+    await play.parts.client.hset(  # type: ignore[misc]  # redis-py types sync and async in one
         play.parts.keys.upload(job.upload_id), "stage.assemble.takeovers", "21"
     )
     await engine_of(play, work).run(job)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from pipeline.adapters.redis.reads import hash_all
 from pipeline.core.errors import MediaError, StageLost
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import StageJob, StoredSegment
@@ -43,7 +44,7 @@ async def snapshot(play: Play, upload_id: str) -> dict[str, str]:
     client, key = play.parts.client, play.parts.keys.upload(upload_id)
     found: dict[str, str] = {}
     for part in ("", ":received", ":stored", ":results"):
-        found |= {f"{part}{name}": value for name, value in (await client.hgetall(key + part)).items()}  # type: ignore[misc]
+        found |= {f"{part}{name}": value for name, value in (await hash_all(client, key + part)).items()}
     return found
 
 
@@ -131,7 +132,7 @@ async def test_a_run_of_a_forgotten_upload_leaves_no_trace(play: Play, write: st
 
 
 async def _away_since(play: Play, job: StageJob) -> str | None:
-    fields = await play.parts.client.hgetall(play.parts.keys.upload(job.upload_id))  # type: ignore[misc]
+    fields = await hash_all(play.parts.client, play.parts.keys.upload(job.upload_id))
     since: str | None = fields.get(f"stage.{job.stage}.away_since_ms")
     return since
 
@@ -170,7 +171,7 @@ async def test_an_answer_ends_the_row_of_failures(play: Play, answered: Act) -> 
     assert await _away_since(play, job) is not None
     await answered(play, job)
     assert await _away_since(play, job) is None
-    fields = await play.parts.client.hgetall(play.parts.keys.upload(job.upload_id))  # type: ignore[misc]
+    fields = await hash_all(play.parts.client, play.parts.keys.upload(job.upload_id))
     assert f"stage.{job.stage}.away_failures" not in fields
 
 

@@ -148,7 +148,7 @@ async def dated(play: Play, created_at_ms: Sequence[int]) -> list[str]:
     for moment in created_at_ms:
         upload, _ = await play.board.create(new_upload())
         keys, client = play.parts.keys, play.parts.client
-        await client.hset(keys.upload(upload.upload_id), "created_at_ms", str(moment))  # type: ignore[misc]
+        await client.hset(keys.upload(upload.upload_id), "created_at_ms", str(moment))  # type: ignore[misc]  # redis-py types sync and async in one
         for index in (keys.uploads, keys.listed(Status.WAITING)):
             await client.zadd(index, {upload.upload_id: moment}, xx=True)
         made.append((moment, upload.upload_id))

@@ -29,7 +29,7 @@ async def test_what_became_a_content_frees_its_bytes_though_others_hang(
         stuck = [await admitted(cell) for _ in range(_MORE_THAN_AT_ONCE)]
         for upload_id in stuck:
             # As of one that Redis has forgotten: whatever it may have left elsewhere is to be removed.
-            await cell.redis.client.hset(cell.redis.keys.upload(upload_id), "recovered_at_ms", "1")  # type: ignore[misc]
+            await cell.redis.client.hset(cell.redis.keys.upload(upload_id), "recovered_at_ms", "1")  # type: ignore[misc]  # redis-py types sync and async in one
             await cell.redis.board.apply(upload_id, Event.CANCEL)
         assert await cell.reaper.clean() == 0
         assert 0 < hanging.asked < len(stuck), "so many at once, and no more"

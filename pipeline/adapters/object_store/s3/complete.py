@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.adapters.object_store.s3.client import S3Client
-from pipeline.adapters.object_store.s3.errors import MISSING_BUCKET
+from pipeline.adapters.object_store.s3.errors import on_session
 from pipeline.adapters.object_store.s3.options import S3Options
 from pipeline.adapters.object_store.s3.parts import missing_parts, multipart_etag
 from pipeline.core.errors import StoreError, StoreUnavailable
@@ -30,18 +30,18 @@ async def complete_parts(
     StoreUnavailable; StoreError."""
     parts = [{"PartNumber": segment.number, "ETag": segment.etag} for segment in segments]
     try:
-        answer = await client.call(
-            "complete_multipart_upload",
-            key=target.key,
-            seconds=options.complete_seconds,
-            UploadId=target.session,
-            MultipartUpload={"Parts": parts},
-        )
+        with on_session():
+            answer = await client.call(
+                "complete_multipart_upload",
+                key=target.key,
+                seconds=options.complete_seconds,
+                UploadId=target.session,
+                MultipartUpload={"Parts": parts},
+            )
     except StoreError as error:
-        session_lost = error.code == "STORE_SESSION_LOST" or error.detail.get("store_code") == MISSING_BUCKET
-        if not session_lost and error.code != "MANIFEST_REFUSED":
+        if error.code not in ("STORE_SESSION_LOST", "MANIFEST_REFUSED"):
             raise
-        if session_lost:
+        if error.code == "STORE_SESSION_LOST":
             earlier = await _completed_before(reader, target, segments, options)
             if earlier is not None:
                 return earlier

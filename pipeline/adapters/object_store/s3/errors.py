@@ -49,7 +49,6 @@ MISSING_CODES = frozenset({"NoSuchKey", MISSING_BUCKET, "NotFound", "404"})
 # Segments that are not there, or not what they were: the manifest is refused.
 MANIFEST_CODES = frozenset({"InvalidPart", "InvalidPartOrder"})
 MISSING_SESSION_CODES = frozenset({"NoSuchUpload"})
-
 _CREDENTIAL_ERRORS = (
     boto.NoCredentialsError,
     boto.PartialCredentialsError,
@@ -101,6 +100,20 @@ def store_errors(what: str, key: str) -> Iterator[None]:
         raise StoreUnavailable(reason=f"{what}: {error}") from error
     except boto.BotoCoreError as error:
         raise StoreError("STORE_REJECTED", reason=f"{what}: {error}") from error
+
+
+@contextmanager
+def on_session() -> Iterator[None]:
+    """Around what needs an open multipart upload, which creates no name of its own: what is missing there is the
+    session, or the bucket and its sessions with it. Raises STORE_SESSION_LOST."""
+    try:
+        yield
+    except StoreError as error:
+        if error.code != "STORE_OBJECT_MISSING":
+            raise
+        raise StoreError(
+            "STORE_SESSION_LOST", reason=error.detail["reason"], store_code=error.detail["store_code"]
+        ) from error
 
 
 async def answer_refusal(response: aiohttp.ClientResponse, what: str, key: str) -> StoreError:

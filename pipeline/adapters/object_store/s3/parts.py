@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.adapters.object_store.s3.client import S3Client
+from pipeline.adapters.object_store.s3.errors import on_session
 from pipeline.core.errors import StoreError
 from pipeline.core.model import ObjectTarget, SegmentGrant, StoredSegment
 
@@ -46,16 +47,12 @@ async def grant_parts(
 
 async def held_parts(client: S3Client, target: ObjectTarget) -> list[StoredSegment]:
     """The parts of an open multipart upload, in order. Raises STORE_SESSION_LOST."""
-    try:
+    with on_session():
         pages = client.pages("list_parts", "Parts", key=target.key, UploadId=target.session)
         found = [
             StoredSegment(int(part["PartNumber"]), int(part["Size"]), str(part["ETag"]).strip('"'))
             async for part in pages
         ]
-    except StoreError as error:
-        if error.code == "STORE_OBJECT_MISSING":  # the bucket is gone, and its sessions with it
-            raise StoreError("STORE_SESSION_LOST", reason=error.detail["reason"]) from error
-        raise
     return sorted(found, key=lambda segment: segment.number)
 
 

@@ -32,7 +32,7 @@ from pipeline.adapters.object_store.plan import check_segments, verify_plain
 from pipeline.adapters.object_store.s3.bucket import BucketMaker
 from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.adapters.object_store.s3.complete import check_etag, complete_parts
-from pipeline.adapters.object_store.s3.errors import MISSING_BUCKET, answer_refusal
+from pipeline.adapters.object_store.s3.errors import answer_refusal, on_session
 from pipeline.adapters.object_store.s3.options import S3Credentials, S3Options
 from pipeline.adapters.object_store.s3.parts import grant_parts, held_parts
 from pipeline.adapters.object_store.s3.reader import S3Reader
@@ -107,12 +107,8 @@ class S3ObjectStore(S3Reader):
         """As the port says. An upload of one segment is stored under its own key at once, as a plain object."""
         if target.plan.count == 1:
             return await self._bucket_maker.ensured(lambda: self._put(target, source))
-        try:
+        with on_session():
             return await self._put(target, source)
-        except StoreError as error:
-            if error.detail.get("store_code") != MISSING_BUCKET:
-                raise
-            raise StoreError("STORE_SESSION_LOST", reason=error.detail["reason"], store_code=MISSING_BUCKET) from error
 
     async def _put(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
         body = SegmentBody(source, self._hashing)
