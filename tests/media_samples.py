@@ -14,12 +14,12 @@ import struct
 import subprocess
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from deploy.embedded.media_tools import media_tool_path
 from tests.media_heif import CodedPicture, heif, picture_from_iso
+from tests.media_pictures import png, turned_jpeg, webp
 
 QUARTERS = ("red", "lime", "blue", "white")
 SECRET = b"a line of a file that no media tool may read"
@@ -111,62 +111,12 @@ def _cut(source: str, keep: float) -> Callable[[Path], None]:
 
 
 def _exif_jpeg(orientation: int) -> Callable[[Path], None]:
-    def build(path: Path) -> None:
-        entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
-        tiff = b"MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
-        segment = b"Exif\0\0" + tiff
-        jpeg = sample("jpeg").read_bytes()
-        path.write_bytes(jpeg[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(segment)) + segment + jpeg[2:])
-
-    return build
-
-
-def _png(*, alpha: bool = False, frames: int = 1, width: int = 320, height: int = 240) -> Callable[[Path], None]:
-    """Python's zlib is enough for PNG, and not every ffmpeg has it. With alpha the blue quarter is transparent."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-    def build(path: Path) -> None:
-        left, right = width // 2, width - width // 2
-        opaque = b"\xff" if alpha else b""
-        top = (b"\xff\0\0" + opaque) * left + (b"\0\xff\0" + opaque) * right
-        bottom = (b"\0\0\xff" + (b"\0" if alpha else b"")) * left + (b"\xff\xff\xff" + opaque) * right
-        data = zlib.compress((b"\0" + top) * (height // 2) + (b"\0" + bottom) * (height - height // 2))
-        body = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6 if alpha else 2, 0, 0, 0))
-        if frames > 1:
-            body += chunk(b"acTL", struct.pack(">II", frames, 0))
-        for number in range(frames):
-            if frames > 1:
-                body += chunk(
-                    b"fcTL", struct.pack(">IIIIIHHBB", max(0, 2 * number - 1), width, height, 0, 0, 1, 10, 0, 0)
-                )
-            body += chunk(b"fdAT", struct.pack(">I", 2 * number) + data) if number else chunk(b"IDAT", data)
-        path.write_bytes(b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b""))
-
-    return build
+    return _made(lambda: turned_jpeg(sample("jpeg").read_bytes(), orientation))
 
 
 def _webp(frames: int) -> Callable[[Path], None]:
-    """A WebP is a VP8 key frame in RIFF (RFC 9649): assembled here, since not every ffmpeg writes it."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) & 1)
-
-    def build(path: Path) -> None:
-        ivf = ffmpeg(*_picture(seconds=1, rate=1), "-frames:v", "1", "-c:v", "libvpx", "-f", "ivf", "pipe:1")
-        frame = chunk(b"VP8 ", ivf[44 : 44 + int.from_bytes(ivf[32:36], "little")])
-        if frames > 1:
-            edges = (320 - 1).to_bytes(3, "little") + (240 - 1).to_bytes(3, "little")
-            animation = bytes(6) + edges + (200).to_bytes(3, "little") + b"\0"
-            frame = (
-                chunk(b"VP8X", b"\x02\0\0\0" + edges)
-                + chunk(b"ANIM", bytes(6))
-                + chunk(b"ANMF", animation + frame) * frames
-            )
-        path.write_bytes(b"RIFF" + struct.pack("<I", 4 + len(frame)) + b"WEBP" + frame)
-
-    return build
+    frame = (*_picture(seconds=1, rate=1), "-frames:v", "1", "-c:v", "libvpx", "-f", "ivf", "pipe:1")
+    return _made(lambda: webp(ffmpeg(*frame), frames))
 
 
 @functools.cache
@@ -276,9 +226,9 @@ _BUILDERS: Mapping[str, Callable[[Path], None]] = {
         suffix="image2pipe",
     ),
     **{f"jpeg_exif_{orientation}": _exif_jpeg(orientation) for orientation in range(1, 9)},
-    "png": _png(),
-    "png_alpha": _png(alpha=True),
-    "png_animated": _png(frames=3),
+    "png": _made(png),
+    "png_alpha": _made(lambda: png(alpha=True)),
+    "png_animated": _made(lambda: png(frames=3)),
     "png_enormous": _made(
         lambda: sample("png").read_bytes().replace(struct.pack(">II", 320, 240), struct.pack(">II", 40_000, 30_000))
     ),

@@ -128,3 +128,8 @@ class Play:
         named = {job.stage: job for job in jobs}
         assert len(named) == len(jobs), "a stage was queued twice"
         return named
+
+
+async def transfer_job(play: Play) -> StageJob:
+    upload = await play.admitted(2)
+    return (await play.receive(upload, 1)).jobs[0]

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import asdict
+from typing import Any
 
 from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pipeline.core.admission import AdmissionModel, DiskReading
+from tests.integration.admission.books import Books, check_books
+from tests.integration.admission.volumes import Volume, volumes
 
 LEASE_MS = 1_000
 PAUSE_MS = 1_500
@@ -27,46 +28,6 @@ _prefixes = (f"admission-{number}:" for number in itertools.count())
 
 uploads = st.sampled_from(UPLOADS)
 sizes = st.integers(1, 60) | st.integers(1, 15)
-
-Call = Callable[[str, Mapping[str, Any]], dict[str, Any]]
-"""(key prefix, arguments) -> the script's answer."""
-
-
-class Books(Protocol):
-    """What the machine needs of Redis."""
-
-    def call(self, prefix: str, arguments: Mapping[str, Any]) -> dict[str, Any]: ...
-
-    def dump(self, volume_key: str) -> list[Any]:
-        """The volume's hash, then reservations, backed, leases, lapsed, queue, requests, passes, tickets, granted."""
-
-    def forget(self, prefix: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class Volume:
-    """The disk and the rules of one schedule. Bytes."""
-
-    budget_bytes: int
-    disk_bytes: int
-    headroom_bytes: int
-    max_passes: int
-    lookahead: int
-
-    @property
-    def largest_bytes(self) -> int:
-        """What can ever be admitted."""
-        return min(self.budget_bytes, self.disk_bytes - self.headroom_bytes)
-
-
-volumes = st.builds(
-    Volume,
-    budget_bytes=st.integers(20, 100),
-    disk_bytes=st.integers(40, 200),
-    headroom_bytes=st.integers(0, 20),
-    max_passes=st.integers(0, 3),
-    lookahead=st.integers(1, 6),
-)
 
 
 class AdmissionMachine(RuleBasedStateMachine):
@@ -243,26 +204,7 @@ class AdmissionMachine(RuleBasedStateMachine):
     def both_keep_the_same_books(self) -> None:
         if not hasattr(self, "model"):
             return
-        model = self.model
-        held = model.reservations
-        facts, reserved, backed, leases, lapsed, queue, requests, passes, tickets, granted = self.books.dump(
-            f"{self.prefix}volume:{_VOLUME}"
-        )
-        assert int(facts.get("epoch", 0)) == model.epoch
-        assert int(facts.get("reserved_bytes", 0)) == model.reserved_bytes == sum(map(int, reserved.values()))
-        assert int(facts.get("backed_bytes", 0)) == sum(map(int, backed.values()))
-        assert int(facts.get("backed_bytes", 0)) == model.reserved_bytes - model.unbacked_bytes
-        assert reserved == {who: str(item.size_bytes) for who, item in held.items()}
-        assert backed == {who: str(item.backed_bytes) for who, item in held.items() if who in backed}
-        assert {who for who, item in held.items() if item.confirmed} == set(backed)
-        assert dict(leases) == {who: item.lease_until_ms for who, item in held.items() if not item.lapsed}
-        assert dict(lapsed) == {who: item.lease_until_ms for who, item in held.items() if item.lapsed}
-        assert [who for who, _ in queue] == [item.upload_id for item in model.queue]
-        assert requests == {item.upload_id: str(item.size_bytes) for item in model.queue}
-        suffered = {item.upload_id: item.passes for item in model.queue} | {who: r.passes for who, r in held.items()}
-        assert passes == {who: str(count) for who, count in suffered.items() if count}
-        assert tickets == {who: str(item.ticket) for who, item in held.items()}
-        assert granted == set(model.granted)
+        check_books(self.books.dump(f"{self.prefix}volume:{_VOLUME}"), self.model)
 
     @invariant()
     def nothing_is_promised_twice(self) -> None:

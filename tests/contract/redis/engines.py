@@ -1,0 +1,33 @@
+"""A stage engine over the real boards and queue, a job for it, and what the two hold afterwards."""
+
+from __future__ import annotations
+
+from pipeline.core.model import StageJob, Upload
+from pipeline.core.stages import Stage, WorkerType
+from pipeline.ports import StageBoard
+from pipeline.stages.engine import StageEngine
+from pipeline.stages.run import StageHandler
+from tests.contract.redis.uploads import Play
+
+
+def engine_of(
+    play: Play, work: StageHandler, stages: StageBoard | None = None, stage: Stage = Stage.ASSEMBLE
+) -> StageEngine:
+    return StageEngine(stages or play.stages, play.board, play.parts.queue, {stage: work}, "worker")
+
+
+async def assemble_job(play: Play) -> StageJob:
+    return (await play.receive_all(await play.admitted(1)))[Stage.ASSEMBLE]
+
+
+async def upload_of(play: Play, job: StageJob) -> Upload:
+    return await play.board.get(job.upload_id)
+
+
+async def latest(play: Play, job: StageJob, stage: Stage) -> str:
+    """The id of the job of a stage's latest run."""
+    return StageJob(job.upload_id, stage, (await upload_of(play, job)).stages[stage].generation, job.volume).job_id
+
+
+async def queued_jobs(play: Play, worker: WorkerType) -> set[str]:
+    return set(await play.parts.client.zrange(play.parts.keys.queue(worker, "local"), 0, -1))

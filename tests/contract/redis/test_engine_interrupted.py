@@ -1,0 +1,148 @@
+"""The stage engine over the real boards and queue: a run that is stopped, cancelled or cut off from Redis half-way."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from deploy.embedded import EmbeddedStack
+from pipeline.core import stages
+from pipeline.core.lifecycle import Event
+from pipeline.core.stages import GRAPH, Stage, StageState, WorkerType
+from pipeline.stages.run import Done, HandBack, Outcome, StageRun
+from tests.contract.redis.engines import assemble_job, engine_of, latest, queued_jobs, upload_of
+from tests.contract.redis.uploads import Play, until
+
+pytestmark = pytest.mark.integration
+
+
+async def test_an_attempt_that_takes_too_long_is_stopped(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph: Any = stages.GRAPH
+    monkeypatch.setitem(graph, Stage.ASSEMBLE, replace(GRAPH[Stage.ASSEMBLE], timeout_seconds=0.05))
+    ended: list[str] = []
+
+    async def work(run: StageRun) -> Outcome:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cleaned up")
+        raise AssertionError
+
+    job = await assemble_job(play)
+    await engine_of(play, work).run(job)
+    status = (await upload_of(play, job)).stages[Stage.ASSEMBLE]
+    assert (status.state, status.error_code) == (StageState.QUEUED, "STAGE_TIMEOUT")
+    assert ended == ["cleaned up"]
+
+
+async def test_the_end_of_the_upload_stops_the_run(play: Play) -> None:
+    running, stopped = asyncio.Event(), asyncio.Event()
+
+    async def work(run: StageRun) -> Outcome:
+        running.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+        raise AssertionError
+
+    job = await assemble_job(play)
+    task = asyncio.create_task(engine_of(play, work, play.impatient(lease_ms=400)).run(job))
+    await running.wait()
+    await play.board.apply(job.upload_id, Event.CANCEL)
+    assert await play.parts.ended.busy(job.upload_id), "it may still write"
+    async with asyncio.timeout(5):
+        await task
+    assert stopped.is_set()
+    assert not await play.parts.ended.busy(job.upload_id)
+    assert (await upload_of(play, job)).stages[Stage.ASSEMBLE].state is StageState.STOPPED
+
+
+async def test_a_worker_that_is_told_to_stop_hands_back(play: Play) -> None:
+    async def work(run: StageRun) -> Outcome:
+        await run.stop.wait()
+        return HandBack()
+
+    job = await assemble_job(play)
+    engine = engine_of(play, work)
+    task = asyncio.create_task(engine.run(job))
+    engine.stop.set()
+    await task
+    status = (await upload_of(play, job)).stages[Stage.ASSEMBLE]
+    assert (status.state, status.error_code) == (StageState.QUEUED, None)
+    assert status.generation > job.generation
+    assert await queued_jobs(play, WorkerType.ASSEMBLE) == {await latest(play, job, Stage.ASSEMBLE)}
+
+
+async def test_a_run_that_is_cancelled_is_handed_back(play: Play) -> None:
+    running = asyncio.Event()
+
+    async def work(run: StageRun) -> Outcome:
+        running.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    job = await assemble_job(play)
+    task = asyncio.create_task(engine_of(play, work).run(job))
+    await running.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await queued_jobs(play, WorkerType.ASSEMBLE) == {await latest(play, job, Stage.ASSEMBLE)}
+
+
+async def test_work_that_is_done_outlives_a_restart_of_redis(redis_server: EmbeddedStack, play: Play) -> None:
+    if "redis" not in redis_server.processes():
+        pytest.skip("this Redis is not ours to restart")
+    running, end = asyncio.Event(), asyncio.Event()
+
+    async def work(run: StageRun) -> Outcome:
+        running.set()
+        await end.wait()
+        return Done({"answer": 42})
+
+    job = await assemble_job(play)
+    task = asyncio.create_task(engine_of(play, work).run(job))
+    await running.wait()
+    redis_server.stop_process("redis")
+    end.set()
+    for _ in range(20):  # it says that it is done, and is not heard
+        await asyncio.sleep(0)
+    redis_server.start_process("redis")
+    async with asyncio.timeout(10):
+        await task
+    assert (await play.stages.results(job.upload_id))[Stage.ASSEMBLE] == {"answer": 42}
+
+
+async def test_a_worker_that_stops_while_redis_is_away_ends_in_peace(redis_server: EmbeddedStack, play: Play) -> None:
+    """Nobody can be told; the lease lapses, and somebody else goes on."""
+    if "redis" not in redis_server.processes():
+        pytest.skip("this Redis is not ours to restart")
+    running, end = asyncio.Event(), asyncio.Event()
+
+    async def work(run: StageRun) -> Outcome:
+        running.set()
+        await end.wait()
+        return Done()
+
+    job = await assemble_job(play)
+    brief = play.impatient(lease_ms=300)
+    engine = engine_of(play, work, brief)
+    task = asyncio.create_task(engine.run(job))
+    await running.wait()
+    redis_server.stop_process("redis")
+    try:
+        engine.stop.set()
+        end.set()
+        async with asyncio.timeout(10):
+            await task
+    finally:
+        redis_server.start_process("redis")
+
+    async def taken_over() -> bool:
+        return any(item.job.upload_id == job.upload_id and item.dead_generation for item in await brief.overdue(10))
+
+    await until(taken_over)

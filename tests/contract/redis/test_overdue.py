@@ -1,0 +1,114 @@
+"""`ports.StageBoard` on a real Redis: what was not heard of for too long is taken over, once, or comes back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pipeline.core.errors import StageLost
+from pipeline.core.lifecycle import Event
+from pipeline.core.model import StageJob
+from pipeline.core.stages import Stage, StageState
+from pipeline.ports import OverdueStage
+from tests.contract.redis.uploads import VOLUME, Play, transfer_job, until
+
+pytestmark = pytest.mark.contract
+
+
+async def test_a_run_that_is_not_heard_of_is_taken_over(play: Play) -> None:
+    brief = play.impatient(lease_ms=50)
+    job = await transfer_job(play)
+    await brief.start(job, "about to die")
+    assert await play.parts.ended.busy(job.upload_id)
+    assert list(await brief.overdue(10)) == []
+
+    async def silent() -> bool:
+        return not await play.parts.ended.busy(job.upload_id)
+
+    await until(silent)
+    first, second = await asyncio.gather(brief.overdue(10), brief.overdue(10))
+    found = [*first, *second]
+    assert len(found) == 1, "two reapers at once take it over once"
+    assert (found[0].dead_generation, found[0].due_in_seconds) == (job.generation, 0)
+    heir = found[0].job
+    assert heir == StageJob(job.upload_id, job.stage, heir.generation, VOLUME)
+    assert heir.generation > job.generation
+    with pytest.raises(StageLost):
+        await brief.renew(job)
+    assert (await play.stages.start(found[0].job, "heir")).takeovers == 1
+    assert (await play.board.get(job.upload_id)).stages[Stage.TRANSFER].attempt == 1, "a death is no failed attempt"
+
+
+async def test_a_run_that_renews_is_not_taken_over(play: Play) -> None:
+    patient = play.impatient(lease_ms=2_000)
+    job = await transfer_job(play)
+    await play.impatient(lease_ms=1).start(job, "alive")
+    await patient.renew(job)
+    assert list(await patient.overdue(10)) == []
+    assert await play.parts.ended.busy(job.upload_id)
+
+
+async def test_a_queued_stage_that_nobody_starts_comes_back_as_it_is(play: Play) -> None:
+    brief = play.impatient(requeue_ms=20)
+    job = await play.started(await transfer_job(play))
+    queued = await brief.hand_back(job)
+    later = (await play.receive(await play.admitted(2), 1)).jobs[0]
+    again = await brief.retry(await play.started(later), "STORE_UNAVAILABLE", after_seconds=60)
+    found: list[OverdueStage] = []
+
+    async def came_back() -> bool:
+        found[:] = await brief.overdue(10)
+        return bool(found)
+
+    for _ in range(2):  # each time that it is overdue anew
+        await until(came_back)
+        assert [(item.job, item.dead_generation) for item in found] == [(queued, None)], "the other one is not due yet"
+        assert found[0].due_in_seconds == 0
+    await play.started(queued)
+    assert again.generation > later.generation
+
+
+async def test_a_retry_in_the_future_comes_back_with_its_time(play: Play) -> None:
+    job = await play.started(await transfer_job(play))
+    again = await play.impatient(requeue_ms=-59_900).retry(job, "STORE_UNAVAILABLE", after_seconds=60)
+    found: list[OverdueStage] = []
+
+    async def came_back() -> bool:
+        found[:] = await play.stages.overdue(10)
+        return bool(found)
+
+    await until(came_back)
+    assert found[0].job == again
+    assert 55 < found[0].due_in_seconds <= 60
+
+
+async def test_what_died_after_its_upload_ended_is_only_noted(play: Play) -> None:
+    brief = play.impatient(lease_ms=1)
+    job = await transfer_job(play)
+    await brief.start(job, "dies")
+    await play.board.apply(job.upload_id, Event.CANCEL)
+
+    async def stopped() -> bool:
+        assert list(await brief.overdue(10)) == []
+        return (await play.board.get(job.upload_id)).stages[Stage.TRANSFER].state is StageState.STOPPED
+
+    await until(stopped)
+    assert not await play.parts.ended.busy(job.upload_id)
+
+
+async def test_what_is_taken_over_comes_in_portions(play: Play) -> None:
+    brief = play.impatient(lease_ms=1, requeue_ms=60_000)
+    jobs = [await transfer_job(play) for _ in range(7)]
+    for job in jobs:
+        await brief.start(job, "dies")
+    taken: list[str] = []
+
+    async def all_taken() -> bool:
+        portion = await brief.overdue(3)
+        assert len(portion) <= 3
+        taken.extend(item.job.upload_id for item in portion)
+        return len(taken) == len(jobs)
+
+    await until(all_taken)
+    assert set(taken) == {job.upload_id for job in jobs}

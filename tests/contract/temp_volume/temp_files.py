@@ -1,0 +1,14 @@
+"""The temp file that the tests of a volume are about, and the code of an error that they look for."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.core.errors import TempVolumeError
+
+MEBIBYTE = 1024 * 1024
+ID = "01a2"
+
+
+def code_of(raised: pytest.ExceptionInfo[TempVolumeError]) -> str:
+    return raised.value.code

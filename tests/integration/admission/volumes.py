@@ -1,0 +1,33 @@
+"""The disks, and the rules for each, that random schedules of admission are played on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+
+@dataclass(frozen=True)
+class Volume:
+    """The disk and the rules of one schedule. Bytes."""
+
+    budget_bytes: int
+    disk_bytes: int
+    headroom_bytes: int
+    max_passes: int
+    lookahead: int
+
+    @property
+    def largest_bytes(self) -> int:
+        """What can ever be admitted."""
+        return min(self.budget_bytes, self.disk_bytes - self.headroom_bytes)
+
+
+volumes = st.builds(
+    Volume,
+    budget_bytes=st.integers(20, 100),
+    disk_bytes=st.integers(40, 200),
+    headroom_bytes=st.integers(0, 20),
+    max_passes=st.integers(0, 3),
+    lookahead=st.integers(1, 6),
+)

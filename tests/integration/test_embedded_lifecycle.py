@@ -1,0 +1,150 @@
+"""An embedded stack starts only what is its own to start, says why a server does not come up, and never outlives
+whoever holds it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from deploy.embedded import EmbeddedStack, ServerFailedError, StackError, StackOptions
+from deploy.embedded.proc_table import descendants
+from deploy.embedded.process import ChildProcess, run_all
+from tests.integration.embedded_requests import select, wait_until
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("no_servers_of_the_callers_own"),
+]
+
+REPOSITORY = Path(__file__).parents[2]
+# Holds a stack until it is killed; says which servers run and how to reach them.
+HOLDER = """
+import json, sys
+from pathlib import Path
+from deploy.embedded import EmbeddedStack, StackOptions
+stack = EmbeddedStack(StackOptions(directory=Path(sys.argv[1]), keystone=sys.argv[2] == "keystone", fast=True))
+stack.start()
+print(json.dumps({"processes": dict(stack.processes()), "database_url": stack.database_url}), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_closed_directory_is_no_obstacle(tmp_path: Path) -> None:
+    """Below a directory that only its owner may enter, where the user that PostgreSQL runs as cannot go."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    options = StackOptions(directory=closed / "stack", swift=False, redis=False, fast=True)
+    with EmbeddedStack(options) as first:
+        select(first.database_url, "CREATE TABLE kept AS SELECT 7 AS number")
+        marker = closed / "stack" / "postgres" / "sheltered-at"
+        shelter = Path(marker.read_text()) if marker.exists() else None
+        assert (shelter is not None) == (os.geteuid() == 0)
+    assert (closed / "stack" / "postgres" / "data" / "PG_VERSION").exists(), "the data did not come home"
+    assert shelter is None or not shelter.exists()
+    with EmbeddedStack(options) as second:
+        assert select(second.database_url, "SELECT number FROM kept") == 7
+
+
+@pytest.mark.parametrize("with_keystone", [False, True], ids=["tempauth", "keystone"])
+def test_kill_9_of_the_holder_leaves_nothing_running(tmp_path: Path, with_keystone: bool) -> None:
+    arguments = [str(tmp_path), "keystone" if with_keystone else "tempauth"]
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    with holder:
+        assert holder.stdout is not None
+        told = json.loads(holder.stdout.readline())
+        select(told["database_url"], "CREATE TABLE kept AS SELECT 7 AS number")
+        family = descendants(holder.pid)
+        assert set(told["processes"].values()) < {member.pid for member in family}, "helpers are watched as well"
+        holder.kill()
+    wait_until(lambda: not any(member.is_alive() for member in family), "the end of every server")
+
+    # And the next stack in that directory finds the data that the killed one had.
+    with EmbeddedStack(StackOptions(directory=tmp_path, swift=False, redis=False, fast=True)) as successor:
+        assert select(successor.database_url, "SELECT number FROM kept") == 7
+
+
+def test_stop_leaves_nothing_running(tmp_path: Path) -> None:
+    with EmbeddedStack(StackOptions(directory=tmp_path, fast=True)) as running:
+        pids = set(running.processes().values())
+        family = [member for member in descendants(os.getpid()) if member.pid in pids]
+        helpers = [helper for pid in pids for helper in descendants(pid)]
+        assert len(family) == len(pids)
+        assert helpers, "PostgreSQL has some"
+    assert not any(member.is_alive() for member in family + helpers)
+    running.stop()  # a second time does no harm
+
+
+def test_what_the_environment_names_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = {
+        "SLUICE_REDIS_URL": "redis://elsewhere:1/0",
+        "SLUICE_DATABASE_URL": "postgresql://elsewhere:2/theirs",
+        "SLUICE_SWIFT_AUTH_URL": "http://elsewhere:3/auth/v1.0",
+    }
+    for name, value in theirs.items():
+        monkeypatch.setenv(name, value)
+    with EmbeddedStack(StackOptions(directory=tmp_path)) as idle:
+        assert idle.processes() == {}
+        assert idle.redis_url == theirs["SLUICE_REDIS_URL"]
+        assert idle.environment().items() >= theirs.items()
+
+
+def test_a_missing_servers_environment_says_what_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_SERVERS_VENV", str(tmp_path / "nowhere"))
+    stack = EmbeddedStack(StackOptions(directory=tmp_path / "stack"))
+    with pytest.raises(StackError, match="make setup-servers"):
+        stack.start()
+    assert stack.processes() == {}
+
+
+def child(tmp_path: Path, script: str, **options: float) -> ChildProcess:
+    return ChildProcess(
+        name="child",
+        command=[sys.executable, "-c", script],
+        log_path=tmp_path / "child.log",
+        environment={},
+        is_ready=lambda: False,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def test_a_server_that_dies_says_why(tmp_path: Path) -> None:
+    with pytest.raises(ServerFailedError, match=r"(?s)exit status 3.*the disk is on fire"):
+        run_all([child(tmp_path, "print('the disk is on fire'); raise SystemExit(3)").bring_up()])
+
+
+def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
+    deaf = child(tmp_path, "import signal; print('still thinking', flush=True); signal.pause()", ready_seconds=0.5)
+    try:
+        with pytest.raises(ServerFailedError, match=r"(?s)did not answer within.*still thinking"):
+            run_all([deaf.bring_up()])
+    finally:
+        deaf.stop()
+    assert deaf.pid is None
+
+
+def test_children_are_started_from_the_main_thread_only(tmp_path: Path) -> None:
+    """The kernel ties the parent-death signal to the thread that started the child."""
+    raised: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            child(tmp_path, "").start()
+        except StackError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    assert len(raised) == 1
