@@ -22,7 +22,6 @@ from tests.media_heif import CodedPicture, heif, picture_from_iso
 from tests.media_pictures import png, turned_jpeg, webp
 
 QUARTERS = ("red", "lime", "blue", "white")
-SECRET = b"a line of a file that no media tool may read"
 
 
 @functools.cache
