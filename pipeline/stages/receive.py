@@ -132,8 +132,8 @@ class Receiver:
                 self._segments.record_received(upload_id, number, slot.size_bytes, crc32c),
                 self._ledger.renew(upload_id),
             )
-            for job in verdict.jobs:
-                with suppress(DependencyUnavailable):  # it is recorded: the list of overdue stages brings the job back
+            with suppress(DependencyUnavailable):  # it is recorded: the list of overdue stages brings the jobs back
+                for job in verdict.jobs:
                     await self._queue.enqueue(job)
             if verdict.accepted:
                 RECEIVED_BYTES.inc(slot.size_bytes)

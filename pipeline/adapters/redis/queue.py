@@ -54,12 +54,18 @@ def arq_client(redis_url: str) -> ArqRedis:
 _ENQUEUE_SECONDS = 5.0
 
 
+def _look_away(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()
+
+
 class ArqStageQueue:
     """Implements `ports.StageQueue`."""
 
     def __init__(self, arq: ArqRedis, keys: Keys) -> None:
         self._arq = arq
         self._keys = keys
+        self._late: set[asyncio.Task[None]] = set()
 
     def _queue(self, job: StageJob) -> str:
         return self._keys.queue(GRAPH[job.stage].worker, job.volume)
@@ -67,9 +73,19 @@ class ArqStageQueue:
     async def enqueue(self, job: StageJob, after_seconds: float = 0.0) -> None:
         queue = self._queue(job)
         due = datetime.now(UTC) + (timedelta(seconds=after_seconds) if after_seconds > 0 else -DUE_NOW_LEAD)
+        enqueueing = asyncio.create_task(self._enqueue(queue, due, job))
+        # Beside us, since redis-py may take 10 s more to break off what is WATCHed: that one's end nobody waits for.
+        self._late.add(enqueueing)
+        enqueueing.add_done_callback(self._late.discard)
+        enqueueing.add_done_callback(_look_away)
         with translated():
-            async with asyncio.timeout(_ENQUEUE_SECONDS):
-                await self._enqueue(queue, due, job)
+            try:
+                await asyncio.wait((enqueueing,), timeout=_ENQUEUE_SECONDS)
+                if not enqueueing.done():
+                    raise TimeoutError("a job was not taken in time")
+                enqueueing.result()
+            finally:
+                enqueueing.cancel()
 
     async def _enqueue(self, queue: str, due: datetime, job: StageJob) -> None:
         enqueued = await self._arq.enqueue_job(
