@@ -108,14 +108,14 @@ def test_a_missing_servers_environment_says_what_makes_it(tmp_path: Path, monkey
     assert stack.processes() == {}
 
 
-def child(tmp_path: Path, script: str, **options: float) -> ChildProcess:
+def child(tmp_path: Path, script: str, ready_seconds: float = 90.0) -> ChildProcess:
     return ChildProcess(
         name="child",
         command=[sys.executable, "-c", script],
         log_path=tmp_path / "child.log",
         environment={},
         is_ready=lambda: False,
-        **options,  # type: ignore[arg-type]
+        ready_seconds=ready_seconds,
     )
 
 

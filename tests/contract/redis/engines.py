@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from pipeline.core.model import StageJob, Upload
 from pipeline.core.stages import Stage, WorkerType
 from pipeline.ports import StageBoard
 from pipeline.stages.engine import StageEngine
-from pipeline.stages.run import StageHandler
+from pipeline.stages.run import Done, Outcome, StageHandler, StageRun
 from tests.contract.redis.uploads import Play
+
+
+class LongWork:
+    """A stage's work that is done when `end` is set; `running` says that it has begun."""
+
+    def __init__(self) -> None:
+        self.running = asyncio.Event()
+        self.end = asyncio.Event()
+
+    async def __call__(self, run: StageRun) -> Outcome:
+        self.running.set()
+        await self.end.wait()
+        return Done({"answer": 42})
 
 
 def engine_of(

@@ -13,7 +13,7 @@ from pipeline.core.retry import Patience
 from pipeline.core.stages import GRAPH, Stage, StageState, WorkerType
 from pipeline.stages.engine import StageEngine
 from pipeline.stages.run import Done, Idle, Outcome, Skipped, StageRun
-from tests.contract.redis.engines import assemble_job, engine_of, latest, queued_jobs, upload_of
+from tests.contract.redis.engines import LongWork, assemble_job, engine_of, latest, queued_jobs, upload_of
 from tests.contract.redis.uploads import Play, until
 
 pytestmark = pytest.mark.integration
@@ -156,17 +156,11 @@ async def test_what_cannot_succeed_is_not_tried_again(play: Play) -> None:
 
 async def test_a_live_run_keeps_its_lease(play: Play) -> None:
     """For several times as long as the lease."""
-    running, end = asyncio.Event(), asyncio.Event()
-
-    async def work(run: StageRun) -> Outcome:
-        running.set()
-        await end.wait()
-        return Done()
-
+    work = LongWork()
     job = await assemble_job(play)
     brief = play.impatient(lease_ms=1_000)
     task = asyncio.create_task(engine_of(play, work, brief).run(job))
-    await running.wait()
+    await work.running.wait()
     leases = f"{play.parts.keys.prefix}stage-leases"
     member = f"{job.upload_id}|assemble|{job.generation}"
     first = await play.parts.client.zscore(leases, member)
@@ -178,7 +172,7 @@ async def test_a_live_run_keeps_its_lease(play: Play) -> None:
         return until_ms is not None and float(until_ms) > first + 2_000
 
     await until(renewed_for_long)
-    end.set()
+    work.end.set()
     await task
     assert (await upload_of(play, job)).stages[Stage.ASSEMBLE].state is StageState.DONE
 

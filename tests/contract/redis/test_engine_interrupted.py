@@ -12,8 +12,8 @@ from deploy.embedded import EmbeddedStack
 from pipeline.core import stages
 from pipeline.core.lifecycle import Event
 from pipeline.core.stages import GRAPH, Stage, StageState, WorkerType
-from pipeline.stages.run import Done, HandBack, Outcome, StageRun
-from tests.contract.redis.engines import assemble_job, engine_of, latest, queued_jobs, upload_of
+from pipeline.stages.run import HandBack, Outcome, StageRun
+from tests.contract.redis.engines import LongWork, assemble_job, engine_of, latest, queued_jobs, upload_of
 from tests.contract.redis.uploads import Play, until
 
 pytestmark = pytest.mark.integration
@@ -97,18 +97,12 @@ async def test_a_run_that_is_cancelled_is_handed_back(play: Play) -> None:
 async def test_work_that_is_done_outlives_a_restart_of_redis(redis_server: EmbeddedStack, play: Play) -> None:
     if "redis" not in redis_server.processes():
         pytest.skip("this Redis is not ours to restart")
-    running, end = asyncio.Event(), asyncio.Event()
-
-    async def work(run: StageRun) -> Outcome:
-        running.set()
-        await end.wait()
-        return Done({"answer": 42})
-
+    work = LongWork()
     job = await assemble_job(play)
     task = asyncio.create_task(engine_of(play, work).run(job))
-    await running.wait()
+    await work.running.wait()
     redis_server.stop_process("redis")
-    end.set()
+    work.end.set()
     for _ in range(20):  # it says that it is done, and is not heard
         await asyncio.sleep(0)
     redis_server.start_process("redis")
@@ -121,22 +115,16 @@ async def test_a_worker_that_stops_while_redis_is_away_ends_in_peace(redis_serve
     """Nobody can be told; the lease lapses, and somebody else goes on."""
     if "redis" not in redis_server.processes():
         pytest.skip("this Redis is not ours to restart")
-    running, end = asyncio.Event(), asyncio.Event()
-
-    async def work(run: StageRun) -> Outcome:
-        running.set()
-        await end.wait()
-        return Done()
-
+    work = LongWork()
     job = await assemble_job(play)
     brief = play.impatient(lease_ms=300)
     engine = engine_of(play, work, brief)
     task = asyncio.create_task(engine.run(job))
-    await running.wait()
+    await work.running.wait()
     redis_server.stop_process("redis")
     try:
         engine.stop.set()
-        end.set()
+        work.end.set()
         async with asyncio.timeout(10):
             await task
     finally:
