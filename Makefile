@@ -26,7 +26,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 # How many test files run at a time, each with servers of its own.
 TEST_WORKERS ?= 2
-# What is broken when, and for how long: see tests/torture.
+# What is broken when, and for how long: see tests/programs/torture.
 SEED ?= 1
 MINUTES ?= 10
 
@@ -93,12 +93,12 @@ wheel: setup ## Build the wheel, install it into an empty environment, try it th
 	cd / && '$(CURDIR)/$(WHEEL_DIR)/env/bin/python' -I -m deploy.check_wheel
 
 .PHONY: bench
-bench: setup ## Measure throughput and memory against real servers; BENCH_ARGS goes to tests.bench
-	$(BIN)/python -m tests.bench $(BENCH_ARGS)
+bench: setup ## Measure throughput and memory against real servers; BENCH_ARGS goes to tests.programs.bench
+	$(BIN)/python -m tests.programs.bench $(BENCH_ARGS)
 
 .PHONY: torture
 torture: setup ## Break everything at random while uploads run, then look for what was lost; SEED=n MINUTES=m
-	$(BIN)/python -m tests.torture --seed $(SEED) --minutes $(MINUTES)
+	$(BIN)/python -m tests.programs.torture --seed $(SEED) --minutes $(MINUTES)
 
 ##@ Tidy up
 .PHONY: clean

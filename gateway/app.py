@@ -11,26 +11,26 @@ import asyncio
 
 from aiohttp import web
 
-from gateway.answers import AllowedMethods
-from gateway.cors import preflight_headers
-from gateway.envelope import success
-from gateway.middleware import ANYWHERE, CURRENT_ROUTE, add_headers, around, refuse_when_stopping
-from gateway.openapi import DOCUMENT, build_document
-from gateway.options import DOWNLOADING, OPTIONS, RUNNING, SERVICES, GatewayOptions, Running
-from gateway.routes import (
+from gateway.api import (
     contents,
+    deletions,
     direct,
-    docs,
     downloads,
     events,
     health,
     imports,
-    leftovers,
     metrics,
     segments,
     storage_events,
     uploads,
 )
+from gateway.api.answers import AllowedMethods
+from gateway.http.cors import preflight_headers
+from gateway.http.envelope import success
+from gateway.middleware import ANYWHERE, CURRENT_ROUTE, add_headers, around, refuse_when_stopping
+from gateway.openapi import DOCUMENT, build_document
+from gateway.options import DOWNLOADING, OPTIONS, RUNNING, SERVICES, GatewayOptions, Running
+from gateway.pages import docs
 from gateway.routing import ROUTES, Handler, Route, methods_of
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError
@@ -44,7 +44,7 @@ ALL_ROUTES: tuple[Route, ...] = (
     *downloads.ROUTES,
     *imports.ROUTES,
     *storage_events.ROUTES,
-    *leftovers.ROUTES,
+    *deletions.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,
     *docs.ROUTES,

@@ -12,10 +12,10 @@ import time
 import structlog
 from aiohttp import web
 
-from gateway.cors import answer_headers
-from gateway.envelope import REQUEST_ID, SERVER, failure
+from gateway.http.cors import answer_headers
+from gateway.http.envelope import REQUEST_ID, SERVER, failure
+from gateway.http.request_ids import HEADER, request_id
 from gateway.options import OPTIONS, RUNNING
-from gateway.request_ids import HEADER, request_id
 from gateway.routing import Handler, Route
 from pipeline.core.errors import RequestError, SluiceError
 from pipeline.telemetry import HTTP_REQUESTS, HTTP_SECONDS, Log, logger

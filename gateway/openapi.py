@@ -15,7 +15,7 @@ from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from gateway.request_ids import HEADER, PATTERN
+from gateway.http.request_ids import HEADER, PATTERN
 from gateway.routing import JSON, Answer, Header, Route
 from pipeline.core.errors import CATALOGUE
 from schemas.http import Failure, Success

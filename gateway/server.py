@@ -17,8 +17,8 @@ from typing import Any
 from aiohttp import web
 
 from gateway.app import build_app
+from gateway.http.connection import EnvelopeProtocol
 from gateway.options import OPTIONS, RUNNING, GatewayOptions
-from gateway.protocol import EnvelopeProtocol
 from pipeline.bootstrap import gateway_services
 from pipeline.settings import Settings
 from pipeline.telemetry import Log, configure_logging, logger

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import click
 
 from deploy.cli.options import json_option
-from pipeline.stages.recovery import Recovered
+from pipeline.uploads.recovery import Recovered
 
 
 @click.command()

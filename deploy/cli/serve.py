@@ -47,7 +47,7 @@ def worker(stages: tuple[str, ...]) -> None:
     Metrics and health are on SLUICE_METRICS_PORT.
     """
     from pipeline.settings import Settings
-    from workers.runtime import run_workers
+    from workers.process import run_workers
 
     chosen = [kind for kind in WorkerType if _ALL in stages or kind in stages]
     asyncio.run(run_workers(Settings(), chosen))

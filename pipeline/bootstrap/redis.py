@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
+from pipeline.adapters.arq.queue import ArqStageQueue, arq_client
 from pipeline.adapters.redis.boards import RedisEndedList, RedisSegmentBoard, RedisUploadBoard
 from pipeline.adapters.redis.gauges import RedisGauges
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.ledger import LedgerRules, RedisReservationLedger
 from pipeline.adapters.redis.pool import SideBySidePool
-from pipeline.adapters.redis.queue import ArqStageQueue, arq_client
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.adapters.redis.signals import RedisSignals
 from pipeline.adapters.redis.stage_board import RedisStageBoard

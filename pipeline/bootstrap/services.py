@@ -17,37 +17,37 @@ from pipeline.adapters.media.ffmpeg import FfmpegThumbnailer
 from pipeline.adapters.media.ffprobe import FfprobeMediaProbe
 from pipeline.adapters.media.sandbox import Sandbox
 from pipeline.adapters.postgres.contents import PostgresContentRepository
-from pipeline.adapters.postgres.leftovers import PostgresLeftoverRepository
+from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
 from pipeline.bootstrap.redis import RedisParts, redis_parts
 from pipeline.bootstrap.stores import open_stores
 from pipeline.bootstrap.volume import VolumeParts, volume_parts
+from pipeline.contents.deletion import Deletions
+from pipeline.contents.downloads import DownloadRules, Downloads
 from pipeline.core.errors import SluiceError
-from pipeline.core.retry import Patience
+from pipeline.core.retry import OutageBudget
 from pipeline.core.stages import Stage
-from pipeline.ports import CachePurge, ContentRepository, EventFeed, LeftoverRepository
+from pipeline.engine.contract import StageHandler
+from pipeline.engine.engine import StageEngine
+from pipeline.engine.limiter import SegmentLimiter
+from pipeline.ports import CachePurge, ContentRepository, DeletionRepository, EventFeed
 from pipeline.settings import Settings
 from pipeline.stages.assemble import Assemble
-from pipeline.stages.body import ReceiveRules
-from pipeline.stages.buffer import ReceiveBuffer
-from pipeline.stages.cleanup import Cleanup
-from pipeline.stages.direct import DirectUploads
-from pipeline.stages.downloads import DownloadRules, Downloads
-from pipeline.stages.engine import StageEngine
 from pipeline.stages.fetch import Fetcher
-from pipeline.stages.importing import Importer, ImportRules
-from pipeline.stages.intake import Intake, IntakeRules
-from pipeline.stages.leftovers import Leftovers
-from pipeline.stages.limiter import SegmentLimiter
 from pipeline.stages.persist import Persist
 from pipeline.stages.probe import Probe
-from pipeline.stages.reaper import Reaper
-from pipeline.stages.recall import Recall
-from pipeline.stages.receive import Receiver
-from pipeline.stages.run import StageHandler
 from pipeline.stages.seal import Seal
-from pipeline.stages.strays import StrayRules, Strays
 from pipeline.stages.thumbnail import Thumbnail
 from pipeline.stages.transfer import Transfer
+from pipeline.upkeep.cleanup import Cleanup
+from pipeline.upkeep.orphans import OrphanedObjects, OrphanRules
+from pipeline.upkeep.reaper import Reaper
+from pipeline.uploads.create import Intake, IntakeRules
+from pipeline.uploads.direct import DirectUploads
+from pipeline.uploads.imports import Importer, ImportRules
+from pipeline.uploads.incoming_segment import ReceiveRules
+from pipeline.uploads.recall import Recall
+from pipeline.uploads.receive import Receiver
+from pipeline.uploads.receive_buffer import ReceiveBuffer
 
 
 def content_repository(settings: Settings) -> PostgresContentRepository:
@@ -78,8 +78,8 @@ class GatewayServices:
     receiver: Receiver
     contents: ContentRepository
     downloads: Downloads
-    leftovers: Leftovers
-    leftover_list: LeftoverRepository
+    leftovers: Deletions
+    deletion_list: DeletionRepository
     feed: EventFeed
     _redis: RedisParts
     _parts: VolumeParts
@@ -131,7 +131,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
         journals = parts.journals
         contents = content_repository(settings)
         stack.push_async_callback(contents.close)
-        leftover_list = PostgresLeftoverRepository(contents.pool)
+        deletion_list = PostgresDeletionRepository(contents.pool)
         purge = await _cache_purge(stack, settings)
         rules = IntakeRules(
             store=settings.store,
@@ -169,8 +169,8 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             downloads=Downloads(
                 contents, stores, DownloadRules(settings.download_grant_seconds, settings.store_stall_seconds)
             ),
-            leftovers=Leftovers(leftover_list, stores, purge),
-            leftover_list=leftover_list,
+            leftovers=Deletions(deletion_list, stores, purge),
+            deletion_list=deletion_list,
             feed=redis.signals,
             _redis=redis,
             _parts=parts,
@@ -185,8 +185,8 @@ class WorkerServices:
     redis: RedisParts
     engine: StageEngine
     reaper: Reaper
-    leftovers: Leftovers
-    strays: Strays
+    leftovers: Deletions
+    strays: OrphanedObjects
     redis_url: str
     name: str
     volume: str
@@ -227,7 +227,7 @@ async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
                 redis.queue,
                 handlers,
                 name,
-                Patience(
+                OutageBudget(
                     settings.store_patience_seconds,
                     settings.database_patience_seconds,
                     settings.disk_patience_seconds,
@@ -247,8 +247,8 @@ async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
                 int(settings.waiting_seconds * 1000),
                 _direct_ms(settings),
             ),
-            leftovers=Leftovers(PostgresLeftoverRepository(contents.pool), stores, await _cache_purge(stack, settings)),
-            strays=Strays(redis.board, stores, cleanup, StrayRules()),
+            leftovers=Deletions(PostgresDeletionRepository(contents.pool), stores, await _cache_purge(stack, settings)),
+            strays=OrphanedObjects(redis.board, stores, cleanup, OrphanRules()),
             redis_url=settings.redis_url.get_secret_value(),
             name=name,
             volume=settings.volume,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.adapters.journal import FileUploadJournals
-from pipeline.adapters.temp_volume import DirectoryTempVolume
+from pipeline.adapters.volume.journals import FileUploadJournals
+from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.bootstrap.redis import RedisParts
 from pipeline.settings import Settings
-from pipeline.stages.admission import Admission
-from pipeline.stages.recovery import Recovery
+from pipeline.uploads.admission import Admission
+from pipeline.uploads.recovery import Recovery
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,12 @@ class ClientDigest:
 
 @dataclass(frozen=True, slots=True)
 class StageStatus:
-    """One stage of one upload, as the board holds it. `generation` is the fencing number of its latest run; `outages`
-    are the failed attempts that were a dependency's fault."""
+    """One stage of one upload, as the board holds it. `fencing_token` is that of its latest
+    run; `outages` are the failed attempts that were a dependency's fault."""
 
     state: StageState
     attempt: int = 0
-    generation: int = 0
+    fencing_token: int = 0
     started_at_ms: int | None = None
     finished_at_ms: int | None = None
     worker: str | None = None
@@ -136,17 +136,17 @@ class NewUpload:
 
 @dataclass(frozen=True, slots=True)
 class StageJob:
-    """One run of one stage: what travels through the queue. `generation` is the fencing number: the board lets only the
-    latest write."""
+    """One run of one stage: what travels through the queue. Only the run with the latest
+    `fencing_token` may write."""
 
     upload_id: str
     stage: Stage
-    generation: int
+    fencing_token: int
     volume: str
 
     @property
     def job_id(self) -> str:
-        return f"{self.upload_id}:{self.stage}:{self.generation}"
+        return f"{self.upload_id}:{self.stage}:{self.fencing_token}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ class SegmentSpan:
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentGrant:
+class SegmentRequest:
     """The right to send one segment to the store itself: one request, its body the bytes, with these headers."""
 
     number: int
@@ -193,13 +193,13 @@ class SegmentGrant:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenGrant:
+class DelegatedToken:
     """A token of the store's own kind, and what to send with it. It reaches as far as the role of its user does."""
 
     token: str = field(repr=False)
     storage_url: str
     seconds: int
-    segments: tuple[SegmentGrant, ...] = field(repr=False)
+    segments: tuple[SegmentRequest, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

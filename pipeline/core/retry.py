@@ -48,14 +48,14 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class OutageBudget:
     """How long each dependency may be away without a break before an upload that needs it fails; in seconds."""
 
     store_seconds: float = 12 * 3600
     database_seconds: float = 24 * 3600
     disk_seconds: float = 600
 
-    def with_what_failed(self, error: SluiceError) -> float | None:
+    def seconds_for(self, error: SluiceError) -> float | None:
         """None: `error` says nothing of a dependency, so attempts are counted."""
         away = _AWAY.get(error.code)
         if away is None:
@@ -71,7 +71,7 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
+class Outage:
     """An unbroken row of failures that a dependency is to blame for: since its first one, and how many they are."""
 
     seconds: float
@@ -104,8 +104,8 @@ def decide(error: SluiceError, attempt: int, policy: RetryPolicy, jitter: float)
     return RetryAfter(_delay(error, step, jitter))
 
 
-def decide_away(
-    error: SluiceError, away: Away, patience_seconds: float, policy: RetryPolicy, jitter: float
+def decide_outage(
+    error: SluiceError, away: Outage, patience_seconds: float, policy: RetryPolicy, jitter: float
 ) -> RetryAfter | GiveUp:
     """What follows the latest failure of the row `away`.
 

@@ -60,7 +60,7 @@ class StageSpec:
     """One stage: its worker type, what must be `done` or `skipped` before it, and its limits.
 
     `timeout_seconds` bounds one attempt; `max_attempts` counts attempts that ended in an error worth retrying, but for
-    those that ended because a dependency was away: that is bounded by the clock (`core.retry.Patience`).
+    those that ended because a dependency was away: that is bounded by the clock (`core.retry.OutageBudget`).
     """
 
     worker: WorkerType

@@ -5,21 +5,21 @@ Guarantee: stages depend on these and on `core` alone. Every implementation of a
 """
 
 from pipeline.ports.boards import EndedList, EventFeed, PendingSegments, SegmentBoard, SegmentVerdict, UploadBoard
-from pipeline.ports.contents import CachePurge, ContentRepository, LeftoverRepository
+from pipeline.ports.contents import CachePurge, ContentRepository, DeletionRepository
 from pipeline.ports.journal import UploadJournals
 from pipeline.ports.media import MediaProbe, Thumbnailer
 from pipeline.ports.object_store import (
-    DownloadGrants,
+    DelegatedTokens,
     Drafts,
     ObjectReader,
     ObjectSource,
     ObjectStore,
+    PresignedDownloads,
+    PresignedUploads,
     SegmentSource,
     Store,
     Stores,
-    TokenGrants,
     TransferSessions,
-    UploadGrants,
 )
 from pipeline.ports.reservations import AdmissionOutcome, ReservationLedger, Standing, VolumeSnapshot
 from pipeline.ports.stages import OverdueStage, StageBoard, StageQueue, StageStart
@@ -29,17 +29,19 @@ __all__ = [
     "AdmissionOutcome",
     "CachePurge",
     "ContentRepository",
-    "DownloadGrants",
+    "DelegatedTokens",
+    "DeletionRepository",
     "Drafts",
     "EndedList",
     "EventFeed",
-    "LeftoverRepository",
     "MediaProbe",
     "ObjectReader",
     "ObjectSource",
     "ObjectStore",
     "OverdueStage",
     "PendingSegments",
+    "PresignedDownloads",
+    "PresignedUploads",
     "ReservationLedger",
     "SegmentBoard",
     "SegmentSource",
@@ -52,10 +54,8 @@ __all__ = [
     "Stores",
     "TempVolume",
     "Thumbnailer",
-    "TokenGrants",
     "TransferSessions",
     "UploadBoard",
-    "UploadGrants",
     "UploadJournals",
     "VolumeSnapshot",
 ]

@@ -64,7 +64,7 @@ class UploadBoard(Protocol):
         """Apply `admit`: as `apply`, and the jobs to enqueue where every byte is in the store already. Idempotent: a
         job that its caller did not enqueue comes back as overdue."""
 
-    async def granted(self, upload_id: str, valid_seconds: float) -> Status:
+    async def record_grant(self, upload_id: str, valid_seconds: float) -> Status:
         """A direct upload's client gets grants that are valid for so long; its time to expire begins anew. Returns its
         status; unless that is `granted`, nothing has changed and nothing is to be handed out."""
 
@@ -78,7 +78,7 @@ class UploadBoard(Protocol):
     async def forget(self, upload_id: str) -> None:
         """An ended upload has been cleaned up: note it, keep the record for the retention time. Idempotent."""
 
-    async def retire(self, limit: int) -> int:
+    async def purge_expired(self, limit: int) -> int:
         """Take records past their retention out of the indexes; returns how many."""
 
     async def server_run(self) -> str:
@@ -88,7 +88,7 @@ class UploadBoard(Protocol):
 
 class SegmentBoard(Protocol):
     """Which segments of an upload have arrived and which are stored. Errors as UploadBoard; StageLost where a
-    generation is fenced."""
+    fencing_token is fenced."""
 
     async def received(self, upload_id: str, numbers: Collection[int] | None = None) -> Mapping[int, int]:
         """Segment number -> crc32c, of all or of `numbers`."""
@@ -99,7 +99,7 @@ class SegmentBoard(Protocol):
     async def record_fetched(self, job: StageJob, number: int, size_bytes: int, crc32c: int) -> None:
         """A range of an object in the store is on the temp volume. Idempotent. Raises StageLost."""
 
-    async def record_lost(self, upload_id: str, number: int, crc32c: int) -> bool:
+    async def invalidate(self, upload_id: str, number: int, crc32c: int) -> bool:
         """A segment's bytes do not match `crc32c`: it is missing again, and what was derived from it is undone.
         Idempotent."""
 
@@ -109,11 +109,11 @@ class SegmentBoard(Protocol):
     async def record_stored(self, job: StageJob, segment: StoredSegment) -> None:
         """The store has a segment. Idempotent. Raises StageLost."""
 
-    async def stored_before(self, upload_id: str, etags: Mapping[int, str]) -> int:
+    async def restore_stored(self, upload_id: str, etags: Mapping[int, str]) -> int:
         """The store has acknowledged these segments, but not in this Redis; how many of them it did not know of.
         Idempotent."""
 
-    async def put_again(self, job: StageJob, numbers: Collection[int]) -> Sequence[StageJob]:
+    async def requeue_segments(self, job: StageJob, numbers: Collection[int]) -> Sequence[StageJob]:
         """The store no longer has these segments as they were recorded: they wait for transfer again, and so does the
         stage of `job`. Returns what is to be enqueued. Raises StageLost."""
 

@@ -11,18 +11,18 @@ from pipeline.core.model import (
     StoredSegment,
 )
 from schemas.content import Content
-from schemas.leftovers import Leftover
+from schemas.deletions import PendingDeletion
 
 
-class LeftoverRepository(Protocol):
+class DeletionRepository(Protocol):
     """What is left of deleted contents. Errors: DependencyUnavailable."""
 
-    async def leave(self, content_id: str, lease_seconds: float) -> Leftover:
+    async def leave(self, content_id: str, lease_seconds: float) -> PendingDeletion:
         """A content's row goes and its leftover comes, claimed by the caller, in one step. Raises CONTENT_NOT_FOUND
         (RequestError); so does a second call."""
 
-    async def claim(self, limit: int, lease_seconds: float) -> Sequence[Leftover]:
-        """Leftovers that are due, each to one caller until its lease ends."""
+    async def claim(self, limit: int, lease_seconds: float) -> Sequence[PendingDeletion]:
+        """Deletions that are due, each to one caller until its lease ends."""
 
     async def finish(self, content_id: str) -> None:
         """Nothing is left any more. Idempotent."""
@@ -30,7 +30,7 @@ class LeftoverRepository(Protocol):
     async def defer(self, content_id: str, error: tuple[str, str], after_seconds: float) -> None:
         """An attempt failed with (code, message)."""
 
-    async def page(self, before: tuple[int, str] | None, limit: int) -> Sequence[Leftover]:
+    async def page(self, before: tuple[int, str] | None, limit: int) -> Sequence[PendingDeletion]:
         """What is left, newest first, from just before (deleted_at in microseconds since 1970, id)."""
 
     async def forget(self, done_seconds: float) -> None:

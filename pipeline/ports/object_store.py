@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from pipeline.core.model import (
+    DelegatedToken,
     ObjectTarget,
-    SegmentGrant,
+    SegmentRequest,
     SegmentSpan,
     StoredObject,
     StoredSegment,
-    TokenGrant,
 )
 from pipeline.core.segments import StoreLimits
 
@@ -108,28 +108,28 @@ class Store(ObjectStore, ObjectReader, Protocol):
 
 
 @runtime_checkable
-class DownloadGrants(Protocol):
+class PresignedDownloads(Protocol):
     """Beside ObjectStore, where a store has it: URLs with which a client reads from the store itself for some time.
     Whoever has such a URL may use it; it is for GET (Swift's also for HEAD). Errors: as ObjectStore."""
 
-    async def grant_download(
+    async def presign_download(
         self, key: str, *, segment_count: int, seconds: int, filename: str, inline: bool
     ) -> str | None:
         """A URL of the object (of so many segments), answered with a Content-Disposition that carries `filename`.
         None: as it is set up, this store gives none."""
 
-    async def grant_segment_download(self, key: str, span: SegmentSpan, *, seconds: int) -> str | None:
+    async def presign_segment_download(self, key: str, span: SegmentSpan, *, seconds: int) -> str | None:
         """A URL of one segment's bytes, and nothing else (the answer is 200 or 206). None as above."""
 
 
 @runtime_checkable
-class UploadGrants(Protocol):
+class PresignedUploads(Protocol):
     """Beside ObjectStore, where a store has it: rights with which a client sends segments to the store itself. Errors:
     as ObjectStore."""
 
-    async def grant_segments(
+    async def presign_segments(
         self, target: ObjectTarget, numbers: Sequence[int], *, seconds: int
-    ) -> Sequence[SegmentGrant] | None:
+    ) -> Sequence[SegmentRequest] | None:
         """A right to PUT each of these segments, for so long; they can do nothing else. None: as it is set up, this
         store gives none."""
 
@@ -139,10 +139,10 @@ class UploadGrants(Protocol):
 
 
 @runtime_checkable
-class TokenGrants(UploadGrants, Protocol):
+class DelegatedTokens(PresignedUploads, Protocol):
     """Where TempURLs are not allowed: a token is lent. Errors: as ObjectStore."""
 
-    async def lend_token(self, target: ObjectTarget, numbers: Sequence[int]) -> TokenGrant | None:
+    async def delegate_token(self, target: ObjectTarget, numbers: Sequence[int]) -> DelegatedToken | None:
         """A new token, and for each of these segments the request that it is meant for. None: as it is set up, this
         store lends none."""
 

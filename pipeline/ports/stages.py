@@ -10,7 +10,7 @@ from pipeline.core.errors import SluiceError
 from pipeline.core.model import (
     StageJob,
 )
-from pipeline.core.retry import Away
+from pipeline.core.retry import Outage
 from pipeline.core.stages import Stage
 
 
@@ -24,10 +24,10 @@ class StageStart:
 
 @dataclass(frozen=True, slots=True)
 class OverdueStage:
-    """A stage to enqueue. `dead_generation`: the run that it was taken over from; None: it was queued all along."""
+    """A stage to enqueue. `dead_token`: the run that it was taken over from; None: it was queued all along."""
 
     job: StageJob
-    dead_generation: int | None
+    dead_token: int | None
     due_in_seconds: float
 
 
@@ -53,14 +53,14 @@ class StageBoard(Protocol):
         """Transfer has nothing to do now: give up the lease. False: more has arrived meanwhile, go on. Raises
         StageLost."""
 
-    async def away(self, job: StageJob) -> Away:
+    async def record_outage(self, job: StageJob) -> Outage:
         """A dependency did not answer: counts it, and tells of the unbroken row of such failures. Success, progress (a
         segment stored or fetched) and a failure of another kind end the row. Raises StageLost."""
 
-    async def retry(self, job: StageJob, error_code: str, after_seconds: float, *, away: bool = False) -> StageJob:
+    async def retry(self, job: StageJob, error_code: str, after_seconds: float, *, outage: bool = False) -> StageJob:
         """Count a failed attempt, `away` if a dependency was at fault, and queue the next one. Raises StageLost."""
 
-    async def hand_back(self, job: StageJob) -> StageJob:
+    async def requeue(self, job: StageJob) -> StageJob:
         """Queue the stage again without counting an attempt (a worker is told to stop). Raises StageLost."""
 
     async def fail(self, job: StageJob, error: SluiceError) -> None:

@@ -25,7 +25,7 @@ class TempVolume(Protocol):
     async def write(self, upload_id: str, offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
         """Write blocks at an offset, extend the running crc32c over them and return it."""
 
-    async def settle(self, upload_id: str) -> None:
+    async def flush(self, upload_id: str) -> None:
         """What was written so far is as safe as this volume promises: in the page cache, or on the disk."""
 
     def source(self, upload_id: str, number: int, offset: int, size_bytes: int, crc32c: int) -> SegmentSource: ...

@@ -1,1 +1,1 @@
-"""The stages of an upload: one module each, over ports only."""
+"""The six stages of an upload, one module each, over ports only."""

@@ -13,11 +13,11 @@ from typing import Any
 from pipeline.core.errors import MediaError, SegmentCorrupt, TempVolumeError
 from pipeline.core.model import Upload
 from pipeline.core.transports import TRANSPORTS
+from pipeline.engine.contract import Done, Outcome, Requeue, StageRun
 from pipeline.ports import SegmentBoard, TempVolume
 from pipeline.stages.fetch import Fetcher
-from pipeline.stages.recall import Recall
-from pipeline.stages.run import Done, HandBack, Outcome, StageRun
-from pipeline.stages.stored import stored_to_data
+from pipeline.stages.stored_object import stored_to_data
+from pipeline.uploads.recall import Recall
 
 
 class Assemble:
@@ -35,7 +35,7 @@ class Assemble:
         if TRANSPORTS[upload.transport].in_store:
             fetched = await self._fetcher.fetch(run)
             if fetched is None:
-                return HandBack()
+                return Requeue()
             result = stored_to_data(fetched)
         await self._volume.verify(upload.upload_id, upload.size_bytes)
         received = await self._segments.received(upload.upload_id)

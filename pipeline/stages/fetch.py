@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pipeline.core.errors import SegmentCorrupt, StoreError, StoreUnavailable
 from pipeline.core.model import StoredObject, Upload, object_key
 from pipeline.core.retry import GiveUp, RetryPolicy, decide
+from pipeline.engine.contract import StageRun
+from pipeline.engine.limiter import SegmentLimiter
 from pipeline.ports import ObjectSource, SegmentBoard, Stores, TempVolume
-from pipeline.stages.limiter import SegmentLimiter
-from pipeline.stages.run import StageRun
 
 # Within one run a range is tried so often before the stage's own, longer-breathed retry takes over.
 _RANGE_RETRIES = RetryPolicy(max_attempts=4, base_seconds=0.3, cap_seconds=5)

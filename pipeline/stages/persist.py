@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pipeline.core.model import ContentRecord
 from pipeline.core.stages import Stage
+from pipeline.engine.contract import Done, Outcome, StageRun
 from pipeline.ports import ContentRepository, StageBoard
-from pipeline.stages.run import Done, Outcome, StageRun
-from pipeline.stages.stored import stored_from_data
+from pipeline.stages.stored_object import stored_from_data
 
 
 class Persist:

@@ -7,8 +7,8 @@ tools take a disk that fails for the end of the file, and what is no media is th
 from __future__ import annotations
 
 from pipeline.core.errors import MediaError
+from pipeline.engine.contract import Done, Outcome, StageRun
 from pipeline.ports import MediaProbe, TempVolume
-from pipeline.stages.run import Done, Outcome, StageRun
 
 
 class Probe:

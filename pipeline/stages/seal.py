@@ -9,11 +9,11 @@ from __future__ import annotations
 from pipeline.core.errors import StoreError
 from pipeline.core.journal import Gone
 from pipeline.core.transports import Transport
+from pipeline.engine.contract import Blocked, Done, Outcome, StageRun
+from pipeline.engine.drain import landed
 from pipeline.ports import SegmentBoard, Stores, UploadJournals
-from pipeline.stages.landing import landed
-from pipeline.stages.run import Done, Outcome, StageRun, Undone
-from pipeline.stages.stored import stored_to_data
-from pipeline.stages.transfer import open_target
+from pipeline.stages.stored_object import stored_to_data
+from pipeline.uploads.target import open_target
 
 # A store that keeps losing what it has acknowledged is not to be trusted with more tries.
 _MAX_REFUSALS = 5
@@ -42,4 +42,4 @@ class Seal:
             if not refused or not mine or run.upload.stages[run.job.stage].own_attempt >= _MAX_REFUSALS:
                 raise
             await self._journals.note(upload.upload_id, *map(Gone, refused))
-            return Undone(await self._segments.put_again(run.job, refused))
+            return Blocked(await self._segments.requeue_segments(run.job, refused))

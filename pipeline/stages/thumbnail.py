@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pipeline.core.model import thumbnail_key
 from pipeline.core.stages import Stage
+from pipeline.engine.contract import Done, Outcome, Skipped, StageRun
+from pipeline.engine.drain import landed
 from pipeline.ports import StageBoard, Stores, TempVolume, Thumbnailer
-from pipeline.stages.landing import landed
-from pipeline.stages.run import Done, Outcome, Skipped, StageRun
-from pipeline.stages.stored import stored_to_data
+from pipeline.stages.stored_object import stored_to_data
 from schemas.media import MediaMetadata
 
 

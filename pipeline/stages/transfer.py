@@ -14,15 +14,16 @@ import random
 from collections.abc import AsyncIterator
 
 from pipeline.core.errors import SegmentCorrupt, StoreError, StoreUnavailable
-from pipeline.core.journal import Gone, Session, Stored
-from pipeline.core.model import ObjectTarget, Upload, object_key
+from pipeline.core.journal import Gone, Stored
+from pipeline.core.model import ObjectTarget
 from pipeline.core.retry import GiveUp, RetryPolicy, decide
+from pipeline.engine.contract import Done, Idle, Outcome, Requeue, StageRun
+from pipeline.engine.drain import land
+from pipeline.engine.limiter import SegmentLimiter
 from pipeline.ports import EventFeed, ObjectStore, SegmentBoard, StageBoard, Stores, TempVolume, UploadJournals
-from pipeline.stages.landing import land
-from pipeline.stages.limiter import SegmentLimiter
-from pipeline.stages.recall import Recall
-from pipeline.stages.run import Done, HandBack, Idle, Outcome, StageRun
 from pipeline.telemetry import STORED_BYTES
+from pipeline.uploads.recall import Recall
+from pipeline.uploads.target import open_target
 
 # Within one job a segment is tried so often before the stage's own, longer-breathed retry takes over.
 _SEGMENT_RETRIES = RetryPolicy(max_attempts=4, base_seconds=0.3, cap_seconds=5)
@@ -30,26 +31,6 @@ _SEGMENT_RETRIES = RetryPolicy(max_attempts=4, base_seconds=0.3, cap_seconds=5)
 _LINGER_SECONDS = 0.3
 # Changes that were signalled while nobody listened are found by looking.
 _LOOK_SECONDS = 1.0
-
-
-async def open_target(
-    upload: Upload, store: ObjectStore, segments: SegmentBoard, journals: UploadJournals
-) -> ObjectTarget:
-    """The upload's place in the store; its session is opened once, whoever comes first."""
-    target = ObjectTarget(upload.upload_id, object_key(upload.upload_id), upload.content_type, upload.plan)
-    session = upload.target_session
-    if session is None:
-        mine = await store.begin(target)
-        session = await segments.keep_session(upload.upload_id, mine)
-        if session != mine:
-            await store.abort(_with_session(target, mine))
-        if session:
-            await journals.note(upload.upload_id, Session(session))
-    return _with_session(target, session)
-
-
-def _with_session(target: ObjectTarget, session: str) -> ObjectTarget:
-    return ObjectTarget(target.upload_id, target.key, target.content_type, target.plan, session)
 
 
 class Transfer:
@@ -116,7 +97,7 @@ class Transfer:
                         {changed, *flying.values()}, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
                     )
                 elif run.stop.is_set():
-                    return HandBack()
+                    return Requeue()
                 else:
                     done, _ = await asyncio.wait({changed}, timeout=_LINGER_SECONDS)
                     if not done and await self._stages.idle(run.job):

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from deploy.embedded import EmbeddedStack, StackOptions
-from tests.cell import Cell
-from tests.running import CellProcesses, cell_processes
+from tests.harness.cell import Cell
+from tests.harness.running import CellProcesses, cell_processes
 
 
 @pytest.fixture(scope="session")

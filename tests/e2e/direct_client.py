@@ -7,8 +7,8 @@ import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
-from tests.cell import Cell
-from tests.media_samples import sample
+from tests.harness.cell import Cell
+from tests.harness.media_samples import sample
 
 MEBIBYTE = 1024 * 1024
 # S3 takes no part under 5 MiB; Swift takes any.

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tests.cell import SEGMENT_BYTES, Cell, eventually
-from tests.media_samples import sample
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.media_samples import sample
 
 DISK_BYTES = 10 * 1024 * 1024
 

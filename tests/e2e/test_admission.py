@@ -10,9 +10,9 @@ import pytest
 
 from deploy.embedded import EmbeddedStack
 from pipeline.adapters.redis.reads import hash_get
-from tests.cell import Cell, eventually
-from tests.media_samples import sample
-from tests.running import running_cell
+from tests.harness.cell import Cell, eventually
+from tests.harness.media_samples import sample
+from tests.harness.running import running_cell
 
 pytestmark = pytest.mark.e2e
 

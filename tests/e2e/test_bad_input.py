@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from deploy.embedded import EmbeddedStack
-from tests.cell import SEGMENT_BYTES, Cell, eventually
-from tests.media_samples import sample
-from tests.running import running_cell
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.media_samples import sample
+from tests.harness.running import running_cell
 
 pytestmark = pytest.mark.e2e
 

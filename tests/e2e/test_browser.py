@@ -26,7 +26,7 @@ from deploy.embedded import EmbeddedStack
 from deploy.embedded.layout import Layout
 from gateway.app import ALL_ROUTES
 from pipeline.core.errors import CATALOGUE
-from tests.media_samples import sample
+from tests.harness.media_samples import sample
 
 CHROMIUM = shutil.which("chromium")
 

@@ -23,9 +23,9 @@ from deploy.cdn import CdnOptions, make_directories, origin_query, render
 from deploy.embedded import EmbeddedStack
 from deploy.embedded.ports import ReservedPort
 from pipeline.adapters.object_store.swift import TempUrlSigner
-from tests.cell import Cell, eventually
-from tests.media_samples import ffmpeg
-from tests.running import running_cell
+from tests.harness.cell import Cell, eventually
+from tests.harness.media_samples import ffmpeg
+from tests.harness.running import running_cell
 
 pytestmark = [
     pytest.mark.e2e,
@@ -40,11 +40,11 @@ SEGMENT_BYTES = 1024 * 1024 + 1  # no border of a segment is one of a slice
 
 @dataclass
 class Origin:
-    """In front of Swift, on the cache's side: counts what reaches the store. While `away` it answers nothing."""
+    """In front of Swift, on the cache's side: counts what reaches the store. While `down` it answers nothing."""
 
     url: str = ""
     seen: list[tuple[str, str]] = field(default_factory=list)
-    away: bool = False
+    down: bool = False
 
 
 @dataclass
@@ -72,7 +72,7 @@ async def counting(storage_url: str) -> AsyncIterator[Origin]:
 
         async def forward(request: web.Request) -> web.StreamResponse:
             origin.seen.append((request.method, request.raw_path))
-            if origin.away:
+            if origin.down:
                 return web.Response(status=503)
             url = URL(f"{parts.scheme}://{parts.netloc}{request.raw_path}", encoded=True)
             headers = {name: value for name, value in request.headers.items() if name != "Host"}
@@ -207,10 +207,10 @@ async def test_a_second_viewer_does_not_reach_the_store(cdn: Cdn, video: bytes) 
         assert (status, body == expected) == (206 if "Range" in asked else 200, True), asked
         assert headers["X-Cache"] == "HIT"
     assert (await cdn.get(path + "?other=query&x=1"))[1] == video
-    cdn.origin.away = True
+    cdn.origin.down = True
     assert (await cdn.get(path))[1] == video
     assert len(cdn.origin.seen) == reached
-    cdn.origin.away = False
+    cdn.origin.down = False
     status, thumb, headers = await cdn.get(f"/{content['thumbnail']['key']}")
     assert (status, headers["Content-Type"], thumb[:3]) == (200, "image/jpeg", b"\xff\xd8\xff")
 
@@ -268,10 +268,10 @@ async def test_what_is_deleted_is_gone_at_once(cdn: Cdn, video: bytes) -> None:
     for path in paths:
         assert (await cdn.get(path))[0] == 404
         assert (await cdn.get(path, headers={"Range": "bytes=0-9"}))[0] == 404
-    cdn.origin.away = True  # and not because the store was asked
+    cdn.origin.down = True  # and not because the store was asked
     for path in paths:
         assert (await cdn.get(path))[0] == 404
-    cdn.origin.away = False
+    cdn.origin.down = False
     assert (await cdn.get(f"/{other['object']['key']}"))[1] == video
 
 

@@ -12,11 +12,11 @@ import pytest
 from aiohttp import web
 
 from deploy.embedded import EmbeddedStack, StackOptions
-from pipeline.adapters.postgres.leftovers import PostgresLeftoverRepository
+from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
 from pipeline.adapters.postgres.pool import LazyPool
-from tests.cell import Cell, eventually
-from tests.media_samples import ffmpeg
-from tests.running import running_cell
+from tests.harness.cell import Cell, eventually
+from tests.harness.media_samples import ffmpeg
+from tests.harness.running import running_cell
 
 pytestmark = pytest.mark.e2e
 
@@ -31,10 +31,10 @@ def video() -> bytes:
 
 @dataclass
 class Cache:
-    """Takes purges; while it is `away` it answers 503."""
+    """Takes purges; while it is `down` it answers 503."""
 
     url: str = ""
-    away: bool = False
+    down: bool = False
     purged: list[str] = field(default_factory=list)
 
 
@@ -44,7 +44,7 @@ async def cache_to_purge() -> AsyncIterator[Cache]:
 
     async def take(request: web.Request) -> web.Response:
         assert request.method == "PURGE"
-        if cache.away:
+        if cache.down:
             return web.Response(status=503)
         cache.purged.append(request.match_info["key"])
         return web.Response()
@@ -136,7 +136,7 @@ async def test_a_cache_that_is_away_leaves_a_leftover_until_it_is_back(
         ) as cell,
     ):
         content = await upload(cell, video)
-        cache.away = True
+        cache.down = True
         _, body, _ = await cell.call("DELETE", f"/v1/contents/{content['id']}", expect=200)
         assert body["data"]["leftover"] is True
         assert await cell.stored_keys() == []  # the store is cleared all the same
@@ -144,7 +144,7 @@ async def test_a_cache_that_is_away_leaves_a_leftover_until_it_is_back(
         assert (left["content_id"], left["error_code"]) == (content["id"], "CACHE_PURGE_FAILED")
         assert left["attempts"] >= 1
 
-        cache.away = False
+        cache.down = False
 
         async def gone() -> bool:
             return not await leftovers(cell)
@@ -192,7 +192,7 @@ async def test_a_gateway_that_died_in_the_middle_loses_nothing(
         content = await upload(cell, video)
         pool = LazyPool(cell.settings.database_url.get_secret_value(), 1)
         try:
-            await PostgresLeftoverRepository(pool).leave(content["id"], 0.0)
+            await PostgresDeletionRepository(pool).leave(content["id"], 0.0)
         finally:
             pool.terminate()
         await cell.call("GET", f"/v1/contents/{content['id']}", expect=404)

@@ -13,11 +13,11 @@ import pytest
 
 from deploy.embedded import EmbeddedStack
 from pipeline.ports import TransferSessions
-from tests.cell import Cell, eventually
 from tests.e2e.direct_client import TWO_SEGMENTS_AND_A_BIT, blocks, complete, send, video
 from tests.e2e.relay import relay_to
-from tests.media_samples import sample
-from tests.running import CellProcesses, cell_processes, running_cell
+from tests.harness.cell import Cell, eventually
+from tests.harness.media_samples import sample
+from tests.harness.running import CellProcesses, cell_processes, running_cell
 
 pytestmark = pytest.mark.e2e
 
@@ -226,7 +226,7 @@ async def test_a_lent_token(servers: EmbeddedStack, tmp_path: Path) -> None:
         await cell.until(upload["id"], "ready")
         assert await cell.read((await cell.content(upload["id"]))["object"]["key"]) == data
         logs = "".join(path.read_text() for path in tmp_path.rglob("*.log"))
-        assert "upload.token_lent" in logs
+        assert "upload.token_delegated" in logs
         assert grants["token"] not in logs
         await cell.until_clean()
 

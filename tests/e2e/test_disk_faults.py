@@ -12,11 +12,11 @@ import pytest
 
 from deploy.cli.processes import SEPARATE
 from deploy.embedded import EmbeddedStack
-from tests.cell import SEGMENT_BYTES, Cell, eventually
-from tests.disks import faulty_disk, fill, remount, small_disk
 from tests.e2e.disk_checks import DISK_BYTES, finishes, is_refused, logged, small_video, until_warned
-from tests.media_samples import sample
-from tests.running import running_cell
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.disks import faulty_disk, fill, remount, small_disk
+from tests.harness.media_samples import sample
+from tests.harness.running import running_cell
 
 pytestmark = pytest.mark.e2e
 

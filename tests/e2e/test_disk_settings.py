@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from deploy.embedded import EmbeddedStack
-from tests.disks import faulty_disk, small_disk
 from tests.e2e.disk_checks import DISK_BYTES, finishes, is_refused, logged, small_video, until_warned
-from tests.running import running_cell
+from tests.harness.disks import faulty_disk, small_disk
+from tests.harness.running import running_cell
 
 pytestmark = pytest.mark.e2e
 

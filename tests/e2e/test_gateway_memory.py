@@ -13,10 +13,10 @@ import pytest
 
 from deploy.cli.processes import GATEWAY
 from deploy.embedded import EmbeddedStack
-from tests.bench.usage import forget_peak, peak_bytes
-from tests.cell import Cell, eventually
-from tests.media_samples import sample
-from tests.running import running_cell
+from tests.harness.cell import Cell, eventually
+from tests.harness.media_samples import sample
+from tests.harness.running import running_cell
+from tests.programs.bench.usage import forget_peak, peak_bytes
 
 pytestmark = pytest.mark.e2e
 

@@ -15,9 +15,9 @@ from urllib.parse import quote_plus
 import pytest
 
 from deploy.embedded import EmbeddedStack
-from tests.cell import SEGMENT_BYTES, Cell, eventually
-from tests.media_samples import sample
-from tests.running import CellProcesses, cell_processes, running_cell
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.media_samples import sample
+from tests.harness.running import CellProcesses, cell_processes, running_cell
 
 pytestmark = pytest.mark.e2e
 

@@ -14,11 +14,11 @@ import aiohttp
 import pytest
 
 from deploy.embedded import EmbeddedStack, KeystoneEndpoint, StackOptions
-from tests.cell import SEGMENT_BYTES, eventually
 from tests.e2e.direct_client import complete, send, video
 from tests.e2e.relay import relay_to
-from tests.media_samples import sample
-from tests.running import running_cell
+from tests.harness.cell import SEGMENT_BYTES, eventually
+from tests.harness.media_samples import sample
+from tests.harness.running import running_cell
 
 pytestmark = pytest.mark.e2e
 

@@ -18,10 +18,10 @@ import pytest
 
 from deploy.embedded import EmbeddedStack, StackOptions
 from pipeline.adapters.redis.reads import hash_get
-from tests.cell import SEGMENT_BYTES, Cell, eventually
-from tests.holding import held_up
-from tests.media_samples import sample
-from tests.running import running_cell
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.holding import held_up
+from tests.harness.media_samples import sample
+from tests.harness.running import running_cell
 
 pytestmark = pytest.mark.e2e
 

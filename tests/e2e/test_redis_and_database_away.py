@@ -16,11 +16,11 @@ import pytest
 
 from deploy.cli.processes import SEPARATE
 from deploy.embedded import EmbeddedStack, StackOptions
-from tests.cell import SEGMENT_BYTES, Cell, eventually
-from tests.faults.cells import outages
-from tests.faults.client import PatientClient
-from tests.media_samples import sample
-from tests.running import running_cell
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.faults.cells import outages
+from tests.harness.faults.client import PatientClient
+from tests.harness.media_samples import sample
+from tests.harness.running import running_cell
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

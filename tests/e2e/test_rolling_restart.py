@@ -21,9 +21,9 @@ from deploy.embedded import EmbeddedStack
 from deploy.embedded.http import answers
 from deploy.embedded.ports import LOOPBACK, ReservedPort
 from deploy.embedded.process import ChildProcess
-from tests.cell import SEGMENT_BYTES, Cell, eventually
-from tests.media_samples import sample
-from tests.running import running_cell
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.media_samples import sample
+from tests.harness.running import running_cell
 
 pytestmark = [
     pytest.mark.e2e,

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from tests.cell import SEGMENT_BYTES, Cell
-from tests.media_samples import ffmpeg
+from tests.harness.cell import SEGMENT_BYTES, Cell
+from tests.harness.media_samples import ffmpeg
 
 pytestmark = pytest.mark.e2e
 

@@ -15,11 +15,11 @@ from deploy.cli.processes import SEPARATE
 from deploy.embedded import EmbeddedStack
 from deploy.embedded.process import ChildProcess
 from pipeline.adapters.redis.reads import hash_all, hash_get_many
-from tests.cell import SEGMENT_BYTES, Cell, eventually
-from tests.holding import held_up, slow_tools
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.holding import held_up, slow_tools
+from tests.harness.media_samples import sample
+from tests.harness.running import running_cell
 from tests.integration.gateway.wire import connect
-from tests.media_samples import sample
-from tests.running import running_cell
 
 pytestmark = pytest.mark.e2e
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from pipeline.adapters.redis.reads import hash_all
 from schemas.status import EventFields, StageFields, UploadFields, VolumeFields, WorkerFields
-from tests.cell import SEGMENT_BYTES, Cell, eventually
-from tests.media_samples import sample
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.media_samples import sample
 
 pytestmark = pytest.mark.e2e
 

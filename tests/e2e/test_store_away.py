@@ -12,11 +12,11 @@ from deploy.embedded import EmbeddedStack
 from pipeline.adapters.object_store.names import MULTIPART_PREFIX
 from pipeline.adapters.redis.reads import hash_get
 from pipeline.settings import MEBIBYTE
-from tests.cell import SEGMENT_BYTES, Cell, eventually
-from tests.faults.cells import outages, shaped_cell
-from tests.faults.client import PatientClient
-from tests.faults.kinds import Pass, Refuse
-from tests.media_samples import sample
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.faults.cells import outages, shaped_cell
+from tests.harness.faults.client import PatientClient
+from tests.harness.faults.kinds import Pass, Refuse
+from tests.harness.media_samples import sample
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

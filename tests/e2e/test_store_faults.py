@@ -12,12 +12,12 @@ import pytest
 from deploy.embedded import EmbeddedStack
 from pipeline.adapters.object_store.names import MULTIPART_PREFIX
 from pipeline.settings import MEBIBYTE
-from tests.cell import SEGMENT_BYTES, Cell, eventually
-from tests.faults.cells import outages, shaped_cell
-from tests.faults.client import PatientClient
-from tests.faults.kinds import Answer, Corrupt, Fault, Mute, OnRequests, Pass, Refuse, Reset, Slow, Stall
-from tests.faults.shaper import Shaper
-from tests.media_samples import sample
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.faults.cells import outages, shaped_cell
+from tests.harness.faults.client import PatientClient
+from tests.harness.faults.kinds import Answer, Corrupt, Fault, Mute, OnRequests, Pass, Refuse, Reset, Slow, Stall
+from tests.harness.faults.shaper import Shaper
+from tests.harness.media_samples import sample
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

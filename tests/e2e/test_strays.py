@@ -17,18 +17,18 @@ from pipeline.bootstrap import worker_services
 from pipeline.core.model import ObjectTarget, object_key
 from pipeline.core.segments import SegmentPlan
 from pipeline.ports import TransferSessions
-from pipeline.stages.strays import StrayRules
-from tests.cell import SEGMENT_BYTES, Cell, eventually
+from pipeline.upkeep.orphans import OrphanRules
 from tests.contract.object_store.uploads import MemorySource, some_bytes
-from tests.media_samples import sample
-from tests.running import running_cell
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.media_samples import sample
+from tests.harness.running import running_cell
 
 pytestmark = pytest.mark.e2e
 
 
 async def sweep(cell: Cell, **rules: float) -> None:
     async with worker_services(cell.settings) as services:
-        services.strays.rules = StrayRules(**rules)
+        services.strays.rules = OrphanRules(**rules)
         await services.strays.sweep()
 
 

@@ -21,11 +21,11 @@ import pytest
 from deploy.cli.processes import SEPARATE
 from deploy.embedded import EmbeddedStack
 from pipeline.adapters.redis.reads import hash_all, hash_get
-from tests.cell import SEGMENT_BYTES, Cell, eventually
-from tests.disks import faulty_disk
-from tests.holding import held_up, slow_tools
-from tests.media_samples import sample
-from tests.running import running_cell
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.disks import faulty_disk
+from tests.harness.holding import held_up, slow_tools
+from tests.harness.media_samples import sample
+from tests.harness.running import running_cell
 
 pytestmark = pytest.mark.e2e
 

@@ -15,9 +15,9 @@ import pytest
 from yarl import URL
 
 from deploy.embedded import EmbeddedStack
-from tests.cell import Cell
-from tests.media_samples import ffmpeg, sample
-from tests.running import CellProcesses, cell_processes
+from tests.harness.cell import Cell
+from tests.harness.media_samples import ffmpeg, sample
+from tests.harness.running import CellProcesses, cell_processes
 
 pytestmark = pytest.mark.e2e
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from deploy.embedded.media_tools import media_tool_path
-from tests.cell import SEGMENT_BYTES, Cell, swift_command
-from tests.media_samples import ffmpeg, sample
+from tests.harness.cell import SEGMENT_BYTES, Cell, swift_command
+from tests.harness.media_samples import ffmpeg, sample
 
 pytestmark = pytest.mark.e2e
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from deploy.cli.doctor.findings import Findings
 from deploy.cli.wording import say_bytes
-from pipeline.adapters.disk import fallocate
-from pipeline.adapters.temp_volume import DirectoryTempVolume
+from pipeline.adapters.volume.disk import fallocate
+from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.settings import Settings
 
 _PROBE_BYTES = 1024 * 1024

@@ -28,7 +28,7 @@ class PostgresContentRepository:
 
     def __init__(self, database_url: str, connections: int, *, migrates: bool = False) -> None:
         self.pool = LazyPool(database_url, connections, migrates=migrates)
-        self._was_left = query("was_left")
+        self._was_left = query("was_deleted")
         self._insert = query("insert_content")
         self._insert_segments = query("insert_segments")
         self._get = query("get_content")

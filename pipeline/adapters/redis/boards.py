@@ -35,7 +35,7 @@ class RedisUploadBoard:
 
     async def create(self, new: NewUpload) -> tuple[Upload, bool]:
         answer = await self._scripts.call(
-            "create",
+            "upload_create",
             upload_id=new.upload_id,
             fields=to_fields(new),
             fingerprint=new.fingerprint,
@@ -72,7 +72,7 @@ class RedisUploadBoard:
             status = Status.ADMITTED
         granting = TRANSPORTS[new.transport].begins is Status.GRANTED
         answer = await self._scripts.call(
-            "rebuild",
+            "upload_rebuild",
             upload_id=new.upload_id,
             fields=recovered_fields(journal),
             created_at_ms=UUID(new.upload_id).int >> 80,  # RFC 9562, section 5.7: an id begins with its time
@@ -120,15 +120,15 @@ class RedisUploadBoard:
         answer = await self._apply(upload_id, Event.ADMIT)
         return Status(answer["status"]), answer["changed"], to_jobs(answer["jobs"])
 
-    async def granted(self, upload_id: str, valid_seconds: float) -> Status:
-        answer = await self._scripts.call("grant", upload_id=upload_id, valid_ms=int(valid_seconds * 1000))
+    async def record_grant(self, upload_id: str, valid_seconds: float) -> Status:
+        answer = await self._scripts.call("upload_grant", upload_id=upload_id, valid_ms=int(valid_seconds * 1000))
         if answer.get("missing"):
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
         return Status(answer["status"])
 
     async def complete(self, upload_id: str, segments: Sequence[StoredSegment]) -> Status:
         etags = [segment.etag for segment in sorted(segments, key=lambda segment: segment.number)]
-        answer = await self._scripts.call("complete", upload_id=upload_id, etags=etags)
+        answer = await self._scripts.call("upload_complete", upload_id=upload_id, etags=etags)
         if answer.get("missing"):
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
         return Status(answer["status"])
@@ -136,7 +136,7 @@ class RedisUploadBoard:
     async def _apply(self, upload_id: str, event: Event, error: tuple[str, str] | None = None) -> dict[str, Any]:
         code, message = error or (None, None)
         answer = await self._scripts.call(
-            "apply",
+            "upload_apply",
             upload_id=upload_id,
             event=str(event),
             error_code=code,
@@ -148,10 +148,10 @@ class RedisUploadBoard:
         return answer
 
     async def forget(self, upload_id: str) -> None:
-        await self._scripts.call("forget", upload_id=upload_id, retention_ms=self._retention_ms)
+        await self._scripts.call("upload_cleaned", upload_id=upload_id, retention_ms=self._retention_ms)
 
-    async def retire(self, limit: int) -> int:
-        return int((await self._scripts.call("retire", limit=limit))["count"])
+    async def purge_expired(self, limit: int) -> int:
+        return int((await self._scripts.call("upload_purge", limit=limit))["count"])
 
     async def server_run(self) -> str:
         with translated():
@@ -178,7 +178,7 @@ class RedisSegmentBoard:
 
     async def record_received(self, upload_id: str, number: int, size_bytes: int, crc32c: int) -> SegmentVerdict:
         answer = await self._scripts.call(
-            "receive",
+            "segment_received",
             upload_id=upload_id,
             number=number,
             size_bytes=size_bytes,
@@ -191,32 +191,34 @@ class RedisSegmentBoard:
 
     async def record_fetched(self, job: StageJob, number: int, size_bytes: int, crc32c: int) -> None:
         answer = await self._scripts.call(
-            "fetched", **_run(job), number=number, size_bytes=size_bytes, crc32c=f"{crc32c:08x}"
+            "segment_fetched", **_run(job), number=number, size_bytes=size_bytes, crc32c=f"{crc32c:08x}"
         )
         fenced(job, answer)
 
-    async def record_lost(self, upload_id: str, number: int, crc32c: int) -> bool:
-        answer = await self._scripts.call("lost", upload_id=upload_id, number=number, crc32c=f"{crc32c:08x}")
+    async def invalidate(self, upload_id: str, number: int, crc32c: int) -> bool:
+        answer = await self._scripts.call(
+            "segment_invalidate", upload_id=upload_id, number=number, crc32c=f"{crc32c:08x}"
+        )
         return bool(answer["lost"])
 
     async def pending(self, job: StageJob, limit: int) -> PendingSegments:
-        answer = fenced(job, await self._scripts.call("pending", **_run(job), limit=limit))
+        answer = fenced(job, await self._scripts.call("segment_pending", **_run(job), limit=limit))
         pairs = zip(answer["numbers"] or (), answer["crcs"] or (), strict=True)
         return PendingSegments({int(number): int(crc, 16) for number, crc in pairs}, answer["complete"])
 
     async def record_stored(self, job: StageJob, segment: StoredSegment) -> None:
         answer = await self._scripts.call(
-            "stored", **_run(job), number=segment.number, size_bytes=segment.size_bytes, etag=segment.etag
+            "segment_stored", **_run(job), number=segment.number, size_bytes=segment.size_bytes, etag=segment.etag
         )
         fenced(job, answer)
 
-    async def stored_before(self, upload_id: str, etags: Mapping[int, str]) -> int:
+    async def restore_stored(self, upload_id: str, etags: Mapping[int, str]) -> int:
         stored = {str(number): etag for number, etag in etags.items()}
-        return int((await self._scripts.call("stored_before", upload_id=upload_id, stored=stored))["count"])
+        return int((await self._scripts.call("segment_restore", upload_id=upload_id, stored=stored))["count"])
 
-    async def put_again(self, job: StageJob, numbers: Collection[int]) -> Sequence[StageJob]:
+    async def requeue_segments(self, job: StageJob, numbers: Collection[int]) -> Sequence[StageJob]:
         answer = await self._scripts.call(
-            "put_again", **_run(job), numbers=sorted(numbers), requeue_ms=self._requeue_ms
+            "segment_requeue", **_run(job), numbers=sorted(numbers), requeue_ms=self._requeue_ms
         )
         return to_jobs(fenced(job, answer)["jobs"])
 
@@ -231,11 +233,11 @@ class RedisSegmentBoard:
         return await hash_get(self._redis, key, "target_session") or session
 
     async def session_lost(self, job: StageJob, session: str) -> Collection[int]:
-        answer = fenced(job, await self._scripts.call("session_lost", **_run(job), session=session))
+        answer = fenced(job, await self._scripts.call("segment_session_lost", **_run(job), session=session))
         return [int(number) for number in answer["numbers"]]
 
     async def forget_session(self, upload_id: str, session: str) -> None:
-        await self._scripts.call("session_lost", upload_id=upload_id, session=session)
+        await self._scripts.call("segment_session_lost", upload_id=upload_id, session=session)
 
 
 class RedisEndedList:
@@ -268,8 +270,8 @@ class RedisEndedList:
             await self._redis.zrem(self._keys.ended(volume), upload_id)
 
     async def busy(self, upload_id: str) -> bool:
-        return bool((await self._scripts.call("busy", upload_id=upload_id))["busy"])
+        return bool((await self._scripts.call("upload_busy", upload_id=upload_id))["busy"])
 
 
 def _run(job: StageJob) -> dict[str, str | int]:
-    return {"upload_id": job.upload_id, "stage": str(job.stage), "generation": job.generation}
+    return {"upload_id": job.upload_id, "stage": str(job.stage), "fencing_token": job.fencing_token}

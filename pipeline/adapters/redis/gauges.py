@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from redis.asyncio import Redis
 
+from pipeline.adapters.arq.queue import DUE_NOW_LEAD
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.keys import Keys
-from pipeline.adapters.redis.queue import DUE_NOW_LEAD
 from pipeline.adapters.redis.reads import members, now_ms
 from pipeline.core.lifecycle import Status
 from pipeline.core.stages import WorkerType

@@ -11,7 +11,7 @@ from pipeline.core.stages import Stage
 
 
 def to_job(item: Mapping[str, Any]) -> StageJob:
-    return StageJob(item["upload_id"], Stage(item["stage"]), int(item["generation"]), item["volume"])
+    return StageJob(item["upload_id"], Stage(item["stage"]), int(item["fencing_token"]), item["volume"])
 
 
 def to_jobs(items: Iterable[Mapping[str, Any]] | None) -> tuple[StageJob, ...]:

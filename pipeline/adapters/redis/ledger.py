@@ -42,7 +42,7 @@ class RedisReservationLedger:
 
     async def _call(self, op: str, upload_id: str | None = None, **more: Any) -> dict[str, Any]:
         return await self._scripts.call(
-            "admission",
+            "volume_admission",
             op=op,
             volume=self._volume,
             upload_id=upload_id,

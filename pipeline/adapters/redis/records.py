@@ -70,7 +70,7 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         return StageStatus(
             state=StageState(fields.get(prefix + "state", StageState.PENDING)),
             attempt=int(fields.get(prefix + "attempt", 0)),
-            generation=int(fields.get(prefix + "generation", 0)),
+            fencing_token=int(fields.get(prefix + "generation", 0)),
             started_at_ms=number(prefix + "started_at_ms"),
             finished_at_ms=number(prefix + "finished_at_ms"),
             worker=fields.get(prefix + "worker"),

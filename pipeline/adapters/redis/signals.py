@@ -78,7 +78,7 @@ class RedisSignals:
                         for event in self._waiting.get((self._channels[message["channel"]], message["data"]), ()):
                             event.set()
             except (RedisError, OSError) as error:
-                log.warning(Log.REDIS_AWAY, reason=str(error))
+                log.warning(Log.REDIS_UNREACHABLE, reason=str(error))
                 self._subscribed.set()
                 await asyncio.sleep(_RECONNECT_SECONDS)
             finally:

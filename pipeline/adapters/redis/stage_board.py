@@ -15,7 +15,7 @@ from pipeline.adapters.redis.reads import hash_all
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.errors import SluiceError
 from pipeline.core.model import StageJob
-from pipeline.core.retry import Away
+from pipeline.core.retry import Outage
 from pipeline.core.stages import Stage, StageState
 from pipeline.ports import OverdueStage, StageStart
 
@@ -44,7 +44,7 @@ class RedisStageBoard:
 
     async def _call(self, script: str, job: StageJob, **more: Any) -> dict[str, Any]:
         answer = await self._scripts.call(
-            script, upload_id=job.upload_id, stage=str(job.stage), generation=job.generation, **more
+            script, upload_id=job.upload_id, stage=str(job.stage), fencing_token=job.fencing_token, **more
         )
         return fenced(job, answer)
 
@@ -70,24 +70,24 @@ class RedisStageBoard:
     async def idle(self, job: StageJob) -> bool:
         return bool((await self._call("stage_idle", job))["idle"])
 
-    async def away(self, job: StageJob) -> Away:
-        answer = await self._call("stage_away", job)
-        return Away(seconds=answer["away_ms"] / 1000, failures=answer["failures"])
+    async def record_outage(self, job: StageJob) -> Outage:
+        answer = await self._call("stage_outage", job)
+        return Outage(seconds=answer["away_ms"] / 1000, failures=answer["failures"])
 
-    async def retry(self, job: StageJob, error_code: str, after_seconds: float, *, away: bool = False) -> StageJob:
+    async def retry(self, job: StageJob, error_code: str, after_seconds: float, *, outage: bool = False) -> StageJob:
         answer = await self._call(
-            "stage_again",
+            "stage_requeue",
             job,
             count=True,
-            away=away,
+            outage=outage,
             error_code=error_code,
             after_ms=int(after_seconds * 1000),
             requeue_ms=self._requeue_ms,
         )
         return to_job(answer["job"])
 
-    async def hand_back(self, job: StageJob) -> StageJob:
-        answer = await self._call("stage_again", job, count=False, after_ms=0, requeue_ms=self._requeue_ms)
+    async def requeue(self, job: StageJob) -> StageJob:
+        answer = await self._call("stage_requeue", job, count=False, after_ms=0, requeue_ms=self._requeue_ms)
         return to_job(answer["job"])
 
     async def fail(self, job: StageJob, error: SluiceError) -> None:
@@ -110,18 +110,18 @@ class RedisStageBoard:
         live = (str(StageState.QUEUED), str(StageState.RUNNING))
         return [
             job
-            for job, (generation, state) in zip(jobs, answers, strict=True)
-            if generation != str(job.generation) or state not in live
+            for job, (fencing_token, state) in zip(jobs, answers, strict=True)
+            if fencing_token != str(job.fencing_token) or state not in live
         ]
 
     async def overdue(self, limit: int) -> Sequence[OverdueStage]:
         answer = await self._scripts.call(
-            "overdue", limit=limit, requeue_ms=self._requeue_ms, pause_ms=_PAUSE_MS, grace_ms=self._lease_ms // 2
+            "stage_overdue", limit=limit, requeue_ms=self._requeue_ms, pause_ms=_PAUSE_MS, grace_ms=self._lease_ms // 2
         )
         return [
             OverdueStage(
                 job=to_job(item),
-                dead_generation=item.get("dead_generation"),
+                dead_token=item.get("dead_token"),
                 due_in_seconds=item.get("due_in_ms", 0) / 1000,
             )
             for item in answer["jobs"] or ()

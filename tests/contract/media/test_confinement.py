@@ -13,7 +13,7 @@ from pipeline.adapters.media.ffmpeg import FfmpegThumbnailer
 from pipeline.adapters.media.ffprobe import FfprobeMediaProbe
 from pipeline.adapters.media.sandbox import Sandbox
 from pipeline.core.errors import MediaError
-from tests.media_samples import playlists, sample
+from tests.harness.media_samples import playlists, sample
 
 pytestmark = pytest.mark.contract
 

@@ -10,7 +10,7 @@ import pytest
 from pipeline.adapters.media.ffprobe import FfprobeMediaProbe
 from pipeline.core.errors import MediaError, SluiceError
 from schemas.media import AudioStream, MediaMetadata, SubtitleStream
-from tests.media_samples import sample
+from tests.harness.media_samples import sample
 
 pytestmark = pytest.mark.contract
 

@@ -15,7 +15,7 @@ from pipeline.adapters.media.ffprobe import FfprobeMediaProbe
 from pipeline.adapters.media.sandbox import Sandbox
 from pipeline.core.errors import MediaError, SluiceError
 from schemas.media import MediaMetadata
-from tests.media_samples import sample
+from tests.harness.media_samples import sample
 
 pytestmark = pytest.mark.contract
 

@@ -11,7 +11,7 @@ from deploy.embedded.media_tools import media_tool_path
 from pipeline.adapters.media.ffmpeg import FfmpegThumbnailer
 from pipeline.adapters.media.ffprobe import FfprobeMediaProbe
 from pipeline.core.errors import MediaError
-from tests.media_samples import sample
+from tests.harness.media_samples import sample
 
 pytestmark = pytest.mark.contract
 

@@ -1,4 +1,4 @@
-"""`DownloadGrants` against the real servers, used by a client that knows nothing but the URL."""
+"""`PresignedDownloads` against the real servers, used by a client that knows nothing but the URL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.adapters.object_store.swift import SwiftObjectStore, TempAuth, Tem
 from pipeline.adapters.object_store.swift.grants import ACCOUNT_KEY_HEADERS
 from pipeline.adapters.object_store.swift.tempurl import TempUrlDigest
 from pipeline.core.model import SegmentSpan
-from pipeline.ports import DownloadGrants
+from pipeline.ports import PresignedDownloads
 from tests.contract.object_store.conftest import s3_credentials, s3_options
 from tests.contract.object_store.uploads import Scenario
 
@@ -65,10 +65,10 @@ def spans(upload: Scenario) -> list[SegmentSpan]:
 async def test_an_object_is_read_with_its_url_alone(
     granting: SwiftObjectStore | S3ObjectStore, client: aiohttp.ClientSession, inline: bool
 ) -> None:
-    assert isinstance(granting, DownloadGrants)
+    assert isinstance(granting, PresignedDownloads)
     upload = Scenario(granting)
     await upload.sealed()
-    url = await granting.grant_download(upload.target.key, segment_count=3, seconds=60, filename=NAME, inline=inline)
+    url = await granting.presign_download(upload.target.key, segment_count=3, seconds=60, filename=NAME, inline=inline)
     status, body, disposition = await get(client, url)
     assert (status, body) == (200, upload.data)
     assert disposition.startswith("inline;" if inline else "attachment;")
@@ -87,7 +87,7 @@ async def test_segments_are_read_one_by_one(
     upload = Scenario(granting)
     await upload.sealed()
     for span in spans(upload):
-        url = await granting.grant_segment_download(upload.target.key, span, seconds=60)
+        url = await granting.presign_segment_download(upload.target.key, span, seconds=60)
         status, body, _ = await get(client, url)
         assert status in (200, 206)
         assert body == upload.data[span.first_byte : span.last_byte + 1]
@@ -99,14 +99,14 @@ async def test_a_plain_object_is_its_own_segment(
     upload = Scenario(granting, sizes=(300,))
     await upload.sealed()
     (span,) = spans(upload)
-    url = await granting.grant_segment_download(upload.target.key, span, seconds=60)
+    url = await granting.presign_segment_download(upload.target.key, span, seconds=60)
     assert (await get(client, url))[:2] == (200, upload.data)
 
 
 async def test_a_grant_ends(granting: SwiftObjectStore | S3ObjectStore, client: aiohttp.ClientSession) -> None:
     upload = Scenario(granting, sizes=(300,))
     await upload.sealed()
-    url = await granting.grant_download(upload.target.key, segment_count=1, seconds=-30, filename="a", inline=False)
+    url = await granting.presign_download(upload.target.key, segment_count=1, seconds=-30, filename="a", inline=False)
     if isinstance(granting, S3ObjectStore):
         url = re.sub(r"X-Amz-Expires=[^&]*", "X-Amz-Expires=0", url or "")
     assert (await get(client, url))[0] in (400, 401, 403)
@@ -119,10 +119,10 @@ async def test_containers_that_were_there_get_the_key(
         upload = Scenario(keyless)
         await upload.sealed()
         assert await _grant(keyless, upload) is None
-        assert await keyless.grant_segment_download(upload.target.key, spans(upload)[0], seconds=60) is None
+        assert await keyless.presign_segment_download(upload.target.key, spans(upload)[0], seconds=60) is None
     for key in ("first", "second"):  # and a new one, when the setting changes
         async with SwiftObjectStore(tempauth, container, signer=TempUrlSigner(key)) as store:
-            url = await store.grant_segment_download(upload.target.key, spans(upload)[0], seconds=60)
+            url = await store.presign_segment_download(upload.target.key, spans(upload)[0], seconds=60)
             assert (await get(client, url))[:2] == (200, upload.segment(1))
 
 
@@ -152,8 +152,8 @@ async def test_nobody_s_key_on_the_account_is_overwritten(
 
 
 async def _grant(store: SwiftObjectStore, upload: Scenario) -> str | None:
-    return await store.grant_download(upload.target.key, segment_count=3, seconds=60, filename="a", inline=False)
+    return await store.presign_download(upload.target.key, segment_count=3, seconds=60, filename="a", inline=False)
 
 
 def test_a_directory_grants_nothing() -> None:
-    assert not issubclass(FilesystemObjectStore, DownloadGrants)
+    assert not issubclass(FilesystemObjectStore, PresignedDownloads)

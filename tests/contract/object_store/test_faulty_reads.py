@@ -10,7 +10,6 @@ import pytest
 from aiohttp import web
 
 from pipeline.core.errors import StoreError, StoreUnavailable
-from tests.cell import eventually
 from tests.contract.object_store.dialects import Dialect
 from tests.contract.object_store.faulty_server import (
     DEADLINE_SECONDS,
@@ -21,6 +20,7 @@ from tests.contract.object_store.faulty_server import (
     reset_after,
 )
 from tests.contract.object_store.uploads import Store, content
+from tests.harness.cell import eventually
 
 pytestmark = pytest.mark.contract
 

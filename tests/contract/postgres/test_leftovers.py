@@ -1,4 +1,4 @@
-"""`ports.LeftoverRepository` on a real PostgreSQL."""
+"""`ports.DeletionRepository` on a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from uuid6 import uuid7
 
 from pipeline.adapters.postgres.contents import PostgresContentRepository
-from pipeline.adapters.postgres.leftovers import PostgresLeftoverRepository
+from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
 from pipeline.core.errors import RequestError
-from schemas.leftovers import Leftover
+from schemas.deletions import PendingDeletion
 from tests.contract.postgres.test_contents import new_record
 
 pytestmark = pytest.mark.contract
@@ -26,8 +26,8 @@ async def contents(database_url: str) -> AsyncIterator[PostgresContentRepository
 
 
 @pytest.fixture
-async def leftovers(contents: PostgresContentRepository) -> PostgresLeftoverRepository:
-    return PostgresLeftoverRepository(contents.pool)
+async def leftovers(contents: PostgresContentRepository) -> PostgresDeletionRepository:
+    return PostgresDeletionRepository(contents.pool)
 
 
 @pytest.fixture
@@ -42,12 +42,12 @@ async def make_due(database: asyncpg.Connection, *ids: str) -> None:
     await database.execute("UPDATE leftovers SET due_at = now() WHERE content_id = ANY($1::uuid[])", ids)
 
 
-async def listed(leftovers: PostgresLeftoverRepository) -> list[Leftover]:
+async def listed(leftovers: PostgresDeletionRepository) -> list[PendingDeletion]:
     return list(await leftovers.page(None, 100))
 
 
 async def test_a_content_becomes_a_leftover(
-    contents: PostgresContentRepository, leftovers: PostgresLeftoverRepository, database: asyncpg.Connection
+    contents: PostgresContentRepository, leftovers: PostgresDeletionRepository, database: asyncpg.Connection
 ) -> None:
     record = new_record(segments=3)
     saved = await contents.save(record)
@@ -65,17 +65,17 @@ async def test_a_content_becomes_a_leftover(
 
 
 async def test_the_same_object_s_key_can_be_left_only_once_at_a_time(
-    contents: PostgresContentRepository, leftovers: PostgresLeftoverRepository, database: asyncpg.Connection
+    contents: PostgresContentRepository, leftovers: PostgresDeletionRepository, database: asyncpg.Connection
 ) -> None:
     record = new_record()
     await contents.save(record)
     outcomes = await asyncio.gather(*(leftovers.leave(record.content_id, 60) for _ in range(8)), return_exceptions=True)
-    assert sum(isinstance(outcome, Leftover) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, PendingDeletion) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, RequestError) for outcome in outcomes) == 7
 
 
 async def test_a_late_persist_does_not_bring_it_back(
-    contents: PostgresContentRepository, leftovers: PostgresLeftoverRepository, database: asyncpg.Connection
+    contents: PostgresContentRepository, leftovers: PostgresDeletionRepository, database: asyncpg.Connection
 ) -> None:
     record = new_record()
     await contents.save(record)
@@ -89,7 +89,7 @@ async def test_a_late_persist_does_not_bring_it_back(
 
 
 async def test_each_is_claimed_by_one_and_again_when_its_lease_ends(
-    contents: PostgresContentRepository, leftovers: PostgresLeftoverRepository, database: asyncpg.Connection
+    contents: PostgresContentRepository, leftovers: PostgresDeletionRepository, database: asyncpg.Connection
 ) -> None:
     records = [new_record() for _ in range(20)]
     for record in records:
@@ -109,7 +109,7 @@ async def test_each_is_claimed_by_one_and_again_when_its_lease_ends(
 
 
 async def test_attempts_are_counted_and_the_last_error_kept(
-    contents: PostgresContentRepository, leftovers: PostgresLeftoverRepository, database: asyncpg.Connection
+    contents: PostgresContentRepository, leftovers: PostgresDeletionRepository, database: asyncpg.Connection
 ) -> None:
     record = new_record()
     await contents.save(record)
@@ -133,7 +133,7 @@ async def test_attempts_are_counted_and_the_last_error_kept(
 
 
 async def test_pages_lead_through_every_leftover_once(
-    contents: PostgresContentRepository, leftovers: PostgresLeftoverRepository, database: asyncpg.Connection
+    contents: PostgresContentRepository, leftovers: PostgresDeletionRepository, database: asyncpg.Connection
 ) -> None:
     names: list[str] = []
     for _ in range(5):
@@ -148,7 +148,7 @@ async def test_pages_lead_through_every_leftover_once(
     assert seen == names[::-1]
 
 
-async def test_what_is_no_id_is_not_there(leftovers: PostgresLeftoverRepository) -> None:
+async def test_what_is_no_id_is_not_there(leftovers: PostgresDeletionRepository) -> None:
     for name in ("nope", str(uuid7())):
         with pytest.raises(RequestError) as missing:
             await leftovers.leave(name, 60)

@@ -6,9 +6,9 @@ import asyncio
 
 from pipeline.core.model import StageJob, Upload
 from pipeline.core.stages import Stage, WorkerType
+from pipeline.engine.contract import Done, Outcome, StageHandler, StageRun
+from pipeline.engine.engine import StageEngine
 from pipeline.ports import StageBoard
-from pipeline.stages.engine import StageEngine
-from pipeline.stages.run import Done, Outcome, StageHandler, StageRun
 from tests.contract.redis.uploads import Play
 
 
@@ -41,7 +41,7 @@ async def upload_of(play: Play, job: StageJob) -> Upload:
 
 async def latest(play: Play, job: StageJob, stage: Stage) -> str:
     """The id of the job of a stage's latest run."""
-    return StageJob(job.upload_id, stage, (await upload_of(play, job)).stages[stage].generation, job.volume).job_id
+    return StageJob(job.upload_id, stage, (await upload_of(play, job)).stages[stage].fencing_token, job.volume).job_id
 
 
 async def queued_jobs(play: Play, worker: WorkerType) -> set[str]:

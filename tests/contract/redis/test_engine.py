@@ -9,10 +9,10 @@ import pytest
 from pipeline.core.errors import DependencyUnavailable, MediaError, SluiceError, StoreUnavailable
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import StageJob
-from pipeline.core.retry import Patience
+from pipeline.core.retry import OutageBudget
 from pipeline.core.stages import GRAPH, Stage, StageState, WorkerType
-from pipeline.stages.engine import StageEngine
-from pipeline.stages.run import Done, Idle, Outcome, Skipped, StageRun
+from pipeline.engine.contract import Done, Idle, Outcome, Skipped, StageRun
+from pipeline.engine.engine import StageEngine
 from tests.contract.redis.engines import LongWork, assemble_job, engine_of, latest, queued_jobs, upload_of
 from tests.contract.redis.uploads import Play, until
 
@@ -47,7 +47,7 @@ async def test_a_job_that_is_no_longer_the_latest_is_not_run(play: Play) -> None
         raise AssertionError("it ran")
 
     job = await assemble_job(play)
-    later = await play.stages.hand_back(await play.started(job))
+    later = await play.stages.requeue(await play.started(job))
     await engine_of(play, work).run(job)
     await play.board.apply(job.upload_id, Event.CANCEL)
     await engine_of(play, work).run(later)
@@ -77,7 +77,7 @@ async def test_a_failed_attempt_comes_again_until_there_were_enough(play: Play, 
         assert status.error_code == code
         if attempt < GRAPH[Stage.ASSEMBLE].max_attempts:
             assert status.state is StageState.QUEUED
-            again = StageJob(job.upload_id, job.stage, status.generation, job.volume)
+            again = StageJob(job.upload_id, job.stage, status.fencing_token, job.volume)
             due = await play.parts.client.zscore(play.parts.keys.queue(WorkerType.ASSEMBLE, "local"), again.job_id)
             assert due is not None, "it is on its way already, with its time"
             job = again
@@ -90,7 +90,7 @@ async def _again(play: Play, job: StageJob) -> StageJob:
     """The run that follows."""
     status = (await upload_of(play, job)).stages[job.stage]
     assert status.state is StageState.QUEUED, status
-    return StageJob(job.upload_id, job.stage, status.generation, job.volume)
+    return StageJob(job.upload_id, job.stage, status.fencing_token, job.volume)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ async def test_patience_ends(play: Play) -> None:
 
     job = await assemble_job(play)
     engine = StageEngine(
-        play.stages, play.board, play.parts.queue, {Stage.ASSEMBLE: work}, "worker", Patience(store_seconds=0.3)
+        play.stages, play.board, play.parts.queue, {Stage.ASSEMBLE: work}, "worker", OutageBudget(store_seconds=0.3)
     )
     runs = 0
 
@@ -162,7 +162,7 @@ async def test_a_live_run_keeps_its_lease(play: Play) -> None:
     task = asyncio.create_task(engine_of(play, work, brief).run(job))
     await work.running.wait()
     leases = f"{play.parts.keys.prefix}stage-leases"
-    member = f"{job.upload_id}|assemble|{job.generation}"
+    member = f"{job.upload_id}|assemble|{job.fencing_token}"
     first = await play.parts.client.zscore(leases, member)
     assert first is not None
 

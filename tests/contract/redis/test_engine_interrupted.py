@@ -12,7 +12,7 @@ from deploy.embedded import EmbeddedStack
 from pipeline.core import stages
 from pipeline.core.lifecycle import Event
 from pipeline.core.stages import GRAPH, Stage, StageState, WorkerType
-from pipeline.stages.run import HandBack, Outcome, StageRun
+from pipeline.engine.contract import Outcome, Requeue, StageRun
 from tests.contract.redis.engines import LongWork, assemble_job, engine_of, latest, queued_jobs, upload_of
 from tests.contract.redis.uploads import Play, until
 
@@ -64,7 +64,7 @@ async def test_the_end_of_the_upload_stops_the_run(play: Play) -> None:
 async def test_a_worker_that_is_told_to_stop_hands_back(play: Play) -> None:
     async def work(run: StageRun) -> Outcome:
         await run.stop.wait()
-        return HandBack()
+        return Requeue()
 
     job = await assemble_job(play)
     engine = engine_of(play, work)
@@ -73,7 +73,7 @@ async def test_a_worker_that_is_told_to_stop_hands_back(play: Play) -> None:
     await task
     status = (await upload_of(play, job)).stages[Stage.ASSEMBLE]
     assert (status.state, status.error_code) == (StageState.QUEUED, None)
-    assert status.generation > job.generation
+    assert status.fencing_token > job.fencing_token
     assert await queued_jobs(play, WorkerType.ASSEMBLE) == {await latest(play, job, Stage.ASSEMBLE)}
 
 
@@ -131,6 +131,6 @@ async def test_a_worker_that_stops_while_redis_is_away_ends_in_peace(redis_serve
         redis_server.start_process("redis")
 
     async def taken_over() -> bool:
-        return any(item.job.upload_id == job.upload_id and item.dead_generation for item in await brief.overdue(10))
+        return any(item.job.upload_id == job.upload_id and item.dead_token for item in await brief.overdue(10))
 
     await until(taken_over)

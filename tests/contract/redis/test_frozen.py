@@ -50,7 +50,7 @@ async def test_who_enqueues_does_not_wait_for_the_breaking_off(
         pytest.skip("this Redis is not ours to stop")
     process = redis_server.processes()["redis"]
     job = (await play.receive_all(await play.admitted(1)))[Stage.ASSEMBLE]
-    later = StageJob(job.upload_id, job.stage, job.generation + 1, job.volume)
+    later = StageJob(job.upload_id, job.stage, job.fencing_token + 1, job.volume)
     watch = Pipeline.watch
 
     async def watch_and_freeze(pipeline: Pipeline, *names: str) -> object:

@@ -30,10 +30,10 @@ async def test_a_run_that_is_not_heard_of_is_taken_over(play: Play) -> None:
     first, second = await asyncio.gather(brief.overdue(10), brief.overdue(10))
     found = [*first, *second]
     assert len(found) == 1, "two reapers at once take it over once"
-    assert (found[0].dead_generation, found[0].due_in_seconds) == (job.generation, 0)
+    assert (found[0].dead_token, found[0].due_in_seconds) == (job.fencing_token, 0)
     heir = found[0].job
-    assert heir == StageJob(job.upload_id, job.stage, heir.generation, VOLUME)
-    assert heir.generation > job.generation
+    assert heir == StageJob(job.upload_id, job.stage, heir.fencing_token, VOLUME)
+    assert heir.fencing_token > job.fencing_token
     with pytest.raises(StageLost):
         await brief.renew(job)
     assert (await play.stages.start(found[0].job, "heir")).takeovers == 1
@@ -52,7 +52,7 @@ async def test_a_run_that_renews_is_not_taken_over(play: Play) -> None:
 async def test_a_queued_stage_that_nobody_starts_comes_back_as_it_is(play: Play) -> None:
     brief = play.impatient(requeue_ms=20)
     job = await play.started(await transfer_job(play))
-    queued = await brief.hand_back(job)
+    queued = await brief.requeue(job)
     later = (await play.receive(await play.admitted(2), 1)).jobs[0]
     again = await brief.retry(await play.started(later), "STORE_UNAVAILABLE", after_seconds=60)
     found: list[OverdueStage] = []
@@ -63,10 +63,10 @@ async def test_a_queued_stage_that_nobody_starts_comes_back_as_it_is(play: Play)
 
     for _ in range(2):  # each time that it is overdue anew
         await until(came_back)
-        assert [(item.job, item.dead_generation) for item in found] == [(queued, None)], "the other one is not due yet"
+        assert [(item.job, item.dead_token) for item in found] == [(queued, None)], "the other one is not due yet"
         assert found[0].due_in_seconds == 0
     await play.started(queued)
-    assert again.generation > later.generation
+    assert again.fencing_token > later.fencing_token
 
 
 async def test_a_retry_in_the_future_comes_back_with_its_time(play: Play) -> None:

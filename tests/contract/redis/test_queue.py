@@ -13,7 +13,7 @@ from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_pref
 from redis.asyncio import Redis
 from uuid6 import uuid7
 
-from pipeline.adapters.redis.queue import DUE_NOW_LEAD, arq_client, deserialize, read_job, serialize
+from pipeline.adapters.arq.queue import DUE_NOW_LEAD, arq_client, deserialize, read_job, serialize
 from pipeline.adapters.redis.reads import now_ms
 from pipeline.bootstrap import RedisParts
 from pipeline.core.model import StageJob
@@ -29,8 +29,8 @@ async def raw(redis_url: str) -> AsyncIterator[ArqRedis]:
     await client.aclose(close_connection_pool=True)
 
 
-def new_job(stage: Stage = Stage.TRANSFER, generation: int = 1) -> StageJob:
-    return StageJob(str(uuid7()), stage, generation, "local")
+def new_job(stage: Stage = Stage.TRANSFER, fencing_token: int = 1) -> StageJob:
+    return StageJob(str(uuid7()), stage, fencing_token, "local")
 
 
 def queue_of(parts: RedisParts, job: StageJob) -> str:

@@ -10,15 +10,15 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from pipeline.adapters.journal import FileUploadJournals
-from pipeline.adapters.temp_volume import DirectoryTempVolume
+from pipeline.adapters.volume.journals import FileUploadJournals
+from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.core.errors import RequestError, SluiceError, UploadEnded
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import ClientDigest, Upload
 from pipeline.core.stages import WorkerType
-from pipeline.stages.body import ReceiveRules
-from pipeline.stages.buffer import ReceiveBuffer
-from pipeline.stages.receive import Receiver, SegmentReceipt
+from pipeline.uploads.incoming_segment import ReceiveRules
+from pipeline.uploads.receive import Receiver, SegmentReceipt
+from pipeline.uploads.receive_buffer import ReceiveBuffer
 from tests.contract.redis.uploads import Play, new_upload
 
 pytestmark = pytest.mark.integration

@@ -25,7 +25,7 @@ async def states(play: Play, upload: Upload) -> dict[Stage, StageState]:
 async def test_a_lost_segment_undoes_what_was_derived_from_it(play: Play) -> None:
     upload, seal, thumbnail = await play.before_persist()
     before = await play.board.get(upload.upload_id)
-    assert await play.segments.record_lost(upload.upload_id, 2, crc_of(2))
+    assert await play.segments.invalidate(upload.upload_id, 2, crc_of(2))
     found = await play.board.get(upload.upload_id)
     assert found.status is Status.RECEIVING
     assert (found.bytes_received, found.segments_received) == (15, 2)
@@ -39,10 +39,10 @@ async def test_a_lost_segment_undoes_what_was_derived_from_it(play: Play) -> Non
             await play.stages.finish(job, {"of": "other bytes"})
 
     # Told twice, nothing happens; sent again, everything goes its way once more, as new runs.
-    assert not await play.segments.record_lost(upload.upload_id, 2, crc_of(2))
+    assert not await play.segments.invalidate(upload.upload_id, 2, crc_of(2))
     again = play.by_stage((await play.receive(upload, 2, crc32c=7)).jobs)
     assert set(again) == {Stage.TRANSFER, Stage.ASSEMBLE}
-    assert all(job.generation > before.stages[job.stage].generation for job in again.values())
+    assert all(job.fencing_token > before.stages[job.stage].fencing_token for job in again.values())
     await play.started(again[Stage.TRANSFER])
     assert await play.segments.pending(again[Stage.TRANSFER], 10) == PendingSegments({2: 7}, complete=False)
     await play.store(again[Stage.TRANSFER], upload, [2])
@@ -53,10 +53,10 @@ async def test_a_lost_segment_undoes_what_was_derived_from_it(play: Play) -> Non
 async def test_a_segment_that_was_sent_again_meanwhile_is_left_alone(play: Play) -> None:
     upload = await play.admitted(2)
     await play.receive_all(upload)
-    assert await play.segments.record_lost(upload.upload_id, 2, crc_of(2))
+    assert await play.segments.invalidate(upload.upload_id, 2, crc_of(2))
     await play.receive(upload, 2, crc32c=7)
     before = await play.board.get(upload.upload_id)
-    assert not await play.segments.record_lost(upload.upload_id, 2, crc_of(2))
+    assert not await play.segments.invalidate(upload.upload_id, 2, crc_of(2))
     assert await play.board.get(upload.upload_id) == before
     assert (await play.segments.received(upload.upload_id))[2] == 7
 
@@ -65,7 +65,7 @@ async def test_a_loss_while_the_transfer_runs_keeps_it_running(play: Play) -> No
     upload = await play.admitted(2)
     jobs = await play.receive_all(upload)
     transfer = await play.started(jobs[Stage.TRANSFER])
-    assert await play.segments.record_lost(upload.upload_id, 1, crc_of(1))
+    assert await play.segments.invalidate(upload.upload_id, 1, crc_of(1))
     assert list((await play.segments.pending(transfer, 10)).crc32c) == [2]
     await play.segments.record_stored(transfer, StoredSegment(1, 10, "of bytes that are gone"))
     assert await play.segments.stored(upload) == []
@@ -80,7 +80,7 @@ async def test_a_transfer_that_ends_just_after_a_loss_goes_on(play: Play) -> Non
     transfer = await play.started((await play.receive_all(upload))[Stage.TRANSFER])
     await play.store(transfer, upload, [1, 2])
     assert (await play.segments.pending(transfer, 10)).complete
-    await play.segments.record_lost(upload.upload_id, 2, crc_of(2))
+    await play.segments.invalidate(upload.upload_id, 2, crc_of(2))
     jobs = play.by_stage(await play.stages.finish(transfer, None))
     assert set(jobs) == {Stage.TRANSFER}
     await play.started(jobs[Stage.TRANSFER])
@@ -94,7 +94,7 @@ async def test_nothing_of_an_ended_upload_is_lost_any_more(play: Play, event: Ev
     upload = await play.admitted(2)
     await play.receive_all(upload)
     await play.board.apply(upload.upload_id, event)
-    assert not await play.segments.record_lost(upload.upload_id, 1, crc_of(1))
+    assert not await play.segments.invalidate(upload.upload_id, 1, crc_of(1))
 
 
 # -- segments that the store no longer has as it acknowledged them
@@ -102,7 +102,7 @@ async def test_nothing_of_an_ended_upload_is_lost_any_more(play: Play, event: Ev
 
 async def test_a_refused_manifest_sends_its_segments_again_and_seals_once_more(play: Play) -> None:
     upload, seal, thumbnail = await play.before_persist()
-    again = play.by_stage(await play.segments.put_again(seal, [3, 1]))
+    again = play.by_stage(await play.segments.requeue_segments(seal, [3, 1]))
     assert set(again) == {Stage.TRANSFER}
     found = await play.board.get(upload.upload_id)
     assert (found.status, found.bytes_received, found.bytes_stored) == (Status.PROCESSING, 25, 10)
@@ -117,7 +117,7 @@ async def test_a_refused_manifest_sends_its_segments_again_and_seals_once_more(p
     assert waiting == PendingSegments({1: crc_of(1), 3: crc_of(3)}, complete=False)
     await play.store(transfer, upload, [1, 3])
     second = play.by_stage(await play.stages.finish(transfer, None))[Stage.SEAL]
-    assert second.generation > seal.generation
+    assert second.fencing_token > seal.fencing_token
     await play.started(second)
     assert (await play.board.get(upload.upload_id)).stages[Stage.SEAL].attempt == 2, "a refusal is a failed attempt"
     assert set(play.by_stage(await play.stages.finish(second, {}))) == {Stage.PERSIST}

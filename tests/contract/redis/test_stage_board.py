@@ -11,7 +11,7 @@ from pipeline.adapters.redis.reads import hash_all
 from pipeline.core.errors import MediaError, StageLost
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import StageJob, StoredSegment
-from pipeline.core.retry import Away
+from pipeline.core.retry import Outage
 from pipeline.core.stages import GRAPH, Stage, StageState, successors
 from tests.contract.redis.uploads import VOLUME, Play, transfer_job, until
 
@@ -26,10 +26,10 @@ WRITES: dict[str, Act] = {
     "skip": lambda play, job: play.stages.finish(job, None, skipped=True),
     "idle": lambda play, job: play.stages.idle(job),
     "retry": lambda play, job: play.stages.retry(job, "STORE_UNAVAILABLE", 0),
-    "away": lambda play, job: play.stages.away(job),
-    "hand back": lambda play, job: play.stages.hand_back(job),
+    "away": lambda play, job: play.stages.record_outage(job),
+    "hand back": lambda play, job: play.stages.requeue(job),
     "fail": lambda play, job: play.stages.fail(job, NOT_MEDIA),
-    "put again": lambda play, job: play.segments.put_again(job, [1]),
+    "put again": lambda play, job: play.segments.requeue_segments(job, [1]),
     "session lost": lambda play, job: play.segments.session_lost(job, "session"),
     "pending": lambda play, job: play.segments.pending(job, 10),
     "stored": lambda play, job: play.segments.record_stored(job, StoredSegment(1, 10, "e")),
@@ -95,7 +95,7 @@ async def test_who_has_not_started_writes_nothing(play: Play, write: str) -> Non
 async def test_an_earlier_run_writes_nothing(play: Play, write: str) -> None:
     """It was taken over and the next run is at work when the earlier one wakes up."""
     job = await play.started(await transfer_job(play))
-    await play.started(await play.stages.hand_back(job))
+    await play.started(await play.stages.requeue(job))
     before = await snapshot(play, job.upload_id)
     with pytest.raises(StageLost):
         await WRITES_AND_START[write](play, job)
@@ -133,15 +133,15 @@ async def _away_since(play: Play, job: StageJob) -> str | None:
 
 async def test_how_long_a_dependency_is_away_is_counted_from_the_first_failure(play: Play) -> None:
     job = await play.started(await transfer_job(play))
-    assert await play.stages.away(job) == Away(0, 1)
+    assert await play.stages.record_outage(job) == Outage(0, 1)
     since = await _away_since(play, job)
 
     async def some_time_has_passed() -> bool:
-        return (await play.stages.away(job)).seconds >= 0.02
+        return (await play.stages.record_outage(job)).seconds >= 0.02
 
     await until(some_time_has_passed)
-    job = await play.started(await play.stages.retry(job, "STORE_UNAVAILABLE", 0, away=True))
-    away = await play.stages.away(job)
+    job = await play.started(await play.stages.retry(job, "STORE_UNAVAILABLE", 0, outage=True))
+    away = await play.stages.record_outage(job)
     assert away.seconds >= 0.02
     assert away.failures >= 3
     assert await _away_since(play, job) == since
@@ -160,8 +160,8 @@ async def _fails_otherwise(play: Play, job: StageJob) -> None:
 @pytest.mark.parametrize("answered", [_stores_one, _fails_otherwise])
 async def test_an_answer_ends_the_row_of_failures(play: Play, answered: Act) -> None:
     job = await play.started(await transfer_job(play))
-    job = await play.started(await play.stages.retry(job, "STORE_UNAVAILABLE", 0, away=True))
-    await play.stages.away(job)
+    job = await play.started(await play.stages.retry(job, "STORE_UNAVAILABLE", 0, outage=True))
+    await play.stages.record_outage(job)
     assert await _away_since(play, job) is not None
     await answered(play, job)
     assert await _away_since(play, job) is None
@@ -172,13 +172,13 @@ async def test_an_answer_ends_the_row_of_failures(play: Play, answered: Act) -> 
 async def test_a_failed_attempt_is_counted_and_queued_again(play: Play) -> None:
     job = await play.started(await transfer_job(play))
     again = await play.stages.retry(job, "STORE_UNAVAILABLE", 0)
-    assert again == StageJob(job.upload_id, job.stage, again.generation, VOLUME)
-    assert again.generation > job.generation
+    assert again == StageJob(job.upload_id, job.stage, again.fencing_token, VOLUME)
+    assert again.fencing_token > job.fencing_token
     waiting = (await play.board.get(job.upload_id)).stages[Stage.TRANSFER]
     assert (waiting.state, waiting.error_code) == (StageState.QUEUED, "STORE_UNAVAILABLE")
     await play.started(again)
     assert (await play.board.get(job.upload_id)).stages[Stage.TRANSFER].attempt == 2
-    back = await play.stages.hand_back(again)
+    back = await play.stages.requeue(again)
     await play.started(back)
     assert (await play.board.get(job.upload_id)).stages[Stage.TRANSFER].attempt == 2, "handing back is no failure"
 
@@ -262,4 +262,4 @@ async def test_an_idle_transfer_is_queued_by_the_next_arrival_alone(play: Play) 
         await play.stages.renew(transfer)
     assert not await play.parts.ended.busy(upload.upload_id)
     again = (await play.receive(upload, 2)).jobs
-    assert [job.generation > transfer.generation for job in again] == [True]
+    assert [job.fencing_token > transfer.fencing_token for job in again] == [True]

@@ -45,7 +45,7 @@ async def test_what_is_fetched_counts_once_and_only_for_the_latest_run(play: Pla
         await play.segments.record_fetched(job, 1, 10, 0xABC)
     assert await play.segments.received(upload.upload_id) == {1: 0xABC}
     assert (await play.board.get(upload.upload_id)).bytes_received == 10
-    await play.stages.hand_back(job)
+    await play.stages.requeue(job)
     with pytest.raises(StageLost):
         await play.segments.record_fetched(job, 2, 10, 0xDEF)
 
@@ -64,11 +64,11 @@ async def test_a_direct_upload_waits_once_it_is_complete(play: Play) -> None:
     upload, _ = await play.board.create(new_upload(transport=Transport.DIRECT))
     assert upload.status is Status.GRANTED
     assert (await play.board.admit(upload.upload_id))[:2] == (Status.GRANTED, False)
-    assert await play.board.granted(upload.upload_id, 60) is Status.GRANTED
+    assert await play.board.record_grant(upload.upload_id, 60) is Status.GRANTED
     granted = await play.board.get(upload.upload_id)
     assert granted.granted_at_ms is not None
     assert granted.grants_until_ms == granted.granted_at_ms + 60_000
-    await play.board.granted(upload.upload_id, 1)
+    await play.board.record_grant(upload.upload_id, 1)
     assert (await play.board.get(upload.upload_id)).grants_until_ms == granted.grants_until_ms, "never shortened"
 
     segments = [StoredSegment(number, granted.plan.length(number), f"e{number}") for number in (1, 2, 3)]
@@ -76,7 +76,7 @@ async def test_a_direct_upload_waits_once_it_is_complete(play: Play) -> None:
     other = [StoredSegment(number, 1, "other") for number in (1, 2, 3)]
     assert await play.board.complete(upload.upload_id, other) is Status.WAITING
     assert await play.segments.stored(granted) == segments
-    assert await play.board.granted(upload.upload_id, 60) is Status.WAITING
+    assert await play.board.record_grant(upload.upload_id, 60) is Status.WAITING
     status, _, jobs = await play.board.admit(upload.upload_id)
     assert (status, [job.stage for job in jobs]) == (Status.PROCESSING, [Stage.SEAL])
     await play.stages.start(jobs[0], "worker")

@@ -92,7 +92,7 @@ async def test_an_unknown_upload_is_named_as_such(play: Play) -> None:
             await call
         assert refused.value.code == "UPLOAD_NOT_FOUND"
     await play.board.forget(upload.upload_id)
-    assert not await play.segments.record_lost(upload.upload_id, 1, 0)
+    assert not await play.segments.invalidate(upload.upload_id, 1, 0)
 
 
 @pytest.mark.parametrize(("status", "event"), list(itertools.product(Status, Event)))
@@ -248,7 +248,7 @@ async def test_after_the_retention_no_key_is_left(parts: RedisParts, play: Play)
     uploads.append(failing)
     for upload in uploads:
         await brief.apply(upload.upload_id, Event.CANCEL)
-        assert await brief.retire(10) == 0
+        assert await brief.purge_expired(10) == 0
     for upload in uploads:
         await brief.forget(upload.upload_id)
         assert (await brief.get(upload.upload_id)).status in ENDED, "it can be read for a while"
@@ -257,7 +257,7 @@ async def test_after_the_retention_no_key_is_left(parts: RedisParts, play: Play)
 
     async def all_retired() -> bool:
         nonlocal retired
-        retired += await brief.retire(2)
+        retired += await brief.purge_expired(2)
         return retired == len(uploads)
 
     await until(all_retired)

@@ -1,4 +1,4 @@
-"""`workers.runtime.QueueWorker` over a real Redis: quick to start, never losing a slot, every job once."""
+"""`workers.process.QueueWorker` over a real Redis: quick to start, never losing a slot, every job once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.core.errors import DependencyUnavailable
 from pipeline.core.model import StageJob
 from pipeline.core.stages import Stage, WorkerType
 from tests.contract.redis.uploads import until
-from workers.runtime import QueueWorker
+from workers.process import QueueWorker
 
 pytestmark = pytest.mark.integration
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.adapters.temp_volume import DirectoryTempVolume
+from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 
 
 @pytest.fixture

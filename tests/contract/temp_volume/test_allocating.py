@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
-from pipeline.adapters.preallocate import private_name
-from pipeline.adapters.temp_volume import DirectoryTempVolume
+from pipeline.adapters.volume.preallocate import private_name
+from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.core.errors import TempVolumeError
 from tests.contract.temp_volume.temp_files import ID, MEBIBYTE, code_of
 
@@ -56,7 +56,7 @@ async def test_many_processes_set_the_same_bytes_aside_on_a_disk_that_has_them_o
     """Whoever loses must neither need room of its own nor take away what the winner has made."""
     path = tiny_volume.path(ID)
     program = (
-        "import sys; from pathlib import Path; from pipeline.adapters.preallocate import preallocate\n"
+        "import sys; from pathlib import Path; from pipeline.adapters.volume.preallocate import preallocate\n"
         "sys.stdin.readline(); print(preallocate(Path(sys.argv[1]), int(sys.argv[2])))"
     )
     for _ in range(5):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.adapters.journal import FileUploadJournals
+from pipeline.adapters.volume.journals import FileUploadJournals
 from pipeline.core.journal import Ended, Journal, Received
 from pipeline.core.lifecycle import Status
 from tests.contract.redis.uploads import new_upload
@@ -23,7 +23,7 @@ NEW = new_upload(size_bytes=100_000, segment_bytes=10)
 APPEND = """
 import asyncio, sys
 from pathlib import Path
-from pipeline.adapters.journal import FileUploadJournals
+from pipeline.adapters.volume.journals import FileUploadJournals
 from pipeline.core.journal import Received
 
 async def main(directory, upload_id, first):

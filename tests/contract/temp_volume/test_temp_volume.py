@@ -10,7 +10,7 @@ import random
 import google_crc32c
 import pytest
 
-from pipeline.adapters.temp_volume import DirectoryTempVolume, FileSegmentSource
+from pipeline.adapters.volume.temp_volume import DirectoryTempVolume, FileSegmentSource
 from pipeline.core.errors import SegmentCorrupt, TempVolumeError
 from tests.contract.temp_volume.temp_files import ID, MEBIBYTE, code_of
 

@@ -12,13 +12,13 @@ from typing import Any, NoReturn
 from pydantic import SecretStr
 from uuid6 import uuid7
 
-from pipeline.adapters.temp_volume import DirectoryTempVolume
+from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.bootstrap import RedisParts, redis_parts, volume_parts
 from pipeline.core.model import NewUpload
 from pipeline.settings import Settings
-from pipeline.stages.admission import Admission
-from pipeline.stages.cleanup import Cleanup
-from pipeline.stages.reaper import Reaper
+from pipeline.upkeep.cleanup import Cleanup
+from pipeline.upkeep.reaper import Reaper
+from pipeline.uploads.admission import Admission
 
 KIBIBYTE = 1024
 BUDGET_BYTES = 3_000 * KIBIBYTE

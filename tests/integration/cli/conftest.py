@@ -15,7 +15,7 @@ import pytest
 
 from deploy.cli.processes import ALL_IN_ONE, SluiceProcesses, import_path
 from deploy.embedded import EmbeddedStack, StackOptions
-from tests.bench.samples import make_large_video
+from tests.programs.bench.samples import make_large_video
 
 SEGMENT_BYTES = 256 * 1024
 SEGMENTS = 96

@@ -17,7 +17,7 @@ import pytest
 from deploy.cli.processes import import_path
 from deploy.embedded.media_tools import media_tool_path
 from deploy.embedded.proc_table import ProcessId, descendants
-from tests.bench.samples import make_large_video
+from tests.programs.bench.samples import make_large_video
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

@@ -11,7 +11,7 @@ from deploy.cli.doctor.check_media import judge_version
 from deploy.cli.doctor.check_redis import judge_info
 from deploy.cli.doctor.check_temp_volume import check_temp_volume, find_mount, judge_room
 from deploy.cli.doctor.findings import Findings, Level
-from pipeline.adapters.disk import fallocate
+from pipeline.adapters.volume.disk import fallocate
 from pipeline.settings import Settings
 
 pytestmark = pytest.mark.unit

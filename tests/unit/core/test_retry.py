@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import CATALOGUE, MediaError, SluiceError, StoreUnavailable
-from pipeline.core.retry import Away, GiveUp, Patience, RetryAfter, RetryPolicy, decide, decide_away
+from pipeline.core.retry import GiveUp, Outage, OutageBudget, RetryAfter, RetryPolicy, decide, decide_outage
 
 pytestmark = pytest.mark.unit
 
@@ -60,7 +60,7 @@ def test_a_decision_is_always_one_of_the_two(
         assert decision == GiveUp(code)
 
 
-PATIENCE = Patience(store_seconds=100, database_seconds=200, disk_seconds=50)
+PATIENCE = OutageBudget(store_seconds=100, database_seconds=200, disk_seconds=50)
 
 
 @pytest.mark.parametrize(
@@ -78,38 +78,38 @@ PATIENCE = Patience(store_seconds=100, database_seconds=200, disk_seconds=50)
     ],
 )
 def test_each_dependency_has_its_patience(code: str, seconds: float | None) -> None:
-    assert PATIENCE.with_what_failed(SluiceError(code)) == seconds
+    assert PATIENCE.seconds_for(SluiceError(code)) == seconds
 
 
 def test_by_default_minutes_never_fail_an_upload() -> None:
     for code in ("STORE_UNAVAILABLE", "DATABASE_UNAVAILABLE", "REDIS_UNAVAILABLE"):
-        assert (Patience().with_what_failed(SluiceError(code)) or 0) >= 6 * 3600
+        assert (OutageBudget().seconds_for(SluiceError(code)) or 0) >= 6 * 3600
 
 
 def test_pauses_grow_with_the_time_away_up_to_the_cap() -> None:
     error = StoreUnavailable(reason="503")
-    pauses = [decide_away(error, Away(away, 9), 10_000, POLICY, jitter=1.0) for away in (0, 1, 3, 10, 5_000)]
+    pauses = [decide_outage(error, Outage(away, 9), 10_000, POLICY, jitter=1.0) for away in (0, 1, 3, 10, 5_000)]
     assert pauses == [RetryAfter(seconds) for seconds in (1, 1, 3, 10, 10)]
-    assert decide_away(error, Away(5_000, 9), 10_000, POLICY, jitter=0.0) == RetryAfter(5), (
+    assert decide_outage(error, Outage(5_000, 9), 10_000, POLICY, jitter=0.0) == RetryAfter(5), (
         "half of the step at the least"
     )
 
 
 def test_patience_ends_by_the_clock_after_one_last_attempt_at_its_end() -> None:
     error = StoreUnavailable(reason="503")
-    assert decide_away(error, Away(99.5, 9), 100, POLICY, 0.5) == RetryAfter(0.5)
-    assert decide_away(error, Away(100, 4), 100, POLICY, 0.5) == GiveUp("STORE_UNAVAILABLE")
+    assert decide_outage(error, Outage(99.5, 9), 100, POLICY, 0.5) == RetryAfter(0.5)
+    assert decide_outage(error, Outage(100, 4), 100, POLICY, 0.5) == GiveUp("STORE_UNAVAILABLE")
 
 
 def test_two_failures_far_apart_are_no_outage() -> None:
     error = StoreUnavailable(reason="503")
-    assert decide_away(error, Away(40_000, 2), 100, POLICY, jitter=1.0) == RetryAfter(10)
+    assert decide_outage(error, Outage(40_000, 2), 100, POLICY, jitter=1.0) == RetryAfter(10)
 
 
 def test_a_store_that_names_its_time_is_asked_then() -> None:
     asked = StoreUnavailable(reason="slow down", retry_after_seconds=42)
-    assert decide_away(asked, Away(0, 1), 100, POLICY, 0.5) == RetryAfter(42)
-    assert decide_away(asked, Away(90, 9), 100, POLICY, 0.5) == RetryAfter(42), "beyond the end, and not before it"
+    assert decide_outage(asked, Outage(0, 1), 100, POLICY, 0.5) == RetryAfter(42)
+    assert decide_outage(asked, Outage(90, 9), 100, POLICY, 0.5) == RetryAfter(42), "beyond the end, and not before it"
 
 
 @given(
@@ -122,8 +122,8 @@ def test_a_store_that_names_its_time_is_asked_then() -> None:
 def test_waiting_for_a_dependency_comes_to_an_end(
     away: float, failures: int, patience: float, asked: float | None, jitter: float
 ) -> None:
-    decision = decide_away(
-        StoreUnavailable(reason="-", retry_after_seconds=asked), Away(away, failures), patience, POLICY, jitter
+    decision = decide_outage(
+        StoreUnavailable(reason="-", retry_after_seconds=asked), Outage(away, failures), patience, POLICY, jitter
     )
     if isinstance(decision, RetryAfter):
         assert away < patience or failures < 4

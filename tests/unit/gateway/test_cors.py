@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.cors import answer_headers, preflight_headers
+from gateway.http.cors import answer_headers, preflight_headers
 
 pytestmark = pytest.mark.unit
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import cursors
+from gateway.http import cursors
 from pipeline.core.errors import RequestError
 
 pytestmark = pytest.mark.unit

@@ -7,7 +7,7 @@ import hashlib
 
 import pytest
 
-from gateway.digests import announced
+from gateway.http.digests import announced
 from pipeline.core.errors import RequestError
 from pipeline.core.model import ClientDigest
 

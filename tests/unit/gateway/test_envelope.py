@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import web
 
-from gateway.answers import Alive
-from gateway.envelope import failure, retry_after, success
-from gateway.request_ids import request_id
+from gateway.api.answers import Alive
+from gateway.http.envelope import failure, retry_after, success
+from gateway.http.request_ids import request_id
 from pipeline.core.errors import RequestError, SluiceError, StoreUnavailable
 
 pytestmark = pytest.mark.unit

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from gateway.links import base_url, upload_links
+from gateway.http.links import base_url, upload_links
 from gateway.options import OPTIONS, GatewayOptions
 
 pytestmark = pytest.mark.unit

@@ -14,7 +14,7 @@ import gateway
 from gateway.app import ALL_ROUTES, build_app
 from gateway.middleware import ANYWHERE
 from gateway.openapi import DOCUMENT
-from gateway.routes.docs import _page
+from gateway.pages.docs import _page
 from gateway.routing import methods_of
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import CATALOGUE

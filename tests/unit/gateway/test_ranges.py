@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.ranges import matches_any, range_applies, requested_range
+from gateway.http.ranges import matches_any, range_applies, requested_range
 from pipeline.core.errors import RequestError
 
 pytestmark = pytest.mark.unit

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.links import upload_links
-from gateway.views import instant, microseconds, segment_view, upload_view
+from gateway.api.views import instant, microseconds, segment_view, upload_view
+from gateway.http.links import upload_links
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import StageStatus, Upload
 from pipeline.core.stages import Stage, StageState
-from pipeline.stages.intake import UploadDetail
-from pipeline.stages.receive import SegmentReceipt
+from pipeline.uploads.create import UploadDetail
+from pipeline.uploads.receive import SegmentReceipt
 
 pytestmark = pytest.mark.unit
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.adapters.media.heif_header import read_heif_orientation
 from pipeline.adapters.media.image_header import ImageHeader, read_image_header
 from pipeline.adapters.media.webm_tail import last_packet_seconds
-from tests.media_heif import CodedPicture, heif
+from tests.harness.media_heif import CodedPicture, heif
 
 pytestmark = pytest.mark.unit
 

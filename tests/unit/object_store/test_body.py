@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipeline.adapters.object_store.body import SegmentBody
+from pipeline.adapters.object_store.http.payload import SegmentPayload
 from pipeline.core.errors import SegmentCorrupt
 
 pytestmark = pytest.mark.unit
@@ -40,7 +40,7 @@ def executor() -> Iterator[ThreadPoolExecutor]:
     [[], [b""], [b"x"], [b"a" * 100_000, b"b" * 10], [b"a" * 65536] * 3, [b"", b"a", b"", b"b", b""]],
 )
 async def test_a_pass_hands_on_every_byte_and_digests_it(blocks: list[bytes], executor: ThreadPoolExecutor) -> None:
-    body = SegmentBody(Source(blocks), executor)
+    body = SegmentPayload(Source(blocks), executor)
     for _ in range(2):
         passed = b"".join([block async for block in body.blocks()])
         assert passed == b"".join(blocks)
@@ -51,7 +51,7 @@ async def test_a_pass_hands_on_every_byte_and_digests_it(blocks: list[bytes], ex
 
 async def test_the_digest_is_known_before_the_last_block_is_handed_out(executor: ThreadPoolExecutor) -> None:
     """A store that has all bytes may answer before the pass has ended."""
-    body = SegmentBody(Source([b"a" * 100_000, b"b" * 100_000]), executor)
+    body = SegmentPayload(Source([b"a" * 100_000, b"b" * 100_000]), executor)
     blocks = body.blocks()
     await anext(blocks)
     assert not body.complete
@@ -72,7 +72,7 @@ async def test_the_digest_is_known_before_the_last_block_is_handed_out(executor:
     ids=["short", "long", "a block too many", "nothing", "late"],
 )
 async def test_what_is_wrong_is_never_complete(source: Source, executor: ThreadPoolExecutor) -> None:
-    body = SegmentBody(source, executor)
+    body = SegmentPayload(source, executor)
     passed: list[bytes] = []
 
     async def read() -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from pipeline.adapters.object_store.deadline import within
+from pipeline.adapters.object_store.http.deadline import within
 
 pytestmark = pytest.mark.unit
 

@@ -6,8 +6,8 @@ import aiohttp
 import pytest
 from botocore import exceptions as boto
 
-from pipeline.adapters.object_store.http_errors import driver_errors
-from pipeline.adapters.object_store.retry_after import LONGEST_SECONDS, retry_after_seconds
+from pipeline.adapters.object_store.http.errors import driver_errors
+from pipeline.adapters.object_store.http.retry_after import LONGEST_SECONDS, retry_after_seconds
 from pipeline.adapters.object_store.s3.errors import store_errors
 from pipeline.core.errors import StoreError, StoreUnavailable
 

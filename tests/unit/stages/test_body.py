@@ -12,8 +12,8 @@ import pytest
 
 from pipeline.core.errors import RequestError, TempVolumeError
 from pipeline.core.model import ClientDigest
-from pipeline.stages.body import ReceiveRules, SegmentBody
-from pipeline.stages.buffer import ReceiveBuffer
+from pipeline.uploads.incoming_segment import IncomingSegment, ReceiveRules
+from pipeline.uploads.receive_buffer import ReceiveBuffer
 
 pytestmark = pytest.mark.unit
 
@@ -50,8 +50,8 @@ def body(
     digests: Iterable[ClientDigest] = (),
     buffer: ReceiveBuffer | None = None,
     rules: ReceiveRules = PATIENT,
-) -> SegmentBody:
-    return SegmentBody(3, size, list(digests), sink.write, buffer or ReceiveBuffer(64 * MEBIBYTE), rules)
+) -> IncomingSegment:
+    return IncomingSegment(3, size, list(digests), sink.write, buffer or ReceiveBuffer(64 * MEBIBYTE), rules)
 
 
 def digest(algorithm: str, data: bytes) -> ClientDigest:
@@ -155,7 +155,7 @@ async def test_a_disk_that_fails_leaves_nothing_held() -> None:
         raise TempVolumeError("TEMP_VOLUME_FULL", reason="no space")
 
     buffer = ReceiveBuffer(64 * MEBIBYTE)
-    drained = SegmentBody(1, len(DATA), [digest("md5", DATA)], full, buffer, PATIENT).drain(blocks_of(DATA))
+    drained = IncomingSegment(1, len(DATA), [digest("md5", DATA)], full, buffer, PATIENT).drain(blocks_of(DATA))
     with pytest.raises(TempVolumeError):
         await drained
     assert buffer.used_bytes == 0

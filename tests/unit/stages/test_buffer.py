@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from pipeline.stages.buffer import ReceiveBuffer
+from pipeline.uploads.receive_buffer import ReceiveBuffer
 
 pytestmark = pytest.mark.unit
 

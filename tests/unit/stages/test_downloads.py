@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
+from pipeline.contents.downloads import DownloadRules, Downloads, may_be_shown
 from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.ports import ContentRepository, Stores
-from pipeline.stages.downloads import DownloadRules, Downloads, may_be_shown
 from schemas.content import ContentObject
 
 pytestmark = pytest.mark.unit

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from pipeline.stages import landing
-from pipeline.stages.landing import land, landed
+from pipeline.engine import drain as landing
+from pipeline.engine.drain import land, landed
 
 
 class Flight:

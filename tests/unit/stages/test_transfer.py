@@ -14,9 +14,9 @@ from pipeline.core.errors import StageLost
 from pipeline.core.model import StageJob
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stages import Stage
+from pipeline.engine.contract import StageRun
+from pipeline.engine.limiter import SegmentLimiter
 from pipeline.ports import PendingSegments
-from pipeline.stages.limiter import SegmentLimiter
-from pipeline.stages.run import StageRun
 from pipeline.stages.transfer import Transfer
 
 pytestmark = pytest.mark.unit

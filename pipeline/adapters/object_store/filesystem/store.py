@@ -17,10 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pipeline.adapters.object_store.body import SegmentBody
 from pipeline.adapters.object_store.filesystem.files import Draft, disk_errors
 from pipeline.adapters.object_store.filesystem.layout import FilesystemLayout
 from pipeline.adapters.object_store.filesystem.tree import Tree
+from pipeline.adapters.object_store.http.payload import SegmentPayload
 from pipeline.adapters.object_store.limits import FILESYSTEM_LIMITS
 from pipeline.adapters.object_store.plan import check_segments, verify_plain
 from pipeline.core.errors import StoreError
@@ -80,7 +80,7 @@ class FilesystemObjectStore:
 
     async def put_segment(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
         """As the port says. An upload of one segment is a plain file at once."""
-        body = SegmentBody(source, self._hashing)
+        body = SegmentPayload(source, self._hashing)
         what = f"segment {source.number} of {target.upload_id}"
         with disk_errors(what):
             draft = await asyncio.to_thread(self._tree.draft)
@@ -170,7 +170,7 @@ class FilesystemObjectStore:
         return StoredObject(self.name, str(self._root), key, size_bytes, etag, segments)
 
 
-async def _fill(draft: Draft, body: SegmentBody, what: str) -> None:
+async def _fill(draft: Draft, body: SegmentPayload, what: str) -> None:
     """Write every block. The source's own errors pass as they are; those of our disk are translated."""
     async with aclosing(body.blocks()) as blocks:
         async for block in blocks:

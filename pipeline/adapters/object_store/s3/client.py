@@ -11,8 +11,8 @@ from typing import Any
 from aiobotocore.session import get_session
 from botocore.config import Config
 
-from pipeline.adapters.object_store.deadline import within
-from pipeline.adapters.object_store.observe import RequestObserver
+from pipeline.adapters.object_store.http.deadline import within
+from pipeline.adapters.object_store.http.observe import RequestObserver
 from pipeline.adapters.object_store.s3.errors import store_errors
 from pipeline.adapters.object_store.s3.options import S3Credentials, S3Options
 from pipeline.core.errors import StoreError

@@ -14,8 +14,8 @@ from xml.etree import ElementTree
 import aiohttp
 from botocore import exceptions as boto
 
-from pipeline.adapters.object_store.http_errors import driver_errors
-from pipeline.adapters.object_store.retry_after import retry_after_seconds
+from pipeline.adapters.object_store.http.errors import driver_errors
+from pipeline.adapters.object_store.http.retry_after import retry_after_seconds
 from pipeline.core.errors import StoreError, StoreUnavailable
 
 # 4xx that pass. 400: a slow connection, bytes that were mangled; 409: another request is at work on the same name.

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.adapters.object_store.s3.errors import on_session
 from pipeline.core.errors import StoreError
-from pipeline.core.model import ObjectTarget, SegmentGrant, StoredSegment
+from pipeline.core.model import ObjectTarget, SegmentRequest, StoredSegment
 
 
 def multipart_etag(segments: Sequence[StoredSegment]) -> str:
@@ -28,9 +28,9 @@ def multipart_etag(segments: Sequence[StoredSegment]) -> str:
 
 async def grant_parts(
     client: S3Client, target: ObjectTarget, numbers: Sequence[int], seconds: int
-) -> list[SegmentGrant]:
+) -> list[SegmentRequest]:
     """A presigned URL for each part, or for the object of an upload of one segment; good for at most seven days."""
-    grants: list[SegmentGrant] = []
+    grants: list[SegmentRequest] = []
     for number in numbers:
         headers: dict[str, str] = {}
         parameters: dict[str, Any] = {"Key": target.key}
@@ -41,7 +41,7 @@ async def grant_parts(
             operation = "upload_part"
             parameters |= {"UploadId": target.session, "PartNumber": number}
         url = await client.presign_for_client(operation, seconds=seconds, **parameters)
-        grants.append(SegmentGrant(number, target.plan.length(number), url, headers=headers))
+        grants.append(SegmentRequest(number, target.plan.length(number), url, headers=headers))
     return grants
 
 

@@ -53,7 +53,7 @@ class S3Reader:
         etag = str(answer.get("ETag", "")).strip('"')
         return StoredObject(self._name, self._bucket, key, int(answer.get("ContentLength", -1)), etag)
 
-    async def grant_download(
+    async def presign_download(
         self, key: str, *, segment_count: int, seconds: int, filename: str, inline: bool
     ) -> str | None:
         """As the port says: a presigned GET, good for at most seven days (Signature Version 4)."""
@@ -62,7 +62,7 @@ class S3Reader:
             "get_object", seconds=min(seconds, MAX_GRANT_SECONDS), Key=key, ResponseContentDisposition=disposition
         )
 
-    async def grant_segment_download(self, key: str, span: SegmentSpan, *, seconds: int) -> str | None:
+    async def presign_segment_download(self, key: str, span: SegmentSpan, *, seconds: int) -> str | None:
         """As the port says: a presigned GET with `partNumber`, which the store answers 206 with that part's bytes.
 
         Not a presigned Range: that is a header, so the URL would not say it, and a client that left it out would be

@@ -25,9 +25,10 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
-from pipeline.adapters.object_store.body import SegmentBody
+from pipeline.adapters.object_store.http.observe import RequestObserver, unobserved
+from pipeline.adapters.object_store.http.payload import SegmentPayload
+from pipeline.adapters.object_store.http.sender import RequestSender, answered, new_session
 from pipeline.adapters.object_store.limits import S3_LIMITS
-from pipeline.adapters.object_store.observe import RequestObserver, unobserved
 from pipeline.adapters.object_store.plan import check_segments, verify_plain
 from pipeline.adapters.object_store.s3.bucket import BucketMaker
 from pipeline.adapters.object_store.s3.client import S3Client
@@ -36,9 +37,8 @@ from pipeline.adapters.object_store.s3.errors import answer_refusal, on_session
 from pipeline.adapters.object_store.s3.options import S3Credentials, S3Options
 from pipeline.adapters.object_store.s3.parts import grant_parts, held_parts
 from pipeline.adapters.object_store.s3.reader import S3Reader
-from pipeline.adapters.object_store.sender import RequestSender, answered, new_session
 from pipeline.core.errors import StoreError
-from pipeline.core.model import ObjectTarget, SegmentGrant, StoredObject, StoredSegment
+from pipeline.core.model import ObjectTarget, SegmentRequest, StoredObject, StoredSegment
 from pipeline.core.segments import StoreLimits
 from pipeline.ports import SegmentSource
 
@@ -111,7 +111,7 @@ class S3ObjectStore(S3Reader):
             return await self._put(target, source)
 
     async def _put(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
-        body = SegmentBody(source, self._hashing)
+        body = SegmentPayload(source, self._hashing)
         headers: dict[str, str] = {}
         parameters: dict[str, Any] = {"Key": target.key}
         if target.plan.count == 1:
@@ -135,9 +135,9 @@ class S3ObjectStore(S3Reader):
         check_etag(self._options, etag, body.md5_hex, what)
         return StoredSegment(source.number, source.size_bytes, etag)
 
-    async def grant_segments(
+    async def presign_segments(
         self, target: ObjectTarget, numbers: Sequence[int], *, seconds: int
-    ) -> Sequence[SegmentGrant] | None:
+    ) -> Sequence[SegmentRequest] | None:
         """As the port says: presigned part URLs."""
         return await grant_parts(self._client, target, numbers, seconds)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import aiohttp
 
-from pipeline.adapters.object_store.http_errors import first_words
-from pipeline.adapters.object_store.retry_after import retry_after_seconds
+from pipeline.adapters.object_store.http.errors import first_words
+from pipeline.adapters.object_store.http.retry_after import retry_after_seconds
 from pipeline.core.errors import StoreError, StoreUnavailable
 
 # 408: we were too slow for `client_timeout`; 409: an object with a newer timestamp is just being written; 422: the

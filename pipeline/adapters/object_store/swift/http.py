@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
-from pipeline.adapters.object_store.body import SegmentBody
-from pipeline.adapters.object_store.sender import RequestSender, answered
+from pipeline.adapters.object_store.http.payload import SegmentPayload
+from pipeline.adapters.object_store.http.sender import RequestSender, answered
 from pipeline.adapters.object_store.swift.auth import Token, TokenSource
 from pipeline.adapters.object_store.swift.errors import refusal
 from pipeline.adapters.object_store.swift.layout import account_url
@@ -34,7 +34,7 @@ class SwiftHttp:
         accept: Collection[int],
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        body: bytes | SegmentBody | None = None,
+        body: bytes | SegmentPayload | None = None,
         answer_seconds: float | None = None,
         key: str = "",
     ) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -42,7 +42,7 @@ class SwiftHttp:
         `refusal` says.
 
         `path` is quoted and below the account. `key` is what a missing object is called in the error. Raises
-        StoreError, StoreUnavailable, and whatever a SegmentBody's source raised.
+        StoreError, StoreUnavailable, and whatever a SegmentPayload's source raised.
         """
         what = f"{method} {path}"
 

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from pipeline.adapters.object_store.http_errors import driver_errors
+from pipeline.adapters.object_store.http.errors import driver_errors
 from pipeline.core.segments import StoreLimits
 
 

@@ -23,12 +23,12 @@ from typing import Self
 
 import aiohttp
 
-from pipeline.adapters.object_store.body import SegmentBody
+from pipeline.adapters.object_store.http.observe import RequestObserver, unobserved
+from pipeline.adapters.object_store.http.payload import SegmentPayload
+from pipeline.adapters.object_store.http.sender import RequestSender, new_session
 from pipeline.adapters.object_store.limits import SWIFT_LIMITS
 from pipeline.adapters.object_store.names import segment_name
-from pipeline.adapters.object_store.observe import RequestObserver, unobserved
 from pipeline.adapters.object_store.plan import check_segments, etag_of_etags, verify_plain
-from pipeline.adapters.object_store.sender import RequestSender, new_session
 from pipeline.adapters.object_store.swift.auth import SwiftAuth, TokenSource
 from pipeline.adapters.object_store.swift.grants import SwiftDownloads
 from pipeline.adapters.object_store.swift.http import SwiftHttp
@@ -45,7 +45,7 @@ from pipeline.adapters.object_store.swift.reader import SwiftReader
 from pipeline.adapters.object_store.swift.tempurl import TempUrlSigner
 from pipeline.adapters.object_store.swift.uploads import SwiftUploads, segment_location
 from pipeline.core.errors import StoreUnavailable
-from pipeline.core.model import ObjectTarget, SegmentGrant, SegmentSpan, StoredObject, StoredSegment, TokenGrant
+from pipeline.core.model import DelegatedToken, ObjectTarget, SegmentRequest, SegmentSpan, StoredObject, StoredSegment
 from pipeline.core.segments import StoreLimits
 from pipeline.ports import SegmentSource
 
@@ -130,7 +130,7 @@ class SwiftObjectStore(SwiftReader):
         """As the port says. An upload of one segment is stored under its own key at once, as a plain object."""
         number = source.number
         path, content_type = segment_location(self._layout, target, number)
-        body = SegmentBody(source, self._hashing)
+        body = SegmentPayload(source, self._hashing)
         etag = await self._put(path, body, {"Content-Type": content_type})
         if etag != body.md5_hex:
             raise StoreUnavailable(reason=f"PUT {path}: answered etag {etag!r} for bytes with MD5 {body.md5_hex!r}")
@@ -177,16 +177,16 @@ class SwiftObjectStore(SwiftReader):
         unlisted = [number for number in numbers if segment_name(target.upload_id, number) not in seen]
         await self._delete_paths(self._layout.segment_path(target.upload_id, number) for number in unlisted)
 
-    async def grant_segments(
+    async def presign_segments(
         self, target: ObjectTarget, numbers: Sequence[int], *, seconds: int
-    ) -> Sequence[SegmentGrant] | None:
+    ) -> Sequence[SegmentRequest] | None:
         """As the port says: TempURLs for PUT; None without a TempURL key."""
         if self._signer is None:
             return None
         await self._containers_once()
         return await self._uploads.sign(self._signer, target, numbers, seconds)
 
-    async def lend_token(self, target: ObjectTarget, numbers: Sequence[int]) -> TokenGrant | None:
+    async def delegate_token(self, target: ObjectTarget, numbers: Sequence[int]) -> DelegatedToken | None:
         """As the port says; each client gets a token of its own."""
         if self._lent is None:
             return None
@@ -198,7 +198,7 @@ class SwiftObjectStore(SwiftReader):
         """As the port says."""
         return await self._uploads.held(target)
 
-    async def grant_download(
+    async def presign_download(
         self, key: str, *, segment_count: int, seconds: int, filename: str, inline: bool
     ) -> str | None:
         """As the port says: a TempURL; None without a TempURL key, or of a manifest when the key is not the account's
@@ -208,7 +208,7 @@ class SwiftObjectStore(SwiftReader):
         await self._containers_once()
         return await self._downloads.of_object(key, segment_count, seconds, filename, inline)
 
-    async def grant_segment_download(self, key: str, span: SegmentSpan, *, seconds: int) -> str | None:
+    async def presign_segment_download(self, key: str, span: SegmentSpan, *, seconds: int) -> str | None:
         """As the port says: a TempURL of the segment's own object, which Swift answers 200."""
         if self._downloads is None:
             return None
@@ -227,7 +227,7 @@ class SwiftObjectStore(SwiftReader):
         ) as response:
             return parse_answer(response.status, response.headers.get("Etag", ""), await response.read())
 
-    async def _put(self, path: str, body: bytes | SegmentBody, headers: dict[str, str]) -> str:
+    async def _put(self, path: str, body: bytes | SegmentPayload, headers: dict[str, str]) -> str:
         """PUT one object and return its ETag, unquoted. A 404 means that the container is not there: it is made, and
         asked again."""
         await self._containers_once()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from pipeline.adapters.object_store.http_errors import driver_errors
+from pipeline.adapters.object_store.http.errors import driver_errors
 from pipeline.adapters.object_store.swift.auth import Token
 from pipeline.adapters.object_store.swift.errors import login_refusal
 from pipeline.adapters.object_store.swift.public import public_account

@@ -17,7 +17,7 @@ from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.layout import SwiftLayout
 from pipeline.adapters.object_store.swift.listing import entries
 from pipeline.adapters.object_store.swift.tempurl import TempUrlSigner
-from pipeline.core.model import ObjectTarget, SegmentGrant, StoredSegment, TokenGrant
+from pipeline.core.model import DelegatedToken, ObjectTarget, SegmentRequest, StoredSegment
 
 _ASKED_AT_ONCE = 8
 UNKNOWN_LIFETIME_SECONDS = 24 * 3600
@@ -40,26 +40,28 @@ class SwiftUploads:
 
     async def sign(
         self, signer: TempUrlSigner, target: ObjectTarget, numbers: Sequence[int], seconds: int
-    ) -> list[SegmentGrant]:
+    ) -> list[SegmentRequest]:
         """One TempURL for each number. The containers must be there, with the key on them."""
         account_url = await self._http.client_url()
         expires_at = int(time.time()) + seconds
-        grants: list[SegmentGrant] = []
+        grants: list[SegmentRequest] = []
         for number in numbers:
             path, content_type = segment_location(self._layout, target, number)
             url = signer.sign(account_url, path, method="PUT", expires_at=expires_at)
-            grants.append(SegmentGrant(number, target.plan.length(number), url, headers={"Content-Type": content_type}))
+            grants.append(
+                SegmentRequest(number, target.plan.length(number), url, headers={"Content-Type": content_type})
+            )
         return grants
 
-    async def lend(self, token: Token, target: ObjectTarget, numbers: Sequence[int]) -> TokenGrant:
+    async def lend(self, token: Token, target: ObjectTarget, numbers: Sequence[int]) -> DelegatedToken:
         """The requests that a lent token is meant for; what else it can do is its user's role's decision."""
-        grants: list[SegmentGrant] = []
+        grants: list[SegmentRequest] = []
         for number in numbers:
             path, content_type = segment_location(self._layout, target, number)
             headers = {"X-Auth-Token": token.value, "Content-Type": content_type}
-            grants.append(SegmentGrant(number, target.plan.length(number), token.client_url + path, headers=headers))
+            grants.append(SegmentRequest(number, target.plan.length(number), token.client_url + path, headers=headers))
         seconds = int(token.lifetime_seconds or UNKNOWN_LIFETIME_SECONDS)
-        return TokenGrant(token.value, token.client_url, seconds, tuple(grants))
+        return DelegatedToken(token.value, token.client_url, seconds, tuple(grants))
 
     async def held(self, target: ObjectTarget) -> list[StoredSegment]:
         """In order of number."""

@@ -63,7 +63,7 @@ local function queue_stage(id, stage, after_ms)
   redis.call('HSET', key, stage_field(stage, 'queued_at_ms'), int(NOW + after_ms))
   set_stage(id, stage, 'queued')
   redis.call('ZADD', P .. 'stage-leases', int(NOW + after_ms + A.requeue_ms), lease_member(id, stage, generation))
-  return {upload_id = id, stage = stage, generation = tonumber(generation), volume = redis.call('HGET', key, 'volume')}
+  return {upload_id = id, stage = stage, fencing_token = tonumber(generation), volume = redis.call('HGET', key, 'volume')}
 end
 
 -- Queue every stage that waits for one of these triggers ({name = true}); the jobs.

@@ -1,6 +1,6 @@
--- A stage cannot succeed: it fails, and the upload with it. A: upload_id, stage, generation, error_code, error_message.
+-- A stage cannot succeed: it fails, and the upload with it. A: upload_id, stage, fencing_token, error_code, error_message.
 local id = A.upload_id
-if fenced(id, A.stage, A.generation) then return LOST end
+if fenced(id, A.stage, A.fencing_token) then return LOST end
 local key = upload_key(id)
 drop_lease(id, A.stage)
 redis.call('HSET', key, stage_field(A.stage, 'finished_at_ms'), int(NOW), stage_field(A.stage, 'error_code'), A.error_code)

@@ -1,8 +1,8 @@
 -- A stage is done: keep its result and queue what may start now, which is decided here once.
--- A: upload_id, stage, generation, state (done|skipped), result?, requeue_ms. Returns {jobs} or {lost}.
+-- A: upload_id, stage, fencing_token, state (done|skipped), result?, requeue_ms. Returns {jobs} or {lost}.
 local id = A.upload_id
 local key = upload_key(id)
-if fenced(id, A.stage, A.generation) then return LOST end
+if fenced(id, A.stage, A.fencing_token) then return LOST end
 -- A segment was found corrupt by an earlier run after this one had looked: there is more to transfer, now or later.
 if transport_of(id).stages[A.stage].trigger == 'first_segment'
     and redis.call('HGET', key, 'segments_stored') ~= redis.call('HGET', key, 'segment_count') then

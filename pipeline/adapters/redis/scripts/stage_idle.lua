@@ -1,7 +1,7 @@
 -- Transfer has stored all that arrived: give the lease up, unless more has arrived meanwhile.
--- A: upload_id, stage, generation. Returns {idle} or {lost}. The next arrival queues the stage again, exactly once.
+-- A: upload_id, stage, fencing_token. Returns {idle} or {lost}. The next arrival queues the stage again, exactly once.
 local id = A.upload_id
-if fenced(id, A.stage, A.generation) then return LOST end
+if fenced(id, A.stage, A.fencing_token) then return LOST end
 local key = upload_key(id)
 local complete = redis.call('HGET', key, 'segments_stored') == redis.call('HGET', key, 'segment_count')
 if complete or redis.call('ZCARD', key .. ':pending') > 0 then return cjson.encode({idle = false}) end

@@ -1,0 +1,37 @@
+"""The route that Prometheus scrapes."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from gateway.options import SERVICES
+from gateway.routing import Answer, Route
+from pipeline.core.errors import SluiceError
+from pipeline.telemetry import REGISTRY, Log, logger
+
+
+async def metrics(request: web.Request) -> web.StreamResponse:
+    """What this process counted is told even when what lies in Redis cannot be asked for."""
+    try:
+        await request.app[SERVICES].collect()
+    except SluiceError as error:
+        logger().warning(Log.REDIS_UNREACHABLE, code=error.code, reason=error.message)
+    except Exception:  # noqa: BLE001  # logged; half the metrics are better than none
+        logger().exception(Log.REQUEST_CRASHED, method=request.method, path=request.path)
+    return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "GET",
+        "/metrics",
+        metrics,
+        "Operation",
+        "Metrics for Prometheus",
+        "Every metric of the catalogue, in the text format. Not in the envelope.",
+        answers=(Answer(200, "Metrics", media_type="text/plain"),),
+        quiet=True,
+    ),
+)

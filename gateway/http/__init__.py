@@ -1,0 +1,1 @@
+"""HTTP without business rules: bodies, ranges, CORS, links, the response envelope, connections."""

@@ -1,0 +1,1 @@
+"""Further upload protocols over the same uploads."""

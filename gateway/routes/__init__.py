@@ -1,1 +1,0 @@
-"""The routes, one module per family: each exports `ROUTES`, its rows of the route table."""

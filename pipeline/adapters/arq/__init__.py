@@ -1,0 +1,1 @@
+"""arq carries stage jobs from Redis to workers. Nothing outside this package knows arq."""

@@ -1,0 +1,1 @@
+"""What the HTTP object stores share: sending requests, error translation, payloads, deadlines."""

@@ -1,0 +1,9 @@
+-- What waits for transfer. A: upload_id, stage, fencing_token, limit. Returns {numbers, crcs, complete} or {lost}.
+local id = A.upload_id
+if fenced(id, A.stage, A.fencing_token) then return LOST end
+local key = upload_key(id)
+local numbers = redis.call('ZRANGE', key .. ':pending', 0, A.limit - 1)
+local crcs = {}
+if #numbers > 0 then crcs = redis.call('HMGET', key .. ':received', unpack(numbers)) end
+local complete = redis.call('HGET', key, 'segments_stored') == redis.call('HGET', key, 'segment_count')
+return cjson.encode({numbers = numbers, crcs = crcs, complete = complete})

@@ -1,0 +1,17 @@
+-- The store no longer knows the session: what was stored under it waits for transfer again, and the next run opens another.
+-- A: upload_id, session, stage?, generation?: of the run that has found out; without, its upload must still be granted
+-- (what has been sealed has no session either). Returns {numbers} or {lost}. Nothing is done where another session counts.
+local id = A.upload_id
+local key = upload_key(id)
+if A.stage and fenced(id, A.stage, A.fencing_token) then return LOST end
+local numbers = {}
+if (A.stage or redis.call('HGET', key, 'status') == 'granted') and redis.call('HGET', key, 'target_session') == A.session then
+  for _, number in ipairs(redis.call('HKEYS', key .. ':stored')) do
+    redis.call('ZADD', key .. ':pending', number, number)
+    numbers[#numbers + 1] = tonumber(number)
+  end
+  redis.call('DEL', key .. ':stored')
+  redis.call('HDEL', key, 'target_session')
+  redis.call('HSET', key, 'bytes_stored', 0, 'segments_stored', 0)
+end
+return cjson.encode({numbers = numbers})

@@ -1,0 +1,1 @@
+"""The temp volume on one disk: temp files, their allocation, and the journals beside them."""

@@ -1,0 +1,146 @@
+"""Journals as files beside the temp files. Implements `ports.UploadJournals`.
+
+Guarantee: a journal appears whole, with its first entry, or not at all; entries are appended by one write each
+(O_APPEND: on a local disk writers do not mix, and what a crash tears counts for nothing, see `core.journal`). With
+`durable`, what was noted is on the disk and not only in the page cache when `note` returns. The bytes of what will be
+noted are set aside at the beginning, so that an upload that is admitted goes on though somebody else fills the disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+from pipeline.adapters.volume.disk import fallocate, in_thread, sync_directory
+from pipeline.core.journal import Begun, Ended, Entry, Journal, read, write
+from pipeline.core.model import NewUpload
+from pipeline.core.segments import SegmentPlan
+
+_SUFFIX = ".journal"
+_ENDED = ".journal-ended"
+_UNFINISHED = ".journal-new"
+_UNFINISHED_SECONDS = 60.0
+# What is noted of a segment that is received and stored once, with an etag of 64 characters.
+_ENTRY_BYTES = 160
+
+
+class FileUploadJournals:
+    """Journals in `directory`, which is the temp volume's own."""
+
+    def __init__(self, directory: Path, *, durable: bool) -> None:
+        self._directory = directory
+        self._durable = durable
+
+    def _path(self, upload_id: str, suffix: str = _SUFFIX) -> Path:
+        return self._directory / f"{upload_id}{suffix}"
+
+    async def begin(self, new: NewUpload) -> None:
+        path = self._path(new.upload_id)
+
+        def work() -> None:
+            if path.exists() or self._path(new.upload_id, _ENDED).exists():
+                return
+            unfinished = self._directory / f"{uuid4().hex}{_UNFINISHED}"
+            try:
+                first = write([Begun(new)])
+                self._append(unfinished, first, os.O_CREAT | os.O_EXCL)
+                _set_aside(unfinished, len(first) + _ENTRY_BYTES * SegmentPlan(new.size_bytes, new.segment_bytes).count)
+                with suppress(FileExistsError):
+                    os.link(unfinished, path)
+            finally:
+                unfinished.unlink(missing_ok=True)
+            if self._durable:
+                sync_directory(self._directory)
+
+        await in_thread(work)
+
+    async def note(self, upload_id: str, *entries: Entry) -> None:
+        path = self._path(upload_id)
+
+        def work() -> None:
+            with suppress(FileNotFoundError):
+                self._append(path, write(entries))
+
+        await in_thread(work)
+
+    async def read(self, upload_id: str) -> Journal | None:
+        def work() -> Journal | None:
+            for suffix in (_SUFFIX, _ENDED):
+                with suppress(FileNotFoundError):
+                    return read(self._path(upload_id, suffix).read_bytes())
+            return None
+
+        return await in_thread(work)
+
+    async def ids(self) -> Sequence[str]:
+        def work() -> list[str]:
+            with os.scandir(self._directory) as entries:
+                names = [entry.name for entry in entries if entry.name.endswith((_SUFFIX, _ENDED))]
+            # ids are UUIDs of version 7: ordered by time
+            return sorted({name.removesuffix(_SUFFIX).removesuffix(_ENDED) for name in names})
+
+        return await in_thread(work)
+
+    async def end(self, upload_id: str, ended: Ended) -> None:
+        def work() -> None:
+            for suffix in (_SUFFIX, _ENDED):
+                path = self._path(upload_id, suffix)
+                with suppress(FileNotFoundError):
+                    self._append(path, write([ended]))
+                    path.rename(self._path(upload_id, _ENDED))
+                    return
+
+        await in_thread(work)
+
+    async def ended(self, idle_seconds: float) -> Sequence[str]:
+        return [name.removesuffix(_ENDED) for name in await self._idle(_ENDED, idle_seconds)]
+
+    async def remove(self, upload_ids: Sequence[str]) -> None:
+        unfinished = await self._idle(_UNFINISHED, _UNFINISHED_SECONDS)
+
+        def work() -> None:
+            for name in (*(f"{upload_id}{_ENDED}" for upload_id in upload_ids), *unfinished):
+                (self._directory / name).unlink(missing_ok=True)
+
+        await in_thread(work)
+
+    async def _idle(self, suffix: str, idle_seconds: float) -> list[str]:
+        def work() -> list[str]:
+            found: list[str] = []
+            with os.scandir(self._directory) as entries:
+                for entry in entries:
+                    if entry.name.endswith(suffix):
+                        with suppress(FileNotFoundError):
+                            if time.time() - entry.stat(follow_symlinks=False).st_mtime > idle_seconds:
+                                found.append(entry.name)
+            return found
+
+        return await in_thread(work)
+
+    def _append(self, path: Path, data: bytes, flags: int = 0) -> None:
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
+        try:
+            written = os.write(fd, data)
+            while written < len(data):  # the disk was full, or a signal came: the entry is torn unless the rest follows
+                written += os.write(fd, data[written:])
+            if self._durable:
+                os.fdatasync(fd)
+        finally:
+            os.close(fd)
+
+
+def _set_aside(path: Path, size_bytes: int) -> None:
+    """Behind the file's end. A filesystem that cannot do so does without."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        fallocate(fd, size_bytes, keep_size=True)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+            raise
+    finally:
+        os.close(fd)

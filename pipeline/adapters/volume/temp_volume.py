@@ -1,0 +1,213 @@
+"""The temp volume: one directory on one disk, one preallocated file per upload. Implements `ports.TempVolume`.
+
+Guarantee: a segment's bytes go from the socket to their own offset of the upload's one file and are never copied again.
+`allocate` sets the whole length aside at once (`preallocate`), so that an admitted upload cannot run out of disk in
+mid-flight. Whoever reads a segment checks it against the crc32c taken at receipt. Everything
+that touches the disk runs in threads.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import aiofiles.os
+import google_crc32c
+
+from pipeline.adapters.volume.disk import in_thread, sync_directory, translated
+from pipeline.adapters.volume.preallocate import preallocate, private_name, probe
+from pipeline.core.errors import SegmentCorrupt, TempVolumeError
+
+_BLOCK_BYTES = 1024 * 1024
+_PIECE_BYTES = 32 * _BLOCK_BYTES
+_IOV_MAX = 1024
+_SUFFIX = ".data"
+
+
+class DirectoryTempVolume:
+    """A temp volume in `directory`, made when it is not there. `durable`: `settle` waits for the disk."""
+
+    def __init__(self, name: str, directory: Path, *, durable: bool = False) -> None:
+        self._name = name
+        self._durable = durable
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def path(self, upload_id: str) -> Path:
+        return self._directory / f"{upload_id}{_SUFFIX}"
+
+    async def allocate(self, upload_id: str, size_bytes: int) -> int:
+        path = self.path(upload_id)
+
+        def work() -> int:
+            try:
+                backed_bytes = preallocate(path, size_bytes)
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                    raise
+                reason = "it cannot set bytes aside (fallocate)"
+                raise TempVolumeError("TEMP_VOLUME_FAILED", reason=reason) from error
+            if self._durable:
+                sync_directory(self._directory)
+            return backed_bytes
+
+        return await in_thread(work)
+
+    async def write(self, upload_id: str, offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
+        path = self.path(upload_id)
+
+        def work() -> int:
+            running = crc32c
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                for block in blocks:
+                    running = google_crc32c.extend(running, block)
+                _write_all(fd, blocks, offset)
+            finally:
+                os.close(fd)
+            return running
+
+        return await in_thread(work)
+
+    async def flush(self, upload_id: str) -> None:
+        if not self._durable:
+            return
+        path = self.path(upload_id)
+
+        def work() -> None:
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+
+        await in_thread(work)
+
+    def source(self, upload_id: str, number: int, offset: int, size_bytes: int, crc32c: int) -> FileSegmentSource:
+        return FileSegmentSource(self.path(upload_id), number, offset, size_bytes, crc32c)
+
+    async def verify(self, upload_id: str, size_bytes: int) -> None:
+        with translated():
+            facts = await aiofiles.os.stat(self.path(upload_id))
+        if facts.st_size != size_bytes:
+            raise TempVolumeError("TEMP_FILE_MISSING")
+
+    async def digest(self, upload_id: str, algorithm: str) -> bytes:
+        """In pieces, so that a worker that is told to stop does not have to wait for the end of a large file."""
+        path = self.path(upload_id)
+        new = google_crc32c.Checksum if algorithm == "crc32c" else partial(hashlib.new, algorithm.replace("-", ""))
+        running = new()
+
+        def piece(position: int) -> int:
+            done = 0
+            with path.open("rb", buffering=0) as file:
+                file.seek(position)
+                while done < _PIECE_BYTES and (block := file.read(_BLOCK_BYTES)):
+                    running.update(block)
+                    done += len(block)
+            return done
+
+        position = 0
+        while count := await in_thread(partial(piece, position)):
+            position += count
+        return bytes(running.digest())
+
+    async def remove(self, upload_id: str) -> None:
+        path = self.path(upload_id)
+        for name in (path, private_name(path)):
+            with translated(), suppress(FileNotFoundError):
+                await aiofiles.os.unlink(name)
+
+    async def free_bytes(self) -> int:
+        with translated():
+            facts = await aiofiles.os.statvfs(self._directory)
+        return facts.f_bavail * facts.f_frsize
+
+    async def total_bytes(self) -> int:
+        with translated():
+            facts = await aiofiles.os.statvfs(self._directory)
+        return (facts.f_blocks - (facts.f_bfree - facts.f_bavail)) * facts.f_frsize  # less what is kept for root
+
+    async def check(self) -> None:
+        path = self._directory / f"{secrets.token_hex(8)}{_SUFFIX}"  # should we die, it is swept as a temp file
+        await in_thread(lambda: probe(path))
+
+    async def list(self) -> Mapping[str, tuple[int, float]]:
+        def work() -> dict[str, tuple[int, float]]:
+            found: dict[str, tuple[int, float]] = {}
+            with os.scandir(self._directory) as entries:
+                for entry in entries:
+                    if entry.name.endswith(_SUFFIX):
+                        try:
+                            facts = entry.stat(follow_symlinks=False)
+                        except FileNotFoundError:
+                            continue
+                        found[entry.name.removesuffix(_SUFFIX)] = (facts.st_blocks * 512, time.time() - facts.st_ctime)
+            return found
+
+        return await in_thread(work)
+
+
+class FileSegmentSource:
+    """One segment of a temp file. Implements `ports.SegmentSource`."""
+
+    def __init__(self, path: Path, number: int, offset: int, size_bytes: int, crc32c: int) -> None:
+        self._path = path
+        self._number = number
+        self._offset = offset
+        self._size_bytes = size_bytes
+        self._crc32c = crc32c
+
+    @property
+    def number(self) -> int:
+        return self._number
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size_bytes
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        fd = await in_thread(lambda: os.open(self._path, os.O_RDONLY | os.O_CLOEXEC))
+        try:
+            running = 0
+            done = 0
+            while done < self._size_bytes:
+                wanted = min(_BLOCK_BYTES, self._size_bytes - done)
+                position = self._offset + done
+                block, running = await in_thread(partial(_read, fd, position, wanted, running))
+                done += len(block)
+                if len(block) < wanted or (done == self._size_bytes and running != self._crc32c):
+                    raise SegmentCorrupt(self._number)
+                yield block
+        finally:
+            os.close(fd)
+
+
+def _write_all(fd: int, blocks: Sequence[bytes], offset: int) -> None:
+    """pwritev in batches of at most IOV_MAX; what the kernel did not take at once is written on."""
+    for start in range(0, len(blocks), _IOV_MAX):
+        batch = blocks[start : start + _IOV_MAX]
+        total = sum(map(len, batch))
+        written = os.pwritev(fd, batch, offset)
+        if written < total:
+            rest = memoryview(b"".join(batch))[written:]
+            while rest:
+                count = os.pwrite(fd, rest, offset + total - len(rest))
+                rest = rest[count:]
+        offset += total
+
+
+def _read(fd: int, position: int, wanted: int, running: int) -> tuple[bytes, int]:
+    block = os.pread(fd, wanted, position)
+    return block, google_crc32c.extend(running, block)

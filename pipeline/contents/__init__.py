@@ -1,0 +1,1 @@
+"""Contents: downloading and deleting them."""

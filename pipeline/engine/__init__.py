@@ -1,0 +1,1 @@
+"""The engine: runs stages under leases, retries them, takes them over."""

@@ -1,0 +1,1 @@
+"""Upkeep: expiry, cleanup and orphaned data."""

@@ -1,0 +1,123 @@
+"""Importing: an object that is in the store already is registered as an upload of its own.
+
+Guarantee: the same version of an object (store, container, key, etag, size) is one content, however often and from
+wherever it is asked for; one whose import has ended without a content may be tried again. The object is only ever read.
+What Sluice itself has written is never imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import re
+from dataclasses import dataclass
+
+from uuid6 import uuid7
+
+from pipeline.core.errors import RequestError, StoreError
+from pipeline.core.lifecycle import Status
+from pipeline.core.model import OWN_PREFIX, NewUpload, ObjectVersion, StoredObject
+from pipeline.core.transports import Transport
+from pipeline.ports import ContentRepository, Stores
+from pipeline.uploads.create import Intake, too_large
+from schemas.imports import ImportObject
+
+_UNFIT = re.compile(r"[\x00-\x1f\x7f/\\]")
+_FILENAME_CHARACTERS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRules:
+    """Where imports come from. `buckets` empty: the store's own container alone."""
+
+    store: str
+    buckets: tuple[str, ...]
+    volume: str
+    budget_bytes: int
+    segment_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """An object and the upload that imports it; `created`: by this call."""
+
+    upload_id: str
+    status: Status
+    created: bool
+    found: StoredObject
+
+
+class Importer:
+    """What the gateway offers for objects that are in the store already."""
+
+    def __init__(self, intake: Intake, stores: Stores, contents: ContentRepository, rules: ImportRules) -> None:
+        self._intake = intake
+        self._stores = stores
+        self._contents = contents
+        self._rules = rules
+
+    @property
+    def default_bucket(self) -> str:
+        return self._stores.named(self._rules.store).container
+
+    async def take(self, request: ImportObject) -> Imported:
+        """Import an object, or say how its import stands.
+
+        Raises RequestError IMPORT_NOT_ALLOWED, IMPORT_OWN_OBJECT, IMPORT_OBJECT_MISSING, IMPORT_EMPTY,
+        FILE_TOO_LARGE_FOR_VOLUME; StoreError; DependencyUnavailable.
+        """
+        rules = self._rules
+        found = await self._look(request.bucket or self.default_bucket, request.key)
+        version = ObjectVersion(found.container, found.key, found.etag)
+        known = await self._contents.of_object(rules.store, version)
+        if known is not None:
+            return Imported(known.id, Status.READY, False, found)
+        if found.size_bytes > rules.budget_bytes:
+            raise too_large(found.size_bytes, rules.budget_bytes, rules.budget_bytes)
+        name = _identity(found)
+        new = NewUpload(
+            upload_id=str(uuid7()),
+            filename=_filename(found.key),
+            size_bytes=found.size_bytes,
+            segment_bytes=rules.segment_bytes,
+            content_type=mimetypes.guess_type(found.key)[0] or "application/octet-stream",
+            volume=rules.volume,
+            store=rules.store,
+            digest=None,
+            metadata=request.metadata,
+            # A space: no Idempotency-Key that a client can send is like it.
+            idempotency_key=f"import {name}",
+            fingerprint=name,
+            transport=Transport.IMPORT,
+            source=version,
+            again=True,
+        )
+        detail, created = await self._intake.register(new)
+        return Imported(detail.upload.upload_id, detail.upload.status, created, found)
+
+    async def _look(self, bucket: str, key: str) -> StoredObject:
+        store = self._stores.named(self._rules.store)
+        if bucket not in (self._rules.buckets or (store.container,)):
+            raise RequestError("IMPORT_NOT_ALLOWED", bucket=bucket)
+        if bucket == store.container and key.startswith(OWN_PREFIX):
+            raise RequestError("IMPORT_OWN_OBJECT", key=key)
+        try:
+            found = await store.within(bucket).head(key)
+        except StoreError as error:
+            if error.code != "STORE_OBJECT_MISSING":
+                raise
+            raise RequestError("IMPORT_OBJECT_MISSING", bucket=bucket, key=key) from error
+        if not found.size_bytes:
+            raise RequestError("IMPORT_EMPTY", key=key)
+        return found
+
+
+def _identity(found: StoredObject) -> str:
+    """The same for the same version of an object, and for nothing else."""
+    facts = (found.store, found.container, found.key, found.etag, str(found.size_bytes))
+    return hashlib.sha256("\0".join(facts).encode()).hexdigest()
+
+
+def _filename(key: str) -> str:
+    """The last part of the key as a file's name."""
+    return _UNFIT.sub("_", key.rstrip("/").rpartition("/")[2])[-_FILENAME_CHARACTERS:] or "object"

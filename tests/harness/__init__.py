@@ -1,0 +1,1 @@
+"""What tests share: cells, servers, faults, sample media."""

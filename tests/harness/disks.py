@@ -1,0 +1,95 @@
+"""Real disks for tests: small ones in memory, and ones that fail when they are told to. Mounting needs root; where it
+is not allowed the test is skipped and says so."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+BLOCK = bytes(64 * 1024)
+
+
+@contextmanager
+def small_disk(point: Path, size_bytes: int) -> Iterator[Path]:
+    """A tmpfs of that size at `point`."""
+    point.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(point)]
+    mounted = subprocess.run(command, capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"cannot mount a tmpfs here (this needs root): {mounted.stderr.decode().strip()}")
+    try:
+        yield point
+    finally:
+        subprocess.run(["umount", "--lazy", str(point)], check=True)
+
+
+def remount(point: Path, mode: str) -> bool:
+    """To "ro" or "rw"; False while somebody has a file open for writing there."""
+    return subprocess.run(["mount", "-o", f"remount,{mode}", str(point)], capture_output=True).returncode == 0
+
+
+def fill(directory: Path) -> Path:
+    """Take every byte that is free, as somebody else would; the file to be removed again."""
+    path = directory / "somebody-elses"
+    with path.open("ab", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(BLOCK)
+    with path.open("ab", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x")
+    return path
+
+
+class FaultyDisk:
+    """A mounted `tests.harness.faulty_disk`."""
+
+    def __init__(self, point: Path, process: subprocess.Popen[str]) -> None:
+        self.point = point
+        self._process = process
+
+    def fail(self, operation: str, number: int = errno.EIO, after_bytes: int = 0) -> None:
+        """From now on, or once `after_bytes` more have passed."""
+        self._order(f"fail {operation} {number} {after_bytes}")
+
+    def delay(self, operation: str, seconds: float) -> None:
+        """Each time; meanwhile nothing else is served either."""
+        self._order(f"delay {operation} {seconds}")
+
+    def heal(self) -> None:
+        self._order("heal")
+
+    def _order(self, line: str) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == "done\n"
+
+
+@contextmanager
+def faulty_disk(directory: Path) -> Iterator[FaultyDisk]:
+    """At `directory`/mounted, over `directory`/backing."""
+    backing, point = directory / "backing", directory / "mounted"
+    backing.mkdir(parents=True)
+    point.mkdir()
+    command = [sys.executable, "-m", "tests.harness.faulty_disk", str(backing), str(point)]
+    root = Path(__file__).parents[1]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        if process.stdout.readline() != "mounted\n":
+            said = process.stderr.read().strip().splitlines()
+            pytest.skip(f"cannot mount through FUSE here (this needs root and /dev/fuse): {said[-1] if said else ''}")
+        yield FaultyDisk(point, process)
+    finally:
+        subprocess.run(["umount", "--lazy", str(point)], capture_output=True, check=False)
+        process.communicate(timeout=30)  # it ends when it is unmounted, or with its orders

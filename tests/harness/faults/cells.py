@@ -1,0 +1,49 @@
+"""A cell whose store is reached through a shaper, and what its stages have met there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from yarl import URL
+
+from deploy.embedded import EmbeddedStack
+from pipeline.adapters.redis.reads import hash_all
+from tests.harness.cell import Cell
+from tests.harness.faults.shaper import Shaper
+from tests.harness.running import running_cell
+
+STALL_SECONDS = 2
+
+
+@asynccontextmanager
+async def shaped_cell(
+    servers: EmbeddedStack, directory: Path, dialect: str, **overrides: Any
+) -> AsyncIterator[tuple[Cell, Shaper]]:
+    """A cell whose store is reached through a shaper."""
+    proxy = URL(servers.swift.proxy_url)
+    assert proxy.host is not None
+    assert proxy.port is not None
+    async with (
+        Shaper((proxy.host, proxy.port), http=True, seed=4) as shaper,
+        running_cell(
+            servers,
+            directory,
+            store=dialect,
+            swift_auth_url=f"{shaper.url}/auth/v1.0",
+            s3_endpoint_url=shaper.url,
+            store_stall_seconds=STALL_SECONDS,
+            **overrides,
+        ) as cell,
+    ):
+        yield cell, shaper
+
+
+async def outages(cell: Cell) -> int:
+    """Failed attempts of stages that were put down to a dependency."""
+    records: list[dict[str, str]] = [
+        await hash_all(cell.redis, cell.keys.upload(upload_id)) for upload_id in cell.uploads
+    ]
+    return sum(int(value) for record in records for name, value in record.items() if name.endswith(".outages"))

@@ -1,0 +1,105 @@
+"""A client as the API asks for: whatever may succeed later is sent again, until it does or time is up.
+
+Guarantee: it gives up at once on an answer that no repetition mends, so an upload that is lost fails its test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from base64 import b64encode
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
+
+import aiohttp
+
+from tests.harness.cell import ENDED, Cell
+
+PATIENCE_SECONDS = 120.0
+# What a busy test machine may take for one answer. No request may hang, whatever is away.
+_ANSWER_SECONDS = 30.0
+_PAUSE_SECONDS = 0.2
+_PASSING = frozenset({408, 429, 500, 502, 503, 504, 507})
+_PASSING_CODES = frozenset({"UPLOAD_WAITING", "SEGMENT_CUT_OFF", "SEGMENT_DIGEST_WRONG"})
+
+
+class PatientClient:
+    """Sends whole uploads to one cell. `codes` are the error codes that it met on the way, `slowest_seconds` what
+    the slowest answer took."""
+
+    def __init__(self, cell: Cell, seconds: float = PATIENCE_SECONDS) -> None:
+        self._cell = cell
+        self._seconds = seconds
+        self.codes: set[str] = set()
+        self.slowest_seconds = 0.0
+
+    async def upload(self, data: bytes) -> dict[str, Any]:
+        """Create an upload, send all of it, wait for its end; its last view."""
+        upload = await self.create(len(data))
+        await self.send(upload, data)
+        return await self.end(upload["id"])
+
+    async def create(self, size_bytes: int) -> dict[str, Any]:
+        """One upload, however often it has to be asked for: that is what the Idempotency-Key is for."""
+        body = {"filename": "file.mp4", "size": size_bytes, "content_type": "video/mp4"}
+        headers = {"Idempotency-Key": secrets.token_hex(8)}
+        upload = await self._until_taken("POST", "/v1/uploads", json=body, headers=headers)
+        self._cell.uploads.append(upload["id"])
+        return upload
+
+    async def send(self, upload: Mapping[str, Any], data: bytes, *, at_once: int = 2) -> None:
+        """Every segment, in order."""
+        slots = asyncio.Semaphore(at_once)
+
+        async def one(number: int) -> None:
+            part = data[(number - 1) * upload["segment_size"] : number * upload["segment_size"]]
+            digest = b64encode(hashlib.sha256(part).digest()).decode()
+            headers = {"Content-Digest": f"sha-256=:{digest}:"}
+            async with slots:
+                path = f"/v1/uploads/{upload['id']}/segments/{number}"
+                await self._until_taken("PUT", path, part, headers=headers)
+
+        await asyncio.gather(*(one(number) for number in range(1, upload["segment_count"] + 1)))
+
+    async def end(self, upload_id: str, *, wanted: str = "ready") -> dict[str, Any]:
+        """Wait until the upload has ended, which must be as `wanted`."""
+        view: dict[str, Any] = {}
+        try:
+            async with asyncio.timeout(self._seconds):
+                while view.get("status") not in ENDED:
+                    view = await self._until_taken("GET", f"/v1/uploads/{upload_id}")
+                    await asyncio.sleep(_PAUSE_SECONDS)
+        except TimeoutError:
+            raise AssertionError(f"{upload_id} has not ended within {self._seconds} s: {view}") from None
+        assert view["status"] == wanted, view
+        return view
+
+    async def _until_taken(self, method: str, path: str, part: bytes | None = None, **options: Any) -> dict[str, Any]:
+        last: object = None
+        body: dict[str, Any]
+        try:
+            async with asyncio.timeout(self._seconds):
+                while True:
+                    try:
+                        began = time.monotonic()
+                        body = {} if part is None else {"data": BytesIO(part)}
+                        async with asyncio.timeout(_ANSWER_SECONDS):
+                            status, answer, headers = await self._cell.call(method, path, **options, **body)
+                        self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - began)
+                    except (aiohttp.ClientError, ConnectionError) as error:
+                        last = error
+                    else:
+                        if status < 400:
+                            data: dict[str, Any] = answer["data"]
+                            return data
+                        last = answer
+                        code = answer["error"]["code"]
+                        self.codes.add(code)
+                        assert status in _PASSING or code in _PASSING_CODES, answer
+                        assert status != 503 or int(headers["Retry-After"]) > 0, answer
+                    await asyncio.sleep(_PAUSE_SECONDS)
+        except TimeoutError:
+            raise AssertionError(f"{method} {path} was not taken: {last!r}") from None

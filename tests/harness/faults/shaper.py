@@ -1,0 +1,295 @@
+"""A loopback TCP shaper: stands between Sluice and a server, and breaks what passes, as it is told while it runs.
+
+    async with Shaper(("127.0.0.1", 8080), http=True, seed=7) as shaper:
+        environment["SLUICE_SWIFT_AUTH_URL"] = f"{shaper.url}/auth/v1.0"
+        await shaper.set(Answer(503, retry_after_seconds=1, probability=0.3))
+        ...
+        await shaper.set(Pass())
+        shaper.injected   # Counter({"answer 503": 12})
+
+One fault at a time (`kinds`); `set` takes effect at once, on connections that are open too. These act on connections,
+whatever is spoken: `Refuse`, `Stall`, `Slow`, and `Reset` (bytes of one connection). With `http=True` requests are told
+apart, and these act on requests that are to come: `Reset` (bytes of one request's body), `Corrupt`, `Mute`, `Answer`.
+Each of the latter takes `probability`, `times` (then it passes) and `path` (a part of the request's target), and draws
+from a generator of its own, seeded: the same requests in the same order meet the same faults.
+
+It runs in the event loop that it is opened in: whoever blocks that loop (starting a cell does) stalls what passes.
+
+Guarantee: the port stays ours, also while connections are refused. Nothing is changed but what is asked for: Host goes
+through as it came, so that signatures hold, and Swift's tempauth, which names the Host that it was asked by in
+X-Storage-Url, sends its clients back here. Keystone's catalogue names Swift itself: set the shaper there instead.
+Chunked requests are passed on to the end of their connection without being told apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from tests.harness.faults.head import RequestHead
+from tests.harness.faults.kinds import Answer, Corrupt, Fault, Mute, OnRequests, Pass, Refuse, Reset, Slow, Stall
+from tests.harness.faults.sockets import bound, reset
+
+_BLOCK_BYTES = 64 * 1024
+_SLOW_BLOCK_BYTES = 4 * 1024
+_HEAD_BYTES = 64 * 1024
+
+
+class Shaper:
+    """Listens on loopback, and passes on to `upstream` (host, port)."""
+
+    def __init__(self, upstream: tuple[str, int], *, http: bool = False, seed: int = 0) -> None:
+        self._upstream = upstream
+        self._http = http
+        self._random = random.Random(seed)
+        self._fault: Fault = Pass()
+        self._times_left: int | None = None
+        self._changed = asyncio.Event()
+        self._free_at = 0.0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        # Bound and never listening: the port is kept, and whoever connects while nobody listens is refused.
+        self._place = bound(0)
+        self.injected: Counter[str] = Counter()
+        """What was done so far: "refuse" and "stall" each time one is set, "cut" for each connection that a Refuse
+        reset, "reset", "corrupt", "mute" and "answer STATUS" for each request or connection that met one."""
+        self.requests = 0
+        """Requests that came, with `http`."""
+
+    @property
+    def host(self) -> str:
+        return "127.0.0.1"
+
+    @property
+    def port(self) -> int:
+        port: int = self._place.getsockname()[1]
+        return port
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def fault(self) -> Fault:
+        """What was set last."""
+        return self._fault
+
+    async def set(self, fault: Fault) -> None:
+        """From now on `fault`, in place of the one before."""
+        self._fault = fault
+        self._times_left = fault.times if isinstance(fault, OnRequests) else None
+        self._free_at = 0.0
+        self._changed.set()
+        self._changed = asyncio.Event()
+        if isinstance(fault, Refuse):
+            self._stop_listening()
+            self.injected["refuse"] += 1
+            self.injected["cut"] += len(self._tasks)
+            reset(*self._writers)
+        else:
+            if isinstance(fault, Stall):
+                self.injected["stall"] += 1
+            await self._listen()
+
+    async def __aenter__(self) -> Self:
+        await self._listen()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop_listening()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._place.close()
+
+    async def _listen(self) -> None:
+        if self._server is None:
+            self._server = await asyncio.start_server(self._connected, sock=bound(self.port), limit=_HEAD_BYTES)
+
+    def _stop_listening(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, until either side ends it."""
+        self._writers.add(writer)
+        opened: list[asyncio.StreamWriter] = [writer]
+        try:
+            await self._moving(0)
+            async with asyncio.TaskGroup() as group:
+                await self._pass_on(reader, writer, opened, group)
+                raise _Ended
+        except* (_Ended, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            for mine in opened:
+                self._writers.discard(mine)
+                mine.close()
+
+    async def _pass_on(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        opened: list[asyncio.StreamWriter],
+        group: asyncio.TaskGroup,
+    ) -> None:
+        to_server: asyncio.StreamWriter | None = None
+        muted = False
+
+        def cut(answer: bytes) -> bool:
+            return muted and not answer.startswith(b"HTTP/1.1 100 ")
+
+        async def server() -> asyncio.StreamWriter:
+            nonlocal to_server
+            if to_server is None:
+                try:
+                    from_server, to_server = await asyncio.open_connection(*self._upstream)
+                except OSError:
+                    reset(writer)
+                    raise
+                opened.append(to_server)
+                self._writers.add(to_server)
+                group.create_task(self._answers(from_server, writer, cut))
+            return to_server
+
+        if not self._http:
+            return await self._pump(reader, await server(), resets=True)
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            await self._moving(len(head))
+            request = RequestHead.parse(head)
+            self.requests += 1
+            fault = self._drawn(request)
+            if isinstance(fault, Answer):
+                return await self._answer(fault, request, reader, writer)
+            upstream = await server()
+            muted = isinstance(fault, Mute)
+            upstream.write(head)
+            if request.is_chunked:
+                return await self._pump(reader, upstream)
+            await self._body(request, fault, reader, upstream, writer)
+
+    def _drawn(self, request: RequestHead) -> Fault:
+        """What this request meets."""
+        fault = self._fault
+        if not isinstance(fault, OnRequests) or self._times_left == 0 or fault.path not in request.target:
+            return Pass()
+        too_short = isinstance(fault, Reset) and request.body_bytes <= fault.after_bytes
+        if too_short or (isinstance(fault, Corrupt) and not request.body_bytes):
+            return Pass()
+        if self._random.random() >= fault.probability:
+            return Pass()
+        if self._times_left is not None:
+            self._times_left -= 1
+        return fault
+
+    async def _answer(
+        self, fault: Answer, request: RequestHead, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.injected[f"answer {fault.status}"] += 1
+        if not request.asks_first:  # else the answer comes in place of "100 Continue", and no body does
+            left = request.body_bytes
+            while left:
+                left -= len(await self._read(reader, left))
+        lines = [f"HTTP/1.1 {fault.status} Injected", "Content-Length: 0", "Connection: close"]
+        if fault.retry_after_seconds is not None:
+            lines.append(f"Retry-After: {fault.retry_after_seconds}")
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+        await writer.drain()
+
+    async def _body(
+        self,
+        request: RequestHead,
+        fault: Fault,
+        reader: asyncio.StreamReader,
+        upstream: asyncio.StreamWriter,
+        client: asyncio.StreamWriter,
+    ) -> None:
+        flipped = self._random.randrange(request.body_bytes) if isinstance(fault, Corrupt) else -1
+        passed = 0
+        while passed < request.body_bytes:
+            longest = request.body_bytes - passed
+            if isinstance(fault, Reset):
+                longest = min(longest, max(1, fault.after_bytes - passed))
+            block = await self._read(reader, longest)
+            if passed <= flipped < passed + len(block):
+                at = flipped - passed
+                block = block[:at] + bytes([block[at] ^ 1]) + block[at + 1 :]
+                self.injected["corrupt"] += 1
+            upstream.write(block)
+            await upstream.drain()
+            passed += len(block)
+            if isinstance(fault, Reset) and passed >= fault.after_bytes:
+                self.injected["reset"] += 1
+                reset(client, upstream)
+                raise _Ended
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, resets: bool = False) -> None:
+        """Pass bytes on to the end; then the whole connection ends."""
+        passed = 0
+        while True:
+            block = await self._read(reader, _BLOCK_BYTES)
+            writer.write(block)
+            await writer.drain()
+            passed += len(block)
+            fault = self._fault
+            if resets and isinstance(fault, Reset) and passed >= fault.after_bytes and self._times_left != 0:
+                if self._times_left is not None:
+                    self._times_left -= 1
+                if self._random.random() < fault.probability:
+                    self.injected["reset"] += 1
+                    reset(writer)
+                    raise _Ended
+
+    async def _answers(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cut: Callable[[bytes], bool]
+    ) -> None:
+        """Pass a server's bytes on, until they are to be cut off."""
+        while True:
+            block = await self._read(reader, _BLOCK_BYTES)
+            if cut(block):
+                self.injected["mute"] += 1
+                reset(writer)
+                raise _Ended
+            writer.write(block)
+            await writer.drain()
+
+    async def _read(self, reader: asyncio.StreamReader, longest: int) -> bytes:
+        """The next bytes, up to `longest`, once they may move. Raises _Ended at the end."""
+        most = _SLOW_BLOCK_BYTES if isinstance(self._fault, Slow) else _BLOCK_BYTES
+        block = await reader.read(min(longest, most))
+        if not block:
+            raise _Ended
+        await self._moving(len(block))
+        return block
+
+    async def _moving(self, moved_bytes: int) -> None:
+        """Wait while there is a stall; take the time that a slow line takes."""
+        while isinstance(self._fault, Stall):
+            await self._changed.wait()
+        if isinstance(self._fault, Slow) and moved_bytes:
+            now = asyncio.get_running_loop().time()
+            self._free_at = max(self._free_at, now) + moved_bytes / self._fault.bytes_per_second
+            try:
+                async with asyncio.timeout(self._free_at - now):
+                    await self._changed.wait()
+            except TimeoutError:
+                return
+            await self._moving(0)
+
+
+class _Ended(Exception):
+    """A connection is over."""

@@ -1,0 +1,121 @@
+"""Cells that run: a gateway and workers as real processes over the embedded servers, with Redis keys, database, temp
+volume and containers of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import asyncpg
+from redis.asyncio import Redis
+
+from deploy.cli.processes import ALL_IN_ONE, SluiceProcesses
+from deploy.embedded import EmbeddedStack
+from deploy.embedded.layout import Layout
+from pipeline.adapters.redis.keys import Keys
+from pipeline.bootstrap import open_store
+from pipeline.settings import Settings
+from tests.harness.cell import SEGMENT_BYTES, Cell
+
+
+@dataclass(frozen=True)
+class CellProcesses:
+    """The processes of a cell, which may serve many tests; each test connects for itself (`connected`)."""
+
+    processes: SluiceProcesses
+    environment: Mapping[str, str]
+    settings: Settings
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Cell]:
+        async with AsyncExitStack() as exits:
+            http = await exits.enter_async_context(aiohttp.ClientSession())
+            store = await exits.enter_async_context(open_store(self.settings))
+            redis = Redis.from_url(self.settings.redis_url.get_secret_value(), decode_responses=True)
+            exits.push_async_callback(redis.aclose, close_connection_pool=True)
+            keys = Keys(self.settings.redis_namespace)
+            yield Cell(self.processes, self.environment, self.settings, http, redis, store, keys)
+
+
+def cell_settings(
+    stack: EmbeddedStack, directory: Path, **overrides: str | int | float
+) -> tuple[dict[str, str], Settings]:
+    """A cell with names of its own: what its processes find in their environment, and the same as settings. Makes its
+    database: workers sweep whatever leftovers theirs has, with their own settings.
+
+    `overrides` are settings, by the names of `Settings`.
+    """
+    name = f"t{secrets.token_hex(4)}"
+    _tell_database(stack, f"CREATE DATABASE {name}")
+    environment = {
+        **stack.environment(),
+        "SLUICE_DATABASE_URL": stack.database_url.rpartition("/")[0] + f"/{name}",
+        "SLUICE_REDIS_NAMESPACE": name,
+        "SLUICE_VOLUME": name,
+        "SLUICE_SWIFT_CONTAINER": name,
+        "SLUICE_S3_BUCKET": f"{name}-s3",
+        "SLUICE_FILESYSTEM_DIR": str(directory / "store"),
+        "SLUICE_TEMP_DIR": str(directory / "temp"),
+        "SLUICE_SEGMENT_BYTES": str(SEGMENT_BYTES),
+        "SLUICE_TEMP_HEADROOM_BYTES": "0",
+        **{f"SLUICE_{key.upper()}": str(value) for key, value in overrides.items()},
+    }
+    values = {key.removeprefix("SLUICE_").lower(): value for key, value in environment.items()}
+    settings = Settings.model_validate(values)
+    return environment, settings
+
+
+def _tell_database(stack: EmbeddedStack, command: str) -> None:
+    """In a thread, since whoever asks may have a loop running."""
+
+    async def tell() -> None:
+        connection = await asyncpg.connect(stack.database_url)
+        try:
+            await connection.execute(command)
+        finally:
+            await connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, tell()).result()
+
+
+@contextmanager
+def cell_processes(
+    stack: EmbeddedStack,
+    directory: Path,
+    *,
+    workers: Mapping[str, Sequence[str]] = ALL_IN_ONE,
+    **overrides: str | int | float,
+) -> Iterator[CellProcesses]:
+    """Start a cell; `overrides` as for `cell_settings`."""
+    environment, settings = cell_settings(stack, directory, **overrides)
+    Layout(directory).make()
+    processes = SluiceProcesses(directory, environment, workers=workers)
+    try:
+        processes.start()
+        yield CellProcesses(processes, environment, settings)
+    finally:
+        processes.stop()
+        database = settings.database_url.get_secret_value().rpartition("/")[2]
+        with suppress(OSError, asyncpg.PostgresError):  # a test may have ended the server
+            _tell_database(stack, f"DROP DATABASE {database} WITH (FORCE)")
+
+
+@asynccontextmanager
+async def running_cell(
+    stack: EmbeddedStack,
+    directory: Path,
+    *,
+    workers: Mapping[str, Sequence[str]] = ALL_IN_ONE,
+    **overrides: str | int | float,
+) -> AsyncIterator[Cell]:
+    """A cell for one test, with settings of its own."""
+    with cell_processes(stack, directory, workers=workers, **overrides) as started:
+        async with started.connected() as cell:
+            yield cell

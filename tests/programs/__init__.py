@@ -1,0 +1,1 @@
+"""Programs that run against a whole system: the benchmark and the torture test."""

@@ -1,0 +1,86 @@
+"""`python -m tests.programs.bench`: measures, prints a table, writes build/bench.json."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from deploy.cli.run_directory import RunDirectory
+from tests.programs.bench import downloads, images, memory, throughput, uploads
+from tests.programs.bench.bed import Bed, open_bed
+from tests.programs.bench.figures import Figure, figures_table
+from tests.programs.bench.machine import machine_facts
+
+_TABLE_COLUMNS = 110
+PARTS = (throughput.PART, memory.PART, images.PART)
+# Take minutes: 50 times the large file through one Swift proxy.
+ON_DEMAND = (downloads.PART, uploads.PART)
+
+
+@click.command()
+@click.option("--size-mib", default=1024, show_default=True, type=click.IntRange(1), help="Length of the large file.")
+@click.option(
+    "--repeat", default=3, show_default=True, type=click.IntRange(1), help="Runs of each way with the large file."
+)
+@click.option("--concurrency", default=4, show_default=True, type=click.IntRange(1, 64), help="Of `sluice upload`.")
+@click.option(
+    "--only",
+    type=click.Choice([*PARTS, *ON_DEMAND]),
+    multiple=True,
+    help="Measure this part alone; may be given several times.",
+)
+@click.option(
+    "--output", default=Path("build/bench.json"), show_default=True, type=click.Path(dir_okay=False, path_type=Path)
+)
+def bench(size_mib: int, repeat: int, concurrency: int, only: tuple[str, ...], output: Path) -> None:
+    """Measure Sluice on this machine, against real servers on loopback."""
+    console = Console(soft_wrap=True)
+    console.width = max(console.width, _TABLE_COLUMNS)
+    home = RunDirectory.of_its_own(Path("build/bench"), keep=False)
+    try:
+        facts = machine_facts(home.path)
+        console.print(", ".join(f"{name}: {fact}" for name, fact in facts.items()), highlight=False)
+        with open_bed(home.path) as bed:
+            figures = _measure(bed, console, only or PARTS, size_mib, repeat, concurrency)
+    finally:
+        home.close()
+    console.print()
+    console.print(figures_table(figures), soft_wrap=False)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    report = {
+        "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": facts,
+        "size_mib": size_mib,
+        "repeat": repeat,
+        "concurrency": concurrency,
+        "figures": [figure.as_dict() for figure in figures],
+    }
+    output.write_text(json.dumps(report, indent=2) + "\n")
+    console.print(f"\nWritten to {output}", highlight=False)
+
+
+def _measure(
+    bed: Bed, console: Console, parts: tuple[str, ...], size_mib: int, repeat: int, concurrency: int
+) -> list[Figure]:
+    figures: list[Figure] = []
+    if images.PART in parts:
+        figures += images.measure_images(bed, console)
+    if memory.PART in parts:
+        figures += memory.measure_memory(bed, console)
+    if downloads.PART in parts:
+        figures += downloads.measure_downloads(bed, console, size_mib=size_mib)
+    if uploads.PART in parts:
+        figures += uploads.measure_uploads(bed, console, size_mib=size_mib)
+    if throughput.PART in parts:
+        figures += throughput.measure_throughput(
+            bed, console, size_mib=size_mib, repeat=repeat, concurrency=concurrency
+        )
+    return figures
+
+
+if __name__ == "__main__":
+    bench()

@@ -1,0 +1,35 @@
+"""A short torture, so that every change of Sluice goes through one; `make torture` is the long one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.programs.torture.report import as_dict, problems
+from tests.programs.torture.run import Outcome, run
+from tests.programs.torture.schedule import make_schedule
+from tests.programs.torture.world import open_world, servers
+
+pytestmark = pytest.mark.e2e
+
+_SEED = 30
+_SECONDS = 15.0
+
+
+@pytest.mark.timeout(400)  # a minute on an idle machine; peace and audit may wait for as long as they do in a long run
+def test_fifteen_seconds_of_faults_lose_nothing(tmp_path: Path) -> None:
+    schedule = make_schedule(_SEED, _SECONDS)
+
+    async def in_world() -> Outcome:
+        async with open_world(stack, tmp_path, _SEED) as world:
+            return await run(world, schedule, lambda _: None)
+
+    with servers(tmp_path) as stack:
+        outcome = asyncio.run(in_world())
+    facts = as_dict(outcome)
+    assert outcome.is_clean, "\n".join(problems(outcome, tmp_path))
+    assert sum(facts["faults"].values()) == len(schedule.faults)
+    assert sum(facts["uploads"].values()) == len(schedule.uploads)
+    assert any(how == "ready" for how in facts["uploads"])
