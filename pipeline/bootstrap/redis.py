@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from pipeline.adapters.arq.queue import ArqStageQueue, arq_client
-from pipeline.adapters.redis.boards import RedisEndedList, RedisSegmentBoard, RedisUploadBoard
+from pipeline.adapters.redis.ended_list import RedisEndedList
 from pipeline.adapters.redis.gauges import RedisGauges
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.ledger import LedgerRules, RedisReservationLedger
 from pipeline.adapters.redis.pool import SideBySidePool
 from pipeline.adapters.redis.scripts import Scripts
+from pipeline.adapters.redis.segment_board import RedisSegmentBoard
 from pipeline.adapters.redis.signals import RedisSignals
 from pipeline.adapters.redis.stage_board import RedisStageBoard
+from pipeline.adapters.redis.upload_board import RedisUploadBoard
 from pipeline.settings import Settings
 
 # A Redis that answers nothing for so long is away: a client is told so (503) while it still listens.

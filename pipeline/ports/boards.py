@@ -75,7 +75,7 @@ class UploadBoard(Protocol):
     async def ids(self, status: Status, older_than_ms: int, limit: int) -> Sequence[str]:
         """Uploads that have been in `status` for so long, oldest first."""
 
-    async def forget(self, upload_id: str) -> None:
+    async def mark_cleaned(self, upload_id: str) -> None:
         """An ended upload has been cleaned up: note it, keep the record for the retention time. Idempotent."""
 
     async def purge_expired(self, limit: int) -> int:

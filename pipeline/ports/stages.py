@@ -89,5 +89,5 @@ class StageQueue(Protocol):
     async def jobs(self, volume: str, limit: int) -> Sequence[StageJob]:
         """What stands in the queues that workers of this volume read, up to `limit` of each, oldest first."""
 
-    async def forget(self, job: StageJob) -> None:
+    async def discard(self, job: StageJob) -> None:
         """Take a dead run's job out of the queue, where it would stand in the way. Idempotent."""

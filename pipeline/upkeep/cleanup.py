@@ -104,7 +104,7 @@ class Cleanup:
         freed = await self._ledger.release(upload.upload_id)
         if upload.status is not Status.READY and await self._may_still_write(upload):
             return False
-        await self._board.forget(upload.upload_id)
+        await self._board.mark_cleaned(upload.upload_id)
         log = logger(upload_id=upload.upload_id)
         log.info(Log.UPLOAD_CLEANED, status=str(upload.status), freed_bytes=freed)
         return True

@@ -101,7 +101,7 @@ class Reaper:
                 await self._queue_again(upload_id)
         # A worker that died between ending a stage and taking its job out of the queue has left the job there.
         for job in await self._stages.stale(await self._queue.jobs(self._volume.name, _JOBS)):
-            await self._queue.forget(job)
+            await self._queue.discard(job)
         await self._board.purge_expired(_BATCH)
         with self._whatever_the_disk_does():
             await self._orphans()
@@ -121,7 +121,7 @@ class Reaper:
         for item in await self._stages.overdue(_BATCH):
             job = item.job
             if item.dead_token is not None:
-                await self._queue.forget(StageJob(job.upload_id, job.stage, item.dead_token, job.volume))
+                await self._queue.discard(StageJob(job.upload_id, job.stage, item.dead_token, job.volume))
                 TAKEOVERS.labels(job.stage).inc()
                 logger(upload_id=job.upload_id, stage=str(job.stage)).warning(Log.STAGE_TAKEN_OVER)
             await self._queue.enqueue(job, item.due_in_seconds)

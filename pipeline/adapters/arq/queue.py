@@ -115,7 +115,7 @@ class ArqStageQueue:
             StageJob(upload_id, Stage(stage), int(fencing_token), volume) for upload_id, stage, fencing_token in ids
         ]
 
-    async def forget(self, job: StageJob) -> None:
+    async def discard(self, job: StageJob) -> None:
         job_id = job.job_id
         with translated():
             async with self._arq.pipeline(transaction=True) as pipe:

@@ -92,7 +92,7 @@ async def test_a_dead_runs_job_is_taken_away_whole(parts: RedisParts, raw: ArqRe
     await raw.set(in_progress_key_prefix + job.job_id, b"1")
     await raw.set(retry_key_prefix + job.job_id, b"1")
     for _ in range(2):
-        await parts.queue.forget(job)
+        await parts.queue.discard(job)
         assert await arq_keys(raw, job) == []
         assert not await raw.exists(queue_of(parts, job))
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from pipeline.adapters.redis.boards import RedisUploadBoard
 from pipeline.adapters.redis.reads import now_ms
 from pipeline.adapters.redis.scripts import Scripts
+from pipeline.adapters.redis.upload_board import RedisUploadBoard
 from pipeline.bootstrap import RedisParts
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Event, Status, next_status
@@ -91,7 +91,7 @@ async def test_an_unknown_upload_is_named_as_such(play: Play) -> None:
         with pytest.raises(RequestError) as refused:
             await call
         assert refused.value.code == "UPLOAD_NOT_FOUND"
-    await play.board.forget(upload.upload_id)
+    await play.board.mark_cleaned(upload.upload_id)
     assert not await play.segments.invalidate(upload.upload_id, 1, 0)
 
 
@@ -229,8 +229,8 @@ async def test_the_list_of_ended_uploads_can_be_put_off_and_left(play: Play) -> 
         return list(await ended.due(VOLUME, 10)) == [first.upload_id]
 
     await until(first_is_due)
-    await play.board.forget(first.upload_id)
-    await play.board.forget(first.upload_id)
+    await play.board.mark_cleaned(first.upload_id)
+    await play.board.mark_cleaned(first.upload_id)
     assert not await ended.due(VOLUME, 10)
     assert (await play.board.get(first.upload_id)).released_at_ms is not None
 
@@ -250,7 +250,7 @@ async def test_after_the_retention_no_key_is_left(parts: RedisParts, play: Play)
         await brief.apply(upload.upload_id, Event.CANCEL)
         assert await brief.purge_expired(10) == 0
     for upload in uploads:
-        await brief.forget(upload.upload_id)
+        await brief.mark_cleaned(upload.upload_id)
         assert (await brief.get(upload.upload_id)).status in ENDED, "it can be read for a while"
     assert len(await walk(brief, None, 2)) == len(uploads)
     retired = 0

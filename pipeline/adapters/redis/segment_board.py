@@ -1,0 +1,104 @@
+"""Which segments of an upload have arrived and which are stored, in Redis: `ports.SegmentReader` and `SegmentWriter`.
+
+Every change is one script, and so happens completely or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from redis.asyncio import Redis
+
+from pipeline.adapters.redis.jobs import fenced, to_jobs
+from pipeline.adapters.redis.keys import Keys
+from pipeline.adapters.redis.reads import hash_all, hash_get, hash_get_many, hash_set_new
+from pipeline.adapters.redis.scripts import Scripts
+from pipeline.core.errors import RequestError
+from pipeline.core.lifecycle import Status
+from pipeline.core.model import StageJob, StoredSegment, Upload
+from pipeline.ports import PendingSegments, SegmentVerdict
+
+
+class RedisSegmentBoard:
+    """Implements `ports.SegmentBoard`. A crc32c is kept as 8 hex digits."""
+
+    def __init__(self, redis: Redis, scripts: Scripts, keys: Keys, requeue_ms: int) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._keys = keys
+        self._requeue_ms = requeue_ms
+
+    async def received(self, upload_id: str, numbers: Collection[int] | None = None) -> Mapping[int, int]:
+        key = self._keys.received(upload_id)
+        if numbers is None:
+            return {int(number): int(crc, 16) for number, crc in (await hash_all(self._redis, key)).items()}
+        wanted = [str(number) for number in numbers]
+        values = await hash_get_many(self._redis, key, wanted) if wanted else []
+        return {int(number): int(crc, 16) for number, crc in zip(wanted, values, strict=True) if crc is not None}
+
+    async def record_received(self, upload_id: str, number: int, size_bytes: int, crc32c: int) -> SegmentVerdict:
+        answer = await self._scripts.call(
+            "segment_received",
+            upload_id=upload_id,
+            number=number,
+            size_bytes=size_bytes,
+            crc32c=f"{crc32c:08x}",
+            requeue_ms=self._requeue_ms,
+        )
+        if answer.get("missing"):
+            raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
+        return SegmentVerdict(Status(answer["status"]), answer["accepted"], to_jobs(answer["jobs"]))
+
+    async def record_fetched(self, job: StageJob, number: int, size_bytes: int, crc32c: int) -> None:
+        answer = await self._scripts.call(
+            "segment_fetched", **_run(job), number=number, size_bytes=size_bytes, crc32c=f"{crc32c:08x}"
+        )
+        fenced(job, answer)
+
+    async def invalidate(self, upload_id: str, number: int, crc32c: int) -> bool:
+        answer = await self._scripts.call(
+            "segment_invalidate", upload_id=upload_id, number=number, crc32c=f"{crc32c:08x}"
+        )
+        return bool(answer["lost"])
+
+    async def pending(self, job: StageJob, limit: int) -> PendingSegments:
+        answer = fenced(job, await self._scripts.call("segment_pending", **_run(job), limit=limit))
+        pairs = zip(answer["numbers"] or (), answer["crcs"] or (), strict=True)
+        return PendingSegments({int(number): int(crc, 16) for number, crc in pairs}, answer["complete"])
+
+    async def record_stored(self, job: StageJob, segment: StoredSegment) -> None:
+        answer = await self._scripts.call(
+            "segment_stored", **_run(job), number=segment.number, size_bytes=segment.size_bytes, etag=segment.etag
+        )
+        fenced(job, answer)
+
+    async def restore_stored(self, upload_id: str, etags: Mapping[int, str]) -> int:
+        stored = {str(number): etag for number, etag in etags.items()}
+        return int((await self._scripts.call("segment_restore", upload_id=upload_id, stored=stored))["count"])
+
+    async def requeue_segments(self, job: StageJob, numbers: Collection[int]) -> Sequence[StageJob]:
+        answer = await self._scripts.call(
+            "segment_requeue", **_run(job), numbers=sorted(numbers), requeue_ms=self._requeue_ms
+        )
+        return to_jobs(fenced(job, answer)["jobs"])
+
+    async def stored(self, upload: Upload) -> Sequence[StoredSegment]:
+        fields = await hash_all(self._redis, self._keys.stored(upload.upload_id))
+        etags = sorted((int(number), etag) for number, etag in fields.items())
+        return [StoredSegment(number, upload.plan.length(number), etag) for number, etag in etags]
+
+    async def keep_session(self, upload_id: str, session: str) -> str:
+        key = self._keys.upload(upload_id)
+        await hash_set_new(self._redis, key, "target_session", session)
+        return await hash_get(self._redis, key, "target_session") or session
+
+    async def session_lost(self, job: StageJob, session: str) -> Collection[int]:
+        answer = fenced(job, await self._scripts.call("segment_session_lost", **_run(job), session=session))
+        return [int(number) for number in answer["numbers"]]
+
+    async def forget_session(self, upload_id: str, session: str) -> None:
+        await self._scripts.call("segment_session_lost", upload_id=upload_id, session=session)
+
+
+def _run(job: StageJob) -> dict[str, str | int]:
+    return {"upload_id": job.upload_id, "stage": str(job.stage), "fencing_token": job.fencing_token}
