@@ -4,7 +4,15 @@ whether it may be called twice.
 Guarantee: stages depend on these and on `core` alone. Every implementation of a port passes the port's contract suite.
 """
 
-from pipeline.ports.boards import EndedList, EventFeed, PendingSegments, SegmentBoard, SegmentVerdict, UploadBoard
+from pipeline.ports.boards import (
+    EndedList,
+    EventFeed,
+    PendingSegments,
+    SegmentBoard,
+    SegmentVerdict,
+    UploadBoard,
+    UploadSnapshot,
+)
 from pipeline.ports.contents import CachePurge, ContentRepository, DeletionRepository
 from pipeline.ports.journal import UploadJournals
 from pipeline.ports.media import MediaProbe, Thumbnailer
@@ -57,5 +65,6 @@ __all__ = [
     "TransferSessions",
     "UploadBoard",
     "UploadJournals",
+    "UploadSnapshot",
     "VolumeSnapshot",
 ]

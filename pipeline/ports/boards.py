@@ -15,6 +15,7 @@ from pipeline.core.model import (
     StoredSegment,
     Upload,
 )
+from pipeline.ports.reservations import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,18 @@ class PendingSegments:
 
     crc32c: Mapping[int, int]
     complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSnapshot:
+    """An upload, its standing with the ledger of its temp volume, and the numbers of the segments that have arrived.
+
+    `received` is empty once the upload takes no more segments.
+    """
+
+    upload: Upload
+    standing: Standing | None
+    received: Collection[int]
 
 
 class UploadBoard(Protocol):
@@ -54,8 +67,11 @@ class UploadBoard(Protocol):
         whether this call did, and the jobs to enqueue. `has_file`: its temp file is there. A direct upload's client may
         hold grants for `grants_seconds` yet. Idempotent."""
 
-    async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[Upload]:
-        """Uploads, newest first, from just before (created_at_ms, id)."""
+    async def snapshot(self, upload_id: str) -> UploadSnapshot:
+        """An upload with its standing and its received segments, in one round trip."""
+
+    async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[UploadSnapshot]:
+        """Up to `limit` uploads, newest first, created before (created_at_ms, id), in one round trip."""
 
     async def apply(self, upload_id: str, event: Event, error: tuple[str, str] | None = None) -> tuple[Status, bool]:
         """Apply an event by compare-and-set: the status after it, and whether this call changed it. Idempotent."""

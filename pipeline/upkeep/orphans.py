@@ -68,10 +68,10 @@ class OrphanedObjects:
         for status in _WITHOUT_CONTENT:
             before: tuple[int, str] | None = None
             while page := await self._board.page(status, before, _PAGE):
-                for upload in page:
-                    if (upload.released_at_ms or 0) >= since_ms:
-                        yield upload
-                before = (page[-1].created_at_ms, page[-1].upload_id)
+                for item in page:
+                    if (item.upload.released_at_ms or 0) >= since_ms:
+                        yield item.upload
+                before = (page[-1].upload.created_at_ms, page[-1].upload.upload_id)
 
     async def _end_sessions(self, store: Store, sessions: TransferSessions) -> None:
         async for key, session in sessions.open_sessions():

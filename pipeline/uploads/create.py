@@ -149,7 +149,7 @@ class Intake:
 
     async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[UploadDetail]:
         """Uploads, newest first."""
-        return [await self._describe(upload) for upload in await self._board.page(status, before, limit)]
+        return [await self._describe(item.upload) for item in await self._board.page(status, before, limit)]
 
     async def cancel(self, upload_id: str) -> UploadDetail:
         """End an upload; all of it is removed soon after. Harmless when it is cancelled already.

@@ -6,6 +6,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Status
@@ -13,6 +14,7 @@ from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion, StageSta
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stages import Stage, StageState
 from pipeline.core.transports import Transport
+from pipeline.ports import Standing, UploadSnapshot
 
 
 def to_fields(new: NewUpload) -> dict[str, str]:
@@ -114,4 +116,15 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         grants_until_ms=number("grants_until_ms"),
         recovered_at_ms=number("recovered_at_ms"),
         stages={name: stage(name) for name in Stage},
+    )
+
+
+def to_snapshot(item: Mapping[str, Any]) -> UploadSnapshot:
+    """Read an upload as `upload_snapshots.lua` returns it."""
+    flat = item["fields"]
+    standing = item.get("standing")
+    return UploadSnapshot(
+        upload=to_upload(dict(zip(flat[::2], flat[1::2], strict=True))),
+        standing=Standing(standing["queue_position"], standing.get("lease_until_ms")) if standing else None,
+        received=frozenset(map(int, item["received"].split(","))) if item["received"] else frozenset(),
     )

@@ -15,13 +15,17 @@ from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.jobs import to_jobs
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.reads import hash_all, now_ms
-from pipeline.adapters.redis.records import recovered_fields, to_fields, to_upload
+from pipeline.adapters.redis.records import recovered_fields, to_fields, to_snapshot, to_upload
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.errors import RequestError
 from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import NewUpload, StageJob, StoredSegment, Upload
 from pipeline.core.transports import TRANSPORTS
+from pipeline.ports import UploadSnapshot
+
+# Index entries that one call of `page` may examine, so that a run of expired records cannot block Redis.
+_EXAMINED = 1_000
 
 
 class RedisUploadBoard:
@@ -89,25 +93,31 @@ class RedisUploadBoard:
         )
         return answer["created"], to_jobs(answer["jobs"])
 
-    async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[Upload]:
-        index = self._keys.listed(status) if status else self._keys.uploads
-        found: list[Upload] = []
-        start = 0
-        highest: int | str = before[0] if before else "+inf"
+    async def snapshot(self, upload_id: str) -> UploadSnapshot:
+        found = (await self._scripts.call("upload_snapshots", upload_id=upload_id))["uploads"]
+        if not found:
+            raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
+        return to_snapshot(found[0])
+
+    async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[UploadSnapshot]:
+        """One round trip, unless so many records have expired that the script stops examining before the page is
+        full."""
+        found: list[UploadSnapshot] = []
         while len(found) < limit:
-            with translated():
-                ids = await self._redis.zrevrangebyscore(
-                    index, highest, "-inf", start=start, num=limit, withscores=True
-                )
-                if not ids:
-                    break
-                start += len(ids)
-                async with self._redis.pipeline(transaction=False) as pipe:
-                    for upload_id, score in ids:
-                        if before is None or (int(score), upload_id) < before:
-                            pipe.hgetall(self._keys.upload(upload_id))
-                    found += [to_upload(fields) for fields in await pipe.execute() if fields]
-        return found[:limit]
+            before_ms, before_id = before or (None, None)
+            reply = await self._scripts.call(
+                "upload_snapshots",
+                status=status and str(status),
+                before_ms=before_ms,
+                before_id=before_id,
+                limit=limit - len(found),
+                examine=max(limit, _EXAMINED),
+            )
+            found += map(to_snapshot, reply["uploads"] or ())
+            if "next_id" not in reply:
+                break
+            before = reply["next_ms"], reply["next_id"]
+        return found
 
     async def ids(self, status: Status, older_than_ms: int, limit: int) -> Sequence[str]:
         highest = await now_ms(self._redis) - older_than_ms

@@ -61,7 +61,7 @@ async def test_a_repeated_key_is_the_same_upload(play: Play) -> None:
     with pytest.raises(RequestError) as refused:
         await play.board.create(new_upload(idempotency_key="k", fingerprint="another request"))
     assert refused.value.code == "IDEMPOTENCY_KEY_REUSED"
-    assert [upload.upload_id for upload in await play.board.page(None, None, 10)] == [first.upload_id]
+    assert [item.upload.upload_id for item in await play.board.page(None, None, 10)] == [first.upload_id]
 
 
 async def test_one_key_sent_many_times_at_once_makes_one_upload(play: Play) -> None:
@@ -137,8 +137,8 @@ async def walk(board: RedisUploadBoard, status: Status | None, limit: int) -> li
     before: tuple[int, str] | None = None
     while page := await board.page(status, before, limit):
         assert len(page) <= limit
-        found += page
-        before = page[-1].created_at_ms, page[-1].upload_id
+        found += [item.upload for item in page]
+        before = found[-1].created_at_ms, found[-1].upload_id
     return [upload.upload_id for upload in found]
 
 
@@ -177,7 +177,7 @@ async def test_pages_of_a_status_are_in_order_of_creation_too(play: Play, limit:
 async def test_a_record_that_is_gone_leaves_no_hole_in_a_page(play: Play) -> None:
     expected = await dated(play, [1_000, 2_000, 3_000, 4_000])
     await play.parts.client.delete(play.parts.keys.upload(expected.pop(1)))
-    assert [upload.upload_id for upload in await play.board.page(None, None, 3)] == expected
+    assert [item.upload.upload_id for item in await play.board.page(None, None, 3)] == expected
 
 
 async def test_ids_are_those_that_have_been_in_a_status_for_so_long(play: Play) -> None:

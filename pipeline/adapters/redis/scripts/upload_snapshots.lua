@@ -1,0 +1,50 @@
+-- Uploads with their standing and their received segments. A: upload_id for one upload; for a page of an index, newest first:
+-- status? (without it: every upload), before_ms? and before_id? (only uploads created before that), limit, examine (how many
+-- index entries this call may examine).
+-- Returns {uploads} and, if the page is not full but the index goes on, next_ms and next_id: the last entry examined.
+-- Each upload: fields (the hash as a flat list), received (segment numbers joined by commas), and standing {queue_position,
+-- lease_until_ms?} unless the upload neither waits nor holds bytes.
+-- `received` is one string because cjson writes an empty array as {}.
+local TAKES_SEGMENTS = {granted = true, waiting = true, admitted = true, receiving = true}
+
+local function standing(id, volume)
+  local V = P .. 'volume:' .. volume
+  local rank = redis.call('ZRANK', V .. ':queue', id)
+  if rank then return {queue_position = rank + 1} end
+  local until_ms = redis.call('ZSCORE', V .. ':leases', id) or redis.call('ZSCORE', V .. ':lapsed', id)
+  return until_ms and {queue_position = 0, lease_until_ms = tonumber(until_ms)} or nil
+end
+
+-- nil: the upload has no record, or no longer.
+local function snapshot(id)
+  local key = upload_key(id)
+  local fields = redis.call('HGETALL', key)
+  if #fields == 0 then return nil end
+  local status, volume, count = unpack(redis.call('HMGET', key, 'status', 'volume', 'segments_received'))
+  local received = {}
+  if TAKES_SEGMENTS[status] and count ~= '0' then received = redis.call('HKEYS', key .. ':received') end
+  return {fields = fields, received = table.concat(received, ','), standing = standing(id, volume)}
+end
+
+if A.upload_id then return cjson.encode({uploads = {snapshot(A.upload_id)}}) end
+
+local index = P .. (A.status and 'listed:' .. A.status or 'uploads')
+local highest = A.before_ms and int(A.before_ms) or '+inf'
+local found, examined, offset = {}, 0, 0
+local last_ms, last_id
+while #found < A.limit and examined < A.examine do
+  local entries = redis.call('ZREVRANGEBYSCORE', index, highest, '-inf', 'WITHSCORES', 'LIMIT', offset, A.limit)
+  if #entries == 0 then return cjson.encode({uploads = found}) end
+  offset = offset + #entries / 2
+  for i = 1, #entries, 2 do
+    local id, ms = entries[i], tonumber(entries[i + 1])
+    -- Uploads of one millisecond are in descending order of id; those up to before_id are on an earlier page.
+    if #found < A.limit and (not A.before_ms or ms < A.before_ms or id < A.before_id) then
+      examined = examined + 1
+      last_ms, last_id = ms, id
+      found[#found + 1] = snapshot(id)
+    end
+  end
+end
+if #found >= A.limit then return cjson.encode({uploads = found}) end
+return cjson.encode({uploads = found, next_ms = last_ms, next_id = last_id})
