@@ -24,14 +24,13 @@ async def run_admission(services: WorkerServices, volume: str) -> None:
     """Take over, tick and clean up, side by side, until cancelled: a slow disk must not hold up take-over, nor a store
     that is slow to let go of what has ended admission."""
     queue = services.redis.keys.queue(WorkerType.ADMISSION, volume)
-    reaper = services.reaper
     swept = 0.0
 
     async def tick() -> None:
         nonlocal swept
-        await reaper.tick()
+        await services.upkeep.tick()
         if time.monotonic() - swept >= _SWEEP_SECONDS:
-            await reaper.sweep()
+            await services.upkeep.sweep()
             swept = time.monotonic()
 
     with (
@@ -40,16 +39,16 @@ async def run_admission(services: WorkerServices, volume: str) -> None:
     ):
 
         async def clean() -> None:
-            if await reaper.clean():
+            if await services.cleanups.run():
                 wake_tick.set()  # there is room now
 
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(_again_and_again(reaper.take_over, asyncio.Event(), volume))
+                group.create_task(_again_and_again(services.takeover.run, asyncio.Event(), volume))
                 group.create_task(_again_and_again(tick, wake_tick, volume))
                 group.create_task(_again_and_again(clean, wake_clean, volume))
         finally:
-            await reaper.stop_cleaning()
+            await services.cleanups.stop()
 
 
 async def _again_and_again(work: Callable[[], Awaitable[None]], wake: asyncio.Event, volume: str) -> None:

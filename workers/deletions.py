@@ -19,9 +19,9 @@ _HOUR_SECONDS = 3600.0
 async def run_deletions(services: WorkerServices) -> None:
     """Sweep until cancelled."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(_again(services.leftovers.sweep, _SWEEP_SECONDS), name="leftovers-sweep")
-        group.create_task(_again(services.leftovers.forget, _HOUR_SECONDS), name="leftovers-forget")
-        group.create_task(_again(services.strays.sweep, _HOUR_SECONDS), name="strays")
+        group.create_task(_again(services.deletions.sweep, _SWEEP_SECONDS), name="leftovers-sweep")
+        group.create_task(_again(services.deletions.forget, _HOUR_SECONDS), name="leftovers-forget")
+        group.create_task(_again(services.orphaned_objects.sweep, _HOUR_SECONDS), name="strays")
 
 
 async def _again(sweep: Callable[[], Awaitable[object]], pause_seconds: float) -> None:

@@ -42,7 +42,7 @@ async def _run(as_json: bool) -> int:
     count = 0
     async with redis_parts(settings) as redis:
         parts = volume_parts(settings, redis)
-        for upload_id in await parts.journals.ids():
+        for upload_id in await parts.cell.journals.ids():
             found = await parts.recovery.recover(upload_id)
             if found is not None:
                 count += 1

@@ -33,7 +33,7 @@ async def show(request: web.Request) -> web.StreamResponse:
 
 async def delete(request: web.Request) -> web.StreamResponse:
     name = content_id(request)
-    done = await request.app[SERVICES].leftovers.delete(name)
+    done = await request.app[SERVICES].deletions.delete(name)
     return success(Deletion(id=name, leftover=not done))
 
 

@@ -89,7 +89,7 @@ async def segment(request: web.Request) -> web.StreamResponse:
     stored, span = spans[number - 1]
     if _redirects(request, query):
         seconds = query.expires or downloads.rules.grant_seconds
-        if url := await downloads.grant_segment(content.object, span, seconds=seconds):
+        if url := await downloads.presign_segment(content.object, span, seconds=seconds):
             return web.Response(status=302, headers={"Location": url})
     name = content_disposition(f"{content.filename}.{number:05d}", inline=False)
     return await send(
@@ -115,7 +115,7 @@ async def manifest(request: web.Request) -> web.StreamResponse:
     listed: list[SegmentDownload] = []
     granted = False
     for stored, span in spans[query.first - 1 : query.first - 1 + query.limit]:
-        url = await downloads.grant_segment(content.object, span, seconds=seconds)
+        url = await downloads.presign_segment(content.object, span, seconds=seconds)
         granted = url is not None
         listed.append(
             SegmentDownload(
@@ -152,7 +152,7 @@ async def _object(
     downloads = request.app[SERVICES].downloads
     if _redirects(request, query):
         seconds = query.expires or downloads.rules.grant_seconds
-        if url := await downloads.grant(stored, filename, seconds=seconds, inline=inline):
+        if url := await downloads.presign(stored, filename, seconds=seconds, inline=inline):
             return web.Response(status=302, headers={"Location": url})
     return await send(
         request,

@@ -38,7 +38,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     """Everything that can be refused is refused before the stream begins, in the envelope."""
     services = request.app[SERVICES]
     name = upload_id(request)
-    detail = await services.intake.detail(name)
+    detail = await services.lookup.detail(name)
     if detail.upload.status in ENDED and request.headers.get("Last-Event-ID", "").endswith(_END):
         return web.Response(status=204)
     if request.method == "HEAD":
@@ -93,7 +93,7 @@ class _EventStream:
 
     async def _tell(self) -> bool:
         """Say what is new, or that there is nothing new; True when there is no more to come."""
-        detail = await self._request.app[SERVICES].intake.detail(self._name)
+        detail = await self._request.app[SERVICES].lookup.detail(self._name)
         shown = view(self._request, detail)
         number = detail.upload.updated_at_ms
         if shown == self._told:

@@ -16,7 +16,7 @@ from gateway.http.links import base_url, upload_links
 from gateway.options import SERVICES
 from gateway.routing import Answer, Header, Route
 from pipeline.core.lifecycle import Status
-from pipeline.uploads.create import UploadDetail
+from pipeline.uploads.lookup import UploadDetail
 from schemas.http import Page
 from schemas.uploads import CreateUpload, UploadView
 
@@ -50,20 +50,20 @@ async def create(request: web.Request) -> web.StreamResponse:
         if grants is not None:
             shown = shown.model_copy(update={"grants": grants_view(grants)})
     else:
-        detail, created = await request.app[SERVICES].intake.create(wanted, key)
+        detail, created = await request.app[SERVICES].creation.create(wanted, key)
         shown = view(request, detail)
     return success(shown, 201 if created else 200, headers={"Location": shown.links.self})
 
 
 async def show(request: web.Request) -> web.StreamResponse:
-    return success(view(request, await request.app[SERVICES].intake.detail(upload_id(request))))
+    return success(view(request, await request.app[SERVICES].lookup.detail(upload_id(request))))
 
 
 async def index(request: web.Request) -> web.StreamResponse:
     query = parse_query(request, UploadQuery)
     before = cursors.decode(query.cursor) if query.cursor else None
     # One more than asked for: its presence says that there is another page.
-    found = await request.app[SERVICES].intake.page(query.status, before, query.limit + 1)
+    found = await request.app[SERVICES].lookup.page(query.status, before, query.limit + 1)
     shown, more = found[: query.limit], len(found) > query.limit
     last = shown[-1].upload if more else None
     return success(
@@ -75,7 +75,7 @@ async def index(request: web.Request) -> web.StreamResponse:
 
 
 async def cancel(request: web.Request) -> web.StreamResponse:
-    return success(view(request, await request.app[SERVICES].intake.cancel(upload_id(request))))
+    return success(view(request, await request.app[SERVICES].creation.cancel(upload_id(request))))
 
 
 _LOCATION = {"Location": "URL of the upload, the same as `links.self`"}

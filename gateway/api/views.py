@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import overload
 
 from pipeline.core.model import StageStatus
-from pipeline.uploads.create import UploadDetail
 from pipeline.uploads.direct import Grants
 from pipeline.uploads.imports import Imported
+from pipeline.uploads.lookup import UploadDetail
 from pipeline.uploads.receive import SegmentReceipt
 from schemas.imports import ImportView
 from schemas.uploads import GrantsView, SegmentGrantView, SegmentView, StageView, UploadError, UploadLinks, UploadView

@@ -1,4 +1,4 @@
-"""The temp volume and what watches over it, made from the settings."""
+"""A cell's temp volume, and the services that keep it usable, made from the settings."""
 
 from __future__ import annotations
 
@@ -9,32 +9,40 @@ from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.bootstrap.redis import RedisParts
 from pipeline.settings import Settings
 from pipeline.uploads.admission import Admission
-from pipeline.uploads.recovery import Recovery
+from pipeline.uploads.cell import CellState
+from pipeline.uploads.lookup import ExpiryRules
+from pipeline.uploads.record import UploadRecord
+from pipeline.uploads.recovery import Recovery, RecoveryWriters
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeParts:
-    """One temp volume, with the books that Redis keeps of it."""
+    """One temp volume with the records of its uploads."""
 
-    volume: DirectoryTempVolume
-    journals: FileUploadJournals
+    cell: CellState
     recovery: Recovery
     admission: Admission
+    expiry: ExpiryRules
 
 
 def volume_parts(settings: Settings, redis: RedisParts) -> VolumeParts:
-    """Raises OSError when the directory cannot be made."""
+    """Raises OSError if the directory cannot be created."""
     durable = settings.durability == "fsync"
     volume = DirectoryTempVolume(settings.volume, settings.temp_dir, durable=durable)
     journals = FileUploadJournals(settings.temp_dir, durable=durable)
-    recovery = Recovery(
-        redis.board,
-        redis.segments,
-        redis.ledger,
-        redis.queue,
-        volume,
-        journals,
-        max(settings.direct_seconds, settings.upload_grant_seconds),
+    cell = CellState(
+        uploads=redis.board,
+        segments=redis.segments,
+        journals=journals,
+        record=UploadRecord(redis.board, redis.board, redis.segments, journals),
+        ledger=redis.ledger,
+        queue=redis.queue,
+        volume=volume,
     )
-    admission = Admission(redis.ledger, redis.board, volume, redis.queue, recovery, settings.temp_headroom_bytes)
-    return VolumeParts(volume, journals, recovery, admission)
+    writers = RecoveryWriters(redis.board, redis.segments, redis.board, journals)
+    # No direct upload expires while one of its grants is valid.
+    direct_seconds = max(settings.direct_seconds, settings.upload_grant_seconds)
+    recovery = Recovery(cell, writers, direct_seconds)
+    admission = Admission(cell, recovery, settings.temp_headroom_bytes)
+    expiry = ExpiryRules(waiting_ms=int(settings.waiting_seconds * 1000), direct_ms=int(direct_seconds * 1000))
+    return VolumeParts(cell, recovery, admission, expiry)

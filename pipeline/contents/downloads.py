@@ -1,15 +1,13 @@
-"""Downloads: a grant to read from the store itself where there is one, else the bytes, block by block.
+"""Downloads: a presigned URL of the store where it offers one, else the bytes, block by block.
 
-Guarantee of `blocks`: exactly the bytes that were asked for, in order, or an error; a store that breaks off or falls
-silent is asked again from the byte where it stopped, a few times, so that a hiccup of the store is not one of the
-client's. One block is held at a time: who does not take it is what holds the store back. The reader that is left early
-gives its connection to the store back at once.
+Guarantee of `blocks`: exactly the requested bytes in order, or an error. A store that breaks off or stalls is asked
+again from the byte where it stopped, a few times, so that a transient error of the store does not reach the client. One
+block is held at a time: a slow client slows down the store. An abandoned reader releases its store connection at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -17,50 +15,54 @@ from typing import cast
 
 from pipeline.core.errors import StoreUnavailable
 from pipeline.core.model import SegmentSpan, StoredSegment
-from pipeline.core.retry import GiveUp, RetryPolicy, decide
+from pipeline.core.retry import RetryPolicy
+from pipeline.engine.retry import StoreRetries
 from pipeline.ports import ContentRepository, PresignedDownloads, Stores
 from schemas.content import Content, ContentObject
 
 _RETRIES = RetryPolicy(max_attempts=4, base_seconds=0.2, cap_seconds=2.0)
 
-# What a browser may show in place: it cannot run there. An SVG or a web page could, in the name of whoever serves it.
+# Types that a browser may show inline: they cannot run scripts. An SVG or a web page could, with the origin of the
+# server.
 _SHOWN_KINDS = ("video/", "audio/", "image/")
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadRules:
-    """`grant_seconds`: how long a grant lasts unless asked otherwise; `stall_seconds`: a store that sends nothing for
-    so long is asked again."""
+    """`grant_seconds`: the default validity of a presigned URL; `stall_seconds`: a store that sends nothing for this
+    long is asked again."""
 
     grant_seconds: int
     stall_seconds: float
 
 
 class Downloads:
-    """Ways out of the stores."""
+    """Reads contents from their stores."""
 
     def __init__(self, contents: ContentRepository, stores: Stores, rules: DownloadRules) -> None:
         self._contents = contents
         self._stores = stores
         self.rules = rules
 
-    async def grant(self, stored: ContentObject, filename: str, *, seconds: int, inline: bool) -> str | None:
-        """A URL of the object in its own store, or None. Raises StoreError."""
-        grants = self._grants(stored)
-        if grants is None:
+    async def presign(self, stored: ContentObject, filename: str, *, seconds: int, inline: bool) -> str | None:
+        """A presigned URL of the object in its own store, or None. Raises StoreError."""
+        presigning = self._presigning(stored)
+        if presigning is None:
             return None
-        return await grants.presign_download(
+        return await presigning.presign_download(
             stored.key, segment_count=stored.segment_count, seconds=seconds, filename=filename, inline=inline
         )
 
-    async def grant_segment(self, stored: ContentObject, span: SegmentSpan, *, seconds: int) -> str | None:
-        """A URL of one segment in its own store, or None. Raises StoreError."""
-        grants = self._grants(stored)
-        return None if grants is None else await grants.presign_segment_download(stored.key, span, seconds=seconds)
+    async def presign_segment(self, stored: ContentObject, span: SegmentSpan, *, seconds: int) -> str | None:
+        """A presigned URL of one segment in its own store, or None. Raises StoreError."""
+        presigning = self._presigning(stored)
+        return (
+            None if presigning is None else await presigning.presign_segment_download(stored.key, span, seconds=seconds)
+        )
 
     async def segments(self, content: Content) -> list[tuple[StoredSegment, SegmentSpan]]:
-        """The manifest, in order, with where each segment lies. A plain object is one segment. Raises
-        CONTENT_NOT_FOUND, DependencyUnavailable."""
+        """The manifest in order: each segment with its position. A plain object is one segment. Raises RequestError
+        CONTENT_NOT_FOUND; DependencyUnavailable."""
         stored = content.object
         found = list(await self._contents.segments(content.id)) or [StoredSegment(1, stored.size_bytes, stored.etag)]
         spans: list[tuple[StoredSegment, SegmentSpan]] = []
@@ -74,7 +76,8 @@ class Downloads:
     async def blocks(self, stored: ContentObject, first: int, last: int) -> AsyncIterator[bytes]:
         """Bytes `first` to `last` (inclusive), in blocks of at most 1 MiB. Raises StoreError, StoreUnavailable."""
         store = self._stores.named(stored.store).within(stored.container)
-        position, failures = first, 0
+        position = first
+        retries = StoreRetries(_RETRIES)
         while position <= last:
             end = None if last == stored.size_bytes - 1 else last
             reading = cast(AsyncGenerator[bytes, None], store.read(stored.key, position, end))
@@ -82,15 +85,12 @@ class Downloads:
                 async with aclosing(reading):
                     while position <= last:
                         block = (await self._next(reading, stored.key))[: last + 1 - position]
-                        position, failures = position + len(block), 0
+                        position += len(block)
+                        retries.progressed()
                         yield block
-                        del block  # or two of them are held while the next one is read
+                        del block  # otherwise two blocks are held while the next one is read
             except StoreUnavailable as error:
-                failures += 1
-                decision = decide(error, failures, _RETRIES, random.random())
-                if isinstance(decision, GiveUp):
-                    raise
-                await asyncio.sleep(decision.seconds)
+                await retries.wait_after(error)
 
     async def _next(self, reading: AsyncGenerator[bytes, None], key: str) -> bytes:
         try:
@@ -99,15 +99,15 @@ class Downloads:
         except StopAsyncIteration:
             raise StoreUnavailable(reason=f"{key} ended before its last byte") from None
         except TimeoutError:
-            raise StoreUnavailable(reason=f"nothing came of {key} for {self.rules.stall_seconds} s") from None
+            raise StoreUnavailable(reason=f"no byte of {key} arrived for {self.rules.stall_seconds} s") from None
 
-    def _grants(self, stored: ContentObject) -> PresignedDownloads | None:
-        """Grants reach the store's own container; what was imported from another one goes through the gateway."""
+    def _presigning(self, stored: ContentObject) -> PresignedDownloads | None:
+        """Only the store's own container can be presigned; imports from other containers go through the gateway."""
         store = self._stores.named(stored.store)
         own = stored.container == store.container
         return store if own and isinstance(store, PresignedDownloads) else None
 
 
 def may_be_shown(content_type: str) -> bool:
-    """Whether a browser may be told to show it in place."""
+    """Whether a browser may show this content type inline."""
     return content_type.lower().startswith(_SHOWN_KINDS) and "svg" not in content_type.lower()

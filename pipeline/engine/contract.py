@@ -1,5 +1,4 @@
-"""What a stage is given and what it answers: one file that every stage module imports, and nothing else of the
-engine."""
+"""The contract between the engine and the stages: what a stage receives and what it returns."""
 
 from __future__ import annotations
 
@@ -13,7 +12,8 @@ from pipeline.core.model import StageJob, Upload
 
 @dataclass(frozen=True, slots=True)
 class StageRun:
-    """One run of a stage. `stop` is set when the worker shall end: finish what is at hand, then return Requeue."""
+    """One run of a stage. `stop` is set when the worker stops: the stage finishes the work in progress and returns
+    Requeue."""
 
     job: StageJob
     upload: Upload
@@ -22,7 +22,7 @@ class StageRun:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The stage is done; `result` is kept for later stages, JSON-able."""
+    """The stage is done; `result` is kept for later stages and JSON-able."""
 
     result: Mapping[str, Any] | None = None
 
@@ -34,26 +34,26 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """The lease is given up already; the stage is queued again when there is more to do."""
+    """The run has released its lease; the stage is queued again when there is more to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """An earlier stage has to go on first: the lease is given up already, `jobs` are to be enqueued."""
+    """An earlier stage has to run again first. The run has released its lease; `jobs` are to be enqueued."""
 
     jobs: Sequence[StageJob]
 
 
 @dataclass(frozen=True, slots=True)
 class Requeue:
-    """Not done, because the worker shall end: somebody else goes on."""
+    """Not done, because the worker stops: the stage is queued for another worker."""
 
 
 Outcome = Done | Skipped | Idle | Blocked | Requeue
 
 
 class StageHandler(Protocol):
-    """Does the work of one stage. Raises SluiceError; StageLost at once when the run is no longer the latest. May run
-    twice."""
+    """Does the work of one stage; may be repeated. Raises SluiceError; StageLost as soon as the run is no longer the
+    latest."""
 
     async def __call__(self, run: StageRun) -> Outcome: ...

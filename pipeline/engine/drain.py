@@ -1,7 +1,7 @@
-"""Landing: what is on its way to the store when a run has to end is given time to arrive.
+"""Draining: requests to the store that are in flight when a run has to end are given time to complete.
 
-Guarantee: nobody is told that a run is over while a request of it may still be carried out, but for one that takes
-longer than `LANDING_SECONDS`. What the store takes after its upload was cleaned up would belong to nobody.
+Guarantee: no run reports its end while one of its requests may still be carried out, except a request that takes longer
+than `DRAIN_SECONDS`. What the store receives after the upload was cleaned up would be an orphaned object.
 """
 
 from __future__ import annotations
@@ -10,39 +10,39 @@ import asyncio
 from collections.abc import Collection, Coroutine
 from typing import Any, TypeVar
 
-LANDING_SECONDS = 5.0
+DRAIN_SECONDS = 5.0
 
 T = TypeVar("T")
 
 
-async def land(flying: Collection[asyncio.Task[Any]]) -> None:
-    """Wait for these, then cancel what is late. Who is cancelled meanwhile (the heartbeat finds the lease lost, the
-    worker has to end) still waits for that, and is cancelled then."""
-    landing = asyncio.ensure_future(_landed(flying))
+async def drain(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Wait for these tasks, then cancel those that are late. A caller that is cancelled meanwhile (its lease is lost,
+    or the worker stops) still waits, and is cancelled afterwards."""
+    draining = asyncio.ensure_future(_drain(tasks))
     cancelled: asyncio.CancelledError | None = None
-    while not landing.done():
+    while not draining.done():
         try:
-            await asyncio.shield(landing)
+            await asyncio.shield(draining)
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
         raise cancelled
 
 
-async def landed(work: Coroutine[Any, Any, T]) -> T:
-    """What `work` returns or raises; where the caller is cancelled, `work` may land first."""
-    flying = asyncio.create_task(work)
+async def drained(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`; if the caller is cancelled, `work` is drained first."""
+    task = asyncio.create_task(work)
     try:
-        return await asyncio.shield(flying)
+        return await asyncio.shield(task)
     finally:
-        if not flying.done():
-            await land([flying])
+        if not task.done():
+            await drain([task])
 
 
-async def _landed(flying: Collection[asyncio.Task[Any]]) -> None:
-    if not flying:
+async def _drain(tasks: Collection[asyncio.Task[Any]]) -> None:
+    if not tasks:
         return
-    _, late = await asyncio.wait(flying, timeout=LANDING_SECONDS)
+    _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
     for task in late:
         task.cancel()
-    await asyncio.gather(*flying, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""The process-wide limit of segments on their way to the store, with gauges for demand and use."""
+"""The limit on concurrent store transfers of a process (`SLUICE_STORE_CONCURRENCY`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.telemetry import LIMITER_DEMAND, LIMITER_SLOTS, LIMITER_USED
 
 
 class SegmentLimiter:
-    """At most `slots` at once, first come, first served, over all uploads of a process."""
+    """At most `slots` segments at once over all uploads of a process, in order of arrival."""
 
     def __init__(self, slots: int) -> None:
         self.slots = slots

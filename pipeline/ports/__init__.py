@@ -1,20 +1,11 @@
-"""The ports: what the stages need from the world, as small Protocols. Each method names the errors it raises and says
-whether it may be called twice.
+"""The ports: what services need from the outside, as small Protocols. Each method names the errors it raises and says
+whether it is idempotent.
 
-Guarantee: stages depend on these and on `core` alone. Every implementation of a port passes the port's contract suite.
+Guarantee: services depend on these and on `core` alone. Every implementation of a port passes the port's contract
+suite. `ports.recording` is not re-exported: only the record and recovery may change the state of an upload.
 """
 
-from pipeline.ports.boards import (
-    EndedList,
-    EventFeed,
-    PendingSegments,
-    SegmentBoard,
-    SegmentVerdict,
-    UploadBoard,
-    UploadSnapshot,
-)
 from pipeline.ports.contents import CachePurge, ContentRepository, DeletionRepository
-from pipeline.ports.journal import UploadJournals
 from pipeline.ports.media import MediaProbe, Thumbnailer
 from pipeline.ports.object_store import (
     DelegatedTokens,
@@ -30,8 +21,17 @@ from pipeline.ports.object_store import (
     TransferSessions,
 )
 from pipeline.ports.reservations import AdmissionOutcome, ReservationLedger, Standing, VolumeSnapshot
-from pipeline.ports.stages import OverdueStage, StageBoard, StageQueue, StageStart
-from pipeline.ports.temp_volume import TempVolume
+from pipeline.ports.stages import OverdueStage, StageIdle, StageQueue, StageResults, StageRuns, StageStart, StageWatch
+from pipeline.ports.temp_volume import TempFiles, TempVolume, VolumeDisk
+from pipeline.ports.uploads import (
+    EndedList,
+    EventFeed,
+    JournalReader,
+    PendingSegments,
+    SegmentReader,
+    UploadReader,
+    UploadSnapshot,
+)
 
 __all__ = [
     "AdmissionOutcome",
@@ -42,6 +42,7 @@ __all__ = [
     "Drafts",
     "EndedList",
     "EventFeed",
+    "JournalReader",
     "MediaProbe",
     "ObjectReader",
     "ObjectSource",
@@ -51,20 +52,23 @@ __all__ = [
     "PresignedDownloads",
     "PresignedUploads",
     "ReservationLedger",
-    "SegmentBoard",
+    "SegmentReader",
     "SegmentSource",
-    "SegmentVerdict",
-    "StageBoard",
+    "StageIdle",
     "StageQueue",
+    "StageResults",
+    "StageRuns",
     "StageStart",
+    "StageWatch",
     "Standing",
     "Store",
     "Stores",
+    "TempFiles",
     "TempVolume",
     "Thumbnailer",
     "TransferSessions",
-    "UploadBoard",
-    "UploadJournals",
+    "UploadReader",
     "UploadSnapshot",
+    "VolumeDisk",
     "VolumeSnapshot",
 ]

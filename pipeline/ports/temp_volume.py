@@ -9,29 +9,26 @@ from typing import Protocol
 from pipeline.ports.object_store import SegmentSource
 
 
-class TempVolume(Protocol):
-    """One directory on one disk. Errors: TempVolumeError (TEMP_VOLUME_FULL, TEMP_VOLUME_FAILED, TEMP_FILE_MISSING).
+class TempFiles(Protocol):
+    """One temp file per upload. Errors: TempVolumeError TEMP_VOLUME_FULL, TEMP_VOLUME_FAILED, TEMP_FILE_MISSING.
     Blocking work runs in threads."""
-
-    @property
-    def name(self) -> str: ...
 
     def path(self, upload_id: str) -> Path: ...
 
     async def allocate(self, upload_id: str, size_bytes: int) -> int:
-        """Make the upload's temp file at its full length; returns how many bytes the disk has set aside for it.
-        Idempotent, from many processes at once too. On failure nothing is left."""
+        """Create the upload's temp file with its full length; returns the bytes that the disk has allocated for it.
+        Idempotent, also from several processes at once. On failure nothing is left."""
 
     async def write(self, upload_id: str, offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
         """Write blocks at an offset, extend the running crc32c over them and return it."""
 
     async def flush(self, upload_id: str) -> None:
-        """What was written so far is as safe as this volume promises: in the page cache, or on the disk."""
+        """Make the written bytes as safe as this volume promises: in the page cache, or on the disk."""
 
     def source(self, upload_id: str, number: int, offset: int, size_bytes: int, crc32c: int) -> SegmentSource: ...
 
     async def verify(self, upload_id: str, size_bytes: int) -> None:
-        """The temp file is there with its full length. Raises TEMP_FILE_MISSING."""
+        """Check that the temp file exists with its full length. Raises TEMP_FILE_MISSING."""
 
     async def digest(self, upload_id: str, algorithm: str) -> bytes:
         """Digest of the whole file: "md5", "sha-256" or "crc32c"."""
@@ -39,13 +36,24 @@ class TempVolume(Protocol):
     async def remove(self, upload_id: str) -> None:
         """Idempotent."""
 
+    async def list(self) -> Mapping[str, tuple[int, float]]:
+        """Every temp file: upload id -> (bytes allocated on the disk, seconds since its last change)."""
+
+
+class VolumeDisk(Protocol):
+    """The disk of a temp volume. Errors as TempFiles."""
+
+    @property
+    def name(self) -> str: ...
+
     async def free_bytes(self) -> int: ...
 
     async def total_bytes(self) -> int:
-        """What the disk holds when it is empty: no file can ever be larger."""
+        """What the disk holds when it is empty: no file can be larger."""
 
     async def check(self) -> None:
-        """Write a little and remove it again. Raises what a segment would meet now."""
+        """Write a few bytes and remove them. Raises what writing a segment would raise now."""
 
-    async def list(self) -> Mapping[str, tuple[int, float]]:
-        """Every temp file: upload id -> (bytes set aside on the disk, seconds since it last changed)."""
+
+class TempVolume(TempFiles, VolumeDisk, Protocol):
+    """Both."""

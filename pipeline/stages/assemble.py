@@ -1,8 +1,8 @@
-"""Assemble: makes sure that a complete local file is there.
+"""Assemble: makes sure that a complete temp file exists.
 
-For segments that came through the gateway nothing is copied: they were written to their own offsets. What is left to
-check is that every segment is here with the bytes that it arrived with, that the file has its length, and, where the
-client announced a digest of the whole file, that it holds. What lies in the store already is fetched first.
+Segments that came through the gateway are not copied: they were written to their own offsets. Assemble checks that
+every segment still has the bytes that arrived, that the file has its length, and that the digest of the whole file
+matches if the client announced one. An object that is in the store already is fetched first.
 """
 
 from __future__ import annotations
@@ -14,51 +14,46 @@ from pipeline.core.errors import MediaError, SegmentCorrupt, TempVolumeError
 from pipeline.core.model import Upload
 from pipeline.core.transports import TRANSPORTS
 from pipeline.engine.contract import Done, Outcome, Requeue, StageRun
-from pipeline.ports import SegmentBoard, TempVolume
 from pipeline.stages.fetch import Fetcher
 from pipeline.stages.stored_object import stored_to_data
-from pipeline.uploads.recall import Recall
+from pipeline.uploads.cell import CellState
+from pipeline.uploads.invalidate import invalidate_segment
+from pipeline.uploads.segment_files import is_intact, segment_source
 
 
 class Assemble:
-    """The handler of stage `assemble`. Leaves the object that it has fetched, where it had to."""
+    """The handler of stage `assemble`. Its result is the object that it fetched, if it fetched one."""
 
-    def __init__(self, segments: SegmentBoard, volume: TempVolume, fetcher: Fetcher, recall: Recall) -> None:
-        self._segments = segments
-        self._volume = volume
+    def __init__(self, cell: CellState, fetcher: Fetcher) -> None:
+        self._cell = cell
         self._fetcher = fetcher
-        self._recall = recall
 
     async def __call__(self, run: StageRun) -> Outcome:
-        upload = run.upload
+        upload, volume = run.upload, self._cell.volume
+        in_store = TRANSPORTS[upload.transport].in_store
         result: Mapping[str, Any] | None = None
-        if TRANSPORTS[upload.transport].in_store:
+        if in_store:
             fetched = await self._fetcher.fetch(run)
             if fetched is None:
                 return Requeue()
             result = stored_to_data(fetched)
-        await self._volume.verify(upload.upload_id, upload.size_bytes)
-        received = await self._segments.received(upload.upload_id)
+        await volume.verify(upload.upload_id, upload.size_bytes)
+        received = await self._cell.segments.received(upload.upload_id)
         if len(received) != upload.plan.count:
             raise TempVolumeError("TEMP_FILE_MISSING")
-        if not TRANSPORTS[upload.transport].in_store:
+        if not in_store:
             await self._check(upload, received)
         digest = upload.digest
-        if digest and await self._volume.digest(upload.upload_id, digest.algorithm) != digest.value:
+        if digest and await volume.digest(upload.upload_id, digest.algorithm) != digest.value:
             raise MediaError("FILE_DIGEST_WRONG", algorithm=digest.algorithm)
         return Done(result)
 
     async def _check(self, upload: Upload, received: Mapping[int, int]) -> None:
-        """Whoever reads the file from now on, reads what arrived. Raises SegmentCorrupt when a segment had to be
-        recalled."""
+        """Later stages read the bytes that arrived. Raises SegmentCorrupt if a segment had to be invalidated."""
         corrupt: SegmentCorrupt | None = None
         for number, crc32c in sorted(received.items()):
-            offset, size_bytes = upload.plan.offset(number), upload.plan.length(number)
-            try:
-                async for _ in self._volume.source(upload.upload_id, number, offset, size_bytes, crc32c).chunks():
-                    pass
-            except SegmentCorrupt as error:
-                await self._recall.segment(upload.upload_id, number, crc32c)
-                corrupt = error
+            if not await is_intact(segment_source(self._cell.volume, upload.upload_id, upload.plan, number, crc32c)):
+                await invalidate_segment(self._cell, upload.upload_id, number, crc32c)
+                corrupt = SegmentCorrupt(number)
         if corrupt:
             raise corrupt

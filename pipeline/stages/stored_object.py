@@ -1,4 +1,4 @@
-"""A stored object as plain data, for the results that one stage leaves to another."""
+"""A stored object as plain data: the results of stages are JSON."""
 
 from __future__ import annotations
 

@@ -1,75 +1,65 @@
 """Transfer: streams an upload's segments from the temp volume to the store, as they arrive.
 
-Guarantee: a segment counts as stored only when the store's own digest of it agrees with what was read, and what was
-read agrees with what arrived. One job per upload that has segments waiting; its claim on them is the stage's lease, so
-a dead worker's segments are free again with it. The job ends when nothing waits, and the next arrival queues it again.
-Where the store has forgotten the session (a lifecycle rule ended it, or the bucket was deleted), another is opened and
-everything is put again: the temp file is still there.
+Guarantee: a segment counts as stored only when the store's own digest matches the bytes that were read, and these match
+the crc32c computed on receipt. There is one job per upload that has pending segments; the stage's lease is its claim on
+them, so the segments of a dead worker are released with the lease. The job ends when no segment is pending, and the
+next arrival queues it again. If the store has lost the session (a lifecycle rule ended it, or the bucket was deleted),
+a new one is opened and every segment is transferred again from the temp file.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
+from functools import partial
 
-from pipeline.core.errors import SegmentCorrupt, StoreError, StoreUnavailable
-from pipeline.core.journal import Gone, Stored
-from pipeline.core.model import ObjectTarget
-from pipeline.core.retry import GiveUp, RetryPolicy, decide
+from pipeline.core.errors import SegmentCorrupt, StoreError
+from pipeline.core.model import ObjectTarget, StoredSegment
+from pipeline.core.retry import RetryPolicy
 from pipeline.engine.contract import Done, Idle, Outcome, Requeue, StageRun
-from pipeline.engine.drain import land
+from pipeline.engine.drain import drain
 from pipeline.engine.limiter import SegmentLimiter
-from pipeline.ports import EventFeed, ObjectStore, SegmentBoard, StageBoard, Stores, TempVolume, UploadJournals
+from pipeline.engine.retry import retry_store
+from pipeline.ports import EventFeed, ObjectStore, SegmentSource, StageIdle, Stores
 from pipeline.telemetry import STORED_BYTES
-from pipeline.uploads.recall import Recall
+from pipeline.uploads.cell import CellState
+from pipeline.uploads.invalidate import invalidate_segment
+from pipeline.uploads.segment_files import segment_source
 from pipeline.uploads.target import open_target
 
-# Within one job a segment is tried so often before the stage's own, longer-breathed retry takes over.
+# Retries of one segment within a run.
 _SEGMENT_RETRIES = RetryPolicy(max_attempts=4, base_seconds=0.3, cap_seconds=5)
-# A job that has nothing to do stays so long, to spare the next arrival the way through the queue.
+# A job without pending segments stays this long, so that the next arrival needs no new job.
 _LINGER_SECONDS = 0.3
-# Changes that were signalled while nobody listened are found by looking.
-_LOOK_SECONDS = 1.0
+# Signals may be lost: the board is read at least this often.
+_POLL_SECONDS = 1.0
 
 
 class Transfer:
     """The handler of stage `transfer`."""
 
     def __init__(
-        self,
-        segments: SegmentBoard,
-        stages: StageBoard,
-        recall: Recall,
-        stores: Stores,
-        volume: TempVolume,
-        limiter: SegmentLimiter,
-        feed: EventFeed,
-        journals: UploadJournals,
+        self, cell: CellState, idle: StageIdle, stores: Stores, limiter: SegmentLimiter, feed: EventFeed
     ) -> None:
-        self._segments = segments
-        self._stages = stages
-        self._recall = recall
+        self._cell = cell
+        self._idle = idle
         self._stores = stores
-        self._volume = volume
         self._limiter = limiter
         self._feed = feed
-        self._journals = journals
 
     async def __call__(self, run: StageRun) -> Outcome:
         store = self._stores.named(run.upload.store)
-        target = await open_target(run.upload, store, self._segments, self._journals)
-        flying: dict[int, asyncio.Task[None]] = {}
+        target = await open_target(run.upload, store, self._cell.record)
+        in_flight: dict[int, asyncio.Task[None]] = {}
         try:
             try:
                 async with self._feed.watch(run.upload.upload_id) as changes:
-                    return await self._pump(run, store, target, flying, changes)
+                    return await self._pump(run, store, target, in_flight, changes)
             finally:
-                await land(flying.values())
+                await drain(in_flight.values())
         except StoreError as error:
-            if error.code == "STORE_SESSION_LOST":  # the next attempt opens another
-                gone = await self._segments.session_lost(run.job, target.session)
-                await self._journals.note(run.upload.upload_id, *map(Gone, gone))
+            if error.code == "STORE_SESSION_LOST":  # the next attempt opens a new one
+                await self._cell.record.session_lost(run.job, target.session)
             raise
 
     async def _pump(
@@ -77,59 +67,50 @@ class Transfer:
         run: StageRun,
         store: ObjectStore,
         target: ObjectTarget,
-        flying: dict[int, asyncio.Task[None]],
+        in_flight: dict[int, asyncio.Task[None]],
         changes: AsyncIterator[None],
     ) -> Outcome:
-        """Keep up to `slots` segments in the air until every segment is stored, or nothing waits."""
+        """Keep up to `slots` segments in flight until every segment is stored, or none is pending."""
         slots = self._limiter.slots
         changed = asyncio.ensure_future(anext(changes))
         try:
             while True:
-                waiting = await self._segments.pending(run.job, slots + len(flying))
-                if waiting.complete:
+                pending = await self._cell.segments.pending(run.job, slots + len(in_flight))
+                if pending.complete:
                     return Done()
                 if not run.stop.is_set():
-                    for number, crc32c in waiting.crc32c.items():
-                        if number not in flying and len(flying) < slots:
-                            flying[number] = asyncio.create_task(self._put(run, store, target, number, crc32c))
-                if flying:
+                    for number, crc32c in pending.crc32c.items():
+                        if number not in in_flight and len(in_flight) < slots:
+                            in_flight[number] = asyncio.create_task(self._put(run, store, target, number, crc32c))
+                if in_flight:
                     await asyncio.wait(
-                        {changed, *flying.values()}, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                        {changed, *in_flight.values()}, timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED
                     )
                 elif run.stop.is_set():
                     return Requeue()
                 else:
                     done, _ = await asyncio.wait({changed}, timeout=_LINGER_SECONDS)
-                    if not done and await self._stages.idle(run.job):
+                    if not done and await self._idle.idle(run.job):
                         return Idle()
                 if changed.done():
                     changed.result()
                     changed = asyncio.ensure_future(anext(changes))
-                for number in [number for number, task in flying.items() if task.done()]:
-                    flying.pop(number).result()
+                for number in [number for number, task in in_flight.items() if task.done()]:
+                    in_flight.pop(number).result()
         finally:
             changed.cancel()
 
     async def _put(self, run: StageRun, store: ObjectStore, target: ObjectTarget, number: int, crc32c: int) -> None:
-        """Bring one segment into the store and record it. A segment whose bytes have changed is asked for again."""
-        plan = target.plan
-        source = self._volume.source(target.upload_id, number, plan.offset(number), plan.length(number), crc32c)
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                async with self._limiter.slot():
-                    stored = await store.put_segment(target, source)
-            except SegmentCorrupt:
-                await self._recall.segment(target.upload_id, number, crc32c)
-                return
-            except StoreUnavailable as error:
-                decision = decide(error, attempt, _SEGMENT_RETRIES, random.random())
-                if isinstance(decision, GiveUp) or run.stop.is_set():
-                    raise
-                await asyncio.sleep(decision.seconds)
-            else:
-                await self._segments.record_stored(run.job, stored)
-                await self._journals.note(run.upload.upload_id, Stored(number, stored.etag))
-                STORED_BYTES.inc(stored.size_bytes)
-                return
+        """Store one segment and record it. A segment whose bytes have changed is invalidated instead."""
+        source = segment_source(self._cell.volume, target.upload_id, target.plan, number, crc32c)
+        try:
+            stored = await retry_store(partial(self._put_once, store, target, source), _SEGMENT_RETRIES, run.stop)
+        except SegmentCorrupt:
+            await invalidate_segment(self._cell, target.upload_id, number, crc32c)
+            return
+        await self._cell.record.segment_stored(run.job, stored)
+        STORED_BYTES.inc(stored.size_bytes)
+
+    async def _put_once(self, store: ObjectStore, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
+        async with self._limiter.slot():
+            return await store.put_segment(target, source)

@@ -1,9 +1,9 @@
-"""Cleanup: what remains of an ended upload is removed, and its reservation is released last.
+"""Cleanup: removes everything of an ended upload; its reservation is released last.
 
-Guarantee: nothing is removed while a stage of the upload may still be writing; everything is removed before the bytes
-go back to the budget; and an upload stays on the list of ended ones until all of it is gone, however often that has to
-be tried. What became a content asks neither store nor PostgreSQL, and never waits behind what does: its bytes are what
-admission waits for while a store hangs.
+Guarantee: nothing is removed while a stage of the upload may still write; everything is removed before its bytes are
+released; and an upload stays on the list of ended uploads until nothing of it is left, however often that has to be
+tried. An upload that became a content asks neither the store nor PostgreSQL, and never waits behind one that does:
+admission waits for its bytes while a store hangs.
 """
 
 from __future__ import annotations
@@ -11,79 +11,65 @@ from __future__ import annotations
 import asyncio
 
 from pipeline.core.errors import RequestError, SluiceError, TempVolumeError
-from pipeline.core.journal import Ended, Journal
+from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import ObjectTarget, Upload, object_key, thumbnail_key
+from pipeline.core.model import Upload, thumbnail_key
 from pipeline.core.stages import Stage
-from pipeline.ports import (
-    ContentRepository,
-    EndedList,
-    ReservationLedger,
-    Stores,
-    TempVolume,
-    UploadBoard,
-    UploadJournals,
-)
+from pipeline.ports import ContentRepository, EndedList, Stores
 from pipeline.telemetry import Log, logger
+from pipeline.uploads.cell import CellState
 from pipeline.uploads.recovery import Recovery, ended_otherwise
+from pipeline.uploads.target import target_of
 
 _BUSY_SECONDS = 0.2
 _FAILED_SECONDS = 5.0
-_AT_ONCE = 8
+_CONCURRENCY = 8
+_BATCH = 200
+# Cleanups that take longer continue beside the next batch.
+_BATCH_SECONDS = 1.0
 
 
 class Cleanup:
     """Cleans up ended uploads of one temp volume."""
 
     def __init__(
-        self,
-        ended: EndedList,
-        board: UploadBoard,
-        ledger: ReservationLedger,
-        volume: TempVolume,
-        stores: Stores,
-        contents: ContentRepository,
-        journals: UploadJournals,
-        recovery: Recovery,
+        self, cell: CellState, ended: EndedList, stores: Stores, contents: ContentRepository, recovery: Recovery
     ) -> None:
+        self._cell = cell
         self._ended = ended
-        self._board = board
-        self._ledger = ledger
-        self._volume = volume
         self._stores = stores
         self._contents = contents
-        self._journals = journals
         self._recovery = recovery
-        self._here = asyncio.Semaphore(_AT_ONCE)
-        self._elsewhere = asyncio.Semaphore(_AT_ONCE)
+        self._local = asyncio.Semaphore(_CONCURRENCY)
+        self._remote = asyncio.Semaphore(_CONCURRENCY)
 
     async def clean(self, upload_id: str) -> bool:
-        """Clean up one ended upload; False when it has to wait. Idempotent."""
-        log = logger(upload_id=upload_id)
+        """Clean up one ended upload; False if it has to wait. Idempotent."""
+        volume = self._cell.volume.name
         try:
-            async with self._here:
-                upload, journal = await self._look(upload_id)
+            async with self._local:
+                upload, journal = await self._read(upload_id)
                 if upload is None:
                     return False
                 if upload.status is Status.READY:
                     return await self._remove(upload, journal)
-            async with self._elsewhere:
-                upload, journal = await self._look(upload_id)  # it may have waited for minutes
+            async with self._remote:
+                upload, journal = await self._read(upload_id)  # waiting for the semaphore may have taken minutes
                 return upload is not None and await self._remove(upload, journal)
-        except RequestError:  # its record is gone: what there is of it is an orphan, for the reaper's slow sweep
-            await self._ended.drop(self._volume.name, upload_id)
+        except RequestError:  # it has no record: what is left of it is orphaned
+            await self._ended.drop(volume, upload_id)
             return True
         except SluiceError as error:
-            log.warning(Log.CLEANUP_DEFERRED, code=error.code, reason=error.message)
-            await self._ended.defer(self._volume.name, upload_id, _FAILED_SECONDS)
+            logger(upload_id=upload_id).warning(Log.CLEANUP_DEFERRED, code=error.code, reason=error.message)
+            await self._ended.defer(volume, upload_id, _FAILED_SECONDS)
             return False
 
-    async def _look(self, upload_id: str) -> tuple[Upload | None, Journal | None]:
-        """An upload that can be cleaned up now, and its journal; no upload where it has to wait."""
+    async def _read(self, upload_id: str) -> tuple[Upload | None, Journal | None]:
+        """An upload that can be cleaned up now, and its journal; no upload if it has to wait."""
         if await self._ended.busy(upload_id):
-            await self._ended.defer(self._volume.name, upload_id, _BUSY_SECONDS)
+            await self._ended.defer(self._cell.volume.name, upload_id, _BUSY_SECONDS)
             return None, None
-        upload = await self._board.get(upload_id)
+        upload = await self._cell.uploads.get(upload_id)
         journal = await self._journal(upload_id)
         if journal is not None and ended_otherwise(journal, upload):
             await self._recovery.recover(upload_id)
@@ -91,34 +77,33 @@ class Cleanup:
         return upload, journal
 
     async def _remove(self, upload: Upload, journal: Journal | None) -> bool:
-        # Redis may have lost what was begun; the journal, or a record that was made from it, knows.
+        # Redis may have lost which stages ran; the journal, or a record restored from it, knows that some did.
         begun = upload.recovered_at_ms is not None or (journal is not None and journal.is_begun)
         if await self._is_content(upload, begun):
             await self._recovery.was_ready(upload)
             return False
-        error = (upload.error_code, upload.error_message or "") if upload.error_code else None
-        await self._journals.end(upload.upload_id, Ended(upload.status, error))
+        await self._cell.record.journal_end(upload)
         if upload.status is not Status.READY:
             await self.remove_stored(upload, begun=begun)
-        await self._volume.remove(upload.upload_id)
-        freed = await self._ledger.release(upload.upload_id)
-        if upload.status is not Status.READY and await self._may_still_write(upload):
+        await self._cell.volume.remove(upload.upload_id)
+        freed = await self._cell.ledger.release(upload.upload_id)
+        if upload.status is not Status.READY and await self._client_may_write(upload):
             return False
-        await self._board.mark_cleaned(upload.upload_id)
+        await self._cell.record.mark_cleaned(upload.upload_id)
         log = logger(upload_id=upload.upload_id)
         log.info(Log.UPLOAD_CLEANED, status=str(upload.status), freed_bytes=freed)
         return True
 
     async def _journal(self, upload_id: str) -> Journal | None:
-        """A disk that cannot be read says nothing."""
+        """None also if the disk cannot be read."""
         try:
-            return await self._journals.read(upload_id)
+            return await self._cell.journals.read(upload_id)
         except TempVolumeError:
             return None
 
     async def _is_content(self, upload: Upload, begun: bool) -> bool:
-        """It became a content in a second that Redis has lost, or its last stage could not say so: that it then failed
-        takes nothing back. Only its client can, by cancelling or deleting it."""
+        """Whether an upload that failed or expired had become a content before: Redis lost that second, or the last
+        stage could not record it. Only its client may remove a content, by cancelling or deleting it."""
         ended_by_us = upload.status in (Status.FAILED, Status.EXPIRED)
         if not ended_by_us or not (begun or upload.segments_stored == upload.plan.count):
             return False
@@ -128,15 +113,17 @@ class Cleanup:
             return False
         return True
 
-    async def _may_still_write(self, upload: Upload) -> bool:
-        """A client that holds a grant can send after its upload was cleaned up; when the last has lapsed it is cleaned
-        up once more."""
+    async def _client_may_write(self, upload: Upload) -> bool:
+        """A client that holds a grant can write after the cleanup; the upload is cleaned up again when the last grant
+        has expired."""
         moment_ms = upload.grants_until_ms
-        return moment_ms is not None and await self._ended.defer_until(self._volume.name, upload.upload_id, moment_ms)
+        if moment_ms is None:
+            return False
+        return await self._ended.defer_until(self._cell.volume.name, upload.upload_id, moment_ms)
 
     async def remove_stored(self, upload: Upload, *, begun: bool = False) -> None:
-        """Whatever a stage that has run at least once may have left in the store or the database; `begun`: any may
-        have. Idempotent; of an upload that has ended without a content alone. Raises StoreError, StoreUnavailable,
+        """Remove what stages that have run may have written to store and database; `begun`: any stage may have run.
+        Only for uploads that ended without a content. Idempotent. Raises StoreError, StoreUnavailable,
         DependencyUnavailable."""
 
         def has_run(stage: Stage) -> bool:
@@ -147,7 +134,33 @@ class Cleanup:
         if has_run(Stage.THUMBNAIL):
             await self._stores.named(upload.store).delete(thumbnail_key(upload.upload_id))
         if has_run(Stage.TRANSFER) or upload.grants_until_ms is not None:
-            session = upload.target_session or ""
-            await self._stores.named(upload.store).abort(
-                ObjectTarget(upload.upload_id, object_key(upload.upload_id), upload.content_type, upload.plan, session)
-            )
+            await self._stores.named(upload.store).abort(target_of(upload))
+
+
+class CleanupQueue:
+    """Cleans up every upload that is due. A cleanup that a slow store delays does not delay the others."""
+
+    def __init__(self, cell: CellState, ended: EndedList, cleanup: Cleanup) -> None:
+        self._volume = cell.volume.name
+        self._ended = ended
+        self._cleanup = cleanup
+        self._running: dict[str, asyncio.Task[bool]] = {}
+
+    async def run(self) -> int:
+        """Clean up what is due; returns how many uploads were cleaned up. Cleanups that take longer continue until
+        `stop`."""
+        for upload_id in await self._ended.due(self._volume, _BATCH + len(self._running)):
+            if upload_id not in self._running:
+                self._running[upload_id] = asyncio.create_task(self._cleanup.clean(upload_id))
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=_BATCH_SECONDS)
+        done = [self._running.pop(upload_id) for upload_id, task in list(self._running.items()) if task.done()]
+        return sum(await asyncio.gather(*done))
+
+    async def stop(self) -> None:
+        """Cancel the running cleanups; another process, or the next start, repeats them."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._running.clear()

@@ -1,8 +1,8 @@
-"""Importing: an object that is in the store already is registered as an upload of its own.
+"""Imports: an object that is in the store already is registered as an upload.
 
-Guarantee: the same version of an object (store, container, key, etag, size) is one content, however often and from
-wherever it is asked for; one whose import has ended without a content may be tried again. The object is only ever read.
-What Sluice itself has written is never imported.
+Guarantee: one version of an object (store, container, key, etag, size) is one content, however often its import is
+requested; an import that ended without a content may be requested again. The object is only read. Objects that Sluice
+has written are never imported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipeline.core.lifecycle import Status
 from pipeline.core.model import OWN_PREFIX, NewUpload, ObjectVersion, StoredObject
 from pipeline.core.transports import Transport
 from pipeline.ports import ContentRepository, Stores
-from pipeline.uploads.create import Intake, too_large
+from pipeline.uploads.create import UploadCreation, too_large
 from schemas.imports import ImportObject
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f/\\]")
@@ -28,7 +28,7 @@ _FILENAME_CHARACTERS = 255
 
 @dataclass(frozen=True, slots=True)
 class ImportRules:
-    """Where imports come from. `buckets` empty: the store's own container alone."""
+    """Where imports come from. Empty `buckets`: only the store's own container."""
 
     store: str
     buckets: tuple[str, ...]
@@ -39,7 +39,7 @@ class ImportRules:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """An object and the upload that imports it; `created`: by this call."""
+    """An object and the upload that imports it; `created`: this call created it."""
 
     upload_id: str
     status: Status
@@ -48,10 +48,12 @@ class Imported:
 
 
 class Importer:
-    """What the gateway offers for objects that are in the store already."""
+    """Registers imports."""
 
-    def __init__(self, intake: Intake, stores: Stores, contents: ContentRepository, rules: ImportRules) -> None:
-        self._intake = intake
+    def __init__(
+        self, creation: UploadCreation, stores: Stores, contents: ContentRepository, rules: ImportRules
+    ) -> None:
+        self._creation = creation
         self._stores = stores
         self._contents = contents
         self._rules = rules
@@ -61,13 +63,13 @@ class Importer:
         return self._stores.named(self._rules.store).container
 
     async def take(self, request: ImportObject) -> Imported:
-        """Import an object, or say how its import stands.
+        """Import an object, or return its existing import.
 
         Raises RequestError IMPORT_NOT_ALLOWED, IMPORT_OWN_OBJECT, IMPORT_OBJECT_MISSING, IMPORT_EMPTY,
         FILE_TOO_LARGE_FOR_VOLUME; StoreError; DependencyUnavailable.
         """
         rules = self._rules
-        found = await self._look(request.bucket or self.default_bucket, request.key)
+        found = await self._head(request.bucket or self.default_bucket, request.key)
         version = ObjectVersion(found.container, found.key, found.etag)
         known = await self._contents.of_object(rules.store, version)
         if known is not None:
@@ -85,17 +87,17 @@ class Importer:
             store=rules.store,
             digest=None,
             metadata=request.metadata,
-            # A space: no Idempotency-Key that a client can send is like it.
+            # The space makes it differ from every Idempotency-Key that a client can send.
             idempotency_key=f"import {name}",
             fingerprint=name,
             transport=Transport.IMPORT,
             source=version,
             again=True,
         )
-        detail, created = await self._intake.register(new)
+        detail, created = await self._creation.register(new)
         return Imported(detail.upload.upload_id, detail.upload.status, created, found)
 
-    async def _look(self, bucket: str, key: str) -> StoredObject:
+    async def _head(self, bucket: str, key: str) -> StoredObject:
         store = self._stores.named(self._rules.store)
         if bucket not in (self._rules.buckets or (store.container,)):
             raise RequestError("IMPORT_NOT_ALLOWED", bucket=bucket)
@@ -113,11 +115,11 @@ class Importer:
 
 
 def _identity(found: StoredObject) -> str:
-    """The same for the same version of an object, and for nothing else."""
+    """Equal for equal versions of an object, and only for these."""
     facts = (found.store, found.container, found.key, found.etag, str(found.size_bytes))
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()
 
 
 def _filename(key: str) -> str:
-    """The last part of the key as a file's name."""
+    """The last part of the key, as a file name."""
     return _UNFIT.sub("_", key.rstrip("/").rpartition("/")[2])[-_FILENAME_CHARACTERS:] or "object"

@@ -1,7 +1,7 @@
-"""The body of one segment on its way: bounded in memory, length, time and truth.
+"""The body of one segment while it arrives, bounded in memory, length and time.
 
-Guarantee: `drain` returns only when exactly the expected bytes have come and every digest holds; whatever it held in
-memory is given back, however it ends.
+Guarantee: `drain` returns only when exactly the expected bytes have arrived and every digest matches. The buffer space
+that it holds is released however it ends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipeline.core.errors import RequestError
 from pipeline.core.model import ClientDigest
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 
-# 4 MiB a write: half the CPU per byte of 1 MiB; larger gains nothing.
+# Writes of 4 MiB need half the CPU per byte of 1 MiB; larger ones gain nothing.
 _BATCH_BYTES = 4 * 1024 * 1024
 
 # (offset in the segment, blocks, crc32c so far) -> crc32c
@@ -24,14 +24,14 @@ Write = Callable[[int, Sequence[bytes], int], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class ReceiveRules:
-    """How patient a gateway is. Seconds."""
+    """Time limits for a body: without any byte (`stall_seconds`), and for all of it (`deadline_seconds`)."""
 
     stall_seconds: float
     deadline_seconds: float
 
 
 class IncomingSegment:
-    """Segment `number`, `size_bytes` long, handed to `write` in batches."""
+    """Segment `number` with `size_bytes` bytes, passed to `write` in batches."""
 
     def __init__(
         self,
@@ -59,7 +59,8 @@ class IncomingSegment:
         self._crc32c = 0
 
     async def drain(self, body: AsyncIterator[bytes]) -> int:
-        """Read all of `body`; the crc32c of it."""
+        """Read all of `body` and return its crc32c. Raises RequestError SEGMENT_LENGTH_WRONG, SEGMENT_DIGEST_WRONG,
+        SEGMENT_STALLED, SEGMENT_CUT_OFF, and what `write` raises."""
         stalled = RequestError("SEGMENT_STALLED", number=self._number, stall_seconds=self._rules.stall_seconds)
         try:
             async with asyncio.timeout(self._rules.deadline_seconds):
@@ -71,7 +72,7 @@ class IncomingSegment:
         except ConnectionError as error:
             raise RequestError("SEGMENT_CUT_OFF", number=self._number) from error
         finally:
-            self._buffer.give(self._held_bytes)
+            self._buffer.release(self._held_bytes)
             self._held_bytes = 0
         if self._done_bytes != self._size_bytes:
             raise wrong_length(self._number, self._size_bytes, self._done_bytes)
@@ -86,12 +87,12 @@ class IncomingSegment:
         arrived = self._done_bytes + self._held_bytes + len(block)
         if arrived > self._size_bytes:
             raise wrong_length(self._number, self._size_bytes, arrived)
-        if self._buffer.pressed:
+        if self._buffer.is_pressed:
             await self._flush()
-        await self._buffer.take(len(block))
+        await self._buffer.acquire(len(block))
         self._held.append(block)
         self._held_bytes += len(block)
-        if self._held_bytes >= _BATCH_BYTES or self._buffer.pressed:
+        if self._held_bytes >= _BATCH_BYTES or self._buffer.is_pressed:
             await self._flush()
 
     async def _flush(self) -> None:
@@ -106,7 +107,7 @@ class IncomingSegment:
         self._done_bytes += count
         self._held = []
         self._held_bytes = 0
-        self._buffer.give(count)
+        self._buffer.release(count)
 
     def _hash(self, blocks: Sequence[bytes]) -> None:
         for _, running in self._hashes:

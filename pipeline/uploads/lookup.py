@@ -1,30 +1,99 @@
-"""Finding an upload, and saying truly why there is none."""
+"""Looking up uploads: their state, what is still missing, and why an upload cannot be found.
+
+Guarantee: an upload that Redis has lost but the temp volume has not is never reported as unknown.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from pipeline.core.errors import DependencyUnavailable, SluiceError, UploadEnded
+from pipeline.core.lifecycle import Status
 from pipeline.core.model import Upload
-from pipeline.ports import UploadBoard, UploadJournals
+from pipeline.core.segments import to_ranges
+from pipeline.core.transports import TRANSPORTS
+from pipeline.ports import JournalReader, UploadReader, UploadSnapshot
+
+_TAKING_SEGMENTS = (Status.WAITING, Status.ADMITTED, Status.RECEIVING)
 
 
-async def find_upload(board: UploadBoard, journals: UploadJournals, upload_id: str) -> Upload:
-    """Raises RequestError UPLOAD_NOT_FOUND; DependencyUnavailable UPLOAD_RECOVERING where Redis has lost it and its
-    journal has not."""
+@dataclass(frozen=True, slots=True)
+class UploadDetail:
+    """An upload as clients see it. `queue_position` counts from 1 while it waits; `missing` are inclusive ranges of
+    segment numbers; `expires_at_ms` is None once nothing is expected of the client."""
+
+    upload: Upload
+    queue_position: int | None
+    missing: list[tuple[int, int]]
+    expires_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryRules:
+    """After how many milliseconds an upload expires: `waiting_ms` in the queue; `direct_ms` in `granted` without new
+    grants."""
+
+    waiting_ms: int
+    direct_ms: int
+
+
+class UploadLookup:
+    """Uploads of one cell, for clients."""
+
+    def __init__(self, uploads: UploadReader, journals: JournalReader, rules: ExpiryRules) -> None:
+        self._uploads = uploads
+        self._journals = journals
+        self._rules = rules
+
+    async def detail(self, upload_id: str) -> UploadDetail:
+        """Raises RequestError UPLOAD_NOT_FOUND; DependencyUnavailable UPLOAD_RECOVERING."""
+        try:
+            return self._detail(await self._uploads.snapshot(upload_id))
+        except SluiceError as error:
+            raise await why_not_found(self._journals, upload_id, error) from None
+
+    async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[UploadDetail]:
+        """Up to `limit` uploads, newest first, created before (created_at_ms, id)."""
+        return [self._detail(snapshot) for snapshot in await self._uploads.page(status, before, limit)]
+
+    def _detail(self, snapshot: UploadSnapshot) -> UploadDetail:
+        upload, standing = snapshot.upload, snapshot.standing
+        position: int | None = None
+        expires: int | None = None
+        missing: list[tuple[int, int]] = []
+        if upload.status is Status.GRANTED:
+            expires = (upload.granted_at_ms or upload.created_at_ms) + self._rules.direct_ms
+            missing = [(1, upload.plan.count)]
+        elif upload.status in _TAKING_SEGMENTS:
+            if upload.status is Status.WAITING:
+                position = standing.queue_position if standing else None
+                expires = upload.status_since_ms + self._rules.waiting_ms
+            else:
+                expires = standing.lease_until_ms if standing else None
+            if not TRANSPORTS[upload.transport].in_store:
+                missing = to_ranges(set(range(1, upload.plan.count + 1)).difference(snapshot.received))
+        return UploadDetail(upload, position, missing, expires)
+
+
+async def find_upload(uploads: UploadReader, journals: JournalReader, upload_id: str) -> Upload:
+    """Raises RequestError UPLOAD_NOT_FOUND; DependencyUnavailable UPLOAD_RECOVERING if Redis has lost the upload and
+    its journal exists."""
     try:
-        return await board.get(upload_id)
+        return await uploads.get(upload_id)
     except SluiceError as error:
         raise await why_not_found(journals, upload_id, error) from None
 
 
-async def why_not_found(journals: UploadJournals, upload_id: str, error: SluiceError) -> SluiceError:
-    """`error`, unless it says that there is no such upload and a journal says that there is."""
+async def why_not_found(journals: JournalReader, upload_id: str, error: SluiceError) -> SluiceError:
+    """`error`, or UPLOAD_RECOVERING in place of UPLOAD_NOT_FOUND if the upload has a journal."""
     if error.code == "UPLOAD_NOT_FOUND" and await journals.read(upload_id) is not None:
         return DependencyUnavailable("UPLOAD_RECOVERING", upload_id=upload_id)
     return error
 
 
 def ended_error(upload: Upload) -> UploadEnded:
-    """The error for whoever wants to add to an upload that is over."""
+    """The error for a request that adds to an ended upload."""
     return UploadEnded(
         "UPLOAD_ENDED", upload_id=upload.upload_id, status=str(upload.status), error_code=upload.error_code
     )

@@ -1,8 +1,8 @@
 """One bound for the bytes that segment bodies hold in memory, over all connections of a process.
 
-Guarantee: at most `limit_bytes` are held. Whoever holds bytes while waiting for its client may keep them only while
-less than half of the limit is used; above that everybody writes what he has at once. So the slow can never hold more
-than half, and the other half always comes free as fast as the disk writes: nobody waits for a slow client.
+Guarantee: at most `limit_bytes` are held. A body may hold bytes while it waits for its client only while less than half
+of the limit is used; above that every body writes its bytes at once. So slow clients never hold more than half of the
+limit, and the other half is released as fast as the disk writes: no client waits for a slower one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pipeline.telemetry import BUFFERED_BYTES
 
 
 class ReceiveBuffer:
-    """Counts bytes; first come, first served."""
+    """Counts bytes. Requests are served in order."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -26,12 +26,13 @@ class ReceiveBuffer:
         return self._used_bytes
 
     @property
-    def pressed(self) -> bool:
-        """True: write what you hold before you wait for more."""
+    def is_pressed(self) -> bool:
+        """True: a body must write the bytes that it holds before it waits for more."""
         return self._used_bytes * 2 >= self._limit_bytes
 
-    async def take(self, count_bytes: int) -> None:
-        """Wait until `count_bytes` more may be held. More than the whole limit is let in alone."""
+    async def acquire(self, count_bytes: int) -> None:
+        """Wait until `count_bytes` more may be held. A request above the whole limit is granted when nothing else is
+        held."""
         if not self._queue and self._fits(count_bytes):
             self._add(count_bytes)
             return
@@ -41,14 +42,14 @@ class ReceiveBuffer:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.give(count_bytes)
+                self.release(count_bytes)
             else:
                 self._queue = deque(item for item in self._queue if item[1] is not turn)
                 self._serve()
             raise
 
-    def give(self, count_bytes: int) -> None:
-        """Give bytes back."""
+    def release(self, count_bytes: int) -> None:
+        """Release bytes."""
         self._add(-count_bytes)
         self._serve()
 

@@ -1,11 +1,14 @@
-"""Recovery: what Redis has lost is made anew from the journals on the temp volume.
+"""Recovery: restores what Redis has lost from the journals on the temp volume.
 
-Redis can lose its last second (a fail-over, a machine that went down) or everything. The first is mended without being
-asked, as soon as another run of Redis answers. After the second nobody can tell a loss from a wrong address, so nothing
-is let in and nothing is removed until an operator says so (`sluice recover`).
+Redis can lose its last second (a failover, a machine that went down) or everything. The first is repaired without an
+operator, as soon as another run of the Redis server responds. After the second, a data loss cannot be told from a wrong
+address, so nothing is admitted and nothing is removed until an operator runs `sluice recover`.
 
-Guarantee: each step may come twice, also in two processes, and be cut off anywhere; the next one goes on. What was
-received counts again only if its bytes still have the digest that they had when they arrived.
+Guarantee: each step may be repeated, also by two processes at once, and interrupted anywhere; the next run continues.
+A received segment counts again only if its bytes still match the crc32c computed on receipt.
+
+Recovery brings the board up to date with the journal, so it writes to the board without journaling again: it is the one
+exception to `uploads.record`.
 """
 
 from __future__ import annotations
@@ -13,22 +16,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.core.errors import RequestError, SegmentCorrupt, TempVolumeError
+from pipeline.core.errors import RequestError, TempVolumeError
 from pipeline.core.journal import Ended, Journal
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import NewUpload, StageJob, Upload
 from pipeline.core.segments import to_ranges
 from pipeline.core.transports import TRANSPORTS
-from pipeline.ports import ReservationLedger, SegmentBoard, StageQueue, TempVolume, UploadBoard, UploadJournals
+from pipeline.ports.recording import JournalWriter, SegmentWriter, UploadRebuilder, UploadWriter
 from pipeline.telemetry import Log, logger
+from pipeline.uploads.cell import CellState
+from pipeline.uploads.segment_files import is_intact, segment_source
 
-_TAKING_SEGMENTS = (Status.ADMITTED, Status.RECEIVING)
+_TAKING_SEGMENTS = (Status.WAITING, Status.ADMITTED, Status.RECEIVING)
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What became of one upload. `rebuilt`: Redis did not know it; `segments`: how many count again; `missing`: ranges
-    of segments that its client has to send, or to send again."""
+    """A recovered upload. `rebuilt`: Redis had no record of it; `segments`: how many count again; `missing`: ranges of
+    segments that its client has to send."""
 
     upload_id: str
     filename: str
@@ -38,9 +43,19 @@ class Recovered:
     missing: Sequence[tuple[int, int]]
 
 
+@dataclass(frozen=True, slots=True)
+class RecoveryWriters:
+    """The writing sides of board and journal."""
+
+    uploads: UploadWriter
+    segments: SegmentWriter
+    rebuilder: UploadRebuilder
+    journals: JournalWriter
+
+
 def ended_otherwise(journal: Journal, upload: Upload) -> bool:
-    """The journal knows an end that Redis has forgotten: an upload that became `ready` does not fail because its temp
-    file has gone since."""
+    """True if the journal records an end that Redis does not know: an upload that became `ready` must not fail because
+    its temp file is gone."""
     ended = journal.ended
     if ended is None:
         return False
@@ -49,108 +64,86 @@ def ended_otherwise(journal: Journal, upload: Upload) -> bool:
 
 
 class Recovery:
-    """Recovers uploads of one temp volume. A direct upload's client may hold grants for `grants_seconds`."""
+    """Recovers uploads of one temp volume. The client of a direct upload may hold grants for `grants_seconds`."""
 
-    def __init__(
-        self,
-        board: UploadBoard,
-        segments: SegmentBoard,
-        ledger: ReservationLedger,
-        queue: StageQueue,
-        volume: TempVolume,
-        journals: UploadJournals,
-        grants_seconds: float,
-    ) -> None:
-        self._board = board
-        self._segments = segments
-        self._ledger = ledger
-        self._queue = queue
-        self._volume = volume
-        self._journals = journals
+    def __init__(self, cell: CellState, writers: RecoveryWriters, grants_seconds: float) -> None:
+        self._cell = cell
+        self._writers = writers
         self._grants_seconds = grants_seconds
-        self._seen_run: str | None = None
+        self._followed_run: str | None = None
 
     async def unknown(self) -> Sequence[str]:
-        """Uploads of this volume that Redis does not know. Redis knows every upload before it has a journal, and until
-        it has none any more."""
-        upload_ids = await self._journals.ids()
-        known = await self._board.known(upload_ids)
+        """Uploads that have a journal but no record in Redis: Redis has lost them, since it has a record of every
+        upload before its journal begins and until after its journal is removed."""
+        upload_ids = await self._cell.journals.ids()
+        known = await self._cell.uploads.known(upload_ids)
         return [upload_id for upload_id in upload_ids if upload_id not in known]
 
     async def open(self) -> bool:
-        """Let the volume be used, unless Redis has lost what is on it. Idempotent."""
-        if await self._ledger.epoch() is not None:
+        """Open the volume for use, unless Redis has lost the uploads on it. Idempotent."""
+        if await self._cell.ledger.epoch() is not None:
             return True
         if lost := await self.unknown():
-            logger(volume=self._volume.name).error(Log.RECOVERY_NEEDED, uploads=len(lost))
+            logger(volume=self._cell.volume.name).error(Log.RECOVERY_NEEDED, uploads=len(lost))
             return False
-        await self._ledger.open()
-        return True
-
-    async def keep_journal(self, upload_id: str) -> bool:
-        """An upload that is admitted has a journal; False: it has ended, and needs none. Idempotent."""
-        try:
-            upload = await self._board.get(upload_id)
-        except RequestError:
-            return False
-        if upload.status in ENDED:
-            return False
-        await self._journals.begin(NewUpload.of(upload))
+        await self._cell.ledger.open()
         return True
 
     async def was_ready(self, upload: Upload) -> None:
-        """An upload was `ready`, whatever Redis says of it now. Idempotent."""
-        await self._journals.begin(NewUpload.of(upload))
-        await self._journals.end(upload.upload_id, Ended(Status.READY))
+        """Restore an upload that had become `ready`, whatever its record says now. Idempotent."""
+        await self._writers.journals.begin(NewUpload.of(upload))
+        await self._writers.journals.end(upload.upload_id, Ended(Status.READY))
         await self.recover(upload.upload_id)
 
     async def follow(self) -> None:
-        """Mend what a restart or a fail-over of Redis may have lost; nothing while the same Redis runs on."""
-        run = await self._board.server_run()
-        if run == self._seen_run or not await self.open():
+        """Repair what a restart or failover of Redis may have lost. Does nothing while the same server runs."""
+        run = await self._cell.uploads.server_run()
+        if run == self._followed_run or not await self.open():
             return
         try:
-            for upload_id in await self._journals.ids():
+            for upload_id in await self._cell.journals.ids():
                 await self.recover(upload_id)
-        except TempVolumeError as error:  # take-over and admission do not wait for the disk; the next tick tries again
-            logger(volume=self._volume.name).warning(Log.TICK_FAILED, code=error.code, reason=error.message)
+        except TempVolumeError as error:  # admission does not wait for the disk; the next run of upkeep tries again
+            logger(volume=self._cell.volume.name).warning(Log.TICK_FAILED, code=error.code, reason=error.message)
             return
-        self._seen_run = run
+        self._followed_run = run
 
     async def recover(self, upload_id: str) -> Recovered | None:
-        """Bring Redis up to what an upload's journal says; None where there was nothing to mend."""
-        journal = await self._journals.read(upload_id)
+        """Bring Redis up to date with an upload's journal; None if nothing was missing."""
+        journal = await self._cell.journals.read(upload_id)
         if journal is None:
             return None
         try:
-            upload = await self._board.get(upload_id)
+            upload = await self._cell.uploads.get(upload_id)
         except RequestError:
             return await self._rebuild(journal)
         if ended_otherwise(journal, upload):
             return await self._rebuild(journal)
         if upload.status in ENDED:
             return None
-        mended = await self._adopt(upload_id, upload.size_bytes)
+        repaired = await self._adopt(upload_id, upload.size_bytes)
         if upload.status is Status.GRANTED and journal.completed:
-            await self._board.complete(upload_id, journal.stored_segments())
-            mended = True
-        elif upload.status is Status.WAITING and mended:
-            _, _, jobs = await self._board.admit(upload_id)
+            await self._writers.uploads.complete(upload_id, journal.stored_segments())
+            repaired = True
+        elif upload.status is Status.WAITING and repaired:
+            _, _, jobs = await self._writers.uploads.admit(upload_id)
             await self._enqueue(jobs)
         added = 0
         if not TRANSPORTS[upload.transport].in_store:
-            added = await self._receive_again(upload_id, journal)
-            await self._segments.restore_stored(upload_id, journal.stored)
-        return await self._report(journal, rebuilt=False, segments=added) if added or mended else None
+            added = await self._restore_received(upload_id, journal)
+            await self._writers.segments.restore_stored(upload_id, journal.stored)
+        return await self._report(journal, rebuilt=False, segments=added) if added or repaired else None
 
     async def _rebuild(self, journal: Journal) -> Recovered | None:
         new = journal.new
         has_file = await self._has_file(new.upload_id, new.size_bytes)
         if not TRANSPORTS[new.transport].in_store and journal.ended is None:
             for number in {*journal.received, *journal.stored}:
-                if not has_file or not await self._intact(journal, number):
+                if not has_file or not await self._is_intact(journal, number):
                     journal.drop(number)
-        created, jobs = await self._board.rebuild(journal, has_file=has_file, grants_seconds=self._grants_seconds)
+        created, jobs = await self._writers.rebuilder.rebuild(
+            journal, has_file=has_file, grants_seconds=self._grants_seconds
+        )
         await self._enqueue(jobs)
         if not created:
             return None
@@ -160,57 +153,50 @@ class Recovery:
         log.warning(Log.UPLOAD_RECOVERED, segments=len(journal.received), file=has_file)
         return await self._report(journal, rebuilt=True, segments=len(journal.received))
 
-    async def _receive_again(self, upload_id: str, journal: Journal) -> int:
-        """Segments that were acknowledged, but not in this Redis."""
-        known = await self._segments.received(upload_id)
+    async def _restore_received(self, upload_id: str, journal: Journal) -> int:
+        """Record segments again that the journal has and Redis does not; returns how many."""
+        known = await self._cell.segments.received(upload_id)
         added = 0
         for number, crc32c in sorted(journal.received.items()):
-            if number not in known and await self._intact(journal, number):
+            if number not in known and await self._is_intact(journal, number):
                 size_bytes = journal.plan.length(number)
-                verdict = await self._segments.record_received(upload_id, number, size_bytes, crc32c)
+                verdict = await self._writers.segments.record_received(upload_id, number, size_bytes, crc32c)
                 await self._enqueue(verdict.jobs)
                 added += verdict.accepted
         return added
 
     async def _adopt(self, upload_id: str, size_bytes: int) -> bool:
-        """A temp file whose reservation is lost holds its bytes again."""
-        standing = await self._ledger.standing(upload_id)
+        """Reserve the bytes of a temp file whose reservation is lost."""
+        standing = await self._cell.ledger.standing(upload_id)
         if (standing is not None and standing.queue_position == 0) or not await self._has_file(upload_id, size_bytes):
             return False
-        backed_bytes = await self._volume.allocate(upload_id, size_bytes)
-        await self._ledger.adopt(upload_id, size_bytes, backed_bytes)
+        backed_bytes = await self._cell.volume.allocate(upload_id, size_bytes)
+        await self._cell.ledger.adopt(upload_id, size_bytes, backed_bytes)
         return True
 
     async def _enqueue(self, jobs: Sequence[StageJob]) -> None:
         for job in jobs:
-            await self._queue.enqueue(job)
+            await self._cell.queue.enqueue(job)
 
     async def _has_file(self, upload_id: str, size_bytes: int) -> bool:
         try:
-            await self._volume.verify(upload_id, size_bytes)
+            await self._cell.volume.verify(upload_id, size_bytes)
         except TempVolumeError as error:
             if error.code != "TEMP_FILE_MISSING":
                 raise
             return False
         return True
 
-    async def _intact(self, journal: Journal, number: int) -> bool:
+    async def _is_intact(self, journal: Journal, number: int) -> bool:
         crc32c = journal.received.get(number)
         if crc32c is None:
             return False
-        plan = journal.plan
-        source = self._volume.source(journal.new.upload_id, number, plan.offset(number), plan.length(number), crc32c)
-        try:
-            async for _ in source.chunks():
-                pass
-        except SegmentCorrupt:
-            return False
-        return True
+        return await is_intact(segment_source(self._cell.volume, journal.new.upload_id, journal.plan, number, crc32c))
 
     async def _report(self, journal: Journal, *, rebuilt: bool, segments: int) -> Recovered:
-        upload = await self._board.get(journal.new.upload_id)
+        upload = await self._cell.uploads.get(journal.new.upload_id)
         missing: Sequence[tuple[int, int]] = ()
-        if upload.status in (*_TAKING_SEGMENTS, Status.WAITING) and not TRANSPORTS[upload.transport].in_store:
-            received = await self._segments.received(upload.upload_id)
-            missing = to_ranges(number for number in range(1, upload.plan.count + 1) if number not in received)
+        if upload.status in _TAKING_SEGMENTS and not TRANSPORTS[upload.transport].in_store:
+            received = await self._cell.segments.received(upload.upload_id)
+            missing = to_ranges(set(range(1, upload.plan.count + 1)).difference(received))
         return Recovered(upload.upload_id, upload.filename, upload.status, rebuilt, segments, missing)

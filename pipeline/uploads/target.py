@@ -1,27 +1,29 @@
-"""An upload's place in the store."""
+"""An upload's target in its store, and the session that the store needs for it (S3's multipart upload)."""
 
 from __future__ import annotations
 
-from pipeline.core.journal import Session
+from dataclasses import replace
+
 from pipeline.core.model import ObjectTarget, Upload, object_key
-from pipeline.ports import ObjectStore, SegmentBoard, UploadJournals
+from pipeline.ports import ObjectStore
+from pipeline.uploads.record import UploadRecord
 
 
-async def open_target(
-    upload: Upload, store: ObjectStore, segments: SegmentBoard, journals: UploadJournals
-) -> ObjectTarget:
-    """The upload's place in the store; its session is opened once, whoever comes first."""
-    target = ObjectTarget(upload.upload_id, object_key(upload.upload_id), upload.content_type, upload.plan)
-    session = upload.target_session
-    if session is None:
-        mine = await store.begin(target)
-        session = await segments.keep_session(upload.upload_id, mine)
-        if session != mine:
-            await store.abort(_with_session(target, mine))
-        if session:
-            await journals.note(upload.upload_id, Session(session))
-    return _with_session(target, session)
+def target_of(upload: Upload) -> ObjectTarget:
+    """Where the upload's object goes, with its session if one is recorded."""
+    return ObjectTarget(
+        upload.upload_id, object_key(upload.upload_id), upload.content_type, upload.plan, upload.target_session or ""
+    )
 
 
-def _with_session(target: ObjectTarget, session: str) -> ObjectTarget:
-    return ObjectTarget(target.upload_id, target.key, target.content_type, target.plan, session)
+async def open_target(upload: Upload, store: ObjectStore, record: UploadRecord) -> ObjectTarget:
+    """The upload's target with an open session. One session counts however many processes open one at once; the others
+    are aborted. Raises StoreError, StoreUnavailable, DependencyUnavailable, TempVolumeError."""
+    target = target_of(upload)
+    if upload.target_session is not None:
+        return target
+    opened = await store.begin(target)
+    session = await record.keep_session(upload.upload_id, opened)
+    if session != opened:
+        await store.abort(replace(target, session=opened))
+    return replace(target, session=session)

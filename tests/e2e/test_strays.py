@@ -17,7 +17,7 @@ from pipeline.bootstrap import worker_services
 from pipeline.core.model import ObjectTarget, object_key
 from pipeline.core.segments import SegmentPlan
 from pipeline.ports import TransferSessions
-from pipeline.upkeep.orphans import OrphanRules
+from pipeline.upkeep.orphaned_objects import OrphanRules
 from tests.contract.object_store.uploads import MemorySource, some_bytes
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.media_samples import sample
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.e2e
 
 async def sweep(cell: Cell, **rules: float) -> None:
     async with worker_services(cell.settings) as services:
-        services.strays.rules = OrphanRules(**rules)
-        await services.strays.sweep()
+        services.orphaned_objects.rules = OrphanRules(**rules)
+        await services.orphaned_objects.sweep()
 
 
 def target_of(upload_id: str) -> ObjectTarget:

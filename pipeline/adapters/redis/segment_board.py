@@ -16,7 +16,8 @@ from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import StageJob, StoredSegment, Upload
-from pipeline.ports import PendingSegments, SegmentVerdict
+from pipeline.ports import PendingSegments
+from pipeline.ports.recording import SegmentVerdict
 
 
 class RedisSegmentBoard:

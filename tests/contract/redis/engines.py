@@ -8,7 +8,7 @@ from pipeline.core.model import StageJob, Upload
 from pipeline.core.stages import Stage, WorkerType
 from pipeline.engine.contract import Done, Outcome, StageHandler, StageRun
 from pipeline.engine.engine import StageEngine
-from pipeline.ports import StageBoard
+from pipeline.ports import StageRuns
 from tests.contract.redis.uploads import Play
 
 
@@ -26,7 +26,7 @@ class LongWork:
 
 
 def engine_of(
-    play: Play, work: StageHandler, stages: StageBoard | None = None, stage: Stage = Stage.ASSEMBLE
+    play: Play, work: StageHandler, stages: StageRuns | None = None, stage: Stage = Stage.ASSEMBLE
 ) -> StageEngine:
     return StageEngine(stages or play.stages, play.board, play.parts.queue, {stage: work}, "worker")
 

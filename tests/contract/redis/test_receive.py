@@ -10,7 +10,6 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from pipeline.adapters.volume.journals import FileUploadJournals
 from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.core.errors import RequestError, SluiceError, UploadEnded
 from pipeline.core.lifecycle import Event, Status
@@ -19,7 +18,7 @@ from pipeline.core.stages import WorkerType
 from pipeline.uploads.incoming_segment import ReceiveRules
 from pipeline.uploads.receive import Receiver, SegmentReceipt
 from pipeline.uploads.receive_buffer import ReceiveBuffer
-from tests.contract.redis.uploads import Play, new_upload
+from tests.contract.redis.uploads import Play, cell_state, new_upload
 
 pytestmark = pytest.mark.integration
 
@@ -34,11 +33,7 @@ class Door:
         self.volume = volume
         self.upload = upload
         self.buffer = ReceiveBuffer(1024 * 1024)
-        parts = play.parts
-        journals = FileUploadJournals(volume.path("any").parent, durable=False)
-        self.receiver = Receiver(
-            parts.board, parts.segments, parts.ledger, parts.queue, volume, journals, self.buffer, ReceiveRules(5, 10)
-        )
+        self.receiver = Receiver(cell_state(play, volume), self.buffer, ReceiveRules(5, 10))
 
     async def send(self, number: int, data: bytes | None = None, *digests: ClientDigest) -> SegmentReceipt:
         plan = self.upload.plan
@@ -85,7 +80,7 @@ async def test_many_senders_of_every_segment_at_once(door: Door) -> None:
     assert sum(not receipt.repeated for receipt in receipts) == 3
     assert door.file() == DATA
     assert (await door.play.board.get(door.upload.upload_id)).bytes_received == 25
-    assert door.receiver._turns == {}
+    assert door.receiver._locks == {}
     assert door.buffer.used_bytes == 0
 
 

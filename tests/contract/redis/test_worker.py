@@ -52,13 +52,15 @@ class Engine:
 @asynccontextmanager
 async def working(parts: RedisParts, redis_url: str, engine: Any, max_jobs: int = 4) -> AsyncIterator[QueueWorker]:
     """A worker of the probe queue, as long as the block lasts."""
-    reaper: Any = None
+    unused: Any = None
     services = WorkerServices(
         redis=parts,
         engine=engine,
-        reaper=reaper,
-        leftovers=reaper,
-        strays=reaper,
+        takeover=unused,
+        upkeep=unused,
+        cleanups=unused,
+        deletions=unused,
+        orphaned_objects=unused,
         redis_url=redis_url,
         name="worker",
         volume="local",

@@ -10,11 +10,15 @@ from uuid6 import uuid7
 
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.adapters.redis.stage_board import RedisStageBoard
+from pipeline.adapters.volume.journals import FileUploadJournals
+from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.bootstrap import RedisParts
 from pipeline.core.lifecycle import Event
 from pipeline.core.model import NewUpload, StageJob, StoredSegment, Upload
 from pipeline.core.stages import Stage
-from pipeline.ports import SegmentVerdict
+from pipeline.ports.recording import SegmentVerdict
+from pipeline.uploads.cell import CellState
+from pipeline.uploads.record import UploadRecord
 
 SEGMENT_BYTES = 10
 VOLUME = "local"
@@ -133,3 +137,18 @@ class Play:
 async def transfer_job(play: Play) -> StageJob:
     upload = await play.admitted(2)
     return (await play.receive(upload, 1)).jobs[0]
+
+
+def cell_state(play: Play, volume: DirectoryTempVolume) -> CellState:
+    """The cell of `volume`, with its uploads in this test's namespace."""
+    parts = play.parts
+    journals = FileUploadJournals(volume.path("any").parent, durable=False)
+    return CellState(
+        uploads=parts.board,
+        segments=parts.segments,
+        journals=journals,
+        record=UploadRecord(parts.board, parts.board, parts.segments, journals),
+        ledger=parts.ledger,
+        queue=parts.queue,
+        volume=volume,
+    )

@@ -12,12 +12,14 @@ from typing import Any, NoReturn
 from pydantic import SecretStr
 from uuid6 import uuid7
 
-from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.bootstrap import RedisParts, redis_parts, volume_parts
 from pipeline.core.model import NewUpload
+from pipeline.ports import TempVolume
 from pipeline.settings import Settings
-from pipeline.upkeep.cleanup import Cleanup
-from pipeline.upkeep.reaper import Reaper
+from pipeline.upkeep.cleanup import Cleanup, CleanupQueue
+from pipeline.upkeep.expiry import Expiry
+from pipeline.upkeep.orphaned_files import OrphanedFiles
+from pipeline.upkeep.volume import VolumeUpkeep
 from pipeline.uploads.admission import Admission
 
 KIBIBYTE = 1024
@@ -27,9 +29,10 @@ BUDGET_BYTES = 3_000 * KIBIBYTE
 @dataclass(frozen=True)
 class Cell:
     redis: RedisParts
-    volume: DirectoryTempVolume
+    volume: TempVolume
     admission: Admission
-    reaper: Reaper
+    upkeep: VolumeUpkeep
+    cleanups: CleanupQueue
 
     async def register(self, size_bytes: int) -> str:
         """A new upload that waits, but has not asked for room yet."""
@@ -94,23 +97,13 @@ async def open_cell(
     outside: Any = elsewhere or Untouched()
     async with redis_parts(settings) as redis:
         parts = volume_parts(settings, redis)
-        volume, journals = parts.volume, parts.journals
-        cleanup = Cleanup(redis.ended, redis.board, redis.ledger, volume, outside, outside, journals, parts.recovery)
-        reaper = Reaper(
-            parts.admission,
-            cleanup,
-            parts.recovery,
-            redis.board,
-            redis.stages,
-            redis.queue,
-            redis.ended,
-            redis.ledger,
-            volume,
-            journals,
-            int(settings.waiting_seconds * 1000),
-            int(settings.direct_seconds * 1000),
-        )
+        state = parts.cell
+        cleanup = Cleanup(state, redis.ended, outside, outside, parts.recovery)
+        expiry = Expiry(state, parts.admission, parts.expiry)
+        orphans = OrphanedFiles(state, redis.stages)
+        cleanups = CleanupQueue(state, redis.ended, cleanup)
+        upkeep = VolumeUpkeep(state, parts.recovery, parts.admission, expiry, orphans)
         try:
-            yield Cell(redis, volume, parts.admission, reaper)
+            yield Cell(redis, state.volume, parts.admission, upkeep, cleanups)
         finally:
-            await reaper.stop_cleaning()
+            await cleanups.stop()

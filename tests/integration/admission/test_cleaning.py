@@ -31,14 +31,14 @@ async def test_what_became_a_content_frees_its_bytes_though_others_hang(
             # As of one that Redis has forgotten: whatever it may have left elsewhere is to be removed.
             await cell.redis.client.hset(cell.redis.keys.upload(upload_id), "recovered_at_ms", "1")  # type: ignore[misc]  # redis-py types sync and async in one
             await cell.redis.board.apply(upload_id, Event.CANCEL)
-        assert await cell.reaper.clean() == 0
+        assert await cell.cleanups.run() == 0
         assert 0 < hanging.asked < len(stuck), "so many at once, and no more"
         asked = hanging.asked
 
         content = await admitted(cell)
         for event in (Event.ALL_RECEIVED, Event.PERSISTED):
             await cell.redis.board.apply(content, event)
-        assert await cell.reaper.clean() == 1
+        assert await cell.cleanups.run() == 1
         assert set(await cell.redis.ledger.holders()) == set(stuck)
         assert not cell.volume.path(content).exists()
         assert hanging.asked == asked, "nobody is cleaned up twice at once"

@@ -64,10 +64,10 @@ async def test_processes_share_a_volume_and_some_of_them_die(
         try:
             async with asyncio.timeout(90):
                 while not (killed and all(end.done() for end in ends) and await is_empty(cell)):
-                    await cell.reaper.clean()
-                    await cell.reaper.tick()
+                    await cell.cleanups.run()
+                    await cell.upkeep.tick()
                     if killed:
-                        await cell.reaper.sweep()  # finds who had registered, but died before it asked
+                        await cell.upkeep.sweep()  # finds who had registered, but died before it asked
                     books = await cell.redis.ledger.snapshot()
                     assert books.reserved_bytes <= BUDGET_BYTES
                     assert books.backed_bytes <= books.reserved_bytes
@@ -121,7 +121,7 @@ async def test_a_grant_of_a_dead_caller_is_carried_out_by_the_next_however_late(
             return await now_ms(cell.redis.client) > deadline_ms
 
         await until(lease_is_over)
-        await cell.reaper.tick()
+        await cell.upkeep.tick()
         assert (await cell.redis.board.get(upload_id)).status is Status.ADMITTED
         assert cell.volume.path(upload_id).stat().st_size == KIBIBYTE
         standing = await cell.redis.ledger.standing(upload_id)
@@ -130,11 +130,11 @@ async def test_a_grant_of_a_dead_caller_is_carried_out_by_the_next_however_late(
         assert standing.lease_until_ms > deadline_ms, "its lease starts when it can be used"
 
         async def is_expired() -> bool:
-            await cell.reaper.tick()
+            await cell.upkeep.tick()
             return (await cell.redis.board.get(upload_id)).status is Status.EXPIRED
 
         await until(is_expired)  # nobody renews it
-        await cell.reaper.clean()
+        await cell.cleanups.run()
         assert await is_empty(cell)
 
 
@@ -179,7 +179,7 @@ async def test_who_asks_after_its_end_holds_nothing(
     async with open_cell(redis_url, redis_namespace, tmp_path) as cell:
         upload_id = await cell.register(KIBIBYTE)
         await cell.redis.board.apply(upload_id, Event.CANCEL)
-        await cell.reaper.clean()
+        await cell.cleanups.run()
         assert (await cell.redis.board.get(upload_id)).released_at_ms is not None
         if forgotten:
             await cell.redis.client.delete(cell.redis.keys.upload(upload_id))

@@ -129,7 +129,7 @@ async def test_a_request_id_goes_through(gateway: Gateway) -> None:
 async def test_a_crash_is_logged_and_not_told(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(type(gateway.services.intake), "detail", _raises(RuntimeError("the secret of the house")))
+    monkeypatch.setattr(type(gateway.services.lookup), "detail", _raises(RuntimeError("the secret of the house")))
     told = await gateway.client.request("GET", "/v1/uploads/u")
     assert (told.status, told.code, told.detail) == (500, "INTERNAL", {})
     assert b"secret" not in told.body
@@ -140,7 +140,7 @@ async def test_a_crash_is_logged_and_not_told(
 
 async def test_redis_away_says_when_to_come_again(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     away = DependencyUnavailable("REDIS_UNAVAILABLE", reason="away")
-    monkeypatch.setattr(type(gateway.services.intake), "detail", _raises(away))
+    monkeypatch.setattr(type(gateway.services.lookup), "detail", _raises(away))
     told = await gateway.client.request("GET", "/v1/uploads/u")
     assert (told.status, told.code) == (503, "REDIS_UNAVAILABLE")
     assert int(told.headers["Retry-After"]) >= 1

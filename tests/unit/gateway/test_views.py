@@ -11,7 +11,7 @@ from gateway.http.links import upload_links
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import StageStatus, Upload
 from pipeline.core.stages import Stage, StageState
-from pipeline.uploads.create import UploadDetail
+from pipeline.uploads.lookup import UploadDetail
 from pipeline.uploads.receive import SegmentReceipt
 
 pytestmark = pytest.mark.unit

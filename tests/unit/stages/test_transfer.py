@@ -49,7 +49,7 @@ class LostBoard:
             raise StageLost("STAGE_LOST", stage=str(job.stage))
         return PendingSegments({1: 0, 2: 0}, complete=False)
 
-    async def record_stored(self, job: StageJob, segment: Any) -> None:
+    async def segment_stored(self, job: StageJob, segment: Any) -> None:
         raise StageLost("STAGE_LOST", stage=str(job.stage))
 
 
@@ -70,15 +70,13 @@ async def test_a_run_that_is_cancelled_while_it_lands_still_lands() -> None:
     upload = SimpleNamespace(
         upload_id="u", content_type="video/mp4", plan=SegmentPlan(20, 10), target_session="s", store="x"
     )
+    cell = SimpleNamespace(segments=board, record=board, volume=SimpleNamespace(source=lambda *place: None))
     transfer = Transfer(
-        cast("Any", board),
-        cast("Any", None),
+        cast("Any", cell),
         cast("Any", None),
         cast("Any", SimpleNamespace(named=lambda name: store)),
-        cast("Any", SimpleNamespace(source=lambda *place: None)),
         SegmentLimiter(4),
         cast("Any", Changes()),
-        cast("Any", None),
     )
     job = StageJob("u", Stage.TRANSFER, 1, "v")
     work = asyncio.ensure_future(transfer(StageRun(job, cast("Any", upload))))

@@ -1,0 +1,125 @@
+"""The services that a gateway calls, made from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
+from pipeline.bootstrap.redis import RedisParts, redis_parts
+from pipeline.bootstrap.shared import cache_purge, content_repository
+from pipeline.bootstrap.stores import open_stores
+from pipeline.bootstrap.volume import VolumeParts, volume_parts
+from pipeline.contents.deletion import Deletions
+from pipeline.contents.downloads import DownloadRules, Downloads
+from pipeline.core.errors import SluiceError
+from pipeline.ports import ContentRepository, DeletionRepository, EventFeed
+from pipeline.settings import Settings
+from pipeline.uploads.create import CreationRules, UploadCreation
+from pipeline.uploads.direct import DirectUploads
+from pipeline.uploads.imports import Importer, ImportRules
+from pipeline.uploads.incoming_segment import ReceiveRules
+from pipeline.uploads.lookup import UploadLookup
+from pipeline.uploads.receive import Receiver
+from pipeline.uploads.receive_buffer import ReceiveBuffer
+
+
+@dataclass(frozen=True)
+class GatewayServices:
+    """What the gateway calls."""
+
+    creation: UploadCreation
+    lookup: UploadLookup
+    importer: Importer
+    direct: DirectUploads
+    receiver: Receiver
+    contents: ContentRepository
+    downloads: Downloads
+    deletions: Deletions
+    deletion_list: DeletionRepository
+    feed: EventFeed
+    _redis: RedisParts
+    _parts: VolumeParts
+    _headroom_bytes: int
+
+    async def problems(self) -> Mapping[str, str]:
+        """Readiness: dependency -> problem. Empty: ready. PostgreSQL is not checked: uploads continue without it."""
+        found: dict[str, str] = {}
+        try:
+            if not await self._parts.recovery.open():
+                found["redis"] = "Redis has lost uploads that are on the temp volume: run `sluice recover`."
+        except SluiceError as error:
+            found["redis"] = error.message
+        try:
+            await self._parts.cell.volume.check()
+        except SluiceError as error:
+            if error.code != "TEMP_VOLUME_FULL":  # then uploads wait for room, and their clients must be able to ask
+                found["temp_volume"] = error.message
+        return found
+
+    async def warnings(self) -> Mapping[str, str]:
+        """What an operator should check although requests are served: dependency -> problem."""
+        found: dict[str, str] = {}
+        try:
+            volume = await self._redis.ledger.snapshot()
+            usable_bytes = await self._parts.cell.volume.free_bytes() - self._headroom_bytes + volume.backed_bytes
+        except SluiceError:  # reported by `problems`
+            return found
+        if usable_bytes < volume.budget_bytes:
+            found["temp_volume"] = (
+                f"The disk has {max(0, usable_bytes)} of the {volume.budget_bytes} bytes of SLUICE_TEMP_BUDGET_BYTES: "
+                "uploads that need the rest wait for it. Run `sluice doctor` for details."
+            )
+        return found
+
+    async def collect(self) -> None:
+        """Refresh the gauges that are read from Redis."""
+        await self._redis.gauges.collect()
+
+
+@asynccontextmanager
+async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]:
+    """Everything a gateway needs, open while the block runs."""
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(redis_parts(settings))
+        stores = await stack.enter_async_context(open_stores(settings))
+        parts = volume_parts(settings, redis)
+        cell = parts.cell
+        contents = content_repository(settings)
+        stack.push_async_callback(contents.close)
+        deletion_list = PostgresDeletionRepository(contents.pool)
+        purge = await cache_purge(stack, settings)
+        rules = CreationRules(
+            store=settings.store,
+            volume=settings.volume,
+            budget_bytes=settings.temp_budget_bytes,
+            segment_bytes=settings.segment_bytes,
+        )
+        receive = ReceiveRules(settings.segment_stall_seconds, settings.segment_deadline_seconds)
+        lookup = UploadLookup(cell.uploads, cell.journals, parts.expiry)
+        creation = UploadCreation(cell, lookup, parts.admission, stores, rules)
+        sources = ImportRules(
+            store=settings.store,
+            buckets=settings.import_buckets,
+            volume=settings.volume,
+            budget_bytes=settings.temp_budget_bytes,
+            segment_bytes=settings.segment_bytes,
+        )
+        yield GatewayServices(
+            creation=creation,
+            lookup=lookup,
+            importer=Importer(creation, stores, contents, sources),
+            direct=DirectUploads(cell, creation, lookup, stores, settings.upload_grant_seconds),
+            receiver=Receiver(cell, ReceiveBuffer(settings.receive_buffer_bytes), receive),
+            contents=contents,
+            downloads=Downloads(
+                contents, stores, DownloadRules(settings.download_grant_seconds, settings.store_stall_seconds)
+            ),
+            deletions=Deletions(deletion_list, stores, purge),
+            deletion_list=deletion_list,
+            feed=redis.signals,
+            _redis=redis,
+            _parts=parts,
+            _headroom_bytes=settings.temp_headroom_bytes,
+        )

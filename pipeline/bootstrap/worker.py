@@ -1,0 +1,106 @@
+"""The services that a worker process runs, made from the settings."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from pipeline.adapters.media.ffmpeg import FfmpegThumbnailer
+from pipeline.adapters.media.ffprobe import FfprobeMediaProbe
+from pipeline.adapters.media.sandbox import Sandbox
+from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
+from pipeline.bootstrap.redis import RedisParts, redis_parts
+from pipeline.bootstrap.shared import cache_purge, content_repository
+from pipeline.bootstrap.stores import open_stores
+from pipeline.bootstrap.volume import volume_parts
+from pipeline.contents.deletion import Deletions
+from pipeline.core.retry import OutageBudget
+from pipeline.core.stages import Stage
+from pipeline.engine.contract import StageHandler
+from pipeline.engine.engine import StageEngine
+from pipeline.engine.limiter import SegmentLimiter
+from pipeline.engine.takeover import TakeOver
+from pipeline.ports import ContentRepository, Stores
+from pipeline.settings import Settings
+from pipeline.stages.assemble import Assemble
+from pipeline.stages.fetch import Fetcher
+from pipeline.stages.persist import Persist
+from pipeline.stages.probe import Probe
+from pipeline.stages.seal import Seal
+from pipeline.stages.thumbnail import Thumbnail
+from pipeline.stages.transfer import Transfer
+from pipeline.upkeep.cleanup import Cleanup, CleanupQueue
+from pipeline.upkeep.expiry import Expiry
+from pipeline.upkeep.orphaned_files import OrphanedFiles
+from pipeline.upkeep.orphaned_objects import OrphanedObjects, OrphanRules
+from pipeline.upkeep.volume import VolumeUpkeep
+from pipeline.uploads.cell import CellState
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerServices:
+    """What the workers run: `engine` runs stages; an admission worker runs all the others."""
+
+    redis: RedisParts
+    engine: StageEngine
+    takeover: TakeOver
+    upkeep: VolumeUpkeep
+    cleanups: CleanupQueue
+    deletions: Deletions
+    orphaned_objects: OrphanedObjects
+    redis_url: str
+    name: str
+    volume: str
+
+
+def stage_handlers(
+    settings: Settings, redis: RedisParts, cell: CellState, stores: Stores, contents: ContentRepository
+) -> dict[Stage, StageHandler]:
+    """A handler for every stage."""
+    sandbox = Sandbox()
+    probe = FfprobeMediaProbe(settings.ffprobe, settings.probe_timeout_seconds, sandbox)
+    thumbnailer = FfmpegThumbnailer(settings.ffmpeg, settings.thumbnail_timeout_seconds, sandbox)
+    limiter = SegmentLimiter(settings.store_concurrency)
+    return {
+        Stage.TRANSFER: Transfer(cell, redis.stages, stores, limiter, redis.signals),
+        Stage.SEAL: Seal(cell, stores),
+        Stage.ASSEMBLE: Assemble(cell, Fetcher(cell, stores, limiter)),
+        Stage.PROBE: Probe(cell.volume, probe),
+        Stage.THUMBNAIL: Thumbnail(redis.stages, cell.volume, thumbnailer, stores),
+        Stage.PERSIST: Persist(redis.stages, contents),
+    }
+
+
+@asynccontextmanager
+async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
+    """Everything a worker process needs, open while the block runs."""
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(redis_parts(settings))
+        stores = await stack.enter_async_context(open_stores(settings))
+        parts = volume_parts(settings, redis)
+        cell = parts.cell
+        contents = content_repository(settings)
+        stack.push_async_callback(contents.close)
+        budget = OutageBudget(
+            settings.store_patience_seconds, settings.database_patience_seconds, settings.disk_patience_seconds
+        )
+        handlers = stage_handlers(settings, redis, cell, stores, contents)
+        cleanup = Cleanup(cell, redis.ended, stores, contents, parts.recovery)
+        expiry = Expiry(cell, parts.admission, parts.expiry)
+        purge = await cache_purge(stack, settings)
+        yield WorkerServices(
+            redis=redis,
+            engine=StageEngine(redis.stages, cell.uploads, cell.queue, handlers, name, budget),
+            takeover=TakeOver(redis.stages, cell.queue),
+            upkeep=VolumeUpkeep(cell, parts.recovery, parts.admission, expiry, OrphanedFiles(cell, redis.stages)),
+            cleanups=CleanupQueue(cell, redis.ended, cleanup),
+            deletions=Deletions(PostgresDeletionRepository(contents.pool), stores, purge),
+            orphaned_objects=OrphanedObjects(cell.uploads, stores, cleanup, OrphanRules()),
+            redis_url=settings.redis_url.get_secret_value(),
+            name=name,
+            volume=settings.volume,
+        )

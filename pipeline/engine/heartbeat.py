@@ -1,0 +1,43 @@
+"""Heartbeats: a run renews its lease while it works, and is stopped when the lease is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pipeline.core.errors import DependencyUnavailable, StageLost
+from pipeline.core.model import StageJob
+from pipeline.ports import StageRuns
+
+HEARTBEATS_PER_LEASE = 4
+
+
+@asynccontextmanager
+async def heartbeats(runs: StageRuns, job: StageJob, work: asyncio.Future[Any]) -> AsyncIterator[None]:
+    """Renew the lease of `job` until the block ends. A lost lease cancels `work` and raises StageLost."""
+    lost: list[StageLost] = []
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(runs.lease_seconds / HEARTBEATS_PER_LEASE)
+            try:
+                await runs.renew(job)
+            except StageLost as error:
+                lost.append(error)
+                work.cancel()
+                return
+            except DependencyUnavailable:
+                continue  # while Redis is unavailable no other worker can take the stage over either
+
+    beats = asyncio.create_task(beat())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if lost:
+            raise lost[0] from None
+        raise
+    finally:
+        beats.cancel()
+        await asyncio.wait({beats})

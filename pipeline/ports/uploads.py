@@ -1,0 +1,107 @@
+"""Reading uploads in flight: their records, segments and journals. `ports.recording` has what changes them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.core.journal import Journal
+from pipeline.core.lifecycle import Status
+from pipeline.core.model import StageJob, StoredSegment, Upload
+from pipeline.ports.reservations import Standing
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSnapshot:
+    """An upload, its standing with the ledger of its temp volume, and the numbers of the segments that have arrived.
+
+    `received` is empty once the upload takes no more segments.
+    """
+
+    upload: Upload
+    standing: Standing | None
+    received: Collection[int]
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSegments:
+    """Segments that wait for transfer, with the crc32c computed on receipt. `complete`: every segment is stored."""
+
+    crc32c: Mapping[int, int]
+    complete: bool
+
+
+class UploadReader(Protocol):
+    """Records of uploads. Errors: DependencyUnavailable; RequestError UPLOAD_NOT_FOUND."""
+
+    async def get(self, upload_id: str) -> Upload: ...
+
+    async def known(self, upload_ids: Sequence[str]) -> Collection[str]:
+        """The ids that have a record."""
+
+    async def snapshot(self, upload_id: str) -> UploadSnapshot:
+        """An upload with its standing and its received segments, in one round trip."""
+
+    async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[UploadSnapshot]:
+        """Up to `limit` uploads, newest first, created before (created_at_ms, id), in one round trip."""
+
+    async def ids(self, status: Status, older_than_ms: int, limit: int) -> Sequence[str]:
+        """Uploads that have been in `status` for at least `older_than_ms`, oldest first."""
+
+    async def server_run(self) -> str:
+        """Identifies this run of the Redis server. It changes with a restart or a failover, which may have lost the
+        latest writes."""
+
+
+class SegmentReader(Protocol):
+    """Which segments have arrived and which are stored. Errors as UploadReader."""
+
+    async def received(self, upload_id: str, numbers: Collection[int] | None = None) -> Mapping[int, int]:
+        """Segment number -> crc32c, of all received segments or of those in `numbers`."""
+
+    async def pending(self, job: StageJob, limit: int) -> PendingSegments:
+        """Up to `limit` segments that wait for transfer, lowest numbers first. Raises StageLost."""
+
+    async def stored(self, upload: Upload) -> Sequence[StoredSegment]:
+        """Every stored segment, in order of number."""
+
+
+class JournalReader(Protocol):
+    """The journals of a temp volume: one per upload, from its registration until it is cleaned up. Errors:
+    TempVolumeError."""
+
+    async def read(self, upload_id: str) -> Journal | None:
+        """An upload's journal; None if there is none, or if it does not say which upload it belongs to."""
+
+    async def ids(self) -> Sequence[str]:
+        """Every upload that has a journal, in order of creation."""
+
+    async def ended(self, idle_seconds: float) -> Sequence[str]:
+        """Uploads whose journals record an end and have not changed for `idle_seconds`."""
+
+
+class EndedList(Protocol):
+    """Uploads of a temp volume that have ended and are not cleaned up yet. Errors: DependencyUnavailable."""
+
+    async def due(self, volume: str, limit: int) -> Sequence[str]: ...
+
+    async def defer(self, volume: str, upload_id: str, seconds: float) -> None:
+        """Make the upload due again after `seconds`."""
+
+    async def defer_until(self, volume: str, upload_id: str, moment_ms: int) -> bool:
+        """Make the upload due again at `moment_ms`; False if that moment has passed."""
+
+    async def drop(self, volume: str, upload_id: str) -> None:
+        """Remove an upload that no longer has a record. Idempotent."""
+
+    async def busy(self, upload_id: str) -> bool:
+        """True while a stage of the upload may still write: it is running under a lease that has not lapsed."""
+
+
+class EventFeed(Protocol):
+    """Signals that an upload has changed. Signals may be lost: the record is the truth."""
+
+    def watch(self, upload_id: str) -> AbstractAsyncContextManager[AsyncIterator[None]]:
+        """Yields at least once after a change; a burst of changes may yield once."""

@@ -1,0 +1,57 @@
+"""Expiry: ends uploads that their clients have abandoned.
+
+Guarantee: an upload that waits for Sluice and not for its client does not expire: its reservation is renewed. Each step
+may run in several processes at once and be killed at any point; the next run continues.
+"""
+
+from __future__ import annotations
+
+from pipeline.core.errors import RequestError
+from pipeline.core.lifecycle import ENDED, Status
+from pipeline.uploads.admission import Admission
+from pipeline.uploads.cell import CellState
+from pipeline.uploads.lookup import ExpiryRules
+
+_BATCH = 200
+# The gateway may have died between registering an upload and requesting its admission.
+_UNQUEUED_MS = 5_000
+
+
+class Expiry:
+    """Expires uploads of one temp volume."""
+
+    def __init__(self, cell: CellState, admission: Admission, rules: ExpiryRules) -> None:
+        self._cell = cell
+        self._admission = admission
+        self._longest_ms = {Status.WAITING: rules.waiting_ms, Status.GRANTED: rules.direct_ms}
+
+    async def end_lapsed(self, upload_id: str) -> None:
+        """The reservation's lease has lapsed: expire the upload if its client is to blame, else renew. Raises
+        TempVolumeError, DependencyUnavailable."""
+        cell = self._cell
+        try:
+            upload = await cell.uploads.get(upload_id)
+        except RequestError:
+            if await cell.journals.read(upload_id) is None:
+                await cell.volume.remove(upload_id)
+                await cell.ledger.release(upload_id)
+            return
+        if upload.status in (Status.ADMITTED, Status.RECEIVING):
+            await cell.record.expire(upload_id)
+        else:  # it waits for a stage, or for its cleanup, which releases the reservation
+            await cell.ledger.renew(upload_id)
+
+    async def end_idle(self) -> None:
+        """Expire uploads that have waited for room, or for their client's grants, for too long."""
+        for status, longest_ms in self._longest_ms.items():
+            for upload_id in await self._cell.uploads.ids(status, longest_ms, _BATCH):
+                await self._cell.record.expire(upload_id)
+
+    async def request_again(self) -> None:
+        """Request admission for uploads in flight that neither hold bytes nor wait for them."""
+        for status in (Status.WAITING, Status.ADMITTED, Status.RECEIVING, Status.PROCESSING):
+            for upload_id in await self._cell.uploads.ids(status, _UNQUEUED_MS, _BATCH):
+                if await self._cell.ledger.standing(upload_id) is None:
+                    upload = await self._cell.uploads.get(upload_id)
+                    if upload.status not in ENDED and upload.volume == self._cell.volume.name:
+                        await self._admission.request(upload_id, upload.size_bytes)

@@ -1,0 +1,109 @@
+"""Orphaned objects: what a store received after the upload had been cleaned up, and belongs to no content.
+
+A worker that was frozen may wake up and store another segment or open another session; a client may spend hours on a
+request that it began in its grant's last second; a killed process leaves half-written files.
+
+Guarantee: nothing that could be a content is removed. Uploads are checked again only while their record says that they
+ended without a content and were cleaned up. Of uploads without a record, only sessions that were begun and never sealed
+are ended, and only after a week: their objects and segments may belong to another installation, or to contents of a
+restored database, and are left alone. Every step may be repeated, by several processes at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from pipeline.core.errors import RequestError, StoreError
+from pipeline.core.lifecycle import ENDED, Status
+from pipeline.core.model import Upload, owner_of
+from pipeline.ports import Drafts, Store, Stores, TransferSessions, UploadReader
+from pipeline.telemetry import Log, logger
+from pipeline.upkeep.cleanup import Cleanup
+
+_PAGE = 200
+_WITHOUT_CONTENT = (Status.FAILED, Status.EXPIRED, Status.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanRules:
+    """`look_back_seconds`: every sweep checks uploads that were cleaned up within this time. `unknown_seconds`: a
+    session of an upload without a record is ended from this age on. `draft_seconds`: a half-written file is removed
+    when nothing was written to it for this time."""
+
+    look_back_seconds: float = 6 * 3600.0
+    unknown_seconds: float = 7 * 24 * 3600.0
+    draft_seconds: float = 6 * 3600.0
+
+
+class OrphanedObjects:
+    """Finds and removes them in every configured store."""
+
+    def __init__(self, uploads: UploadReader, stores: Stores, cleanup: Cleanup, rules: OrphanRules) -> None:
+        self._uploads = uploads
+        self._stores = stores
+        self._cleanup = cleanup
+        self.rules = rules
+
+    async def sweep(self) -> None:
+        """Check once. An unavailable store does not prevent the others from being checked. Raises
+        DependencyUnavailable."""
+        async for upload in self._cleaned_recently():
+            with _deferring(upload.store):
+                await self._cleanup.remove_stored(upload)
+        for store in self._stores.every():
+            with _deferring(store.name):
+                if isinstance(store, TransferSessions):
+                    await self._end_sessions(store, store)
+                if isinstance(store, Drafts):
+                    removed = await store.remove_drafts(self.rules.draft_seconds)
+                    if removed:
+                        logger(store=store.name).warning(Log.ORPHANED_OBJECT_REMOVED, what="drafts", count=removed)
+
+    async def _cleaned_recently(self) -> AsyncIterator[Upload]:
+        since_ms = (time.time() - self.rules.look_back_seconds) * 1000
+        for status in _WITHOUT_CONTENT:
+            before: tuple[int, str] | None = None
+            while page := await self._uploads.page(status, before, _PAGE):
+                for snapshot in page:
+                    if (snapshot.upload.released_at_ms or 0) >= since_ms:
+                        yield snapshot.upload
+                last = page[-1].upload
+                before = (last.created_at_ms, last.upload_id)
+
+    async def _end_sessions(self, store: Store, sessions: TransferSessions) -> None:
+        async for key, session in sessions.open_sessions():
+            upload_id = owner_of(key)
+            if upload_id is not None and await self._is_orphaned(upload_id):
+                await sessions.end_session(key, session)
+                log = logger(upload_id=upload_id, store=store.name)
+                log.warning(Log.ORPHANED_OBJECT_REMOVED, what="session", count=1)
+
+    async def _is_orphaned(self, upload_id: str) -> bool:
+        """False before the upload's cleanup, which finds all of its sessions."""
+        try:
+            upload = await self._uploads.get(upload_id)
+        except RequestError:
+            return _age_seconds(upload_id) > self.rules.unknown_seconds
+        return upload.status in ENDED and upload.released_at_ms is not None
+
+
+@contextmanager
+def _deferring(store: str) -> Iterator[None]:
+    """Log an error of this store; the next sweep tries again."""
+    try:
+        yield
+    except StoreError as error:
+        logger(store=store).warning(Log.ORPHANED_OBJECTS_DEFERRED, code=error.code, reason=error.message)
+
+
+def _age_seconds(upload_id: str) -> float:
+    """Time since the upload was created, which its id contains (RFC 9562 section 5.7); 0 for any other id."""
+    try:
+        number = UUID(upload_id)
+    except ValueError:
+        return 0.0
+    return time.time() - (number.int >> 80) / 1000 if number.version == 7 else 0.0

@@ -1,0 +1,12 @@
+"""Invalidating a segment whose bytes have changed on the temp volume: its client has to send it again."""
+
+from __future__ import annotations
+
+from pipeline.uploads.cell import CellState
+
+
+async def invalidate_segment(cell: CellState, upload_id: str, number: int, crc32c: int) -> None:
+    """Segment `number` no longer matches the crc32c computed on receipt. Renews the reservation, since the client needs
+    time to send the segment. Idempotent; a segment that was sent again meanwhile is left alone."""
+    if await cell.record.segment_invalid(upload_id, number, crc32c):
+        await cell.ledger.renew(upload_id)

@@ -1,0 +1,181 @@
+"""The record of an upload: the board in Redis and the journal on the temp volume, changed together, here and nowhere
+else.
+
+Guarantee: whatever a client has been acknowledged is in the journal, so that Redis can be rebuilt from it; and a
+journal never claims more than happened. Every method may be called twice, and the process may die between its two
+steps: the next call, or recovery, completes it. An import contract keeps other modules from writing to either
+(`ports.recording`).
+
+Order. The journal is a write-ahead log: it is written first, and the board second. Redis then never holds progress that
+would be missing after a rebuild, and what a client is told when the board has answered is in both.
+
+    journal, then board     segment_received, segment_invalid, completed
+
+The board is written first where its response decides what is true:
+
+    create                  an Idempotency-Key decides which upload it is. Recovery relies on it too: an upload that
+                            has a journal has been in Redis, so a journal without a record means that Redis lost data.
+    cancel, expire          compare-and-set decides which of two ends counts; a journal records an end once.
+    keep_session            of two workers that open a session, the first one counts.
+    segment_stored, segments_gone, session_lost
+                            a run with an old fencing token is refused, and must not write to the journal either. A
+                            crash in between leaves a journal that knows less, or more, than the store holds: the
+                            manifest then shows which segments to transfer again.
+
+`segment_invalid` is written to the journal first for a second reason: once the board says that the segment is missing,
+its client may send it again, and a late entry would invalidate the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from pipeline.core.errors import RequestError, TempVolumeError
+from pipeline.core.journal import Completed, Ended, Gone, Lost, Received, Session, Stored
+from pipeline.core.lifecycle import ENDED, Event, Status
+from pipeline.core.model import NewUpload, StageJob, StoredSegment, Upload
+from pipeline.ports import UploadReader
+from pipeline.ports.recording import JournalWriter, SegmentVerdict, SegmentWriter, UploadWriter
+from pipeline.telemetry import UPLOADS_ENDED, Log, logger
+
+
+class UploadRecord:
+    """Changes the recorded state of uploads of one temp volume. Errors: DependencyUnavailable (board), TempVolumeError
+    (journal), and what each method names."""
+
+    def __init__(
+        self, reader: UploadReader, uploads: UploadWriter, segments: SegmentWriter, journals: JournalWriter
+    ) -> None:
+        self._reader = reader
+        self._uploads = uploads
+        self._segments = segments
+        self._journals = journals
+
+    # -- the upload as a whole
+    async def create(self, new: NewUpload) -> tuple[Upload, bool]:
+        """Register an upload; False when its Idempotency-Key was known. Raises RequestError IDEMPOTENCY_KEY_REUSED.
+
+        A disk that has no room for the journal does not refuse the upload: `keep_journal` begins it on admission.
+        """
+        upload, created = await self._uploads.create(new)
+        if upload.status not in ENDED:
+            journaled = replace(NewUpload.of(upload), idempotency_key=new.idempotency_key, fingerprint=new.fingerprint)
+            try:
+                await self._journals.begin(journaled)
+            except TempVolumeError as error:
+                logger(upload_id=upload.upload_id).warning(Log.JOURNAL_FAILED, code=error.code, reason=error.message)
+        return upload, created
+
+    async def keep_journal(self, upload_id: str) -> bool:
+        """Make sure that an upload in flight has a journal; False: it has ended, or has no record."""
+        try:
+            upload = await self._reader.get(upload_id)
+        except RequestError:
+            return False
+        if upload.status in ENDED:
+            return False
+        await self._journals.begin(NewUpload.of(upload))
+        return True
+
+    async def admit(self, upload_id: str) -> tuple[Status, bool, Sequence[StageJob]]:
+        """Apply `admit`: the status, whether it changed, and the jobs to enqueue. Raises RequestError
+        UPLOAD_NOT_FOUND."""
+        return await self._uploads.admit(upload_id)
+
+    async def record_grant(self, upload_id: str, valid_seconds: float) -> Status:
+        """Note how long the client of a direct upload may write to the store. See `UploadWriter.record_grant`."""
+        return await self._uploads.record_grant(upload_id, valid_seconds)
+
+    async def completed(self, upload_id: str, segments: Sequence[StoredSegment]) -> None:
+        """The store holds every segment of a direct upload. Raises RequestError UPLOAD_NOT_FOUND."""
+        stored = [Stored(segment.number, segment.etag) for segment in segments]
+        await self._journals.note(upload_id, *stored, Completed())
+        await self._uploads.complete(upload_id, segments)
+
+    async def cancel(self, upload_id: str) -> Status:
+        """End an upload at its client's request; the status afterwards. Raises RequestError UPLOAD_NOT_FOUND."""
+        reason = RequestError("UPLOAD_CANCELLED")
+        status = await self._end(upload_id, Event.CANCEL, reason)
+        if status is Status.CANCELLED:
+            await self._journals.end(upload_id, Ended(status, (reason.code, reason.message)))
+        return status
+
+    async def expire(self, upload_id: str) -> None:
+        """End an upload that its client has abandoned. Its cleanup journals the end. Raises RequestError
+        UPLOAD_NOT_FOUND."""
+        await self._end(upload_id, Event.EXPIRE, RequestError("UPLOAD_EXPIRED"))
+
+    async def _end(self, upload_id: str, event: Event, reason: RequestError) -> Status:
+        status, changed = await self._uploads.apply(upload_id, event, (reason.code, reason.message))
+        if changed:
+            UPLOADS_ENDED.labels(status, reason.code).inc()
+            logger(upload_id=upload_id).info(Log.UPLOAD_ENDED, status=str(status))
+        return status
+
+    async def journal_end(self, upload: Upload) -> None:
+        """Journal the end of an upload, whatever ended it. Cleanup does so before it removes anything."""
+        error = (upload.error_code, upload.error_message or "") if upload.error_code else None
+        await self._journals.end(upload.upload_id, Ended(upload.status, error))
+
+    async def mark_cleaned(self, upload_id: str) -> None:
+        """Nothing of an ended upload is left; its record is kept for the retention time."""
+        await self._uploads.mark_cleaned(upload_id)
+
+    async def purge_expired(self, limit: int) -> None:
+        """Remove up to `limit` records that are past their retention time."""
+        await self._uploads.purge_expired(limit)
+
+    async def remove_journals(self, upload_ids: Sequence[str]) -> None:
+        """Remove the journals of uploads that are cleaned up."""
+        await self._journals.remove(upload_ids)
+
+    # -- its segments
+    async def segment_received(self, upload_id: str, number: int, size_bytes: int, crc32c: int) -> SegmentVerdict:
+        """A segment's bytes are on the temp volume. Raises RequestError UPLOAD_NOT_FOUND."""
+        await self._journals.note(upload_id, Received(number, crc32c))
+        return await self._segments.record_received(upload_id, number, size_bytes, crc32c)
+
+    async def segment_invalid(self, upload_id: str, number: int, crc32c: int) -> bool:
+        """A segment on the temp volume no longer matches the crc32c computed on receipt: it is missing again. False:
+        it had been invalidated or sent again already, or the upload has ended."""
+        await self._journals.note(upload_id, Lost(number, crc32c))
+        invalidated = await self._segments.invalidate(upload_id, number, crc32c)
+        if invalidated:
+            logger(upload_id=upload_id).warning(Log.SEGMENT_LOST, number=number)
+        return invalidated
+
+    async def segment_fetched(self, job: StageJob, number: int, size_bytes: int, crc32c: int) -> None:
+        """A range of a stored object is on the temp volume. Not journaled: it can be fetched again. Raises
+        StageLost."""
+        await self._segments.record_fetched(job, number, size_bytes, crc32c)
+
+    async def segment_stored(self, job: StageJob, segment: StoredSegment) -> None:
+        """The store has acknowledged a segment. Raises StageLost."""
+        await self._segments.record_stored(job, segment)
+        await self._journals.note(job.upload_id, Stored(segment.number, segment.etag))
+
+    async def segments_gone(self, job: StageJob, numbers: Collection[int]) -> Sequence[StageJob]:
+        """The store no longer has segments that it had acknowledged; the jobs to enqueue. Raises StageLost."""
+        jobs = await self._segments.requeue_segments(job, numbers)
+        await self._journals.note(job.upload_id, *map(Gone, numbers))
+        return jobs
+
+    # -- the store's session
+    async def keep_session(self, upload_id: str, session: str) -> str:
+        """Record the session that the store has opened, unless one is recorded; returns the one that counts."""
+        kept = await self._segments.keep_session(upload_id, session)
+        if kept:
+            await self._journals.note(upload_id, Session(kept))
+        return kept
+
+    async def session_lost(self, job: StageJob, session: str) -> None:
+        """The store no longer knows `session`: its segments wait for transfer again. Raises StageLost."""
+        gone = await self._segments.session_lost(job, session)
+        if gone:
+            await self._journals.note(job.upload_id, *map(Gone, gone))
+
+    async def forget_session(self, upload_id: str, session: str) -> None:
+        """As `session_lost`, for a direct upload in `granted`: its next grants belong to a new session, which is
+        journaled then."""
+        await self._segments.forget_session(upload_id, session)
