@@ -1,0 +1,170 @@
+"""The order in which the record writes journal and board, and what a crash between the two steps leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import pytest
+
+from pipeline.core.errors import RequestError, StageLost, TempVolumeError
+from pipeline.core.journal import Completed, Ended, Gone, Lost, Received, Session, Stored
+from pipeline.core.lifecycle import Status
+from pipeline.core.model import NewUpload, StageJob, StoredSegment, Upload
+from pipeline.core.stages import Stage
+from pipeline.ports.recording import SegmentVerdict
+from pipeline.uploads.record import UploadRecord
+
+pytestmark = pytest.mark.unit
+
+JOB = StageJob("u", Stage.TRANSFER, 7, "v")
+SEGMENT = StoredSegment(1, 10, "etag")
+
+
+def upload(status: Status = Status.WAITING, error: str | None = None) -> Upload:
+    return Upload("u", "a.mp4", 10, 10, "video/mp4", "v", "s", status, 0, 0, 0, error_code=error, error_message=error)
+
+
+class Written:
+    """Board and journal in one: `log` names their writes in order. `board_fails`, `journal_fails`: at the first
+    write."""
+
+    def __init__(self) -> None:
+        self.log: list[Any] = []
+        self.board_fails: Exception | None = None
+        self.journal_fails: Exception | None = None
+        self.status = Status.WAITING
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        results: dict[str, Any] = {
+            "create": (upload(self.status), True),
+            "get": upload(self.status),
+            "admit": (Status.ADMITTED, True, ()),
+            "apply": (self.status, True),
+            "record_received": SegmentVerdict(Status.RECEIVING, accepted=True),
+            "invalidate": True,
+            "requeue_segments": (JOB,),
+            "session_lost": (1,),
+            "keep_session": "session",
+        }
+
+        async def call(*_: Any, **__: Any) -> Any:
+            if name == "get":
+                return results[name]
+            if self.board_fails:
+                raise self.board_fails
+            self.log.append(f"board {name}")
+            return results.get(name)
+
+        return call
+
+    # -- the journal
+    async def begin(self, new: NewUpload) -> None:
+        self._journal("begin")
+
+    async def note(self, upload_id: str, *entries: Any) -> None:
+        for entry in entries:
+            self._journal(entry)
+
+    async def end(self, upload_id: str, ended: Ended) -> None:
+        self._journal(ended)
+
+    def _journal(self, entry: Any) -> None:
+        if self.journal_fails:
+            raise self.journal_fails
+        self.log.append(entry)
+
+
+@pytest.fixture
+def written() -> Written:
+    return Written()
+
+
+@pytest.fixture
+def record(written: Written) -> UploadRecord:
+    both = cast("Any", written)
+    return UploadRecord(both, both, both, both)
+
+
+# name -> (call, what is written in which order)
+CALLS: dict[str, tuple[Callable[[UploadRecord], Awaitable[Any]], list[Any]]] = {
+    "create": (lambda record: record.create(NewUpload.of(upload())), ["board create", "begin"]),
+    "segment_received": (
+        lambda record: record.segment_received("u", 1, 10, 5),
+        [Received(1, 5), "board record_received"],
+    ),
+    "segment_invalid": (lambda record: record.segment_invalid("u", 1, 5), [Lost(1, 5), "board invalidate"]),
+    "completed": (
+        lambda record: record.completed("u", [SEGMENT]),
+        [Stored(1, "etag"), Completed(), "board complete"],
+    ),
+    "segment_stored": (
+        lambda record: record.segment_stored(JOB, SEGMENT),
+        ["board record_stored", Stored(1, "etag")],
+    ),
+    "segments_gone": (lambda record: record.segments_gone(JOB, [1, 2]), ["board requeue_segments", Gone(1), Gone(2)]),
+    "session_lost": (lambda record: record.session_lost(JOB, "session"), ["board session_lost", Gone(1)]),
+    "keep_session": (lambda record: record.keep_session("u", "session"), ["board keep_session", Session("session")]),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_order(record: UploadRecord, written: Written, name: str) -> None:
+    call, expected = CALLS[name]
+    await call(record)
+    assert written.log == expected
+
+
+@pytest.mark.parametrize("name", ["segment_received", "segment_invalid", "completed"])
+async def test_a_journal_that_fails_leaves_the_board_unchanged(
+    record: UploadRecord, written: Written, name: str
+) -> None:
+    written.journal_fails = TempVolumeError("TEMP_VOLUME_FULL", reason="full")
+    with pytest.raises(TempVolumeError):
+        await CALLS[name][0](record)
+    assert written.log == []
+
+
+@pytest.mark.parametrize("name", ["segment_stored", "segments_gone", "session_lost"])
+async def test_a_run_that_lost_its_lease_writes_nothing(record: UploadRecord, written: Written, name: str) -> None:
+    written.board_fails = StageLost("STAGE_LOST", stage="transfer")
+    with pytest.raises(StageLost):
+        await CALLS[name][0](record)
+    assert written.log == []
+
+
+async def test_an_end_is_journaled_only_if_it_counts(record: UploadRecord, written: Written) -> None:
+    written.status = Status.CANCELLED
+    reason = RequestError("UPLOAD_CANCELLED")
+    assert await record.cancel("u") is Status.CANCELLED
+    assert written.log == ["board apply", Ended(Status.CANCELLED, (reason.code, reason.message))]
+    written.log.clear()
+    written.status = Status.READY  # it became a content first
+    assert await record.cancel("u") is Status.READY
+    assert written.log == ["board apply"]
+
+
+async def test_an_upload_without_room_for_its_journal_is_created_all_the_same(
+    record: UploadRecord, written: Written
+) -> None:
+    written.journal_fails = TempVolumeError("TEMP_VOLUME_FULL", reason="full")
+    created, _ = await record.create(NewUpload.of(upload()))
+    assert created.upload_id == "u"
+    written.journal_fails = None
+    assert await record.keep_journal("u"), "admission begins the journal"
+    assert written.log == ["board create", "begin"]
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.EXPIRED, Status.CANCELLED, Status.READY])
+async def test_an_ended_upload_gets_no_journal(record: UploadRecord, written: Written, status: Status) -> None:
+    written.status = status
+    assert not await record.keep_journal("u")
+    assert written.log == []
+
+
+async def test_the_end_that_cleanup_journals_has_the_error_of_the_upload(
+    record: UploadRecord, written: Written
+) -> None:
+    await record.journal_end(upload(Status.FAILED, "NOT_MEDIA"))
+    await record.journal_end(upload(Status.READY))
+    assert written.log == [Ended(Status.FAILED, ("NOT_MEDIA", "NOT_MEDIA")), Ended(Status.READY)]
