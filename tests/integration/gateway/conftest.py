@@ -16,7 +16,7 @@ from aiohttp import web
 
 from deploy.embedded.stack import EmbeddedStack, StackOptions
 from gateway.app import build_app
-from gateway.openapi import DOCUMENT
+from gateway.keys import DOCUMENT
 from gateway.options import GatewayOptions
 from gateway.server import listening
 from pipeline.adapters.postgres.migrate import migrate

@@ -11,7 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.options import RUNNING, GatewayOptions
+from gateway.http.state import RUNNING
+from gateway.options import GatewayOptions
 from tests.integration.gateway.conftest import OPTIONS, SEGMENT_BYTES, Gateway
 from tests.integration.gateway.gauges import following
 from tests.integration.gateway.wire import connect

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.http.cors import answer_headers, preflight_headers
+from gateway.http.cors import cors_headers, preflight_headers
 
 pytestmark = pytest.mark.unit
 
@@ -12,7 +12,7 @@ ALLOWED = frozenset({"https://app.example"})
 
 
 def test_a_configured_origin_may_call_and_read() -> None:
-    headers = answer_headers("https://app.example", ALLOWED)
+    headers = cors_headers("https://app.example", ALLOWED)
     assert headers["Access-Control-Allow-Origin"] == "https://app.example"
     assert {"Retry-After", "X-Request-Id", "Location"} <= set(headers["Access-Control-Expose-Headers"].split(", "))
     assert headers["Vary"] == "Origin"
@@ -31,16 +31,16 @@ def test_a_configured_origin_may_call_and_read() -> None:
     ],
 )
 def test_anything_near_it_may_not(origin: str) -> None:
-    assert answer_headers(origin, ALLOWED) == {"Vary": "Origin"}
+    assert cors_headers(origin, ALLOWED) == {"Vary": "Origin"}
     assert preflight_headers(origin, ALLOWED, ["GET"]) == {}
 
 
 def test_a_cache_is_told_also_when_no_origin_came() -> None:
-    assert answer_headers(None, ALLOWED) == {"Vary": "Origin"}
+    assert cors_headers(None, ALLOWED) == {"Vary": "Origin"}
 
 
 def test_nothing_is_said_where_nothing_is_configured() -> None:
-    assert answer_headers("https://app.example", frozenset()) == {}
+    assert cors_headers("https://app.example", frozenset()) == {}
 
 
 def test_a_preflight_names_what_may_be_sent() -> None:
@@ -53,7 +53,7 @@ def test_a_preflight_names_what_may_be_sent() -> None:
 
 def test_credentials_are_never_allowed() -> None:
     both = {
-        **answer_headers("https://app.example", ALLOWED),
+        **cors_headers("https://app.example", ALLOWED),
         **preflight_headers("https://app.example", ALLOWED, ["PUT"]),
     }
     assert "Access-Control-Allow-Credentials" not in both

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import web
 
-from gateway.api.answers import Alive
 from gateway.http.envelope import failure, retry_after, success
 from gateway.http.request_ids import request_id
 from pipeline.core.errors import RequestError, SluiceError, StoreUnavailable
+from schemas.health import Alive
 
 pytestmark = pytest.mark.unit
 

@@ -8,8 +8,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from gateway.http.links import base_url, upload_links
-from gateway.options import OPTIONS, GatewayOptions
+from gateway.http.links import base_url
+from gateway.http.state import OPTIONS
+from gateway.options import GatewayOptions
 
 pytestmark = pytest.mark.unit
 
@@ -42,12 +43,3 @@ def test_base_url(headers: Mapping[str, str], options: GatewayOptions, expected:
         assert "a/b" not in found
     else:
         assert found == expected
-
-
-def test_links() -> None:
-    links = upload_links("http://h", "u", None)
-    assert links.self == "http://h/v1/uploads/u"
-    assert links.segment == "http://h/v1/uploads/u/segments/{number}"
-    assert links.events == "http://h/v1/uploads/u/events"
-    assert links.content is None
-    assert upload_links("http://h", "u", "u").content == "http://h/v1/contents/u"

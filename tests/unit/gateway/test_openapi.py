@@ -12,8 +12,8 @@ from openapi_spec_validator import validate
 
 import gateway
 from gateway.app import ALL_ROUTES, build_app
-from gateway.middleware import ANYWHERE
-from gateway.openapi import DOCUMENT
+from gateway.keys import DOCUMENT
+from gateway.middleware import CATCH_ALL
 from gateway.pages.docs import _page
 from gateway.routing import methods_of
 from pipeline.bootstrap import GatewayServices
@@ -46,7 +46,7 @@ def test_what_is_served_is_documented_and_the_other_way_round() -> None:
 
 def test_every_path_takes_the_methods_it_names() -> None:
     for resource in APP.router.resources():
-        if resource.canonical == ANYWHERE.replace(":.*", ""):
+        if resource.canonical == CATCH_ALL.replace(":.*", ""):
             continue
         mounted = {route.method for route in resource if route.method != "*"}
         assert mounted == set(methods_of(ALL_ROUTES, resource.canonical))
@@ -62,7 +62,7 @@ def test_every_code_is_documented_under_its_own_status() -> None:
 def test_a_status_is_a_success_or_a_failure() -> None:
     for route in ALL_ROUTES:
         failures = {CATALOGUE[code].http_status for code in route.all_errors}
-        assert not failures & {answer.status for answer in route.answers}, route.path
+        assert not failures & {response.status for response in route.responses}, route.path
 
 
 def test_every_code_that_the_gateway_raises_stands_at_a_route() -> None:
