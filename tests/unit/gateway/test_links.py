@@ -1,4 +1,4 @@
-"""Links: where the client came from, unless told otherwise; forwarded headers only when they are trusted."""
+"""Links use the client's own address unless `public_url` is set; forwarded headers count only if trusted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_base_url(headers: Mapping[str, str], options: GatewayOptions, expected:
     found = base(headers, options)
     if expected.endswith(
         "127.0.0.1:80"
-    ):  # a host that is none: our own address, which a mocked transport does not have
+    ):  # an invalid host: the gateway's own address, which a mocked transport does not have
         assert "a/b" not in found
     else:
         assert found == expected

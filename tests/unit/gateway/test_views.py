@@ -1,4 +1,4 @@
-"""Views: every field of the pipeline's values comes out where the API says it does."""
+"""Views: every field of the pipeline's values appears in the right field of the API."""
 
 from __future__ import annotations
 
@@ -58,18 +58,18 @@ def test_an_upload_in_flight() -> None:
     assert shown.error is None
 
 
-def test_a_waiting_upload_knows_its_place() -> None:
+def test_a_waiting_upload_shows_its_queue_position() -> None:
     shown = upload_view(UploadDetail(upload(Status.WAITING), 4, [(1, 3)], None), BASE)
     assert (shown.status, shown.queue_position, shown.expires_at) == ("waiting", 4, None)
 
 
-def test_a_failed_upload_says_why() -> None:
+def test_a_failed_upload_shows_its_error() -> None:
     shown = upload_view(UploadDetail(upload(Status.FAILED, ("NOT_MEDIA", "no")), None, [], None), BASE)
     assert shown.error is not None
     assert (shown.error.code, shown.error.message) == ("NOT_MEDIA", "no")
 
 
-def test_a_segment_shows_its_crc_with_all_its_zeros() -> None:
+def test_a_crc_keeps_its_leading_zeros() -> None:
     shown = segment_view(SegmentReceipt(1, 10, 0xAB, repeated=True, status=Status.RECEIVING))
     assert (shown.crc32c, shown.repeated, shown.upload_status) == ("000000ab", True, "receiving")
 
