@@ -31,7 +31,7 @@ or for an error:
 "detail": {...}}}`
 
 Error codes are stable: branch on `error.code`. Every GET route also supports HEAD, and every path supports OPTIONS. \
-`x-sluice-access` names who may call a route; this is not enforced yet."""
+The access stated for each route (`x-sluice-access`) is not enforced yet."""
 
 _HEADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     HEADER: (

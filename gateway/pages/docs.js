@@ -59,7 +59,7 @@ function responses(operation) {
     }
     const shapes = content.map(([type, media]) => join([type === "application/json" ? "" : `${type} `, typeOf(media.schema)], ""));
     const extra = Object.keys(response.headers || {}).filter((name) => name !== "X-Request-Id");
-    return [status, [...prose(response.description), " ", ...shapes, extra.length ? ` · headers: ${extra.join(", ")}` : ""]];
+    return [status, [...prose(response.description), ...shapes.flatMap((shape) => [" · ", shape]), extra.length ? ` · headers: ${extra.join(", ")}` : ""]];
   });
 }
 
