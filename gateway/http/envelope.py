@@ -1,4 +1,4 @@
-"""The envelope: every JSON response of the gateway is built here.
+"""Builds the envelope of JSON responses. Only /openapi.json, events and files are sent without it.
 
 Guarantee: one shape (`schemas.http`), real HTTP status codes, and `Retry-After` wherever waiting helps. A response
 holds only the error's code, message and detail, never a traceback.
