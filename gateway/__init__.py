@@ -1,1 +1,1 @@
-"""The gateway: HTTP in. Thin; business rules live in `pipeline`."""
+"""The gateway: Sluice's HTTP interface. It holds no business rules; those are in `pipeline`."""

@@ -1,13 +1,14 @@
-"""The application: the route table mounted on aiohttp, with what any path and any method may meet.
+"""The application: the route table mounted on aiohttp, with a response for every path and every method.
 
-Guarantee: aiohttp's own answers are never seen. Every path of the table takes every method and answers those it does
-not know with 405 itself, and whatever path is left is answered with 404, all behind the one middleware. So no request
-is told "100 Continue" by the library before a handler wants its body.
+Guarantee: clients never see aiohttp's own error pages. Each path of the table has handlers for all methods and refuses
+those that it does not support with 405; every other path gets 404. All of them run inside the one middleware. aiohttp
+never sends "100 Continue" itself, so no body is requested before a handler reads it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
 
 from aiohttp import web
 
@@ -19,21 +20,24 @@ from gateway.api import (
     events,
     health,
     imports,
+    manifests,
     metrics,
     segments,
     storage_events,
     uploads,
 )
-from gateway.api.answers import AllowedMethods
 from gateway.http.cors import preflight_headers
 from gateway.http.envelope import success
-from gateway.middleware import ANYWHERE, CURRENT_ROUTE, add_headers, around, refuse_when_stopping
-from gateway.openapi import DOCUMENT, build_document
-from gateway.options import DOWNLOADING, OPTIONS, RUNNING, SERVICES, GatewayOptions, Running
+from gateway.http.state import DOWNLOAD_SLOTS, OPTIONS, RUNNING, Running
+from gateway.keys import CURRENT_ROUTE, DOCUMENT, ROUTE_HEADERS, SERVICES
+from gateway.middleware import CATCH_ALL, handle_request, refuse_when_stopping, set_response_headers
+from gateway.openapi import build_document
+from gateway.options import GatewayOptions
 from gateway.pages import docs
-from gateway.routing import ROUTES, Handler, Route, methods_of
+from gateway.routing import Handler, Route, methods_of, require_access
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError
+from schemas.http import AllowedMethods
 
 ALL_ROUTES: tuple[Route, ...] = (
     *uploads.ROUTES,
@@ -42,6 +46,7 @@ ALL_ROUTES: tuple[Route, ...] = (
     *events.ROUTES,
     *contents.ROUTES,
     *downloads.ROUTES,
+    *manifests.ROUTES,
     *imports.ROUTES,
     *storage_events.ROUTES,
     *deletions.ROUTES,
@@ -51,37 +56,46 @@ ALL_ROUTES: tuple[Route, ...] = (
 )
 
 
-def build_app(services: GatewayServices, options: GatewayOptions | None = None) -> web.Application:
-    """The gateway as an application, ready to be served. It owns nothing: `services` outlive it."""
-    app = web.Application(middlewares=[around])
+def build_app(
+    services: GatewayServices, options: GatewayOptions | None = None, routes: tuple[Route, ...] = ALL_ROUTES
+) -> web.Application:
+    """The gateway as an application, ready to be served. The caller opens and closes `services`. Raises TypeError for a
+    route without `access`."""
+    require_access(routes)
+    app = web.Application(middlewares=[handle_request])
     app[SERVICES] = services
     app[OPTIONS] = options or GatewayOptions()
     app[RUNNING] = Running()
-    app[DOWNLOADING] = asyncio.Semaphore(app[OPTIONS].downloads)
-    app[ROUTES] = ALL_ROUTES
-    app[DOCUMENT] = build_document(ALL_ROUTES)
-    app.on_response_prepare.append(add_headers)
-    for path in dict.fromkeys(route.path for route in ALL_ROUTES):
-        _mount(app, path)
-    app.router.add_route("*", ANYWHERE, _nowhere, expect_handler=_ask_later)
+    app[DOWNLOAD_SLOTS] = asyncio.Semaphore(app[OPTIONS].downloads)
+    app[DOCUMENT] = build_document(routes)
+    app.on_response_prepare.append(set_response_headers)
+    for path in dict.fromkeys(route.path for route in routes):
+        _mount(app, path, [route for route in routes if route.path == path])
+    app.router.add_route("*", CATCH_ALL, _not_found, expect_handler=_defer_continue)
     return app
 
 
-def _mount(app: web.Application, path: str) -> None:
-    here = {route.method: route for route in app[ROUTES] if route.path == path}
-    allowed = methods_of(app[ROUTES], path)
-    if "GET" in here:
-        here["HEAD"] = here["GET"]
+def _mount(app: web.Application, path: str, routes: list[Route]) -> None:
+    by_method = {route.method: route for route in routes}
+    allowed = methods_of(routes, path)
+    if "GET" in by_method:
+        by_method["HEAD"] = by_method["GET"]
     resource = app.router.add_resource(path)
-    for method, route in here.items():
-        resource.add_route(method, _named(route), expect_handler=_ask_later)
-    resource.add_route("OPTIONS", _options(allowed), expect_handler=_ask_later)
-    resource.add_route("*", _wrong_method(allowed), expect_handler=_ask_later)
+    for method, route in by_method.items():
+        resource.add_route(method, _serve(route), expect_handler=_defer_continue)
+    resource.add_route("OPTIONS", _options(allowed), expect_handler=_defer_continue)
+    resource.add_route("*", _wrong_method(allowed, _common_headers(routes)), expect_handler=_defer_continue)
 
 
-def _named(route: Route) -> Handler:
+def _common_headers(routes: Iterable[Route]) -> Mapping[str, str]:
+    """The response headers that all these routes declare with the same value."""
+    return dict(set.intersection(*(set(route.response_headers.items()) for route in routes)))
+
+
+def _serve(route: Route) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         request[CURRENT_ROUTE] = route
+        request[ROUTE_HEADERS] = dict(route.response_headers)
         if route.new_work:
             refuse_when_stopping(request)
         return await route.handler(request)
@@ -99,17 +113,20 @@ def _options(allowed: tuple[str, ...]) -> Handler:
     return handle
 
 
-def _wrong_method(allowed: tuple[str, ...]) -> Handler:
+def _wrong_method(allowed: tuple[str, ...], headers: Mapping[str, str]) -> Handler:
+    """405. It carries the headers that every route of the path sends, since they describe the path."""
+
     async def handle(request: web.Request) -> web.StreamResponse:
+        request[ROUTE_HEADERS] = dict(headers)
         raise RequestError("METHOD_NOT_ALLOWED", method=request.method[:32], allowed=", ".join(allowed))
 
     return handle
 
 
-async def _nowhere(request: web.Request) -> web.StreamResponse:
+async def _not_found(request: web.Request) -> web.StreamResponse:
     raise RequestError("ROUTE_NOT_FOUND")
 
 
-async def _ask_later(request: web.Request) -> None:
-    """Takes the place of aiohttp's answer to `Expect: 100-continue`: the body is asked for when it is read, see
-    `bodies`."""
+async def _defer_continue(request: web.Request) -> None:
+    """Replaces aiohttp's reaction to `Expect: 100-continue`. `gateway.http.bodies` sends "100 Continue" when a body is
+    read."""

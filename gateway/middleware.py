@@ -1,8 +1,8 @@
-"""Around every request: an id, the envelope of whatever goes wrong, one log line, two metrics, CORS.
+"""Surrounds every request: request id, error envelope, one log line, two metrics, response headers.
 
-Guarantee: no handler's exception reaches the HTTP library, so every answer has the one shape; a crash is logged with
-its traceback and answered without it. Metrics carry the route's template, never a path, and only methods that exist: a
-scanner cannot blow up the number of time series.
+Guarantee: no exception of a handler reaches aiohttp, so every response has the one envelope; a crash is logged with its
+traceback, which the response does not contain. Metric labels hold the route's template, never a path, and only known
+methods, so a scanner cannot increase the number of time series.
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ import time
 import structlog
 from aiohttp import web
 
-from gateway.http.cors import answer_headers
+from gateway.http.cors import cors_headers
 from gateway.http.envelope import REQUEST_ID, SERVER, failure
 from gateway.http.request_ids import HEADER, request_id
-from gateway.options import OPTIONS, RUNNING
-from gateway.routing import Handler, Route
+from gateway.http.state import OPTIONS, RUNNING
+from gateway.keys import CURRENT_ROUTE, ROUTE_HEADERS
+from gateway.routing import Handler
 from pipeline.core.errors import RequestError, SluiceError
 from pipeline.telemetry import HTTP_REQUESTS, HTTP_SECONDS, Log, logger
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
-ANYWHERE = "/{path:.*}"
-"""The path of the catch-all."""
-
-CURRENT_ROUTE = web.RequestKey("route", Route)
+CATCH_ALL = "/{path:.*}"
+"""The path that matches what no route does."""
 
 
 @web.middleware
-async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The outermost middleware, and the only one."""
+async def handle_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The only middleware."""
     began = time.perf_counter()
     request[REQUEST_ID] = request_id(request.headers.get(HEADER))
     with structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID]), request.app[RUNNING]:
@@ -39,9 +38,9 @@ async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
             response = await handler(request)
         except SluiceError as caught:
             error = caught
-        except web.HTTPException:  # aiohttp's own: what has no path at all, such as `OPTIONS *` and CONNECT
+        except web.HTTPException:  # raised by aiohttp for targets without a path, such as `OPTIONS *` and CONNECT
             error = RequestError("ROUTE_NOT_FOUND")
-        except Exception:  # noqa: BLE001  # the last line: logged with its traceback, answered without it
+        except Exception:  # noqa: BLE001  # every crash must become a response; it is logged with its traceback
             logger().exception(Log.REQUEST_CRASHED, method=request.method, path=request.path)
             error = SluiceError("INTERNAL")
         if error is not None:
@@ -51,18 +50,20 @@ async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
     return response
 
 
-async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """On each answer just before it goes out, streams included."""
+async def set_response_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Called before each response is sent, streams and errors included. What the route table declares wins over what a
+    handler has set; the defaults do not."""
+    response.headers.update(request.get(ROUTE_HEADERS, {}))
     response.headers.setdefault(HEADER, request.get(REQUEST_ID, ""))
     response.headers["Server"] = SERVER
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.update(answer_headers(request.headers.get("Origin"), request.app[OPTIONS].cors_origins))
+    response.headers.update(cors_headers(request.headers.get("Origin"), request.app[OPTIONS].cors_origins))
 
 
 def _close_if_needed(request: web.Request, response: web.StreamResponse) -> None:
-    """A body that was not read to its end makes the connection useless for another request (RFC 9112 section 9.3);
-    so does leaving."""
+    """A body that was not read to its end makes the connection unusable for another request (RFC 9112 section 9.3).
+    While the gateway shuts down, every connection is closed."""
     if not response.prepared and (not request.content.at_eof() or request.app[RUNNING].stopping.is_set()):
         response.force_close()
 
@@ -75,11 +76,11 @@ def _observe(request: web.Request, response: web.StreamResponse, error: SluiceEr
     if route is None or not route.streaming:
         HTTP_SECONDS.labels(template).observe(seconds)
     log = logger()
-    say = log.debug if route is not None and route.quiet else log.info
+    write = log.debug if route is not None and route.quiet else log.info
     if response.status >= 500:
-        say = log.warning
+        write = log.warning
     facts = {"code": error.code, "reason": error.message} if error else {}
-    say(
+    write(
         Log.REQUEST,
         method=request.method,
         path=request.path,
@@ -97,6 +98,6 @@ def _template(request: web.Request) -> str:
 
 
 def refuse_when_stopping(request: web.Request) -> None:
-    """Raises RequestError GATEWAY_BUSY: work that may take long is not begun on the way out."""
+    """Raises RequestError GATEWAY_BUSY during shutdown: work that may take long is no longer started."""
     if request.app[RUNNING].stopping.is_set():
         raise RequestError("GATEWAY_BUSY")

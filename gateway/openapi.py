@@ -1,7 +1,7 @@
-"""The OpenAPI 3.1 document, made from the route table and the pydantic models.
+"""The OpenAPI 3.1 document, built from the route table and the pydantic models.
 
-Guarantee: it is true by construction where it can be (paths, methods, parameters, bodies and answers come from the rows
-that are served and the models that parse and answer), and by test where it cannot (real answers are held against it).
+Guarantee: paths, methods, parameters, bodies and responses come from the rows that are served and from the models that
+parse and serialize. The integration tests validate real responses against the rest.
 """
 
 from __future__ import annotations
@@ -11,32 +11,31 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from gateway.http.request_ids import HEADER, PATTERN
-from gateway.routing import JSON, Answer, Header, Route
+from gateway.routing import JSON, RequestHeader, ResponseSpec, Route
 from pipeline.core.errors import CATALOGUE
 from schemas.http import Failure, Success
 
-DOCUMENT = web.AppKey("openapi", dict[str, Any])
-
 _REF = "#/components/schemas/{model}"
 
-_DESCRIPTION = """Takes large videos and images in, segment by segment, and turns each into a stored object, a \
-metadata row and a thumbnail.
+_DESCRIPTION = """Receives large videos and images segment by segment and turns each into a stored object, a metadata \
+row and a thumbnail.
 
-Every JSON answer has one envelope, a good one or a bad one:
+Every JSON response has the same envelope, for a success:
 `{"success": true, "status": 201, "data": {...}}`
+or for an error:
 `{"success": false, "status": 404, "error": {"code": ..., "message": ..., "path": ..., "request_id": ..., \
 "detail": {...}}}`
 
-Codes are stable: branch on `error.code`. HEAD is answered wherever GET is, OPTIONS everywhere."""
+Error codes are stable: branch on `error.code`. Every GET route also supports HEAD, and every path supports OPTIONS. \
+The access stated for each route (`x-sluice-access`) is not enforced yet."""
 
 _HEADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     HEADER: (
-        "The request's id: the client's own, if it sent one, else a new one. It leads to the log.",
+        "The id of this request in the log: the one that the client sent, else a new one.",
         {"type": "string"},
     ),
     "Retry-After": ("Seconds after which the same request may succeed.", {"type": "integer", "minimum": 1}),
@@ -44,7 +43,7 @@ _HEADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 _PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "id": {
-        "description": "The id that the creation answered with",
+        "description": "The `id` in the response to the creation",
         "schema": {"type": "string", "pattern": "^[0-9A-Za-z-]{1,64}$"},
     },
     "number": {
@@ -53,15 +52,15 @@ _PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
-_REQUEST_ID = Header(
+_REQUEST_ID = RequestHeader(
     HEADER,
-    "An id of your own for this request; it comes back and stands in the log.",
+    "Your own id for this request. It is returned in the response and written to the log.",
     {"type": "string", "pattern": PATTERN},
 )
 
 
 def build_document(routes: Iterable[Route]) -> dict[str, Any]:
-    """The whole document, JSON-able."""
+    """The whole document, ready for `json.dumps`."""
     table = tuple(routes)
     schemas = _schemas(table)
     paths: dict[str, dict[str, Any]] = {}
@@ -80,20 +79,20 @@ def build_document(routes: Iterable[Route]) -> dict[str, Any]:
     }
 
 
-def envelope_of(answer: Answer) -> type[BaseModel] | None:
-    """The model of a whole answer."""
-    if answer.data is None:
+def envelope_of(response: ResponseSpec) -> type[BaseModel] | None:
+    """The model of a whole response body; None where the body has no envelope."""
+    if response.data is None:
         return None
     envelope: Any = Success
-    model: type[BaseModel] = envelope[answer.data]
+    model: type[BaseModel] = envelope[response.data]
     return model
 
 
 def _schemas(routes: tuple[Route, ...]) -> dict[str, Any]:
-    answered = {model for route in routes for answer in route.answers if (model := envelope_of(answer))} | {Failure}
-    taken = {route.body for route in routes if route.body}
+    sent = {model for route in routes for response in route.responses if (model := envelope_of(response))} | {Failure}
+    received = {route.body for route in routes if route.body}
     _, definitions = models_json_schema(
-        [*((model, "validation") for model in taken), *((model, "serialization") for model in answered)],
+        [*((model, "validation") for model in received), *((model, "serialization") for model in sent)],
         ref_template=_REF,
     )
     found: dict[str, Any] = definitions["$defs"]
@@ -105,7 +104,8 @@ def _operation(route: Route) -> dict[str, Any]:
         "operationId": f"{route.handler.__module__.rpartition('.')[2]}.{route.handler.__name__}",
         "tags": [route.tag],
         "summary": route.summary,
-        "description": route.description,
+        "description": f"{route.description}\n\nAccess: {route.access.description}.",
+        "x-sluice-access": str(route.access),
         "parameters": _parameters(route),
         "responses": {**_successes(route), **_failures(route)},
     }
@@ -136,13 +136,14 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
             "description": header.description,
             "schema": dict(header.schema),
         }
-        for header in (*route.headers, _REQUEST_ID)
+        for header in (*route.request_headers, _REQUEST_ID)
     )
     return found
 
 
 def _inline(part: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """A property of a query as it can be sent: what is left out is left out, so null is no choice."""
+    """The schema of a query parameter, inlined. A parameter that is not sent is absent, so null is not among its
+    types."""
     if "anyOf" in part:
         choices = [choice for choice in part["anyOf"] if choice.get("type") != "null"]
         rest = {key: value for key, value in part.items() if key not in {"anyOf", "default", "title"}}
@@ -159,14 +160,17 @@ def _inline(part: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str
 
 def _successes(route: Route) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for answer in route.answers:
-        headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in answer.headers.items()}
-        entry: dict[str, Any] = {"description": answer.description, "headers": {**_header(HEADER), **headers}}
-        model = envelope_of(answer)
-        if answer.media_type:
-            schema = _reference(model) if model else {"type": "object" if answer.media_type == JSON else "string"}
-            entry["content"] = {answer.media_type: {"schema": schema}}
-        found[str(answer.status)] = entry
+    for response in route.responses:
+        headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in response.headers.items()}
+        entry: dict[str, Any] = {
+            "description": response.description,
+            "headers": {**_header(HEADER), **headers, **_route_headers(route)},
+        }
+        model = envelope_of(response)
+        if response.media_type:
+            schema = _reference(model) if model else {"type": "object" if response.media_type == JSON else "string"}
+            entry["content"] = {response.media_type: {"schema": schema}}
+        found[str(response.status)] = entry
     return found
 
 
@@ -174,10 +178,10 @@ def _failures(route: Route) -> dict[str, Any]:
     by_status: dict[int, list[str]] = {}
     for code in route.all_errors:
         by_status.setdefault(CATALOGUE[code].http_status, []).append(code)
-    return {str(status): _failure(route.path, status, codes) for status, codes in sorted(by_status.items())}
+    return {str(status): _failure(route, status, codes) for status, codes in sorted(by_status.items())}
 
 
-def _failure(path: str, status: int, codes: list[str]) -> dict[str, Any]:
+def _failure(route: Route, status: int, codes: list[str]) -> dict[str, Any]:
     examples = {
         code: {
             "summary": CATALOGUE[code].message,
@@ -187,7 +191,7 @@ def _failure(path: str, status: int, codes: list[str]) -> dict[str, Any]:
                 "error": {
                     "code": code,
                     "message": CATALOGUE[code].message,
-                    "path": path,
+                    "path": route.path,
                     "request_id": "0198c1f2",
                     "detail": {},
                 },
@@ -198,8 +202,15 @@ def _failure(path: str, status: int, codes: list[str]) -> dict[str, Any]:
     waits = "UPLOAD_WAITING" in codes or any(CATALOGUE[code].retryable and status in {503, 507} for code in codes)
     return {
         "description": ", ".join(codes),
-        "headers": {**_header(HEADER), **(_header("Retry-After") if waits else {})},
+        "headers": {**_header(HEADER), **(_header("Retry-After") if waits else {}), **_route_headers(route)},
         "content": {JSON: {"schema": _reference(Failure), "examples": examples}},
+    }
+
+
+def _route_headers(route: Route) -> dict[str, Any]:
+    return {
+        name: {"description": f"Always `{value}`", "schema": {"type": "string", "const": value}}
+        for name, value in route.response_headers.items()
     }
 
 
@@ -209,12 +220,12 @@ def _header(name: str) -> dict[str, Any]:
 
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:
-    # The name that pydantic gives a generic model in `models_json_schema`: whatever is no word becomes an underscore.
+    # How pydantic names a generic model in `models_json_schema`: every other character becomes an underscore.
     return {"$ref": _REF.format(model=re.sub(r"[^a-zA-Z0-9.\-_]", "_", model.__name__))}
 
 
 def _version() -> str:
     try:
         return version("sluice")
-    except PackageNotFoundError:  # run from a tree that is not installed
+    except PackageNotFoundError:  # run from a source tree that is not installed
         return "0"

@@ -1,13 +1,17 @@
-"""The shape of the route table: one row per route, from which the server, /openapi.json and the tests are all made.
+"""The route table: one row per route.
 
-Guarantee: a route that is served is documented and the other way round, since both come from the same row; `errors`
-lists every code that the route may answer with (the integration tests hold each real answer against it).
+`gateway.app` mounts these rows and `gateway.openapi` documents them. So every served route is documented, and every
+documented route is served.
+
+`errors` and `responses` are declarations: nothing checks them at run time. The client of the integration tests compares
+each response that it receives with /openapi.json, so a code that no test provokes can still be missing here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from aiohttp import web
@@ -18,9 +22,30 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 JSON = "application/json"
 
 
+class Access(StrEnum):
+    """Who may call a route. Declared and documented only: the gateway does not enforce it yet."""
+
+    PUBLIC = "public"
+    CLIENT = "client"
+    STORE = "store"
+    OPERATOR = "operator"
+
+    @property
+    def description(self) -> str:
+        return _ACCESS_DESCRIPTIONS[self]
+
+
+_ACCESS_DESCRIPTIONS: Mapping[Access, str] = {
+    Access.PUBLIC: "anyone",
+    Access.CLIENT: "clients that upload and download",
+    Access.STORE: "object stores that send notifications",
+    Access.OPERATOR: "operators and their monitoring",
+}
+
+
 @dataclass(frozen=True, slots=True)
-class Header:
-    """A request header: its JSON schema and what it is for."""
+class RequestHeader:
+    """A request header that the handler reads, with its JSON schema."""
 
     name: str
     description: str
@@ -28,9 +53,9 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One success. `data` is the model inside the envelope; None: the body is no envelope but `media_type` as it is
-    ("": no body)."""
+class ResponseSpec:
+    """One successful response. `data` is the model inside the envelope. None: the body has no envelope and is of
+    `media_type` ("": no body). `headers`: name -> description of headers that the handler sets."""
 
     status: int
     description: str
@@ -43,9 +68,10 @@ class Answer:
 class Route:
     """One route.
 
-    `query` and `body` are the models that the handler parses with; `raw_body` describes a body that is no JSON.
-    `quiet`: polled by machines, so logged at debug level. `new_work`: refused while the gateway shuts down.
-    `streaming`: its duration says nothing.
+    `errors`: codes of the error catalogue that the handler can respond with. `query` and `body`: the models that the
+    handler parses; `raw_body` describes a body that is not JSON. `response_headers`: name -> value, sent with every
+    response of this route, errors included. `quiet`: polled by machines, so logged at debug level. `new_work`: refused
+    while the gateway shuts down. `streaming`: lasts as long as its client wants, so its duration is not measured.
     """
 
     method: str
@@ -54,28 +80,34 @@ class Route:
     tag: str
     summary: str
     description: str
-    answers: tuple[Answer, ...]
+    responses: tuple[ResponseSpec, ...]
     errors: tuple[str, ...] = ()
     query: type[BaseModel] | None = None
-    headers: tuple[Header, ...] = ()
+    request_headers: tuple[RequestHeader, ...] = ()
     body: type[BaseModel] | None = None
     raw_body: str = ""
     quiet: bool = False
     new_work: bool = False
     streaming: bool = False
+    response_headers: Mapping[str, str] = field(default_factory=dict)
+    access: Access = field(kw_only=True)
 
     @property
     def all_errors(self) -> tuple[str, ...]:
-        """`errors`, and what any route may answer."""
+        """`errors`, and the codes that any route can respond with."""
         busy = ("GATEWAY_BUSY",) if self.new_work else ()
         return (*self.errors, *busy, "REQUEST_MALFORMED", "INTERNAL")
 
 
-ROUTES = web.AppKey("routes", tuple[Route, ...])
+def require_access(routes: Iterable[Route]) -> None:
+    """Raises TypeError for the first route that does not declare who may call it."""
+    for route in routes:
+        if not isinstance(route.access, Access):
+            raise TypeError(f"{route.method} {route.path} declares no access: set Route.access to a value of Access")
 
 
-def methods_of(routes: tuple[Route, ...], path: str) -> tuple[str, ...]:
-    """Every method that `path` takes, sorted: those in the table, HEAD wherever there is GET, and OPTIONS."""
+def methods_of(routes: Iterable[Route], path: str) -> tuple[str, ...]:
+    """Every method that `path` accepts, sorted: those in the table, HEAD wherever there is GET, and OPTIONS."""
     methods = {route.method for route in routes if route.path == path}
     if "GET" in methods:
         methods.add("HEAD")

@@ -1,8 +1,8 @@
-"""The gateway's process: sockets, signals, and a way out that loses nothing.
+"""The gateway's process: sockets, signals and graceful shutdown.
 
-Guarantee: on SIGTERM or SIGINT the socket is closed to newcomers, /readyz says 503 to those who are connected, event
-streams end with a hint to come again, and requests that are running have `shutdown_seconds` to finish; only what is
-left then is cut off. aiohttp's own shutdown stops reading from every connection at once, so it comes last.
+Guarantee: on SIGTERM or SIGINT the socket accepts no new connections, /readyz responds 503 on open ones, event streams
+end with an event that asks the client to reconnect, and running requests have `shutdown_seconds` to finish. Only then
+are the rest aborted. aiohttp's own shutdown stops reading from every connection at once, so it runs last.
 """
 
 from __future__ import annotations
@@ -18,30 +18,31 @@ from aiohttp import web
 
 from gateway.app import build_app
 from gateway.http.connection import EnvelopeProtocol
-from gateway.options import OPTIONS, RUNNING, GatewayOptions
+from gateway.http.state import OPTIONS, RUNNING
+from gateway.options import GatewayOptions
 from pipeline.bootstrap import gateway_services
 from pipeline.settings import Settings
 from pipeline.telemetry import Log, configure_logging, logger
 
 READ_BUFFER_BYTES = 64 * 1024
-"""What aiohttp keeps of one body before it stops reading; it stops at twice that."""
+"""The `read_bufsize` of one body: aiohttp stops reading from the socket when twice this is buffered."""
 
-CUT_OFF_SECONDS = 1.0
-"""What aiohttp is given to tear down what did not finish in the grace."""
+ABORT_SECONDS = 1.0
+"""Time for aiohttp to close the connections whose requests did not finish within `shutdown_seconds`."""
 
 BACKLOG = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """A gateway that takes requests at `url`."""
+    """A gateway that accepts requests at `url`."""
 
     url: str
     port: int
 
 
 async def serve(settings: Settings, ready: Callable[[str], None] | None = None) -> None:
-    """Run a gateway until it is told to stop; `ready` gets its URL once it takes requests. The entry point of
+    """Run a gateway until SIGTERM or SIGINT; `ready` receives its URL once it accepts requests. The entry point of
     `sluice gateway`."""
     configure_logging(settings.log_format, settings.log_level)
     stop = asyncio.Event()
@@ -50,7 +51,7 @@ async def serve(settings: Settings, ready: Callable[[str], None] | None = None) 
         loop.add_signal_handler(number, stop.set)
     try:
         async with gateway_services(settings) as services:
-            app = build_app(services, GatewayOptions.from_settings(settings))
+            app = build_app(services, options_from(settings))
             async with listening(app, settings.host, settings.port) as gateway:
                 logger().info(Log.STARTED, process="gateway", url=gateway.url)
                 for problem in (await services.warnings()).values():
@@ -64,18 +65,32 @@ async def serve(settings: Settings, ready: Callable[[str], None] | None = None) 
             loop.remove_signal_handler(number)
 
 
+def options_from(settings: Settings) -> GatewayOptions:
+    """The options that settings determine; the others keep their defaults."""
+    return GatewayOptions(
+        public_url=settings.public_url.rstrip("/"),
+        trust_forwarded=settings.trust_forwarded,
+        cors_origins=frozenset(settings.cors_origins),
+        events_token=settings.events_token,
+        body_seconds=settings.segment_stall_seconds,
+        shutdown_seconds=settings.shutdown_seconds,
+        downloads=settings.download_concurrency,
+        download_stall_seconds=settings.download_stall_seconds,
+    )
+
+
 @asynccontextmanager
 async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[Listening]:
-    """Serve `app` on `host` and `port` (0 takes a free one) until the block is left, then let what runs finish."""
+    """Serve `app` on `host` and `port` (0: a free one) until the block ends, then let running requests finish."""
     options = app[OPTIONS]
     limits: dict[str, Any] = {
-        "auto_decompress": False,  # or 200 KB become 200 MB in front of every limit
-        "access_log": None,  # one event of our own per request
+        "auto_decompress": False,  # else 200 KB could become 200 MB before any limit applies
+        "access_log": None,  # the middleware logs one event per request
         "keepalive_timeout": options.idle_seconds,
         "lingering_time": options.linger_seconds,
         "read_bufsize": READ_BUFFER_BYTES,
     }
-    runner = web.AppRunner(app, shutdown_timeout=CUT_OFF_SECONDS, **limits)
+    runner = web.AppRunner(app, shutdown_timeout=ABORT_SECONDS, **limits)
     await runner.setup()
     try:
         manager = runner.server
@@ -98,6 +113,6 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
 
 
 def _url(host: str, port: int) -> str:
-    """A URL that leads here from this machine, also where the address stands for all of them."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared with, not bound to
+    """A URL that works from this machine, also if the address is the wildcard."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

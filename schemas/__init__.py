@@ -1,1 +1,1 @@
-"""What crosses a process boundary, as pydantic models. Imports nothing of ours."""
+"""Pydantic models of everything that crosses a process boundary. Imports no other package of Sluice."""

@@ -1,4 +1,4 @@
-"""A content as the API and the database adapter hand it out."""
+"""A content, as the API and the database adapter return it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from schemas.media import MediaMetadata
 
 
 class ContentObject(BaseModel):
-    """Where an object lies."""
+    """The location of an object in a store."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -19,9 +19,9 @@ class ContentObject(BaseModel):
     key: str = Field(description="Object name in the container")
     size_bytes: int = Field(ge=0)
     etag: str = Field(
-        description="The store's own digest of the object, unquoted (of an SLO: MD5 over its segments' MD5s)"
+        description="The store's own digest of the object, unquoted (for a Swift SLO: MD5 over its segments' MD5s)"
     )
-    segment_count: int = Field(ge=1, description="1: a plain object; more: a manifest over so many segments")
+    segment_count: int = Field(ge=1, description="1: a plain object; more: a manifest of that many segments")
 
 
 class Content(BaseModel):
@@ -37,4 +37,4 @@ class Content(BaseModel):
     object: ContentObject
     thumbnail: ContentObject | None
     media: MediaMetadata
-    metadata: dict[str, str] = Field(description="What the client sent along at creation")
+    metadata: dict[str, str] = Field(description="Sent by the client when it created the upload")

@@ -1,4 +1,4 @@
-"""What is left of deleted contents, as the API and the database adapter hand it out."""
+"""Deletions, as the API and the database adapter return them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from schemas.content import ContentObject
 
 
 class PendingDeletion(BaseModel):
-    """A content that was deleted, and has not been removed from its store, or from the cache in front of it, yet."""
+    """A deleted content that is not yet removed from its store or from the cache in front of it."""
 
     model_config = ConfigDict(frozen=True)
 
     content_id: str
     content_type: str
-    object: ContentObject = Field(description="The object; its segments lie under the content's id")
+    object: ContentObject = Field(description="The object; its segments are stored under the content's id")
     thumbnail: ContentObject | None
     deleted_at: datetime
-    attempts: int = Field(ge=0, description="How often it was tried to remove it")
-    due_at: datetime = Field(description="When it is tried again; while it is being tried, when somebody else may")
-    error_code: str | None = Field(description="Why the last attempt failed, from the error catalogue")
-    error: str | None = Field(description="The same for people")
+    attempts: int = Field(ge=0, description="Number of attempts to remove it")
+    due_at: datetime = Field(
+        description="Time of the next attempt; during an attempt, when another worker may take over"
+    )
+    error_code: str | None = Field(description="Code of the last attempt's error, from the error catalogue")
+    error: str | None = Field(description="Message of the last attempt's error")
 
 
 class Deletion(BaseModel):
-    """Answer to DELETE: the content is gone from the API. `leftover` says whether something of it is still to be
-    removed from the store or a cache; it is then in `GET /v1/leftovers` until it is gone."""
+    """Response to DELETE: the API no longer shows the content. `leftover`: something of it must still be removed from
+    the store or a cache, and is listed in `GET /v1/leftovers` until then."""
 
     model_config = ConfigDict(frozen=True)
 

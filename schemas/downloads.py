@@ -1,4 +1,4 @@
-"""A content's manifest as the API shows it: what a client needs to fetch the segments itself."""
+"""A content's manifest as the API shows it: everything that a client needs to fetch the segments itself."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class SegmentDownload(BaseModel):
-    """One segment, and where its bytes are."""
+    """One segment, with the URL of its bytes."""
 
     model_config = ConfigDict(frozen=True)
 
-    number: int = Field(ge=1, description="From 1; the file is the segments in this order")
-    offset: int = Field(ge=0, description="Place of its first byte in the file")
+    number: int = Field(ge=1, description="From 1; the file is the concatenation of its segments in this order")
+    offset: int = Field(ge=0, description="Offset of its first byte in the file")
     size: int = Field(ge=0, description="Bytes")
-    digest: str = Field(description="The store's digest of it, unquoted: its MD5, unless an S3 store encrypts by KMS")
-    url: str = Field(description="GET answers 200 or 206 with these bytes alone; no header is needed")
+    digest: str = Field(description="The store's digest of it, unquoted: its MD5, unless an S3 store encrypts with KMS")
+    url: str = Field(description="GET returns exactly these bytes with status 200 or 206; no header is needed")
 
 
 class SegmentManifest(BaseModel):
@@ -28,6 +28,8 @@ class SegmentManifest(BaseModel):
     size: int = Field(ge=0, description="Bytes in the whole file")
     etag: str = Field(description="The store's own digest of the whole object, unquoted")
     segment_count: int = Field(ge=1)
-    expires_at: datetime | None = Field(description="Until when the URLs work; null: they lead to the gateway")
+    expires_at: datetime | None = Field(
+        description="When the URLs expire; null: they lead to the gateway and do not expire"
+    )
     segments: list[SegmentDownload]
     next_first: int | None = Field(description="`first` of the next page; null on the last one")

@@ -1,5 +1,5 @@
-"""The one shape of every answer: `{"success": true, "status": ..., "data": ...}` or `{"success": false, ..., "error":
-...}`."""
+"""The one shape of every JSON response: `{"success": true, "status": ..., "data": ...}` or `{"success": false,
+"status": ..., "error": ...}`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ T = TypeVar("T")
 
 
 class ErrorBody(BaseModel):
-    """What went wrong. `code` is stable and stands in the error catalogue; `detail` holds the facts behind the
-    message."""
+    """An error. `code` is stable and listed in the error catalogue; `detail` holds the facts behind the message."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,7 +33,7 @@ class Failure(BaseModel):
 
 
 class Success(BaseModel, Generic[T]):
-    """The envelope of every answer that is no error."""
+    """The envelope of every successful response."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,3 +49,11 @@ class Page(BaseModel, Generic[T]):
 
     items: list[T]
     next_cursor: str | None
+
+
+class AllowedMethods(BaseModel):
+    """Response to OPTIONS."""
+
+    model_config = ConfigDict(frozen=True)
+
+    allowed: list[str] = Field(description="The methods that this path supports")

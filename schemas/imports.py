@@ -1,4 +1,4 @@
-"""Imports as the API takes and shows them: objects that are in the store already."""
+"""Imports of objects that are already in the store: requests and responses of the API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ImportObject(BaseModel):
         min_length=1,
         max_length=1024,
         pattern=r"^[^\x00]+$",
-        description="Bucket or container; without it, the store's own",
+        description="Bucket or container; default: the one that Sluice stores to",
     )
     key: str = Field(
         min_length=1, max_length=1024, pattern=r"^[^\x00]+$", description="The object's name", examples=["raw/film.mp4"]
@@ -30,21 +30,21 @@ class ImportObject(BaseModel):
 
 
 class ImportView(BaseModel):
-    """An object that becomes, or has become, a content. `GET /v1/uploads/{id}` follows it while it is under way."""
+    """An object that becomes, or has become, a content. `GET /v1/uploads/{id}` shows its progress."""
 
     model_config = ConfigDict(frozen=True)
 
-    id: str = Field(description="Id of the import's upload, which becomes the content's id")
-    status: str = Field(description="As of an upload; `ready`: it is a content")
-    created: bool = Field(description="False: this version of the object was imported before, or is being imported")
+    id: str = Field(description="Id of the import's upload, and later of its content")
+    status: str = Field(description="Status as of an upload; `ready`: the object is a content")
+    created: bool = Field(description="False: this version of the object was imported before or is being imported")
     bucket: str
     key: str
     size: int
-    etag: str = Field(description="Which version of the object it is")
+    etag: str = Field(description="Identifies the version of the object")
 
 
 class IgnoredEvent(BaseModel):
-    """A record of a notification from which nothing follows."""
+    """A record of a notification that starts no import."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,13 +54,14 @@ class IgnoredEvent(BaseModel):
 
 
 class EventsTaken(BaseModel):
-    """What followed from a notification."""
+    """The effects of a notification."""
 
     model_config = ConfigDict(frozen=True)
 
     taken: Literal[True] = True
-    imports: list[ImportView] = Field(description="One for each object that was created")
+    imports: list[ImportView] = Field(description="One for each created object")
     ignored: list[IgnoredEvent]
     confirm_url: str | None = Field(
-        None, description="Amazon's SNS asks whether it may send: it will when somebody has opened this URL; we do not"
+        None,
+        description="Amazon SNS asks for its subscription to be confirmed: an operator must open this URL",
     )

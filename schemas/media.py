@@ -1,11 +1,11 @@
-"""What a media file is: the metadata of a video, an image or an audio recording, as every part of Sluice passes it on.
+"""Metadata of a media file: a video, an image or an audio recording.
 
-Guarantee: an instance is complete in itself and bounded. Every number is finite, every text is printable, free of
-control characters and cut to a stated length, every list is short, so that it can go into a database row, a JSON
-answer or a log line without another look. It says what a viewer sees: widths and heights are AS DISPLAYED, after the
-pixel aspect ratio and the rotation are applied; what the file stores stands in `coded_width` and `coded_height`.
+Guarantee: an instance is bounded. Every number is finite, every text is printable, without control characters and of
+limited length, and every list is short, so an instance can go into a database row, a JSON response or a log line
+without further checks. Widths and heights are AS DISPLAYED, after the pixel aspect ratio and the rotation are applied;
+`coded_width` and `coded_height` are the stored size.
 
-No tag that tells where somebody was (GPS positions) is carried.
+Tags with locations (GPS positions) are not included.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 MediaKind = Literal["video", "image", "audio"]
-"""`video`: moving pictures; `image`: a picture, animated ones (GIF, WebP, APNG, AVIF sequence) too; `audio`: sound,
-with or without cover art."""
+"""`video`: moving pictures; `image`: a picture, including animated ones (GIF, WebP, APNG, AVIF sequence); `audio`:
+sound, with or without cover art."""
 
 Rotation = Literal[0, 90, 180, 270]
 
@@ -46,17 +46,15 @@ class _Stream(_Frozen):
         str | None,
         Field(
             max_length=16,
-            description="Language tag as the file has it, mostly ISO 639-2 (`eng`); None if undetermined.",
+            description="Language tag as stored in the file, mostly ISO 639-2 (`eng`); None if undetermined.",
         ),
     ] = None
-    default: Annotated[bool, Field(description="The file marks this stream as one to play unless asked otherwise.")] = (
-        False
-    )
+    default: Annotated[bool, Field(description="The file marks this stream to be played by default.")] = False
 
 
 class Colour(_Frozen):
-    """How sample values mean colours: ffmpeg's names of the code points of ITU-T H.273; None where the file does not
-    say."""
+    """How sample values represent colours: ffmpeg's names of the code points of ITU-T H.273; None where the file says
+    nothing."""
 
     primaries: Annotated[Name | None, Field(description="Colour primaries, for example bt709, bt2020.")] = None
     transfer: Annotated[
@@ -82,7 +80,7 @@ class VideoStream(_Stream):
     coded_height: Annotated[Pixels, Field(description="Height of the stored picture, in stored pixels.")]
     sample_aspect_ratio: Annotated[
         PositiveFloat,
-        Field(description="Width of one stored pixel over its height; 1.0 for square ones and for unknown."),
+        Field(description="Width of one stored pixel divided by its height; 1.0 for square pixels and if unknown."),
     ] = 1.0
     rotation: Annotated[
         Rotation, Field(description="Degrees CLOCKWISE by which the stored picture is turned for display.")
@@ -109,7 +107,7 @@ class VideoStream(_Stream):
         bool, Field(description="A cover or poster stored beside the content, not moving pictures.")
     ] = False
     tiled: Annotated[
-        bool, Field(description="Put together from a grid of tiles (HEIC, AVIF); `index` is then that of the grid.")
+        bool, Field(description="Composed of a grid of tiles (HEIC, AVIF); `index` is then that of the grid.")
     ] = False
 
 
@@ -125,7 +123,7 @@ class AudioStream(_Stream):
         None
     )
     bit_depth: Annotated[
-        int | None, Field(ge=1, le=64, description="Bits per sample, where the codec keeps a fixed number.")
+        int | None, Field(ge=1, le=64, description="Bits per sample, for codecs with a fixed number.")
     ] = None
     bit_rate: Annotated[Count | None, Field(description="Bits per second of this stream.")] = None
 
@@ -140,7 +138,7 @@ Stream = Annotated[VideoStream | AudioStream | SubtitleStream, Field(discriminat
 
 
 class MediaMetadata(_Frozen):
-    """Everything that Sluice knows of a media file's content."""
+    """Everything that Sluice knows about a media file."""
 
     kind: Annotated[MediaKind, Field(description="What a person would call the file.")]
     container: Annotated[
@@ -152,7 +150,7 @@ class MediaMetadata(_Frozen):
         Field(
             ge=0,
             allow_inf_nan=False,
-            description="Length in seconds; None for a still image and where it cannot be known.",
+            description="Duration in seconds; None for a still image and if it is unknown.",
         ),
     ] = None
     bit_rate: Annotated[
@@ -170,14 +168,14 @@ class MediaMetadata(_Frozen):
         tuple[Stream, ...],
         Field(
             max_length=MAX_STREAMS,
-            description="Streams in file order. Data streams, and streams of pictures without a size, are left out.",
+            description="Streams in file order, without data streams and video streams of unknown size.",
         ),
     ] = ()
 
     @property
     def picture(self) -> VideoStream | None:
-        """The stream that stands for the file to the eye: the first real one, the default one if marked, else a
-        cover."""
+        """The video stream that represents the file visually: the default one if marked, else the first one; covers
+        only if there is nothing else."""
         videos = [stream for stream in self.streams if isinstance(stream, VideoStream)]
         return next(
             iter(sorted(videos, key=lambda stream: (stream.attached_picture, not stream.default, stream.index))),

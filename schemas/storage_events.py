@@ -1,10 +1,9 @@
-"""Notifications of S3: what a store sends when an object was created, as Amazon, Ceph's RGW and MinIO write it, bare or
-in the envelope of Amazon's SNS.
+"""S3 event notifications, as Amazon, Ceph's RGW and MinIO send them, directly or in the envelope of Amazon's SNS.
 
-Guarantee: what is not needed is not asked for, so that a store's own additions do no harm; a key comes out as the name
-that the object has (in the notification it is URL-encoded, with `+` for a space). Amazon S3 user guide, "Event message
-structure"; Amazon SNS developer guide, "Parsing message formats"; Ceph, "S3 Bucket Notifications Compatibility"; MinIO,
-"Bucket Notifications".
+Guarantee: only the fields that Sluice needs are required, so a store's additional fields do no harm. `name` is the
+object's real name; the notification's key is URL-encoded, with `+` for a space. Sources: Amazon S3 user guide, "Event
+message structure"; Amazon SNS developer guide, "Parsing message formats"; Ceph, "S3 Bucket Notifications
+Compatibility"; MinIO, "Bucket Notifications".
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from urllib.parse import unquote_plus
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# The "s3:" in front is MinIO's.
+# The prefix "s3:" is MinIO's.
 _CREATED = ("ObjectCreated:", "s3:ObjectCreated:")
 TEST_EVENT = "s3:TestEvent"
 _SNS_NOTIFICATION = "Notification"
@@ -29,8 +28,8 @@ class EventBucket(_Part):
 
 
 class EventObject(_Part):
-    """`size`, `e_tag`, `version_id` and `sequencer` are what the store says of the version that the event is about; the
-    truth is asked of the store itself."""
+    """`size`, `e_tag`, `version_id` and `sequencer` describe the version at the time of the event. The importer asks
+    the store itself instead of trusting them."""
 
     key: str = Field(min_length=1, max_length=4096)
     size: int | None = Field(None, ge=0)
@@ -40,7 +39,7 @@ class EventObject(_Part):
 
     @property
     def name(self) -> str:
-        """The key as the object's name."""
+        """The object's name: the decoded key."""
         return unquote_plus(self.key)
 
 
@@ -50,7 +49,7 @@ class EventEntity(_Part):
 
 
 class EventRecord(_Part):
-    """One thing that happened to one object."""
+    """One event of one object."""
 
     event_name: str = Field(alias="eventName", max_length=255)
     s3: EventEntity
@@ -61,8 +60,8 @@ class EventRecord(_Part):
 
 
 class StorageEvents(_Part):
-    """Body of `POST /v1/events/storage`. Amazon's test event has `Event` and no records. What comes by SNS has `Type`,
-    and the notification as a string in `Message`, unless raw message delivery is on."""
+    """Body of `POST /v1/events/storage`. Amazon's test event has `Event` and no records. A message through SNS has
+    `Type`, and the notification as a string in `Message`, unless raw message delivery is on."""
 
     records: list[EventRecord] = Field(default_factory=list, alias="Records", max_length=1000)
     event: str | None = Field(
@@ -75,21 +74,21 @@ class StorageEvents(_Part):
         description="SNS: `Notification`, `SubscriptionConfirmation` or `UnsubscribeConfirmation`",
     )
     message: str | None = Field(None, alias="Message", description="SNS: the notification itself, as JSON in a string")
-    topic: str | None = Field(None, alias="TopicArn", max_length=1024, description="SNS: where it comes from")
+    topic: str | None = Field(None, alias="TopicArn", max_length=1024, description="SNS: the topic that sent it")
     subscribe_url: str | None = Field(
         None,
         alias="SubscribeURL",
         max_length=4096,
-        description="SNS: whoever opens it confirms the subscription, which is silent before",
+        description="SNS: opening this URL confirms the subscription; SNS sends no notifications before that",
     )
 
     @property
     def is_about_subscription(self) -> bool:
-        """SNS asks whether it may send, or says that it will not any more; no object is meant."""
+        """SNS asks for the subscription to be confirmed, or reports its end. Concerns no object."""
         return self.type in _SUBSCRIPTION_TYPES
 
     def unwrapped(self) -> StorageEvents:
-        """The notification without SNS around it. Raises pydantic's ValidationError when what came by SNS is none."""
+        """The notification without the SNS envelope. Raises pydantic's ValidationError if the envelope holds none."""
         if self.type != _SNS_NOTIFICATION:
             return self
         return StorageEvents.model_validate_json(self.message or "")

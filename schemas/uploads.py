@@ -1,4 +1,4 @@
-"""Uploads as the API takes and shows them. Sizes are bytes, times RFC 3339 in UTC."""
+"""Uploads: requests and responses of the API. Sizes are in bytes, times are RFC 3339 in UTC."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-# PostgreSQL holds every character of Unicode but NUL.
+# PostgreSQL stores every Unicode character except NUL.
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00]*$")]
 MetadataValue = Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00]*$")]
-
 
 SegmentNumber = Annotated[int, Field(ge=1, le=999_999_999, strict=True)]
 
@@ -33,8 +32,8 @@ class CreateUpload(BaseModel):
     )
     transport: Literal["gateway", "direct", "token"] = Field(
         "gateway",
-        description="gateway: segments are sent here; direct: to the store itself, by the grants that the answer has; "
-        "token: likewise, with a lent token of the store (off unless the operator has set it up)",
+        description="`gateway`: segments are sent to the gateway. `direct`: to the store itself, with the grants in "
+        "the response. `token`: to the store itself, with a delegated token (only if the operator has configured it)",
     )
     metadata: dict[MetadataKey, MetadataValue] = Field(
         default_factory=dict, max_length=32, description="Kept with the content, not interpreted"
@@ -54,7 +53,7 @@ class StageView(BaseModel):
 
 
 class UploadError(BaseModel):
-    """Why an upload ended otherwise than `ready`."""
+    """Why an upload ended without becoming `ready`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -63,7 +62,7 @@ class UploadError(BaseModel):
 
 
 class UploadLinks(BaseModel):
-    """Absolute URLs. `segment` is a template: put the number in place of `{number}`."""
+    """Absolute URLs. `segment` is a template: replace `{number}` with the segment's number."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -74,7 +73,7 @@ class UploadLinks(BaseModel):
 
 
 class SegmentGrantView(BaseModel):
-    """The right to send one segment: `method` on `url`, with `headers`, the segment's `size` bytes as the body."""
+    """The right to send one segment: `method` on `url`, with `headers` and the segment's `size` bytes as the body."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -86,23 +85,23 @@ class SegmentGrantView(BaseModel):
 
 
 class GrantsView(BaseModel):
-    """Rights to send segments to the store itself. Whoever has such a URL may use it, until it expires."""
+    """Grants to send segments to the store itself. Anyone who has such a URL may use it until it expires."""
 
     model_config = ConfigDict(frozen=True)
 
-    expires_in: int = Field(description="Seconds")
+    expires_in: int = Field(description="Seconds until the grants expire")
     segments: list[SegmentGrantView]
     token: str | None = Field(
-        None, description="Transport `token`: the X-Auth-Token, which reaches as far as its user's role; keep it secret"
+        None, description="Transport `token`: the X-Auth-Token, with all rights of its user's role; keep it secret"
     )
-    storage_url: str | None = Field(None, description="Transport `token`: the account that the token opens")
+    storage_url: str | None = Field(None, description="Transport `token`: URL of the account that the token is for")
     more: list[tuple[int, int]] = Field(
-        description="Inclusive ranges that were asked for but are too many for one answer: ask again for these"
+        description="Inclusive ranges that did not fit into this response: request them next"
     )
 
 
 class UploadView(BaseModel):
-    """An upload: what it is, how far it has come, what is still needed."""
+    """An upload: its description, its progress and what is still missing."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -110,28 +109,29 @@ class UploadView(BaseModel):
     status: str = Field(
         description="granted, waiting, admitted, receiving, processing, ready, failed, expired or cancelled"
     )
-    queue_position: int | None = Field(description="Place in the queue from 1 while `waiting`, else null")
+    queue_position: int | None = Field(description="Position in the queue, from 1, while `waiting`; else null")
     filename: str
     size: int
     content_type: str
-    transport: str = Field("gateway", description="How its bytes come in: gateway, import, direct or token")
+    transport: str = Field("gateway", description="How its bytes are sent: gateway, import, direct or token")
     metadata: dict[str, str]
-    segment_size: int = Field(description="Bytes in every segment but the last, which may be shorter")
+    segment_size: int = Field(description="Bytes in every segment except the last, which may be shorter")
     segment_count: int
-    bytes_received: int = Field(description="Bytes that lie on the temp volume")
+    bytes_received: int = Field(description="Bytes of the received segments")
     bytes_stored: int = Field(description="Bytes that the object store has acknowledged")
-    missing_segments: list[tuple[int, int]] = Field(description="Inclusive ranges of numbers still to be sent")
+    missing_segments: list[tuple[int, int]] = Field(description="Inclusive ranges of segment numbers still to be sent")
     stages: dict[str, StageView]
     error: UploadError | None
     content_id: str | None
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None = Field(
-        description="When it expires unless another segment comes; null once every byte is here or it has ended"
+        description="When it expires unless another segment arrives; null once all bytes are received or it has ended"
     )
     links: UploadLinks
     grants: GrantsView | None = Field(
-        None, description="In the answer to a creation with transport `direct`: how to send the first segments"
+        None,
+        description="In the response to a creation with transport `direct` or `token`: how to send the first segments",
     )
 
 
@@ -146,7 +146,7 @@ class GrantsWanted(BaseModel):
 
 
 class SegmentView(BaseModel):
-    """A segment that is here. `repeated`: it was here before."""
+    """A received segment. `repeated`: it had been received before."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,1 +1,1 @@
-"""The JSON routes."""
+"""The JSON routes, one module per group of routes."""

@@ -1,30 +1,29 @@
-"""Routes of contents: what is left when an upload is `ready`."""
+"""Routes of contents: list, show, delete. A content is the result of an upload that became `ready`."""
 
 from __future__ import annotations
 
-from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from functools import partial
 
-from gateway.api.shared import LIMIT_DEFAULT, LIMIT_MAX, content_id, parse_query
+from aiohttp import web
+from pydantic import Field
+
+from gateway.api.error_codes import CONTENT_LOOKUP_ERRORS, LIST_ERRORS
+from gateway.api.shared import PageQuery, content_id, paginate, parse_query
 from gateway.api.views import microseconds
-from gateway.http import cursors
+from gateway.http.cursors import Position
 from gateway.http.envelope import success
-from gateway.options import SERVICES
-from gateway.routing import Answer, Route
+from gateway.keys import SERVICES
+from gateway.routing import Access, ResponseSpec, Route
 from schemas.content import Content
 from schemas.deletions import Deletion
 from schemas.http import Page
 from schemas.media import MediaKind
 
 
-class ContentQuery(BaseModel):
+class ContentQuery(PageQuery):
     """Query of `GET /v1/contents`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: MediaKind | None = Field(None, description="Only contents of this kind")
-    limit: int = Field(LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="Items on one page")
-    cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before")
 
 
 async def show(request: web.Request) -> web.StreamResponse:
@@ -39,16 +38,13 @@ async def delete(request: web.Request) -> web.StreamResponse:
 
 async def index(request: web.Request) -> web.StreamResponse:
     query = parse_query(request, ContentQuery)
-    before = cursors.decode(query.cursor) if query.cursor else None
-    found = await request.app[SERVICES].contents.page(query.kind, before, query.limit + 1)
-    shown, more = found[: query.limit], len(found) > query.limit
-    last = shown[-1] if more else None
-    return success(
-        Page[Content](
-            items=list(shown),
-            next_cursor=cursors.encode((microseconds(last.created_at), last.id)) if last else None,
-        )
-    )
+    fetch = partial(request.app[SERVICES].contents.page, query.kind)
+    items, next_cursor = await paginate(query, fetch, _position)
+    return success(Page[Content](items=list(items), next_cursor=next_cursor))
+
+
+def _position(content: Content) -> Position:
+    return microseconds(content.created_at), content.id
 
 
 ROUTES: tuple[Route, ...] = (
@@ -58,10 +54,11 @@ ROUTES: tuple[Route, ...] = (
         index,
         "Contents",
         "List contents",
-        "Everything that became `ready`, newest first.",
-        answers=(Answer(200, "One page", Page[Content]),),
-        errors=("VALIDATION_FAILED", "CURSOR_INVALID", "DATABASE_UNAVAILABLE"),
+        "All contents, newest first.",
+        responses=(ResponseSpec(200, "One page", Page[Content]),),
+        errors=(*LIST_ERRORS, "DATABASE_UNAVAILABLE"),
         query=ContentQuery,
+        access=Access.CLIENT,
     ),
     Route(
         "GET",
@@ -69,10 +66,11 @@ ROUTES: tuple[Route, ...] = (
         show,
         "Contents",
         "Show a content",
-        "Where the object and its thumbnail lie, and what the media is. A content has the id of the upload it came "
-        "from.",
-        answers=(Answer(200, "The content", Content),),
-        errors=("CONTENT_NOT_FOUND", "DATABASE_UNAVAILABLE"),
+        "The location of the object and its thumbnail, and the media metadata. A content has the same id as the upload "
+        "that it came from.",
+        responses=(ResponseSpec(200, "The content", Content),),
+        errors=CONTENT_LOOKUP_ERRORS,
+        access=Access.CLIENT,
     ),
     Route(
         "DELETE",
@@ -80,12 +78,13 @@ ROUTES: tuple[Route, ...] = (
         delete,
         "Contents",
         "Delete a content",
-        "The row goes at once; object, manifest, segments and thumbnail are removed from their store, and a cache in "
-        "front of it is told. What cannot be removed within some seconds is tried again by the workers and stands in "
-        "`GET /v1/leftovers` until it is gone. URLs that were granted before end with the object. A second DELETE is "
-        "answered CONTENT_NOT_FOUND, and does no harm.",
-        answers=(Answer(200, "The content is gone", Deletion),),
-        errors=("CONTENT_NOT_FOUND", "DATABASE_UNAVAILABLE"),
+        "Deletes the metadata row at once, then removes object, manifest, segments and thumbnail from the store and "
+        "purges the cache in front of it. What cannot be removed within 15 seconds is retried by the workers and is "
+        "listed in `GET /v1/leftovers` until it is gone. URLs granted earlier stop working when the object is gone. A "
+        "second DELETE returns CONTENT_NOT_FOUND and does no harm.",
+        responses=(ResponseSpec(200, "The content is deleted", Deletion),),
+        errors=CONTENT_LOOKUP_ERRORS,
         new_work=True,
+        access=Access.CLIENT,
     ),
 )

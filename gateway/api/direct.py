@@ -1,16 +1,16 @@
-"""Routes of direct uploads: more grants, and the word that everything was sent."""
+"""Routes of direct uploads: request more grants, and report that every segment was sent."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.api.shared import upload_id
-from gateway.api.uploads import view
+from gateway.api.error_codes import JSON_BODY_ERRORS, STORE_ERRORS, TEMP_VOLUME_ERRORS, UPLOAD_LOOKUP_ERRORS
+from gateway.api.shared import show_upload, upload_id
 from gateway.api.views import grants_view
 from gateway.http.bodies import parse_json
 from gateway.http.envelope import success
-from gateway.options import SERVICES
-from gateway.routing import Answer, Route
+from gateway.keys import SERVICES
+from gateway.routing import Access, ResponseSpec, Route
 from schemas.uploads import GrantsView, GrantsWanted, UploadView
 
 
@@ -21,10 +21,16 @@ async def grants(request: web.Request) -> web.StreamResponse:
 
 
 async def complete(request: web.Request) -> web.StreamResponse:
-    return success(view(request, await request.app[SERVICES].direct.complete(upload_id(request))))
+    return success(show_upload(request, await request.app[SERVICES].direct.complete(upload_id(request))))
 
 
-_STORE = ("STORE_UNAVAILABLE", "STORE_AUTH_FAILED", "STORE_REJECTED")
+_DIRECT_ERRORS = (
+    *UPLOAD_LOOKUP_ERRORS,
+    "UPLOAD_ENDED",
+    "TRANSPORT_DIFFERS",
+    "TRANSPORT_NOT_OFFERED",
+    *STORE_ERRORS,
+)
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -33,27 +39,13 @@ ROUTES: tuple[Route, ...] = (
         grants,
         "Uploads",
         "Get more grants",
-        "For a direct upload: rights to send these segments to the store itself, at most 100 in one answer; `more` "
-        "says for which to ask again. The upload's time to expire begins anew.",
-        answers=(Answer(200, "The grants", GrantsView),),
-        errors=(
-            "BODY_NOT_JSON",
-            "BODY_TOO_LARGE",
-            "BODY_TIMEOUT",
-            "CONTENT_TYPE_NOT_SUPPORTED",
-            "ENCODING_NOT_SUPPORTED",
-            "VALIDATION_FAILED",
-            "UPLOAD_NOT_FOUND",
-            "UPLOAD_ENDED",
-            "UPLOAD_COMPLETE",
-            "TRANSPORT_DIFFERS",
-            "TRANSPORT_NOT_OFFERED",
-            "SEGMENT_OUT_OF_RANGE",
-            *_STORE,
-            "REDIS_UNAVAILABLE",
-        ),
+        "For a direct upload: grants to send these segments to the store itself, at most 100 per response; `more` "
+        "lists the ranges to request next. Each request restarts the time after which the upload expires.",
+        responses=(ResponseSpec(200, "The grants", GrantsView),),
+        errors=(*JSON_BODY_ERRORS, *_DIRECT_ERRORS, "UPLOAD_COMPLETE", "SEGMENT_OUT_OF_RANGE"),
         body=GrantsWanted,
         new_work=True,
+        access=Access.CLIENT,
     ),
     Route(
         "POST",
@@ -61,20 +53,12 @@ ROUTES: tuple[Route, ...] = (
         complete,
         "Uploads",
         "Complete a direct upload",
-        "Says that every segment was sent to the store. The store is asked what it holds; what is missing or has the "
-        "wrong length is told, to be sent again. Saying it twice is harmless.",
-        answers=(Answer(200, "The upload, which goes on by itself", UploadView),),
-        errors=(
-            "UPLOAD_NOT_FOUND",
-            "UPLOAD_ENDED",
-            "TRANSPORT_DIFFERS",
-            "TRANSPORT_NOT_OFFERED",
-            "SEGMENTS_MISSING",
-            *_STORE,
-            "REDIS_UNAVAILABLE",
-            "TEMP_VOLUME_FULL",
-            "TEMP_VOLUME_FAILED",
-        ),
+        "Reports that every segment was sent to the store. The gateway compares this with what the store holds; "
+        "segments that are missing or have the wrong length are listed in SEGMENTS_MISSING and must be sent again. "
+        "Repeating the request is harmless.",
+        responses=(ResponseSpec(200, "The upload, which continues without its client", UploadView),),
+        errors=(*_DIRECT_ERRORS, "SEGMENTS_MISSING", *TEMP_VOLUME_ERRORS),
         new_work=True,
+        access=Access.CLIENT,
     ),
 )

@@ -1,9 +1,9 @@
-"""The route that tells a client of every change of its upload: server-sent events (WHATWG HTML, section 9.2).
+"""The route that streams every change of an upload: server-sent events (WHATWG HTML, section 9.2).
 
-Guarantee: the first event is the whole upload, each later one the whole upload after a change, so a client needs no
-memory, and one that was cut off just comes again. The feed only says "look": what is told is always read from the
-board, and read again at each keep-alive, so a lost notice costs seconds, not the truth. A client that goes away, or
-does not take its events, frees everything at once.
+Guarantee: each event carries the whole upload, so a client needs no state and simply reconnects when it was cut off.
+The event feed only says that something changed; the data is always read from Redis, also at each keep-alive, so a lost
+notification delays an event by seconds but never makes it wrong. A client that disconnects, or stops reading, releases
+everything at once.
 """
 
 from __future__ import annotations
@@ -14,38 +14,39 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from gateway.api.shared import upload_id
-from gateway.api.uploads import view
-from gateway.http.connection import gone
-from gateway.options import OPTIONS, RUNNING, SERVICES
-from gateway.routing import Answer, Route
+from gateway.api.error_codes import UPLOAD_LOOKUP_ERRORS
+from gateway.api.shared import show_upload, upload_id
+from gateway.http.connection import client_gone
+from gateway.http.state import OPTIONS, RUNNING
+from gateway.keys import SERVICES
+from gateway.routing import Access, ResponseSpec, Route
 from pipeline.core.errors import SluiceError
 from pipeline.core.lifecycle import ENDED
 from pipeline.telemetry import EVENT_STREAMS, Log, logger
 from schemas.uploads import UploadView
 
 RECONNECT_MILLISECONDS = 1000
-"""How long a client waits before it comes again: what `retry:` says."""
+"""How long a client waits before it reconnects: the value of `retry:`."""
 
-_END = "-end"
-"""How the id of the last event ends. A client that comes back with it (EventSource does so by itself) is told 204,
-which ends it."""
+_END_SUFFIX = "-end"
+"""Suffix of the last event's id. A client that reconnects with this id (EventSource does) gets 204, which stops it."""
 
-_HEADERS = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+_RECONNECT = f"event: reconnect\nretry: {RECONNECT_MILLISECONDS}\ndata: {{}}\n\n"
+_CONTENT_TYPE = {"Content-Type": "text/event-stream"}
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    """Everything that can be refused is refused before the stream begins, in the envelope."""
+    """Every refusal happens before the stream begins, in the envelope."""
     services = request.app[SERVICES]
     name = upload_id(request)
     detail = await services.lookup.detail(name)
-    if detail.upload.status in ENDED and request.headers.get("Last-Event-ID", "").endswith(_END):
+    if detail.upload.status in ENDED and request.headers.get("Last-Event-ID", "").endswith(_END_SUFFIX):
         return web.Response(status=204)
     if request.method == "HEAD":
-        return web.Response(headers=_HEADERS)
-    stream = web.StreamResponse(headers=_HEADERS)
+        return web.Response(headers=_CONTENT_TYPE)
+    stream = web.StreamResponse(headers=_CONTENT_TYPE)
     stream.force_close()
-    # Listen first, read after: what changes in between is noticed.
+    # Subscribe before reading, so that a change in between is noticed.
     async with services.feed.watch(name) as changes:
         with EVENT_STREAMS.track_inprogress(), suppress(ConnectionError, TimeoutError):
             await stream.prepare(request)
@@ -61,18 +62,18 @@ class _EventStream:
         self._stream = stream
         self._name = name
         self._options = request.app[OPTIONS]
-        self._told: UploadView | None = None
+        self._last_sent: UploadView | None = None
 
     async def run(self, changes: AsyncIterator[None]) -> None:
-        """Tell until the upload has ended, the client has gone, or the gateway leaves. Raises ConnectionError,
-        TimeoutError."""
-        leaving = asyncio.ensure_future(_either(gone(self._request), self._request.app[RUNNING].stopping))
+        """Send events until the upload has ended, the client has disconnected or the gateway shuts down. Raises
+        ConnectionError, TimeoutError."""
+        leaving = asyncio.ensure_future(_either(client_gone(self._request), self._request.app[RUNNING].stopping))
         pending = asyncio.ensure_future(_next(changes))
         try:
             while not leaving.done():
-                if await self._tell():
+                if await self._send_state():
                     return
-                # Whatever happens within the interval is told together at its end.
+                # Changes within the interval are combined into one event at its end.
                 await asyncio.wait({leaving}, timeout=self._options.events_interval_seconds)
                 await asyncio.wait(
                     {leaving, pending},
@@ -82,38 +83,40 @@ class _EventStream:
                 if pending.done():
                     pending.result()
                     pending = asyncio.ensure_future(_next(changes))
-            await self._send(f"event: reconnect\nretry: {RECONNECT_MILLISECONDS}\ndata: {{}}\n\n")
+            await self._send(_RECONNECT)
         except SluiceError as error:
             logger().warning(Log.REQUEST, upload_id=self._name, code=error.code, reason=error.message)
-            await self._send(f"event: reconnect\nretry: {RECONNECT_MILLISECONDS}\ndata: {{}}\n\n")
+            await self._send(_RECONNECT)
         finally:
             leaving.cancel()
             pending.cancel()
             await asyncio.gather(leaving, pending, return_exceptions=True)
 
-    async def _tell(self) -> bool:
-        """Say what is new, or that there is nothing new; True when there is no more to come."""
+    async def _send_state(self) -> bool:
+        """Send the upload if it has changed, else a keep-alive. True: the upload has ended and the last event was
+        sent."""
         detail = await self._request.app[SERVICES].lookup.detail(self._name)
-        shown = view(self._request, detail)
+        shown = show_upload(self._request, detail)
         number = detail.upload.updated_at_ms
-        if shown == self._told:
-            await self._send(": still here\n\n")
+        if shown == self._last_sent:
+            await self._send(": keep-alive\n\n")
         else:
             await self._send(f"event: upload\nid: {number}\ndata: {shown.model_dump_json()}\n\n")
-            self._told = shown
+            self._last_sent = shown
         if detail.upload.status not in ENDED:
             return False
-        await self._send(f'event: end\nid: {number}{_END}\ndata: {{"status":"{detail.upload.status}"}}\n\n')
+        await self._send(f'event: end\nid: {number}{_END_SUFFIX}\ndata: {{"status":"{detail.upload.status}"}}\n\n')
         return True
 
     async def _send(self, text: str) -> None:
-        """Raises ConnectionError when the client has gone, TimeoutError when it does not take what it is sent."""
+        """Raises ConnectionError when the client has disconnected, TimeoutError when it does not read."""
         async with asyncio.timeout(self._options.events_write_seconds):
             await self._stream.write(text.encode())
 
 
 async def _next(changes: AsyncIterator[None]) -> None:
-    """The next change. A feed that ends is a feed that is lost: the client is to come again."""
+    """Wait for the next change. Raises SluiceError REDIS_UNAVAILABLE when the feed has ended, which makes the client
+    reconnect."""
     try:
         await anext(changes)
     except StopAsyncIteration:
@@ -136,19 +139,22 @@ ROUTES: tuple[Route, ...] = (
         events,
         "Uploads",
         "Follow an upload",
-        "Server-sent events until the upload has ended. `event: upload` carries the whole upload as JSON (not in the "
-        "envelope): one at once, then one after each change, ten a second at most. `event: end` is the last. `event: "
-        "reconnect` says that the stream ends here, but the upload does not: come again. Lines that begin with a "
-        "colon keep the connection open.",
-        answers=(
-            Answer(200, "The stream", media_type="text/event-stream"),
-            Answer(
+        "Server-sent events until the upload has ended. `event: upload` carries the whole upload as JSON, without the "
+        "envelope: once at the beginning and after each change, at most ten times a second. `event: end` is the last "
+        "event. `event: reconnect` means that the stream ends although the upload has not: reconnect. Lines that begin "
+        "with a colon keep the connection open.",
+        responses=(
+            ResponseSpec(200, "The stream", media_type="text/event-stream"),
+            ResponseSpec(
                 204,
-                "The upload has ended and the client has had its last event (`Last-Event-ID`): EventSource stops",
+                "The upload has ended and the client has received its last event (`Last-Event-ID`). EventSource stops "
+                "reconnecting",
                 media_type="",
             ),
         ),
-        errors=("UPLOAD_NOT_FOUND", "REDIS_UNAVAILABLE"),
+        errors=UPLOAD_LOOKUP_ERRORS,
         streaming=True,
+        response_headers={"X-Accel-Buffering": "no"},
+        access=Access.CLIENT,
     ),
 )

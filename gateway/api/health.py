@@ -1,21 +1,22 @@
-"""Routes for whoever runs the gateway: is the process alive, can it take requests.
+"""Routes for orchestrators and load balancers: is the process alive, can it serve requests.
 
-They differ on purpose: a process that is alive but not ready must not be restarted, only sent no requests.
+They are two routes because a process that is alive but not ready must not be restarted, only receive no requests.
 """
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.api.answers import Alive, Ready
 from gateway.http.envelope import success
-from gateway.options import RUNNING, SERVICES
-from gateway.routing import Answer, Route
+from gateway.http.state import RUNNING
+from gateway.keys import SERVICES
+from gateway.routing import Access, ResponseSpec, Route
 from pipeline.core.errors import RequestError, SluiceError
+from schemas.health import Alive, Ready
 
 
 async def healthy(request: web.Request) -> web.StreamResponse:
-    """Asks nobody: a dependency that is away is no reason to restart this process."""
+    """Checks no dependency: an unavailable one is no reason to restart this process."""
     return success(Alive())
 
 
@@ -34,21 +35,24 @@ ROUTES: tuple[Route, ...] = (
         "/healthz",
         healthy,
         "Operation",
-        "Is the process alive",
-        "Answers as long as the process does; restart it when this does not answer.",
-        answers=(Answer(200, "Alive", Alive),),
+        "Liveness",
+        "Responds 200 as long as the process runs; restart the process when it does not.",
+        responses=(ResponseSpec(200, "Alive", Alive),),
         quiet=True,
+        access=Access.PUBLIC,
     ),
     Route(
         "GET",
         "/readyz",
         ready,
         "Operation",
-        "Can it take requests",
-        "503 while Redis is away or the temp volume takes no bytes (`detail.problems`), and from the moment the "
-        "gateway is told to stop. A full volume is none of these: uploads wait for room, and `warnings` tells.",
-        answers=(Answer(200, "Ready", Ready),),
+        "Readiness",
+        "503 while Redis is unavailable or has lost the uploads on the temp volume, while the temp volume is not "
+        "writable (`detail.problems`), and from the beginning of a shutdown. A full temp volume is not an error: "
+        "uploads wait for room. `warnings` lists what else an operator should fix.",
+        responses=(ResponseSpec(200, "Ready", Ready),),
         errors=("NOT_READY", "GATEWAY_BUSY"),
         quiet=True,
+        access=Access.PUBLIC,
     ),
 )

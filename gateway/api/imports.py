@@ -1,15 +1,16 @@
-"""The route by which an object that is in the store already becomes a content."""
+"""The route that makes a content of an object that is already in the store."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
+from gateway.api.error_codes import JSON_BODY_ERRORS, REGISTRATION_ERRORS, STORE_ERRORS
 from gateway.api.views import import_view
 from gateway.http.bodies import parse_json
 from gateway.http.envelope import success
 from gateway.http.links import base_url
-from gateway.options import SERVICES
-from gateway.routing import Answer, Route
+from gateway.keys import SERVICES
+from gateway.routing import Access, ResponseSpec, Route
 from schemas.imports import ImportObject, ImportView
 
 
@@ -19,7 +20,7 @@ async def take(request: web.Request) -> web.StreamResponse:
     return success(import_view(imported), 201 if imported.created else 200, headers={"Location": location})
 
 
-_LOCATION = {"Location": "URL of the import's upload, as long as its status is kept"}
+_LOCATION = {"Location": "URL of the import's upload; works as long as its status is kept"}
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -28,34 +29,26 @@ ROUTES: tuple[Route, ...] = (
         take,
         "Contents",
         "Import an object",
-        "An object that is in the store already becomes a content: its metadata is read, its thumbnail made. It stays "
-        "where it is and is never changed. The import waits for room like any upload; the same version of an object "
-        "twice is one content.",
-        answers=(
-            Answer(201, "The import, newly begun", ImportView, headers=_LOCATION),
-            Answer(200, "This version of the object was imported before", ImportView, headers=_LOCATION),
+        "Makes a content of an object that is already in the store: reads its metadata and creates a thumbnail. The "
+        "object stays where it is and is never changed. The import waits for room like any upload. Importing the same "
+        "version of an object twice gives one content.",
+        responses=(
+            ResponseSpec(201, "The import has begun", ImportView, headers=_LOCATION),
+            ResponseSpec(200, "This version of the object was imported before", ImportView, headers=_LOCATION),
         ),
         errors=(
-            "BODY_NOT_JSON",
-            "BODY_TOO_LARGE",
-            "BODY_TIMEOUT",
-            "CONTENT_TYPE_NOT_SUPPORTED",
-            "ENCODING_NOT_SUPPORTED",
-            "VALIDATION_FAILED",
+            *JSON_BODY_ERRORS,
             "IMPORT_NOT_ALLOWED",
             "IMPORT_OWN_OBJECT",
             "IMPORT_OBJECT_MISSING",
             "IMPORT_EMPTY",
             "FILE_TOO_LARGE_FOR_VOLUME",
-            "STORE_UNAVAILABLE",
-            "STORE_AUTH_FAILED",
-            "STORE_REJECTED",
-            "REDIS_UNAVAILABLE",
+            *STORE_ERRORS,
             "DATABASE_UNAVAILABLE",
-            "TEMP_VOLUME_FULL",
-            "TEMP_VOLUME_FAILED",
+            *REGISTRATION_ERRORS,
         ),
         body=ImportObject,
         new_work=True,
+        access=Access.CLIENT,
     ),
 )

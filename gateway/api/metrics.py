@@ -6,19 +6,19 @@ from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from gateway.options import SERVICES
-from gateway.routing import Answer, Route
+from gateway.keys import SERVICES
+from gateway.routing import Access, ResponseSpec, Route
 from pipeline.core.errors import SluiceError
 from pipeline.telemetry import REGISTRY, Log, logger
 
 
 async def metrics(request: web.Request) -> web.StreamResponse:
-    """What this process counted is told even when what lies in Redis cannot be asked for."""
+    """The counters of this process are served even if the gauges that are read from Redis cannot be refreshed."""
     try:
         await request.app[SERVICES].collect()
     except SluiceError as error:
         logger().warning(Log.REDIS_UNREACHABLE, code=error.code, reason=error.message)
-    except Exception:  # noqa: BLE001  # logged; half the metrics are better than none
+    except Exception:  # noqa: BLE001  # logged; the counters are still worth serving
         logger().exception(Log.REQUEST_CRASHED, method=request.method, path=request.path)
     return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
@@ -30,8 +30,9 @@ ROUTES: tuple[Route, ...] = (
         metrics,
         "Operation",
         "Metrics for Prometheus",
-        "Every metric of the catalogue, in the text format. Not in the envelope.",
-        answers=(Answer(200, "Metrics", media_type="text/plain"),),
+        "Every metric of this process in the Prometheus text format, without the envelope.",
+        responses=(ResponseSpec(200, "Metrics", media_type="text/plain"),),
         quiet=True,
+        access=Access.OPERATOR,
     ),
 )

@@ -1,42 +1,88 @@
-"""What the families of routes have in common: identifiers in paths, lists, and the codes of what the gateway stands
-on."""
+"""What several groups of routes share: ids and numbers in paths, queries, paginated lists, the view of an upload."""
 
 from __future__ import annotations
 
 import re
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gateway.http.bodies import invalid
+from gateway.api.views import upload_view
+from gateway.http import cursors
+from gateway.http.bodies import invalid, invalid_field
+from gateway.http.links import base_url
 from pipeline.core.errors import RequestError
+from pipeline.uploads.lookup import UploadDetail
+from schemas.uploads import UploadView
 
 Q = TypeVar("Q", bound=BaseModel)
+T = TypeVar("T")
 
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
-LIMIT_DEFAULT = 50
-LIMIT_MAX = 200
+
+LinkSeconds = Annotated[int, Field(ge=1, le=7 * 24 * 3600)]
+"""Validity of a URL to the store: up to a week, the longest that S3 signs."""
+
+
+class PageQuery(BaseModel):
+    """Query parameters that every paginated list has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limit: int = Field(50, ge=1, le=200, description="Items per page")
+    cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the previous page")
+
+
+async def paginate(
+    query: PageQuery,
+    fetch: Callable[[cursors.Position | None, int], Awaitable[Sequence[T]]],
+    position: Callable[[T], cursors.Position],
+) -> tuple[Sequence[T], str | None]:
+    """The items of one page, and the cursor of the next page or None.
+
+    `fetch(before, limit)` returns up to `limit` items that follow the position `before`. Raises RequestError
+    CURSOR_INVALID.
+    """
+    before = cursors.decode(query.cursor) if query.cursor else None
+    found = await fetch(before, query.limit + 1)  # the extra item shows that there is another page
+    items = found[: query.limit]
+    return items, cursors.encode(position(items[-1])) if len(found) > query.limit else None
 
 
 def upload_id(request: web.Request) -> str:
-    """The upload's id in the path. What cannot be an id is not looked up. Raises RequestError UPLOAD_NOT_FOUND."""
+    """The upload's id in the path. Raises RequestError UPLOAD_NOT_FOUND, without a lookup, for what cannot be an id."""
     return _identifier(request, "UPLOAD_NOT_FOUND", "upload_id")
 
 
 def content_id(request: web.Request) -> str:
-    """The content's id in the path. Raises RequestError CONTENT_NOT_FOUND."""
+    """The content's id in the path. Raises RequestError CONTENT_NOT_FOUND, without a lookup, for what cannot be one."""
     return _identifier(request, "CONTENT_NOT_FOUND", "content_id")
 
 
+def segment_number(request: web.Request) -> int:
+    """The segment number in the path. Raises RequestError VALIDATION_FAILED."""
+    text = request.match_info["number"]
+    if not _NUMBER.fullmatch(text):
+        raise invalid_field("number", "Must be a whole number from 1")
+    return int(text)
+
+
 def parse_query(request: web.Request, model: type[Q]) -> Q:
-    """The query string as a `model`; a parameter given twice counts as it came last. Raises RequestError
+    """The query string as a `model`; of a repeated parameter the last value counts. Raises RequestError
     VALIDATION_FAILED."""
     try:
         return model.model_validate(dict(request.query))
     except ValidationError as error:
         raise invalid(error) from None
+
+
+def show_upload(request: web.Request, detail: UploadDetail) -> UploadView:
+    """An upload, with links to the gateway at the address that this client used."""
+    return upload_view(detail, base_url(request))
 
 
 def _identifier(request: web.Request, code: str, name: str) -> str:

@@ -1,9 +1,9 @@
-"""The route that object stores notify of new objects: in place of a function in the cloud.
+"""The route to which object stores send notifications of new objects, each of which starts an import.
 
-Guarantee: nothing is read before the secret holds. A notification may come twice, late, out of order, or for an object
-that is no more: every object is asked for at the store, and one version of it is one content. What can never become an
-import is answered as ignored, so that no store sends it for ever; what failed for the moment is an error, so that it
-comes again.
+Guarantee: no body is read before the secret is verified. A notification may come twice, late, out of order or for an
+object that no longer exists: each object is looked up in the store, and one version of it is one content. An object
+that can never be imported is reported as ignored, so that the store does not resend the notification forever. A
+temporary failure is an error response, so that the store sends it again.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import hmac
 from aiohttp import web
 from pydantic import ValidationError
 
+from gateway.api.error_codes import ANY_TYPE_BODY_ERRORS, REGISTRATION_ERRORS, STORE_ERRORS
 from gateway.api.views import import_view
 from gateway.http.bodies import invalid_field, parse_json
 from gateway.http.envelope import success
-from gateway.options import OPTIONS, SERVICES
-from gateway.routing import Answer, Header, Route
+from gateway.http.state import OPTIONS
+from gateway.keys import SERVICES
+from gateway.routing import Access, RequestHeader, ResponseSpec, Route
 from pipeline.core.errors import RequestError
 from pipeline.telemetry import Log, logger
 from schemas.imports import EventsTaken, IgnoredEvent, ImportObject, ImportView
@@ -30,7 +32,7 @@ _LIMIT_BYTES = 512 * 1024  # SNS sends up to 256 KB, and more once its quotes ar
 
 async def take(request: web.Request) -> web.StreamResponse:
     _authenticate(request)
-    # The secret is what a page of another origin does not have, so any type of content will do: stores send several.
+    # Stores send several content types. Any is safe, since a page of another origin does not know the secret.
     events = await parse_json(request, StorageEvents, any_type=True, limit_bytes=_LIMIT_BYTES)
     if events.is_about_subscription:
         return _subscription(events)
@@ -51,8 +53,8 @@ async def take(request: web.Request) -> web.StreamResponse:
 
 
 def _subscription(events: StorageEvents) -> web.Response:
-    """SNS asks whether it may send. Told and logged, not answered for: a URL that came in by a request is nothing that
-    the gateway opens."""
+    """SNS asks for its subscription to be confirmed. The URL is returned and logged; the gateway never opens a URL from
+    a request."""
     logger().warning(
         Log.EVENTS_SUBSCRIPTION, type=events.type, topic=events.topic, open_to_confirm=events.subscribe_url
     )
@@ -67,12 +69,12 @@ async def _import(request: web.Request, record: EventRecord) -> ImportView | Ign
         return import_view(await request.app[SERVICES].importer.take(ImportObject(bucket=bucket, key=key)))
     except ValidationError:
         return IgnoredEvent(bucket=bucket, key=key, reason="VALIDATION_FAILED")
-    except RequestError as error:  # what is wrong with this object will be so next time
+    except RequestError as error:  # permanent: the next notification would fail in the same way
         return IgnoredEvent(bucket=bucket, key=key, reason=error.code)
 
 
 def _authenticate(request: web.Request) -> None:
-    """The secret comes as a bearer token, or as the password of Basic: senders that know but a URL take it as
+    """Verify the secret, sent as a bearer token or as the password of Basic. Senders that accept only a URL send it as
     `https://any:SECRET@host/`. Raises RequestError EVENTS_OFF, EVENTS_TOKEN_WRONG."""
     expected = request.app[OPTIONS].events_token.get_secret_value()
     if not expected:
@@ -96,35 +98,28 @@ ROUTES: tuple[Route, ...] = (
         "/v1/events/storage",
         take,
         "Contents",
-        "Take a store's notification",
-        "Notifications of S3 as Amazon (bare or by SNS), Ceph and MinIO send them. Every object that was created is "
-        "imported; other events are ignored. Harmless when it comes twice. When SNS asks for its subscription to be "
-        "confirmed, `confirm_url` of the answer, which is logged too, is what somebody has to open.",
-        answers=(Answer(200, "What followed from it", EventsTaken),),
+        "Receive a store's notification",
+        "S3 event notifications as Amazon (directly or through SNS), Ceph and MinIO send them. Each created object is "
+        "imported; other events are ignored. Repeated notifications are harmless. When SNS asks for its subscription "
+        "to be confirmed, an operator must open `confirm_url` of the response, which is also logged.",
+        responses=(ResponseSpec(200, "The imports that were started and the records that were ignored", EventsTaken),),
         errors=(
             "EVENTS_OFF",
             "EVENTS_TOKEN_WRONG",
-            "BODY_NOT_JSON",
-            "BODY_TOO_LARGE",
-            "BODY_TIMEOUT",
-            "ENCODING_NOT_SUPPORTED",
-            "VALIDATION_FAILED",
-            "STORE_UNAVAILABLE",
-            "STORE_AUTH_FAILED",
-            "STORE_REJECTED",
-            "REDIS_UNAVAILABLE",
+            *ANY_TYPE_BODY_ERRORS,
+            *STORE_ERRORS,
             "DATABASE_UNAVAILABLE",
-            "TEMP_VOLUME_FULL",
-            "TEMP_VOLUME_FAILED",
+            *REGISTRATION_ERRORS,
         ),
-        headers=(
-            Header(
+        request_headers=(
+            RequestHeader(
                 "Authorization",
-                "`Bearer` and the secret of SLUICE_EVENTS_TOKEN, or `Basic` with it as the password.",
+                "`Bearer` with the secret of SLUICE_EVENTS_TOKEN, or `Basic` with the secret as the password.",
                 {"type": "string"},
             ),
         ),
         body=StorageEvents,
         new_work=True,
+        access=Access.STORE,
     ),
 )

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from gateway.api.shared import LIMIT_DEFAULT, LIMIT_MAX, parse_query, upload_id
-from gateway.api.views import grants_view, upload_view
-from gateway.http import cursors
+from gateway.api.error_codes import (
+    JSON_BODY_ERRORS,
+    LIST_ERRORS,
+    REGISTRATION_ERRORS,
+    STORE_ERRORS,
+    UPLOAD_LOOKUP_ERRORS,
+)
+from gateway.api.shared import PageQuery, paginate, parse_query, show_upload, upload_id
+from gateway.api.views import grants_view
 from gateway.http.bodies import invalid_field, parse_json
+from gateway.http.cursors import Position
 from gateway.http.envelope import success
-from gateway.http.links import base_url, upload_links
-from gateway.options import SERVICES
-from gateway.routing import Answer, Header, Route
+from gateway.keys import SERVICES
+from gateway.routing import Access, RequestHeader, ResponseSpec, Route
 from pipeline.core.lifecycle import Status
 from pipeline.uploads.lookup import UploadDetail
 from schemas.http import Page
@@ -23,20 +30,10 @@ from schemas.uploads import CreateUpload, UploadView
 _KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
 
 
-class UploadQuery(BaseModel):
+class UploadQuery(PageQuery):
     """Query of `GET /v1/uploads`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    status: Status | None = Field(None, description="Only uploads in this status")
-    limit: int = Field(LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="Items on one page")
-    cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before")
-
-
-def view(request: web.Request, detail: UploadDetail) -> UploadView:
-    """An upload as this client sees it: links lead where it came from."""
-    upload = detail.upload
-    return upload_view(detail, upload_links(base_url(request), upload.upload_id, upload.content_id))
+    status: Status | None = Field(None, description="Only uploads with this status")
 
 
 async def create(request: web.Request) -> web.StreamResponse:
@@ -46,36 +43,32 @@ async def create(request: web.Request) -> web.StreamResponse:
     wanted = await parse_json(request, CreateUpload)
     if wanted.transport != "gateway":
         detail, grants, created = await request.app[SERVICES].direct.create(wanted, key)
-        shown = view(request, detail)
+        shown = show_upload(request, detail)
         if grants is not None:
             shown = shown.model_copy(update={"grants": grants_view(grants)})
     else:
         detail, created = await request.app[SERVICES].creation.create(wanted, key)
-        shown = view(request, detail)
+        shown = show_upload(request, detail)
     return success(shown, 201 if created else 200, headers={"Location": shown.links.self})
 
 
 async def show(request: web.Request) -> web.StreamResponse:
-    return success(view(request, await request.app[SERVICES].lookup.detail(upload_id(request))))
+    return success(show_upload(request, await request.app[SERVICES].lookup.detail(upload_id(request))))
 
 
 async def index(request: web.Request) -> web.StreamResponse:
     query = parse_query(request, UploadQuery)
-    before = cursors.decode(query.cursor) if query.cursor else None
-    # One more than asked for: its presence says that there is another page.
-    found = await request.app[SERVICES].lookup.page(query.status, before, query.limit + 1)
-    shown, more = found[: query.limit], len(found) > query.limit
-    last = shown[-1].upload if more else None
-    return success(
-        Page[UploadView](
-            items=[view(request, detail) for detail in shown],
-            next_cursor=cursors.encode((last.created_at_ms, last.upload_id)) if last else None,
-        )
-    )
+    fetch = partial(request.app[SERVICES].lookup.page, query.status)
+    found, next_cursor = await paginate(query, fetch, _position)
+    return success(Page[UploadView](items=[show_upload(request, detail) for detail in found], next_cursor=next_cursor))
+
+
+def _position(detail: UploadDetail) -> Position:
+    return detail.upload.created_at_ms, detail.upload.upload_id
 
 
 async def cancel(request: web.Request) -> web.StreamResponse:
-    return success(view(request, await request.app[SERVICES].creation.cancel(upload_id(request))))
+    return success(show_upload(request, await request.app[SERVICES].creation.cancel(upload_id(request))))
 
 
 _LOCATION = {"Location": "URL of the upload, the same as `links.self`"}
@@ -87,21 +80,16 @@ ROUTES: tuple[Route, ...] = (
         create,
         "Uploads",
         "Create an upload",
-        "Announces a file. The answer says how it is to be cut into segments and whether there is room for it now "
-        "(`admitted`) or not yet (`waiting`, with its place in the queue). With transport `direct` it is `granted`: "
-        "the answer has grants to send segments to the store itself. With an Idempotency-Key a repeat answers with the "
-        "same upload.",
-        answers=(
-            Answer(201, "The upload, newly created", UploadView, headers=_LOCATION),
-            Answer(200, "The upload that this Idempotency-Key created before", UploadView, headers=_LOCATION),
+        "Announces a file. The response says how to split it into segments, and whether there is room for it now "
+        "(`admitted`) or not yet (`waiting`, with its position in the queue). With transport `direct` or `token` the "
+        "upload is `granted`: the response contains grants to send segments to the store itself. Repeating a request "
+        "with the same Idempotency-Key returns the same upload.",
+        responses=(
+            ResponseSpec(201, "The new upload", UploadView, headers=_LOCATION),
+            ResponseSpec(200, "The upload that this Idempotency-Key created before", UploadView, headers=_LOCATION),
         ),
         errors=(
-            "BODY_NOT_JSON",
-            "BODY_TOO_LARGE",
-            "BODY_TIMEOUT",
-            "CONTENT_TYPE_NOT_SUPPORTED",
-            "ENCODING_NOT_SUPPORTED",
-            "VALIDATION_FAILED",
+            *JSON_BODY_ERRORS,
             "DIGEST_NOT_SUPPORTED",
             "IDEMPOTENCY_KEY_REUSED",
             "FILE_TOO_LARGE_FOR_VOLUME",
@@ -109,23 +97,20 @@ ROUTES: tuple[Route, ...] = (
             "TRANSPORT_NOT_OFFERED",
             "UPLOAD_ENDED",
             "UPLOAD_COMPLETE",
-            "STORE_UNAVAILABLE",
-            "STORE_AUTH_FAILED",
-            "STORE_REJECTED",
-            "REDIS_UNAVAILABLE",
-            "TEMP_VOLUME_FULL",
-            "TEMP_VOLUME_FAILED",
+            *STORE_ERRORS,
+            *REGISTRATION_ERRORS,
         ),
-        headers=(
-            Header(
+        request_headers=(
+            RequestHeader(
                 "Idempotency-Key",
-                "Makes a repeated request harmless: the same key with the same body is the same upload. Use a new "
-                "UUID per file.",
+                "Makes a repeated request harmless: the same key with the same body returns the same upload. Use a new "
+                "UUID for each file.",
                 {"type": "string", "minLength": 1, "maxLength": 255, "pattern": _KEY_PATTERN},
             ),
         ),
         body=CreateUpload,
         new_work=True,
+        access=Access.CLIENT,
     ),
     Route(
         "GET",
@@ -133,10 +118,11 @@ ROUTES: tuple[Route, ...] = (
         index,
         "Uploads",
         "List uploads",
-        "Uploads in flight and those that ended not long ago, newest first.",
-        answers=(Answer(200, "One page", Page[UploadView]),),
-        errors=("VALIDATION_FAILED", "CURSOR_INVALID", "REDIS_UNAVAILABLE"),
+        "Uploads in flight and those that ended recently, newest first.",
+        responses=(ResponseSpec(200, "One page", Page[UploadView]),),
+        errors=(*LIST_ERRORS, "REDIS_UNAVAILABLE"),
         query=UploadQuery,
+        access=Access.CLIENT,
     ),
     Route(
         "GET",
@@ -144,9 +130,10 @@ ROUTES: tuple[Route, ...] = (
         show,
         "Uploads",
         "Show an upload",
-        "How far an upload has come, and which segments are still missing.",
-        answers=(Answer(200, "The upload", UploadView),),
-        errors=("UPLOAD_NOT_FOUND", "REDIS_UNAVAILABLE"),
+        "The progress of an upload, and the segments that are still missing.",
+        responses=(ResponseSpec(200, "The upload", UploadView),),
+        errors=UPLOAD_LOOKUP_ERRORS,
+        access=Access.CLIENT,
     ),
     Route(
         "DELETE",
@@ -154,9 +141,10 @@ ROUTES: tuple[Route, ...] = (
         cancel,
         "Uploads",
         "Cancel an upload",
-        "Ends an upload; what is here of it is removed soon after. Cancelling twice is harmless.",
-        answers=(Answer(200, "The upload, cancelled", UploadView),),
-        errors=("UPLOAD_NOT_FOUND", "UPLOAD_ENDED", "REDIS_UNAVAILABLE"),
+        "Ends an upload; its data is removed soon after. Cancelling twice is harmless.",
+        responses=(ResponseSpec(200, "The cancelled upload", UploadView),),
+        errors=(*UPLOAD_LOOKUP_ERRORS, "UPLOAD_ENDED"),
         new_work=True,
+        access=Access.CLIENT,
     ),
 )

@@ -1,6 +1,6 @@
-"""From the pipeline's values to what the API shows: pure, field by field.
+"""Converts the pipeline's values to the models of the API, field by field. Pure functions.
 
-Times in the pipeline are milliseconds of Redis' clock, in the API RFC 3339 in UTC with the same precision.
+Times are milliseconds of Redis' clock in the pipeline, and RFC 3339 in UTC with the same precision in the API.
 """
 
 from __future__ import annotations
@@ -29,11 +29,23 @@ def instant(milliseconds: int | None) -> datetime | None:
 
 
 def microseconds(time: datetime) -> int:
-    """A time as microseconds since 1970: PostgreSQL's precision, so that no two rows fall together."""
+    """A time as microseconds since 1970: PostgreSQL's precision, so that a cursor does not merge two rows."""
     return (time - _EPOCH) // timedelta(microseconds=1)
 
 
-def upload_view(detail: UploadDetail, links: UploadLinks) -> UploadView:
+def upload_links(base: str, upload_id: str, content_id: str | None) -> UploadLinks:
+    """`base`: the gateway's URL without a trailing slash."""
+    upload = f"{base}/v1/uploads/{upload_id}"
+    return UploadLinks(
+        self=upload,
+        events=f"{upload}/events",
+        segment=f"{upload}/segments/{{number}}",
+        content=f"{base}/v1/contents/{content_id}" if content_id else None,
+    )
+
+
+def upload_view(detail: UploadDetail, base: str) -> UploadView:
+    """`base`: as in `upload_links`."""
     upload = detail.upload
     return UploadView(
         id=upload.upload_id,
@@ -55,7 +67,7 @@ def upload_view(detail: UploadDetail, links: UploadLinks) -> UploadView:
         created_at=instant(upload.created_at_ms),
         updated_at=instant(upload.updated_at_ms),
         expires_at=instant(detail.expires_at_ms),
-        links=links,
+        links=upload_links(base, upload.upload_id, upload.content_id),
     )
 
 

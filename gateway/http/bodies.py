@@ -1,8 +1,8 @@
-"""Request bodies: bounded in size and time, never inflated, and not asked for before somebody wants them.
+"""Request bodies: bounded in size and time, never decompressed, and requested only when a handler reads them.
 
-Guarantee: "100 Continue" is sent at the moment a body is first read, so every refusal that comes before costs the
-client no byte (RFC 9110 section 10.1.1). A client that goes away in mid-body is a ConnectionError, framing that is
-broken REQUEST_MALFORMED: no exception of the HTTP library's own leaves this module.
+Guarantee: "100 Continue" is sent when a body is first read, so a refusal before that costs the client no body bytes
+(RFC 9110 section 10.1.1). A client that disconnects during a body raises ConnectionError; broken framing raises
+REQUEST_MALFORMED. No exception of the HTTP library leaves this module.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
-from gateway.options import OPTIONS
+from gateway.http.state import OPTIONS
 from pipeline.core.errors import RequestError
 
 T = TypeVar("T", bound=BaseModel)
@@ -24,15 +24,15 @@ _JSON_TYPES = frozenset({"application/json", "text/json"})
 
 
 def refuse_encoded(request: web.Request) -> None:
-    """Raises RequestError ENCODING_NOT_SUPPORTED: a body is taken as it is, so what is small on the wire is small
-    here too."""
+    """Raises RequestError ENCODING_NOT_SUPPORTED. Bodies are never decompressed, so a small body on the wire stays
+    small in memory."""
     for encoding in request.headers.getall("Content-Encoding", []):
         if encoding.strip().lower() not in {"", "identity"}:
             raise RequestError("ENCODING_NOT_SUPPORTED", encoding=encoding[:64])
 
 
 def declared_bytes(request: web.Request) -> int | None:
-    """The length the client announced, None for a chunked body. Without either the body is empty (RFC 9112 section
+    """The Content-Length, or None for a chunked body. Without either header the body is empty (RFC 9112 section
     6.3)."""
     if request.content_length is not None:
         return request.content_length
@@ -40,7 +40,7 @@ def declared_bytes(request: web.Request) -> int | None:
 
 
 async def chunks(request: web.Request) -> AsyncIterator[bytes]:
-    """The body as it comes in, block by block. Raises ConnectionError when its sender is gone, RequestError
+    """The body in blocks, as they arrive. Raises ConnectionError when the client has disconnected, RequestError
     REQUEST_MALFORMED."""
     await _continue(request)
     try:
@@ -53,12 +53,14 @@ async def chunks(request: web.Request) -> AsyncIterator[bytes]:
 async def parse_json(
     request: web.Request, model: type[T], *, any_type: bool = False, limit_bytes: int | None = None
 ) -> T:
-    """The body as a `model`; with `any_type`, whatever its Content-Type says; `limit_bytes` long at most, else as the
-    gateway's options say. Raises RequestError: ENCODING_NOT_SUPPORTED, CONTENT_TYPE_NOT_SUPPORTED, BODY_TOO_LARGE,
-    BODY_TIMEOUT, BODY_NOT_JSON, VALIDATION_FAILED."""
+    """The body, validated as `model`. `any_type` accepts every Content-Type; `limit_bytes` replaces the limit of the
+    gateway's options.
+
+    Raises RequestError: ENCODING_NOT_SUPPORTED, CONTENT_TYPE_NOT_SUPPORTED, BODY_TOO_LARGE, BODY_TIMEOUT,
+    BODY_NOT_JSON, VALIDATION_FAILED.
+    """
     refuse_encoded(request)
-    # A page of another origin may send text/plain unasked, but not JSON: this is what makes its browser ask first
-    # (preflight).
+    # A page of another origin can send text/plain without a preflight, but not JSON: this check forces the preflight.
     if not any_type and request.content_type not in _JSON_TYPES:
         raise RequestError(
             "CONTENT_TYPE_NOT_SUPPORTED", content_type=request.content_type[:127], expected="application/json"
@@ -76,27 +78,29 @@ async def parse_json(
 
 
 def invalid(error: ValidationError) -> RequestError:
-    """What pydantic found, without what the client sent: `detail.fields` is a list of {field, message}."""
+    """VALIDATION_FAILED with pydantic's findings, without the values that the client sent: `detail.fields` is a list of
+    {field, message}."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     fields = [{"field": ".".join(str(part) for part in item["loc"]), "message": item["msg"]} for item in found]
     return RequestError("VALIDATION_FAILED", fields=fields[:100])
 
 
 def invalid_field(field: str, message: str) -> RequestError:
+    """VALIDATION_FAILED for one field."""
     return RequestError("VALIDATION_FAILED", fields=[{"field": field, "message": message}])
 
 
-async def _read(request: web.Request, limit: int) -> bytes:
+async def _read(request: web.Request, limit_bytes: int) -> bytes:
     options = request.app[OPTIONS]
-    if (request.content_length or 0) > limit:
-        raise RequestError("BODY_TOO_LARGE", limit_bytes=limit)
+    if (request.content_length or 0) > limit_bytes:
+        raise RequestError("BODY_TOO_LARGE", limit_bytes=limit_bytes)
     body = bytearray()
     try:
         async with asyncio.timeout(options.body_seconds):
             async for chunk in chunks(request):
                 body += chunk
-                if len(body) > limit:
-                    raise RequestError("BODY_TOO_LARGE", limit_bytes=limit)
+                if len(body) > limit_bytes:
+                    raise RequestError("BODY_TOO_LARGE", limit_bytes=limit_bytes)
     except ConnectionError:
         raise RequestError("REQUEST_MALFORMED", reason="the connection ended before the body did") from None
     except TimeoutError:
@@ -105,10 +109,10 @@ async def _read(request: web.Request, limit: int) -> bytes:
 
 
 async def _continue(request: web.Request) -> None:
-    """Ask for the body if the client waits to be asked."""
+    """Send "100 Continue" if the client waits for it."""
     if request.version < HttpVersion11 or request.headers.get("Expect", "").lower() != "100-continue":
         return
     if request.content.at_eof():
         return
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0  # nothing of the answer itself is on its way yet
+    request.writer.output_size = 0  # aiohttp must still see that nothing of the final response was sent

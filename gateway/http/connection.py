@@ -1,7 +1,7 @@
-"""One connection: aiohttp's request handler, with two things changed.
+"""One connection: aiohttp's request handler with two changes.
 
-Guarantee: a request that is not HTTP at all is answered in the envelope too (and not with an excerpt of what came), and
-a handler can learn at once that its client has gone, without being cancelled in the middle of what it does.
+Guarantee: a request that is not valid HTTP gets an error in the envelope too, without an excerpt of what was received.
+A handler learns at once that its client has disconnected, without being cancelled.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from pipeline.core.errors import RequestError, SluiceError
 from pipeline.telemetry import HTTP_REQUESTS, Log, logger
 
 READ_BYTES = 64 * 1024
-"""What is read from a socket at once. asyncio's own 256 KiB made 500 connections whose bodies wait for room cost 620
-KiB each, and a quarter more CPU per byte (each read is a fresh mapping); with 64 KiB it was 320 KiB, just as fast."""
+"""Bytes read from a socket at once. With asyncio's default of 256 KiB, each of 500 connections with unread bodies took
+620 KiB of memory, and every byte cost a quarter more CPU (each read is a fresh mapping). With 64 KiB it was 320 KiB at
+the same speed."""
 
 
 class EnvelopeProtocol(web.RequestHandler):
@@ -32,7 +33,7 @@ class EnvelopeProtocol(web.RequestHandler):
         self.gone = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if hasattr(transport, "max_size"):  # asyncio's own; other loops go their own way
+        if hasattr(transport, "max_size"):  # asyncio's own transport; other event loops have no such attribute
             transport.max_size = READ_BYTES
         super().connection_made(transport)
 
@@ -43,9 +44,9 @@ class EnvelopeProtocol(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """What aiohttp calls when it cannot parse a request, or when something went wrong outside of our middleware."""
+        """Called by aiohttp when it cannot parse a request, or when something fails outside the middleware."""
         if request.writer.output_size > 0:
-            raise ConnectionError("an answer has begun already, and there can be no second one")
+            raise ConnectionError("a response has already begun; a second one cannot be sent")
         name = request_id(None)
         if status == 400:
             reason = (
@@ -67,7 +68,7 @@ class EnvelopeProtocol(web.RequestHandler):
         return response
 
 
-def gone(request: web.Request) -> asyncio.Event:
+def client_gone(request: web.Request) -> asyncio.Event:
     """Set when the client's connection is lost."""
     protocol = request.protocol
     return protocol.gone if isinstance(protocol, EnvelopeProtocol) else asyncio.Event()

@@ -1,9 +1,9 @@
-"""Cross-origin requests: which headers let a browser's page talk to the gateway (WHATWG Fetch, section "CORS
+"""Cross-origin requests: the headers that let a page of another origin call the gateway (WHATWG Fetch, section "CORS
 protocol").
 
-Guarantee: an origin gets them only when it stands, character for character, in the configuration. No credentials are
-ever allowed: the gateway takes no cookies. Answers say `Vary: Origin` whenever any origin is configured, so that no
-cache hands one origin's answer to another.
+Guarantee: an origin gets these headers only if it equals a configured one, character for character. Credentials are
+never allowed, since the gateway uses no cookies. While any origin is configured, every response says `Vary: Origin`, so
+that no cache gives one origin's response to another.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ALLOWED_HEADERS = (
     "Range",
     "X-Request-Id",
 )
-"""Request headers that the API reads and that a page may not send across origins unasked."""
+"""Request headers that the API reads and that a page may send across origins only after a preflight."""
 
 EXPOSED_HEADERS = (
     "Accept-Ranges",
@@ -33,14 +33,14 @@ EXPOSED_HEADERS = (
     "Retry-After",
     "X-Request-Id",
 )
-"""Answer headers that a page must be able to read."""
+"""Response headers that a page must be able to read."""
 
 MAX_AGE_SECONDS = 7200
-"""How long a browser may remember a preflight: the most that Chromium keeps."""
+"""How long a browser may cache a preflight: the longest time that Chromium accepts."""
 
 
-def answer_headers(origin: str | None, allowed: Collection[str]) -> Mapping[str, str]:
-    """What every answer to a request from `origin` carries."""
+def cors_headers(origin: str | None, allowed: Collection[str]) -> Mapping[str, str]:
+    """Headers of every response to a request from `origin`."""
     if not allowed:
         return {}
     if origin is None or origin not in allowed:
@@ -53,8 +53,8 @@ def answer_headers(origin: str | None, allowed: Collection[str]) -> Mapping[str,
 
 
 def preflight_headers(origin: str | None, allowed: Collection[str], methods: Collection[str]) -> Mapping[str, str]:
-    """What the answer to a preflight carries besides: nothing for an origin that is not allowed, and the browser
-    then refuses."""
+    """Additional headers of the response to a preflight. Empty for an origin that is not allowed, which makes the
+    browser refuse the request."""
     if origin is None or origin not in allowed:
         return {}
     return {

@@ -1,7 +1,7 @@
-"""Cursors of lists: where the next page begins, opaque to clients.
+"""Cursors: where the next page of a list begins.
 
-Guarantee: what `encode` gave out, `decode` takes; anything else is CURSOR_INVALID. Opaque, so that clients do not build
-their own and the order of lists can change without breaking them.
+Guarantee: `decode` accepts every cursor that `encode` made and refuses anything else with CURSOR_INVALID. Cursors are
+opaque, so that clients do not build their own and the order of a list can change without breaking clients.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import re
 from pipeline.core.errors import RequestError
 
 Position = tuple[int, str]
-"""The last item of a page: when it was created, in whatever unit its list counts, and its id."""
+"""The last item of a page: its creation time, in the unit of its list, and its id."""
 
 _POSITION = re.compile(r"([0-9]{1,18}):([0-9A-Za-z-]{1,64})")
-_LATEST = 253_402_300_799_999_999  # the year 9999 in microseconds: beyond it, what reads the position cannot count
+_LATEST = 253_402_300_799_999_999  # the end of the year 9999 in microseconds: Python's datetime ends there
 
 
 def encode(position: Position) -> str:

@@ -1,7 +1,7 @@
 """The digest headers of a segment: Content-MD5 (RFC 1864) and Content-Digest (RFC 9530).
 
-Guarantee: a header that is there is either understood and handed on to be verified, or refused; and there is one digest
-per algorithm at the most, so that a long header cannot make the gateway hash the same bytes a thousand times.
+Guarantee: a digest header is either parsed, to be verified, or refused. At most one digest per algorithm is returned,
+so that a long header cannot make the gateway hash the same bytes a thousand times.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pipeline.core.model import ClientDigest
 
 
 def announced(content_md5: str | None, content_digest: Sequence[str]) -> Sequence[ClientDigest]:
-    """Every digest to be verified. The lines of Content-Digest are one dictionary, in which the last of equal keys
-    counts (RFC 9651, sections 3.2 and 4.2). Raises RequestError DIGEST_NOT_SUPPORTED."""
+    """Every digest to verify. The lines of Content-Digest form one dictionary, in which the last of equal keys counts
+    (RFC 9651, sections 3.2 and 4.2). Raises RequestError DIGEST_NOT_SUPPORTED."""
     found = {item.algorithm: item for item in parse_content_digest(", ".join(content_digest))} if content_digest else {}
     if content_md5 is not None:
         md5 = parse_content_md5(content_md5)

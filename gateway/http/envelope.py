@@ -1,7 +1,7 @@
-"""The envelope: every JSON answer of the gateway is made here.
+"""Builds the envelope of JSON responses. Only /openapi.json, events and files are sent without it.
 
-Guarantee: one shape (`schemas.http`), real status codes, `Retry-After` wherever waiting helps, and nothing in an answer
-that is not meant for the client: an error that is not in the catalogue becomes INTERNAL.
+Guarantee: one shape (`schemas.http`), real HTTP status codes, and `Retry-After` wherever waiting helps. A response
+holds only the error's code, message and detail, never a traceback.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from schemas.http import ErrorBody, Failure, Success
 REQUEST_ID = web.RequestKey("request_id", str)
 
 SERVER = "sluice"
-"""What the Server header says, in place of the versions of what we are built on."""
+"""The Server header. It replaces aiohttp's default, which names library versions."""
 
 DEFAULT_RETRY_AFTER_SECONDS = 2
-"""Where the error itself does not say: long enough not to hammer, short enough not to be noticed."""
+"""Used when the error names no time: long enough to avoid hammering, short enough to go unnoticed."""
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -37,8 +37,8 @@ def success(data: T, status: int = 200, headers: dict[str, str] | None = None) -
 
 
 def failure(error: SluiceError, path: str, request_id: str) -> web.Response:
-    """`error` in the envelope, with its status and, where it says when to come back, Retry-After (RFC 9110 section
-    10.2.3)."""
+    """`error` in the envelope, with its status and the headers that this status requires. Retry-After: see
+    `retry_after` (RFC 9110 section 10.2.3)."""
     detail: dict[str, Any] = to_jsonable_python(error.detail, fallback=str, inf_nan_mode="null")
     body = Failure(
         status=error.http_status,
@@ -51,7 +51,7 @@ def failure(error: SluiceError, path: str, request_id: str) -> web.Response:
         headers["Allow"] = error.detail["allowed"]
     if error.code == "RANGE_NOT_SATISFIABLE":
         headers["Content-Range"] = f"bytes */{error.detail['size_bytes']}"
-    if error.http_status == 401:  # RFC 9110 section 11.6.1; senders that know but a URL send its password only then
+    if error.http_status == 401:  # RFC 9110 section 11.6.1. A sender that knows only a URL sends its password then.
         headers["WWW-Authenticate"] = 'Basic realm="sluice", charset="UTF-8"'
     return web.Response(
         status=error.http_status, body=body.model_dump_json().encode(), content_type="application/json", headers=headers
@@ -59,7 +59,7 @@ def failure(error: SluiceError, path: str, request_id: str) -> web.Response:
 
 
 def retry_after(error: SluiceError) -> int | None:
-    """Whole seconds until the same request may succeed; None where waiting does not help or nobody can know."""
+    """Whole seconds until the same request may succeed; None where waiting does not help or the time is unknown."""
     asked = error.detail.get("retry_after_seconds", getattr(error, "retry_after_seconds", None))
     if isinstance(asked, int | float) and math.isfinite(asked):
         return max(1, math.ceil(asked))

@@ -1,8 +1,8 @@
-"""Absolute links to what the gateway serves.
+"""The base URL of absolute links to the gateway.
 
-Guarantee: a link leads to the gateway as this client reached it, or as `public_url` says. What a request claims is used
-only in the answer to it, only when it looks like a host at all, and X-Forwarded-* only when a proxy that sets both is
-known to be in front.
+Guarantee: links lead to the gateway at the address that this client used, or at `public_url`. Host headers are used
+only in the response to the same request and only if they are valid host names. X-Forwarded-* headers are used only if
+the options say that a trusted proxy sets them.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ import re
 
 from aiohttp import web
 
-from gateway.options import OPTIONS
-from schemas.uploads import UploadLinks
+from gateway.http.state import OPTIONS
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 def base_url(request: web.Request) -> str:
-    """Scheme and authority of the gateway as the client knows it, without a slash at the end."""
+    """Scheme and authority of the gateway as the client knows it, without a trailing slash."""
     options = request.app[OPTIONS]
     if options.public_url:
         return options.public_url
@@ -31,18 +30,8 @@ def base_url(request: web.Request) -> str:
     return f"{scheme if scheme in {'http', 'https'} else request.scheme}://{host}"
 
 
-def upload_links(base: str, upload_id: str, content_id: str | None) -> UploadLinks:
-    upload = f"{base}/v1/uploads/{upload_id}"
-    return UploadLinks(
-        self=upload,
-        events=f"{upload}/events",
-        segment=f"{upload}/segments/{{number}}",
-        content=f"{base}/v1/contents/{content_id}" if content_id else None,
-    )
-
-
 def _first(request: web.Request, name: str, otherwise: str) -> str:
-    """The first of a list that each proxy on the way added to: what the client itself asked for."""
+    """The first item of a list to which each proxy appends: what the client itself requested."""
     return request.headers.get(name, otherwise).split(",")[0].strip()
 
 

@@ -1,8 +1,7 @@
-"""Conditional and ranged requests, decided: pure (RFC 9110 sections 13 and 14).
+"""Conditional requests and byte ranges (RFC 9110 sections 13 and 14). Pure functions.
 
-Guarantee: only what the specification lets a server refuse is refused (416: a well-formed range that lies behind the
-end); a Range that is malformed, in another unit, or several at once is ignored, as section 14.2 allows, and the whole
-is sent.
+Guarantee: the only refusal is 416, for a well-formed range beyond the end. A Range header that is malformed, in another
+unit or names several ranges is ignored, as section 14.2 allows, and the whole object is sent.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ _ETAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 
 
 def requested_range(value: str | None, size_bytes: int) -> tuple[int, int] | None:
-    """First and last byte (inclusive) of the one range asked for, cut at the end; None: send the whole.
+    """First and last byte (inclusive) of the requested range, clipped to the size. None: send everything.
 
     Raises RequestError RANGE_NOT_SATISFIABLE.
     """
     found = _RANGE.fullmatch(value or "")
     if found is None or not (found[1] or found[2]):
         return None
-    if not found[1]:  # the last so many bytes
+    if not found[1]:  # a suffix range: the last N bytes
         first, last = max(0, size_bytes - int(found[2])), size_bytes - 1
         satisfiable = int(found[2]) > 0 and size_bytes > 0
     else:
@@ -37,12 +36,12 @@ def requested_range(value: str | None, size_bytes: int) -> tuple[int, int] | Non
 
 
 def matches_any(value: str | None, etag: str) -> bool:
-    """If-None-Match: is `etag` (unquoted) among them, by weak comparison? `*` is any."""
+    """Whether If-None-Match lists `etag` (unquoted), by weak comparison. `*` matches any."""
     if value is None:
         return False
     return value.strip() == "*" or etag in _ETAG.findall(value)
 
 
 def range_applies(if_range: str | None, etag: str) -> bool:
-    """If-Range: strong comparison with `etag`. A date never holds: no Last-Modified is sent."""
+    """Whether If-Range equals `etag`, by strong comparison. A date never matches, since no Last-Modified is sent."""
     return if_range is None or if_range.strip() == f'"{etag}"'

@@ -1,7 +1,6 @@
-"""X-Request-Id: what ties an answer to the lines of the log.
+"""X-Request-Id: connects a response with its lines in the log.
 
-Guarantee: an id that goes into the log and back to the client is short and plain text; anything else that comes is
-replaced.
+Guarantee: an id in the log and in a response is short plain text. Any other id from a client is replaced.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _ACCEPTED = re.compile(PATTERN)
 
 
 def request_id(sent: str | None) -> str:
-    """The client's own id when it can be used, else a new one."""
+    """The client's id if it is valid, else a new one."""
     if sent is not None and _ACCEPTED.fullmatch(sent):
         return sent
     return uuid7().hex

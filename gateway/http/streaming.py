@@ -1,9 +1,9 @@
-"""Bytes from a store to a client, through us: ranges, conditions, and a client that may be slow or gone.
+"""Streams bytes from a store to a client: ranges, conditional requests, and clients that are slow or disconnect.
 
-Guarantee: whatever goes wrong before the first byte is answered in the envelope. After it the connection is broken off,
-never ended as if all were well. Memory per download is bounded: one block of 1 MiB and what the two sockets hold; a
-client that takes nothing for `download_stall_seconds` is given up, and one that goes away gives the store's connection
-back at once, also while the store is silent.
+Guarantee: an error before the first byte is sent in the envelope. After it the connection is aborted, so that a broken
+download never looks complete. Memory per download is bounded: one block of 1 MiB plus the two socket buffers. A client
+that accepts nothing for `download_stall_seconds` is disconnected. A client that disconnects releases the store's
+connection at once, also while the store is silent.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import Any, cast
 from aiohttp import web
 
 from gateway.http import ranges
-from gateway.http.connection import gone
-from gateway.options import DOWNLOADING, OPTIONS
+from gateway.http.connection import client_gone
+from gateway.http.state import DOWNLOAD_SLOTS, OPTIONS
 from pipeline.core.errors import RequestError, SluiceError
 from pipeline.telemetry import DOWNLOADS, SENT_BYTES, Log, logger
 
 WRITE_BYTES = 128 * 1024
-"""What is handed to a socket at once: a slow client holds this much beside its block, not a second copy of it."""
+"""Bytes passed to a socket at once: a slow client costs this much beside its block, not a second copy of the block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """What is to be sent. `blocks(first, last)` yields those bytes, both inclusive."""
+    """What to send. `blocks(first, last)` yields those bytes, both inclusive."""
 
     size_bytes: int
     etag: str
@@ -38,12 +38,12 @@ class Download:
 
 
 async def send(request: web.Request, download: Download) -> web.StreamResponse:
-    """The answer: 200, 206 or 304. Raises RANGE_NOT_SATISFIABLE, GATEWAY_BUSY, and what the store raised before its
-    first byte."""
+    """The response: 200, 206 or 304. Raises RANGE_NOT_SATISFIABLE, GATEWAY_BUSY, and what the store
+    raised before its first byte."""
     headers = {
         "ETag": f'"{download.etag}"',
         "Accept-Ranges": "bytes",
-        "Cache-Control": "private, no-cache",  # to be kept, but asked for again each time: it may have been deleted
+        "Cache-Control": "private, no-cache",  # may be stored, but must be revalidated: the object may be deleted
     }
     if ranges.matches_any(request.headers.get("If-None-Match"), download.etag):
         return web.Response(status=304, headers=headers)
@@ -58,12 +58,12 @@ async def send(request: web.Request, download: Download) -> web.StreamResponse:
     response.content_length = last + 1 - first
     if request.method == "HEAD":
         return response
-    slots = request.app[DOWNLOADING]
+    slots = request.app[DOWNLOAD_SLOTS]
     if slots.locked():
         raise RequestError("GATEWAY_BUSY")
     async with slots:
         with DOWNLOADS.track_inprogress():
-            await _while_there(request, _copy(request, response, download.blocks(first, last)))
+            await _while_connected(request, _copy(request, response, download.blocks(first, last)))
     return response
 
 
@@ -78,21 +78,21 @@ async def _copy(request: web.Request, response: web.StreamResponse, blocks: Asyn
                     async with asyncio.timeout(stall_seconds):
                         await response.write(memoryview(block)[start : start + WRITE_BYTES])
                 SENT_BYTES.inc(len(block))
-                block = b""  # or two of them are held while the next one is read
+                block = b""  # else two blocks are held while the next one is read
                 block = await anext(blocks, b"")
         except (SluiceError, TimeoutError) as error:
             if not response.prepared:
                 raise
-            reason = error.message if isinstance(error, SluiceError) else "the client takes nothing"
+            reason = error.message if isinstance(error, SluiceError) else "the client does not read"
             logger().warning(Log.DOWNLOAD_BROKEN, path=request.path, reason=reason)
             if request.transport is not None:
                 request.transport.abort()
 
 
-async def _while_there(request: web.Request, work: Coroutine[Any, Any, None]) -> None:
-    """Do `work` until its end, or until the client has gone."""
+async def _while_connected(request: web.Request, work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` until it ends or the client disconnects."""
     working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(gone(request).wait())
+    leaving = asyncio.ensure_future(client_gone(request).wait())
     try:
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
         if working.done():

@@ -1,1 +1,1 @@
-"""The page at /docs: one HTML file, one style sheet, one script, served as one self-contained document."""
+"""The page at /docs: one HTML file, one style sheet and one script, served as one document."""

@@ -1,5 +1,5 @@
 "use strict";
-// Draws the page from /openapi.json. Everything that comes from the document is set as text, never as markup.
+// Renders the page from /openapi.json. All text of the document is inserted as text, never as markup.
 
 const byId = (id) => document.getElementById(id);
 
@@ -10,14 +10,14 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
-// Text in which `code` between backticks is set as code.
+// Text nodes and <code> elements: text between backticks becomes code.
 function prose(text) {
   return text.split("`").map((part, index) => (index % 2 ? make("code", {}, part) : part));
 }
 
 const shortName = (reference) => reference.split("/").pop();
 
-// What pydantic calls Success_Page_UploadView__ is, to a reader, a page of UploadView in the envelope.
+// pydantic's name Success_Page_UploadView__ reads as "Page of UploadView in the envelope".
 const readable = (name) => name.replace(/^Success_(.*)_$/, "$1 in the envelope").replace(/^Page_(.*)_/, "Page of $1");
 
 function typeOf(schema) {
@@ -51,15 +51,15 @@ function table(head, rows) {
 }
 
 function responses(operation) {
-  return Object.entries(operation.responses).map(([status, answer]) => {
-    const content = Object.entries(answer.content || {});
+  return Object.entries(operation.responses).map(([status, response]) => {
+    const content = Object.entries(response.content || {});
     const codes = content.flatMap(([, media]) => Object.keys(media.examples || {}));
     if (codes.length) {
       return [status, make("span", { class: "codes" }, ...codes.map((code) => make("a", { href: `#${code}` }, make("code", {}, code))))];
     }
     const shapes = content.map(([type, media]) => join([type === "application/json" ? "" : `${type} `, typeOf(media.schema)], ""));
-    const extra = Object.keys(answer.headers || {}).filter((name) => name !== "X-Request-Id");
-    return [status, [...prose(answer.description), " ", ...shapes, extra.length ? ` · headers: ${extra.join(", ")}` : ""]];
+    const extra = Object.keys(response.headers || {}).filter((name) => name !== "X-Request-Id");
+    return [status, [...prose(response.description), ...shapes.flatMap((shape) => [" · ", shape]), extra.length ? ` · headers: ${extra.join(", ")}` : ""]];
   });
 }
 
@@ -76,7 +76,7 @@ function drawRoute(method, path, operation) {
     const shapes = Object.entries(operation.requestBody.content).map(([type, media]) => [type, [typeOf(media.schema), " ", operation.requestBody.description || ""]]);
     inside.append(make("h3", {}, "Body"), table(["Type", "Shape"], shapes));
   }
-  inside.append(make("h3", {}, "Answers"), table(["Status", "What"], responses(operation)));
+  inside.append(make("h3", {}, "Responses"), table(["Status", "What"], responses(operation)));
   const id = operation.operationId;
   const summary = make("summary", {}, make("span", { class: `method ${method}` }, method.toUpperCase()),
     make("span", { class: "path" }, path), make("span", { class: "what" }, operation.summary));
@@ -108,7 +108,7 @@ function draw(api) {
   }
   for (const [code, row] of Object.entries(api["x-error-catalogue"])) {
     byId("catalogue").append(make("tr", { id: code }, make("td", {}, code), make("td", {}, String(row.status)),
-      make("td", {}, row.retryable ? "may be repeated" : "no"), make("td", {}, row.message)));
+      make("td", {}, row.retryable ? "yes" : "no"), make("td", {}, row.message)));
   }
   byId("schemas").append(...Object.entries(api.components.schemas).map(([name, schema]) => drawSchema(name, schema)));
   byId("errors").hidden = byId("schemas").hidden = false;
@@ -132,7 +132,7 @@ function filter() {
 }
 
 fetch("openapi.json")
-  .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(`HTTP ${answer.status}`))))
+  .then((response) => (response.ok ? response.json() : Promise.reject(new Error(`HTTP ${response.status}`))))
   .then((api) => {
     draw(api);
     reveal();
@@ -141,6 +141,6 @@ fetch("openapi.json")
     document.documentElement.dataset.drawn = "yes";
   })
   .catch((error) => {
-    byId("state").textContent = `/openapi.json could not be read: ${error.message}`;
+    byId("state").textContent = `/openapi.json could not be loaded: ${error.message}`;
     byId("state").className = "wrong";
   });

@@ -1,7 +1,7 @@
-"""The API's description: for programs at /openapi.json, for people at /docs.
+"""The API's description: /openapi.json for programs, /docs for people.
 
-Guarantee: /docs is one document that asks for nothing but /openapi.json: no other host, no font, no image. Its content
-security policy says so to the browser, with the hashes of its one style sheet and its one script.
+Guarantee: /docs is one self-contained document that requests nothing but /openapi.json: no other host, no font, no
+image. Its content security policy enforces this, with the hashes of its one style sheet and its one script.
 """
 
 from __future__ import annotations
@@ -14,24 +14,22 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from gateway.openapi import DOCUMENT
-from gateway.routing import JSON, Answer, Route
+from gateway.keys import DOCUMENT
+from gateway.routing import JSON, Access, ResponseSpec, Route
 
 
 async def openapi(request: web.Request) -> web.StreamResponse:
-    body = json.dumps(request.app[DOCUMENT], ensure_ascii=False).encode()
-    return web.Response(body=body, content_type=JSON, headers={"Cache-Control": "no-cache"})
+    return web.Response(body=json.dumps(request.app[DOCUMENT], ensure_ascii=False).encode(), content_type=JSON)
 
 
 async def docs(request: web.Request) -> web.StreamResponse:
     page, policy = _page()
-    headers = {"Content-Security-Policy": policy, "Cache-Control": "no-cache", "Referrer-Policy": "no-referrer"}
-    return web.Response(text=page, content_type="text/html", headers=headers)
+    return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": policy})
 
 
 @cache
 def _page() -> tuple[str, str]:
-    """The page, and the policy that lets it do what it does and nothing else."""
+    """The page, and the content security policy that allows exactly what it does."""
     folder = files("gateway.pages")
     style, script = ((folder / name).read_text("utf-8") for name in ("docs.css", "docs.js"))
     page = (folder / "docs.html").read_text("utf-8").replace("/*STYLE*/", style).replace("/*SCRIPT*/", script)
@@ -53,8 +51,10 @@ ROUTES: tuple[Route, ...] = (
         openapi,
         "Description",
         "This API as OpenAPI 3.1",
-        "Made from the routes and models that are served. Not in the envelope.",
-        answers=(Answer(200, "The document"),),
+        "Built from the routes and models that are served. Without the envelope.",
+        responses=(ResponseSpec(200, "The document"),),
+        response_headers={"Cache-Control": "no-cache"},
+        access=Access.PUBLIC,
     ),
     Route(
         "GET",
@@ -62,7 +62,16 @@ ROUTES: tuple[Route, ...] = (
         docs,
         "Description",
         "This API for people",
-        "One self-contained page, with the catalogue of errors.",
-        answers=(Answer(200, "The page", media_type="text/html"),),
+        "One self-contained page, with the error catalogue.",
+        responses=(
+            ResponseSpec(
+                200,
+                "The page",
+                media_type="text/html",
+                headers={"Content-Security-Policy": "Allows the page's own script and style sheet only"},
+            ),
+        ),
+        response_headers={"Cache-Control": "no-cache", "Referrer-Policy": "no-referrer"},
+        access=Access.PUBLIC,
     ),
 )

@@ -1,1 +1,1 @@
-"""Further upload protocols over the same uploads."""
+"""Further upload protocols over the same uploads. None exists yet."""

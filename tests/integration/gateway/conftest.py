@@ -1,5 +1,5 @@
-"""A real gateway on loopback, over real Redis and PostgreSQL; nothing works off what it takes in, so uploads stay as
-they are."""
+"""A real gateway on loopback with real Redis and PostgreSQL. No worker runs, so uploads keep the state that the gateway
+gives them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aiohttp import web
 
 from deploy.embedded.stack import EmbeddedStack, StackOptions
 from gateway.app import build_app
-from gateway.openapi import DOCUMENT
+from gateway.keys import DOCUMENT
 from gateway.options import GatewayOptions
 from gateway.server import listening
 from pipeline.adapters.postgres.migrate import migrate
@@ -40,7 +40,7 @@ OPTIONS = GatewayOptions(
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A gateway that is served, and what it stands on."""
+    """A running gateway with its services, settings and a client."""
 
     url: str
     app: web.Application
@@ -49,11 +49,11 @@ class Gateway:
     client: TruthfulClient
 
     async def create(self, size: int = 150_000, **more: Any) -> dict[str, Any]:
-        """A new upload; by default one of three segments that is admitted at once."""
+        """A new upload, by default of three segments and admitted at once."""
         body = {"filename": "a.mp4", "size": size, "content_type": "video/mp4", **more}
-        told = await self.client.request("POST", "/v1/uploads", json=body)
-        assert told.status == 201, told.body
-        return told.data
+        response = await self.client.request("POST", "/v1/uploads", json=body)
+        assert response.status == 201, response.body
+        return response.data
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +64,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
 
 @pytest.fixture
 def settings(stack: EmbeddedStack, tmp_path: Path) -> Settings:
-    """Everything of its own: names in Redis, temp volume. No store is ever asked."""
+    """Its own Redis namespace and temp volume. No test contacts the store."""
     return Settings(
         redis_url=stack.redis_url,
         redis_namespace=f"test-{uuid.uuid4().hex[:12]}",

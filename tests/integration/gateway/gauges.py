@@ -1,4 +1,4 @@
-"""Waiting for the gateway, which runs in this process, to be at a certain point: its own gauges say so."""
+"""Wait until the gateway, which runs in this process, reaches a certain state, as seen in its own gauges."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pipeline.telemetry import REGISTRY
 
 
 async def becomes(name: str, value: int) -> None:
-    """Returns when the gauge `name` stands at `value`; raises TimeoutError after ten seconds."""
+    """Wait until the gauge `name` has this `value`. Raises TimeoutError after ten seconds."""
     async with asyncio.timeout(10):
-        while REGISTRY.get_sample_value(name) != value:  # noqa: ASYNC110  # a gauge tells nobody that it has changed
+        while REGISTRY.get_sample_value(name) != value:  # noqa: ASYNC110  # a gauge cannot be awaited
             await asyncio.sleep(0.01)
 
 
 async def following(count: int) -> None:
-    """So many event streams are open."""
+    """Wait until `count` event streams are open."""
     await becomes("sluice_event_streams", count)
 
 
 async def receiving(count: int) -> None:
-    """So many segment bodies are being received."""
+    """Wait until `count` segment bodies are being received."""
     await becomes("sluice_receiving_segments", count)

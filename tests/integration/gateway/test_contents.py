@@ -1,4 +1,4 @@
-"""Contents over HTTP, from the real database."""
+"""Contents over HTTP with a real database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 
 
 async def keep(gateway: Gateway, kind: str = "image") -> str:
-    """A content, as persist writes it."""
+    """Store a content as the stage `persist` does; returns its id."""
     name = str(uuid7())
     stored = StoredObject("swift", "c", f"contents/{name}/original", 10, "etag")
     media = MediaMetadata.model_validate({"kind": kind, "container": "jpeg", "size_bytes": 10})
@@ -25,16 +25,16 @@ async def keep(gateway: Gateway, kind: str = "image") -> str:
 
 async def test_a_content_is_shown(gateway: Gateway) -> None:
     name = await keep(gateway)
-    told = await gateway.client.request("GET", f"/v1/contents/{name}")
-    assert told.status == 200
-    assert (told.data["id"], told.data["kind"], told.data["object"]["key"]) == (
+    response = await gateway.client.request("GET", f"/v1/contents/{name}")
+    assert response.status == 200
+    assert (response.data["id"], response.data["kind"], response.data["object"]["key"]) == (
         name,
         "image",
         f"contents/{name}/original",
     )
 
 
-async def test_lists_lead_through_every_content_once(gateway: Gateway) -> None:
+async def test_pages_contain_every_content_once(gateway: Gateway) -> None:
     kept = [await keep(gateway, kind) for kind in ("video", "audio", "audio", "audio", "video")]
     seen: list[str] = []
     query = "?limit=2&kind=audio"
@@ -48,9 +48,9 @@ async def test_lists_lead_through_every_content_once(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("name", ["nope", "0198c1f2-0000-7000-8000-000000000000", "a%2Fb"])
-async def test_a_content_that_is_not_there(gateway: Gateway, name: str) -> None:
-    told = await gateway.client.request("GET", f"/v1/contents/{name}")
-    assert (told.status, told.code) == (404, "CONTENT_NOT_FOUND")
+async def test_an_unknown_content(gateway: Gateway, name: str) -> None:
+    response = await gateway.client.request("GET", f"/v1/contents/{name}")
+    assert (response.status, response.code) == (404, "CONTENT_NOT_FOUND")
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ async def test_a_content_that_is_not_there(gateway: Gateway, name: str) -> None:
     [
         ("kind=text", 422, "VALIDATION_FAILED"),
         ("cursor=x", 400, "CURSOR_INVALID"),
-        ("cursor=MTp4", 400, "CURSOR_INVALID"),  # well formed, but it names no content
+        ("cursor=MTp4", 400, "CURSOR_INVALID"),  # base64, but no position
         ("cursor=MjUzNDAyMzAwNzk5OTk5OTk5OjAxOThjMWYyLTAwMDAtNzAwMC04MDAwLTAwMDAwMDAwMDAwMA", 200, ""),  # the year 9999
     ],
 )
 async def test_a_wrong_query_is_refused(gateway: Gateway, query: str, status: int, code: str) -> None:
-    told = await gateway.client.request("GET", f"/v1/contents?{query}")
-    assert told.status == status
-    assert not code or told.code == code
+    response = await gateway.client.request("GET", f"/v1/contents?{query}")
+    assert response.status == status
+    assert not code or response.code == code

@@ -1,4 +1,4 @@
-"""One envelope around everything: what is not there, what is not HTTP, what does not parse, what crashes."""
+"""Every error has the envelope: unknown paths, invalid HTTP, bodies that do not parse, crashes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.integration
     "target", ["/", "/v1", "/v1/", "/v1/uploads/", "/v2/uploads", "/%zz", "/v1/uploads/x/segments"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH"])
-async def test_what_is_not_there(gateway: Gateway, method: str, target: str) -> None:
-    told = await gateway.client.request(method, target)
-    assert (told.status, told.code) == (404, "ROUTE_NOT_FOUND")
+async def test_an_unknown_path(gateway: Gateway, method: str, target: str) -> None:
+    response = await gateway.client.request(method, target)
+    assert (response.status, response.code) == (404, "ROUTE_NOT_FOUND")
 
 
 @pytest.mark.parametrize("line", ["OPTIONS * HTTP/1.1", "CONNECT a:80 HTTP/1.1", "GET http://other/x HTTP/1.1"])
-async def test_targets_that_are_no_path(gateway: Gateway, line: str) -> None:
+async def test_targets_that_are_not_a_path(gateway: Gateway, line: str) -> None:
     async with connect(gateway.url) as wire:
         await wire.send(f"{line}\r\nHost: x\r\n\r\n".encode())
         head = await wire.head()
@@ -45,14 +45,14 @@ async def test_targets_that_are_no_path(gateway: Gateway, line: str) -> None:
     ],
 )
 async def test_a_wrong_method(gateway: Gateway, method: str, target: str, allowed: str) -> None:
-    told = await gateway.client.request(method, target)
-    assert (told.status, told.code) == (405, "METHOD_NOT_ALLOWED")
-    assert told.headers["Allow"] == told.detail["allowed"] == allowed
+    response = await gateway.client.request(method, target)
+    assert (response.status, response.code) == (405, "METHOD_NOT_ALLOWED")
+    assert response.headers["Allow"] == response.detail["allowed"] == allowed
 
 
 async def test_options_and_head(gateway: Gateway) -> None:
-    told = await gateway.client.request("OPTIONS", "/v1/uploads")
-    assert (told.status, told.data) == (200, {"allowed": ["GET", "HEAD", "OPTIONS", "POST"]})
+    response = await gateway.client.request("OPTIONS", "/v1/uploads")
+    assert (response.status, response.data) == (200, {"allowed": ["GET", "HEAD", "OPTIONS", "POST"]})
     head = await gateway.client.request("HEAD", "/v1/uploads")
     assert (head.status, int(head.headers["Content-Length"]) > 0) == (200, True)
 
@@ -70,7 +70,7 @@ async def test_options_and_head(gateway: Gateway) -> None:
         b"FROB / HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
 )
-async def test_what_is_no_http(gateway: Gateway, request_bytes: bytes) -> None:
+async def test_requests_that_are_not_http(gateway: Gateway, request_bytes: bytes) -> None:
     async with connect(gateway.url) as wire:
         await wire.send(request_bytes)
         head = await wire.head()
@@ -100,8 +100,8 @@ async def test_bodies_that_do_not_parse(
     gateway: Gateway, body: bytes, headers: dict[str, str], status: int, code: str
 ) -> None:
     headers = {"Content-Type": "application/json", **headers}
-    told = await gateway.client.request("POST", "/v1/uploads", data=body, headers=headers)
-    assert (told.status, told.code) == (status, code)
+    response = await gateway.client.request("POST", "/v1/uploads", data=body, headers=headers)
+    assert (response.status, response.code) == (status, code)
 
 
 async def test_a_chunked_json_body_is_bounded_too(gateway: Gateway) -> None:
@@ -113,7 +113,7 @@ async def test_a_chunked_json_body_is_bounded_too(gateway: Gateway) -> None:
         await wire.closed()
 
 
-async def test_a_json_body_that_stalls_is_given_up(gateway: Gateway) -> None:
+async def test_a_json_body_that_stalls_is_refused(gateway: Gateway) -> None:
     async with connect(gateway.url) as wire:
         await wire.begin("POST", "/v1/uploads", {"Content-Type": "application/json", "Content-Length": "10"}, b"{")
         head = await wire.head()
@@ -121,33 +121,33 @@ async def test_a_json_body_that_stalls_is_given_up(gateway: Gateway) -> None:
         await wire.closed()
 
 
-async def test_a_request_id_goes_through(gateway: Gateway) -> None:
-    told = await gateway.client.request("GET", "/v1/uploads/nope", headers={"X-Request-Id": "mine-1"})
-    assert told.headers["X-Request-Id"] == told.json["error"]["request_id"] == "mine-1"
+async def test_a_request_id_is_returned(gateway: Gateway) -> None:
+    response = await gateway.client.request("GET", "/v1/uploads/nope", headers={"X-Request-Id": "mine-1"})
+    assert response.headers["X-Request-Id"] == response.json["error"]["request_id"] == "mine-1"
 
 
-async def test_a_crash_is_logged_and_not_told(
+async def test_a_crash_is_logged_and_not_shown(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(type(gateway.services.lookup), "detail", _raises(RuntimeError("the secret of the house")))
-    told = await gateway.client.request("GET", "/v1/uploads/u")
-    assert (told.status, told.code, told.detail) == (500, "INTERNAL", {})
-    assert b"secret" not in told.body
-    said = capfd.readouterr()
-    assert "the secret of the house" in said.out + said.err
-    assert told.headers["X-Request-Id"] in said.out + said.err
+    monkeypatch.setattr(type(gateway.services.lookup), "detail", _raises(RuntimeError("the secret text")))
+    response = await gateway.client.request("GET", "/v1/uploads/u")
+    assert (response.status, response.code, response.detail) == (500, "INTERNAL", {})
+    assert b"secret" not in response.body
+    log = capfd.readouterr()
+    assert "the secret text" in log.out + log.err
+    assert response.headers["X-Request-Id"] in log.out + log.err
 
 
-async def test_redis_away_says_when_to_come_again(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    away = DependencyUnavailable("REDIS_UNAVAILABLE", reason="away")
-    monkeypatch.setattr(type(gateway.services.lookup), "detail", _raises(away))
-    told = await gateway.client.request("GET", "/v1/uploads/u")
-    assert (told.status, told.code) == (503, "REDIS_UNAVAILABLE")
-    assert int(told.headers["Retry-After"]) >= 1
+async def test_an_unavailable_redis_gives_retry_after(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    unavailable = DependencyUnavailable("REDIS_UNAVAILABLE", reason="down")
+    monkeypatch.setattr(type(gateway.services.lookup), "detail", _raises(unavailable))
+    response = await gateway.client.request("GET", "/v1/uploads/u")
+    assert (response.status, response.code) == (503, "REDIS_UNAVAILABLE")
+    assert int(response.headers["Retry-After"]) >= 1
 
 
 class TestCors:
-    """A page of a configured origin may call and read, another may not."""
+    """Pages of a configured origin may send requests and read responses; others may not."""
 
     async def test_preflight(self, gateway: Gateway) -> None:
         headers = {
@@ -155,27 +155,27 @@ class TestCors:
             "Access-Control-Request-Method": "PUT",
             "Access-Control-Request-Headers": "content-digest",
         }
-        told = await gateway.client.request("OPTIONS", "/v1/uploads/u/segments/1", headers=headers)
-        assert told.status == 200
-        assert told.headers["Access-Control-Allow-Origin"] == ORIGIN
-        assert "PUT" in told.headers["Access-Control-Allow-Methods"]
-        assert "Content-Digest" in told.headers["Access-Control-Allow-Headers"]
+        response = await gateway.client.request("OPTIONS", "/v1/uploads/u/segments/1", headers=headers)
+        assert response.status == 200
+        assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert "PUT" in response.headers["Access-Control-Allow-Methods"]
+        assert "Content-Digest" in response.headers["Access-Control-Allow-Headers"]
 
-    async def test_errors_can_be_read_too(self, gateway: Gateway) -> None:
+    async def test_errors_are_readable_too(self, gateway: Gateway) -> None:
         for target in ("/v1/uploads/u", "/nowhere"):
-            told = await gateway.client.request("GET", target, headers={"Origin": ORIGIN})
-            assert told.headers["Access-Control-Allow-Origin"] == ORIGIN
-            assert "X-Request-Id" in told.headers["Access-Control-Expose-Headers"]
+            response = await gateway.client.request("GET", target, headers={"Origin": ORIGIN})
+            assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+            assert "X-Request-Id" in response.headers["Access-Control-Expose-Headers"]
 
     async def test_another_origin_gets_nothing(self, gateway: Gateway) -> None:
         headers = {"Origin": "http://evil.example", "Access-Control-Request-Method": "PUT"}
-        told = await gateway.client.request("OPTIONS", "/v1/uploads", headers=headers)
-        assert not [name for name in told.headers if name.startswith("Access-Control")]
-        assert told.headers["Vary"] == "Origin"
+        response = await gateway.client.request("OPTIONS", "/v1/uploads", headers=headers)
+        assert not [name for name in response.headers if name.startswith("Access-Control")]
+        assert response.headers["Vary"] == "Origin"
 
 
 class TestSlowHeaders:
-    """A client that never finishes its headers holds a connection only so long."""
+    """A client that never finishes its headers is disconnected after `idle_seconds`."""
 
     @pytest.fixture
     def options(self) -> GatewayOptions:

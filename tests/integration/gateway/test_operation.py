@@ -1,4 +1,4 @@
-"""What runs the gateway can ask of it, and how it leaves: nothing that runs is lost, nothing new is begun."""
+"""Health, metrics, the API description, and graceful shutdown: running requests finish, new work is refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.bootstrap import gateway_services
 from pipeline.settings import Settings
 from tests.integration.gateway.conftest import OPTIONS, SEGMENT_BYTES, Gateway
 from tests.integration.gateway.gauges import following, receiving
-from tests.integration.gateway.test_events import happenings
+from tests.integration.gateway.test_events import stream_events
 from tests.integration.gateway.wire import Wire, connect
 
 pytestmark = pytest.mark.integration
@@ -32,9 +32,9 @@ async def test_alive_and_ready(gateway: Gateway) -> None:
     assert (await gateway.client.request("GET", "/readyz")).data == {"ready": True, "warnings": {}}
 
 
-async def test_alive_but_not_ready_while_redis_is_away(settings: Settings) -> None:
-    away = settings.model_copy(update={"redis_url": type(settings.redis_url)("redis://127.0.0.1:9/0")})
-    async with gateway_services(away) as services:
+async def test_alive_but_not_ready_while_redis_is_unavailable(settings: Settings) -> None:
+    unavailable = settings.model_copy(update={"redis_url": type(settings.redis_url)("redis://127.0.0.1:9/0")})
+    async with gateway_services(unavailable) as services:
         app = build_app(services, OPTIONS)
         async with listening(app, "127.0.0.1", 0) as served, aiohttp.ClientSession(served.url) as session:
             async with session.get("/healthz") as alive:
@@ -59,8 +59,8 @@ async def test_metrics_carry_templates_and_never_paths(gateway: Gateway) -> None
 
 
 async def test_the_description_is_served(gateway: Gateway) -> None:
-    told = await gateway.client.request("GET", "/openapi.json")
-    validate(told.json)
+    response = await gateway.client.request("GET", "/openapi.json")
+    validate(response.json)
     page = await gateway.client.request("GET", "/docs")
     assert b"<title>Sluice API</title>" in page.body
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
@@ -71,34 +71,34 @@ async def _put(wire: Wire, upload: dict[str, Any], body: bytes) -> None:
     await receiving(1)
 
 
-async def test_leaving_lets_what_runs_finish(settings: Settings) -> None:
-    """A segment in mid-body is taken to its end, a stream is told to come again, new work and newcomers are refused."""
-    patient = settings.model_copy(update={"segment_stall_seconds": 20})
-    async with gateway_services(patient) as services, aiohttp.ClientSession() as session:
+async def test_shutdown_lets_running_requests_finish(settings: Settings) -> None:
+    """A segment is received to its end, an event stream asks its client to reconnect, new connections are refused."""
+    slow = settings.model_copy(update={"segment_stall_seconds": 20})
+    async with gateway_services(slow) as services, aiohttp.ClientSession() as session:
         app = build_app(services, OPTIONS)
-        leave = asyncio.Event()
+        stop = asyncio.Event()
         url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         async def run() -> None:
             async with listening(app, "127.0.0.1", 0) as served:
                 url.set_result(served.url)
-                await leave.wait()
+                await stop.wait()
 
         running = asyncio.create_task(run())
         base = await url
         body = {"filename": "a.mp4", "size": 150_000, "content_type": "video/mp4"}
         async with session.post(f"{base}/v1/uploads", json=body) as created:
             upload = (await created.json())["data"]
-        async with connect(base) as sending, connect(base) as asking, session.get(upload["links"]["events"]) as stream:
+        async with connect(base) as sending, connect(base) as probing, session.get(upload["links"]["events"]) as stream:
             await _put(sending, upload, bytes(1000))
             await following(1)
-            await asking.begin("GET", "/healthz", {})
-            await asking.body(await asking.head())
-            leave.set()
-            assert [event.name async for event in happenings(stream)][-1] == "reconnect"
-            await asking.begin("GET", "/readyz", {})
-            head = await asking.head()
-            assert (head.status, (await asking.body(head))["error"]["code"]) == (503, "GATEWAY_BUSY")
+            await probing.begin("GET", "/healthz", {})
+            await probing.body(await probing.head())
+            stop.set()
+            assert [event.name async for event in stream_events(stream)][-1] == "reconnect"
+            await probing.begin("GET", "/readyz", {})
+            head = await probing.head()
+            assert (head.status, (await probing.body(head))["error"]["code"]) == (503, "GATEWAY_BUSY")
             assert head.headers["connection"] == "close"
             with pytest.raises(OSError, match=r"Connect|refused"):
                 await asyncio.open_connection("127.0.0.1", int(base.rpartition(":")[2]))
@@ -109,9 +109,9 @@ async def test_leaving_lets_what_runs_finish(settings: Settings) -> None:
             await asyncio.wait_for(running, 10)
 
 
-async def test_leaving_does_not_wait_for_ever(settings: Settings) -> None:
-    patient = settings.model_copy(update={"segment_stall_seconds": 600})
-    async with gateway_services(patient) as services, aiohttp.ClientSession() as session:
+async def test_shutdown_does_not_wait_forever(settings: Settings) -> None:
+    slow = settings.model_copy(update={"segment_stall_seconds": 600})
+    async with gateway_services(slow) as services, aiohttp.ClientSession() as session:
         app = build_app(services, OPTIONS.__class__(shutdown_seconds=0.3, linger_seconds=0.1))
         async with listening(app, "127.0.0.1", 0) as served:
             body = json.dumps({"filename": "a.mp4", "size": 150_000, "content_type": "video/mp4"})
@@ -124,9 +124,9 @@ async def test_leaving_does_not_wait_for_ever(settings: Settings) -> None:
         assert asyncio.get_running_loop().time() - began < 10
 
 
-async def test_the_process_stops_when_it_is_told_to(settings: Settings) -> None:
-    """`serve` as `sluice gateway` runs it: port 0, the URL handed out, SIGTERM, exit status 0, every event one JSON
-    line."""
+async def test_the_process_stops_on_sigterm(settings: Settings) -> None:
+    """`serve` as `sluice gateway` runs it: port 0, the URL passed to `ready`, exit status 0, one JSON line per log
+    event."""
     program = "import asyncio, gateway.server as g, pipeline.settings as s; "
     program += "asyncio.run(g.serve(s.Settings(), lambda url: print(url, flush=True)))"
     environment = {
@@ -149,11 +149,11 @@ async def test_the_process_stops_when_it_is_told_to(settings: Settings) -> None:
             async with aiohttp.ClientSession() as session, session.get(f"{url}/readyz") as ready:
                 assert ready.status == 200
             process.send_signal(signal.SIGTERM)
-            _, said = await process.communicate()
+            _, log = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
-    assert process.returncode == 0, said.decode()
-    events = [json.loads(line)["event"] for line in said.decode().splitlines()]
+    assert process.returncode == 0, log.decode()
+    events = [json.loads(line)["event"] for line in log.decode().splitlines()]
     assert events[0] == "process.started"
     assert events[-1] == "process.stopping"

@@ -1,4 +1,4 @@
-"""Segments over HTTP: bodies that are right, and bodies that are wrong in every way a client can think of."""
+"""Segments over HTTP: correct bodies, and bodies that are wrong in many ways."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ async def missing(gateway: Gateway, upload: dict[str, Any]) -> list[list[int]]:
     return found
 
 
-async def test_segments_come_in_any_order_and_twice(gateway: Gateway) -> None:
+async def test_segments_in_any_order_and_twice(gateway: Gateway) -> None:
     upload = await gateway.create()
     last = SEGMENT[: 150_000 - 2 * SEGMENT_BYTES]
     for number, body in ((3, last), (1, SEGMENT), (1, SEGMENT)):
-        told = await gateway.client.request("PUT", path(upload, number), data=body)
-        assert told.status == 200
-        assert told.data["crc32c"] == f"{google_crc32c.value(body):08x}"
-    assert told.data["repeated"] is True
+        response = await gateway.client.request("PUT", path(upload, number), data=body)
+        assert response.status == 200
+        assert response.data["crc32c"] == f"{google_crc32c.value(body):08x}"
+    assert response.data["repeated"] is True
     assert await missing(gateway, upload) == [[2, 2]]
-    told = await gateway.client.request("PUT", path(upload, 2), data=SEGMENT)
-    assert told.data["upload_status"] == "processing"
+    response = await gateway.client.request("PUT", path(upload, 2), data=SEGMENT)
+    assert response.data["upload_status"] == "processing"
     content = (
         gateway.settings.temp_dir / next(item.name for item in gateway.settings.temp_dir.glob("*.data"))
     ).read_bytes()
@@ -62,9 +62,9 @@ async def test_segments_come_in_any_order_and_twice(gateway: Gateway) -> None:
         {"Content-Encoding": "identity"},
     ],
 )
-async def test_a_digest_that_holds(gateway: Gateway, headers: dict[str, str]) -> None:
-    told = await gateway.client.request("PUT", path(await gateway.create()), data=SEGMENT, headers=headers)
-    assert told.status == 200
+async def test_a_digest_that_matches(gateway: Gateway, headers: dict[str, str]) -> None:
+    response = await gateway.client.request("PUT", path(await gateway.create()), data=SEGMENT, headers=headers)
+    assert response.status == 200
 
 
 @pytest.mark.parametrize(
@@ -83,25 +83,25 @@ async def test_a_digest_that_holds(gateway: Gateway, headers: dict[str, str]) ->
         (1, SEGMENT, {"Content-Encoding": "gzip"}, 415, "ENCODING_NOT_SUPPORTED"),
     ],
 )
-async def test_what_is_wrong_is_refused_and_stays_missing(
+async def test_a_wrong_segment_is_refused_and_stays_missing(
     gateway: Gateway, number: int | str, body: bytes, headers: dict[str, str], status: int, code: str
 ) -> None:
     upload = await gateway.create()
-    told = await gateway.client.request(
+    response = await gateway.client.request(
         "PUT", f"/v1/uploads/{upload['id']}/segments/{number}", data=body, headers=headers
     )
-    assert (told.status, told.code) == (status, code)
+    assert (response.status, response.code) == (status, code)
     assert await missing(gateway, upload) == [[1, 3]]
 
 
-async def test_other_bytes_for_a_segment_that_is_here(gateway: Gateway) -> None:
+async def test_different_bytes_for_a_received_segment(gateway: Gateway) -> None:
     upload = await gateway.create()
     await gateway.client.request("PUT", path(upload), data=SEGMENT)
-    told = await gateway.client.request("PUT", path(upload), data=SEGMENT[::-1])
-    assert (told.status, told.code) == (409, "SEGMENT_DIFFERS")
+    response = await gateway.client.request("PUT", path(upload), data=SEGMENT[::-1])
+    assert (response.status, response.code) == (409, "SEGMENT_DIFFERS")
 
 
-async def test_a_waiting_upload_is_refused_before_its_body_is_asked_for(gateway: Gateway) -> None:
+async def test_a_waiting_upload_is_refused_before_its_body_is_requested(gateway: Gateway) -> None:
     await gateway.create(1024 * 1024)
     upload = await gateway.create(1024 * 1024)
     async with connect(gateway.url) as wire:
@@ -114,7 +114,7 @@ async def test_a_waiting_upload_is_refused_before_its_body_is_asked_for(gateway:
         await wire.closed()
 
 
-async def test_a_body_that_is_wanted_is_asked_for(gateway: Gateway) -> None:
+async def test_an_acceptable_body_is_requested(gateway: Gateway) -> None:
     upload = await gateway.create()
     async with connect(gateway.url) as wire:
         await wire.begin("PUT", path(upload), {"Content-Length": str(SEGMENT_BYTES), "Expect": "100-continue"})
@@ -127,7 +127,7 @@ async def test_a_body_that_is_wanted_is_asked_for(gateway: Gateway) -> None:
     ("target", "status"),
     [("/v1/uploads/nope/segments/1", 404), ("/nowhere", 404), ("/healthz", 405), ("/v1/uploads", 422)],
 )
-async def test_nothing_is_asked_for_that_will_be_refused(gateway: Gateway, target: str, status: int) -> None:
+async def test_the_body_of_a_refused_request_is_not_requested(gateway: Gateway, target: str, status: int) -> None:
     method = "POST" if target == "/v1/uploads" else "PUT"
     headers = {"Content-Length": "10", "Expect": "100-continue", "Idempotency-Key": "not ok"}
     async with connect(gateway.url) as wire:
@@ -144,13 +144,13 @@ async def test_a_gzip_bomb_is_refused_unread(gateway: Gateway) -> None:
         head = await wire.head()
         assert head.status == 415
         assert (await wire.body(head))["error"]["code"] == "ENCODING_NOT_SUPPORTED"
-    # Without a header that says so it is bytes like any others: too short or too long, never inflated.
-    told = await gateway.client.request("PUT", path(upload), data=bomb)
-    assert told.code == "SEGMENT_LENGTH_WRONG"
-    assert told.detail["received_bytes"] <= len(bomb)
+    # Without that header it is a body like any other: it has the wrong length and is not decompressed.
+    response = await gateway.client.request("PUT", path(upload), data=bomb)
+    assert response.code == "SEGMENT_LENGTH_WRONG"
+    assert response.detail["received_bytes"] <= len(bomb)
 
 
-async def test_a_body_that_stalls_is_given_up(gateway: Gateway) -> None:
+async def test_a_body_that_stalls_is_refused(gateway: Gateway) -> None:
     upload = await gateway.create()
     async with connect(gateway.url) as wire:
         await wire.begin("PUT", path(upload), {"Content-Length": str(SEGMENT_BYTES)}, SEGMENT[:1000])
@@ -163,7 +163,7 @@ async def test_a_body_that_stalls_is_given_up(gateway: Gateway) -> None:
     assert REGISTRY.get_sample_value("sluice_receive_buffered_bytes") == 0
 
 
-async def test_a_body_that_never_ends_is_cut_at_the_length_it_should_have(gateway: Gateway) -> None:
+async def test_an_endless_body_is_refused_at_the_expected_length(gateway: Gateway) -> None:
     upload = await gateway.create()
     chunk = b"1000\r\n" + bytes(4096) + b"\r\n"
     async with connect(gateway.url) as wire:
@@ -178,7 +178,7 @@ async def test_a_body_that_never_ends_is_cut_at_the_length_it_should_have(gatewa
         assert head.status == 400
         error = (await wire.body(head))["error"]
         assert error["code"] == "SEGMENT_LENGTH_WRONG"
-        assert error["detail"]["received_bytes"] <= SEGMENT_BYTES + 256 * 1024  # one read beyond it at the most
+        assert error["detail"]["received_bytes"] <= SEGMENT_BYTES + 256 * 1024  # at most one read beyond it
         await wire.closed()
         with pytest.raises(ConnectionError):
             async with asyncio.timeout(10):
@@ -194,20 +194,20 @@ async def test_a_chunked_body_that_ends_too_early(gateway: Gateway) -> None:
         assert (head.status, (await wire.body(head))["error"]["code"]) == (400, "SEGMENT_LENGTH_WRONG")
 
 
-async def test_a_client_that_goes_away_leaves_no_noise(gateway: Gateway, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_a_disconnect_causes_no_traceback(gateway: Gateway, capfd: pytest.CaptureFixture[str]) -> None:
     upload = await gateway.create()
     async with connect(gateway.url) as wire:
         await wire.begin("PUT", path(upload), {"Content-Length": str(SEGMENT_BYTES)}, SEGMENT[:1000])
         await receiving(1)
     await receiving(0)
     assert await missing(gateway, upload) == [[1, 3]]
-    said = capfd.readouterr()
-    assert "Traceback" not in said.out + said.err
-    assert "SEGMENT_CUT_OFF" in said.out + said.err
+    log = capfd.readouterr()
+    assert "Traceback" not in log.out + log.err
+    assert "SEGMENT_CUT_OFF" in log.out + log.err
 
 
-async def test_broken_chunks_are_given_up(gateway: Gateway) -> None:
-    """aiohttp tells nobody that the framing broke in mid-body: it ends as a body on which nothing comes any more."""
+async def test_broken_chunks_are_refused(gateway: Gateway) -> None:
+    """aiohttp does not report framing that breaks within a body. To the gateway the body stalls."""
     upload = await gateway.create()
     async with connect(gateway.url) as wire:
         await wire.begin("PUT", path(upload), {"Transfer-Encoding": "chunked"}, b"3\r\nabc\r\n")
@@ -219,8 +219,8 @@ async def test_broken_chunks_are_given_up(gateway: Gateway) -> None:
     assert await missing(gateway, upload) == [[1, 3]]
 
 
-async def test_a_refused_body_does_not_hide_the_answer(gateway: Gateway) -> None:
-    """The client sends on at its own pace before it looks: neither what it sends nor the answer is lost to a reset."""
+async def test_a_client_that_keeps_sending_receives_the_refusal(gateway: Gateway) -> None:
+    """The client sends for a while before it reads. No reset interrupts its sending or destroys the response."""
     async with connect(gateway.url) as wire:
         await wire.begin("PUT", "/v1/uploads/nope/segments/1", {"Content-Length": str(100 * SEGMENT_BYTES)})
         for _ in range(20):
@@ -229,7 +229,7 @@ async def test_a_refused_body_does_not_hide_the_answer(gateway: Gateway) -> None
         assert (await wire.head()).status == 404
 
 
-async def test_bodies_on_one_connection_one_after_the_other(gateway: Gateway) -> None:
+async def test_several_segments_on_one_connection(gateway: Gateway) -> None:
     upload = await gateway.create()
     async with connect(gateway.url) as wire:
         for number in (1, 2):

@@ -1,4 +1,4 @@
-"""Uploads over HTTP, on the real services: created, shown, listed, cancelled."""
+"""Uploads over HTTP with real services: create, show, list, cancel."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ pytestmark = pytest.mark.integration
 FILE = {"filename": "a.mp4", "size": 150_000, "content_type": "video/mp4"}
 
 
-async def test_a_new_upload_says_all_that_a_client_needs(gateway: Gateway) -> None:
-    told = await gateway.client.request("POST", "/v1/uploads", json={**FILE, "metadata": {"k": "v"}})
-    assert told.status == 201
-    upload = told.data
+async def test_a_new_upload_contains_all_that_a_client_needs(gateway: Gateway) -> None:
+    response = await gateway.client.request("POST", "/v1/uploads", json={**FILE, "metadata": {"k": "v"}})
+    assert response.status == 201
+    upload = response.data
     assert upload["status"] == "admitted"
     assert (upload["segment_size"], upload["segment_count"]) == (65536, 3)
     assert upload["missing_segments"] == [[1, 3]]
     assert upload["metadata"] == {"k": "v"}
     assert upload["expires_at"] is not None
-    assert upload["links"]["self"] == f"{gateway.url}/v1/uploads/{upload['id']}" == told.headers["Location"]
-    shown = await gateway.client.request("GET", told.headers["Location"])
+    assert upload["links"]["self"] == f"{gateway.url}/v1/uploads/{upload['id']}" == response.headers["Location"]
+    shown = await gateway.client.request("GET", response.headers["Location"])
     assert shown.data["id"] == upload["id"]
 
 
-async def test_a_repeat_with_the_same_key_is_the_same_upload(gateway: Gateway) -> None:
+async def test_repeating_an_idempotency_key_returns_the_same_upload(gateway: Gateway) -> None:
     key = {"Idempotency-Key": "a-key"}
     first = await gateway.client.request("POST", "/v1/uploads", json=FILE, headers=key)
     again = await gateway.client.request("POST", "/v1/uploads", json=FILE, headers=key)
@@ -35,14 +35,14 @@ async def test_a_repeat_with_the_same_key_is_the_same_upload(gateway: Gateway) -
     assert (other.status, other.code) == (409, "IDEMPOTENCY_KEY_REUSED")
 
 
-async def test_what_does_not_fit_now_waits(gateway: Gateway) -> None:
+async def test_an_upload_that_does_not_fit_now_waits(gateway: Gateway) -> None:
     await gateway.create(BUDGET_BYTES)
     waiting = await gateway.create(BUDGET_BYTES)
     assert (waiting["status"], waiting["queue_position"]) == ("waiting", 1)
-    told = await gateway.client.request("PUT", f"/v1/uploads/{waiting['id']}/segments/1", data=b"x" * 65536)
-    assert (told.status, told.code) == (409, "UPLOAD_WAITING")
-    assert int(told.headers["Retry-After"]) >= 1
-    assert told.detail["queue_position"] == 1
+    response = await gateway.client.request("PUT", f"/v1/uploads/{waiting['id']}/segments/1", data=b"x" * 65536)
+    assert (response.status, response.code) == (409, "UPLOAD_WAITING")
+    assert int(response.headers["Retry-After"]) >= 1
+    assert response.detail["queue_position"] == 1
 
 
 @pytest.mark.parametrize(
@@ -57,25 +57,25 @@ async def test_what_does_not_fit_now_waits(gateway: Gateway) -> None:
         ({"digest": "sha-512=:AAAA:"}, 400, "DIGEST_NOT_SUPPORTED"),
     ],
 )
-async def test_what_can_never_succeed_is_refused(
+async def test_a_request_that_can_never_succeed_is_refused(
     gateway: Gateway, change: dict[str, object], status: int, code: str
 ) -> None:
-    told = await gateway.client.request("POST", "/v1/uploads", json={**FILE, **change})
-    assert (told.status, told.code) == (status, code)
+    response = await gateway.client.request("POST", "/v1/uploads", json={**FILE, **change})
+    assert (response.status, response.code) == (status, code)
     if code == "VALIDATION_FAILED":
-        assert [field["field"] for field in told.detail["fields"]] == list(change)
+        assert [field["field"] for field in response.detail["fields"]] == list(change)
     listed = await gateway.client.request("GET", "/v1/uploads")
     assert listed.data["items"] == []
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "ü"])
-async def test_a_key_that_cannot_be_kept_is_refused(gateway: Gateway, key: str) -> None:
-    told = await gateway.client.request("POST", "/v1/uploads", json=FILE, headers={"Idempotency-Key": key})
-    assert (told.status, told.code) == (422, "VALIDATION_FAILED")
-    assert told.detail["fields"][0]["field"] == "Idempotency-Key"
+async def test_an_invalid_idempotency_key_is_refused(gateway: Gateway, key: str) -> None:
+    response = await gateway.client.request("POST", "/v1/uploads", json=FILE, headers={"Idempotency-Key": key})
+    assert (response.status, response.code) == (422, "VALIDATION_FAILED")
+    assert response.detail["fields"][0]["field"] == "Idempotency-Key"
 
 
-async def test_lists_lead_through_every_upload_once(gateway: Gateway) -> None:
+async def test_pages_contain_every_upload_once(gateway: Gateway) -> None:
     created = [(await gateway.create(1000))["id"] for _ in range(5)]
     seen: list[str] = []
     query = "?limit=2"
@@ -105,21 +105,21 @@ async def test_a_list_can_be_filtered(gateway: Gateway) -> None:
     ],
 )
 async def test_a_wrong_query_is_refused(gateway: Gateway, query: str, status: int, code: str) -> None:
-    told = await gateway.client.request("GET", f"/v1/uploads?{query}")
-    assert (told.status, told.code) == (status, code)
+    response = await gateway.client.request("GET", f"/v1/uploads?{query}")
+    assert (response.status, response.code) == (status, code)
 
 
-async def test_cancelling_twice_is_harmless_and_ends_it(gateway: Gateway) -> None:
+async def test_cancelling_twice_is_harmless_and_ends_the_upload(gateway: Gateway) -> None:
     upload = await gateway.create()
     for _ in range(2):
-        told = await gateway.client.request("DELETE", f"/v1/uploads/{upload['id']}")
-        assert (told.status, told.data["status"]) == (200, "cancelled")
+        response = await gateway.client.request("DELETE", f"/v1/uploads/{upload['id']}")
+        assert (response.status, response.data["status"]) == (200, "cancelled")
     put = await gateway.client.request("PUT", f"/v1/uploads/{upload['id']}/segments/1", data=b"x" * 65536)
     assert (put.status, put.code) == (409, "UPLOAD_ENDED")
 
 
 @pytest.mark.parametrize("name", ["nope", "0198c1f2-0000-7000-8000-000000000000", "a:b", "%00", "x" * 300, "a%2Fb"])
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-async def test_an_upload_that_is_not_there(gateway: Gateway, method: str, name: str) -> None:
-    told = await gateway.client.request(method, f"/v1/uploads/{name}")
-    assert (told.status, told.code) == (404, "UPLOAD_NOT_FOUND")
+async def test_an_unknown_upload(gateway: Gateway, method: str, name: str) -> None:
+    response = await gateway.client.request(method, f"/v1/uploads/{name}")
+    assert (response.status, response.code) == (404, "UPLOAD_NOT_FOUND")

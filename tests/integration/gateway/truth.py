@@ -1,7 +1,7 @@
-"""A client that holds every answer against /openapi.json: an answer that is not documented fails the test that got it.
+"""A client that compares every response with /openapi.json: an undocumented response fails the test that received it.
 
-Guarantee: status, headers, shape and error code of each answer were checked; so the tests that use it for something
-else prove, beside it, that the document is true.
+Guarantee: status, headers, shape and error code of each response are checked, so every test that uses this client also
+tests the document.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from openapi_schema_validator import OAS31Validator
 from pipeline.core.errors import CATALOGUE
 
 _ANYWHERE = {"ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED"}
-"""Codes of requests that no row of the route table answers."""
+"""Codes of requests that match no row of the route table."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """One answer."""
+class Response:
+    """One response."""
 
     status: int
     headers: CIMultiDictProxy[str]
@@ -58,49 +58,49 @@ class TruthfulClient:
         self.url = url
         self._api = api
 
-    async def request(self, method: str, path: str, **options: Any) -> Told:
+    async def request(self, method: str, path: str, **options: Any) -> Response:
         async with self.session.request(
             method, path if path.startswith("http") else self.url + path, **options
-        ) as answer:
-            told = Told(answer.status, answer.headers, await answer.read())
-        self.check(method, re.sub(r"^https?://[^/]+", "", path).partition("?")[0], told)
-        return told
+        ) as received:
+            response = Response(received.status, received.headers, await received.read())
+        self.check(method, re.sub(r"^https?://[^/]+", "", path).partition("?")[0], response)
+        return response
 
-    def check(self, method: str, path: str, told: Told) -> None:
-        """Is this an answer that the document speaks of? Raises AssertionError."""
-        assert told.headers["X-Request-Id"]
+    def check(self, method: str, path: str, response: Response) -> None:
+        """Raises AssertionError for a response that the document does not describe."""
+        assert response.headers["X-Request-Id"]
         template = next(
             (name for name in self._api["paths"] if re.fullmatch(re.sub(r"{\w+}", "[^/]+", name), path)), None
         )
         operation = self._api["paths"].get(template, {}).get({"HEAD": "get"}.get(method, method.lower()))
-        if method == "HEAD" or told.status == 204:
-            assert not told.body
+        if method == "HEAD" or response.status == 204:
+            assert not response.body
         elif operation is None and method == "OPTIONS" and template:
-            assert told.json["success"]
+            assert response.json["success"]
         elif operation is None:
-            self._check_schema({"$ref": "#/components/schemas/Failure"}, told)
-            assert told.code in _ANYWHERE
+            self._check_schema({"$ref": "#/components/schemas/Failure"}, response)
+            assert response.code in _ANYWHERE
         else:
-            self._check_operation(operation, told)
+            self._check_operation(operation, response)
 
-    def _check_operation(self, operation: Mapping[str, Any], told: Told) -> None:
-        assert str(told.status) in operation["responses"], f"{told.status} is not documented: {told.body!r}"
-        answer = operation["responses"][str(told.status)]
-        media_type = told.headers["Content-Type"].partition(";")[0]
-        assert media_type in answer["content"], media_type
-        for name in set(answer["headers"]) - {"Retry-After"}:
-            assert name in told.headers, f"{name} is documented, but was not sent"
-        if "Retry-After" in told.headers:
-            assert "Retry-After" in answer["headers"]
+    def _check_operation(self, operation: Mapping[str, Any], response: Response) -> None:
+        assert str(response.status) in operation["responses"], f"{response.status} is not documented: {response.body!r}"
+        documented = operation["responses"][str(response.status)]
+        media_type = response.headers["Content-Type"].partition(";")[0]
+        assert media_type in documented["content"], media_type
+        for name in set(documented["headers"]) - {"Retry-After"}:
+            assert name in response.headers, f"{name} is documented, but was not sent"
+        if "Retry-After" in response.headers:
+            assert "Retry-After" in documented["headers"]
         if media_type == "application/json":
-            content = answer["content"][media_type]
-            self._check_schema(content["schema"], told)
-            if told.status >= 400:
-                assert told.code in content["examples"], f"{told.code} is not documented here"
-                assert CATALOGUE[told.code].http_status == told.status
+            content = documented["content"][media_type]
+            self._check_schema(content["schema"], response)
+            if response.status >= 400:
+                assert response.code in content["examples"], f"{response.code} is not documented here"
+                assert CATALOGUE[response.code].http_status == response.status
 
-    def _check_schema(self, schema: Mapping[str, Any], told: Told) -> None:
-        OAS31Validator({**schema, "components": self._api["components"]}).validate(told.json)
-        if "success" in told.json:
-            assert told.json["status"] == told.status
-            assert told.json["success"] is (told.status < 400)
+    def _check_schema(self, schema: Mapping[str, Any], response: Response) -> None:
+        OAS31Validator({**schema, "components": self._api["components"]}).validate(response.json)
+        if "success" in response.json:
+            assert response.json["status"] == response.status
+            assert response.json["success"] is (response.status < 400)

@@ -1,4 +1,4 @@
-"""A connection without an HTTP library: what well-behaved clients never send."""
+"""A connection without an HTTP library, for requests that well-behaved clients never send."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,13 @@ class Head:
 
 @dataclass(slots=True)
 class Wire:
-    """One raw connection. Every read gives up after PATIENCE_SECONDS."""
+    """One raw connection. Reads raise TimeoutError after TIMEOUT_SECONDS."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
     async def send(self, data: bytes) -> None:
-        """Raises ConnectionError when the other side has closed."""
+        """Raises ConnectionError when the gateway has closed the connection."""
         self.writer.write(data)
         await self.writer.drain()
 
@@ -38,20 +38,20 @@ class Wire:
 
     async def head(self) -> Head:
         """The next status line with its headers, 1xx included."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             text = (await self.reader.readuntil(b"\r\n\r\n")).decode()
         first, *rest = text.strip().split("\r\n")
         pairs = (line.split(": ", 1) for line in rest)
         return Head(int(first.split(" ")[1]), {name.lower(): value for name, value in pairs})
 
     async def body(self, head: Head) -> dict[str, Any]:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             parsed: dict[str, Any] = json.loads(await self.reader.readexactly(int(head.headers["content-length"])))
         return parsed
 
     async def closed(self) -> None:
-        """Returns when the other side has closed the connection."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        """Wait until the gateway has closed the connection."""
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             with suppress(ConnectionError):
                 while await self.reader.read(65536):
                     pass

@@ -1,10 +1,10 @@
-"""CORS: an origin is allowed character for character or not at all."""
+"""CORS: an origin is allowed only if it equals a configured one exactly."""
 
 from __future__ import annotations
 
 import pytest
 
-from gateway.http.cors import answer_headers, preflight_headers
+from gateway.http.cors import cors_headers, preflight_headers
 
 pytestmark = pytest.mark.unit
 
@@ -12,7 +12,7 @@ ALLOWED = frozenset({"https://app.example"})
 
 
 def test_a_configured_origin_may_call_and_read() -> None:
-    headers = answer_headers("https://app.example", ALLOWED)
+    headers = cors_headers("https://app.example", ALLOWED)
     assert headers["Access-Control-Allow-Origin"] == "https://app.example"
     assert {"Retry-After", "X-Request-Id", "Location"} <= set(headers["Access-Control-Expose-Headers"].split(", "))
     assert headers["Vary"] == "Origin"
@@ -30,20 +30,20 @@ def test_a_configured_origin_may_call_and_read() -> None:
         "",
     ],
 )
-def test_anything_near_it_may_not(origin: str) -> None:
-    assert answer_headers(origin, ALLOWED) == {"Vary": "Origin"}
+def test_a_similar_origin_may_not(origin: str) -> None:
+    assert cors_headers(origin, ALLOWED) == {"Vary": "Origin"}
     assert preflight_headers(origin, ALLOWED, ["GET"]) == {}
 
 
-def test_a_cache_is_told_also_when_no_origin_came() -> None:
-    assert answer_headers(None, ALLOWED) == {"Vary": "Origin"}
+def test_vary_is_sent_without_an_origin_too() -> None:
+    assert cors_headers(None, ALLOWED) == {"Vary": "Origin"}
 
 
-def test_nothing_is_said_where_nothing_is_configured() -> None:
-    assert answer_headers("https://app.example", frozenset()) == {}
+def test_no_headers_without_configured_origins() -> None:
+    assert cors_headers("https://app.example", frozenset()) == {}
 
 
-def test_a_preflight_names_what_may_be_sent() -> None:
+def test_a_preflight_lists_the_allowed_methods_and_headers() -> None:
     headers = preflight_headers("https://app.example", ALLOWED, ["PUT", "OPTIONS"])
     assert headers["Access-Control-Allow-Methods"] == "PUT, OPTIONS"
     sent = {"Content-MD5", "Content-Digest", "Idempotency-Key", "X-Request-Id", "Content-Type"}
@@ -53,7 +53,7 @@ def test_a_preflight_names_what_may_be_sent() -> None:
 
 def test_credentials_are_never_allowed() -> None:
     both = {
-        **answer_headers("https://app.example", ALLOWED),
+        **cors_headers("https://app.example", ALLOWED),
         **preflight_headers("https://app.example", ALLOWED, ["PUT"]),
     }
     assert "Access-Control-Allow-Credentials" not in both

@@ -1,4 +1,4 @@
-"""Cursors: what was given out is taken, everything else is refused with one code."""
+"""Cursors: the gateway's own are accepted, everything else is refused with one code."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ pytestmark = pytest.mark.unit
 
 
 @given(st.integers(0, 253_402_300_799_999_999), st.uuids().map(str))
-def test_a_cursor_leads_back_to_its_position(moment: int, name: str) -> None:
+def test_decoding_a_cursor_returns_its_position(moment: int, name: str) -> None:
     assert cursors.decode(cursors.encode((moment, name))) == (moment, name)
 
 
 @given(st.text(max_size=60))
-def test_no_text_crashes_it(text: str) -> None:
+def test_no_text_crashes_the_decoder(text: str) -> None:
     with contextlib.suppress(RequestError):
         position = cursors.decode(text)
         assert cursors.decode(cursors.encode(position)) == position
@@ -45,7 +45,7 @@ def _encoded(text: str) -> str:
         _encoded("9" * 18 + ":a"),
     ],
 )
-def test_what_we_did_not_give_out_is_refused(cursor: str) -> None:
+def test_an_invalid_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(RequestError, match="cursor") as caught:
         cursors.decode(cursor)
     assert caught.value.code == "CURSOR_INVALID"

@@ -1,4 +1,4 @@
-"""Digest headers: understood or refused, one digest per algorithm."""
+"""Digest headers: parsed or refused, one digest per algorithm."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def b64(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-def test_both_headers_are_handed_on() -> None:
+def test_both_headers_are_returned() -> None:
     found = announced(b64(MD5), [f"sha-256=:{b64(SHA256)}:"])
     assert sorted(found, key=lambda item: item.algorithm) == [ClientDigest("md5", MD5), ClientDigest("sha-256", SHA256)]
 
@@ -30,16 +30,16 @@ def test_no_header_means_no_digest() -> None:
     assert announced(None, []) == []
 
 
-def test_lines_are_one_dictionary_and_unknown_algorithms_stand_aside() -> None:
+def test_lines_form_one_dictionary_and_unknown_algorithms_are_ignored() -> None:
     assert announced(None, ["sha-512=:AAAA:", f"sha-256=:{b64(SHA256)}:"]) == [ClientDigest("sha-256", SHA256)]
 
 
-def test_a_thousand_digests_are_one() -> None:
+def test_a_thousand_digests_of_one_algorithm_become_one() -> None:
     line = ", ".join([f"sha-256=:{b64(bytes(32))}:"] * 999 + [f"sha-256=:{b64(SHA256)}:"])
     assert announced(None, [line]) == [ClientDigest("sha-256", SHA256)]
 
 
-def test_the_same_md5_twice_is_one() -> None:
+def test_the_same_md5_in_both_headers_becomes_one() -> None:
     assert announced(b64(MD5), [f"md5=:{b64(MD5)}:"]) == [ClientDigest("md5", MD5)]
 
 
@@ -59,7 +59,7 @@ def test_the_same_md5_twice_is_one() -> None:
         (b64(MD5), [f"md5=:{b64(bytes(16))}:"]),
     ],
 )
-def test_what_cannot_be_verified_is_refused(md5: str | None, digest: list[str]) -> None:
+def test_a_digest_that_cannot_be_verified_is_refused(md5: str | None, digest: list[str]) -> None:
     with pytest.raises(RequestError) as caught:
         announced(md5, digest)
     assert caught.value.code == "DIGEST_NOT_SUPPORTED"

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import web
 
-from gateway.api.answers import Alive
 from gateway.http.envelope import failure, retry_after, success
 from gateway.http.request_ids import request_id
 from pipeline.core.errors import RequestError, SluiceError, StoreUnavailable
+from schemas.health import Alive
 
 pytestmark = pytest.mark.unit
 
@@ -43,7 +43,7 @@ def test_failure() -> None:
     }
 
 
-def test_detail_that_is_no_json_is_still_answered() -> None:
+def test_detail_that_is_not_json_is_converted() -> None:
     detail = {"when": datetime(2026, 1, 1, tzinfo=UTC), "what": object(), "much": float("inf"), "some": {1}}
     body = read(failure(SluiceError("INTERNAL", **detail), "/", "r"))
     assert isinstance(body, dict)
@@ -69,7 +69,7 @@ def test_retry_after(error: SluiceError, seconds: int | None) -> None:
     assert failure(error, "/", "r").headers.get("Retry-After") == (None if seconds is None else str(seconds))
 
 
-def test_a_wrong_method_is_told_the_right_ones() -> None:
+def test_a_wrong_method_gets_the_allowed_ones() -> None:
     response = failure(RequestError("METHOD_NOT_ALLOWED", method="PUT", allowed="GET, HEAD"), "/", "r")
     assert response.headers["Allow"] == "GET, HEAD"
 

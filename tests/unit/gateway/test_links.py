@@ -1,4 +1,4 @@
-"""Links: where the client came from, unless told otherwise; forwarded headers only when they are trusted."""
+"""Links use the client's own address unless `public_url` is set; forwarded headers count only if trusted."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from gateway.http.links import base_url, upload_links
-from gateway.options import OPTIONS, GatewayOptions
+from gateway.http.links import base_url
+from gateway.http.state import OPTIONS
+from gateway.options import GatewayOptions
 
 pytestmark = pytest.mark.unit
 
@@ -38,16 +39,7 @@ def test_base_url(headers: Mapping[str, str], options: GatewayOptions, expected:
     found = base(headers, options)
     if expected.endswith(
         "127.0.0.1:80"
-    ):  # a host that is none: our own address, which a mocked transport does not have
+    ):  # an invalid host: the gateway's own address, which a mocked transport does not have
         assert "a/b" not in found
     else:
         assert found == expected
-
-
-def test_links() -> None:
-    links = upload_links("http://h", "u", None)
-    assert links.self == "http://h/v1/uploads/u"
-    assert links.segment == "http://h/v1/uploads/u/segments/{number}"
-    assert links.events == "http://h/v1/uploads/u/events"
-    assert links.content is None
-    assert upload_links("http://h", "u", "u").content == "http://h/v1/contents/u"

@@ -1,9 +1,10 @@
-"""/openapi.json: valid, and the same as what is served, both ways."""
+"""/openapi.json is valid and matches what is served."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,16 +13,16 @@ from openapi_spec_validator import validate
 
 import gateway
 from gateway.app import ALL_ROUTES, build_app
-from gateway.middleware import ANYWHERE
-from gateway.openapi import DOCUMENT
+from gateway.keys import DOCUMENT
+from gateway.middleware import CATCH_ALL
 from gateway.pages.docs import _page
-from gateway.routing import methods_of
+from gateway.routing import Access, methods_of
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import CATALOGUE
 
 pytestmark = pytest.mark.unit
 
-APP = build_app(cast(GatewayServices, None))  # no request is answered here
+APP = build_app(cast(GatewayServices, None))  # no request is sent here
 API: dict[str, Any] = APP[DOCUMENT]
 
 
@@ -35,7 +36,7 @@ def test_the_document_is_valid() -> None:
     validate(API)
 
 
-def test_what_is_served_is_documented_and_the_other_way_round() -> None:
+def test_the_served_routes_are_the_documented_ones() -> None:
     served = {
         (route.method, route.resource.canonical)
         for route in APP.router.routes()
@@ -44,9 +45,9 @@ def test_what_is_served_is_documented_and_the_other_way_round() -> None:
     assert served == {(method, path) for method, path, _ in operations()}
 
 
-def test_every_path_takes_the_methods_it_names() -> None:
+def test_every_path_serves_the_methods_that_it_allows() -> None:
     for resource in APP.router.resources():
-        if resource.canonical == ANYWHERE.replace(":.*", ""):
+        if resource.canonical == CATCH_ALL.replace(":.*", ""):
             continue
         mounted = {route.method for route in resource if route.method != "*"}
         assert mounted == set(methods_of(ALL_ROUTES, resource.canonical))
@@ -62,10 +63,10 @@ def test_every_code_is_documented_under_its_own_status() -> None:
 def test_a_status_is_a_success_or_a_failure() -> None:
     for route in ALL_ROUTES:
         failures = {CATALOGUE[code].http_status for code in route.all_errors}
-        assert not failures & {answer.status for answer in route.answers}, route.path
+        assert not failures & {response.status for response in route.responses}, route.path
 
 
-def test_every_code_that_the_gateway_raises_stands_at_a_route() -> None:
+def test_every_code_in_the_gateway_is_documented_at_a_route() -> None:
     documented = {code for route in ALL_ROUTES for code in route.all_errors} | {"ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED"}
     raised = {
         node.value
@@ -76,7 +77,7 @@ def test_every_code_that_the_gateway_raises_stands_at_a_route() -> None:
     assert raised <= documented
 
 
-def test_no_reference_leads_nowhere() -> None:
+def test_every_reference_has_a_target() -> None:
     def references(part: Any) -> Iterator[str]:
         if isinstance(part, dict):
             if isinstance(part.get("$ref"), str):
@@ -102,11 +103,32 @@ def test_query_parameters_are_what_the_handler_parses() -> None:
     assert "waiting" in named["status"]["enum"]
 
 
-def test_the_whole_catalogue_is_there() -> None:
+def test_every_operation_says_who_may_call_it() -> None:
+    for route in ALL_ROUTES:
+        operation = API["paths"][route.path][route.method.lower()]
+        assert operation["x-sluice-access"] == route.access
+        assert route.access.description in operation["description"]
+
+
+def test_a_route_without_access_is_refused_at_start() -> None:
+    undeclared = replace(ALL_ROUTES[0], access=cast(Access, None))
+    with pytest.raises(TypeError, match="POST /v1/uploads declares no access"):
+        build_app(cast(GatewayServices, None), routes=(undeclared,))
+
+
+def test_headers_of_a_route_are_documented_for_successes_and_errors() -> None:
+    declared = [(route, name, value) for route in ALL_ROUTES for name, value in route.response_headers.items()]
+    assert declared
+    for route, name, value in declared:
+        for response in API["paths"][route.path][route.method.lower()]["responses"].values():
+            assert response["headers"][name]["schema"]["const"] == value
+
+
+def test_the_whole_catalogue_is_included() -> None:
     assert set(API["x-error-catalogue"]) == set(CATALOGUE)
 
 
-def test_the_page_asks_nobody_else() -> None:
+def test_the_page_contacts_no_other_host() -> None:
     page, policy = _page()
     assert "://" not in page
     assert "default-src 'none'" in policy

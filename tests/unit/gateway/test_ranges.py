@@ -1,4 +1,4 @@
-"""Ranges and conditions, by the examples and the rules of RFC 9110."""
+"""Ranges and conditions, from the examples and rules of RFC 9110."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.unit
         ("BYTES = 1-2", (1, 2)),
         ("bytes=9999-20000", (9999, 9999)),
         ("bytes=-20000", (0, 9999)),
-        # ignored, so that the whole is sent
+        # ignored: the whole is sent
         (None, None),
         ("", None),
         ("bytes=-", None),
@@ -38,14 +38,14 @@ def test_a_range(value: str | None, expected: tuple[int, int] | None) -> None:
 
 
 @pytest.mark.parametrize("value", ["bytes=10000-", "bytes=10000-10001", "bytes=-0"])
-def test_a_range_behind_the_end_is_refused(value: str) -> None:
+def test_a_range_beyond_the_end_is_refused(value: str) -> None:
     with pytest.raises(RequestError) as refused:
         requested_range(value, 10_000)
     assert (refused.value.http_status, refused.value.detail) == (416, {"size_bytes": 10_000})
 
 
 @pytest.mark.parametrize("value", ["bytes=0-", "bytes=-5", "bytes=0-0"])
-def test_nothing_has_no_range(value: str) -> None:
+def test_an_empty_object_has_no_range(value: str) -> None:
     with pytest.raises(RequestError):
         requested_range(value, 0)
 

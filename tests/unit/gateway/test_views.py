@@ -1,4 +1,4 @@
-"""Views: every field of the pipeline's values comes out where the API says it does."""
+"""Views: every field of the pipeline's values appears in the right field of the API."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.api.views import instant, microseconds, segment_view, upload_view
-from gateway.http.links import upload_links
+from gateway.api.views import instant, microseconds, segment_view, upload_links, upload_view
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import StageStatus, Upload
 from pipeline.core.stages import Stage, StageState
@@ -16,7 +15,7 @@ from pipeline.uploads.receive import SegmentReceipt
 
 pytestmark = pytest.mark.unit
 
-LINKS = upload_links("http://h", "u", None)
+BASE = "http://h"
 
 
 def upload(status: Status = Status.RECEIVING, error: tuple[str, str] | None = None) -> Upload:
@@ -42,7 +41,7 @@ def upload(status: Status = Status.RECEIVING, error: tuple[str, str] | None = No
 
 
 def test_an_upload_in_flight() -> None:
-    shown = upload_view(UploadDetail(upload(), None, [(2, 3)], 1_700_000_900_000), LINKS)
+    shown = upload_view(UploadDetail(upload(), None, [(2, 3)], 1_700_000_900_000), BASE)
     assert (shown.id, shown.status, shown.size, shown.segment_size, shown.segment_count) == (
         "u",
         "receiving",
@@ -59,18 +58,18 @@ def test_an_upload_in_flight() -> None:
     assert shown.error is None
 
 
-def test_a_waiting_upload_knows_its_place() -> None:
-    shown = upload_view(UploadDetail(upload(Status.WAITING), 4, [(1, 3)], None), LINKS)
+def test_a_waiting_upload_shows_its_queue_position() -> None:
+    shown = upload_view(UploadDetail(upload(Status.WAITING), 4, [(1, 3)], None), BASE)
     assert (shown.status, shown.queue_position, shown.expires_at) == ("waiting", 4, None)
 
 
-def test_a_failed_upload_says_why() -> None:
-    shown = upload_view(UploadDetail(upload(Status.FAILED, ("NOT_MEDIA", "no")), None, [], None), LINKS)
+def test_a_failed_upload_shows_its_error() -> None:
+    shown = upload_view(UploadDetail(upload(Status.FAILED, ("NOT_MEDIA", "no")), None, [], None), BASE)
     assert shown.error is not None
     assert (shown.error.code, shown.error.message) == ("NOT_MEDIA", "no")
 
 
-def test_a_segment_shows_its_crc_with_all_its_zeros() -> None:
+def test_a_crc_keeps_its_leading_zeros() -> None:
     shown = segment_view(SegmentReceipt(1, 10, 0xAB, repeated=True, status=Status.RECEIVING))
     assert (shown.crc32c, shown.repeated, shown.upload_status) == ("000000ab", True, "receiving")
 
@@ -78,3 +77,12 @@ def test_a_segment_shows_its_crc_with_all_its_zeros() -> None:
 @pytest.mark.parametrize("moment_ms", [0, 1, 1_700_000_000_123, 9_999_999_999_999])
 def test_times_are_exact(moment_ms: int) -> None:
     assert microseconds(instant(moment_ms)) == moment_ms * 1000
+
+
+def test_links() -> None:
+    links = upload_links(BASE, "u", None)
+    assert links.self == "http://h/v1/uploads/u"
+    assert links.segment == "http://h/v1/uploads/u/segments/{number}"
+    assert links.events == "http://h/v1/uploads/u/events"
+    assert links.content is None
+    assert upload_links(BASE, "u", "u").content == "http://h/v1/contents/u"

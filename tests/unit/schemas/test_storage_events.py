@@ -1,4 +1,4 @@
-"""Notifications as the three kinds of store write them. Written by hand after their documentation."""
+"""Notifications as three kinds of store send them, written by hand from the stores' documentation."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_creation_names_its_object(text: str, name: str) -> None:
         "ReducedRedundancy",
     ],
 )
-def test_other_events_are_no_creations(event: str) -> None:
+def test_other_events_are_not_creations(event: str) -> None:
     (record,) = StorageEvents.model_validate_json(CEPH.replace("ObjectCreated:Put", event)).records
     assert not record.is_creation
 
@@ -85,7 +85,7 @@ def by_sns(message: str, kind: str = "Notification") -> str:
 
 
 @pytest.mark.parametrize("text", [AMAZON, CEPH, MINIO, AMAZON_TEST])
-def test_sns_changes_nothing_about_a_notification(text: str) -> None:
+def test_a_notification_through_sns_is_the_same(text: str) -> None:
     bare = StorageEvents.model_validate_json(text)
     wrapped = StorageEvents.model_validate_json(by_sns(text))
     assert not wrapped.records
@@ -93,13 +93,13 @@ def test_sns_changes_nothing_about_a_notification(text: str) -> None:
 
 
 @pytest.mark.parametrize("message", ["", "hello", "[]", '{"Records": 1}'])
-def test_what_else_is_published_there_is_no_notification(message: str) -> None:
+def test_other_messages_through_sns_are_refused(message: str) -> None:
     with pytest.raises(ValidationError):
         StorageEvents.model_validate_json(by_sns(message)).unwrapped()
 
 
 @pytest.mark.parametrize("kind", ["SubscriptionConfirmation", "UnsubscribeConfirmation"])
-def test_a_subscription_is_told_apart(kind: str) -> None:
+def test_a_subscription_request_is_recognized(kind: str) -> None:
     asked = StorageEvents.model_validate_json(by_sns("You have chosen to subscribe to the topic.", kind))
     assert asked.is_about_subscription
     assert asked.subscribe_url

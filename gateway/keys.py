@@ -1,0 +1,21 @@
+"""Typed keys of what an application and a request carry for the routes. `gateway.http.state` has the keys of HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from gateway.routing import Route
+from pipeline.bootstrap import GatewayServices
+
+SERVICES = web.AppKey("services", GatewayServices)
+
+DOCUMENT = web.AppKey("openapi", dict[str, Any])
+"""The OpenAPI document, as `gateway.openapi` builds it."""
+
+CURRENT_ROUTE = web.RequestKey("route", Route)
+"""The row that serves this request; not set for OPTIONS, 404 and 405."""
+
+ROUTE_HEADERS = web.RequestKey("route_headers", dict[str, str])
+"""The headers that the route table declares for every response to this request."""
