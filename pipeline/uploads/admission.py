@@ -81,7 +81,7 @@ class Admission:
 
     async def _carry_out_all(self, outcome: AdmissionOutcome, disk: DiskReading) -> None:
         failure: TempVolumeError | None = None
-        for upload_id, size_bytes in outcome.granted:
+        for upload_id, size_bytes in outcome.to_allocate:
             if failure is not None and failure.code != "TEMP_VOLUME_FULL":  # what is full may still have room for less
                 await self._ledger.postpone(upload_id)
                 continue
@@ -103,7 +103,7 @@ class Admission:
             )
         if failure is not None:
             self._close(failure)
-        elif outcome.granted or await self._takes_bytes():
+        elif outcome.to_allocate or await self._takes_bytes():
             self._reopen()
 
     async def _takes_bytes(self) -> bool:
