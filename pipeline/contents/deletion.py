@@ -17,6 +17,7 @@ import random
 
 from pipeline.core.errors import SluiceError, StoreUnavailable
 from pipeline.core.model import ObjectTarget, object_key
+from pipeline.core.retry import jittered
 from pipeline.core.segments import SegmentPlan
 from pipeline.ports import CachePurge, DeletionRepository, Stores
 from pipeline.telemetry import Log, logger
@@ -126,4 +127,4 @@ def _backoff(attempts: int, error: SluiceError) -> float:
     There is no last attempt, and also what was refused for good is tried again: a setting may have been mended."""
     step = min(_CAP_SECONDS, _BASE_SECONDS * 2.0 ** min(attempts, 30))
     asked = getattr(error, "retry_after_seconds", None) or 0.0
-    return float(max(asked, step * (0.5 + random.random() / 2)))
+    return float(max(asked, jittered(step, random.random())))
