@@ -1,7 +1,8 @@
-"""The one place that turns settings into adapters, and adapters into what the gateway and the workers use.
+"""Creates adapters from the settings, and from the adapters the services of the gateway and the workers. Nothing else
+does.
 
-Guarantee: whatever is opened here is closed in reverse order when the block ends; nothing is opened twice per process
-(one Redis pool, one PostgreSQL pool, one client with one token per object store).
+Guarantee: everything that is opened here is closed in reverse order when its block ends. Nothing is opened twice in a
+process: there is one Redis pool, one PostgreSQL pool, and one client with one token per object store.
 """
 
 from pipeline.bootstrap.redis import RedisParts, redis_parts

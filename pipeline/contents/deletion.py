@@ -45,7 +45,7 @@ class Deletions:
     async def delete(self, content_id: str) -> bool:
         """Delete a content; True when all of it is gone, False when something is left for the workers. Raises
         CONTENT_NOT_FOUND (also when it was deleted before), DependencyUnavailable."""
-        leftover = await self._repository.leave(content_id, _LEASE_SECONDS)
+        leftover = await self._repository.begin(content_id, _LEASE_SECONDS)
         logger(content_id=content_id).info(Log.CONTENT_DELETED, store=leftover.object.store)
         return await self._attempt(leftover, _PATIENCE_SECONDS)
 
@@ -65,7 +65,7 @@ class Deletions:
 
     async def forget(self) -> None:
         """Drop the rows of what has long been gone. Raises DependencyUnavailable."""
-        await self._repository.forget(_REMEMBERED_SECONDS)
+        await self._repository.purge(_REMEMBERED_SECONDS)
 
     async def _attempt(self, leftover: PendingDeletion, seconds: float) -> bool:
         """Try once, for so long. A failure is written down; where even that fails, it is due when the lease ends."""
