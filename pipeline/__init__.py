@@ -1,1 +1,1 @@
-"""The pipeline: what Sluice does with an upload, free of HTTP and of arq."""
+"""The pipeline: what Sluice does with an upload, independent of HTTP and of arq's API."""

@@ -1,8 +1,8 @@
-"""The one catalogue of metrics and log events.
+"""The catalogue of metrics and log events.
 
-Guarantee: every metric that Sluice exports is declared here, with its unit in its name, and README lists them all (a
-test holds the two together). Log events are the constants of `Log`; `upload_id`, `stage`, `attempt` and `request_id`
-are bound, not formatted in.
+Guarantee: every metric that Sluice exports is declared here, with its unit in its name. README lists all of them; a
+test compares the two. Log events are the constants of `Log`; `upload_id`, `stage`, `attempt` and `request_id` are
+bound to a logger, not formatted into messages.
 """
 
 from __future__ import annotations
@@ -18,24 +18,33 @@ REGISTRY: Final = CollectorRegistry(auto_describe=True)
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
-# -- the gateway
-HTTP_REQUESTS = Counter("sluice_http_requests", "Requests answered", ["route", "method", "status"], registry=REGISTRY)
+# The gateway
+HTTP_REQUESTS = Counter("sluice_http_requests", "HTTP requests", ["route", "method", "status"], registry=REGISTRY)
 HTTP_SECONDS = Histogram(
-    "sluice_http_request_seconds", "Time to answer", ["route"], buckets=_SECONDS, registry=REGISTRY
+    "sluice_http_request_seconds",
+    "Time to handle a request; streaming routes are not measured",
+    ["route"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
 )
 RECEIVED_BYTES = Counter("sluice_received_bytes", "Segment bytes written to the temp volume", registry=REGISTRY)
-SEGMENTS_RECEIVED = Counter("sluice_segments_received", "Segments received", ["result"], registry=REGISTRY)
-BUFFERED_BYTES = Gauge("sluice_receive_buffered_bytes", "Segment bytes held in memory now", registry=REGISTRY)
-RECEIVING = Gauge("sluice_receiving_segments", "Segment bodies being received now", registry=REGISTRY)
+SEGMENTS_RECEIVED = Counter("sluice_segments_received", "Segments received, by result", ["result"], registry=REGISTRY)
+BUFFERED_BYTES = Gauge("sluice_receive_buffered_bytes", "Segment bytes currently buffered in memory", registry=REGISTRY)
+RECEIVING = Gauge("sluice_receiving_segments", "Segment bodies currently being received", registry=REGISTRY)
 SENT_BYTES = Counter("sluice_sent_bytes", "Bytes of downloads streamed through the gateway", registry=REGISTRY)
-DOWNLOADS = Gauge("sluice_downloads", "Downloads being streamed through the gateway now", registry=REGISTRY)
-EVENT_STREAMS = Gauge("sluice_event_streams", "Open server-sent event streams", registry=REGISTRY)
-VOLUME_ERRORS = Counter("sluice_temp_volume_errors", "Calls that the temp volume failed", ["code"], registry=REGISTRY)
+DOWNLOADS = Gauge("sluice_downloads", "Downloads currently streamed through the gateway", registry=REGISTRY)
+EVENT_STREAMS = Gauge("sluice_event_streams", "Currently open server-sent event streams", registry=REGISTRY)
+VOLUME_ERRORS = Counter(
+    "sluice_temp_volume_errors", "Failed operations on the temp volume", ["code"], registry=REGISTRY
+)
 VOLUME_CLOSED = Gauge(
-    "sluice_volume_closed", "1 while nobody is let in because the disk is full or fails", ["volume"], registry=REGISTRY
+    "sluice_volume_closed",
+    "1 while nothing is admitted because the disk is full or failing, else 0",
+    ["volume"],
+    registry=REGISTRY,
 )
 
-# -- stages
+# Stages
 STAGE_SECONDS = Histogram(
     "sluice_stage_seconds",
     "Duration of one attempt of a stage",
@@ -43,45 +52,49 @@ STAGE_SECONDS = Histogram(
     buckets=_SECONDS,
     registry=REGISTRY,
 )
-STAGE_RETRIES = Counter("sluice_stage_retries", "Attempts that will be repeated", ["stage", "code"], registry=REGISTRY)
-STAGE_RUNNING = Gauge("sluice_stage_running", "Stages running in this process", ["stage"], registry=REGISTRY)
+STAGE_RETRIES = Counter(
+    "sluice_stage_retries", "Failed attempts that will be retried", ["stage", "code"], registry=REGISTRY
+)
+STAGE_RUNNING = Gauge("sluice_stage_running", "Stages currently running in this process", ["stage"], registry=REGISTRY)
 STAGE_WAIT_SECONDS = Histogram(
-    "sluice_stage_wait_seconds", "From queued to started", ["stage"], buckets=_SECONDS, registry=REGISTRY
+    "sluice_stage_wait_seconds",
+    "Time from queueing a stage to starting it",
+    ["stage"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
 )
 TAKEOVERS = Counter(
-    "sluice_stage_takeovers", "Stages taken over from a worker that was not heard of", ["stage"], registry=REGISTRY
+    "sluice_stage_takeovers", "Stages taken over from a worker whose heartbeats stopped", ["stage"], registry=REGISTRY
 )
 UPLOADS_ENDED = Counter(
-    "sluice_uploads_ended", "Uploads that ended, as this process saw it", ["status", "code"], registry=REGISTRY
+    "sluice_uploads_ended", "Uploads that this process ended", ["status", "code"], registry=REGISTRY
 )
 
-# -- the store
+# The object store
 STORE_REQUEST_SECONDS = Histogram(
     "sluice_store_request_seconds",
-    "Requests to the object store",
+    "Duration of requests to the object store",
     ["method", "status"],
     buckets=_SECONDS,
     registry=REGISTRY,
 )
 STORED_BYTES = Counter("sluice_stored_bytes", "Segment bytes acknowledged by the store", registry=REGISTRY)
-LIMITER_SLOTS = Gauge(
-    "sluice_limiter_slots", "Segments that may be on their way to the store at once", registry=REGISTRY
-)
-LIMITER_USED = Gauge("sluice_limiter_used", "Segments on their way to the store", registry=REGISTRY)
-LIMITER_DEMAND = Gauge("sluice_limiter_demand", "Segments that wait for a slot", registry=REGISTRY)
+LIMITER_SLOTS = Gauge("sluice_limiter_slots", "Segments that may be sent to the store at once", registry=REGISTRY)
+LIMITER_USED = Gauge("sluice_limiter_used", "Segments currently being sent to the store", registry=REGISTRY)
+LIMITER_DEMAND = Gauge("sluice_limiter_demand", "Segments waiting for a slot", registry=REGISTRY)
 
-# -- the state of the system, read from Redis when it is asked for
+# The state of the whole system, read from Redis for each scrape
 UPLOADS = Gauge("sluice_uploads", "Uploads by status", ["status"], registry=REGISTRY)
 OLDEST_SECONDS = Gauge(
-    "sluice_oldest_upload_seconds", "How long the oldest upload has been in this status", ["status"], registry=REGISTRY
+    "sluice_oldest_upload_seconds", "How long the oldest upload has had this status", ["status"], registry=REGISTRY
 )
 QUEUE_DEPTH = Gauge("sluice_queue_depth", "Jobs waiting or running in a queue", ["queue"], registry=REGISTRY)
 QUEUE_AGE_SECONDS = Gauge(
-    "sluice_queue_age_seconds", "How overdue the oldest job of a queue is", ["queue"], registry=REGISTRY
+    "sluice_queue_age_seconds", "How long the oldest job of a queue is overdue", ["queue"], registry=REGISTRY
 )
 VOLUME_BUDGET = Gauge("sluice_volume_budget_bytes", "Budget of a temp volume", ["volume"], registry=REGISTRY)
 VOLUME_RESERVED = Gauge(
-    "sluice_volume_reserved_bytes", "Reserved bytes of a temp volume", ["volume"], registry=REGISTRY
+    "sluice_volume_reserved_bytes", "Bytes reserved on a temp volume", ["volume"], registry=REGISTRY
 )
 VOLUME_FREE = Gauge("sluice_volume_free_bytes", "Free bytes on a temp volume's disk", ["volume"], registry=REGISTRY)
 VOLUME_RESERVATIONS = Gauge(
@@ -93,7 +106,7 @@ VOLUME_WAITING = Gauge(
 
 
 class Log:
-    """Names of log events."""
+    """Names of log events, as `subject.what_happened`."""
 
     STARTED = "process.started"
     STOPPING = "process.stopping"
@@ -113,7 +126,6 @@ class Log:
     TOKEN_DELEGATED = "upload.token_delegated"  # noqa: S105  # a name
     EVENT_IGNORED = "storage_event.ignored"
     EVENTS_SUBSCRIPTION = "storage_event.subscription"
-    SEGMENT_REFUSED = "segment.refused"
     SEGMENT_LOST = "segment.lost"
     STAGE_STARTED = "stage.started"
     STAGE_DONE = "stage.done"
@@ -134,7 +146,7 @@ class Log:
 
 
 def configure_logging(log_format: str, level: str) -> None:
-    """Structured logs on standard error, one event a line."""
+    """Write structured logs to standard error, one event a line. `level` is a name such as "info"."""
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer()
     )
@@ -152,9 +164,9 @@ def configure_logging(log_format: str, level: str) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=getattr(logging, level.upper()), stream=sys.stderr, format="%(name)s %(message)s")
-    logging.getLogger("arq").setLevel(logging.WARNING)  # our own events say more, once
+    logging.getLogger("arq").setLevel(logging.WARNING)  # our own events report the same, once and in more detail
 
 
 def logger(**bound: object) -> structlog.typing.FilteringBoundLogger:
-    """A logger with `bound` on every line."""
+    """A logger that adds `bound` to every event."""
     return structlog.get_logger().bind(**bound)  # type: ignore[no-any-return]  # structlog types get_logger as Any

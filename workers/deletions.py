@@ -20,7 +20,7 @@ async def run_deletions(services: WorkerServices) -> None:
     """Sweep until cancelled."""
     async with asyncio.TaskGroup() as group:
         group.create_task(_again(services.deletions.sweep, _SWEEP_SECONDS), name="leftovers-sweep")
-        group.create_task(_again(services.deletions.forget, _HOUR_SECONDS), name="leftovers-forget")
+        group.create_task(_again(services.deletions.purge, _HOUR_SECONDS), name="leftovers-forget")
         group.create_task(_again(services.orphaned_objects.sweep, _HOUR_SECONDS), name="strays")
 
 

@@ -1,1 +1,1 @@
-"""Adapters: each implements a port; a driver's errors are translated once, at this edge."""
+"""Adapters: each implements a port and translates its driver's errors into those of `pipeline.core.errors`."""

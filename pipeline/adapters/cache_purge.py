@@ -1,7 +1,7 @@
-"""Tells a cache in front of the store that an object is gone: `ports.CachePurge`, by one HTTP request per object.
+"""Purges deleted objects from a cache in front of the store, with one HTTP request each: `ports.CachePurge`.
 
-Guarantee: success means that the cache said so (2xx), or that it had nothing (404). The URL is the operator's, so what
-it leads to is not judged; redirects are not followed.
+Guarantee: success means that the cache confirmed it (2xx) or did not have the object (404). The operator chooses the
+URL, so its target is not checked; redirects are not followed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from yarl import URL
 
 from pipeline.core.errors import DependencyUnavailable
 
-_SECONDS = 10.0
+_TIMEOUT_SECONDS = 10.0
 
 
 class HttpCachePurge:
-    """`template` has `{key}` where the object's key goes; `method` is what the cache wants: PURGE, PUT, ..."""
+    """`template` is the URL with `{key}` in place of the object's key; `method` is the HTTP method that the cache
+    expects, such as PURGE or PUT; `token` is sent as a bearer token."""
 
     def __init__(self, template: str, method: str, token: str = "") -> None:
         self._template = template
@@ -29,7 +30,7 @@ class HttpCachePurge:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=_SECONDS), cookie_jar=aiohttp.DummyCookieJar()
+            timeout=aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS), cookie_jar=aiohttp.DummyCookieJar()
         )
         return self
 
@@ -40,19 +41,21 @@ class HttpCachePurge:
             await self._session.close()
 
     async def purge(self, key: str) -> None:
-        """As the port says. A PUT or POST carries a line of text: nginx stores no empty body."""
+        """See `ports.CachePurge`. PUT and POST send a line of text, because nginx does not store an empty body."""
         if self._session is None:
-            raise RuntimeError("a purge is used inside `async with` only")
+            raise RuntimeError("HttpCachePurge must be entered with `async with` before use")
         url = URL(self._template.replace("{key}", quote(key, safe="/")), encoded=True)
         body = b"deleted\n" if self._method in {"PUT", "POST"} else None
         try:
             async with self._session.request(
                 self._method, url, data=body, headers=self._headers, allow_redirects=False
-            ) as answer:
-                status = answer.status
+            ) as response:
+                status = response.status
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise DependencyUnavailable(
                 "CACHE_PURGE_FAILED", key=key, reason=f"{type(error).__name__}: {error}".rstrip(": ")
             ) from error
         if not (200 <= status < 300 or status == 404):
-            raise DependencyUnavailable("CACHE_PURGE_FAILED", key=key, reason=f"{self._method} was answered {status}")
+            raise DependencyUnavailable(
+                "CACHE_PURGE_FAILED", key=key, reason=f"the response to {self._method} was {status}"
+            )

@@ -1,1 +1,1 @@
-"""The pure core: no await, no I/O, no clock of its own."""
+"""Pure rules: no await, no I/O, no clock."""

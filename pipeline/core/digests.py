@@ -1,8 +1,8 @@
-"""Digests that clients announce: RFC 9530 `Content-Digest` values such as `sha-256=:BASE64:`, and `Content-MD5` (RFC
-1864).
+"""Parses the digests that clients send: `Content-Digest` (RFC 9530), such as `sha-256=:BASE64:`, and `Content-MD5`
+(RFC 1864).
 
-Guarantee: only algorithms in `LENGTHS` come out, each with the right number of bytes; anything else is
-DIGEST_NOT_SUPPORTED.
+Guarantee: a returned digest has an algorithm of `LENGTHS` and the right number of bytes. Anything else raises
+RequestError DIGEST_NOT_SUPPORTED.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _MEMBER = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):\s*")
 
 
 def parse_content_digest(value: str) -> list[ClientDigest]:
-    """Digests of a Content-Digest field. Unknown algorithms are passed over as long as one known is there (RFC 9530
-    section 2)."""
+    """The digests of a Content-Digest field, in order. Unknown algorithms are ignored if a known one is present (RFC
+    9530 section 2). Raises RequestError DIGEST_NOT_SUPPORTED."""
     found: list[ClientDigest] = []
     for member in value.split(","):
         match = _MEMBER.fullmatch(member)
         if match is None:
-            raise RequestError("DIGEST_NOT_SUPPORTED", reason="it is not of the form algorithm=:base64:")
+            raise RequestError("DIGEST_NOT_SUPPORTED", reason="it does not have the form algorithm=:base64:")
         if match[1] in LENGTHS:
             found.append(_digest(match[1], match[2]))
     if not found:
@@ -35,17 +35,17 @@ def parse_content_digest(value: str) -> list[ClientDigest]:
 
 
 def parse_content_md5(value: str) -> ClientDigest:
-    """The digest of a Content-MD5 field."""
+    """The digest of a Content-MD5 field. Raises RequestError DIGEST_NOT_SUPPORTED."""
     return _digest("md5", value.strip())
 
 
 def _digest(algorithm: str, text: str) -> ClientDigest:
     try:
         raw = b64decode(text, validate=True)
-    except ValueError as error:  # binascii.Error is one; so is what is not ASCII
-        raise RequestError("DIGEST_NOT_SUPPORTED", reason=f"its {algorithm} is not base64") from error
+    except ValueError as error:  # binascii.Error is a ValueError, and text that is not ASCII raises one
+        raise RequestError("DIGEST_NOT_SUPPORTED", reason=f"its {algorithm} value is not base64") from error
     if len(raw) != LENGTHS[algorithm]:
         raise RequestError(
-            "DIGEST_NOT_SUPPORTED", reason=f"a {algorithm} has {LENGTHS[algorithm]} bytes, not {len(raw)}"
+            "DIGEST_NOT_SUPPORTED", reason=f"a {algorithm} digest has {LENGTHS[algorithm]} bytes, not {len(raw)}"
         )
     return ClientDigest(algorithm, raw)

@@ -1,20 +1,20 @@
-"""The error catalogue: every failure Sluice can report, as one tree and one table.
+"""The error catalogue: every failure that Sluice can report, as one tree of exceptions and one table of codes.
 
     SluiceError
-    ├── RequestError        the client can mend it (4xx)
-    ├── UploadEnded         the upload is over: failed, expired, cancelled or ready
-    ├── MediaError          the file itself is not what it should be; retrying cannot help
-    ├── StoreError          the object store refused or failed
+    ├── RequestError        the client can correct it (4xx)
+    ├── UploadEnded         the upload has ended: failed, expired, cancelled or ready
+    ├── MediaError          the file itself is at fault; retrying cannot help
+    ├── StoreError          the object store refused the request or failed
     │   ├── StoreUnavailable    worth retrying (5xx, 429, timeouts, resets)
-    │   └── SegmentCorrupt      bytes differ from their digest; that segment is needed again
-    ├── DependencyUnavailable   Redis or PostgreSQL is away; worth retrying
-    ├── TempVolumeError     the temp volume is full or broken
-    └── StageLost           a worker lost its lease; somebody else has the stage
+    │   └── SegmentCorrupt      bytes differ from their digest; that segment must be sent again
+    ├── DependencyUnavailable   Redis, PostgreSQL or the cache is unavailable; worth retrying
+    ├── TempVolumeError     the temp volume is full or broken, or a temp file is missing
+    └── StageLost           a worker lost its lease; another worker runs the stage
 
-Guarantee: an error that leaves a port is a `SluiceError` whose `code` stands in `CATALOGUE`. The code is stable
-(clients may branch on it), the HTTP status is real, `retryable` says whether the same call may succeed later, and the
-message tells a person what to do. A test holds that no code is used that is not in the table and none stands there
-unused.
+Guarantee: an error that leaves a port is a `SluiceError` whose `code` is a key of `CATALOGUE`. The code is stable, so
+clients may branch on it; the HTTP status is the one that is sent; `retryable` says whether the same call may succeed
+later; the message says what happened and what to do. A test checks that every code used is in the table and that every
+code in the table is used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ErrorSpec:
-    """One row of the catalogue: `message` is a `str.format` template over the error's detail."""
+    """One row of the catalogue. `message` is a `str.format` template, filled in from the error's detail."""
 
     http_status: int
     retryable: bool
@@ -34,121 +34,145 @@ class ErrorSpec:
 
 
 CATALOGUE: Mapping[str, ErrorSpec] = {
-    # -- requests ---------------------------------------------------------------------------------------------------
-    "ROUTE_NOT_FOUND": ErrorSpec(404, False, "There is nothing at this path. GET /docs lists every route."),
-    "METHOD_NOT_ALLOWED": ErrorSpec(405, False, "This path does not take {method}; it takes {allowed}."),
+    # Requests
+    "ROUTE_NOT_FOUND": ErrorSpec(404, False, "There is no such path. GET /docs lists every route."),
+    "METHOD_NOT_ALLOWED": ErrorSpec(405, False, "This path does not accept {method}; it accepts {allowed}."),
     "BODY_NOT_JSON": ErrorSpec(400, False, "The request body is not a JSON object: {reason}."),
-    "REQUEST_MALFORMED": ErrorSpec(400, False, "This is not HTTP/1.1 as RFC 9112 has it: {reason}."),
+    "REQUEST_MALFORMED": ErrorSpec(400, False, "The request is not valid HTTP/1.1 (RFC 9112): {reason}."),
     "BODY_TOO_LARGE": ErrorSpec(413, False, "The request body is larger than {limit_bytes} bytes."),
     "BODY_TIMEOUT": ErrorSpec(
-        408, True, "The request body was not here after {timeout_seconds} s; send the request again."
+        408, True, "The request body did not arrive within {timeout_seconds} s; send the request again."
     ),
     "CONTENT_TYPE_NOT_SUPPORTED": ErrorSpec(415, False, "Send the body as {expected}, not as '{content_type}'."),
-    "VALIDATION_FAILED": ErrorSpec(422, False, "The request has fields that are wrong or missing; see detail.fields."),
+    "VALIDATION_FAILED": ErrorSpec(422, False, "Some fields of the request are missing or invalid; see detail.fields."),
     "ENCODING_NOT_SUPPORTED": ErrorSpec(
-        415, False, "Send the body as it is: Content-Encoding '{encoding}' is not accepted."
+        415, False, "Send the body without Content-Encoding; '{encoding}' is not supported."
     ),
     "IDEMPOTENCY_KEY_REUSED": ErrorSpec(
         409, False, "This Idempotency-Key was used for a different request; use a new key for a new upload."
     ),
-    "CURSOR_INVALID": ErrorSpec(400, False, "The cursor is not one that this API gave out; start without a cursor."),
+    "CURSOR_INVALID": ErrorSpec(
+        400, False, "The cursor was not issued by this API; start again from the first page, without a cursor."
+    ),
     "UPLOAD_NOT_FOUND": ErrorSpec(404, False, "There is no upload {upload_id}."),
     "UPLOAD_RECOVERING": ErrorSpec(
         503,
         True,
-        "Redis has lost upload {upload_id}, the temp volume has not: it goes on after `sluice recover`.",
+        "Redis has lost upload {upload_id}, but the temp volume still has it; it continues after `sluice recover`.",
     ),
     "VOLUME_RECOVERING": ErrorSpec(
-        503, True, "Redis has lost what is on temp volume {volume}; uploads are taken again after `sluice recover`."
+        503, True, "Redis has lost the records of temp volume {volume}; uploads are accepted after `sluice recover`."
     ),
     "CONTENT_NOT_FOUND": ErrorSpec(404, False, "There is no content {content_id}."),
-    "THUMBNAIL_NOT_FOUND": ErrorSpec(404, False, "Content {content_id} has no thumbnail: there is nothing to show."),
-    "RANGE_NOT_SATISFIABLE": ErrorSpec(416, False, "The range begins behind the end: there are {size_bytes} bytes."),
+    "THUMBNAIL_NOT_FOUND": ErrorSpec(
+        404, False, "Content {content_id} has no thumbnail, because no picture could be made from the file."
+    ),
+    "RANGE_NOT_SATISFIABLE": ErrorSpec(
+        416, False, "The range starts beyond the end of the content, which has {size_bytes} bytes."
+    ),
     "FILE_TOO_LARGE_FOR_VOLUME": ErrorSpec(
-        413, False, "{size_bytes} bytes are more than the temp volume can ever hold, {capacity_bytes}."
+        413, False, "The file has {size_bytes} bytes; the temp volume holds at most {capacity_bytes}."
     ),
     "FILE_TOO_LARGE_FOR_STORE": ErrorSpec(
-        413, False, "{size_bytes} bytes are more than the store can hold as one object ({limit_bytes})."
+        413, False, "The file has {size_bytes} bytes; the object store accepts at most {limit_bytes} per object."
     ),
     "SEGMENT_OUT_OF_RANGE": ErrorSpec(
-        404, False, "Segment {number} does not exist: this upload has segments 1 to {segment_count}."
+        404, False, "There is no segment {number}; the segments are numbered 1 to {segment_count}."
     ),
     "SEGMENT_LENGTH_WRONG": ErrorSpec(
-        400, False, "Segment {number} must be {expected_bytes} bytes long; {received_bytes} came."
+        400, False, "Segment {number} must have {expected_bytes} bytes; {received_bytes} were sent."
     ),
     "SEGMENT_DIGEST_WRONG": ErrorSpec(
-        400, True, "The {algorithm} of what arrived is not the one that was sent with it; send the segment again."
+        400, True, "The {algorithm} of the received bytes differs from the one sent with them; send the segment again."
     ),
     "SEGMENT_DIFFERS": ErrorSpec(
-        409, False, "Segment {number} is already here with other bytes; a segment that was accepted does not change."
+        409, False, "Segment {number} was already received with different bytes and cannot be changed."
     ),
     "DIGEST_NOT_SUPPORTED": ErrorSpec(400, False, "The digest header cannot be used: {reason}."),
     "SEGMENT_STALLED": ErrorSpec(
-        408, True, "No bytes came for {stall_seconds} s, or the whole segment took too long; send the segment again."
+        408,
+        True,
+        "No bytes arrived for {stall_seconds} s, or the whole segment took too long; send the segment again.",
     ),
-    "SEGMENT_CUT_OFF": ErrorSpec(400, True, "The connection ended before the whole segment was here; send it again."),
+    "SEGMENT_CUT_OFF": ErrorSpec(
+        400, True, "The connection ended before the whole segment arrived; send the segment again."
+    ),
     "UPLOAD_WAITING": ErrorSpec(
         409, True, "The temp volume has no room yet; this upload is number {queue_position} in the queue."
     ),
     "IMPORT_NOT_ALLOWED": ErrorSpec(
-        403, False, "Nothing may be imported from '{bucket}'; SLUICE_IMPORT_BUCKETS says what may."
+        403, False, "Objects in '{bucket}' may not be imported; SLUICE_IMPORT_BUCKETS lists what may be."
     ),
-    "IMPORT_OWN_OBJECT": ErrorSpec(409, False, "{key} was made by Sluice itself; it is no object to import."),
+    "IMPORT_OWN_OBJECT": ErrorSpec(409, False, "{key} was created by Sluice itself and cannot be imported."),
     "IMPORT_OBJECT_MISSING": ErrorSpec(404, False, "There is no object {key} in '{bucket}'."),
-    "IMPORT_EMPTY": ErrorSpec(422, False, "{key} has no bytes; there is nothing to import."),
-    "TRANSPORT_NOT_OFFERED": ErrorSpec(422, False, "Transport '{transport}' is not offered here: {reason}."),
-    "UPLOAD_COMPLETE": ErrorSpec(409, False, "Every byte of this upload is here ({status}); nothing more can be sent."),
-    "SEGMENTS_MISSING": ErrorSpec(
-        409, False, "The store does not hold every segment yet: detail.missing are ranges still to be sent, or again."
+    "IMPORT_EMPTY": ErrorSpec(422, False, "{key} is empty, so there is nothing to import."),
+    "TRANSPORT_NOT_OFFERED": ErrorSpec(422, False, "Transport '{transport}' is not available here: {reason}."),
+    "UPLOAD_COMPLETE": ErrorSpec(
+        409, False, "This upload already has every byte (status {status}) and accepts no more."
     ),
-    "EVENTS_OFF": ErrorSpec(404, False, "No notifications are taken here: SLUICE_EVENTS_TOKEN is not set."),
-    "EVENTS_TOKEN_WRONG": ErrorSpec(401, False, "The Authorization of this notification is not SLUICE_EVENTS_TOKEN."),
-    "TRANSPORT_DIFFERS": ErrorSpec(409, False, "This upload is of transport '{transport}', which has no use for that."),
-    "GATEWAY_BUSY": ErrorSpec(503, True, "The gateway is shutting down or overloaded; try again shortly."),
-    "NOT_READY": ErrorSpec(503, True, "What the gateway stands on is away: {names}; see detail.problems."),
-    "INTERNAL": ErrorSpec(500, True, "Something went wrong here; the request id leads to it in the log."),
-    # -- how an upload ends -------------------------------------------------------------------------------------------
-    "UPLOAD_ENDED": ErrorSpec(409, False, "This upload has ended as {status}; nothing can be added to it."),
-    "UPLOAD_EXPIRED": ErrorSpec(410, False, "No segment came within the lease; what was here has been removed."),
+    "SEGMENTS_MISSING": ErrorSpec(
+        409, False, "The object store does not hold every segment yet; send the ranges in detail.missing."
+    ),
+    "EVENTS_OFF": ErrorSpec(404, False, "Storage notifications are disabled: SLUICE_EVENTS_TOKEN is not set."),
+    "EVENTS_TOKEN_WRONG": ErrorSpec(
+        401, False, "The Authorization header of this notification does not match SLUICE_EVENTS_TOKEN."
+    ),
+    "TRANSPORT_DIFFERS": ErrorSpec(
+        409, False, "This request does not apply to this upload, whose transport is '{transport}'."
+    ),
+    "GATEWAY_BUSY": ErrorSpec(503, True, "The gateway is overloaded or shutting down; try again shortly."),
+    "NOT_READY": ErrorSpec(503, True, "A dependency of the gateway is unavailable: {names}; see detail.problems."),
+    "INTERNAL": ErrorSpec(
+        500, True, "An unexpected error occurred; try again, or search the gateway's log for the request id."
+    ),
+    # How an upload ends
+    "UPLOAD_ENDED": ErrorSpec(409, False, "This upload has ended with status {status}; it accepts no more requests."),
+    "UPLOAD_EXPIRED": ErrorSpec(
+        410, False, "The upload expired because its client was idle for too long; its data has been removed."
+    ),
     "UPLOAD_CANCELLED": ErrorSpec(410, False, "The upload was cancelled by its client."),
-    # -- media
-    # ----------------------------------------------------------------------------------------------------------
-    "NOT_MEDIA": ErrorSpec(422, False, "The file is no video, image or audio that can be read: {reason}."),
-    "MEDIA_TIMEOUT": ErrorSpec(422, False, "Reading the file's metadata took longer than {timeout_seconds} s."),
+    # Media
+    "NOT_MEDIA": ErrorSpec(422, False, "The file is not a video, image or audio file that can be read: {reason}."),
+    "MEDIA_TIMEOUT": ErrorSpec(422, False, "Reading the file took longer than {timeout_seconds} s."),
     "MEDIA_TOOL_FAILED": ErrorSpec(500, True, "{tool} could not be run: {reason}."),
     "FILE_DIGEST_WRONG": ErrorSpec(
-        422, False, "The {algorithm} of the whole file is not the one announced at creation; upload it again."
+        422, False, "The {algorithm} of the whole file differs from the one given at creation; upload the file again."
     ),
-    # -- the object store
-    # -----------------------------------------------------------------------------------------------
-    "STORE_UNAVAILABLE": ErrorSpec(503, True, "The object store did not answer as it should: {reason}."),
-    "STORE_AUTH_FAILED": ErrorSpec(502, True, "The object store refused our credentials: {reason}."),
-    "STORE_REJECTED": ErrorSpec(502, False, "The object store refused the request for good: {reason}."),
-    "STORE_OBJECT_MISSING": ErrorSpec(502, False, "The object store has no {key}."),
+    # The object store
+    "STORE_UNAVAILABLE": ErrorSpec(503, True, "The object store is unavailable: {reason}."),
+    "STORE_AUTH_FAILED": ErrorSpec(
+        502, True, "The object store refused the credentials that Sluice is configured with: {reason}."
+    ),
+    "STORE_REJECTED": ErrorSpec(502, False, "The object store permanently refused a request: {reason}."),
+    "STORE_OBJECT_MISSING": ErrorSpec(502, False, "The object store has no object {key}."),
     "SEGMENT_CORRUPT": ErrorSpec(
-        500, True, "Segment {number} does not match the digest taken when it arrived; it is needed again."
+        500, True, "The bytes of segment {number} no longer match the digest taken on arrival; send the segment again."
     ),
-    "OBJECT_CHANGED": ErrorSpec(409, False, "{key} was changed in the store while it was read; import it again."),
-    "CONTENT_EXISTS": ErrorSpec(409, False, "Another content is this very object already: {key}."),
-    "STORE_SESSION_LOST": ErrorSpec(502, True, "The object store has forgotten the transfer that was begun: {reason}."),
+    "OBJECT_CHANGED": ErrorSpec(
+        409, False, "The object {key} was changed in the store while it was being read; import it again."
+    ),
+    "CONTENT_EXISTS": ErrorSpec(409, False, "Another content already refers to the object {key}."),
+    "STORE_SESSION_LOST": ErrorSpec(
+        502, True, "The object store no longer knows the multipart upload that was started: {reason}."
+    ),
     "MANIFEST_REFUSED": ErrorSpec(502, True, "The object store refused the manifest: {reason}."),
-    # -- what Sluice stands on
-    # --------------------------------------------------------------------------------------------
-    "REDIS_UNAVAILABLE": ErrorSpec(503, True, "Redis is away: {reason}."),
-    "DATABASE_UNAVAILABLE": ErrorSpec(503, True, "PostgreSQL is away: {reason}."),
-    "CACHE_PURGE_FAILED": ErrorSpec(503, True, "The cache in front of the store did not let go of {key}: {reason}."),
-    "TEMP_VOLUME_FULL": ErrorSpec(507, True, "The temp volume has no room: {reason}."),
+    # Other dependencies, and the temp volume
+    "REDIS_UNAVAILABLE": ErrorSpec(503, True, "Redis is unavailable: {reason}."),
+    "DATABASE_UNAVAILABLE": ErrorSpec(503, True, "PostgreSQL is unavailable: {reason}."),
+    "CACHE_PURGE_FAILED": ErrorSpec(503, True, "The cache in front of the store did not purge {key}: {reason}."),
+    "TEMP_VOLUME_FULL": ErrorSpec(507, True, "The temp volume is full: {reason}."),
     "TEMP_VOLUME_FAILED": ErrorSpec(507, True, "The temp volume cannot be used: {reason}."),
-    "TEMP_FILE_MISSING": ErrorSpec(500, False, "The temp file of this upload is gone; upload it again."),
+    "TEMP_FILE_MISSING": ErrorSpec(500, False, "The temp file of this upload is missing; upload the file again."),
+    # Stages
     "STAGE_LOST": ErrorSpec(500, True, "Another worker has taken over stage {stage}."),
-    "STAGE_TIMEOUT": ErrorSpec(500, True, "Stage {stage} did not end within {timeout_seconds} s."),
+    "STAGE_TIMEOUT": ErrorSpec(500, True, "Stage {stage} did not finish within {timeout_seconds} s."),
     "STAGE_CRASHED": ErrorSpec(500, True, "Stage {stage} ended unexpectedly: {reason}."),
 }
 
 
 class SluiceError(Exception):
-    """An error with a code of the catalogue. `detail` holds the facts, JSON-able, that fill the message and go to the
-    client."""
+    """An error with a code of the catalogue. `detail` holds JSON-serialisable facts: they fill in the message and are
+    sent to the client. Raises KeyError for a code that is not in the catalogue."""
 
     def __init__(self, code: str, /, **detail: Any) -> None:
         self.spec = CATALOGUE[code]
@@ -173,23 +197,23 @@ class SluiceError(Exception):
 
 
 class RequestError(SluiceError):
-    """The client sent something that it can mend."""
+    """The client sent a request that it can correct."""
 
 
 class UploadEnded(SluiceError):
-    """The upload has ended; nothing can be added to it."""
+    """The upload has ended and accepts no more requests."""
 
 
 class MediaError(SluiceError):
-    """The file is not media that can be read, or not the file that was announced."""
+    """The file is not readable media, or not the file that was announced."""
 
 
 class StoreError(SluiceError):
-    """The object store refused or failed."""
+    """The object store refused the request or failed."""
 
 
 class StoreUnavailable(StoreError):
-    """The object store may succeed later. `retry_after_seconds`, where the store said so, is a lower bound."""
+    """The object store may succeed later. `retry_after_seconds` is the wait that the store asked for, if it did."""
 
     def __init__(
         self, code: str = "STORE_UNAVAILABLE", /, *, retry_after_seconds: float | None = None, **detail: Any
@@ -213,20 +237,19 @@ class SegmentCorrupt(StoreError):
 
 
 class DependencyUnavailable(SluiceError):
-    """Redis or PostgreSQL is away."""
+    """Redis, PostgreSQL or the cache in front of the store is unavailable."""
 
 
 class TempVolumeError(SluiceError):
-    """The temp volume is full or broken, or a temp file is gone."""
+    """The temp volume is full or broken, or a temp file is missing."""
 
 
 class StageLost(SluiceError):
-    """The caller's lease on a stage has passed to somebody else, or the upload has ended; stop at once, write
-    nothing."""
+    """The caller no longer holds the lease of its stage, or the upload has ended; it must stop and write nothing."""
 
 
 class _Blank(dict[str, Any]):
-    """A missing fact leaves its name in the message instead of hiding the error behind a KeyError."""
+    """Leaves the placeholder of a missing fact in the message, so that a KeyError does not hide the error itself."""
 
     def __missing__(self, key: str) -> str:
         return "{" + key + "}"

@@ -1,10 +1,10 @@
-"""The journal of an upload: what lies beside its temp file, so that Redis can be rebuilt from the temp volume.
+"""The format of an upload's journal, a file beside its temp file from which Redis can be rebuilt.
 
-A journal is a list of entries, each on a line of its own: a CRC-32 and a JSON array. It is only ever appended to, by
-several processes at once, and may be cut off anywhere by a crash. Every entry therefore begins with the line break, so
-that a torn one ends where the next begins, and a line whose CRC does not hold counts for nothing.
+A journal is a list of entries, one per line: a CRC-32 and a JSON array. Several processes append to it at once, nothing
+is ever overwritten, and a crash may cut it off anywhere. Every entry therefore begins with its line break, so that a
+torn entry ends where the next one begins. A line whose CRC does not match is ignored.
 
-Guarantee: `read` never fails; whatever happened to the bytes, what it returns is what the whole entries say, in order.
+Guarantee: `read` never raises. It returns what the intact entries say, in order, whatever happened to the other bytes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What was received as segment `number` with this crc32c no longer counts."""
+    """The bytes received as segment `number` with this crc32c are no longer valid."""
 
     number: int
     crc32c: int
@@ -55,26 +55,26 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """The store does not have segment `number` any more as it had acknowledged it."""
+    """The store no longer has segment `number` as it acknowledged it."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What the store returned when the transfer was opened."""
+    """What the store returned from `begin`."""
 
     session: str
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The client of a direct upload has sent everything."""
+    """The client of a direct upload has sent every segment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The upload has ended so, with this error if it was one; it is being cleaned up."""
+    """The upload has ended with this status, and with this error (code, message) if it failed. Cleanup follows."""
 
     status: Status
     error: tuple[str, str] | None = None
@@ -85,7 +85,7 @@ Entry = Begun | Received | Lost | Stored | Gone | Session | Completed | Ended
 
 @dataclass(slots=True)
 class Journal:
-    """What a journal says of an upload. `received`: segment number -> crc32c; `stored`: segment number -> etag."""
+    """The state of an upload according to its journal. `received`: number -> crc32c; `stored`: number -> etag."""
 
     new: NewUpload
     received: dict[int, int] = field(default_factory=dict)
@@ -100,20 +100,20 @@ class Journal:
 
     @property
     def is_begun(self) -> bool:
-        """Something of it may have come into the store."""
+        """Whether the store may hold anything of the upload."""
         return bool(self.received or self.stored or self.session or self.completed)
 
     def stored_segments(self) -> list[StoredSegment]:
-        """In order of number."""
+        """The stored segments, sorted by number."""
         return [StoredSegment(number, self.plan.length(number), etag) for number, etag in sorted(self.stored.items())]
 
     def drop(self, number: int) -> None:
-        """Segment `number` is needed again."""
+        """Forget segment `number`, which must be sent again."""
         self.received.pop(number, None)
         self.stored.pop(number, None)
 
     def add(self, entry: Entry) -> None:
-        """Take an entry in. What names a segment that there cannot be is ignored."""
+        """Apply an entry. Entries about segments that the plan does not have are ignored."""
         match entry:
             case Received(number, crc32c) if 1 <= number <= self.plan.count:
                 self.received[number] = crc32c
@@ -128,18 +128,18 @@ class Journal:
             case Completed():
                 self.completed = True
             case Ended(status) if self.ended is None or status is Status.READY:
-                self.ended = entry  # an upload ends once; but what became a content is one, whatever was thought before
+                self.ended = entry  # an upload ends once, but `ready` overrides: its content exists
             case _:
                 pass
 
 
 def write(entries: Iterable[Entry]) -> bytes:
-    """The bytes to append for these entries."""
+    """The bytes to append to a journal for `entries`."""
     return b"".join(_line(json.dumps(_to_array(entry), separators=(",", ":")).encode()) for entry in entries)
 
 
 def read(data: bytes) -> Journal | None:
-    """What a journal says; None when it does not even say which upload it is of."""
+    """Read a journal; None when the entry that names its upload is missing or damaged."""
     journal: Journal | None = None
     for line in data.split(b"\n"):
         entry = _entry(line)
@@ -160,7 +160,7 @@ def _entry(line: bytes) -> Entry | None:
         return None
     try:
         return _from_array(json.loads(text))
-    except (ValueError, KeyError, TypeError):  # whole, and of a version that we do not know
+    except (ValueError, KeyError, TypeError):  # intact, but written by a version unknown to this one
         return None
 
 

@@ -1,8 +1,7 @@
-"""The life of an upload, as a table: (status, event) -> status. Nothing changes a status but this table.
+"""The life of an upload as a table: (status, event) -> status. Only this table changes a status.
 
-Guarantee: what is not in the table cannot happen. The table is handed to the Redis scripts as data, which apply it by
-compare-and-set; `diagram()` draws the picture in ARCHITECTURE.md from the same table, and a test holds the two
-together.
+Guarantee: a transition that is not in the table cannot happen. The Redis scripts receive the table as data and apply
+it by compare-and-set. `diagram()` draws the diagram in ARCHITECTURE.md from the same table; a test compares the two.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Where an upload is. In `granted` its client sends to the store itself and holds nothing of ours; `waiting` has no
-    room yet, `admitted` has its bytes reserved, `receiving` has its first segment, `processing` has every byte; the
-    other four are ends."""
+    """Where an upload is. `granted`: its client sends the bytes directly to the store and nothing is reserved here.
+    `waiting`: the temp volume has no room for it yet. `admitted`: its bytes are reserved. `receiving`: the first
+    segment has arrived. `processing`: every byte has arrived. The other four are final."""
 
     GRANTED = "granted"
     WAITING = "waiting"
@@ -61,7 +60,7 @@ TRANSITIONS: Mapping[Status, Mapping[Event, Status]] = {
         Event.EXPIRE: Status.EXPIRED,
         **_ABORTS,
     },
-    # No `expire` here: every byte has arrived, so nothing is asked of the client any more.
+    # No `expire` here: every byte has arrived, so the upload no longer waits for its client.
     Status.PROCESSING: {Event.SEGMENT_LOST: Status.RECEIVING, Event.PERSISTED: Status.READY, **_ABORTS},
     Status.READY: {},
     Status.FAILED: {},
@@ -70,13 +69,8 @@ TRANSITIONS: Mapping[Status, Mapping[Event, Status]] = {
 }
 
 
-def next_status(status: Status, event: Event) -> Status | None:
-    """The status after `event`, or None where the event is not possible."""
-    return TRANSITIONS[status].get(event)
-
-
 def moves(event: Event) -> dict[str, str]:
-    """Every status that `event` is possible in, with the status it leads to: what a compare-and-set needs."""
+    """Each status in which `event` is possible -> the status it leads to, for a compare-and-set."""
     return {str(status): str(table[event]) for status, table in TRANSITIONS.items() if event in table}
 
 

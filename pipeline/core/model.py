@@ -1,5 +1,4 @@
-"""The values that stages and ports hand to each other. Frozen; sizes in bytes, times in milliseconds of Redis'
-clock."""
+"""The values that services and ports exchange. Frozen; sizes in bytes, times in milliseconds of Redis' clock."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from pipeline.core.transports import Transport
 
 @dataclass(frozen=True, slots=True)
 class ClientDigest:
-    """A digest that the client announced: `algorithm` is "md5", "sha-256" or "crc32c", `value` the raw bytes."""
+    """A digest that the client sent: `algorithm` is "md5", "sha-256" or "crc32c", `value` the raw bytes."""
 
     algorithm: str
     value: bytes
@@ -23,8 +22,8 @@ class ClientDigest:
 
 @dataclass(frozen=True, slots=True)
 class StageStatus:
-    """One stage of one upload, as the board holds it. `fencing_token` is that of its latest
-    run; `outages` are the failed attempts that were a dependency's fault."""
+    """One stage of one upload, as the board holds it. `fencing_token` belongs to its latest run; `outages` counts the
+    attempts that failed because a dependency was unavailable."""
 
     state: StageState
     attempt: int = 0
@@ -37,13 +36,13 @@ class StageStatus:
 
     @property
     def own_attempt(self) -> int:
-        """`attempt` without those that failed because a dependency was away."""
+        """`attempt` without the attempts that failed because a dependency was unavailable."""
         return self.attempt - self.outages
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectVersion:
-    """An object of the upload's store that is not ours: what an import takes its bytes from. It is only ever read."""
+    """An object that is imported. It was not created by Sluice, so it is only read, never changed or deleted."""
 
     container: str
     key: str
@@ -54,10 +53,10 @@ class ObjectVersion:
 class Upload:
     """An upload as the board holds it.
 
-    `target_session` is what the store returned from `begin` (S3's UploadId; empty where a store needs none). `source`:
-    the object that is imported. `granted_at_ms`: when a direct upload's client last got grants; `grants_until_ms`:
-    until when it may still write with one of them. `recovered_at_ms`: when its record was made anew from its journal;
-    what its stages did before is not known.
+    `target_session`: what the store returned from `begin` (S3's UploadId; empty if the store needs none). `source`: the
+    object that is imported. `granted_at_ms`: when the client of a direct upload last received presigned URLs or a
+    token; `grants_until_ms`: when the last of them expires. `recovered_at_ms`: when the record was recreated from the
+    journal; what its stages did before that is unknown.
     """
 
     upload_id: str
@@ -96,8 +95,8 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class NewUpload:
-    """What is needed to register an upload. `fingerprint` tells whether a repeated Idempotency-Key is the same
-    request; with `again`, a key whose upload has ended is free."""
+    """What is needed to register an upload. `fingerprint` identifies the request, so that a repeated Idempotency-Key
+    can be compared. `again`: a key whose upload has ended may be used for a new upload."""
 
     upload_id: str
     filename: str
@@ -116,7 +115,7 @@ class NewUpload:
 
     @classmethod
     def of(cls, upload: Upload) -> NewUpload:
-        """What `upload` was registered as, but for its Idempotency-Key."""
+        """What `upload` was registered as, without its Idempotency-Key."""
         return cls(
             upload_id=upload.upload_id,
             filename=upload.filename,
@@ -136,8 +135,7 @@ class NewUpload:
 
 @dataclass(frozen=True, slots=True)
 class StageJob:
-    """One run of one stage: what travels through the queue. Only the run with the latest
-    `fencing_token` may write."""
+    """One run of one stage, as it is queued. Only the run with the latest `fencing_token` may write."""
 
     upload_id: str
     stage: Stage
@@ -151,8 +149,8 @@ class StageJob:
 
 @dataclass(frozen=True, slots=True)
 class ObjectTarget:
-    """Where an upload's object goes. `key` is the object's name; segments lie apart, under a name derived from
-    `upload_id`."""
+    """Where an upload's object is stored. `key` is the object's name; segments are stored separately, under names
+    derived from `upload_id`. `session` is what the store returned from `begin`."""
 
     upload_id: str
     key: str
@@ -163,7 +161,7 @@ class ObjectTarget:
 
 @dataclass(frozen=True, slots=True)
 class StoredSegment:
-    """A segment that the store has acknowledged. `etag` is the store's own digest of it, unquoted."""
+    """A segment that the store has acknowledged. `etag` is the store's digest of it, unquoted."""
 
     number: int
     size_bytes: int
@@ -172,7 +170,7 @@ class StoredSegment:
 
 @dataclass(frozen=True, slots=True)
 class SegmentSpan:
-    """Where one of `count` segments of a stored object lies: `first_byte` to `last_byte` of the whole, inclusive."""
+    """One of the `count` segments of a stored object: its bytes `first_byte` to `last_byte`, inclusive."""
 
     upload_id: str
     number: int
@@ -183,7 +181,7 @@ class SegmentSpan:
 
 @dataclass(frozen=True, slots=True)
 class SegmentRequest:
-    """The right to send one segment to the store itself: one request, its body the bytes, with these headers."""
+    """A request by which a client may send one segment to the store. The body is the segment's bytes."""
 
     number: int
     size_bytes: int
@@ -194,7 +192,8 @@ class SegmentRequest:
 
 @dataclass(frozen=True, slots=True)
 class DelegatedToken:
-    """A token of the store's own kind, and what to send with it. It reaches as far as the role of its user does."""
+    """A store token for a client, valid for `seconds`, and the requests to send with it. It permits everything that the
+    role of its user permits."""
 
     token: str = field(repr=False)
     storage_url: str
@@ -204,7 +203,7 @@ class DelegatedToken:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """A whole object in the store. `etag` as the store answers a HEAD, unquoted."""
+    """A whole object in the store. `etag` as in the response to HEAD, unquoted."""
 
     store: str
     container: str
@@ -216,8 +215,8 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class ContentRecord:
-    """A content: what persist writes in one transaction. `metadata` is a `schemas.media.MediaMetadata` as JSON-able
-    data."""
+    """A content as the persist stage writes it, in one transaction. `media` is a `schemas.media.MediaMetadata` as
+    JSON-serialisable data; `metadata` is what the client sent."""
 
     content_id: str
     filename: str
@@ -229,17 +228,17 @@ class ContentRecord:
 
 
 OWN_PREFIX = "contents/"
-"""In its own container, whatever begins so was made by Sluice."""
+"""Prefix of every object that Sluice creates in its own container."""
 
 
 def object_key(upload_id: str) -> str:
-    """The object's name. An upload's id becomes its content's id, so a name is never used twice and caches never go
-    stale."""
+    """The object's name. The upload's id becomes the content's id, so a name is never reused and cached copies never
+    become stale."""
     return f"{OWN_PREFIX}{upload_id}/original"
 
 
 def owner_of(key: str) -> str | None:
-    """The upload whose object, segments or thumbnail lie under `key`; None when it is not one that Sluice has made."""
+    """The id of the upload that `key`, an object, segment or thumbnail, belongs to; None: Sluice did not create it."""
     prefix, _, rest = key.partition("/")
     upload_id, _, name = rest.partition("/")
     return upload_id if f"{prefix}/" == OWN_PREFIX and upload_id and name else None

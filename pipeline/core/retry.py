@@ -1,12 +1,13 @@
 """Retry decisions: a pure function from an error and its history to what happens next.
 
-Guarantee: the decision is a returned value, never a side effect; jitter comes in as a number, so that a decision can be
-repeated. Delays are exponential with full jitter between half and the whole of the step (so that a herd spreads out,
-yet nobody retries at once), and never shorter than what the other side asked for (Retry-After, RFC 9110 section
-10.2.3).
+Guarantee: a decision is a returned value, never a side effect. Jitter is passed in as a number, so a decision can be
+repeated. Pauses double from attempt to attempt up to a cap, are drawn between half of the step and the whole of it (so
+that many callers spread out and none retries at once), and are never shorter than what the other side asked for
+(Retry-After, RFC 9110 section 10.2.3).
 
-Two limits. What a stage itself cannot do is tried so many times. What it stands on being away is no fault of the
-upload: the originals exist nowhere else, so that is waited for by the clock, however many attempts it takes.
+There are two limits. An error of the stage itself is limited by a number of attempts. An unavailable dependency does
+not count against the upload's attempts, because the original exists nowhere else; it is limited by time, the outage
+budget, however many attempts that takes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pipeline.core.errors import SluiceError
 
 
 class Dependency(StrEnum):
-    """What stages stand on, and what may come back by itself."""
+    """What stages depend on and what may become available again by itself."""
 
     STORE = "store"
     DATABASE = "database"
@@ -27,8 +28,8 @@ class Dependency(StrEnum):
     DISK = "disk"
 
 
-# Refused credentials are among them: a password that is set anew is mended by people, not by the next upload.
-_AWAY: Mapping[str, Dependency] = {
+# Refused credentials are an outage too: an operator corrects a password, the next upload would fail in the same way.
+_OUTAGES: Mapping[str, Dependency] = {
     "STORE_UNAVAILABLE": Dependency.STORE,
     "STORE_AUTH_FAILED": Dependency.STORE,
     "DATABASE_UNAVAILABLE": Dependency.DATABASE,
@@ -40,7 +41,7 @@ _AWAY: Mapping[str, Dependency] = {
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """`max_attempts` in total, the first included; delays in seconds."""
+    """`max_attempts` in total, including the first; pauses in seconds."""
 
     max_attempts: int
     base_seconds: float = 0.5
@@ -49,36 +50,36 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class OutageBudget:
-    """How long each dependency may be away without a break before an upload that needs it fails; in seconds."""
+    """How long each dependency may be unavailable without a break before an upload that needs it fails; in seconds."""
 
     store_seconds: float = 12 * 3600
     database_seconds: float = 24 * 3600
     disk_seconds: float = 600
 
     def seconds_for(self, error: SluiceError) -> float | None:
-        """None: `error` says nothing of a dependency, so attempts are counted."""
-        away = _AWAY.get(error.code)
-        if away is None:
+        """The budget of the dependency that `error` is about; None: it is about none, so attempts are counted."""
+        dependency = _OUTAGES.get(error.code)
+        if dependency is None:
             return None
-        # A failure that can be written down shows that Redis is back: never what an upload fails by, but for a bug.
+        # Recording a failure takes Redis, so an upload fails by this budget only if there is a bug.
         longest = max(self.store_seconds, self.database_seconds)
         seconds = {
             Dependency.STORE: self.store_seconds,
             Dependency.DATABASE: self.database_seconds,
             Dependency.DISK: self.disk_seconds,
         }
-        return seconds.get(away, longest)
+        return seconds.get(dependency, longest)
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """An unbroken row of failures that a dependency is to blame for: since its first one, and how many they are."""
+    """Consecutive failures caused by a dependency: seconds since the first one, and how many there were."""
 
     seconds: float
     failures: int
 
 
-# Two hiccups with a night between them in which no worker ran are no outage.
+# Two transient errors with a night between them in which no worker ran are not an outage.
 _FEWEST_FAILURES = 4
 
 
@@ -96,31 +97,36 @@ class GiveUp:
     code: str
 
 
+def jittered(step_seconds: float, jitter: float) -> float:
+    """A pause between half of `step_seconds` and the whole of it; `jitter` is uniform in [0, 1)."""
+    return step_seconds * (0.5 + jitter / 2)
+
+
 def decide(error: SluiceError, attempt: int, policy: RetryPolicy, jitter: float) -> RetryAfter | GiveUp:
-    """What follows attempt number `attempt` (from 1) ending in `error`; `jitter` is uniform in [0, 1)."""
+    """What follows when attempt number `attempt` (from 1) ends in `error`; `jitter` is uniform in [0, 1)."""
     if not error.retryable or attempt >= policy.max_attempts:
         return GiveUp(error.code)
     step = min(policy.cap_seconds, policy.base_seconds * 2.0 ** min(attempt - 1, 60))  # beyond, floats overflow
-    return RetryAfter(_delay(error, step, jitter))
+    return RetryAfter(_pause(error, step, jitter))
 
 
 def decide_outage(
-    error: SluiceError, away: Outage, patience_seconds: float, policy: RetryPolicy, jitter: float
+    error: SluiceError, outage: Outage, budget_seconds: float, policy: RetryPolicy, jitter: float
 ) -> RetryAfter | GiveUp:
-    """What follows the latest failure of the row `away`.
+    """What follows the latest failure of `outage`; `jitter` is uniform in [0, 1).
 
-    The pause is as long as the row: doubling, as `decide` does it, but by the clock. It never reaches beyond the end
-    of the patience by more than what the other side asked for, so that there is a last attempt at that end.
+    The step is as long as the outage so far, so pauses double as in `decide`, but by time. A pause does not reach
+    beyond the end of the budget, so there is a last attempt at that end, unless the other side asked for a longer one.
     """
-    left = patience_seconds - away.seconds
-    if left <= 0 and away.failures >= _FEWEST_FAILURES:
+    left = budget_seconds - outage.seconds
+    if left <= 0 and outage.failures >= _FEWEST_FAILURES:
         return GiveUp(error.code)
-    pause = _delay(error, min(policy.cap_seconds, max(policy.base_seconds, away.seconds)), jitter)
+    pause = _pause(error, min(policy.cap_seconds, max(policy.base_seconds, outage.seconds)), jitter)
     return RetryAfter(min(pause, max(left, _asked(error))) if left > 0 else pause)
 
 
-def _delay(error: SluiceError, step: float, jitter: float) -> float:
-    return max(_asked(error), step * (0.5 + jitter / 2))
+def _pause(error: SluiceError, step_seconds: float, jitter: float) -> float:
+    return max(_asked(error), jittered(step_seconds, jitter))
 
 
 def _asked(error: SluiceError) -> float:

@@ -1,7 +1,7 @@
-"""Segment arithmetic: how a file is cut, and which byte belongs to which segment.
+"""Segment arithmetic: how a file is cut into segments, and which bytes belong to which segment.
 
-Guarantee: a plan covers the file exactly once, every segment but the last has the same length, and no plan breaks a
-limit of the store it was made for. Numbers start at 1, as in S3 part numbers and in the API.
+Guarantee: a plan covers the file exactly once, every segment except the last has the same length, and a plan keeps the
+limits of the store it was made for. Segment numbers start at 1, as in the API and as S3 part numbers do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DEFAULT_SEGMENT_BYTES = 10 * MEBIBYTE
 
 @dataclass(frozen=True, slots=True)
 class StoreLimits:
-    """What one object may consist of in a store. Bytes, but for `max_segments`.
+    """Limits of a store for one object. Bytes, except `max_segments`.
 
     Swift SLO: 1,000 segments of 1 byte to 5 GiB (`max_manifest_segments`, `max_file_size`); S3: 10,000 parts of 5 MiB
     to 5 GiB.
@@ -56,11 +56,8 @@ class SegmentPlan:
 
 
 def plan_segments(size_bytes: int, limits: StoreLimits, preferred_bytes: int = DEFAULT_SEGMENT_BYTES) -> SegmentPlan:
-    """Cut `size_bytes` into segments of `preferred_bytes`, larger (in whole MiB) only where the store's limits ask for
-    it.
-
-    Raises RequestError FILE_TOO_LARGE_FOR_STORE when no segment size can carry the file.
-    """
+    """Cut `size_bytes` into segments of `preferred_bytes`, or larger ones (in whole MiB) if the store's limits require
+    it. Raises RequestError FILE_TOO_LARGE_FOR_STORE when no segment length is large enough."""
     fewest = -(-size_bytes // limits.max_segments)
     wanted = max(preferred_bytes, limits.min_segment_bytes, 1)
     if fewest > wanted:
@@ -73,7 +70,7 @@ def plan_segments(size_bytes: int, limits: StoreLimits, preferred_bytes: int = D
 
 
 def to_ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Fold segment numbers into inclusive ranges: 1,2,3,7 -> (1,3),(7,7)."""
+    """Segment numbers as inclusive ranges: 1, 2, 3, 7 -> (1, 3), (7, 7)."""
     ranges: list[tuple[int, int]] = []
     for number in sorted(set(numbers)):
         if ranges and ranges[-1][1] == number - 1:

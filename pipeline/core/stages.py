@@ -1,7 +1,7 @@
-"""The stage graph, as data: what runs after what, on which worker type, and for how long.
+"""The stage graph as data: which stage runs after which, on which worker type, and for how long at most.
 
-Guarantee: `GRAPH` is acyclic and complete (a test walks it); the Redis scripts receive it (`core.transports`), so that
-"which stages may start now" is decided once, atomically, from this table. An upload is `ready` when `FINAL` is done.
+Guarantee: `GRAPH` is acyclic and complete (a test checks both). The Redis scripts receive it (see `core.transports`)
+and decide atomically which stages may start. An upload is `ready` when stage `FINAL` is done.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """A step of the pipeline with a state of its own for every upload."""
+    """A step of the pipeline. Each upload has a state for each stage."""
 
     TRANSFER = "transfer"
     SEAL = "seal"
@@ -23,7 +23,7 @@ class Stage(StrEnum):
 
 
 class WorkerType(StrEnum):
-    """A kind of worker process, scaled by itself."""
+    """A kind of worker process. Each kind scales independently."""
 
     ADMISSION = "admission"
     TRANSFER = "transfer"
@@ -34,8 +34,8 @@ class WorkerType(StrEnum):
 
 
 class StageState(StrEnum):
-    """Where a stage of an upload is. `idle`: transfer has stored all that has arrived and more is to come. `stopped`:
-    the upload ended before the stage did."""
+    """Where a stage of an upload is. `idle`: transfer has stored every segment that has arrived, and more will arrive.
+    `stopped`: the upload ended before the stage did."""
 
     PENDING = "pending"
     QUEUED = "queued"
@@ -48,7 +48,7 @@ class StageState(StrEnum):
 
 
 class Trigger(StrEnum):
-    """What starts a stage besides its predecessors."""
+    """What starts a stage: an event of the upload, or the end of the stage's predecessors."""
 
     FIRST_SEGMENT = "first_segment"
     ALL_RECEIVED = "all_received"
@@ -57,10 +57,10 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
-    """One stage: its worker type, what must be `done` or `skipped` before it, and its limits.
+    """One stage: its worker type, the stages that must be `done` or `skipped` before it, and its limits.
 
-    `timeout_seconds` bounds one attempt; `max_attempts` counts attempts that ended in an error worth retrying, but for
-    those that ended because a dependency was away: that is bounded by the clock (`core.retry.OutageBudget`).
+    `timeout_seconds` limits one attempt. `max_attempts` limits attempts that end in a retryable error, except errors of
+    an unavailable dependency: those are limited by time (`core.retry.OutageBudget`).
     """
 
     worker: WorkerType
@@ -71,7 +71,7 @@ class StageSpec:
 
 
 GRAPH: Mapping[Stage, StageSpec] = {
-    # transfer starts with the first segment and lives as long as segments keep coming: hours, for a slow client
+    # transfer runs from the first segment to the last: for hours, if the client is slow
     Stage.TRANSFER: StageSpec(WorkerType.TRANSFER, (), Trigger.FIRST_SEGMENT, 24 * 3600, 24),
     Stage.SEAL: StageSpec(WorkerType.TRANSFER, (Stage.TRANSFER,), Trigger.PREDECESSORS, 600, 24),
     Stage.ASSEMBLE: StageSpec(WorkerType.ASSEMBLE, (), Trigger.ALL_RECEIVED, 4 * 3600, 4),
@@ -82,10 +82,5 @@ GRAPH: Mapping[Stage, StageSpec] = {
 
 FINAL = Stage.PERSIST
 
-# Worker types whose work needs the temp volume: their queues carry the volume's name.
+# Worker types that need the temp volume. Their queues carry the volume's name.
 DISK_BOUND: frozenset[WorkerType] = frozenset(WorkerType) - {WorkerType.PERSIST}
-
-
-def successors(stage: Stage) -> list[Stage]:
-    """The stages that wait for `stage`."""
-    return [candidate for candidate, spec in GRAPH.items() if stage in spec.after]

@@ -1,8 +1,8 @@
-"""The ways in, as data: how an upload's bytes come to us, and which stages that takes.
+"""Transports as data: how an upload's bytes reach the store, and which stages that takes.
 
-Guarantee: whatever differs between the ways in stands in `TRANSPORTS`. The Redis scripts receive the same table, so
-there is one lifecycle and one set of stages for all of them. Every graph has every stage; what a transport has no need
-of is `skipped` from the start, which counts as done.
+Guarantee: all differences between transports are in `TRANSPORTS`. The Redis scripts receive the same table, so all
+transports share one lifecycle and one set of stages. Every graph contains every stage; a stage that a transport does
+not need is `skipped` from the start, which counts as done.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from pipeline.core.stages import GRAPH, Stage, StageSpec, Trigger
 
 
 class Transport(StrEnum):
-    """How the bytes of an upload come in. `gateway`: the client sends them to us; `import`: they are in the store
-    already and stay there; `direct`: the client sends them to the store itself, by grants; `token`: likewise, with
-    a token that is lent to it."""
+    """How the bytes of an upload reach the store. `gateway`: the client sends them to the gateway. `import`: they are
+    in the store already and stay there. `direct`: the client sends them to the store, using presigned URLs. `token`:
+    the same, using a delegated token."""
 
     GATEWAY = "gateway"
     IMPORT = "import"
     DIRECT = "direct"
-    TOKEN = "token"  # noqa: S105  # a name
+    TOKEN = "token"  # noqa: S105  # the name of a transport
 
 
 @dataclass(frozen=True, slots=True)
 class TransportSpec:
-    """One way in. `in_store`: every byte lies in the store when room is asked for, so that admission is followed by
-    `processing` at once, and assemble fetches the object into the reservation. `begins`: the first status.
+    """One transport. `in_store`: every byte is in the store before the upload requests room on the temp volume. Its
+    status then changes from `admitted` to `processing` at once, and assemble fetches the object into the temp file.
+    `begins`: the first status.
     """
 
     graph: Mapping[Stage, StageSpec]
@@ -39,13 +40,13 @@ class TransportSpec:
     begins: Status = Status.WAITING
 
 
-# A segment is no object to read: fetching waits for the manifest.
+# The object cannot be read segment by segment, so fetching waits for the manifest.
 _SEALED_FIRST: Mapping[Stage, StageSpec] = {
     Stage.SEAL: replace(GRAPH[Stage.SEAL], after=(), trigger=Trigger.ALL_RECEIVED),
     Stage.ASSEMBLE: replace(GRAPH[Stage.ASSEMBLE], after=(Stage.SEAL,), trigger=Trigger.PREDECESSORS, max_attempts=24),
 }
 
-# Talks to the store: as patient with it as transfer is. What was fetched before a failure is not fetched again.
+# It reads from the store, so it has as many attempts as transfer. A retry does not fetch the same ranges again.
 _FETCHING = replace(GRAPH[Stage.ASSEMBLE], max_attempts=24)
 
 _BY_CLIENT = TransportSpec(
@@ -63,7 +64,7 @@ TRANSPORTS: Mapping[Transport, TransportSpec] = {
 
 
 def transports_table() -> dict[str, dict[str, Any]]:
-    """The table as plain data, for the Redis scripts."""
+    """`TRANSPORTS` as JSON-serialisable data, for the Redis scripts."""
     return {
         str(transport): {
             "in_store": spec.in_store,

@@ -17,9 +17,9 @@ from schemas.deletions import PendingDeletion
 class DeletionRepository(Protocol):
     """What is left of deleted contents. Errors: DependencyUnavailable."""
 
-    async def leave(self, content_id: str, lease_seconds: float) -> PendingDeletion:
-        """A content's row goes and its leftover comes, claimed by the caller, in one step. Raises CONTENT_NOT_FOUND
-        (RequestError); so does a second call."""
+    async def begin(self, content_id: str, lease_seconds: float) -> PendingDeletion:
+        """Delete a content's row and record its pending deletion, claimed by the caller, in one step. Raises
+        RequestError CONTENT_NOT_FOUND, also when called a second time."""
 
     async def claim(self, limit: int, lease_seconds: float) -> Sequence[PendingDeletion]:
         """Deletions that are due, each to one caller until its lease ends."""
@@ -33,8 +33,8 @@ class DeletionRepository(Protocol):
     async def page(self, before: tuple[int, str] | None, limit: int) -> Sequence[PendingDeletion]:
         """What is left, newest first, from just before (deleted_at in microseconds since 1970, id)."""
 
-    async def forget(self, done_seconds: float) -> None:
-        """Drop what has been gone for so long."""
+    async def purge(self, done_seconds: float) -> None:
+        """Delete the records of deletions that were finished more than `done_seconds` ago."""
 
 
 class CachePurge(Protocol):

@@ -11,11 +11,11 @@ from pipeline.core.admission import DiskReading
 
 @dataclass(frozen=True, slots=True)
 class AdmissionOutcome:
-    """What one pass of the admission script did. `granted` is everything admitted but not yet confirmed, from this pass
-    or from one whose caller died; `lapsed` are reservations whose lease ran out; `queue_position` counts from 1, 0 when
-    the upload holds bytes."""
+    """What one run of the admission script did. `to_allocate` is every reservation that is not confirmed yet, from this
+    run or from one whose caller died; `lapsed` are reservations whose lease ran out; `queue_position` counts from 1, 0
+    when the upload holds bytes."""
 
-    granted: tuple[tuple[str, int], ...]
+    to_allocate: tuple[tuple[str, int], ...]
     lapsed: tuple[str, ...]
     queue_position: int
 

@@ -73,7 +73,7 @@ class Admission:
 
     async def _allocate_all(self, outcome: AdmissionOutcome, disk: DiskReading) -> None:
         failure: TempVolumeError | None = None
-        for upload_id, size_bytes in outcome.granted:
+        for upload_id, size_bytes in outcome.to_allocate:
             if (
                 failure is not None and failure.code != "TEMP_VOLUME_FULL"
             ):  # a full disk may have room for a smaller one
@@ -97,7 +97,7 @@ class Admission:
             )
         if failure is not None:
             self._close(failure)
-        elif outcome.granted or await self._accepts_bytes():
+        elif outcome.to_allocate or await self._accepts_bytes():
             self._reopen()
 
     async def _admit(self, upload_id: str, size_bytes: int, backed_bytes: int) -> None:

@@ -192,7 +192,7 @@ async def test_a_gateway_that_died_in_the_middle_loses_nothing(
         content = await upload(cell, video)
         pool = LazyPool(cell.settings.database_url.get_secret_value(), 1)
         try:
-            await PostgresDeletionRepository(pool).leave(content["id"], 0.0)
+            await PostgresDeletionRepository(pool).begin(content["id"], 0.0)
         finally:
             pool.terminate()
         await cell.call("GET", f"/v1/contents/{content['id']}", expect=404)

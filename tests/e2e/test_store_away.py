@@ -11,7 +11,7 @@ import pytest
 from deploy.embedded import EmbeddedStack
 from pipeline.adapters.object_store.names import MULTIPART_PREFIX
 from pipeline.adapters.redis.reads import hash_get
-from pipeline.settings import MEBIBYTE
+from pipeline.core.segments import MEBIBYTE
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.faults.cells import outages, shaped_cell
 from tests.harness.faults.client import PatientClient

@@ -1,1 +1,1 @@
-"""Probing and thumbnails by ffprobe and ffmpeg, always in a confined child process."""
+"""Probes and thumbnails by ffprobe and ffmpeg, which always run in a confined child process."""

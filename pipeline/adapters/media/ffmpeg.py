@@ -1,14 +1,14 @@
-"""`Thumbnailer` by ffmpeg: one representative frame as a small JPEG, made in a sandboxed child process.
+"""Thumbnails by ffmpeg (`ports.Thumbnailer`): one representative frame as a small JPEG, in a sandboxed child process.
 
-Guarantee: `thumbnail` gives a JPEG that fits `max_edge_pixels` both ways and is never larger than the picture,
-upright, without EXIF or any other metadata; None where there is nothing to show: sound without cover art, or pictures
-that this build of ffmpeg cannot decode (a file that is intact media is not refused for want of a decoder;
-`missing_abilities` names what is lacking), or that crash it. It raises MediaError NOT_MEDIA (too many pixels),
-MEDIA_TIMEOUT, SluiceError MEDIA_TOOL_FAILED, TempVolumeError TEMP_FILE_MISSING. It reads only and may be called again.
+Guarantee: `thumbnail` returns a JPEG whose edges are at most `max_edge_pixels` and at most those of the picture,
+upright, without EXIF or any other metadata. It returns None if there is nothing to show: sound without cover art, or a
+picture that this build of ffmpeg cannot decode or that crashes it. Intact media is not refused for lack of a decoder;
+`missing_abilities` lists what the build lacks. It raises MediaError NOT_MEDIA (too many pixels) and MEDIA_TIMEOUT,
+SluiceError MEDIA_TOOL_FAILED, TempVolumeError TEMP_FILE_MISSING and TEMP_VOLUME_FAILED. It only reads; idempotent.
 
-What it does for moving pictures: seeks to a tenth (at most 60 s in) and takes the keyframe before it, since decoding
-up to an exact time costs up to ten seconds of video; of 24 frames from there it takes the most typical one that is
-not black. If all are black it tries once more further in, then takes the first frame whatever it shows.
+Moving pictures: it seeks to a tenth of the duration (at most 60 s) and decodes from the keyframe before that, because
+decoding up to an exact time takes up to ten seconds of video. Of 24 frames from there it takes the most typical one
+that is not black. If all are black it tries once more further on, and then takes the first frame of the file.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class _Attempt:
 
 
 class FfmpegThumbnailer:
-    """Makes thumbnails with the ffmpeg at `executable` (a path or a name on PATH; 7.1 or newer, 8.1 for tile grids)."""
+    """Creates thumbnails with the ffmpeg `executable` (a path or a name on PATH; 7.1 or newer, 8.1 for tile grids)."""
 
     def __init__(self, executable: str, timeout_seconds: float, sandbox: Sandbox, max_edge_pixels: int = 640) -> None:
-        """`timeout_seconds` bounds one call of `thumbnail`, with all its attempts."""
+        """`timeout_seconds` limits one call of `thumbnail`, with all its attempts."""
         self._executable = executable
         self._timeout_seconds = timeout_seconds
         self._sandbox = sandbox
@@ -55,7 +55,7 @@ class FfmpegThumbnailer:
         self._can_tone_map: bool | None = None
 
     async def thumbnail(self, path: Path, metadata: MediaMetadata) -> bytes | None:
-        """A JPEG of what the file at `path`, which `metadata` describes, looks like. Errors: see the module."""
+        """A JPEG of the file at `path`, which `metadata` describes. Errors: see the module."""
         stream = metadata.picture
         if stream is None:
             return None
@@ -77,7 +77,7 @@ class FfmpegThumbnailer:
         return None
 
     async def missing_abilities(self) -> tuple[str, ...]:
-        """What this build lacks, of what common uploads need, such as `decoder png`: for `sluice doctor`."""
+        """What common uploads need and this build lacks, such as `decoder png`."""
         lacking: list[str] = []
         for kind, wanted in (
             ("decoder", _WANTED_DECODERS),
@@ -117,7 +117,7 @@ class FfmpegThumbnailer:
         except MediaError as error:
             if error.code == "MEDIA_TIMEOUT":
                 raise
-            # No frame could be decoded, or the decoder crashed. The file was found to be media all the same.
+            # No frame could be decoded, or the decoder crashed. The probe has shown that the file is media.
         return result
 
     async def _tone_maps(self) -> bool:
@@ -126,7 +126,7 @@ class FfmpegThumbnailer:
         return self._can_tone_map
 
     async def _list(self, option: str) -> frozenset[str]:
-        """The names in ffmpeg's own list of what it was built with."""
+        """The names in ffmpeg's own list of what its build contains."""
         result = await run_tool(
             self._sandbox,
             [self._executable, "-hide_banner", option],
@@ -136,7 +136,7 @@ class FfmpegThumbnailer:
         )
         if result.exit_code:
             raise SluiceError(
-                "MEDIA_TOOL_FAILED", tool="ffmpeg", reason=f"`ffmpeg {option}` ended with {result.exit_code}"
+                "MEDIA_TOOL_FAILED", tool="ffmpeg", reason=f"`ffmpeg {option}` exited with {result.exit_code}"
             )
         rows = (line.split() for line in result.stdout.decode("utf-8", "replace").splitlines())
         return frozenset(row[1] for row in rows if len(row) > 1)

@@ -1,9 +1,9 @@
-"""`MediaProbe` by ffprobe: reads what a file is, in a sandboxed child process.
+"""Metadata by ffprobe (`ports.MediaProbe`), in a sandboxed child process.
 
-Guarantee: `probe` gives a `MediaMetadata`, or raises MediaError NOT_MEDIA (the file will never be media; the reason
-is for people and names no path), MediaError MEDIA_TIMEOUT, or SluiceError MEDIA_TOOL_FAILED (this machine's fault;
-worth retrying) or TempVolumeError TEMP_FILE_MISSING, TEMP_VOLUME_FAILED. It reads only, at most a few megabytes but
-for indexes at the end, and decodes at most a few frames; calling it again gives the same answer.
+Guarantee: `probe` returns a `MediaMetadata`, or raises MediaError NOT_MEDIA (permanent; the reason is for people and
+contains no path), MediaError MEDIA_TIMEOUT, SluiceError MEDIA_TOOL_FAILED (the machine is at fault; worth retrying),
+TempVolumeError TEMP_FILE_MISSING or TEMP_VOLUME_FAILED. It only reads: a few megabytes, and indexes at the end of the
+file. It decodes at most a few frames. A second call returns the same.
 """
 
 from __future__ import annotations
@@ -24,17 +24,16 @@ from pipeline.adapters.media.webm_tail import last_packet_seconds
 from pipeline.core.errors import MediaError, TempVolumeError
 from schemas.media import MediaMetadata
 
-# 64 streams take 100 KB; the bound is for files that claim a million.
+# 64 streams take 100 KB; the limit is for files that declare a million.
 _STDOUT_LIMIT_BYTES = 2 * 1024 * 1024
 INPUT = ("-protocol_whitelist", "fd", "-format_whitelist", FORMAT_WHITELIST, "-i", "fd:")
-"""How both tools are told to read: standard input through the `fd` protocol, which seeks, and nothing else in the
-world."""
+"""Input options of both tools: read standard input through the `fd` protocol, which can seek, and nothing else."""
 
 T = TypeVar("T")
 
 
 class FfprobeMediaProbe:
-    """Probes with the ffprobe at `executable` (a path or a name on PATH; ffmpeg 7.1 or newer)."""
+    """Probes with the ffprobe `executable` (a path or a name on PATH; 7.1 or newer)."""
 
     def __init__(self, executable: str, timeout_seconds: float, sandbox: Sandbox) -> None:
         self._executable = executable
@@ -42,7 +41,7 @@ class FfprobeMediaProbe:
         self._sandbox = sandbox
 
     async def probe(self, path: Path) -> MediaMetadata:
-        """What the file at `path` is. Errors: see the module."""
+        """The metadata of the file at `path`. Errors: see the module."""
         result = await run_tool(
             self._sandbox,
             [
@@ -54,7 +53,7 @@ class FfprobeMediaProbe:
             stdout_limit_bytes=_STDOUT_LIMIT_BYTES,
         )
         if result.stdout_overflowed:
-            raise MediaError("NOT_MEDIA", reason="it describes more streams than any player could use")
+            raise MediaError("NOT_MEDIA", reason="it declares more streams than any player can use")
         raise_for_exit(result, "ffprobe", self._timeout_seconds)
         size_bytes, head, image = await _reading(partial(_read_header, path))
         metadata = build_metadata(_json(result.stdout), size_bytes=size_bytes, head=head, image=image)

@@ -1,10 +1,9 @@
-"""Which file formats are accepted, as ffmpeg names them, and what we call them.
+"""The accepted file formats by ffmpeg's names, and our short names for them.
 
-Guarantee: the whitelist names formats that hold their own content, and nothing that points elsewhere or means
-something only by its name: no playlist or manifest (hls, dash, concat, webm_dash_manifest, sdp), no picture sequences
-by name pattern (image2), no devices, networks or filter scripts (lavfi), no text and subtitles (tty, srt, svg), no
-raw streams that any bytes could be. ffmpeg checks the list after it has recognised the format and before it reads
-content, so a format that is missing here costs a refusal, never an access.
+Guarantee: the whitelist contains only formats that hold their own content. It contains no playlist or manifest (hls,
+dash, concat, webm_dash_manifest, sdp), no picture sequence by name pattern (image2), no device, network or filter
+script (lavfi), no text or subtitles (tty, srt, svg), and no raw stream that any bytes could be. ffmpeg checks the list
+after it has recognised the format and before it reads content, so a format that is not listed is refused unread.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ _IMAGES = {
 FORMAT_WHITELIST = ",".join((*VIDEO_FORMATS, *AUDIO_FORMATS, *_IMAGES))
 
 MINIMUM_PROBE_SCORE = {"mp3": 24, "aac": 24, "mpeg": 24, "mpegts": 24, "dv": 24}
-"""Formats without a magic number are guessed from patterns that random bytes show too, then with a score of 1 to 13
-of 100. Real files score 24 (an MPEG program stream's first kilobytes), 25 or 51 (mp3, aac) and more; a format that is
-not listed has a magic."""
+"""Minimum score for formats without a magic number. ffprobe recognises these by patterns, which random bytes match too,
+with a score of 1 to 13 of 100. Real files score 24 (the first kilobytes of an MPEG program stream), 25 or 51 (mp3, aac)
+or more."""
 
 _ISO_BRANDS = {
     b"avif": "avif",
@@ -48,13 +47,13 @@ _ISO_BRANDS = {
 }
 ISO_IMAGES = frozenset({"avif", "heic", "heif"})
 IMAGES = frozenset(_IMAGES.values()) | ISO_IMAGES
-"""Containers whose content is of kind `image`, animated or not."""
+"""Containers of kind `image`, animated or not."""
 
 
 def container_name(format_name: str, head: bytes) -> str:
-    """Our short name for what ffprobe calls `format_name`; `head` is the beginning of the file, which tells apart
-    what ffmpeg reads with one demuxer: the ISO base media family by `ftyp` brands (ISO/IEC 14496-12, 4.3), Matroska
-    by DocType."""
+    """Our short name for ffprobe's `format_name`. `head`, the beginning of the file, distinguishes formats that ffmpeg
+    reads with one demuxer: the ISO base media family by its `ftyp` brands (ISO/IEC 14496-12, 4.3), Matroska and WebM by
+    their DocType."""
     if format_name in _IMAGES:
         return _IMAGES[format_name]
     if format_name == VIDEO_FORMATS[0]:
@@ -66,12 +65,12 @@ def container_name(format_name: str, head: bytes) -> str:
 
 def _iso_name(head: bytes) -> str:
     if head[4:8] != b"ftyp":
-        return "mov"  # QuickTime files of before the ftyp box begin with moov, mdat or wide
+        return "mov"  # QuickTime files older than the ftyp box begin with moov, mdat or wide
     end = max(16, min(int.from_bytes(head[:4], "big"), 256, len(head)))
     major = head[8:12]
     if name := _ISO_BRANDS.get(major):
         return name
-    if major in (b"mif1", b"msf1", b"miaf"):  # an image, whose codec stands among the compatible brands
+    if major in (b"mif1", b"msf1", b"miaf"):  # an image; a compatible brand names its codec
         compatible = (head[at : at + 4] for at in range(16, end - 3, 4))
         return next((_ISO_BRANDS[brand] for brand in compatible if _ISO_BRANDS.get(brand) in ISO_IMAGES), "heif")
     if major[:3] in (b"3gp", b"3g2"):

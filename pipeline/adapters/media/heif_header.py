@@ -1,11 +1,10 @@
-"""Reads how the main picture of a HEIC or AVIF file is turned, which ffprobe does not tell of pictures made of tiles.
+"""Reads the orientation of the main picture of a HEIC or AVIF file; ffprobe does not report it for tiled pictures.
 
-Guarantee: bounded work (the `meta` box up to 1 MiB, at most 4,096 boxes, nothing is decoded), and any bytes whatever
-give an answer: (0, False) where the file does not say otherwise.
+Guarantee: bounded work (the `meta` box up to 1 MiB, at most 4,096 boxes, nothing is decoded), and a result for any
+bytes: (0, False) if the file states no orientation.
 
-The turn and the mirroring are properties of the primary item (ISO/IEC 23008-12, 6.5.10 and 6.5.12), found by way of
-pitm (which item), ipma (which properties, in which order) and ipco (the properties themselves) in ISO/IEC 14496-12,
-8.11.
+Rotation and mirroring are properties of the primary item (ISO/IEC 23008-12, 6.5.10 and 6.5.12). They are found through
+pitm (which item), ipma (which properties, in which order) and ipco (the properties) of ISO/IEC 14496-12, 8.11.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _MAX_BOXES = 4096
 
 
 def read_heif_orientation(file: BinaryIO) -> tuple[int, bool]:
-    """Degrees clockwise, and whether the picture is flipped left to right before it is turned."""
+    """Degrees clockwise, and whether the picture is flipped left to right before it is rotated."""
     try:
         return _orientation(_meta(file))
     except (struct.error, IndexError):  # the box ends inside a field
@@ -51,9 +50,7 @@ def _orientation(meta: bytes) -> tuple[int, bool]:
         name, content = properties[index - 1] if 1 <= index <= len(properties) else (b"", b"")
         if name == b"irot":  # quarter turns counterclockwise
             degrees -= 90 * (content[0] & 3)
-        elif (
-            name == b"imir"
-        ):  # 0 swaps top and bottom, which is a left-right flip and half a turn; 1 swaps left and right
+        elif name == b"imir":  # 1 swaps left and right; 0 swaps top and bottom: a left-right flip and half a turn
             degrees = -degrees + (0 if content[0] & 1 else 180)
             mirrored = not mirrored
     return degrees % 360, mirrored

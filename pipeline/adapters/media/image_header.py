@@ -1,8 +1,8 @@
-"""Reads what ffprobe does not tell of pictures: EXIF orientation, sizes where its build lacks the decoder, animation.
+"""Reads what ffprobe does not report of images: EXIF orientation, animation, and sizes if its build lacks a decoder.
 
 Guarantee: bounded work (the first 512 KiB, or at most 20,000 chunk headers of 8 to 24 bytes), nothing is decoded, and
-any bytes whatever give an `ImageHeader` or None. Why it exists: builds without zlib know PNG by name only, no
-released ffprobe reads the size of an animated WebP, and EXIF orientation is reported by some versions only.
+any bytes give an `ImageHeader` or None. It exists because builds without zlib recognise PNG but cannot read its size,
+no released ffprobe reads the size of an animated WebP, and only some versions report EXIF orientation.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PNG_FORMATS = {
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """What the header says; None where it does not."""
+    """What an image header states; None for what it does not state."""
 
     width: int | None = None
     height: int | None = None
@@ -49,7 +49,7 @@ class ImageHeader:
     frames: int | None = None
 
     def overrides(self) -> dict[str, Any]:
-        """The same as fields of an ffprobe stream."""
+        """The header as fields of an ffprobe stream."""
         fields: dict[str, Any] = {}
         if self.width and self.height:
             fields |= {"width": self.width, "height": self.height}

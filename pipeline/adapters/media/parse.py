@@ -1,7 +1,6 @@
-"""Reads ffprobe's JSON, and a little of the file's beginning, into `MediaMetadata`.
+"""Converts ffprobe's JSON, and the beginning of the file, into `MediaMetadata`. Pure.
 
-Guarantee: for any JSON whatever, the result is a valid `MediaMetadata` or a `MediaError` NOT_MEDIA with a reason;
-nothing else is raised. Nothing here does I/O.
+Guarantee: any JSON gives a valid `MediaMetadata` or raises MediaError NOT_MEDIA with a reason; nothing else is raised.
 """
 
 from __future__ import annotations
@@ -17,22 +16,22 @@ from pipeline.core.errors import MediaError
 from schemas.media import MAX_STREAMS, MediaKind, MediaMetadata, VideoStream
 
 MAX_PIXELS = 2**28
-"""268 million: above the largest pictures that cameras take (200 million); as RGBA it is 1 GiB in memory."""
+"""268 million: more than the largest camera pictures (200 million); as RGBA it is 1 GiB in memory."""
 
 _TAGS = (
     "title", "artist", "album", "album_artist", "composer", "genre", "track", "date", "creation_time",
     "comment", "copyright", "encoder", "make", "model", "software",
 )  # fmt: skip
 _TIMED_BY_HEADER = ("png", "webp", "jpeg")
-_APPLE = "com.apple.quicktime."  # the prefix under which phones write make, model, software
+_APPLE = "com.apple.quicktime."  # phones write make, model and software with this prefix
 
 
 def build_metadata(
     probe: Any, *, size_bytes: int, head: bytes = b"", image: ImageHeader | None = None
 ) -> MediaMetadata:
     """`probe` is the parsed JSON of `-show_format -show_streams -show_stream_groups`, `head` the first kilobytes of
-    the file, `image` what its image header says, where there is one: it fills in what this build of ffprobe could not
-    read."""
+    the file, and `image` its image header, if it has one, which supplies what this build of ffprobe could not read.
+    Raises MediaError NOT_MEDIA."""
     form = mapping(mapping(probe).get("format"))
     format_name = text(form.get("format_name"), 128) or ""
     if not format_name:
@@ -50,7 +49,7 @@ def build_metadata(
         raise MediaError("NOT_MEDIA", reason="the size of its picture cannot be read")
     kind: MediaKind = "video" if moving else "audio"
     if kind == "audio" and not any(stream.type == "audio" for stream in streams):
-        raise MediaError("NOT_MEDIA", reason="it holds neither pictures nor sound")
+        raise MediaError("NOT_MEDIA", reason="it contains neither pictures nor sound")
     _check_size(streams)
     duration = seconds(form.get("duration")) or max(
         (length for raw in raw_streams if (length := _stream_seconds(raw))), default=None
@@ -59,7 +58,7 @@ def build_metadata(
 
 
 def with_duration(metadata: MediaMetadata, duration_seconds: float) -> MediaMetadata:
-    """The same with a duration found otherwise, and the bit rate that follows from it."""
+    """`metadata` with another duration, and with the bit rate that results from it if none is known."""
     rate = metadata.bit_rate or _average_rate(metadata.size_bytes, duration_seconds)
     return metadata.model_copy(update={"duration_seconds": duration_seconds, "bit_rate": rate})
 
@@ -72,11 +71,11 @@ def _image(
     size_bytes: int,
     header: ImageHeader | None,
 ) -> MediaMetadata:
-    """One picture: the tile grid's or the main item's for HEIC and AVIF, whose streams can be tiles and hidden
-    thumbnails."""
+    """An image as one picture. The streams of HEIC and AVIF can be tiles and hidden thumbnails; the tile grid or the
+    main item is the picture."""
     pictures = sorted((raw for raw in raw_streams if raw.get("codec_type") == "video"), key=_hidden)
     if not pictures:
-        raise MediaError("NOT_MEDIA", reason="it holds no picture")
+        raise MediaError("NOT_MEDIA", reason="it contains no picture")
     raw = pictures[0]
     animated = header.animation_seconds if header else None
     if container not in _TIMED_BY_HEADER and (count(raw.get("nb_frames")) or 0) > 1:
@@ -96,12 +95,12 @@ def _image(
 
 
 def _hidden(raw: Mapping[str, Any]) -> bool:
-    """Whether this is a tile, a small preview or a depth map: the main item is marked as the default one."""
+    """Whether this is a tile, a preview or a depth map: only the main item is marked as default."""
     return not count(mapping(raw.get("disposition")).get("default"))
 
 
 def _tiled_size(probe: Any) -> tuple[int, int, int] | None:
-    """Number, width and height of the main tile grid, of which the streams are only tiles."""
+    """Index, width and height of the main tile grid; None if there is none."""
     groups = [group for group in mappings(mapping(probe).get("stream_groups"), 64) if group.get("type") == "Tile Grid"]
     for group in sorted(groups, key=_hidden):
         for grid in mappings(group.get("components"), 1):
@@ -133,7 +132,7 @@ def _metadata(
 
 
 def _tags(form: Mapping[str, Any], raw_streams: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The file's own tags; in Ogg they are written on its stream."""
+    """The file's tags. In Ogg they belong to the first stream."""
     found: dict[str, str] = {}
     for source in (form, *raw_streams[:1]):
         for key, value in mapping(source.get("tags")).items():
@@ -148,7 +147,7 @@ def _is_moving(raw: Mapping[str, Any]) -> bool:
 
 
 def _stream_seconds(raw: Mapping[str, Any]) -> float | None:
-    """A stream's own duration: a field in most formats, a tag such as 00:01:02.500000000 in Matroska."""
+    """The duration of a stream: a field in most formats, a tag such as 00:01:02.500000000 in Matroska."""
     if length := seconds(raw.get("duration")):
         return length
     parts = (text(mapping(raw.get("tags")).get("DURATION"), 32) or "").split(":")
@@ -168,4 +167,6 @@ def _check_size(streams: Sequence[Any]) -> None:
     for stream in streams:
         if isinstance(stream, VideoStream) and stream.coded_width * stream.coded_height > MAX_PIXELS:
             size = f"{stream.coded_width} x {stream.coded_height}"
-            raise MediaError("NOT_MEDIA", reason=f"a picture of {size} is above {MAX_PIXELS // 10**6} million pixels")
+            raise MediaError(
+                "NOT_MEDIA", reason=f"a picture of {size} has more than {MAX_PIXELS // 10**6} million pixels"
+            )

@@ -1,7 +1,7 @@
-"""Reads one stream of ffprobe's JSON into a `VideoStream`, `AudioStream` or `SubtitleStream`.
+"""Converts one stream of ffprobe's JSON into a `VideoStream`, `AudioStream` or `SubtitleStream`.
 
-Guarantee: any mapping gives a valid stream or None, never an exception. The sizes follow the rule in
-`schemas/media.py`: pixel aspect ratio first, then rotation.
+Guarantee: any mapping gives a valid stream or None, never an exception. Sizes follow the rule in `schemas/media.py`:
+pixel aspect ratio first, then rotation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pipeline.adapters.media.values import count, fraction, mapping, mappings, n
 from schemas.media import AudioStream, Colour, Rotation, SubtitleStream, VideoStream
 
 _HDR_TRANSFERS = {"smpte2084", "arib-std-b67"}
-_MAX_FRAME_RATE = 1000.0  # ffprobe reports the clock (90,000 and the like) where it finds no rate
+_MAX_FRAME_RATE = 1000.0  # without a rate, ffprobe reports the clock (such as 90,000)
 _DEEP_FORMATS = {
     "rgb48": 16,
     "bgr48": 16,
@@ -30,7 +30,7 @@ _DEPTH_SUFFIX = re.compile(r"(?:p|gray|y|ya)(9|10|12|14|16)(?:le|be)?$")
 
 
 def stream_of(raw: Mapping[str, Any], *, tiled: bool = False) -> VideoStream | AudioStream | SubtitleStream | None:
-    """None for data streams, and for pictures whose size is not known."""
+    """None for data streams, and for pictures of unknown size."""
     disposition = mapping(raw.get("disposition"))
     common: dict[str, Any] = {
         "index": min(count(raw.get("index")) or 0, 2**31),
@@ -60,7 +60,7 @@ def stream_of(raw: Mapping[str, Any], *, tiled: bool = False) -> VideoStream | A
 def _video(
     raw: Mapping[str, Any], common: dict[str, Any], disposition: Mapping[str, Any], tiled: bool
 ) -> VideoStream | None:
-    # ffprobe's coded_width is padded to the codec's blocks (1088 for 1080): width is the picture that is stored.
+    # ffprobe's coded_width is padded to the codec's blocks (1088 for 1080); width is that of the stored picture.
     coded_width, coded_height = pixels(raw.get("width")), pixels(raw.get("height"))
     if coded_width is None or coded_height is None:
         return None
@@ -68,13 +68,13 @@ def _video(
     rotation, mirrored = _orientation(side_data, mapping(raw.get("tags")))
     aspect = fraction(raw.get("sample_aspect_ratio")) or 1.0
     width, height = pixels(max(1, round(coded_width * aspect))), coded_height
-    if width is None or not 1 / 100 <= aspect <= 100:  # nobody's pixels are so long: a damaged header
+    if width is None or not 1 / 100 <= aspect <= 100:  # no real pixels are that long: the header is damaged
         width, aspect = coded_width, 1.0
     if rotation in (90, 270):
         width, height = height, width
     attached = bool(count(disposition.get("attached_pic")) or count(disposition.get("timed_thumbnails")))
     nominal, average = _rate(raw.get("r_frame_rate")), _rate(raw.get("avg_frame_rate"))
-    if nominal and average and nominal > 1.5 * average:  # counts fields, or the finest step of a varying rate
+    if nominal and average and nominal > 1.5 * average:  # it counts fields, or the smallest step of a variable rate
         nominal = average
     pixel_format = text(raw.get("pix_fmt"), 64)
     transfer = text(raw.get("color_transfer"), 64)
@@ -106,12 +106,12 @@ def _video(
 
 
 def _orientation(side_data: Any, tags: Mapping[str, Any]) -> tuple[Rotation, bool]:
-    """Degrees clockwise, and whether the picture is flipped left to right before it is turned.
+    """Degrees clockwise, and whether the picture is flipped left to right before it is rotated.
 
     The display matrix (ISO/IEC 14496-12, 6.2.2) maps (x, y) to (ax + cy, bx + dy) with y downwards, so a clockwise
-    turn by 90 is a=0 b=1 c=-1 d=0; a negative determinant is a flip. ffprobe prints it row by row (a b u, c d v, x y
-    w). Its `rotation` counts counterclockwise and says nothing of flips, so it is used where there is no matrix, as
-    the old `rotate` tag is, which counts clockwise.
+    rotation by 90 is a=0 b=1 c=-1 d=0; a negative determinant is a flip. ffprobe prints it row by row (a b u, c d v,
+    x y w). Its `rotation` counts counterclockwise and omits flips, so it is used only without a matrix, as is the old
+    tag `rotate`, which counts clockwise.
     """
     for entry in side_data:
         rows = re.findall(r"-?\d+", re.sub(r"\d{8}:", " ", str(entry.get("displaymatrix") or "")[:512]))
@@ -125,7 +125,7 @@ def _orientation(side_data: Any, tags: Mapping[str, Any]) -> tuple[Rotation, boo
 
 
 def _turn(a: int, b: int) -> Rotation:
-    """The quarter turn nearest to the direction (a, b) in which the stored x axis points on the screen."""
+    """The quarter turn that is closest to (a, b), the direction of the stored x axis on the screen."""
     if abs(a) >= abs(b):
         return 0 if a >= 0 else 180
     return 90 if b > 0 else 270
@@ -156,6 +156,6 @@ def _within(value: Any, limit: int) -> int | None:
 
 
 def _profile(value: Any) -> str | None:
-    """Codecs without named profiles give a bare number, -99 for none: not worth telling."""
+    """None for a bare number, which codecs without named profiles give (-99 for no profile)."""
     words = text(value)
     return None if words is None or words.lstrip("-").isdigit() else words

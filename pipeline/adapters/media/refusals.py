@@ -1,9 +1,8 @@
-"""Turns how ffprobe or ffmpeg ended into one of our errors: the one place where their messages and exit codes are
-known.
+"""Translates how ffprobe or ffmpeg ended into our errors. Only this module knows their messages and exit codes.
 
-Guarantee: whatever happened, the caller gets a result or a `SluiceError` of the catalogue; no message of the tool,
-and so no path, reaches a client. A file's fault is a MediaError (never retried), this machine's fault is
-MEDIA_TOOL_FAILED (retried), the disk's TEMP_VOLUME_FAILED (retried).
+Guarantee: the caller gets a result or a `SluiceError` of the catalogue. No message of the tool, and so no path, reaches
+a client. If the file is at fault the error is a MediaError, which is not retried; if the machine is, MEDIA_TOOL_FAILED;
+if the disk is, TEMP_VOLUME_FAILED; both are retried.
 """
 
 from __future__ import annotations
@@ -24,19 +23,19 @@ _FILE_AT_FAULT = (
     ("End of file", "it ends before any content"),
 )
 _MACHINE_AT_FAULT = (
-    ("Unrecognized option", "this version does not know an option that is needed; ffmpeg 7.1 or newer is"),
-    ("Option not found", "this version does not know an option that is needed; ffmpeg 7.1 or newer is"),
-    ("Protocol not found", "this build lacks the fd protocol; ffmpeg 7.1 or newer is needed"),
+    ("Unrecognized option", "this version lacks a required option; ffmpeg 7.1 or newer is required"),
+    ("Option not found", "this version lacks a required option; ffmpeg 7.1 or newer is required"),
+    ("Protocol not found", "this build lacks the fd protocol; ffmpeg 7.1 or newer is required"),
     ("error while loading shared libraries", "a shared library is missing"),
 )
 _DISK_AT_FAULT = "Input/output error"
-_COULD_NOT_START = {126: "it may not be executed", 127: "it is not there"}
+_COULD_NOT_START = {126: "permission to execute it is missing", 127: "it was not found"}
 
 
 async def run_tool(
     sandbox: Sandbox, argv: Sequence[str], path: Path, *, timeout_seconds: float, stdout_limit_bytes: int
 ) -> ToolResult:
-    """`Sandbox.run` with our errors: MEDIA_TIMEOUT, MEDIA_TOOL_FAILED, TEMP_FILE_MISSING, TEMP_VOLUME_FAILED."""
+    """`Sandbox.run`, raising MEDIA_TIMEOUT, MEDIA_TOOL_FAILED, TEMP_FILE_MISSING or TEMP_VOLUME_FAILED."""
     tool = Path(argv[0]).name
     if not (path.is_file() or path.is_char_device()):
         raise TempVolumeError("TEMP_FILE_MISSING")
@@ -53,16 +52,16 @@ async def run_tool(
 
 
 def raise_for_exit(result: ToolResult, tool: str, timeout_seconds: float) -> None:
-    """Raise the error that a failed run means; return if it succeeded."""
+    """Raise the error of a failed run; return if the run succeeded."""
     code = result.exit_code
     if code == 0:
         return
     if code == -signal.SIGXCPU:
         raise MediaError("MEDIA_TIMEOUT", timeout_seconds=timeout_seconds)
-    if code == -signal.SIGKILL:  # by nobody here: the kernel, out of memory, or an operator
-        raise SluiceError("MEDIA_TOOL_FAILED", tool=tool, reason="it was killed from outside")
+    if code == -signal.SIGKILL:  # not by this process: by the kernel when out of memory, or by an operator
+        raise SluiceError("MEDIA_TOOL_FAILED", tool=tool, reason="it was killed by another process or the kernel")
     if code < 0:
-        raise MediaError("NOT_MEDIA", reason="reading it made the media tool crash")
+        raise MediaError("NOT_MEDIA", reason="the media tool crashed while reading it")
     if _DISK_AT_FAULT in result.stderr:
         raise TempVolumeError("TEMP_VOLUME_FAILED", reason="the temp file could not be read")
     for sign, reason in _MACHINE_AT_FAULT:
@@ -73,4 +72,4 @@ def raise_for_exit(result: ToolResult, tool: str, timeout_seconds: float) -> Non
     for sign, reason in _FILE_AT_FAULT:
         if sign in result.stderr:
             raise MediaError("NOT_MEDIA", reason=reason)
-    raise MediaError("NOT_MEDIA", reason="no known media format is in it")
+    raise MediaError("NOT_MEDIA", reason="it contains no known media format")

@@ -1,22 +1,26 @@
-"""Runs one media tool on one file, in a child process that can do nothing but read that file and write a bounded
-answer.
+"""Runs one media tool on one open file, in a child process with bounded resources, no network and no privileges.
 
 Guarantees
-- The tool never learns the file's name: it gets an open descriptor as standard input. A name with `%03d`, a leading
-  dash or a line feed cannot mean anything, no message can leak it, and since the tools are told to use the `fd:`
-  protocol only, a script or playlist inside the file cannot name another file.
-- No shell, an empty environment, no network and no capabilities where the kernel permits, bounded memory, CPU time,
-  open files, no file may be written, no core dump, no new privileges; the kernel kills the tool when this process
-  dies.
-- When `run` returns or raises, by timeout and cancellation too, the tool's whole process group is gone and reaped.
-- Output beyond its bound ends the run instead of filling memory.
+- The tool does not receive the file's name, only an open descriptor as standard input. A name with `%03d`, a leading
+  dash or a line feed has no effect, and no message can leak it. The callers allow the tools only the `fd:` protocol, so
+  a script or playlist inside the file cannot make them open another file.
+- No shell and an almost empty environment. With `prlimit`: bounded address space, CPU time and number of open files, no
+  bytes written to regular files, no core dump. With `unshare`, where the kernel permits: no network. With `setpriv`: no
+  new privileges, the kernel kills the tool when this process dies and, where permitted, no capabilities.
+- When `run` returns or raises, also by timeout and cancellation, the tool is reaped and its process group is killed.
+- Output beyond its limit ends the run instead of filling memory.
 
-Why a chain of util-linux tools (`prlimit`, `unshare`, `setpriv`, each of which execs the next; Debian calls them
-essential): no Python runs between fork and exec, which is not safe in a process with threads. Measured around a 1.6
-ms ffprobe on a small JPEG, parent of 300 MB, 2 cores, p50: bare 1.6 ms, the chain 4.8 ms, `preexec_fn` 10.3 ms (it
-forces fork() instead of vfork(), whose cost grows with the parent), a `python -I -S` wrapper 12 to 14 ms.
+What it does not prevent: the tool runs as the user of this process and shares its files, processes and Unix sockets. A
+hostile file that makes the tool execute foreign code can therefore read every file of this user, such as other temp
+files, and rename, truncate or remove them; connect to Unix sockets; signal this user's processes; and start processes
+outside the process group, which survive the run. Run the workers as a separate user or in a container to limit that.
 
-What is active is detected once, on first use, and told by `confinement()`.
+Why a chain of util-linux tools (`prlimit`, `unshare`, `setpriv`, each of which executes the next; essential packages in
+Debian): it runs no Python between fork and exec, which is unsafe in a process with threads. Measured around a 1.6 ms
+ffprobe on a small JPEG, with a parent of 300 MB on 2 cores, median: no wrapper 1.6 ms, the chain 4.8 ms, `preexec_fn`
+10.3 ms (it forces fork() instead of vfork(), whose cost grows with the parent), a `python -I -S` wrapper 12 to 14 ms.
+
+What is active is detected once, on first use; see `confinement()`.
 """
 
 from __future__ import annotations
@@ -36,28 +40,29 @@ NetworkConfinement = Literal["namespace", "user-namespace", "none"]
 
 _ENVIRONMENT = {"LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1"}
 _STDERR_LIMIT_BYTES = 16 * 1024
-_SUBSTITUTE = "/bin/true"  # what detection runs instead of a media tool
+_SUBSTITUTE = "/bin/true"  # run for detection, instead of a media tool
 
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """What actually confines the tools here. Everything True and a namespace is full strength."""
+    """What confines the tools on this machine."""
 
     limits: bool
     """Memory, CPU, open files, file size and core dumps are bounded (`prlimit`)."""
     network: NetworkConfinement
-    """`none`: the tool could reach the network, were it made to; only the protocol whitelist stands before it."""
+    """`none`: the tool is kept from the network only by the protocol whitelist."""
     privileges: bool
     """No new privileges, no capabilities, and the tool dies with this process (`setpriv`)."""
     wrapper: tuple[str, ...]
-    """The arguments put before the tool's own; `{cpu_seconds}` is filled in for each run."""
+    """The arguments before the tool's own. `{cpu_seconds}` is filled in for each run."""
 
     @property
     def complete(self) -> bool:
+        """Whether every confinement is active, except that capabilities may remain where they cannot be dropped."""
         return self.limits and self.privileges and self.network != "none"
 
     def describe(self) -> str:
-        """One line for people, as `sluice doctor` shows it."""
+        """One line for people, such as `sluice doctor` shows."""
         words = {
             "namespace": "no network",
             "user-namespace": "no network (user namespace)",
@@ -80,15 +85,15 @@ class ToolResult:
     stdout: bytes
     stderr: str
     stdout_overflowed: bool
-    """More than the bound came; the tool was killed and `stdout` is only its beginning."""
+    """The tool wrote more than the limit and was killed; `stdout` is the beginning of its output."""
 
 
 class Sandbox:
-    """Runs tools under one set of limits; holds no state but what was detected about this machine."""
+    """Runs tools under one set of limits. Its only state is what was detected about this machine."""
 
     def __init__(self, *, memory_bytes: int = 2 * 1024**3, open_files: int = 64, isolate_network: bool = True) -> None:
-        """`memory_bytes` bounds the tool's address space, not only what it touches. `isolate_network` False leaves the
-        network to the protocol whitelist alone, as on kernels that give no namespace."""
+        """`memory_bytes` limits the tool's address space, not only its resident memory. `isolate_network` False omits
+        the network namespace, as on kernels that do not permit one."""
         self._isolate_network = isolate_network
         self._memory_bytes = memory_bytes
         self._open_files = open_files
@@ -96,7 +101,7 @@ class Sandbox:
         self._detecting = asyncio.Lock()
 
     async def confinement(self) -> Confinement:
-        """What confines the tools on this machine. Detected on the first call (about 20 ms), then remembered."""
+        """What confines the tools on this machine. Detected on the first call (about 20 ms), then cached."""
         async with self._detecting:
             if self._detected is None:
                 self._detected = await self._detect()
@@ -107,13 +112,13 @@ class Sandbox:
     ) -> ToolResult:
         """Run `argv` with the file `stdin` as its standard input.
 
-        Raises TimeoutError when it takes longer than `timeout_seconds`, and OSError when the file cannot be opened or
-        the program cannot be started at all.
+        Raises TimeoutError after `timeout_seconds`, and OSError when the file cannot be opened or the program cannot be
+        started.
         """
         confinement = await self.confinement()
         executable = shutil.which(argv[0])
         if executable is None:
-            raise FileNotFoundError(f"there is no program {Path(argv[0]).name}")
+            raise FileNotFoundError(f"program {Path(argv[0]).name} not found")
         cpu_seconds = math.ceil(timeout_seconds) + 1
         wrapper = [part.format(cpu_seconds=cpu_seconds) for part in confinement.wrapper]
         with stdin.open("rb") as content:
@@ -135,10 +140,8 @@ class Sandbox:
         if setpriv := shutil.which("setpriv"):
             base = (setpriv, "--pdeathsig", "KILL", "--no-new-privs")
             capless = (*base, "--inh-caps=-all", "--bounding-set=-all", "--")
-            for wrapper in (
-                capless,
-                (*base, "--"),
-            ):  # dropping capabilities needs CAP_SETPCAP, which not every root has
+            # Dropping capabilities needs CAP_SETPCAP, which root in a container may lack.
+            for wrapper in (capless, (*base, "--")):
                 if await _works(wrapper):
                     privileges = wrapper
                     break
@@ -157,13 +160,13 @@ class Sandbox:
 async def _works(wrapper: Sequence[str]) -> bool:
     try:
         result = await _run([*wrapper, _SUBSTITUTE], asyncio.subprocess.DEVNULL, 10, stdout_limit_bytes=1024)
-    except OSError:  # TimeoutError is one as well
+    except OSError:  # includes TimeoutError
         return False
     return result.exit_code == 0
 
 
 class _Collector(asyncio.SubprocessProtocol):
-    """Gathers both outputs up to their bounds; `ended` is done when the process is reaped and its pipes are closed."""
+    """Collects both outputs up to their limits. `ended` is done when the process is reaped and its pipes are closed."""
 
     def __init__(self, stdout_limit_bytes: int) -> None:
         self.outputs = {1: bytearray(), 2: bytearray()}
@@ -207,18 +210,18 @@ async def _run(argv: Sequence[str], stdin_fd: int, timeout_seconds: float, stdou
         )
     )
     try:
-        # Shielded: a start that is cancelled midway leaves the group running, and asyncio then waits for the end of
-        # pipes that it never connected, which is for ever.
+        # Shielded: asyncio would leave the group running if the start were cancelled midway, and would then wait
+        # forever for the end of pipes that it never connected.
         transport, collector = await asyncio.shield(starting)
         async with asyncio.timeout(timeout_seconds):
             await asyncio.shield(collector.ended)
     except BaseException:
-        await _over(starting)
+        await _wait_until_done(starting)
         if starting.exception() is None:
             transport, collector = starting.result()
             collector.kill_group()
-            transport.close()  # closes our ends of the pipes, should something have left the group and kept the others
-            await _over(collector.ended)
+            transport.close()  # closes our ends of the pipes: a process that left the group may hold the others
+            await _wait_until_done(collector.ended)
         raise
     transport.close()
     return ToolResult(
@@ -229,8 +232,8 @@ async def _run(argv: Sequence[str], stdin_fd: int, timeout_seconds: float, stdou
     )
 
 
-async def _over(future: asyncio.Future[Any]) -> None:
-    """Wait until this is done, whatever else is cancelled meanwhile; a start and a SIGKILL take milliseconds."""
+async def _wait_until_done(future: asyncio.Future[Any]) -> None:
+    """Wait for `future` even if the caller is cancelled; a process start and a SIGKILL take milliseconds."""
     while not future.done():
         with suppress(asyncio.CancelledError):
             await asyncio.wait((future,))

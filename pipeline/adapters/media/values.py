@@ -1,7 +1,7 @@
-"""Takes plain values out of JSON that a tool wrote about a stranger's file.
+"""Extracts plain values from the JSON that a tool wrote about an untrusted file.
 
-Guarantee: whatever shape the JSON has, each function returns a value of its type within the stated bound, or None (an
-empty mapping or list); none raises. Texts come out printable, since databases refuse NUL and terminals obey escapes.
+Guarantee: for any JSON, each function returns a value of its type within the stated limits, or None (or an empty
+mapping or list). None of them raises. Text is printable, because databases refuse NUL and terminals obey escapes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _MAX_INTEGER = 2**63 - 1
-_MAX_SECONDS = 10 * 365 * 86400.0  # longer than any recording: a longer duration is a damaged header
+_MAX_SECONDS = 10 * 365 * 86400.0  # a longer duration means that the header is damaged
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
@@ -19,12 +19,12 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 
 def mappings(value: Any, limit: int) -> Sequence[Mapping[str, Any]]:
-    """The first `limit` entries of a list that are mappings."""
+    """Those of the first `limit` entries of a list that are mappings."""
     return [entry for entry in value[:limit] if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def number(value: Any) -> float | None:
-    """A finite number, from a JSON number or its text."""
+    """A finite number, from a JSON number or a string."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -45,13 +45,13 @@ def count(value: Any) -> int | None:
 
 
 def pixels(value: Any) -> int | None:
-    """A picture edge: 1 to 2^31 - 1."""
+    """A length in pixels: 1 to 2^31 - 1."""
     result = count(value)
     return result if result is not None and 1 <= result < 2**31 else None
 
 
 def seconds(value: Any) -> float | None:
-    """A duration above zero and below ten years."""
+    """A duration of more than zero seconds and less than ten years."""
     result = number(value)
     return result if result is not None and 0 < result < _MAX_SECONDS else None
 
@@ -69,7 +69,7 @@ def fraction(value: Any) -> float | None:
 
 
 def text(value: Any, limit: int = 256) -> str | None:
-    """Printable text of at most `limit` characters; None for nothing, and for ffprobe's words for not knowing."""
+    """Printable text of at most `limit` characters; None for no text and for ffprobe's words for unknown values."""
     if not isinstance(value, str):
         return None
     printable = "".join(character if character.isprintable() else " " for character in value[: 4 * limit])

@@ -1,13 +1,11 @@
-"""Finds the time of the last packet of a WebM or Matroska file whose header has no duration, as browser recorders
-write them.
+"""Finds the time of the last packet of a WebM or Matroska file without a duration, as browser recorders write them.
 
-Guarantee: reads at most the first 64 KiB and the last 16 MiB, decodes nothing, and any bytes whatever give seconds or
-None. Why not ffprobe: without an index, which such files lack too, it must read the whole file to reach its end,
-minutes for a long recording on a busy disk.
+Guarantee: reads at most the first 64 KiB and the last 16 MiB, decodes nothing, and returns seconds or None for any
+bytes. ffprobe cannot do this: such files also lack an index, so it would read the whole file, which takes minutes for a
+long recording on a busy disk.
 
-A cluster (RFC 9559, 5.1.3) begins with its timestamp, in units of the segment's TimestampScale; each block in it has
-a signed 16-bit offset to that. The last cluster that can be read to its end tells the time; one that is cut off tells
-what it has.
+A cluster (RFC 9559, 5.1.3) begins with its timestamp, in units of the segment's TimestampScale. Each block in it has a
+signed 16-bit offset to that timestamp. The last cluster with a readable block gives the time, even if it is cut off.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ _INSIDE_CLUSTER = {_TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, 0xA7, 0xAB, 0xA4, 0x
 
 
 def last_packet_seconds(file: BinaryIO) -> float | None:
-    """The time of the last packet, in seconds; None where there is no cluster to be found."""
+    """The time of the last packet, in seconds; None if there is no cluster."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(_HEAD_BYTES)
@@ -45,8 +43,8 @@ def last_packet_seconds(file: BinaryIO) -> float | None:
 
 
 def _cluster_end(data: bytes, at: int) -> int | None:
-    """The largest time in the cluster whose size field stands at `at`; None if this is no cluster, only bytes like
-    one."""
+    """The largest time in the cluster whose size field is at `at`, in ticks; None if these bytes only resemble a
+    cluster."""
     _, at = _vint(data, at, keep_marker=False)
     base: int | None = None
     latest: int | None = None
@@ -67,7 +65,7 @@ def _cluster_end(data: bytes, at: int) -> int | None:
 
 
 def _elements(data: bytes, at: int, limit: int) -> Iterator[tuple[int, int, int]]:
-    """Id, begin and end of each element's content (RFC 8794, 5 and 6)."""
+    """Id, and start and end of the content, of each element (RFC 8794, 5 and 6)."""
     while at < limit:
         element, at = _vint(data, at, keep_marker=True)
         length, at = _vint(data, at, keep_marker=False)
@@ -78,7 +76,7 @@ def _elements(data: bytes, at: int, limit: int) -> Iterator[tuple[int, int, int]
 
 
 def _vint(data: bytes, at: int, *, keep_marker: bool) -> tuple[int, int]:
-    """A variable-size integer and the offset behind it; -1 where there is none."""
+    """A variable-size integer and the offset after it; -1 if there is none."""
     if at >= len(data) or data[at] == 0:
         return -1, at + 1
     length = 9 - data[at].bit_length()

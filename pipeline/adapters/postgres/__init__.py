@@ -1,1 +1,1 @@
-"""PostgreSQL: content metadata. Queries and migrations are .sql files."""
+"""PostgreSQL: content metadata and pending deletions. Queries and migrations are .sql files."""

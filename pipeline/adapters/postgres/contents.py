@@ -1,7 +1,7 @@
 """Content metadata in PostgreSQL: `ports.ContentRepository`.
 
-Guarantee: a content is written in one transaction, a second call finds the first one's row, and one that was deleted
-does not come back by a late second call.
+Guarantee: a content is written in one transaction. A second `save` returns the row of the first one. A late second
+`save` does not recreate a content that was deleted in the meantime.
 """
 
 from __future__ import annotations
@@ -9,26 +9,24 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 
 from pipeline.adapters.postgres.pool import LazyPool, query
+from pipeline.adapters.postgres.rows import content_uuid, object_of, page_position, thumbnail_of
 from pipeline.core.errors import RequestError
 from pipeline.core.model import ContentRecord, ObjectVersion, StoredObject, StoredSegment
 from schemas.content import Content, ContentObject
 from schemas.media import MediaMetadata
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 class PostgresContentRepository:
-    """Implements `ports.ContentRepository` over a pool of its own, as `LazyPool` has it."""
+    """Implements `ports.ContentRepository` with its own pool. Parameters: see `LazyPool`."""
 
     def __init__(self, database_url: str, connections: int, *, migrates: bool = False) -> None:
         self.pool = LazyPool(database_url, connections, migrates=migrates)
-        self._was_left = query("was_deleted")
+        self._was_deleted = query("was_deleted")
         self._insert = query("insert_content")
         self._insert_segments = query("insert_segments")
         self._get = query("get_content")
@@ -65,8 +63,8 @@ class PostgresContentRepository:
                 json.dumps(dict(record.metadata)),
             )
             if written is not None:
-                # A new statement sees what was deleted while the insert waited for that very row to go.
-                if await connection.fetchval(self._was_left, content_id):
+                # A new statement sees a deletion that was committed while the insert waited for the deleted row's lock.
+                if await connection.fetchval(self._was_deleted, content_id):
                     raise RequestError("CONTENT_NOT_FOUND", content_id=record.content_id)
                 await connection.execute(
                     self._insert_segments,
@@ -77,14 +75,11 @@ class PostgresContentRepository:
                 )
         try:
             return await self.get(record.content_id)
-        except RequestError as error:  # nothing was written because of another content's row
+        except RequestError as error:  # the insert conflicted with the row of another content
             raise RequestError("CONTENT_EXISTS", key=record.stored.key) from error
 
     async def get(self, content_id: str) -> Content:
-        try:
-            key = UUID(content_id)
-        except ValueError:
-            raise RequestError("CONTENT_NOT_FOUND", content_id=content_id) from None
+        key = content_uuid(content_id)
         async with self.pool.connection() as connection:
             row = await connection.fetchrow(self._get, key)
         if row is None:
@@ -97,11 +92,7 @@ class PostgresContentRepository:
         return None if row is None else _content(row)
 
     async def page(self, kind: str | None, before: tuple[int, str] | None, limit: int) -> Sequence[Content]:
-        moment = _EPOCH + timedelta(microseconds=before[0]) if before else None
-        try:
-            last = UUID(before[1]) if before else None
-        except ValueError:
-            raise RequestError("CURSOR_INVALID") from None
+        moment, last = page_position(before)
         async with self.pool.connection() as connection:
             return [_content(row) for row in await connection.fetch(self._page, kind, moment, last, limit)]
 
@@ -115,13 +106,13 @@ class PostgresContentRepository:
             await connection.execute(self._delete, UUID(content_id))
 
     async def check(self) -> None:
-        """Raises DependencyUnavailable when the database cannot be used now."""
+        """Raises DependencyUnavailable when the database cannot be used."""
         async with self.pool.connection() as connection:
             await connection.fetchval("SELECT 1 FROM contents LIMIT 1")
 
 
 def _dimensions(media: MediaMetadata) -> tuple[int | None, int | None]:
-    """Size of the picture that stands for the file, as displayed; a cover is not what the file is."""
+    """Displayed width and height of the file's picture; None for audio files, even with cover art."""
     picture = media.picture
     return (None, None) if picture is None or picture.attached_picture else (picture.width, picture.height)
 
@@ -138,15 +129,8 @@ def _content(row: asyncpg.Record) -> Content:
         content_type=row["content_type"],
         created_at=row["created_at"],
         kind=row["kind"],
-        object=ContentObject(
-            store=row["store"],
-            container=row["container"],
-            key=row["object_key"],
-            size_bytes=row["size_bytes"],
-            etag=row["etag"],
-            segment_count=max(1, row["segment_count"]),
-        ),
-        thumbnail=ContentObject.model_validate_json(row["thumbnail"]) if row["thumbnail"] else None,
+        object=object_of(row, row["etag"]),
+        thumbnail=thumbnail_of(row),
         media=MediaMetadata.model_validate_json(row["media"]),
         metadata=json.loads(row["metadata"]),
     )

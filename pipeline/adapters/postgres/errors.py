@@ -1,4 +1,5 @@
-"""asyncpg's errors, translated once: whatever says "not now" becomes DependencyUnavailable DATABASE_UNAVAILABLE."""
+"""Translates asyncpg's errors: each that may pass by itself or by an operator's action becomes DependencyUnavailable
+DATABASE_UNAVAILABLE."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import asyncpg
 
 from pipeline.core.errors import DependencyUnavailable
 
-_AWAY = (
+_UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
@@ -24,7 +25,7 @@ _AWAY = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InsufficientPrivilegeError,
     asyncpg.InterfaceError,
-    asyncpg.UndefinedTableError,  # not migrated yet
+    asyncpg.UndefinedTableError,  # the schema is not migrated yet
     OSError,
     TimeoutError,
 )
@@ -32,9 +33,9 @@ _AWAY = (
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Around every use of the database."""
+    """Wraps every use of the database. Raises DependencyUnavailable; other errors pass unchanged."""
     try:
         yield
-    except _AWAY as error:
+    except _UNAVAILABLE as error:
         reason = f"{type(error).__name__}: {error}".rstrip(": ")
         raise DependencyUnavailable("DATABASE_UNAVAILABLE", reason=reason) from error

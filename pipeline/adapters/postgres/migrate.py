@@ -1,6 +1,7 @@
-"""Migrations: numbered .sql files, each applied once, in order, in a transaction of its own.
+"""Schema migrations: numbered .sql files, each applied once, in order, in its own transaction.
 
-Guarantee: many processes may start at once; an advisory lock lets one of them migrate while the others wait.
+Guarantee: several processes may migrate at once; an advisory lock lets one of them do it while the others wait. Applied
+migrations are recorded by name.
 """
 
 from __future__ import annotations
@@ -12,26 +13,26 @@ import asyncpg
 from pipeline.adapters.postgres.errors import translated
 
 _LOCK = 0x536C75696365  # "Sluice"
-_BOOK = """
+_MIGRATIONS_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())
 """
 
 
 def known_migrations() -> dict[str, str]:
-    """Name -> SQL, in order."""
+    """Migration name -> SQL, in the order in which they are applied."""
     folder = resources.files(__package__) / "migrations"
     files = sorted((item for item in folder.iterdir() if item.name.endswith(".sql")), key=lambda item: item.name)
     return {item.name.removesuffix(".sql"): item.read_text("utf-8") for item in files}
 
 
 async def migrate(database_url: str) -> list[str]:
-    """Bring the schema up to date; returns the names of what was applied. Raises DependencyUnavailable."""
+    """Apply every pending migration; returns the names of those applied. Raises DependencyUnavailable."""
     applied: list[str] = []
     with translated():
         connection = await asyncpg.connect(database_url, timeout=10)
         try:
             await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
-            await connection.execute(_BOOK)
+            await connection.execute(_MIGRATIONS_TABLE)
             done = {row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations")}
             for name, sql in known_migrations().items():
                 if name not in done:
@@ -45,7 +46,7 @@ async def migrate(database_url: str) -> list[str]:
 
 
 async def pending_migrations(database_url: str) -> list[str]:
-    """Names of what `migrate` would apply; changes nothing. Raises DependencyUnavailable."""
+    """Names of the migrations that `migrate` would apply. Changes nothing. Raises DependencyUnavailable."""
     with translated():
         connection = await asyncpg.connect(database_url, timeout=10)
         try:

@@ -1,8 +1,8 @@
-"""A pool of connections that is made when it is first needed, so that a process can start while PostgreSQL is away; and
-the queries, by their names.
+"""A pool of connections that is created on first use, so that a process can start while PostgreSQL is unavailable; and
+the queries by name.
 
-Guarantee: where the pool migrates, nobody uses the database before its schema is up to date, whichever process comes
-first and however late PostgreSQL does.
+Guarantee: with `migrates`, no connection is handed out before the schema is up to date, whichever process starts first
+and however late PostgreSQL becomes available.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def query(name: str) -> str:
 
 
 class LazyPool:
-    """Up to `connections` connections; with `migrates`, the schema is brought up to date before the first."""
+    """A pool of at most `connections` connections; with `migrates`, pending migrations are applied first."""
 
     def __init__(self, database_url: str, connections: int, *, migrates: bool = False) -> None:
         self._database_url = database_url
         self._connections = connections
         self._migrates = migrates
         self._pool: asyncpg.Pool | None = None
-        self._making = asyncio.Lock()
+        self._creating = asyncio.Lock()
 
     def terminate(self) -> None:
         if self._pool is not None:
@@ -42,10 +42,10 @@ class LazyPool:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
-        """One connection, errors translated. Raises DependencyUnavailable."""
+        """Borrow a connection; errors inside the block are translated too. Raises DependencyUnavailable."""
         with translated():
             if self._pool is None:
-                async with self._making:
+                async with self._creating:
                     if self._pool is None:
                         if self._migrates:
                             await migrate(self._database_url)

@@ -1,4 +1,4 @@
-"""Reservations of one temp volume, kept in Redis by `scripts/admission.lua`."""
+"""Reservations of one temp volume, kept in Redis by `scripts/volume_admission.lua`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LedgerRules:
 
     budget_bytes: int
     lease_seconds: float
-    max_passes: int
+    max_overtakes: int
     lookahead: int
 
 
@@ -58,7 +58,7 @@ class RedisReservationLedger:
             upload_id,
             size_bytes=size_bytes,
             budget_bytes=self._rules.budget_bytes,
-            max_passes=self._rules.max_passes,
+            max_overtakes=self._rules.max_overtakes,
             lookahead=self._rules.lookahead,
             pause_ms=_PAUSE_MS,
             free_bytes=disk.free_bytes,
@@ -68,7 +68,7 @@ class RedisReservationLedger:
         if answer.get("stale"):
             return None
         return AdmissionOutcome(
-            granted=tuple((who, int(size)) for who, size in answer["granted"] or ()),
+            to_allocate=tuple((who, int(size)) for who, size in answer["granted"] or ()),
             lapsed=tuple(answer["lapsed"] or ()),
             queue_position=answer["queue_position"],
         )

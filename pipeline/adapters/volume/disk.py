@@ -1,4 +1,4 @@
-"""What every adapter to a local disk shares: blocking work in threads, and the disk's errors as our own."""
+"""Helpers of the adapters to a local disk: run blocking work in threads, and translate OSError."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE of <linux/falloc.h>
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raises TempVolumeError TEMP_FILE_MISSING, TEMP_VOLUME_FULL or TEMP_VOLUME_FAILED for an OSError."""
+    """Translate an OSError into TempVolumeError TEMP_FILE_MISSING, TEMP_VOLUME_FULL or TEMP_VOLUME_FAILED."""
     try:
         yield
     except FileNotFoundError as error:
@@ -32,7 +32,7 @@ def translated() -> Iterator[None]:
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Run blocking work in a thread. Raises as `translated`."""
+    """Run blocking work in a thread. Raises TempVolumeError (see `translated`)."""
 
     def translated_work() -> T:
         with translated():
@@ -42,10 +42,10 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 
 def fallocate(descriptor: int, size_bytes: int, *, keep_size: bool = False) -> None:
-    """fallocate(2) itself, with `keep_size` without changing the file's length. The C library's posix_fallocate writes
-    zeros where a filesystem cannot do it, and says nothing.
+    """Call fallocate(2); with `keep_size` the file's length does not change. Unlike it, the C library's posix_fallocate
+    silently writes zeros where a filesystem does not support the call.
 
-    Raises OSError: EOPNOTSUPP where it cannot be done, ENOSPC.
+    Raises OSError: EOPNOTSUPP where the filesystem does not support it, ENOSPC.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     call = libc.fallocate64 if hasattr(libc, "fallocate64") else libc.fallocate
@@ -56,7 +56,7 @@ def fallocate(descriptor: int, size_bytes: int, *, keep_size: bool = False) -> N
 
 
 def sync_directory(directory: Path) -> None:
-    """A name that was made in `directory` is on the disk when this returns."""
+    """Flush `directory`, so that names created in it survive a power failure."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

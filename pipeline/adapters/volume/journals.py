@@ -1,9 +1,9 @@
 """Journals as files beside the temp files. Implements `ports.UploadJournals`.
 
-Guarantee: a journal appears whole, with its first entry, or not at all; entries are appended by one write each
-(O_APPEND: on a local disk writers do not mix, and what a crash tears counts for nothing, see `core.journal`). With
-`durable`, what was noted is on the disk and not only in the page cache when `note` returns. The bytes of what will be
-noted are set aside at the beginning, so that an upload that is admitted goes on though somebody else fills the disk.
+Guarantee: a journal appears with its first entry or not at all. Entries are appended with one write each (O_APPEND, so
+on a local disk concurrent writers do not mix; an entry torn by a crash is ignored, see `core.journal`). With `durable`,
+an entry is on the disk, not only in the page cache, when `note` returns. The space for later entries is preallocated
+when a journal begins, so that an admitted upload continues even if another program fills the disk.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _SUFFIX = ".journal"
 _ENDED = ".journal-ended"
 _UNFINISHED = ".journal-new"
 _UNFINISHED_SECONDS = 60.0
-# What is noted of a segment that is received and stored once, with an etag of 64 characters.
-_ENTRY_BYTES = 160
+# The entries of a segment that is received once and stored once, with an etag of 64 characters.
+_SEGMENT_ENTRIES_BYTES = 160
 
 
 class FileUploadJournals:
-    """Journals in `directory`, which is the temp volume's own."""
+    """Journals in `directory`, the directory of the temp volume."""
 
     def __init__(self, directory: Path, *, durable: bool) -> None:
         self._directory = directory
@@ -49,7 +49,10 @@ class FileUploadJournals:
             try:
                 first = write([Begun(new)])
                 self._append(unfinished, first, os.O_CREAT | os.O_EXCL)
-                _set_aside(unfinished, len(first) + _ENTRY_BYTES * SegmentPlan(new.size_bytes, new.segment_bytes).count)
+                _preallocate(
+                    unfinished,
+                    len(first) + _SEGMENT_ENTRIES_BYTES * SegmentPlan(new.size_bytes, new.segment_bytes).count,
+                )
                 with suppress(FileExistsError):
                     os.link(unfinished, path)
             finally:
@@ -81,7 +84,7 @@ class FileUploadJournals:
         def work() -> list[str]:
             with os.scandir(self._directory) as entries:
                 names = [entry.name for entry in entries if entry.name.endswith((_SUFFIX, _ENDED))]
-            # ids are UUIDs of version 7: ordered by time
+            # upload ids are UUIDs of version 7, so this sorts by time
             return sorted({name.removesuffix(_SUFFIX).removesuffix(_ENDED) for name in names})
 
         return await in_thread(work)
@@ -126,7 +129,7 @@ class FileUploadJournals:
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
         try:
             written = os.write(fd, data)
-            while written < len(data):  # the disk was full, or a signal came: the entry is torn unless the rest follows
+            while written < len(data):  # full disk or a signal: append the rest, or the entry stays torn
                 written += os.write(fd, data[written:])
             if self._durable:
                 os.fdatasync(fd)
@@ -134,8 +137,8 @@ class FileUploadJournals:
             os.close(fd)
 
 
-def _set_aside(path: Path, size_bytes: int) -> None:
-    """Behind the file's end. A filesystem that cannot do so does without."""
+def _preallocate(path: Path, size_bytes: int) -> None:
+    """Preallocate bytes beyond the file's end, unless the filesystem does not support it."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         fallocate(fd, size_bytes, keep_size=True)

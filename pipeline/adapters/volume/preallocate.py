@@ -1,12 +1,13 @@
-"""Sets the bytes of a temp file aside: the whole file appears at once under its name, or not at all.
+"""Preallocates temp files: a file appears under its name at its full length, or not at all.
 
-Guarantee: however many processes prepare the same file at the same time, one of them does and all of them find it
-whole; a file that has its name is never removed here, since somebody may be writing to it. Bytes are set aside once,
-never by two callers side by side, so near a full disk nobody fails for the sake of a twin.
+Guarantee: when several processes preallocate the same file at the same time, one of them does and all of them see the
+complete file. A file that already has its final name is never removed, because another process may be writing to it.
+The bytes are allocated once, never by two callers in parallel, so a call does not fail on a nearly full disk because
+of a second call for the same file.
 
-How: the file is made under a private name beside its own, by whoever holds the lock on that (flock, which the kernel
-takes back from a process that dies), and renamed when every byte is there. What a crash leaves under the private name
-is used by the next caller; if none comes, it is a temp file of an upload that nobody knows, and swept as one.
+How: the process that holds a lock on a private file beside the final name (flock, which the kernel releases when the
+process dies) allocates every byte in it and then renames it. The next caller reuses a private file that a crash has
+left. If there is no next caller, the file is listed as the temp file of an unknown upload and removed as such.
 """
 
 from __future__ import annotations
@@ -18,31 +19,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_MAKING = "~"
-_PROBE = b"\0" * 4096
+_PRIVATE = "~"
+_PAGE = b"\0" * 4096
 
 
 def preallocate(path: Path, size_bytes: int) -> int:
-    """Make `path` with its whole length; returns how many bytes the disk has set aside for it. Keeps what is written
-    there. Idempotent. Raises OSError; ENOSPC leaves nothing behind."""
-    while (backed_bytes := _whole(path, size_bytes)) is None:
-        with _making(path) as (fd, private):
-            if path.exists():  # it was made while we waited, or somebody has cut it off
-                _mend(path, size_bytes)
+    """Create `path` with its full length, keeping bytes that are written there already; returns how many bytes the disk
+    has allocated for it. Idempotent. Raises OSError; after ENOSPC no file is left."""
+    while (backed_bytes := _allocated(path, size_bytes)) is None:
+        with _private_file(path) as (fd, private):
+            if path.exists():  # created while this call waited for the lock, or of the wrong length
+                _correct_length(path, size_bytes)
             else:
                 _fill(fd, size_bytes)
-                if _is_named(fd, private):  # or it was swept: it took us that long
+                if _is_named(fd, private):  # false if it took so long that it was removed as orphaned: start again
                     private.rename(path)
     return backed_bytes
 
 
 def private_name(path: Path) -> Path:
-    """Where `path` is while it is being made. Has the suffix of a temp file, so that it is listed as one."""
-    return path.with_name(f"{path.stem}{_MAKING}{path.suffix}")
+    """The name of `path` while it is being allocated. It has the suffix of temp files, so that it is listed as one."""
+    return path.with_name(f"{path.stem}{_PRIVATE}{path.suffix}")
 
 
-def _whole(path: Path, size_bytes: int) -> int | None:
-    """Bytes set aside for a file of the right length; None: it is not there, or not whole."""
+def _allocated(path: Path, size_bytes: int) -> int | None:
+    """Bytes that the disk has allocated for the file; None: it does not exist, or has another length."""
     try:
         facts = path.stat()
     except FileNotFoundError:
@@ -53,14 +54,14 @@ def _whole(path: Path, size_bytes: int) -> int | None:
 
 
 @contextmanager
-def _making(path: Path) -> Iterator[tuple[int, Path]]:
-    """Hold the private file alone; it is gone afterwards, unless its maker died."""
+def _private_file(path: Path) -> Iterator[tuple[int, Path]]:
+    """Hold the private file exclusively, as (descriptor, path). It is removed afterwards unless it was renamed."""
     private = private_name(path)
     while True:
         fd = os.open(private, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            if not _is_named(fd, private):  # whoever held it before has renamed or removed it
+            if not _is_named(fd, private):  # the previous holder has renamed or removed it
                 continue
             try:
                 yield fd, private
@@ -79,16 +80,15 @@ def _is_named(fd: int, private: Path) -> bool:
 
 
 def _fill(fd: int, size_bytes: int) -> None:
-    """A page is written as well: a disk that sets bytes aside but does not take any must not be promised."""
+    """Allocate every byte, and write one page: a disk that allocates bytes but accepts none must not be used."""
     if size_bytes:
         os.posix_fallocate(fd, 0, size_bytes)
-        os.pwrite(fd, _PROBE[:size_bytes], 0)
-    os.ftruncate(fd, size_bytes)  # a maker that died may have meant it otherwise; equal, this does nothing
+        os.pwrite(fd, _PAGE[:size_bytes], 0)
+    os.ftruncate(fd, size_bytes)  # a process that died may have left another length
 
 
-def _mend(path: Path, size_bytes: int) -> None:
-    """A file of another length has its name: cut or extended where it is. What is lost of it the segments' digests
-    tell."""
+def _correct_length(path: Path, size_bytes: int) -> None:
+    """Cut or extend the file in place. If that loses bytes of a segment, the segment's digest reveals it."""
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         if size_bytes:
@@ -99,10 +99,10 @@ def _mend(path: Path, size_bytes: int) -> None:
 
 
 def probe(path: Path) -> None:
-    """Whether a disk takes bytes: a page is written under the name `path` and removed. Raises OSError."""
+    """Write a page to a new file `path` and remove it. Raises OSError when the disk does not accept bytes."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        os.pwrite(fd, _PROBE, 0)
+        os.pwrite(fd, _PAGE, 0)
     finally:
         os.close(fd)
         path.unlink(missing_ok=True)

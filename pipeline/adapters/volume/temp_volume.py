@@ -1,9 +1,8 @@
 """The temp volume: one directory on one disk, one preallocated file per upload. Implements `ports.TempVolume`.
 
-Guarantee: a segment's bytes go from the socket to their own offset of the upload's one file and are never copied again.
-`allocate` sets the whole length aside at once (`preallocate`), so that an admitted upload cannot run out of disk in
-mid-flight. Whoever reads a segment checks it against the crc32c taken at receipt. Everything
-that touches the disk runs in threads.
+Guarantee: a segment's bytes are written to their own offset of the upload's file and never copied again. `allocate`
+preallocates the whole length (`volume.preallocate`), so an admitted upload cannot run out of disk. Every read of a
+segment is checked against the crc32c taken on arrival. All blocking work runs in threads.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _SUFFIX = ".data"
 
 
 class DirectoryTempVolume:
-    """A temp volume in `directory`, made when it is not there. `durable`: `settle` waits for the disk."""
+    """A temp volume in `directory`, which is created if it does not exist. `durable`: `flush` waits for the disk."""
 
     def __init__(self, name: str, directory: Path, *, durable: bool = False) -> None:
         self._name = name
@@ -56,7 +55,7 @@ class DirectoryTempVolume:
             except OSError as error:
                 if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
                     raise
-                reason = "it cannot set bytes aside (fallocate)"
+                reason = "its filesystem does not support preallocation (fallocate)"
                 raise TempVolumeError("TEMP_VOLUME_FAILED", reason=reason) from error
             if self._durable:
                 sync_directory(self._directory)
@@ -104,7 +103,7 @@ class DirectoryTempVolume:
             raise TempVolumeError("TEMP_FILE_MISSING")
 
     async def digest(self, upload_id: str, algorithm: str) -> bytes:
-        """In pieces, so that a worker that is told to stop does not have to wait for the end of a large file."""
+        """See `ports.TempVolume`. Reads in pieces, so that a worker can stop in the middle of a large file."""
         path = self.path(upload_id)
         new = google_crc32c.Checksum if algorithm == "crc32c" else partial(hashlib.new, algorithm.replace("-", ""))
         running = new()
@@ -137,10 +136,14 @@ class DirectoryTempVolume:
     async def total_bytes(self) -> int:
         with translated():
             facts = await aiofiles.os.statvfs(self._directory)
-        return (facts.f_blocks - (facts.f_bfree - facts.f_bavail)) * facts.f_frsize  # less what is kept for root
+        return (
+            facts.f_blocks - (facts.f_bfree - facts.f_bavail)
+        ) * facts.f_frsize  # without the blocks reserved for root
 
     async def check(self) -> None:
-        path = self._directory / f"{secrets.token_hex(8)}{_SUFFIX}"  # should we die, it is swept as a temp file
+        path = (
+            self._directory / f"{secrets.token_hex(8)}{_SUFFIX}"
+        )  # after a crash it is removed as an orphaned temp file
         await in_thread(lambda: probe(path))
 
     async def list(self) -> Mapping[str, tuple[int, float]]:
@@ -195,7 +198,7 @@ class FileSegmentSource:
 
 
 def _write_all(fd: int, blocks: Sequence[bytes], offset: int) -> None:
-    """pwritev in batches of at most IOV_MAX; what the kernel did not take at once is written on."""
+    """pwritev in batches of at most IOV_MAX blocks; after a short write, the rest is written with pwrite."""
     for start in range(0, len(blocks), _IOV_MAX):
         batch = blocks[start : start + _IOV_MAX]
         total = sum(map(len, batch))

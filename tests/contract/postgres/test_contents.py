@@ -27,7 +27,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def media(kind: str = "video", **more: Any) -> dict[str, Any]:
-    """A probe's result, as the board hands it on."""
+    """The result of a probe, as the board stores it."""
     stream = {"index": 0, "codec": "h264", "type": "video", "width": 720, "height": 1280}
     fields = {
         "kind": kind,
@@ -68,7 +68,7 @@ async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def test_a_content_comes_back_as_it_was_saved(contents: PostgresContentRepository) -> None:
+async def test_a_content_is_read_as_it_was_saved(contents: PostgresContentRepository) -> None:
     metadata = {"títle": 'a "b" \\ 日本 😀', "empty": ""}
     record = new_record(filename="Ünïcödé 'quoted'.mp4", metadata=metadata)
     saved = await contents.save(record)
@@ -84,12 +84,12 @@ async def test_a_content_comes_back_as_it_was_saved(contents: PostgresContentRep
 
 
 def nasty_texts() -> Iterator[str]:
-    """Each ASCII character, and what is known to trouble databases."""
+    """Each ASCII character, and texts that are known to cause trouble in databases."""
     yield from map(chr, range(128))
     yield from ("\x80\x9f", "\u200b\u202e", "\ufffe\uffff", "\U0010ffff", "\\u0000", "'; --", '{"a": 1}', "%s $1")
 
 
-async def test_whatever_the_api_takes_the_database_holds(contents: PostgresContentRepository) -> None:
+async def test_the_database_stores_any_text_that_the_api_accepts(contents: PostgresContentRepository) -> None:
     taken = {}
     for index, text in enumerate(nasty_texts()):
         try:
@@ -102,7 +102,7 @@ async def test_whatever_the_api_takes_the_database_holds(contents: PostgresConte
     assert (await contents.save(new_record(metadata=taken))).metadata == taken
 
 
-async def test_what_can_be_missing_may_be_missing(contents: PostgresContentRepository) -> None:
+async def test_optional_fields_may_be_missing(contents: PostgresContentRepository) -> None:
     silent = media("audio", duration_seconds=None, streams=[], container="mp3")
     saved = await contents.save(new_record(segments=0, thumbnail=None, media=silent))
     assert saved.thumbnail is None
@@ -110,8 +110,10 @@ async def test_what_can_be_missing_may_be_missing(contents: PostgresContentRepos
     assert saved.object.segment_count == 1
 
 
-async def test_columns_say_what_is_seen(contents: PostgresContentRepository, database: asyncpg.Connection) -> None:
-    """Width and height as displayed, of the picture that stands for the file; a cover is none of a song's."""
+async def test_width_and_height_are_those_of_the_displayed_picture(
+    contents: PostgresContentRepository, database: asyncpg.Connection
+) -> None:
+    """Cover art does not count: a song has no width and height."""
     cover = {"index": 1, "codec": "mjpeg", "type": "video", "width": 500, "height": 400, "attached_picture": True}
     cover |= {"coded_width": 500, "coded_height": 400}
     sizes = []
@@ -125,7 +127,9 @@ async def test_columns_say_what_is_seen(contents: PostgresContentRepository, dat
     assert sizes == [(720, 1280), (720, 1280), (None, None), (None, None)]
 
 
-async def test_saving_twice_is_one_content(contents: PostgresContentRepository, database: asyncpg.Connection) -> None:
+async def test_saving_twice_writes_one_content(
+    contents: PostgresContentRepository, database: asyncpg.Connection
+) -> None:
     record = new_record()
     first = await contents.save(record)
     assert await contents.save(record) == first
@@ -133,8 +137,10 @@ async def test_saving_twice_is_one_content(contents: PostgresContentRepository, 
     assert await database.fetchval("SELECT count(*) FROM content_segments") == 3
 
 
-async def test_saving_from_many_workers_at_once_is_one_content(database_url: str, database: asyncpg.Connection) -> None:
-    """Often: whether two meet at the id or at the object's key is a matter of microseconds."""
+async def test_saving_from_many_workers_at_once_writes_one_content(
+    database_url: str, database: asyncpg.Connection
+) -> None:
+    """Repeated often, because microseconds decide whether two inserts conflict on the id or on the object's key."""
     workers = [PostgresContentRepository(database_url, connections=1) for _ in range(8)]
     for _ in range(50):
         record = new_record()
@@ -146,7 +152,7 @@ async def test_saving_from_many_workers_at_once_is_one_content(database_url: str
         await worker.close()
 
 
-async def test_a_failure_half_way_leaves_nothing(
+async def test_a_failure_during_saving_leaves_no_rows(
     contents: PostgresContentRepository, database: asyncpg.Connection
 ) -> None:
     await database.execute("ALTER TABLE content_segments ADD CONSTRAINT broken CHECK (number < 3)")
@@ -159,13 +165,13 @@ async def test_a_failure_half_way_leaves_nothing(
 
 
 @pytest.mark.parametrize("content_id", ["01890a5d-ac96-774b-bcce-b302099a8057", "not-a-uuid", ""])
-async def test_an_unknown_content_is_named_as_such(contents: PostgresContentRepository, content_id: str) -> None:
+async def test_an_unknown_content_raises_not_found(contents: PostgresContentRepository, content_id: str) -> None:
     with pytest.raises(RequestError) as refused:
         await contents.get(content_id)
     assert refused.value.code == "CONTENT_NOT_FOUND"
 
 
-async def test_deleting_takes_all_of_it_and_may_come_twice(
+async def test_deleting_removes_all_rows_and_is_idempotent(
     contents: PostgresContentRepository, database: asyncpg.Connection
 ) -> None:
     gone, kept = new_record(), new_record()
@@ -177,11 +183,11 @@ async def test_deleting_takes_all_of_it_and_may_come_twice(
     assert await database.fetchval("SELECT count(*) FROM content_segments") == 3
 
 
-# -- lists
+# Lists
 
 
 async def walk(contents: PostgresContentRepository, kind: str | None, limit: int) -> list[str]:
-    """Every page to the end, as a client follows cursors."""
+    """The ids on every page, following cursors to the end as a client does."""
     found: list[str] = []
     before: tuple[int, str] | None = None
     while page := await contents.page(kind, before, limit):
@@ -204,7 +210,7 @@ async def dated(
 
 
 @pytest.mark.parametrize("limit", [1, 4, 100])
-async def test_pages_show_each_content_once_even_when_many_are_of_one_moment(
+async def test_pages_list_each_content_once_even_with_equal_timestamps(
     contents: PostgresContentRepository, database: asyncpg.Connection, limit: int
 ) -> None:
     now = datetime(2026, 1, 1, 12, 0, 0, 123_457, tzinfo=UTC)
@@ -217,13 +223,13 @@ async def test_pages_show_each_content_once_even_when_many_are_of_one_moment(
     assert await walk(contents, "audio", limit) == []
 
 
-async def test_a_cursor_that_names_no_content_is_refused(contents: PostgresContentRepository) -> None:
+async def test_a_cursor_with_a_malformed_id_is_refused(contents: PostgresContentRepository) -> None:
     with pytest.raises(RequestError) as refused:
         await contents.page(None, (1, "not-a-uuid"), 10)
     assert refused.value.code == "CURSOR_INVALID"
 
 
-# -- when the database is away
+# The database is unavailable
 
 
 def uses(contents: PostgresContentRepository) -> list[Awaitable[object]]:
@@ -245,7 +251,7 @@ async def all_unavailable(contents: PostgresContentRepository) -> None:
         assert raised.value.retryable
 
 
-async def test_nobody_listens() -> None:
+async def test_a_refused_connection_raises_unavailable() -> None:
     port = ReservedPort()
     try:
         contents = PostgresContentRepository(f"postgresql://sluice@127.0.0.1:{port.number}/sluice", 2)
@@ -255,18 +261,18 @@ async def test_nobody_listens() -> None:
         port.release()
 
 
-async def test_no_such_database_and_not_migrated_yet(empty_database_url: str) -> None:
-    for url in (empty_database_url, f"{empty_database_url}_that_is_not_there"):
+async def test_a_missing_or_unmigrated_database_raises_unavailable(empty_database_url: str) -> None:
+    for url in (empty_database_url, f"{empty_database_url}_missing"):
         contents = PostgresContentRepository(url, 2)
         await all_unavailable(contents)
         await contents.close()
 
 
-async def test_a_pool_goes_on_after_a_restart(
+async def test_a_pool_works_again_after_a_restart(
     contents: PostgresContentRepository, database_server: EmbeddedStack
 ) -> None:
     if "postgres" not in database_server.processes():
-        pytest.skip("this PostgreSQL is not ours to restart")
+        pytest.skip("this PostgreSQL was not started by the tests")
     record = new_record()
     await contents.save(record)
     database_server.stop_process("postgres")
@@ -279,5 +285,5 @@ async def test_a_pool_goes_on_after_a_restart(
             try:
                 assert (await contents.get(record.content_id)).id == record.content_id
                 break
-            except DependencyUnavailable:  # a connection that died in the pool
+            except DependencyUnavailable:  # a pooled connection that died
                 continue

@@ -1,4 +1,4 @@
-"""Migrations on a real PostgreSQL: each once, however many processes start at one moment."""
+"""Migrations on a real PostgreSQL: each is applied once, however many processes start at the same time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def test_migrations_are_applied_once_and_in_order(empty_database_url: str)
     assert await pending_migrations(empty_database_url) == []
 
 
-async def test_looking_changes_nothing(empty_database_url: str) -> None:
+async def test_listing_pending_migrations_changes_nothing(empty_database_url: str) -> None:
     await pending_migrations(empty_database_url)
     connection = await asyncpg.connect(empty_database_url)
     try:
@@ -33,30 +33,28 @@ async def test_looking_changes_nothing(empty_database_url: str) -> None:
         await connection.close()
 
 
-async def test_of_many_that_start_at_one_moment_one_migrates(empty_database_url: str) -> None:
-    answers = await asyncio.gather(*(migrate(empty_database_url) for _ in range(8)))
-    assert sorted(answers, key=len) == [[]] * 7 + [list(known_migrations())]
+async def test_of_concurrent_callers_one_migrates(empty_database_url: str) -> None:
+    applied = await asyncio.gather(*(migrate(empty_database_url) for _ in range(8)))
+    assert sorted(applied, key=len) == [[]] * 7 + [list(known_migrations())]
 
 
-async def test_a_migration_that_fails_leaves_nothing_of_itself(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_failed_migration_is_rolled_back(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = {**known_migrations(), "9999_broken": "CREATE TABLE half (); SELECT 1 / 0"}
     monkeypatch.setattr(module, "known_migrations", lambda: broken)
     with pytest.raises(asyncpg.DivisionByZeroError):
         await migrate(empty_database_url)
-    assert await pending_migrations(empty_database_url) == ["9999_broken"], "those before it stand"
+    assert await pending_migrations(empty_database_url) == ["9999_broken"], "the earlier migrations stay applied"
     monkeypatch.setattr(module, "known_migrations", lambda: {**broken, "9999_broken": "CREATE TABLE half ()"})
     assert await migrate(empty_database_url) == ["9999_broken"]
 
 
-async def test_a_database_that_is_away_is_named_as_such() -> None:
+async def test_an_unreachable_database_raises_unavailable() -> None:
     for call in (migrate, pending_migrations):
         with pytest.raises(DependencyUnavailable):
             await call("postgresql://sluice@127.0.0.1:1/sluice")
 
 
-async def test_a_pool_that_migrates_does_so_before_its_first_use(empty_database_url: str) -> None:
+async def test_a_pool_migrates_before_its_first_use(empty_database_url: str) -> None:
     pools = [LazyPool(empty_database_url, 2, migrates=True) for _ in range(3)]
 
     async def use(pool: LazyPool) -> int:
@@ -71,7 +69,7 @@ async def test_a_pool_that_migrates_does_so_before_its_first_use(empty_database_
             pool.terminate()
 
 
-async def test_a_pool_that_may_not_migrate_says_what_is_wrong(empty_database_url: str) -> None:
+async def test_a_pool_without_permission_to_migrate_says_so(empty_database_url: str) -> None:
     role = f"reader_{empty_database_url.rpartition('/')[2]}"
     owner = await asyncpg.connect(empty_database_url)
     pool = LazyPool(empty_database_url.replace("//sluice@", f"//{role}@"), 1, migrates=True)

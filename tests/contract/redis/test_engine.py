@@ -151,7 +151,7 @@ async def test_what_cannot_succeed_is_not_tried_again(play: Play) -> None:
     await engine_of(play, work).run(job)
     failed = await upload_of(play, job)
     assert (failed.status, failed.error_code) == (Status.FAILED, "NOT_MEDIA")
-    assert failed.error_message == "The file is no video, image or audio that can be read: it is a letter."
+    assert failed.error_message == "The file is not a video, image or audio file that can be read: it is a letter."
 
 
 async def test_a_live_run_keeps_its_lease(play: Play) -> None:

@@ -1,4 +1,4 @@
-"""A temp volume on the disk that the tests run on, and one on a disk that is soon full."""
+"""A temp volume on the disk of the tests, and one on a disk of 4 MiB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The temp file that the tests of a volume are about, and the code of an error that they look for."""
+"""The id of the temp file that the tests use, and the code of a raised error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ports.TempVolume` on real filesystems: bytes are set aside once, whole and for good, or not at all."""
+"""Allocation on real filesystems: a temp file is preallocated once and completely, or not at all."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from tests.contract.temp_volume.temp_files import ID, MEBIBYTE, code_of
 pytestmark = pytest.mark.contract
 
 
-async def test_a_temp_file_has_its_whole_length_and_bytes_at_once(volume: DirectoryTempVolume) -> None:
+async def test_a_temp_file_has_its_whole_length_and_its_bytes_allocated(volume: DirectoryTempVolume) -> None:
     size = 3 * MEBIBYTE + 5
     assert await volume.allocate(ID, size) == size
     facts = volume.path(ID).stat()
     assert facts.st_size == size
-    assert facts.st_blocks * 512 >= size, "not sparse: the disk has set every byte aside"
-    assert facts.st_mode & 0o077 == 0, "nobody else reads it"
+    assert facts.st_blocks * 512 >= size, "not sparse: every byte is allocated on the disk"
+    assert facts.st_mode & 0o077 == 0, "no other user can read it"
     await volume.verify(ID, size)
 
 
 async def test_allocating_again_keeps_what_was_written(volume: DirectoryTempVolume) -> None:
     await volume.allocate(ID, 100)
     await volume.write(ID, 0, [b"x" * 100], 0)
-    answers = await asyncio.gather(*(volume.allocate(ID, 100) for _ in range(8)))
-    assert set(answers) == {100}
+    allocated = await asyncio.gather(*(volume.allocate(ID, 100) for _ in range(8)))
+    assert set(allocated) == {100}
     assert volume.path(ID).read_bytes() == b"x" * 100
 
 
-async def test_a_file_that_was_cut_off_in_the_making_is_made_whole(volume: DirectoryTempVolume) -> None:
+async def test_a_file_that_is_too_short_is_extended(volume: DirectoryTempVolume) -> None:
     volume.path(ID).write_bytes(b"abc")
     await volume.allocate(ID, MEBIBYTE)
     await volume.verify(ID, MEBIBYTE)
@@ -50,10 +50,10 @@ async def test_a_file_that_is_too_long_is_cut_to_its_length(volume: DirectoryTem
     assert volume.path(ID).read_bytes() == b"x" * 4096
 
 
-async def test_many_processes_set_the_same_bytes_aside_on_a_disk_that_has_them_once(
+async def test_many_processes_allocate_the_same_file_on_a_disk_with_room_for_one(
     tiny_volume: DirectoryTempVolume,
 ) -> None:
-    """Whoever loses must neither need room of its own nor take away what the winner has made."""
+    """The losing callers need no room of their own and do not remove the file of the winner."""
     path = tiny_volume.path(ID)
     program = (
         "import sys; from pathlib import Path; from pipeline.adapters.volume.preallocate import preallocate\n"
@@ -76,8 +76,8 @@ async def test_many_processes_set_the_same_bytes_aside_on_a_disk_that_has_them_o
         await tiny_volume.remove(ID)
 
 
-async def test_a_maker_that_died_is_followed_by_the_next(volume: DirectoryTempVolume) -> None:
-    """What it left has no name that anybody reads, is listed like any temp file, and is used."""
+async def test_a_private_file_of_a_dead_process_is_reused(volume: DirectoryTempVolume) -> None:
+    """The file that it left is listed like a temp file, is not used for reading, and the next call completes it."""
     private = private_name(volume.path(ID))
     private.write_bytes(bytes(10_000))
     assert set(await volume.list()) == {f"{ID}~"}
@@ -91,7 +91,7 @@ async def test_a_maker_that_died_is_followed_by_the_next(volume: DirectoryTempVo
     assert await volume.list() == {}
 
 
-async def test_a_maker_that_holds_the_file_is_waited_for(volume: DirectoryTempVolume) -> None:
+async def test_a_call_waits_for_the_process_that_holds_the_private_file(volume: DirectoryTempVolume) -> None:
     private = private_name(volume.path(ID))
     fd = os.open(private, os.O_RDWR | os.O_CREAT)
     fcntl.flock(fd, fcntl.LOCK_EX)
@@ -105,7 +105,7 @@ async def test_a_maker_that_holds_the_file_is_waited_for(volume: DirectoryTempVo
     assert volume.path(ID).read_bytes() == b"y" * 100
 
 
-async def test_a_full_disk_says_so_and_nothing_is_left(tiny_volume: DirectoryTempVolume) -> None:
+async def test_a_full_disk_raises_full_and_leaves_no_file(tiny_volume: DirectoryTempVolume) -> None:
     await tiny_volume.allocate("first", 3 * MEBIBYTE)
     free = await tiny_volume.free_bytes()
     with pytest.raises(TempVolumeError) as raised:
@@ -117,10 +117,10 @@ async def test_a_full_disk_says_so_and_nothing_is_left(tiny_volume: DirectoryTem
     assert await tiny_volume.allocate("second", 2 * MEBIBYTE) == 2 * MEBIBYTE
 
 
-async def test_what_was_set_aside_can_be_written_however_full_the_disk_is(tiny_volume: DirectoryTempVolume) -> None:
+async def test_allocated_bytes_can_be_written_on_a_full_disk(tiny_volume: DirectoryTempVolume) -> None:
     size = 2 * MEBIBYTE
     await tiny_volume.allocate(ID, size)
-    filler = tiny_volume.path("x").with_name("somebody-elses")
+    filler = tiny_volume.path("x").with_name("filler")
     with pytest.raises(OSError, match="No space left"):
         filler.write_bytes(bytes(4 * MEBIBYTE))
     assert await tiny_volume.free_bytes() == 0
@@ -129,7 +129,7 @@ async def test_what_was_set_aside_can_be_written_however_full_the_disk_is(tiny_v
     assert tiny_volume.path(ID).read_bytes() == data
 
 
-async def test_a_file_larger_than_the_disk_takes_says_so_and_nothing_is_left(volume: DirectoryTempVolume) -> None:
+async def test_a_file_above_the_size_limit_raises_full_and_leaves_no_file(volume: DirectoryTempVolume) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (MEBIBYTE, hard))
     try:
@@ -137,5 +137,5 @@ async def test_a_file_larger_than_the_disk_takes_says_so_and_nothing_is_left(vol
             await volume.allocate(ID, 2 * MEBIBYTE)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert code_of(raised) == "TEMP_VOLUME_FULL", "for a file of this length; there may be room for a smaller one"
+    assert code_of(raised) == "TEMP_VOLUME_FULL", "a smaller file may still fit"
     assert await volume.list() == {}

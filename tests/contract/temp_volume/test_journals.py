@@ -1,5 +1,4 @@
-"""Journals on a real disk: whole or not there, appended to by many processes at once, gone when they have had their
-time."""
+"""Journals on a real disk: created whole or not at all, appended to by many processes, removed after their end."""
 
 from __future__ import annotations
 
@@ -48,7 +47,7 @@ async def journal_of(journals: FileUploadJournals) -> Journal:
 
 async def test_a_journal_from_begin_to_end(journals: FileUploadJournals, tmp_path: Path) -> None:
     await journals.note(NEW.upload_id, Received(1, 1))
-    assert await journals.read(NEW.upload_id) is None, "what is not begun is not kept"
+    assert await journals.read(NEW.upload_id) is None, "entries without a journal are dropped"
     await asyncio.gather(*(journals.begin(NEW) for _ in range(8)))
     await journals.note(NEW.upload_id, Received(1, 1), Received(2, 2))
     await journals.begin(NEW)
@@ -66,9 +65,9 @@ async def test_a_journal_from_begin_to_end(journals: FileUploadJournals, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_those_that_live_are_never_forgotten(journals: FileUploadJournals, tmp_path: Path) -> None:
+async def test_journals_of_live_uploads_are_never_removed(journals: FileUploadJournals, tmp_path: Path) -> None:
     await journals.begin(NEW)
-    unfinished = tmp_path / "0123.journal-new"  # whoever began this one was killed
+    unfinished = tmp_path / "0123.journal-new"  # its process was killed
     unfinished.touch()
     os.utime(unfinished, (0, 0))
     assert await journals.ended(-1) == []
@@ -76,7 +75,7 @@ async def test_those_that_live_are_never_forgotten(journals: FileUploadJournals,
     assert [path.name for path in tmp_path.iterdir()] == [f"{NEW.upload_id}.journal"]
 
 
-async def test_processes_that_append_at_once_do_not_mix(journals: FileUploadJournals, tmp_path: Path) -> None:
+async def test_entries_of_concurrent_processes_do_not_mix(journals: FileUploadJournals, tmp_path: Path) -> None:
     await journals.begin(NEW)
     arguments = [str(tmp_path), NEW.upload_id]
     processes = [

@@ -1,4 +1,4 @@
-"""`ports.TempVolume` on real filesystems: every byte at its place, and no wrong byte handed out."""
+"""`ports.TempVolume` on real filesystems: every byte is written to its place, and no wrong byte is returned."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.contract.temp_volume.temp_files import ID, MEBIBYTE, code_of
 pytestmark = pytest.mark.contract
 
 
-# -- writing
+# Writing
 
 
 async def test_segments_written_in_parallel_and_in_pieces_make_the_file(volume: DirectoryTempVolume) -> None:
@@ -53,10 +53,8 @@ async def test_more_blocks_than_one_system_call_takes(volume: DirectoryTempVolum
     assert volume.path(ID).read_bytes() == bytes(10) + data
 
 
-async def test_what_the_kernel_does_not_take_at_once_is_written_on(
-    volume: DirectoryTempVolume, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A write may be cut short by a signal, or by 2 GiB."""
+async def test_a_short_write_is_continued(volume: DirectoryTempVolume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal, or a length above 2 GiB, may cut a write short."""
     whole = os.pwritev
     monkeypatch.setattr(os, "pwritev", lambda fd, blocks, offset: whole(fd, [b"".join(blocks)[:3]], offset))
     monkeypatch.setattr(os, "pwrite", lambda fd, rest, offset: whole(fd, [bytes(rest)[:2]], offset))
@@ -65,14 +63,14 @@ async def test_what_the_kernel_does_not_take_at_once_is_written_on(
     assert volume.path(ID).read_bytes() == b"\0abcdefghijk" + bytes(8)
 
 
-async def test_writing_makes_no_file(volume: DirectoryTempVolume) -> None:
+async def test_writing_does_not_create_a_file(volume: DirectoryTempVolume) -> None:
     with pytest.raises(TempVolumeError) as raised:
         await volume.write(ID, 0, [b"x"], 0)
     assert code_of(raised) == "TEMP_FILE_MISSING"
     assert not volume.path(ID).exists()
 
 
-# -- reading
+# Reading
 
 
 SEGMENT_BYTES = 2 * MEBIBYTE + 300
@@ -80,7 +78,7 @@ SEGMENT_BYTES = 2 * MEBIBYTE + 300
 
 @pytest.fixture
 async def source(volume: DirectoryTempVolume) -> FileSegmentSource:
-    """Segment 2 of a file of three, and its bytes on the disk."""
+    """Segment 2 of a file of three segments, written to the disk."""
     data = random.Random(3).randbytes(2 * SEGMENT_BYTES + 100)
     await volume.allocate(ID, len(data))
     await volume.write(ID, 0, [data], 0)
@@ -88,9 +86,7 @@ async def source(volume: DirectoryTempVolume) -> FileSegmentSource:
     return volume.source(ID, 2, SEGMENT_BYTES, SEGMENT_BYTES, google_crc32c.value(part))
 
 
-async def test_a_segment_can_be_read_as_often_as_it_is_needed(
-    volume: DirectoryTempVolume, source: FileSegmentSource
-) -> None:
+async def test_a_segment_can_be_read_repeatedly(volume: DirectoryTempVolume, source: FileSegmentSource) -> None:
     expected = volume.path(ID).read_bytes()[SEGMENT_BYTES : 2 * SEGMENT_BYTES]
     assert (source.number, source.size_bytes) == (2, SEGMENT_BYTES)
     for _ in range(2):
@@ -101,11 +97,11 @@ async def test_a_segment_can_be_read_as_often_as_it_is_needed(
 
 async def read_into(source: FileSegmentSource, got: list[bytes]) -> None:
     async for block in source.chunks():
-        got.append(block)  # noqa: PERF401 -- what came before the error is what the test is about
+        got.append(block)  # noqa: PERF401 -- the test checks the blocks before the error
 
 
 @pytest.mark.parametrize("position", [0, MEBIBYTE, SEGMENT_BYTES - 1])
-async def test_a_flipped_byte_is_found_before_the_segment_is_complete(
+async def test_a_flipped_byte_is_detected_before_the_last_block_is_returned(
     volume: DirectoryTempVolume, source: FileSegmentSource, position: int
 ) -> None:
     with volume.path(ID).open("r+b") as file:
@@ -117,11 +113,11 @@ async def test_a_flipped_byte_is_found_before_the_segment_is_complete(
     with pytest.raises(SegmentCorrupt) as raised:
         await read_into(source, got)
     assert raised.value.number == 2
-    assert sum(map(len, got)) == 2 * MEBIBYTE, "all but the last block: a store never has the whole of it"
+    assert sum(map(len, got)) == 2 * MEBIBYTE, "all blocks except the last: the store never receives the whole segment"
 
 
 @pytest.mark.parametrize("length", [0, SEGMENT_BYTES, SEGMENT_BYTES + 10, 2 * SEGMENT_BYTES - 1])
-async def test_a_file_that_became_shorter_is_found_too(
+async def test_a_file_that_became_shorter_is_detected(
     volume: DirectoryTempVolume, source: FileSegmentSource, length: int
 ) -> None:
     os.truncate(volume.path(ID), length)
@@ -134,7 +130,7 @@ async def test_a_file_that_became_shorter_is_found_too(
     assert code_of(raised) == "TEMP_FILE_MISSING"
 
 
-async def test_a_file_that_is_gone_is_named_as_such(volume: DirectoryTempVolume, source: FileSegmentSource) -> None:
+async def test_a_removed_file_raises_missing(volume: DirectoryTempVolume, source: FileSegmentSource) -> None:
     await volume.remove(ID)
     await volume.remove(ID)
     for call in (volume.verify(ID, 1), volume.digest(ID, "md5"), read_into(source, [])):
@@ -143,7 +139,7 @@ async def test_a_file_that_is_gone_is_named_as_such(volume: DirectoryTempVolume,
         assert code_of(raised) == "TEMP_FILE_MISSING"
 
 
-async def test_a_reader_that_leaves_early_leaves_no_open_file(source: FileSegmentSource) -> None:
+async def test_a_reader_that_stops_early_leaves_no_open_file(source: FileSegmentSource) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
         chunks = source.chunks()
@@ -152,10 +148,10 @@ async def test_a_reader_that_leaves_early_leaves_no_open_file(source: FileSegmen
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-# -- the volume as a whole
+# The volume as a whole
 
 
-async def test_the_list_says_what_lies_there_and_for_how_long(volume: DirectoryTempVolume) -> None:
+async def test_the_list_has_the_allocated_bytes_and_idle_time_of_each_file(volume: DirectoryTempVolume) -> None:
     assert await volume.list() == {}
     await volume.allocate("a", 10_000)
     await volume.allocate("b", MEBIBYTE)
@@ -169,26 +165,26 @@ async def test_the_list_says_what_lies_there_and_for_how_long(volume: DirectoryT
     assert set(await volume.list()) == {"b"}
 
 
-async def test_free_bytes_fall_by_what_is_set_aside(tiny_volume: DirectoryTempVolume) -> None:
+async def test_free_bytes_fall_by_what_is_allocated(tiny_volume: DirectoryTempVolume) -> None:
     before = await tiny_volume.free_bytes()
     assert before == 4 * MEBIBYTE
     await tiny_volume.allocate(ID, MEBIBYTE)
     assert await tiny_volume.free_bytes() == before - MEBIBYTE
 
 
-async def test_a_disk_that_can_be_written_to_passes_its_check(tiny_volume: DirectoryTempVolume) -> None:
+async def test_the_check_passes_until_the_disk_is_full(tiny_volume: DirectoryTempVolume) -> None:
     assert await tiny_volume.total_bytes() == 4 * MEBIBYTE
     await tiny_volume.check()
     assert await tiny_volume.list() == {}
     with pytest.raises(OSError, match="No space left"):
-        tiny_volume.path("x").with_name("somebody-elses").write_bytes(bytes(5 * MEBIBYTE))
+        tiny_volume.path("x").with_name("filler").write_bytes(bytes(5 * MEBIBYTE))
     with pytest.raises(TempVolumeError) as raised:
         await tiny_volume.check()
     assert code_of(raised) == "TEMP_VOLUME_FULL"
     assert await tiny_volume.total_bytes() == 4 * MEBIBYTE
 
 
-async def test_a_volume_whose_directory_is_gone_fails_with_a_code(volume: DirectoryTempVolume) -> None:
+async def test_a_removed_directory_raises_a_temp_volume_error(volume: DirectoryTempVolume) -> None:
     volume.path(ID).parent.rmdir()
     for call in (volume.free_bytes(), volume.total_bytes(), volume.list(), volume.check()):
         with pytest.raises(TempVolumeError):

@@ -34,7 +34,7 @@ def check_books(dump: Sequence[Any], model: AdmissionModel) -> None:
     assert dict(lapsed) == {who: item.lease_until_ms for who, item in held.items() if item.lapsed}
     assert [who for who, _ in queue] == [item.upload_id for item in model.queue]
     assert requests == {item.upload_id: str(item.size_bytes) for item in model.queue}
-    suffered = {item.upload_id: item.passes for item in model.queue} | {who: r.passes for who, r in held.items()}
+    suffered = {item.upload_id: item.overtaken for item in model.queue} | {who: r.overtaken for who, r in held.items()}
     assert passes == {who: str(count) for who, count in suffered.items() if count}
     assert tickets == {who: str(item.ticket) for who, item in held.items()}
-    assert granted == set(model.granted)
+    assert granted == set(model.pending_allocations)

@@ -49,7 +49,7 @@ class AdmissionMachine(RuleBasedStateMachine):
     def set_up(self, volume: Volume) -> None:
         assume(volume.largest_bytes > 0)
         self.volume = volume
-        self.model = AdmissionModel(volume.budget_bytes, volume.max_passes, volume.lookahead, PAUSE_MS)
+        self.model = AdmissionModel(volume.budget_bytes, volume.max_overtakes, volume.lookahead, PAUSE_MS)
         self.call("open", None)
         self.read_disk()
 
@@ -110,7 +110,7 @@ class AdmissionMachine(RuleBasedStateMachine):
     @rule(upload=uploads)
     def preallocate_and_die(self, upload: str) -> None:
         """The file is made, and whoever made it is gone before he could say so."""
-        size_bytes = self.model.granted.get(upload, 0)
+        size_bytes = self.model.pending_allocations.get(upload, 0)
         if size_bytes - self.files.get(upload, 0) <= self.free_bytes and upload not in self.doomed:
             self.files[upload] = size_bytes
 
@@ -129,7 +129,7 @@ class AdmissionMachine(RuleBasedStateMachine):
     @rule(upload=uploads)
     def postpone(self, upload: str) -> None:
         """The disk could not back it, and nothing is left of the file; unless somebody else has confirmed it."""
-        known = upload in self.model.granted
+        known = upload in self.model.pending_allocations
         assert self.call("postpone", upload)["known"] == self.model.postpone(upload) == known
         if known:
             self.files.pop(upload, None)
@@ -173,7 +173,7 @@ class AdmissionMachine(RuleBasedStateMachine):
             upload,
             size_bytes=size_bytes,
             budget_bytes=volume.budget_bytes,
-            max_passes=volume.max_passes,
+            max_overtakes=volume.max_overtakes,
             lookahead=volume.lookahead,
             **asdict(reading),
         )
@@ -186,7 +186,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         model.lapse(self.now_ms)
         admitted = model.admit(reading, self.now_ms, LEASE_MS)
         assert admitted is not None
-        assert dict(answer["granted"] or {}) == model.granted
+        assert dict(answer["granted"] or {}) == model.pending_allocations
         assert set(answer["lapsed"] or ()) == {who for who, item in model.reservations.items() if item.lapsed}
         waiting = [item.upload_id for item in model.queue]
         assert answer["queue_position"] == (waiting.index(upload) + 1 if upload in waiting else 0)
@@ -196,7 +196,7 @@ class AdmissionMachine(RuleBasedStateMachine):
             first = min(waiting, key=self.order.__getitem__)
             passed_by = [who for who in admitted if self.order[who] > self.order[first]]
             self.overtaken[first] = self.overtaken.get(first, 0) + len(passed_by)
-            assert self.overtaken[first] <= volume.max_passes, f"{first} was passed too often"
+            assert self.overtaken[first] <= volume.max_overtakes, f"{first} was passed too often"
 
     # -- what must hold after each step
 
@@ -226,7 +226,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         waiting = [item.upload_id for item in self.model.queue]
         assert waiting == sorted(waiting, key=self.order.__getitem__)
         assert not set(waiting) & set(self.model.reservations)
-        assert all(item.passes <= self.volume.max_passes for item in self.model.queue)
+        assert all(item.overtaken <= self.volume.max_overtakes for item in self.model.queue)
 
     # -- the end: nobody starves, nothing leaks
 
@@ -236,7 +236,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.others_bytes = 0
         while self.model.queue:
             head = self.model.queue[0].upload_id
-            patience = len(self.model.reservations) + self.volume.max_passes
+            patience = len(self.model.reservations) + self.volume.max_overtakes
             while True:
                 self.read_disk()
                 self.run_pass("run", None, None)

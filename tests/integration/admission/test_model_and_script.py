@@ -1,4 +1,4 @@
-"""`admission.lua` in a real Redis against `core.admission.AdmissionModel`: thousands of random schedules."""
+"""`volume_admission.lua` in a real Redis against `core.admission.AdmissionModel`: thousands of random schedules."""
 
 from __future__ import annotations
 

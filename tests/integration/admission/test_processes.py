@@ -103,7 +103,7 @@ async def ask_and_die(cell: Cell, upload_id: str, size_bytes: int) -> None:
     await ledger.open()
     outcome = await ledger.request(upload_id, size_bytes, DiskReading(BUDGET_BYTES, 0, await ledger.epoch() or 0))
     assert outcome is not None
-    assert outcome.granted == ((upload_id, size_bytes),)
+    assert outcome.to_allocate == ((upload_id, size_bytes),)
 
 
 async def test_a_grant_of_a_dead_caller_is_carried_out_by_the_next_however_late(

@@ -14,7 +14,7 @@ class Volume:
     budget_bytes: int
     disk_bytes: int
     headroom_bytes: int
-    max_passes: int
+    max_overtakes: int
     lookahead: int
 
     @property
@@ -28,6 +28,6 @@ volumes = st.builds(
     budget_bytes=st.integers(20, 100),
     disk_bytes=st.integers(40, 200),
     headroom_bytes=st.integers(0, 20),
-    max_passes=st.integers(0, 3),
+    max_overtakes=st.integers(0, 3),
     lookahead=st.integers(1, 6),
 )

@@ -1,4 +1,4 @@
-"""Digest fields: what RFC 9530 and RFC 1864 allow, and garbage."""
+"""Digest fields: valid ones (RFC 9530, RFC 1864) and garbage."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_one_digest() -> None:
     assert parse_content_digest(member("sha-256", SHA256)) == [ClientDigest("sha-256", SHA256)]
 
 
-def test_several_in_their_order_and_strangers_passed_over() -> None:
+def test_several_digests_keep_their_order_and_unknown_ones_are_ignored() -> None:
     sha512 = hashlib.sha512(HELLO).digest()
     field = f"{member('sha-512', sha512)},{member('md5', MD5)} ,\t{member('sha-256', SHA256)}"
     assert parse_content_digest(field) == [ClientDigest("md5", MD5), ClientDigest("sha-256", SHA256)]
@@ -61,7 +61,7 @@ def test_content_md5() -> None:
         "sha-256=:ÄÖ==:",
     ],
 )
-def test_what_is_no_usable_digest_is_refused(field: str) -> None:
+def test_an_unusable_digest_is_refused(field: str) -> None:
     with pytest.raises(RequestError) as refused:
         parse_content_digest(field)
     assert refused.value.code == "DIGEST_NOT_SUPPORTED"
@@ -69,7 +69,7 @@ def test_what_is_no_usable_digest_is_refused(field: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["", "=", "====", "not base64", b64encode(SHA256).decode(), "AAAA", "Ä" * 24])
-def test_what_is_no_md5_is_refused(field: str) -> None:
+def test_an_invalid_md5_is_refused(field: str) -> None:
     with pytest.raises(RequestError) as refused:
         parse_content_md5(field)
     assert refused.value.code == "DIGEST_NOT_SUPPORTED"
@@ -83,19 +83,19 @@ near_misses = st.lists(
 
 @given(field=st.text() | near_misses)
 @example(field="md5=:AAAAAAAAAAAAAAAAAAAAA=:")
-def test_garbage_is_refused_and_nothing_worse_happens(field: str) -> None:
+def test_garbage_is_refused_with_the_right_error(field: str) -> None:
     for parse in (parse_content_digest, parse_content_md5):
         try:
             found = parse(field)
         except RequestError as refused:
-            assert refused.code == "DIGEST_NOT_SUPPORTED"  # noqa: PT017 -- it may raise, it need not
+            assert refused.code == "DIGEST_NOT_SUPPORTED"  # noqa: PT017 -- raising is allowed, not required
         else:
             for digest in found if isinstance(found, list) else [found]:
                 assert len(digest.value) == LENGTHS[digest.algorithm]
 
 
 @given(values=st.lists(st.sampled_from(sorted(LENGTHS)), min_size=1, max_size=5), data=st.data())
-def test_what_was_written_is_read(values: list[str], data: st.DataObject) -> None:
+def test_formatted_digests_are_parsed_back(values: list[str], data: st.DataObject) -> None:
     digests = [
         ClientDigest(name, data.draw(st.binary(min_size=LENGTHS[name], max_size=LENGTHS[name]))) for name in values
     ]

@@ -1,4 +1,4 @@
-"""Content-Disposition, read back as RFC 6266 and RFC 8187 have it."""
+"""Content-Disposition, parsed back by the rules of RFC 6266 and RFC 8187."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ _HEADER = re.compile(
 
 
 def read_back(header: str) -> tuple[str, str]:
-    """Kind and name, as a browser takes them."""
+    """Kind and file name, as a browser reads them."""
     found = _HEADER.fullmatch(header)
     assert found, header
     return found[1], found[2] if found[3] is None else unquote(found[3], errors="strict")
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.booleans())
-def test_any_name_comes_back_exactly(name: str, inline: bool) -> None:
+def test_any_name_is_parsed_back_exactly(name: str, inline: bool) -> None:
     assert read_back(content_disposition(name, inline=inline)) == ("inline" if inline else "attachment", name)
 
 
-def test_a_plain_name_needs_no_second_form() -> None:
+def test_a_plain_name_needs_no_second_parameter() -> None:
     assert content_disposition("holiday (1).mp4", inline=False) == 'attachment; filename="holiday (1).mp4"'
 
 
-def test_a_name_in_another_script_has_a_stand_in() -> None:
+def test_a_name_in_another_script_has_an_ascii_fallback() -> None:
     header = content_disposition('"日本" 100%.mp4', inline=True)
     assert header == "inline; filename=\"____ 100_.mp4\"; filename*=UTF-8''%22%E6%97%A5%E6%9C%AC%22%20100%25.mp4"
 
 
-def test_half_a_character_is_no_crash() -> None:
+def test_a_lone_surrogate_is_replaced() -> None:
     assert read_back(content_disposition("\ud800.mp4", inline=False))[1] == "?.mp4"

@@ -1,4 +1,4 @@
-"""The error catalogue against the code: no code that is not in it, none in it that nobody raises, no fact missing."""
+"""The error catalogue and the code agree: every code raised is in it and vice versa, and no fact is missing."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ REPOSITORY = Path(__file__).parents[3]
 PACKAGES = ("pipeline", "gateway", "workers")
 CODE = re.compile("[A-Z]+(_[A-Z]+)+")
 TREE = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, SluiceError)}
-# Their constructors name the code themselves.
+# The constructors of these name the code.
 NAMED = {"StoreUnavailable": "STORE_UNAVAILABLE", "SegmentCorrupt": "SEGMENT_CORRUPT"}
 
 
 @dataclass(frozen=True)
 class Raised:
-    """One place where an error is made. `facts` is None where they are handed through (**detail)."""
+    """One place where an error is created. `facts` is None where they are passed on as **detail."""
 
     where: str
     code: str
@@ -42,11 +42,13 @@ def constants(node: ast.AST) -> Iterator[str]:
 
 
 def made_in(path: Path) -> Iterator[Raised]:
-    """Every error made in a file, also where its code is chosen first (`code = A if ... else B`) or by a helper."""
+    """Every error created in a file, including those whose code is chosen before (`code = A if ... else B`)."""
     tree = ast.parse(path.read_text("utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and any(isinstance(one, ast.Name) and one.id == "code" for one in node.targets):
-            for code in filter(CODE.fullmatch, constants(node.value)):  # others keep a server's own codes there
+            for code in filter(
+                CODE.fullmatch, constants(node.value)
+            ):  # variables of this name also hold a server's own codes
                 yield Raised(f"{path.name}:{node.lineno}", code, None)
         if not isinstance(node, ast.Call):
             continue
@@ -73,7 +75,7 @@ def fields_of(message: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(message) if name}
 
 
-def test_the_code_was_read() -> None:
+def test_the_source_was_read() -> None:
     assert len(RAISED) > 40
 
 
@@ -85,7 +87,7 @@ def test_every_code_of_the_catalogue_is_raised() -> None:
     assert set(CATALOGUE) - {raised.code for raised in RAISED} == set()
 
 
-def test_every_error_comes_with_the_facts_of_its_message() -> None:
+def test_every_error_has_the_facts_of_its_message() -> None:
     lacking = [
         f"{raised.where}: {raised.code} lacks {missing}"
         for raised in RAISED
@@ -95,7 +97,7 @@ def test_every_error_comes_with_the_facts_of_its_message() -> None:
 
 
 @pytest.mark.parametrize("code", CATALOGUE)
-def test_every_row_is_fit_for_people_and_programs(code: str) -> None:
+def test_every_row_is_well_formed(code: str) -> None:
     spec = CATALOGUE[code]
     assert code == code.upper()
     assert 400 <= spec.http_status < 600
@@ -123,12 +125,12 @@ def test_every_error_survives_a_pickle(name: str) -> None:
         made = StoreUnavailable(reason="slow down", retry_after_seconds=42.5)
     else:
         made = kind("UPLOAD_NOT_FOUND", upload_id="u")
-    for twin in (pickle.loads(pickle.dumps(made)), copy.copy(made)):  # noqa: S301 -- our own
+    for twin in (pickle.loads(pickle.dumps(made)), copy.copy(made)):  # noqa: S301 -- pickled here
         assert type(twin) is kind
         assert (twin.code, twin.detail, str(twin)) == (made.code, made.detail, str(made))
         assert vars(twin) == vars(made)
 
 
-def test_the_docstring_draws_the_whole_tree() -> None:
+def test_the_docstring_shows_the_whole_tree() -> None:
     assert errors.__doc__ is not None
     assert all(name in errors.__doc__ for name in TREE)

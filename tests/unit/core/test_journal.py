@@ -1,4 +1,4 @@
-"""Journals: whatever a crash leaves of one, what it says is what its whole entries say."""
+"""Journals: `read` returns what the intact entries say, whatever a crash did to the rest."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ entries: st.SearchStrategy[Entry] = st.one_of(
 )
 
 
-def test_it_says_what_was_written() -> None:
+def test_entries_are_read_as_written() -> None:
     journal = read(write([Begun(NEW), Received(1, 7), Received(2, 8), Stored(1, "e1"), Session("s"), Completed()]))
     assert journal is not None
     assert journal.new == NEW
@@ -56,23 +56,23 @@ def test_a_lost_segment_is_neither_received_nor_stored() -> None:
     assert (journal.received, journal.stored) == ({}, {})
     again = read(write([Begun(NEW), Received(1, 7), Received(1, 8), Lost(1, 7)]))
     assert again is not None
-    assert again.received == {1: 8}, "what was sent again meanwhile stays"
+    assert again.received == {1: 8}, "bytes that were sent again in the meantime stay"
 
 
-def test_what_the_store_has_lost_is_received_all_the_same() -> None:
+def test_a_segment_that_the_store_lost_is_still_received() -> None:
     journal = read(write([Begun(NEW), Received(1, 7), Stored(1, "e1"), Gone(1)]))
     assert journal is not None
     assert (journal.received, journal.stored) == ({1: 7}, {})
 
 
-def test_segments_that_cannot_be_count_for_nothing() -> None:
+def test_entries_about_segments_out_of_range_are_ignored() -> None:
     journal = read(write([Begun(NEW), Received(0, 1), Received(11, 1), Stored(11, "e")]))
     assert journal is not None
     assert (journal.received, journal.stored) == ({}, {})
 
 
 @given(st.lists(entries), st.data())
-def test_what_is_cut_off_is_as_if_it_had_not_been_written(rest: list[Entry], data: st.DataObject) -> None:
+def test_a_torn_entry_is_ignored_and_does_not_damage_the_next(rest: list[Entry], data: st.DataObject) -> None:
     whole = write([Begun(NEW), *rest])
     cut = data.draw(st.integers(0, len(whole)))
     kept = 0
@@ -83,21 +83,21 @@ def test_what_is_cut_off_is_as_if_it_had_not_been_written(rest: list[Entry], dat
         assert torn is None
     else:
         assert torn == read(write([Begun(NEW), *rest[: kept - 1]]))
-        # and whoever appends behind a torn entry is not torn with it
+        # an entry that is appended behind a torn one is intact
         assert read(whole[:cut] + write([Received(3, 9)])) == read(
             write([Begun(NEW), *rest[: kept - 1], Received(3, 9)])
         )
 
 
 @given(st.binary())
-def test_garbage_says_nothing(data: bytes) -> None:
+def test_garbage_is_ignored(data: bytes) -> None:
     assert read(data) is None
     clean = write([Begun(NEW), Received(1, 7)])
     assert read(clean + b"\n" + data + b"\n") == read(clean)
 
 
 @given(st.data())
-def test_a_flipped_byte_spoils_its_own_entry_alone(data: st.DataObject) -> None:
+def test_a_flipped_byte_damages_only_its_own_entry(data: st.DataObject) -> None:
     first, second, third = (write([entry]) for entry in (Begun(NEW), Received(1, 7), Received(2, 8)))
     at = data.draw(st.integers(1, len(second) - 1))
     flipped = bytearray(second)
@@ -108,7 +108,7 @@ def test_a_flipped_byte_spoils_its_own_entry_alone(data: st.DataObject) -> None:
         assert journal.received == {2: 8}
 
 
-def test_an_upload_ends_once_unless_it_was_a_content_all_along() -> None:
+def test_an_upload_ends_once_but_ready_overrides() -> None:
     first, later = Ended(Status.FAILED, ("NOT_MEDIA", "why")), Ended(Status.FAILED, ("TEMP_FILE_MISSING", "gone"))
     journal = read(write([Begun(NEW), first, later]))
     assert journal is not None

@@ -1,4 +1,4 @@
-"""The lifecycle table: every pair of status and event, and the picture of it in ARCHITECTURE.md."""
+"""The lifecycle table: every pair of status and event, and its diagram in ARCHITECTURE.md."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.lifecycle import ENDED, TRANSITIONS, Event, Status, diagram, moves, next_status
+from pipeline.core.lifecycle import ENDED, TRANSITIONS, Event, Status, diagram, moves
 
 pytestmark = pytest.mark.unit
 
@@ -28,16 +28,16 @@ TABLE = {line.split()[0]: line.split()[1:] for line in EXPECTED.strip().splitlin
 
 
 @pytest.mark.parametrize(("status", "event"), list(itertools.product(Status, Event)))
-def test_every_pair(status: Status, event: Event) -> None:
+def test_every_pair_of_status_and_event(status: Status, event: Event) -> None:
     expected = TABLE[status][list(Event).index(event)]
-    assert next_status(status, event) == (None if expected == "-" else expected)
+    assert TRANSITIONS[status].get(event) == (None if expected == "-" else expected)
 
 
-def test_what_has_ended_stays_so() -> None:
+def test_final_statuses_have_no_transitions() -> None:
     assert {status for status, table in TRANSITIONS.items() if not table} == ENDED
 
 
-def test_every_status_can_be_reached_and_left_to_an_end() -> None:
+def test_every_status_is_reachable_and_leads_to_an_end() -> None:
     def reached(start: Status) -> set[Status]:
         found, ahead = {start}, [start]
         while ahead:
@@ -53,13 +53,13 @@ def test_every_status_can_be_reached_and_left_to_an_end() -> None:
 
 
 @pytest.mark.parametrize("event", Event)
-def test_moves_are_the_tables_columns(event: Event) -> None:
+def test_moves_are_the_columns_of_the_table(event: Event) -> None:
     assert moves(event) == {
-        str(status): str(target) for status in Status if (target := next_status(status, event)) is not None
+        str(status): str(target) for status in Status if (target := TRANSITIONS[status].get(event)) is not None
     }
 
 
-def test_the_architecture_shows_this_very_diagram() -> None:
+def test_architecture_md_shows_the_same_diagram() -> None:
     page = (Path(__file__).parents[3] / "ARCHITECTURE.md").read_text("utf-8")
     blocks = [block.strip() for block in re.findall(r"```mermaid\n(.*?)```", page, re.DOTALL)]
     drawn = [block for block in blocks if block.startswith("stateDiagram-v2")]

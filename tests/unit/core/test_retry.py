@@ -1,4 +1,4 @@
-"""Retry decisions: who comes again, and after how long."""
+"""Retry decisions: whether to try again, and after how long."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import CATALOGUE, MediaError, SluiceError, StoreUnavailable
-from pipeline.core.retry import GiveUp, Outage, OutageBudget, RetryAfter, RetryPolicy, decide, decide_outage
+from pipeline.core.retry import GiveUp, Outage, OutageBudget, RetryAfter, RetryPolicy, decide, decide_outage, jittered
 
 pytestmark = pytest.mark.unit
 
@@ -19,21 +19,27 @@ def test_steps_double_up_to_the_cap() -> None:
     policy = RetryPolicy(max_attempts=100, base_seconds=1, cap_seconds=10)
     longest = [decide(error, attempt, policy, jitter=1.0) for attempt in (1, 2, 3, 4, 5, 50)]
     assert longest == [RetryAfter(seconds) for seconds in (1, 2, 4, 8, 10, 10)]
-    assert decide(error, 3, policy, jitter=0.0) == RetryAfter(2), "half of the step at the least"
+    assert decide(error, 3, policy, jitter=0.0) == RetryAfter(2), "at least half of the step"
 
 
-def test_the_last_attempt_is_the_last() -> None:
+@given(step=st.floats(0.001, 1e6), jitter=st.floats(0, 1, exclude_max=True))
+def test_jitter_draws_from_the_upper_half_of_the_step(step: float, jitter: float) -> None:
+    assert jittered(step, 0.0) == step / 2
+    assert step / 2 <= jittered(step, jitter) <= step
+
+
+def test_attempts_end_at_max_attempts() -> None:
     error = StoreUnavailable(reason="503")
     assert isinstance(decide(error, 4, POLICY, 0.5), RetryAfter)
     assert decide(error, 5, POLICY, 0.5) == GiveUp("STORE_UNAVAILABLE")
     assert decide(error, 10**6, POLICY, 0.5) == GiveUp("STORE_UNAVAILABLE")
 
 
-def test_what_cannot_succeed_is_given_up_at_once() -> None:
+def test_an_error_that_is_not_retryable_is_given_up_at_once() -> None:
     assert decide(MediaError("NOT_MEDIA", reason="text"), 1, POLICY, 0.5) == GiveUp("NOT_MEDIA")
 
 
-def test_the_other_side_is_never_asked_before_it_said() -> None:
+def test_retry_after_is_a_lower_bound_of_the_pause() -> None:
     asked = StoreUnavailable(reason="slow down", retry_after_seconds=42)
     assert decide(asked, 1, POLICY, 0.5) == RetryAfter(42)
     assert decide(StoreUnavailable(reason="-", retry_after_seconds=0.01), 1, POLICY, 1.0) == RetryAfter(1)
@@ -47,7 +53,7 @@ def test_the_other_side_is_never_asked_before_it_said() -> None:
     cap=st.floats(0.001, 1_000),
     jitter=st.floats(0, 1, exclude_max=True),
 )
-def test_a_decision_is_always_one_of_the_two(
+def test_any_error_is_either_retried_within_its_step_or_given_up(
     code: str, attempt: int, attempts: int, base: float, cap: float, jitter: float
 ) -> None:
     error = SluiceError(code)
@@ -60,7 +66,7 @@ def test_a_decision_is_always_one_of_the_two(
         assert decision == GiveUp(code)
 
 
-PATIENCE = OutageBudget(store_seconds=100, database_seconds=200, disk_seconds=50)
+BUDGET = OutageBudget(store_seconds=100, database_seconds=200, disk_seconds=50)
 
 
 @pytest.mark.parametrize(
@@ -77,57 +83,57 @@ PATIENCE = OutageBudget(store_seconds=100, database_seconds=200, disk_seconds=50
         ("NOT_MEDIA", None),
     ],
 )
-def test_each_dependency_has_its_patience(code: str, seconds: float | None) -> None:
-    assert PATIENCE.seconds_for(SluiceError(code)) == seconds
+def test_each_dependency_has_its_own_budget(code: str, seconds: float | None) -> None:
+    assert BUDGET.seconds_for(SluiceError(code)) == seconds
 
 
-def test_by_default_minutes_never_fail_an_upload() -> None:
+def test_default_budgets_outlast_hours() -> None:
     for code in ("STORE_UNAVAILABLE", "DATABASE_UNAVAILABLE", "REDIS_UNAVAILABLE"):
         assert (OutageBudget().seconds_for(SluiceError(code)) or 0) >= 6 * 3600
 
 
-def test_pauses_grow_with_the_time_away_up_to_the_cap() -> None:
+def test_pauses_grow_with_the_outage_up_to_the_cap() -> None:
     error = StoreUnavailable(reason="503")
-    pauses = [decide_outage(error, Outage(away, 9), 10_000, POLICY, jitter=1.0) for away in (0, 1, 3, 10, 5_000)]
-    assert pauses == [RetryAfter(seconds) for seconds in (1, 1, 3, 10, 10)]
+    pauses = [decide_outage(error, Outage(seconds, 9), 10_000, POLICY, jitter=1.0) for seconds in (0, 1, 3, 10, 5_000)]
+    assert pauses == [RetryAfter(pause) for pause in (1, 1, 3, 10, 10)]
     assert decide_outage(error, Outage(5_000, 9), 10_000, POLICY, jitter=0.0) == RetryAfter(5), (
-        "half of the step at the least"
+        "at least half of the step"
     )
 
 
-def test_patience_ends_by_the_clock_after_one_last_attempt_at_its_end() -> None:
+def test_the_budget_ends_by_time_with_a_last_attempt_at_its_end() -> None:
     error = StoreUnavailable(reason="503")
     assert decide_outage(error, Outage(99.5, 9), 100, POLICY, 0.5) == RetryAfter(0.5)
     assert decide_outage(error, Outage(100, 4), 100, POLICY, 0.5) == GiveUp("STORE_UNAVAILABLE")
 
 
-def test_two_failures_far_apart_are_no_outage() -> None:
+def test_two_failures_far_apart_are_not_an_outage() -> None:
     error = StoreUnavailable(reason="503")
     assert decide_outage(error, Outage(40_000, 2), 100, POLICY, jitter=1.0) == RetryAfter(10)
 
 
-def test_a_store_that_names_its_time_is_asked_then() -> None:
+def test_retry_after_is_honoured_during_an_outage() -> None:
     asked = StoreUnavailable(reason="slow down", retry_after_seconds=42)
     assert decide_outage(asked, Outage(0, 1), 100, POLICY, 0.5) == RetryAfter(42)
-    assert decide_outage(asked, Outage(90, 9), 100, POLICY, 0.5) == RetryAfter(42), "beyond the end, and not before it"
+    assert decide_outage(asked, Outage(90, 9), 100, POLICY, 0.5) == RetryAfter(42), "may exceed the budget"
 
 
 @given(
-    away=st.floats(0, 1e6),
+    seconds=st.floats(0, 1e6),
     failures=st.integers(1, 1_000),
-    patience=st.floats(0.001, 1e6),
+    budget=st.floats(0.001, 1e6),
     asked=st.none() | st.floats(0, 3_600),
     jitter=st.floats(0, 1, exclude_max=True),
 )
-def test_waiting_for_a_dependency_comes_to_an_end(
-    away: float, failures: int, patience: float, asked: float | None, jitter: float
+def test_waiting_for_a_dependency_ends(
+    seconds: float, failures: int, budget: float, asked: float | None, jitter: float
 ) -> None:
     decision = decide_outage(
-        StoreUnavailable(reason="-", retry_after_seconds=asked), Outage(away, failures), patience, POLICY, jitter
+        StoreUnavailable(reason="-", retry_after_seconds=asked), Outage(seconds, failures), budget, POLICY, jitter
     )
     if isinstance(decision, RetryAfter):
-        assert away < patience or failures < 4
+        assert seconds < budget or failures < 4
         assert (asked or 0) <= decision.seconds <= max(POLICY.cap_seconds, asked or 0)
     else:
-        assert away >= patience
+        assert seconds >= budget
         assert failures >= 4

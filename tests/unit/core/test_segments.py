@@ -1,4 +1,4 @@
-"""Segment arithmetic: every byte in exactly one segment, and no limit of a store broken."""
+"""Segment arithmetic: every byte is in exactly one segment, and the limits of the store are kept."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ def test_large_numbers_stay_exact(size: int, segment: int) -> None:
 @pytest.mark.parametrize("number", [-1, 0, 4, 2**31])
 def test_a_number_out_of_range_is_refused(number: int) -> None:
     plan = SegmentPlan(25, 10)
-    for ask in (plan.offset, plan.length):
+    for method in (plan.offset, plan.length):
         with pytest.raises(RequestError) as refused:
-            ask(number)
+            method(number)
         assert refused.value.code == "SEGMENT_OUT_OF_RANGE"
         assert refused.value.detail == {"number": number, "segment_count": 3}
 
 
 def holds(plan: SegmentPlan, limits: StoreLimits) -> bool:
-    """Every rule of a store. The last segment, which may be the only one, may be shorter than the minimum."""
+    """Whether `plan` keeps every limit. The last segment, even the only one, may be shorter than the minimum."""
     return (
         plan.count <= limits.max_segments
         and limits.min_segment_bytes <= plan.segment_bytes <= limits.max_segment_bytes
@@ -71,12 +71,12 @@ def holds(plan: SegmentPlan, limits: StoreLimits) -> bool:
 
 @given(size=SIZES, limits=some_limits() | st.sampled_from((SWIFT, S3)), preferred=st.integers(1, 20 * MEBIBYTE))
 @example(size=1_001, limits=StoreLimits(2, 1, 501, 10**9), preferred=10)
-def test_a_plan_keeps_the_limits_or_there_is_none(size: int, limits: StoreLimits, preferred: int) -> None:
+def test_a_plan_keeps_the_limits_or_is_refused(size: int, limits: StoreLimits, preferred: int) -> None:
     assume(limits.min_segment_bytes <= limits.max_segment_bytes)
     try:
         plan = plan_segments(size, limits, preferred)
     except RequestError as refused:
-        assert refused.code == "FILE_TOO_LARGE_FOR_STORE"  # noqa: PT017 -- it may raise, it need not
+        assert refused.code == "FILE_TOO_LARGE_FOR_STORE"  # noqa: PT017 -- raising is allowed, not required
         assert size > min(limits.max_object_bytes, limits.max_segments * limits.max_segment_bytes)
     else:
         assert plan.size_bytes == size
@@ -95,7 +95,7 @@ def test_a_plan_keeps_the_limits_or_there_is_none(size: int, limits: StoreLimits
         (5 * 1024**4, SWIFT, 5 * 1024**3, 1_024),
     ],
 )
-def test_segments_are_as_large_as_wished_unless_they_would_be_too_many(
+def test_segments_have_the_preferred_length_unless_there_are_too_many(
     size: int, limits: StoreLimits, segment: int, count: int
 ) -> None:
     if count > limits.max_segments:
@@ -106,12 +106,12 @@ def test_segments_are_as_large_as_wished_unless_they_would_be_too_many(
 
 
 @given(numbers=st.lists(st.integers(1, 60)))
-def test_ranges_hold_the_same_numbers_and_never_touch(numbers: list[int]) -> None:
+def test_ranges_contain_the_same_numbers_and_are_not_adjacent(numbers: list[int]) -> None:
     ranges = to_ranges(numbers)
     assert [number for first, last in ranges for number in range(first, last + 1)] == sorted(set(numbers))
     assert all(before[1] + 1 < after[0] for before, after in itertools.pairwise(ranges))
 
 
-def test_ranges_as_documented() -> None:
+def test_ranges_match_the_documented_example() -> None:
     assert to_ranges([7, 1, 3, 2, 2]) == [(1, 3), (7, 7)]
     assert to_ranges([]) == []

@@ -1,4 +1,4 @@
-"""The filter graph of a thumbnail: its size, its order, and what it leaves out."""
+"""The filter graph of a thumbnail: its size, the order of its steps, and the formats that are not accepted."""
 
 from __future__ import annotations
 
@@ -35,37 +35,37 @@ def graph(picture: VideoStream, *, choose: bool = False, skip_black: bool = Fals
         ((1001, 667), (640, 426)),
     ],
 )
-def test_it_fits_and_never_grows(size: tuple[int, int], fitted: tuple[int, int]) -> None:
+def test_a_thumbnail_fits_the_square_and_is_never_enlarged(size: tuple[int, int], fitted: tuple[int, int]) -> None:
     assert thumbnail_size(stream(*size), 640) == fitted
 
 
-def test_it_is_scaled_before_it_is_turned() -> None:
+def test_frames_are_scaled_before_they_are_rotated() -> None:
     made = graph(stream(1080, 1920, rotation=90))
     assert made.startswith("[0:3]scale=640:360,transpose=clock,")
     assert made.endswith("[thumbnail]")
 
 
-def test_tiles_are_joined_and_turned_by_ffmpeg() -> None:
+def test_tiles_are_joined_and_rotated_by_ffmpeg() -> None:
     made = graph(stream(rotation=180, mirrored=True, tiled=True))
     assert made.startswith("[0:g:3]scale=640:360,setsar")
     assert "flip" not in made
 
 
-def test_frames_are_bounded_before_they_are_compared() -> None:
+def test_frames_are_limited_before_they_are_compared() -> None:
     made = graph(stream(), choose=True, skip_black=True)
     assert (
         made.index("trim=end_frame=24") < made.index("scale=") < made.index("blackframe") < made.index("thumbnail=n=24")
     )
 
 
-def test_tone_mapping_is_for_hdr_where_it_can_be_done() -> None:
+def test_only_hdr_is_tone_mapped_and_only_if_possible() -> None:
     assert "tonemap" in graph(stream(hdr=True), tone_map=True)
     assert "tonemap" not in graph(stream(hdr=True), tone_map=False)
     assert "tonemap" not in graph(stream(), tone_map=True)
 
 
 @pytest.mark.parametrize(("pixel_format", "paper"), [("rgba", True), ("pal8", True), ("yuv420p", False), (None, False)])
-def test_what_is_transparent_gets_white_paper(pixel_format: str | None, paper: bool) -> None:
+def test_transparent_pixels_become_white(pixel_format: str | None, paper: bool) -> None:
     assert ("color=white" in graph(stream(pixel_format=pixel_format))) is paper
 
 
@@ -87,5 +87,5 @@ def test_what_is_transparent_gets_white_paper(pixel_format: str | None, paper: b
         "webm_dash_manifest",
     ],
 )
-def test_nothing_that_points_elsewhere_is_on_the_whitelist(name: str) -> None:
+def test_formats_that_refer_to_other_files_are_not_on_the_whitelist(name: str) -> None:
     assert name not in FORMAT_WHITELIST.split(",")

@@ -1,4 +1,4 @@
-"""The small readers of image headers and recordings' ends: right on what is well made, harmless on anything else."""
+"""The readers of image headers and of the ends of recordings: correct for valid files, safe for any bytes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_exif_orientation(order: str, orientation: int, degrees: int, mirrored: 
     assert header == ImageHeader(degrees_clockwise=degrees, mirrored=mirrored)
 
 
-def test_png() -> None:
+def test_png_size_and_depth() -> None:
     header = read_image_header(io.BytesIO(PNG))
     assert header is not None
     assert (header.width, header.height, header.pixel_format, header.bit_depth) == (7, 5, "rgba64be", 16)
@@ -70,7 +70,7 @@ def test_webp_sizes(chunk: bytes, size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize(("quarter_turns", "degrees"), [(0, 0), (1, 270), (2, 180), (3, 90)])
 @pytest.mark.parametrize("tiles", [1, 4])
-def test_heif_turns(quarter_turns: int, degrees: int, tiles: int) -> None:
+def test_heif_rotation(quarter_turns: int, degrees: int, tiles: int) -> None:
     tile = CodedPicture(b"sample", struct.pack(">I4s", 8, b"hvcC"), 64, 64)
     file = heif([tile] * tiles, columns=2, quarter_turns=quarter_turns)
     assert read_heif_orientation(io.BytesIO(file)) == (degrees, False)
@@ -97,9 +97,9 @@ HEADER = b"\x1a\x45\xdf\xa3\x80" + b"\x18\x53\x80\x67" + UNKNOWN_SIZE
         (cluster(0, block(0xA3, 0)) + cluster(5000, block(0xA3, 500), block(0xA3, 460)), 5.5),
         (cluster(5000, block(0xA0, 20)), 5.02),
         (cluster(5000, block(0xA3, -20)), 4.98),
-        (cluster(1000, block(0xA3, 7)) + cluster(2000), 1.007),  # the last cluster was begun, and nothing came
+        (cluster(1000, block(0xA3, 7)) + cluster(2000), 1.007),  # the last cluster has no block yet
         (cluster(1000, block(0xA3, 7)) + cluster(2000, block(0xA3, 3))[:-4], 2.003),  # cut off inside a block
-        (cluster(1000, block(0xA3, 7) + CLUSTER + b"\x00\x00\x00"), 1.007),  # bytes that only look like a cluster
+        (cluster(1000, block(0xA3, 7) + CLUSTER + b"\x00\x00\x00"), 1.007),  # bytes that only resemble a cluster
         (b"", None),
         (CLUSTER, None),
     ],
@@ -128,7 +128,7 @@ PREFIXES = (
 
 
 @given(prefix=st.sampled_from(PREFIXES) | st.binary(max_size=16), rest=st.binary(max_size=400))
-def test_any_bytes_are_harmless(prefix: bytes, rest: bytes) -> None:
+def test_any_bytes_are_read_without_an_error(prefix: bytes, rest: bytes) -> None:
     content = prefix + rest
     read_image_header(io.BytesIO(content))
     degrees, _ = read_heif_orientation(io.BytesIO(content))

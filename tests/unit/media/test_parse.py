@@ -1,4 +1,4 @@
-"""ffprobe's JSON, written by hand, into metadata."""
+"""Handwritten ffprobe JSON is converted into metadata."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def picture(metadata: MediaMetadata) -> VideoStream:
 
 
 def matrix(*rows: int) -> str:
-    """As ffprobe prints it."""
+    """A display matrix as ffprobe prints it."""
     lines = ("".join(f"{value:12d}" for value in rows[at : at + 3]) for at in (0, 3, 6))
     return "\n" + "".join(f"{number:08d}: {line}\n" for number, line in enumerate(lines))
 
@@ -62,7 +62,7 @@ LAST = (0, 0, 1 << 30)
         ({"displaymatrix": matrix(ONE, 0, 0, 0, -ONE, 0, *LAST), "rotation": 0}, {}, 180, True),
     ],
 )
-def test_rotation_counts_clockwise(
+def test_rotation_is_counted_clockwise(
     side_data: dict[str, Any], tags: dict[str, str], rotation: int, mirrored: bool
 ) -> None:
     stream = picture(build(video(side_data_list=[side_data], tags=tags)))
@@ -71,7 +71,7 @@ def test_rotation_counts_clockwise(
     assert (stream.coded_width, stream.coded_height) == (1920, 1080)
 
 
-def test_pixel_aspect_ratio_comes_before_rotation() -> None:
+def test_the_pixel_aspect_ratio_is_applied_before_rotation() -> None:
     stream = picture(
         build(video(width=720, height=576, sample_aspect_ratio="64:45", side_data_list=[{"rotation": -90}]))
     )
@@ -79,7 +79,7 @@ def test_pixel_aspect_ratio_comes_before_rotation() -> None:
 
 
 @pytest.mark.parametrize("aspect", ["0:1", "1:0", "N/A", "", "1:100000", "100000:1", None, 7, "-4:3"])
-def test_a_senseless_pixel_aspect_ratio_is_square(aspect: Any) -> None:
+def test_an_invalid_pixel_aspect_ratio_counts_as_square(aspect: Any) -> None:
     stream = picture(build(video(sample_aspect_ratio=aspect)))
     assert (stream.width, stream.sample_aspect_ratio) == (1920, 1.0)
 
@@ -92,7 +92,7 @@ def test_a_senseless_pixel_aspect_ratio_is_square(aspect: Any) -> None:
         ("90000/1", "24/1", 24.0),  # the clock
         ("30/1", "0/0", 30.0),
         ("0/0", "0/0", None),
-        ("120/1", "29/1", 29.0),  # a varying rate
+        ("120/1", "29/1", 29.0),  # a variable rate
         (None, None, None),
     ],
 )
@@ -141,7 +141,7 @@ def test_missing_fields_are_none() -> None:
     assert (sound.codec, sound.channels, sound.sample_rate, sound.language) == ("unknown", None, None, None)
 
 
-def test_bit_rate_follows_from_size_and_duration() -> None:
+def test_a_missing_bit_rate_is_computed_from_size_and_duration() -> None:
     assert build(video(), form={"bit_rate": None, "duration": "8"}).bit_rate == 1_000_000
     found = with_duration(build(video(), form={"bit_rate": None, "duration": None}), 4.0)
     assert (found.duration_seconds, found.bit_rate) == (4.0, 2_000_000)
@@ -157,11 +157,11 @@ def test_bit_rate_follows_from_size_and_duration() -> None:
         ({"duration": "inf"}, None),
     ],
 )
-def test_duration_of_a_stream_stands_in(stream: dict[str, Any], duration: float | None) -> None:
+def test_a_missing_duration_is_taken_from_a_stream(stream: dict[str, Any], duration: float | None) -> None:
     assert build(video(**stream), form={"duration": None}).duration_seconds == duration
 
 
-def test_tags_are_few_printable_and_short() -> None:
+def test_only_known_tags_are_kept_printable_and_short() -> None:
     metadata = build(
         video(),
         form={
@@ -209,7 +209,7 @@ def test_still_pictures_of_the_iso_family(head: bytes, container: str) -> None:
     assert picture(metadata).frame_rate is None
 
 
-def test_a_grid_has_the_size_of_the_whole() -> None:
+def test_a_tile_grid_has_the_size_of_the_whole_picture() -> None:
     tiles = [video(index=number, width=512, height=512, disposition={"dependent": 1}) for number in range(4)]
     groups = [
         {"index": 0, "type": "Tile Grid", "components": [{"width": 100, "height": 75}]},  # a depth map
@@ -224,14 +224,14 @@ def test_a_grid_has_the_size_of_the_whole() -> None:
     assert (stream.width, stream.height, stream.tiled, stream.index) == (1000, 750, True, 1)
 
 
-def test_the_main_item_is_the_picture_not_its_preview() -> None:
+def test_the_main_item_is_the_picture_and_not_its_preview() -> None:
     preview = video(width=160, height=120)
     main = video(index=1, disposition={"default": 1})
     stream = picture(build(preview, main, head=b"\0\0\0\x14ftypheic\0\0\0\0mif1"))
     assert (stream.width, stream.index) == (1920, 1)
 
 
-def test_the_image_header_fills_in_what_ffprobe_lacks() -> None:
+def test_the_image_header_supplies_what_ffprobe_lacks() -> None:
     probe = {
         "format": {"format_name": "png_pipe", "probe_score": 99},
         "streams": [{"index": 0, "codec_type": "video", "codec_name": "png", "r_frame_rate": "25/1"}],
@@ -243,13 +243,13 @@ def test_the_image_header_fills_in_what_ffprobe_lacks() -> None:
     assert (metadata.kind, metadata.duration_seconds, stream.frame_rate) == ("image", 1.5, 2.0)
 
 
-def test_cover_art_makes_no_video() -> None:
+def test_a_file_with_cover_art_is_audio() -> None:
     cover = video(index=1, disposition={"attached_pic": 1}, r_frame_rate="90000/1")
     metadata = build({"index": 0, "codec_type": "audio"}, cover, form={"format_name": "mp3"})
     assert (metadata.kind, picture(metadata).attached_picture, picture(metadata).frame_rate) == ("audio", True, None)
 
 
-def test_a_marked_default_is_the_picture_before_a_poster() -> None:
+def test_the_film_is_the_picture_and_not_its_poster() -> None:
     poster = video(index=0, disposition={"attached_pic": 1})
     film = video(index=1)
     assert picture(build(poster, film)).index == 1
@@ -267,12 +267,12 @@ def test_a_marked_default_is_the_picture_before_a_poster() -> None:
         ([video(width=100_000, height=100_000)], {}, "million pixels"),
     ],
 )
-def test_what_is_refused(streams: list[Any], form: dict[str, Any], reason: str) -> None:
+def test_unusable_files_are_refused(streams: list[Any], form: dict[str, Any], reason: str) -> None:
     with pytest.raises(MediaError) as caught:
         build(*streams, form=form)
     assert caught.value.code == "NOT_MEDIA"
     assert reason in caught.value.message
 
 
-def test_streams_are_bounded() -> None:
+def test_the_number_of_streams_is_limited() -> None:
     assert len(build(*[{"index": number, "codec_type": "audio"} for number in range(1000)]).streams) == 64

@@ -1,4 +1,4 @@
-"""Any JSON whatever becomes metadata, or NOT_MEDIA."""
+"""Any JSON becomes valid metadata or raises NOT_MEDIA."""
 
 from __future__ import annotations
 

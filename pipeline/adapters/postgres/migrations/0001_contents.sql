@@ -1,4 +1,4 @@
--- Contents: one row for each upload that became `ready`. The id is the upload's id, so that persisting twice is one row.
+-- Contents: one row per upload that became `ready`. The id is the upload's id, so persisting twice writes one row.
 CREATE TABLE contents (
     id                uuid PRIMARY KEY,
     filename          text NOT NULL,
@@ -22,7 +22,7 @@ CREATE TABLE contents (
 CREATE INDEX contents_newest ON contents (created_at DESC, id DESC);
 CREATE INDEX contents_newest_of_kind ON contents (kind, created_at DESC, id DESC);
 
--- The manifest: what the object consists of. A plain object has one row.
+-- The segments of the object's manifest. A plain object has one row.
 CREATE TABLE content_segments (
     content_id  uuid NOT NULL REFERENCES contents ON DELETE CASCADE,
     number      integer NOT NULL CHECK (number >= 1),

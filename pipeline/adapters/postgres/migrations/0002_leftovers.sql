@@ -1,6 +1,7 @@
--- Leftovers: contents that were deleted, and what of them may still lie in a store or a cache. A row is written by the
--- statement that removes the content's row, so nothing is ever forgotten between the two. `due_at` is also the lease of
--- whoever is removing it now. A row that is done stays for a while: it keeps a late `persist` from bringing it back.
+-- Pending deletions: contents whose row is deleted but whose objects may still be in a store or a cache. The statement
+-- that deletes the content's row inserts the row here, so none is lost in between. `due_at` is also the lease of the
+-- process that is removing the objects. A finished row is kept for a while, so that a late `persist` does not recreate
+-- the content.
 CREATE TABLE leftovers (
     content_id     uuid PRIMARY KEY,
     store          text NOT NULL,

@@ -1,4 +1,4 @@
--- An object that was imported may be replaced by its owner under the same key: each version is a content of its own.
--- Keys that we make are never used twice, so for them nothing changes.
+-- The owner of an imported object may replace it under the same key; each version is a separate content. Keys created by
+-- Sluice are never reused, so nothing changes for them.
 ALTER TABLE contents DROP CONSTRAINT contents_store_container_object_key_key;
 ALTER TABLE contents ADD CONSTRAINT contents_object_version UNIQUE (store, container, object_key, etag);

@@ -1,4 +1,4 @@
--- Up to $1 leftovers that are due, under a lease of $2 seconds; many may ask at once, none gets what another has.
+-- Claims up to $1 due deletions for $2 seconds. Concurrent callers never receive the same row.
 UPDATE leftovers SET due_at = clock_timestamp() + make_interval(secs => $2)
 WHERE content_id IN (
     SELECT content_id FROM leftovers

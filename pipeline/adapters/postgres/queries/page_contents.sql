@@ -1,4 +1,4 @@
--- Newest first, from just before ($2 milliseconds, $3 id); $1 filters by kind.
+-- Contents before the position ($2 created_at, $3 id), newest first; $1 filters by kind.
 SELECT c.*, (SELECT count(*) FROM content_segments s WHERE s.content_id = c.id) AS segment_count
 FROM contents c
 WHERE ($1::text IS NULL OR c.kind = $1)

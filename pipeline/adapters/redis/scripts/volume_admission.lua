@@ -86,7 +86,7 @@ local function run()
   if head then
     local passes = number(redis.call('HGET', V .. ':passes', head))
     for index, who in ipairs(redis.call('ZRANGE', V .. ':queue', 0, A.lookahead - 1)) do
-      if passes >= A.max_passes then break end
+      if passes >= A.max_overtakes then break end
       local size = number(redis.call('HGET', V .. ':requests', who))
       if index > 1 and size <= room then
         grant(who, size)

@@ -1,0 +1,30 @@
+"""Settings of Redis and PostgreSQL."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field, SecretStr
+
+
+class DependencySettings(BaseModel):
+    """How to reach Redis and PostgreSQL."""
+
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="URL of Redis, with AOF enabled; Redis Cluster does not work"
+    )
+    redis_namespace: str = Field("sluice", pattern=r"^[a-z0-9-]+$", description="Prefix of every Redis key")
+    database_url: SecretStr = Field(
+        SecretStr("postgresql://sluice@127.0.0.1:5432/sluice"),
+        description="URL of PostgreSQL, which holds content metadata",
+    )
+    database_pool: int = Field(
+        4, ge=1, description="Maximum PostgreSQL connections per process; the persist stage needs few"
+    )
+    database_migrate: bool = Field(
+        True, description="Whether gateways and workers apply pending schema migrations before they use PostgreSQL"
+    )
+    database_patience_seconds: float = Field(
+        86_400,
+        gt=0,
+        description="Outage budget of PostgreSQL: a stored upload fails when its row cannot be written for this long; "
+        "one day, because only the row is missing",
+    )

@@ -1,0 +1,52 @@
+"""Settings of the gateway."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from pipeline.core.segments import MEBIBYTE
+
+
+class GatewaySettings(BaseModel):
+    """Where the gateway listens, and what one request may use."""
+
+    host: str = Field("127.0.0.1", description="Address on which the gateway and the workers' metrics listen")
+    port: int = Field(8080, ge=0, le=65535, description="Port of the gateway; 0: a free port, which is logged")
+    public_url: str = Field(
+        "", description="Base URL at which clients reach the gateway; empty: taken from each request (Host header)"
+    )
+    trust_forwarded: bool = Field(
+        False,
+        description="Whether to trust X-Forwarded-Proto and X-Forwarded-Host; only behind a proxy that sets both",
+    )
+    cors_origins: tuple[str, ...] = Field(
+        (), description='Origins whose pages may call the gateway, as JSON such as ["https://a.example"]'
+    )
+    receive_buffer_bytes: int = Field(
+        64 * MEBIBYTE,
+        ge=MEBIBYTE,
+        description="Bytes of segment bodies that one gateway buffers in memory, for all connections together",
+    )
+    segment_stall_seconds: float = Field(
+        30, gt=0, description="A segment request is aborted when no byte of its body arrives for this long"
+    )
+    segment_deadline_seconds: float = Field(
+        900, gt=0, description="A segment request is aborted when its body is not complete after this long"
+    )
+    download_grant_seconds: int = Field(
+        3600,
+        ge=1,
+        le=604_800,
+        description="How long a redirect to the store is valid, unless the client requests another duration",
+    )
+    download_concurrency: int = Field(
+        256,
+        ge=1,
+        description="Downloads that one gateway streams at once, each using 1 to 2 MiB of memory; further ones get 503",
+    )
+    download_stall_seconds: float = Field(
+        30, gt=0, description="A download is aborted when its client accepts no byte for this long"
+    )
+    shutdown_seconds: float = Field(
+        20, gt=0, description="Time after SIGTERM for requests and stages to finish; unfinished stages are requeued"
+    )
