@@ -7,7 +7,7 @@ Idempotency-Key is the same upload, also when the first answer was lost.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from uuid6 import uuid7
@@ -31,7 +31,7 @@ class IntakeRules:
     """Where new uploads go, and what they may ask for. Bytes, milliseconds."""
 
     store: str
-    limits: StoreLimits
+    limits: Callable[[], Awaitable[StoreLimits]]
     volume: str
     budget_bytes: int
     segment_bytes: int
@@ -75,14 +75,14 @@ class Intake:
         Raises RequestError FILE_TOO_LARGE_FOR_VOLUME, FILE_TOO_LARGE_FOR_STORE, IDEMPOTENCY_KEY_REUSED,
         DIGEST_NOT_SUPPORTED.
         """
-        return await self.register(self.planned(request, idempotency_key))
+        return await self.register(await self.planned(request, idempotency_key))
 
-    def planned(self, request: CreateUpload, idempotency_key: str | None) -> NewUpload:
+    async def planned(self, request: CreateUpload, idempotency_key: str | None) -> NewUpload:
         """What is asked for, found possible. Raises RequestError as `create`."""
         rules = self._rules
         if request.size > rules.budget_bytes:
             raise too_large(request.size, rules.budget_bytes, rules.budget_bytes)
-        plan = plan_segments(request.size, rules.limits, rules.segment_bytes)
+        plan = plan_segments(request.size, await rules.limits(), rules.segment_bytes)
         return NewUpload(
             upload_id=str(uuid7()),
             filename=request.filename,

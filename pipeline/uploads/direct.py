@@ -69,7 +69,7 @@ class DirectUploads:
 
         Raises RequestError TRANSPORT_NOT_OFFERED and as `Intake.create`; StoreError.
         """
-        new = self._intake.planned(request, idempotency_key)
+        new = await self._intake.planned(request, idempotency_key)
         await self._offered(new)
         detail, created = await self._intake.register(new)
         grants = None
