@@ -129,7 +129,7 @@ class RequestSender:
                 # Something on the way does not support `Expect`. RFC 9110 section 10.1.1 does not let a client wait
                 # indefinitely, so later requests do without.
                 self._expects_continue = False
-                raise TimeoutError("no 100 Continue came; later requests do not ask for it") from error
+                raise TimeoutError("no 100 Continue came; later requests do not wait for it") from error
             raise
         finally:
             running = False

@@ -111,7 +111,7 @@ def _public_url(token: Mapping[str, Any], ours: Endpoint) -> str:
 
 
 def _catalogued(token: Mapping[str, Any], interface: str, region: str) -> str:
-    """Empty when there is none."""
+    """The URL in the catalogue; empty when it has none."""
     for service in token.get("catalog", ()):
         if service["type"] != "object-store":
             continue

@@ -4,7 +4,7 @@ Guarantee: a TempURL for PUT opens one name below the upload's own prefix (for a
 name) and nothing else; Swift accepts no manifest by TempURL. No URL is returned that Swift would refuse to its user. A
 key on a container opens that container only (`authorize_same_container` in swift/common/middleware/tempurl.py), and the
 segments of a manifest are in another one, so Swift would respond 409 to a TempURL for the manifest. Manifests therefore
-need the key on the account. It is put into a free one of the account's two places; somebody else's key is never
+need the key on the account. It is set in a free one of the account's two places; another key is never
 overwritten. Where ours cannot be set there is no URL, and the gateway streams instead. URLs name the endpoint that
 clients reach, which may differ from ours.
 """
