@@ -1,7 +1,7 @@
-"""Object stores, made from the settings: the one that new uploads go to, and every other whose settings are there.
+"""Object stores built from the settings: the one for new uploads, and every other one that is configured.
 
 Guarantee: an upload or content that was begun in one store is finished, read and deleted in that store, whatever
-`SLUICE_STORE` says by then, as long as its settings are kept.
+`SLUICE_STORE` says later, as long as the store's settings are kept.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
 from pipeline.adapters.object_store.s3 import S3Credentials, S3ObjectStore, S3Options
 from pipeline.adapters.object_store.swift import (
+    ClientAccess,
     Endpoint,
     KeystoneApplicationCredential,
     KeystonePassword,
@@ -36,7 +37,7 @@ def _observe(method: str, status: int | None, seconds: float) -> None:
 def _swift_auth(
     settings: Settings, user: str, password: SecretStr, credential_id: str, credential_secret: SecretStr
 ) -> SwiftAuth:
-    """One way to log in, where the settings say."""
+    """The login for these credentials at the configured server."""
     if settings.swift_auth == "v1":
         secret = password.get_secret_value()
         return TempAuth(settings.swift_auth_url, user, secret, public_url=settings.swift_public_url)
@@ -45,17 +46,17 @@ def _swift_auth(
         secret = credential_secret.get_secret_value()
         return KeystoneApplicationCredential(settings.swift_auth_url, credential_id, secret, endpoint)
     return KeystonePassword(
-        settings.swift_auth_url,
-        user,
-        password.get_secret_value(),
-        settings.swift_project,
-        settings.swift_user_domain,
-        settings.swift_project_domain,
-        endpoint,
+        auth_url=settings.swift_auth_url,
+        user=user,
+        password=password.get_secret_value(),
+        project=settings.swift_project,
+        user_domain=settings.swift_user_domain,
+        project_domain=settings.swift_project_domain,
+        endpoint=endpoint,
     )
 
 
-def _own(settings: Settings) -> SwiftAuth:
+def _own_auth(settings: Settings) -> SwiftAuth:
     return _swift_auth(
         settings,
         settings.swift_user,
@@ -65,8 +66,8 @@ def _own(settings: Settings) -> SwiftAuth:
     )
 
 
-def _lent(settings: Settings) -> SwiftAuth | None:
-    """Whose tokens clients get; None: nobody's."""
+def _delegated_auth(settings: Settings) -> SwiftAuth | None:
+    """The login whose tokens clients get; None when it is not configured."""
     if not (settings.swift_lent_user or settings.swift_lent_application_credential_id):
         return None
     return _swift_auth(
@@ -81,16 +82,15 @@ def _lent(settings: Settings) -> SwiftAuth | None:
 def _swift(settings: Settings) -> AbstractAsyncContextManager[Store] | None:
     if not (settings.swift_user or settings.swift_application_credential_id):
         return None
-    options = SwiftOptions(stall_seconds=settings.store_stall_seconds, answer_seconds=settings.store_stall_seconds)
+    options = SwiftOptions(stall_seconds=settings.store_stall_seconds, response_seconds=settings.store_stall_seconds)
     key = settings.swift_tempurl_key.get_secret_value()
     signer = TempUrlSigner(key, settings.swift_tempurl_digest) if key else None
     return SwiftObjectStore(
-        _own(settings),
+        _own_auth(settings),
         settings.swift_container,
         options=options,
         observer=_observe,
-        signer=signer,
-        lent=_lent(settings),
+        clients=ClientAccess(signer, _delegated_auth(settings)),
     )
 
 
@@ -109,7 +109,7 @@ def _s3(settings: Settings) -> AbstractAsyncContextManager[Store] | None:
         verify=settings.s3_verify,
         pool_connections=2 * settings.store_concurrency + settings.download_concurrency,
         stall_seconds=settings.store_stall_seconds,
-        answer_seconds=settings.store_stall_seconds,
+        response_seconds=settings.store_stall_seconds,
     )
     return S3ObjectStore(settings.s3_bucket, credentials, options=options, observer=_observe)
 
@@ -128,8 +128,8 @@ _MAKERS: Mapping[str, tuple[Callable[[Settings], AbstractAsyncContextManager[Sto
 
 
 def _missing(name: str) -> StoreError:
-    setting = _MAKERS[name][1] if name in _MAKERS else "no setting"
-    return StoreError("STORE_REJECTED", reason=f"store '{name}' is not set up here ({setting} says where it is)")
+    setting = f"set {_MAKERS[name][1]}" if name in _MAKERS else "no store has this name"
+    return StoreError("STORE_REJECTED", reason=f"the store '{name}' is not configured: {setting}")
 
 
 class OpenStores:
@@ -150,7 +150,7 @@ class OpenStores:
 
 @asynccontextmanager
 async def open_stores(settings: Settings) -> AsyncIterator[OpenStores]:
-    """Every store whose settings are there. Raises StoreError when the one that new uploads go to is not among them."""
+    """Every configured store. Raises StoreError STORE_REJECTED when the one for new uploads is not among them."""
     async with AsyncExitStack() as stack:
         opened: dict[str, Store] = {}
         for name, (make, _) in _MAKERS.items():
@@ -164,6 +164,6 @@ async def open_stores(settings: Settings) -> AsyncIterator[OpenStores]:
 
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
-    """The store that new uploads go to."""
+    """The store for new uploads. Raises as `open_stores`."""
     async with open_stores(settings) as stores:
         yield stores.named(settings.store)

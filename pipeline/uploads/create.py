@@ -58,7 +58,7 @@ class UploadCreation:
         rules = self._rules
         if request.size > rules.budget_bytes:
             raise too_large(request.size, rules.budget_bytes, rules.budget_bytes)
-        limits = self._stores.named(rules.store).limits
+        limits = await self._stores.named(rules.store).limits()
         plan = plan_segments(request.size, limits, rules.segment_bytes)
         return NewUpload(
             upload_id=str(uuid7()),

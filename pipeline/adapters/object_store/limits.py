@@ -1,7 +1,7 @@
-"""What one object may consist of, per dialect: presets for `StoreLimits`.
+"""What one object may consist of in each kind of store: presets for `StoreLimits`.
 
-Guarantee: no plan made with these is refused by a server with its defaults. A server may be set up otherwise; Swift
-says so at `/info` (`SwiftObjectStore.discover_limits`), S3 says so nowhere.
+Guarantee: a server with default settings refuses no plan made with these. A Swift cluster with other settings publishes
+them at `/info` (see `swift.limits`); S3 publishes none.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pipeline.core.segments import MEBIBYTE, StoreLimits
 GIBIBYTE = 1024 * MEBIBYTE
 TEBIBYTE = 1024 * GIBIBYTE
 
-# Swift: `max_manifest_segments` of the slo middleware, `max_file_size` of swift.conf (5 GiB + 2 bytes), one byte per
-# segment at least. A manifest of manifests could hold more; nobody has asked for more than 5 TiB yet.
+# Swift: `max_manifest_segments` of the slo middleware; `max_file_size` of swift.conf (5 GiB + 2 bytes); a segment has
+# at least one byte. A manifest of manifests could hold more than the 5,000 GiB.
 SWIFT_LIMITS = StoreLimits(
     max_segments=1000,
     min_segment_bytes=1,
@@ -20,7 +20,7 @@ SWIFT_LIMITS = StoreLimits(
     max_object_bytes=1000 * 5 * GIBIBYTE,
 )
 
-# S3: "Amazon S3 multipart upload limits" of the user guide. Every part but the last has at least 5 MiB.
+# S3: "Amazon S3 multipart upload limits" of the user guide. Every part except the last has at least 5 MiB.
 S3_LIMITS = StoreLimits(
     max_segments=10_000,
     min_segment_bytes=5 * MEBIBYTE,
@@ -28,7 +28,7 @@ S3_LIMITS = StoreLimits(
     max_object_bytes=5 * TEBIBYTE,
 )
 
-# A directory: nothing but the filesystem's own limits; the count keeps a manifest readable.
+# A directory has only the filesystem's own limits; the number of segments keeps a manifest readable.
 FILESYSTEM_LIMITS = StoreLimits(
     max_segments=10_000,
     min_segment_bytes=1,

@@ -1,9 +1,9 @@
-"""How `list_keys` names what is not an object, so that an orphan can be told from an object and handed back to
+"""How `list_keys` names what is not an object, so that a caller can tell an orphan from an object and pass its name to
 `delete`.
 
-`segment:UPLOAD/00000001` is a segment that lies apart from its object, `multipart:KEY:SESSION` an open multipart
-upload of S3 (the session holds no colon, the key may). Object keys are made by `core.model.object_key`; none of them
-begins with either word.
+`segment:UPLOAD/00000001` is a segment stored apart from its object. `multipart:KEY:SESSION` is an open multipart upload
+of S3; the session contains no colon, the key may. `core.model.object_key` makes the keys of objects, and none of them
+begins with either prefix.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ MULTIPART_PREFIX = "multipart:"
 
 
 def segment_name(upload_id: str, number: int) -> str:
-    """A segment's name below its container: eight digits, so that names sort as numbers do."""
+    """A segment's name in its container: eight digits, so that names sort as numbers do."""
     return f"{upload_id}/{number:08d}"
 
 
@@ -25,3 +25,8 @@ def split_multipart(name: str) -> tuple[str, str]:
     """`multipart:KEY:SESSION` -> (KEY, SESSION)."""
     key, _, session = name.removeprefix(MULTIPART_PREFIX).rpartition(":")
     return key, session
+
+
+def may_match(prefix: str, kind: str) -> bool:
+    """Whether a name that begins with `kind` (a prefix of this module) can also begin with `prefix`."""
+    return kind.startswith(prefix) or prefix.startswith(kind)

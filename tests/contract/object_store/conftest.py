@@ -1,4 +1,4 @@
-"""One store per dialect, each over a real server: the suites run every test against all of them."""
+"""One store of each kind, over a real server: the suites run every test against all of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DIALECTS = ("filesystem", "swift-tempauth", "swift-keystone", "s3")
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
-    """Swift and Keystone, with the caches that a production has."""
+    """Swift and Keystone, with the caches of a production system."""
     options = StackOptions(
         directory=tmp_path_factory.mktemp("stack"),
         postgres=False,
@@ -48,7 +48,7 @@ def keystone(stack: EmbeddedStack) -> KeystoneEndpoint:
 
 @pytest.fixture
 def container() -> str:
-    """A name of its own for each test, so that none sees what another left."""
+    """A container name for one test, so that it does not see the objects of another."""
     return f"test-{uuid.uuid4().hex[:12]}"
 
 
@@ -71,7 +71,7 @@ def keystone_password(keystone: KeystoneEndpoint) -> KeystonePassword:
 
 @pytest.fixture(params=DIALECTS)
 async def store(request: pytest.FixtureRequest, container: str, tmp_path: Path) -> AsyncIterator[Store]:
-    """The store under test. Servers are started only for the dialects that need them."""
+    """The store under test. Servers are started only for the stores that need them."""
     fixture: Callable[[str], object] = request.getfixturevalue
     match request.param:
         case "filesystem":
@@ -109,7 +109,7 @@ async def faulty() -> AsyncIterator[FaultyStore]:
 
 @pytest.fixture(params=DIALECTS_OVER_HTTP, ids=lambda dialect: dialect.name)
 def dialect(request: pytest.FixtureRequest) -> Dialect:
-    """How the faulty store is spoken to."""
+    """The protocol for talking to the faulty store."""
     chosen: Dialect = request.param
     return chosen
 

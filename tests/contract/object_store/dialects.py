@@ -1,5 +1,5 @@
-"""What differs between the dialects where a store misbehaves: how a client of it is made, and which answers it takes
-for passing."""
+"""The protocols of the faulty store: how a client of it is built, and which responses that client treats as
+transient."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.contract.object_store.uploads import Store
 SWIFT_OPTIONS = SwiftOptions(
     connect_seconds=1.0,
     stall_seconds=STALL_SECONDS,
-    answer_seconds=STALL_SECONDS,
+    response_seconds=STALL_SECONDS,
     manifest_seconds=STALL_SECONDS,
     auth_seconds=STALL_SECONDS,
 )
@@ -30,41 +30,41 @@ def s3_client(url: str) -> S3ObjectStore:
         endpoint_url=url,
         connect_seconds=1.0,
         stall_seconds=STALL_SECONDS,
-        answer_seconds=STALL_SECONDS,
-    )  # not complete_seconds: it is botocore's timeout for everything, and must not be what ends a read
+        response_seconds=STALL_SECONDS,
+    )  # not complete_seconds: botocore uses it for everything, and it must not be what ends a read
     return S3ObjectStore("c", S3Credentials("key", "secret"), options=options)
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """`passing` and `final`: statuses of a segment's PUT that are worth retrying, and that are not. `stored`: what says
-    that it is there. `error_body`: how an error says its reason."""
+    """`transient` and `permanent`: statuses of a segment's PUT that may be retried, and that may not. `stored`: the
+    status of success. `error_body`: the body of an error with this reason."""
 
     name: str
     client: Callable[[str], AbstractAsyncContextManager[Store]] = field(repr=False)
-    passing: tuple[int, ...]
-    final: tuple[int, ...]
+    transient: tuple[int, ...]
+    permanent: tuple[int, ...]
     stored: int
     error_body: Callable[[str], bytes] = field(repr=False)
 
 
-def _xml(said: str) -> bytes:
-    return f"<Error><Code>SomethingElse</Code><Message>{said}</Message></Error>".encode()
+def _xml(reason: str) -> bytes:
+    return f"<Error><Code>SomethingElse</Code><Message>{reason}</Message></Error>".encode()
 
 
 SWIFT = Dialect(
     "swift",
     swift_client,
-    passing=(408, 409, 422, 429, 498, 500, 502, 503, 504, 507),
-    final=(400, 405, 411, 412, 413, 416, 301),
+    transient=(408, 409, 422, 429, 498, 500, 502, 503, 504, 507),
+    permanent=(400, 405, 411, 412, 413, 416, 301),
     stored=201,
     error_body=str.encode,
 )
 S3 = Dialect(
     "s3",
     s3_client,
-    passing=(408, 429, 500, 502, 503, 504, 507),
-    final=(400, 405, 409, 411, 412, 413, 416, 422, 301),
+    transient=(408, 429, 500, 502, 503, 504, 507),
+    permanent=(400, 405, 409, 411, 412, 413, 416, 422, 301),
     stored=200,
     error_body=_xml,
 )

@@ -1,5 +1,5 @@
-"""A store on loopback that misbehaves on request: a real HTTP server that speaks as much of Swift and of S3 as their
-adapters ask for, so that the client's own failures are real ones."""
+"""A store on loopback that misbehaves on request: a real HTTP server that implements as much of Swift and S3 as their
+adapters use, so that the client's own failures are real ones."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from typing import Self
 
 from aiohttp import web
 
-# Short, so that what would take a minute takes a blink; far apart from `DEADLINE_SECONDS`, which a loaded machine
-# needs.
+# Short, so that a test of a timeout is fast. `DEADLINE_SECONDS` is much longer, because a loaded machine needs it.
 STALL_SECONDS = 1.0
 DEADLINE_SECONDS = 20.0
-LARGE_BYTES = 8 * 1024 * 1024  # more than socket buffers hold, so that a peer that does not read is felt
+LARGE_BYTES = 8 * 1024 * 1024  # more than socket buffers hold, so that the sender notices a peer that does not read
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class FaultyStore:
-    """Lets in whoever comes and has every container and bucket. What a PUT or GET of an object meets is `fault`, if it
-    is set."""
+    """Accepts every login and has every container and bucket. Requests for objects are handled by `fault`, logins by
+    `auth_fault` and `/info` by `info`, if they are set; without `info` that is 404."""
 
     def __init__(self) -> None:
         self.fault: Handler | None = None
         self.auth_fault: Handler | None = None
-        self.answers_continue = True
+        self.info: Handler | None = None
+        self.sends_continue = True
         self.logins = 0
+        self.info_requests = 0
         self.puts = 0
         self.url = ""
         self._released = asyncio.Event()
@@ -43,6 +44,7 @@ class FaultyStore:
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_get("/auth/v1.0", self._login)
+        app.router.add_get("/info", self._info)
         app.router.add_route("*", "/v1/AUTH_test/{name:.*}", self._serve, expect_handler=self._expect)
         app.router.add_route("*", "/{name:.*}", self._serve, expect_handler=self._expect)  # S3: bucket and key
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -60,12 +62,12 @@ class FaultyStore:
         await self._runner.cleanup()
 
     async def hang(self, request: web.Request) -> web.StreamResponse:
-        """Neither read nor answer."""
+        """Neither read nor respond."""
         await self._released.wait()
         return web.Response(status=500)
 
     async def read_and_hang(self, request: web.Request) -> web.StreamResponse:
-        """Read all of it, and do not answer."""
+        """Read the whole body and do not respond."""
         await request.read()
         return await self.hang(request)
 
@@ -76,8 +78,12 @@ class FaultyStore:
         headers = {"X-Auth-Token": f"token-{self.logins}", "X-Storage-Url": f"{self.url}/v1/AUTH_test"}
         return web.Response(headers=headers)
 
+    async def _info(self, request: web.Request) -> web.StreamResponse:
+        self.info_requests += 1
+        return web.Response(status=404) if self.info is None else await self.info(request)
+
     async def _expect(self, request: web.Request) -> None:
-        if request.headers.get("Expect", "").lower() == "100-continue" and self.answers_continue:
+        if request.headers.get("Expect", "").lower() == "100-continue" and self.sends_continue:
             assert request.transport is not None
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -99,15 +105,15 @@ def _is_s3(request: web.Request) -> bool:
 
 
 async def store(request: web.Request) -> web.StreamResponse:
-    """What a healthy one does: S3 quotes the digest, Swift does not."""
+    """What a healthy store does: S3 quotes the digest, Swift does not."""
     digest = hashlib.md5(await request.read(), usedforsecurity=False).hexdigest()
     if _is_s3(request):
         return web.Response(headers={"ETag": f'"{digest}"'})
     return web.Response(status=201, headers={"Etag": digest})
 
 
-def answer(status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> Handler:
-    """Read the body, then answer so."""
+def respond(status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> Handler:
+    """Read the body, then send this response."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         await request.read()
@@ -117,7 +123,7 @@ def answer(status: int, headers: dict[str, str] | None = None, body: bytes = b""
 
 
 def refuse_unread(status: int) -> Handler:
-    """Answer before the body has been read."""
+    """Respond before the body has been read."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         return web.Response(status=status)
@@ -126,7 +132,7 @@ def refuse_unread(status: int) -> Handler:
 
 
 def reset_after(body_bytes: int) -> Handler:
-    """Read so much of the body, then reset the connection (RST, by a linger time of 0)."""
+    """Read `body_bytes` of the body, then reset the connection (RST, by a linger time of 0)."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         if body_bytes:
@@ -141,7 +147,7 @@ def reset_after(body_bytes: int) -> Handler:
 
 
 def drip(blocks: list[bytes], between: Callable[[], Awaitable[None]], length: int | None = None) -> Handler:
-    """Answer a GET in pieces; `length` is the Content-Length if it is to be a lie."""
+    """Respond to a GET block by block; `length` is a Content-Length that differs from the true one."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": str(length or sum(map(len, blocks)))})

@@ -1,4 +1,4 @@
-"""Reads that end early, fall silent or bring something else; and readers that leave before the store has done."""
+"""Reads that end early, stall or return other bytes; and readers that stop before the store has finished."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.contract.object_store.faulty_server import (
     DEADLINE_SECONDS,
     STALL_SECONDS,
     FaultyStore,
-    answer,
     drip,
     reset_after,
+    respond,
 )
 from tests.contract.object_store.uploads import Store, content
 from tests.harness.cell import eventually
@@ -55,7 +55,7 @@ async def test_a_read_that_stalls_is_given_up(faulty: FaultyStore, client: Store
     forever.set()
 
 
-async def test_a_read_that_is_not_answered_is_given_up(faulty: FaultyStore, client: Store) -> None:
+async def test_a_read_without_a_response_is_given_up(faulty: FaultyStore, client: Store) -> None:
     faulty.fault = faulty.hang
     assert isinstance(await failed_read(client), StoreUnavailable)
 
@@ -66,31 +66,31 @@ async def test_a_read_that_ends_early_is_an_error(faulty: FaultyStore, client: S
     assert isinstance(await failed_read(client), StoreUnavailable)
 
 
-async def test_a_read_that_is_reset_is_worth_retrying(faulty: FaultyStore, client: Store) -> None:
+async def test_a_read_that_is_reset_may_be_retried(faulty: FaultyStore, client: Store) -> None:
     faulty.fault = reset_after(0)
     assert isinstance(await failed_read(client), StoreUnavailable)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-async def test_a_read_may_be_put_off(faulty: FaultyStore, dialect: Dialect, client: Store, status: int) -> None:
-    faulty.fault = answer(status, {"Retry-After": "3"}, dialect.error_body("the disk is tired"))
+async def test_a_read_that_is_refused_for_now_may_be_retried(
+    faulty: FaultyStore, dialect: Dialect, client: Store, status: int
+) -> None:
+    faulty.fault = respond(status, {"Retry-After": "3"}, dialect.error_body("the disk is busy"))
     error = await failed_read(client)
     assert isinstance(error, StoreUnavailable)
     assert error.retry_after_seconds == 3
 
 
-async def test_a_range_that_is_answered_with_the_whole_is_refused(faulty: FaultyStore, client: Store) -> None:
-    """Its bytes would be others than those that were asked for."""
-    faulty.fault = answer(200, {"ETag": "e"}, b"x" * 1000)
+async def test_a_whole_object_in_response_to_a_range_is_refused(faulty: FaultyStore, client: Store) -> None:
+    """Its bytes would not be the requested ones."""
+    faulty.fault = respond(200, {"ETag": "e"}, b"x" * 1000)
     error = await failed_read(client, 5, 9)
     assert not isinstance(error, StoreUnavailable)
 
 
-@pytest.mark.parametrize("blocks", [0, 1], ids=["before the answer", "in mid-body"])
-async def test_a_reader_that_leaves_a_silent_store_takes_its_connection_along(
-    faulty: FaultyStore, client: Store, blocks: int
-) -> None:
-    """At once, and not when the store is given up; so it is when the client of a download hangs up."""
+@pytest.mark.parametrize("blocks", [0, 1], ids=["before the response", "in mid-body"])
+async def test_a_cancelled_read_closes_its_connection_at_once(faulty: FaultyStore, client: Store, blocks: int) -> None:
+    """Not only when the store is given up. This is what happens when the client of a download disconnects."""
     at_work = asyncio.Event()
     transport: asyncio.Transport | None = None
 
@@ -124,10 +124,10 @@ async def test_a_reader_that_leaves_a_silent_store_takes_its_connection_along(
     await eventually(gone, DEADLINE_SECONDS, lambda: "the connection to end")
 
 
-async def test_a_store_that_recovers_is_read_again(faulty: FaultyStore, client: Store) -> None:
-    """A failure leaves nothing in the pool of connections that the next request would trip over."""
+async def test_reads_succeed_after_the_store_recovers(faulty: FaultyStore, client: Store) -> None:
+    """A failed read leaves no connection in the pool that would break the next request."""
     faulty.fault = drip([b"x" * 100], nothing, length=200)
     for _ in range(3):
         await failed_read(client)
-    faulty.fault = answer(200, {"ETag": "e"}, b"all of it")
+    faulty.fault = respond(200, {"ETag": "e"}, b"all of it")
     assert await content(client, "k") == b"all of it"

@@ -1,4 +1,4 @@
-"""Failures of the store come out as the errors that the port names, within the times that are set; in every dialect."""
+"""Failures of the store become the errors that the port names, within the configured times, for Swift and S3."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.contract.object_store.faulty_server import (
     LARGE_BYTES,
     STALL_SECONDS,
     FaultyStore,
-    answer,
     refuse_unread,
     reset_after,
+    respond,
     store,
 )
 from tests.contract.object_store.uploads import MemorySource, Scenario, Store
@@ -42,7 +42,7 @@ async def failed_put(client: Store, size_bytes: int = 1000) -> StoreError:
 
 
 def each(statuses: str) -> pytest.MarkDecorator:
-    """Every status of this kind with the dialect whose it is."""
+    """Every status of this kind, with its dialect."""
     cases = [
         pytest.param(dialect, status, id=f"{dialect.name}-{status}")
         for dialect in DIALECTS
@@ -51,55 +51,55 @@ def each(statuses: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("dialect", "status"), cases)
 
 
-@each("passing")
-async def test_what_may_pass_is_worth_retrying(
+@each("transient")
+async def test_a_transient_status_may_be_retried(
     faulty: FaultyStore, dialect: Dialect, client: Store, status: int
 ) -> None:
-    faulty.fault = answer(status, body=dialect.error_body("the disk is tired"))
+    faulty.fault = respond(status, body=dialect.error_body("the disk is busy"))
     error = await failed_put(client)
     assert isinstance(error, StoreUnavailable)
     assert error.retryable
     assert error.retry_after_seconds is None
     assert str(status) in error.message
-    assert "the disk is tired" in error.message
+    assert "the disk is busy" in error.message
 
 
-@each("final")
-async def test_what_is_refused_for_good_is_not(
+@each("permanent")
+async def test_a_permanent_status_may_not_be_retried(
     faulty: FaultyStore, dialect: Dialect, client: Store, status: int
 ) -> None:
-    faulty.fault = answer(status)
+    faulty.fault = respond(status)
     error = await failed_put(client)
     assert (error.code, error.retryable) == ("STORE_REJECTED", False)
 
 
-async def test_a_lack_of_rights_is_about_us(faulty: FaultyStore, client: Store) -> None:
-    faulty.fault = answer(403)
+async def test_missing_rights_are_an_authentication_error(faulty: FaultyStore, client: Store) -> None:
+    faulty.fault = respond(403)
     assert (await failed_put(client)).code == "STORE_AUTH_FAILED"
     assert faulty.puts == 1
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_retry_after_is_honoured_in_seconds(faulty: FaultyStore, client: Store, status: int) -> None:
-    faulty.fault = answer(status, {"Retry-After": "17"})
+async def test_retry_after_is_read_in_seconds(faulty: FaultyStore, client: Store, status: int) -> None:
+    faulty.fault = respond(status, {"Retry-After": "17"})
     error = await failed_put(client)
     assert isinstance(error, StoreUnavailable)
     assert error.retry_after_seconds == 17
-    with pytest.raises(StoreUnavailable) as raised:  # and where the driver reads the answer
+    with pytest.raises(StoreUnavailable) as raised:  # also where the driver reads the response
         await client.put_object("k", b"body", "text/plain")
     assert raised.value.retry_after_seconds == 17
 
 
-async def test_retry_after_is_honoured_as_a_date(faulty: FaultyStore, client: Store) -> None:
+async def test_retry_after_is_read_as_a_date(faulty: FaultyStore, client: Store) -> None:
     until = datetime.now(UTC) + timedelta(seconds=90)
-    faulty.fault = answer(503, {"Retry-After": format_datetime(until, usegmt=True)})
+    faulty.fault = respond(503, {"Retry-After": format_datetime(until, usegmt=True)})
     error = await failed_put(client)
     assert isinstance(error, StoreUnavailable)
     assert error.retry_after_seconds == pytest.approx(90, abs=3)
 
 
 @pytest.mark.parametrize("body_bytes", [0, 1000, 1024 * 1024], ids=["at once", "small", "in mid-body"])
-async def test_a_reset_is_worth_retrying(faulty: FaultyStore, client: Store, body_bytes: int) -> None:
+async def test_a_reset_may_be_retried(faulty: FaultyStore, client: Store, body_bytes: int) -> None:
     faulty.fault = reset_after(body_bytes)
     assert isinstance(await failed_put(client, LARGE_BYTES), StoreUnavailable)
     faulty.fault = None
@@ -108,12 +108,12 @@ async def test_a_reset_is_worth_retrying(faulty: FaultyStore, client: Store, bod
 
 @pytest.mark.parametrize("size_bytes", [1000, LARGE_BYTES], ids=["small", "large"])
 async def test_a_store_that_hangs_is_given_up(faulty: FaultyStore, client: Store, size_bytes: int) -> None:
-    """Small: the body is gone at once and no answer comes. Large: nobody reads it."""
+    """Small: the body is sent at once and no response comes. Large: the server does not read it."""
     faulty.fault = faulty.hang
     assert isinstance(await failed_put(client, size_bytes), StoreUnavailable)
 
 
-async def test_an_empty_body_that_is_not_answered_is_given_up(faulty: FaultyStore, client: Store) -> None:
+async def test_an_empty_body_without_a_response_is_given_up(faulty: FaultyStore, client: Store) -> None:
     faulty.fault = faulty.hang
     with pytest.raises(StoreUnavailable):
         async with asyncio.timeout(DEADLINE_SECONDS):
@@ -123,13 +123,13 @@ async def test_an_empty_body_that_is_not_answered_is_given_up(faulty: FaultyStor
             await Scenario(client, sizes=(0,)).put()
 
 
-async def test_no_answer_after_the_whole_body_is_given_up(faulty: FaultyStore, client: Store) -> None:
+async def test_a_whole_body_without_a_response_is_given_up(faulty: FaultyStore, client: Store) -> None:
     faulty.fault = faulty.read_and_hang
     assert isinstance(await failed_put(client, LARGE_BYTES), StoreUnavailable)
 
 
 async def test_without_100_continue_the_next_request_does_not_wait_for_it(faulty: FaultyStore, client: Store) -> None:
-    faulty.answers_continue = False
+    faulty.sends_continue = False
     error = await failed_put(client, LARGE_BYTES)
     assert isinstance(error, StoreUnavailable)
     assert "100 Continue" in error.message
@@ -137,7 +137,7 @@ async def test_without_100_continue_the_next_request_does_not_wait_for_it(faulty
 
 
 async def test_a_slow_upload_is_no_error(faulty: FaultyStore, client: Store) -> None:
-    """It takes several times the stall time in all, but never so long from one block to the next."""
+    """The whole takes several times the stall time, but each block comes sooner."""
 
     class SlowSource(MemorySource):
         async def before(self, start: int) -> None:
@@ -153,27 +153,27 @@ async def test_a_slow_upload_is_no_error(faulty: FaultyStore, client: Store) -> 
 
 @pytest.mark.parametrize("size_bytes", [1000, LARGE_BYTES], ids=["small", "large"])
 @pytest.mark.parametrize("status", [413, 507])
-async def test_an_answer_before_the_body_is_read_is_heard(
+async def test_a_response_before_the_body_is_read_is_received(
     faulty: FaultyStore, client: Store, status: int, size_bytes: int
 ) -> None:
     faulty.fault = refuse_unread(status)
     error = await failed_put(client, size_bytes)
-    # Where the reset overtakes the answer, all that is known is that the connection is gone.
+    # Where the reset overtakes the response, only the broken connection is known.
     assert error.code == ("STORE_REJECTED" if status == 413 else "STORE_UNAVAILABLE") or size_bytes == LARGE_BYTES
     faulty.fault = None
     await put(client)
 
 
 @pytest.mark.parametrize("etag", ["0" * 32, "", "not hexadecimal"])
-async def test_another_etag_is_not_trusted(faulty: FaultyStore, dialect: Dialect, client: Store, etag: str) -> None:
-    faulty.fault = answer(dialect.stored, {"Etag": etag})
+async def test_an_unexpected_etag_is_an_error(faulty: FaultyStore, dialect: Dialect, client: Store, etag: str) -> None:
+    faulty.fault = respond(dialect.stored, {"Etag": etag})
     assert isinstance(await failed_put(client), StoreUnavailable)
     with pytest.raises(StoreUnavailable):
         await client.put_object("k", b"body", "text/plain")
 
 
-async def test_no_etag_at_all_is_not_trusted(faulty: FaultyStore, dialect: Dialect, client: Store) -> None:
-    faulty.fault = answer(dialect.stored)
+async def test_a_missing_etag_is_an_error(faulty: FaultyStore, dialect: Dialect, client: Store) -> None:
+    faulty.fault = respond(dialect.stored)
     assert isinstance(await failed_put(client), StoreUnavailable)
     with pytest.raises(StoreUnavailable):
         await client.put_object("k", b"body", "text/plain")
@@ -193,7 +193,7 @@ async def test_an_etag_may_be_quoted_or_not(faulty: FaultyStore, client: Store, 
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://nowhere.invalid", "not a url"])
-async def test_a_host_that_is_not_there(dialect: Dialect, url: str) -> None:
+async def test_a_host_that_does_not_exist(dialect: Dialect, url: str) -> None:
     with pytest.raises(StoreError) as raised:
         async with dialect.client(url) as client:
             await put(client)

@@ -1,4 +1,4 @@
-"""Contract: what was stored is read back, whole or in part, under whatever name it has."""
+"""Contract: stored objects are read back, whole or in part, under any name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KEYS = [
 
 
 @pytest.mark.parametrize("key", KEYS, ids=[ascii(key[:24]) for key in KEYS])
-async def test_a_key_comes_back_as_it_went_in(store: Store, key: str) -> None:
+async def test_a_key_is_listed_unchanged(store: Store, key: str) -> None:
     single = Scenario(store, key=key, sizes=(300,))
     await single.sealed()
     assert await keys(store) == [key]
@@ -47,7 +47,7 @@ async def test_a_manifest_may_have_any_key(store: Store, key: str) -> None:
     assert await keys(store) == []
 
 
-async def test_ranges_cross_the_borders_of_segments(store: Store) -> None:
+async def test_ranges_may_cross_segments(store: Store) -> None:
     upload = Scenario(store)
     await upload.sealed()
     one, whole = upload.sizes[0], len(upload.data)
@@ -76,7 +76,7 @@ async def test_blocks_are_bounded(store: Store) -> None:
     assert max(lengths) <= 1024 * 1024
 
 
-async def test_a_read_may_be_left_half_way(store: Store) -> None:
+async def test_a_read_may_be_abandoned(store: Store) -> None:
     upload = Scenario(store, sizes=(5 * 1024 * 1024,))
     await upload.sealed()
     blocks = store.read(upload.target.key)
@@ -86,7 +86,7 @@ async def test_a_read_may_be_left_half_way(store: Store) -> None:
     assert await content(store, upload.target.key) == upload.data
 
 
-async def test_a_range_behind_the_end_is_refused(store: Store) -> None:
+async def test_a_range_beyond_the_end_is_refused(store: Store) -> None:
     upload = Scenario(store, sizes=(100,))
     await upload.sealed()
     with pytest.raises(StoreError) as refused:
@@ -94,10 +94,10 @@ async def test_a_range_behind_the_end_is_refused(store: Store) -> None:
     assert refused.value.code == "STORE_REJECTED"
 
 
-async def test_what_is_not_there_is_missing(store: Store) -> None:
-    for ask in (content(store, "nothing"), store.head("nothing")):
+async def test_an_object_that_does_not_exist_is_missing(store: Store) -> None:
+    for request in (content(store, "nothing"), store.head("nothing")):
         with pytest.raises(StoreError) as missing:
-            await ask
+            await request
         assert missing.value.code == "STORE_OBJECT_MISSING"
         assert missing.value.detail["key"] == "nothing"
 
@@ -117,7 +117,7 @@ async def test_a_small_object_can_be_put_again(store: Store) -> None:
     assert await store.head("small") == again
 
 
-async def test_a_small_object_replaces_what_had_its_name(store: Store) -> None:
+async def test_a_small_object_replaces_a_manifest_of_its_name(store: Store) -> None:
     upload = Scenario(store)
     await upload.sealed()
     await store.put_object(upload.target.key, b"small", "text/plain")

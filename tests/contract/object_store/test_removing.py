@@ -1,4 +1,4 @@
-"""Contract: what is removed leaves nothing behind, what is listed is all there is."""
+"""Contract: removal leaves nothing behind, and a listing is complete."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ async def test_abort_leaves_other_uploads_alone(store: Store) -> None:
     assert await content(store, "kept") == kept.data
 
 
-async def test_abort_needs_nothing_but_the_target(store: Store) -> None:
-    """The reaper knows neither which segments were stored nor, perhaps, the session."""
+async def test_abort_needs_only_the_target(store: Store) -> None:
+    """Expiry knows neither which segments were stored nor, perhaps, the session."""
     upload = Scenario(store)
     await upload.begin()
     await upload.put()
@@ -93,8 +93,8 @@ async def test_delete_leaves_others_alone(store: Store) -> None:
     assert await content(store, kept.target.key) == kept.data
 
 
-async def test_whatever_is_listed_can_be_deleted_by_its_name(store: Store) -> None:
-    """How a sweep removes orphans: it needs to know no dialect."""
+async def test_every_listed_name_can_be_deleted(store: Store) -> None:
+    """A sweep removes orphaned objects in this way, from any store."""
     half = Scenario(store, key="half/done: 50 %")
     await half.begin()
     await half.put(1, 2)
@@ -104,7 +104,7 @@ async def test_whatever_is_listed_can_be_deleted_by_its_name(store: Store) -> No
     assert await keys(store) == []
 
 
-async def test_a_listing_shows_what_belongs_to_an_upload_in_flight(store: Store) -> None:
+async def test_a_listing_shows_the_segments_of_an_upload_in_flight(store: Store) -> None:
     upload = Scenario(store)
     await upload.begin()
     await upload.put(1)
@@ -124,7 +124,7 @@ async def test_a_listing_can_be_narrowed_by_prefix(store: Store) -> None:
     assert sorted(await keys(store)) == ["a/1", "a/2", "b/1", "segmental"]
 
 
-async def test_check_says_where_it_wrote_and_leaves_nothing(store: Store) -> None:
+async def test_check_names_the_store_and_leaves_nothing(store: Store) -> None:
     sentence = await store.check()
     assert len(sentence) > 20
     assert await keys(store) == []

@@ -1,4 +1,4 @@
-"""What is S3's own: ways to verify, sessions, signatures."""
+"""S3 only: verification, sessions, signatures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def store(container: str, credentials: S3Credentials, options: S3Options) 
         yield store
 
 
-async def test_segments_may_be_verified_by_a_digest_that_goes_along(
+async def test_segments_may_be_verified_by_a_digest_in_the_request(
     container: str, credentials: S3Credentials, options: S3Options
 ) -> None:
     async with S3ObjectStore(container, credentials, options=replace(options, verify="content-md5")) as store:
@@ -47,16 +47,14 @@ async def test_segments_may_be_verified_by_a_digest_that_goes_along(
             await store.put_segment(corrupt.target, FailingSource(1, corrupt.segment(1)))
 
 
-async def test_a_store_that_takes_checksums_gets_them(
-    container: str, credentials: S3Credentials, options: S3Options
-) -> None:
+async def test_checksums_are_accepted(container: str, credentials: S3Credentials, options: S3Options) -> None:
     async with S3ObjectStore(container, credentials, options=replace(options, checksums="when_supported")) as store:
         upload = Scenario(store)
         await upload.sealed()
         assert await content(store, upload.target.key) == upload.data
 
 
-async def test_the_etag_of_the_whole_is_known_before(store: S3ObjectStore) -> None:
+async def test_the_etag_of_the_object_counts_its_segments(store: S3ObjectStore) -> None:
     stored = await Scenario(store).sealed()
     assert stored.etag.endswith("-3")
 
@@ -74,7 +72,7 @@ async def test_abort_ends_every_session_of_the_key(store: S3ObjectStore) -> None
     await store.abort(other.target)
 
 
-async def test_a_session_that_is_gone_without_an_object_is_refused(store: S3ObjectStore) -> None:
+async def test_seal_without_session_and_object_is_refused(store: S3ObjectStore) -> None:
     upload = Scenario(store)
     await upload.begin()
     segments = await upload.put()
@@ -85,7 +83,7 @@ async def test_a_session_that_is_gone_without_an_object_is_refused(store: S3Obje
     assert refused.value.detail["segments"] == [1, 2, 3]
 
 
-async def test_a_segment_of_a_session_that_is_gone_is_refused(store: S3ObjectStore) -> None:
+async def test_a_segment_of_a_lost_session_is_refused(store: S3ObjectStore) -> None:
     upload = Scenario(store)
     await upload.begin()
     await store.abort(upload.target)
@@ -94,23 +92,25 @@ async def test_a_segment_of_a_session_that_is_gone_is_refused(store: S3ObjectSto
     assert refused.value.code == "STORE_SESSION_LOST"
 
 
-async def test_a_wrong_secret_says_so(container: str, credentials: S3Credentials, options: S3Options) -> None:
+async def test_a_wrong_secret_is_an_authentication_error(
+    container: str, credentials: S3Credentials, options: S3Options
+) -> None:
     wrong = replace(credentials, secret_key="wrong")
     assert "wrong" not in repr(wrong)
     async with S3ObjectStore(container, wrong, options=options) as store:
         plain = Scenario(store, sizes=(10,))
-        for ask in (store.check(), plain.put(1)):
+        for request in (store.check(), plain.put(1)):
             with pytest.raises(StoreError) as refused:
-                await ask
+                await request
             assert refused.value.code == "STORE_AUTH_FAILED"
 
 
-async def test_a_store_that_is_away_is_worth_retrying(container: str, credentials: S3Credentials) -> None:
+async def test_an_unavailable_store_may_be_retried(container: str, credentials: S3Credentials) -> None:
     options = S3Options(endpoint_url="http://127.0.0.1:9", connect_seconds=2)
     async with S3ObjectStore(container, credentials, options=options) as store:
-        for ask in (store.check(), Scenario(store, sizes=(10,)).put(1), content(store, "k"), keys(store)):
+        for request in (store.check(), Scenario(store, sizes=(10,)).put(1), content(store, "k"), keys(store)):
             with pytest.raises(StoreUnavailable):
-                await ask
+                await request
 
 
 async def test_requests_are_observed(container: str, credentials: S3Credentials, options: S3Options) -> None:
@@ -125,7 +125,7 @@ async def test_requests_are_observed(container: str, credentials: S3Credentials,
     assert ("HEAD", 404) in seen
 
 
-async def test_ec2_credentials_of_keystone_open_it_too(keystone: KeystoneEndpoint) -> None:
+async def test_ec2_credentials_of_keystone_are_accepted(keystone: KeystoneEndpoint) -> None:
     credentials = S3Credentials(keystone.ec2_access_key, keystone.ec2_secret_key)
     options = S3Options(endpoint_url=keystone.proxy_url)
     async with S3ObjectStore(f"test-{uuid.uuid4().hex[:12]}", credentials, options=options) as store:

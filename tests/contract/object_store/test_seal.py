@@ -1,4 +1,4 @@
-"""Contract: an object is sealed over exactly the segments that were stored, or not at all."""
+"""Contract: an object is sealed over exactly the stored segments, or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 
 from pipeline.core.errors import StoreError
-from tests.contract.object_store.uploads import MemorySource, Scenario, Store, content, keys, some_bytes
+from tests.contract.object_store.uploads import (
+    MemorySource,
+    Scenario,
+    Store,
+    content,
+    keys,
+    min_segment_bytes,
+    some_bytes,
+)
 
 pytestmark = pytest.mark.contract
 
@@ -18,7 +26,7 @@ async def refusal(store: Store, upload: Scenario, segments: list[object]) -> Sto
     return refused.value
 
 
-async def test_a_sealed_object_is_what_head_says_it_is(store: Store) -> None:
+async def test_head_describes_the_sealed_object(store: Store) -> None:
     upload = Scenario(store)
     await upload.begin()
     segments = await upload.put()
@@ -29,7 +37,7 @@ async def test_a_sealed_object_is_what_head_says_it_is(store: Store) -> None:
     assert await store.head(upload.target.key) == replace(stored, segments=())
 
 
-async def test_sealing_twice_is_sealing_once(store: Store) -> None:
+async def test_seal_is_idempotent(store: Store) -> None:
     upload = Scenario(store)
     await upload.begin()
     segments = await upload.put()
@@ -51,7 +59,7 @@ async def test_a_missing_segment_is_refused(store: Store, which: int) -> None:
     assert upload.target.key not in await keys(store)
 
 
-async def test_a_segment_that_changed_since_is_refused(store: Store) -> None:
+async def test_a_changed_segment_is_refused(store: Store) -> None:
     upload = Scenario(store)
     await upload.begin()
     segments = await upload.put()
@@ -92,7 +100,7 @@ async def test_one_segment_is_a_plain_object(store: Store, size_bytes: int) -> N
     assert await store.head(upload.target.key) == replace(stored, segments=())
 
 
-async def test_one_segment_that_is_not_there_is_refused(store: Store) -> None:
+async def test_a_missing_single_segment_is_refused(store: Store) -> None:
     upload = Scenario(store, sizes=(5000,))
     await upload.begin()
     segments = await upload.put()
@@ -100,7 +108,7 @@ async def test_one_segment_that_is_not_there_is_refused(store: Store) -> None:
     assert (await refusal(store, upload, list(segments))).code == "MANIFEST_REFUSED"
 
 
-async def test_one_segment_that_changed_since_is_refused(store: Store) -> None:
+async def test_a_changed_single_segment_is_refused(store: Store) -> None:
     upload = Scenario(store, sizes=(5000,))
     await upload.begin()
     segments = await upload.put()
@@ -109,20 +117,18 @@ async def test_one_segment_that_changed_since_is_refused(store: Store) -> None:
 
 
 async def test_a_one_byte_tail_is_a_segment(store: Store) -> None:
-    smallest = max(store.limits.min_segment_bytes, 1000)
+    smallest = max(min_segment_bytes(store), 1000)
     upload = Scenario(store, sizes=(smallest, 1))
     await upload.sealed()
     assert await content(store, upload.target.key) == upload.data
 
 
 async def test_a_thousand_segments(store: Store) -> None:
-    if store.limits.min_segment_bytes > 1024:
-        pytest.skip(
-            f"a segment of this dialect has {store.limits.min_segment_bytes} bytes at least: 5 GB for a thousand"
-        )
+    if min_segment_bytes(store) > 1024:
+        pytest.skip(f"a segment of this store has at least {min_segment_bytes(store)} bytes: 5 GB for a thousand")
     upload = Scenario(store, sizes=(11,) * 999 + (3,))
     await upload.begin()
-    segments = await upload.put_side_by_side()
+    segments = await upload.put_concurrently()
     stored = await store.seal(upload.target, segments)
     assert stored.size_bytes == 999 * 11 + 3
     assert await content(store, upload.target.key, 500, 520) == upload.data[500:521]

@@ -1,4 +1,4 @@
-"""Contract: segments go in whole or not at all, in any order, as often as it takes."""
+"""Contract: segments are stored whole or not at all, in any order, and may be put again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.contract.object_store.uploads import (
     Scenario,
     Store,
     content,
+    min_segment_bytes,
     some_bytes,
 )
 
@@ -30,7 +31,7 @@ async def test_a_segment_is_acknowledged_with_its_number_size_and_etag(store: St
 
 
 @pytest.mark.parametrize("error", [SegmentCorrupt(2), TempVolumeError("TEMP_FILE_MISSING")], ids=["corrupt", "missing"])
-async def test_what_the_source_raises_comes_out_as_it_is_and_nothing_is_stored(store: Store, error: Exception) -> None:
+async def test_an_error_of_the_source_is_raised_unchanged_and_nothing_is_stored(store: Store, error: Exception) -> None:
     upload = Scenario(store)
     await upload.begin()
     first, second, third = await upload.put()
@@ -58,7 +59,7 @@ async def test_a_corrupt_single_segment_leaves_no_object(store: Store) -> None:
 
 
 @pytest.mark.parametrize("difference", [-1, 1], ids=["short", "long"])
-async def test_a_source_that_yields_another_length_than_promised_stores_nothing(store: Store, difference: int) -> None:
+async def test_a_source_of_an_unexpected_length_stores_nothing(store: Store, difference: int) -> None:
     upload = Scenario(store, sizes=(300_000,))
     await upload.begin()
     source = MemorySource(1, upload.segment(1))
@@ -95,22 +96,22 @@ async def test_the_order_of_arrival_does_not_matter(store: Store) -> None:
     assert await content(store, upload.target.key) == upload.data
 
 
-async def test_a_put_that_was_cut_off_half_way_can_be_repeated(store: Store) -> None:
+async def test_a_put_that_was_cancelled_half_way_can_be_repeated(store: Store) -> None:
     upload = Scenario(store)
     await upload.begin()
     source = HangingSource(2, upload.segment(2))
-    cut_off = asyncio.create_task(store.put_segment(upload.target, source))
+    cancelled = asyncio.create_task(store.put_segment(upload.target, source))
     await source.reached_half.wait()
-    cut_off.cancel()
+    cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await cut_off
+        await cancelled
 
     await store.seal(upload.target, await upload.put())
     assert await content(store, upload.target.key) == upload.data
 
 
-async def test_sixteen_segments_go_in_side_by_side(store: Store) -> None:
-    smallest = max(store.limits.min_segment_bytes, 50_000)
+async def test_sixteen_segments_are_put_concurrently(store: Store) -> None:
+    smallest = max(min_segment_bytes(store), 50_000)
     upload = Scenario(store, sizes=(smallest,) * 15 + (77,))
     await upload.begin()
     segments = await asyncio.gather(
@@ -120,7 +121,7 @@ async def test_sixteen_segments_go_in_side_by_side(store: Store) -> None:
     assert await content(store, upload.target.key) == upload.data
 
 
-async def test_the_last_bytes_put_count(store: Store) -> None:
+async def test_the_last_put_of_a_segment_wins(store: Store) -> None:
     upload = Scenario(store)
     await upload.begin()
     other = await store.put_segment(upload.target, MemorySource(1, some_bytes(upload.sizes[0], seed=9)))

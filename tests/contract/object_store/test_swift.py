@@ -1,4 +1,4 @@
-"""What is Swift's own: manifests, containers, limits, and bodies that are broken off."""
+"""Swift only: manifests, containers, limits, and bodies that are broken off."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ async def test_the_manifest_lists_the_segments(tempauth: TempAuth, swift: SwiftE
             assert response.headers["X-Static-Large-Object"] == "True"
 
 
-async def test_what_is_not_there_is_deleted_all_the_same(tempauth: TempAuth, container: str) -> None:
-    """A PUT may still be on its way inside Swift: the tombstone has the later timestamp, and wins (seen under
-    torture, with an object server that stood still)."""
+async def test_delete_is_sent_for_an_object_that_does_not_exist(tempauth: TempAuth, container: str) -> None:
+    """A PUT may still be on its way inside Swift; the tombstone has the later timestamp and wins (seen in the torture
+    test, with a paused object server)."""
     seen: list[tuple[str, int]] = []
     async with SwiftObjectStore(
         tempauth, container, observer=lambda method, status, _: seen.append((method, status))
@@ -56,9 +56,7 @@ async def test_what_is_not_there_is_deleted_all_the_same(tempauth: TempAuth, con
     assert seen[-2:] == [("HEAD", 404), ("DELETE", 404)]
 
 
-async def test_containers_that_vanished_are_made_again(
-    tempauth: TempAuth, swift: SwiftEndpoint, container: str
-) -> None:
+async def test_deleted_containers_are_created_again(tempauth: TempAuth, swift: SwiftEndpoint, container: str) -> None:
     async with SwiftObjectStore(tempauth, container) as store, aiohttp.ClientSession() as session:
         upload = Scenario(store)
         await upload.begin()
@@ -70,8 +68,8 @@ async def test_containers_that_vanished_are_made_again(
         assert await content(store, upload.target.key) == upload.data
 
 
-async def test_segments_that_no_listing_shows_yet_are_removed(tmp_path: Path) -> None:
-    """Swift takes an object while the container server is away, and lists it when the object-updater has told it."""
+async def test_segments_that_are_not_listed_yet_are_removed(tmp_path: Path) -> None:
+    """Swift stores an object while the container server is unavailable; the object-updater lists it later."""
     options = StackOptions(directory=tmp_path / "stack", postgres=False, redis=False, fast=True)
     with EmbeddedStack(options) as own:
         auth = TempAuth(own.swift.auth_url, own.swift.user, own.swift.key)
@@ -102,15 +100,8 @@ async def test_segments_that_no_listing_shows_yet_are_removed(tmp_path: Path) ->
             assert await statuses() == {404}
 
 
-async def test_limits_are_read_from_info(tempauth: TempAuth, container: str) -> None:
-    async with SwiftObjectStore(tempauth, container) as store:
-        limits = await store.discover_limits()
-    assert (limits.max_segments, limits.min_segment_bytes) == (1000, 1)
-    assert limits.max_segment_bytes >= 5 * 1024**3
-
-
-async def test_a_segment_is_broken_off_before_swift_keeps_it(tempauth: TempAuth, container: str) -> None:
-    """The listing shows it: a body that ends early is no object."""
+async def test_a_segment_that_is_broken_off_is_not_stored(tempauth: TempAuth, container: str) -> None:
+    """The listing shows that a body which ends early is not stored."""
     async with SwiftObjectStore(tempauth, container) as store:
         upload = Scenario(store, sizes=(LARGE_BYTES, LARGE_BYTES))
         await upload.begin()
@@ -126,7 +117,7 @@ async def test_a_segment_is_broken_off_before_swift_keeps_it(tempauth: TempAuth,
 
 
 class CuttingRelay:
-    """Stands between us and Swift, and cuts the first connection that has carried so many bytes."""
+    """A relay to Swift that cuts the first connection which has carried more than `cut_after_bytes`."""
 
     def __init__(self, port: int, cut_after_bytes: int) -> None:
         self.cuts = 0
@@ -153,7 +144,7 @@ class CuttingRelay:
         await asyncio.gather(copy(reader, up_writer, True), copy(up_reader, writer, False))
 
 
-async def test_a_connection_that_is_cut_in_mid_body_stores_nothing_and_may_be_repeated(
+async def test_a_connection_cut_in_mid_body_stores_nothing_and_the_put_may_be_repeated(
     swift: SwiftEndpoint, container: str
 ) -> None:
     relay = CuttingRelay(int(str(URL(swift.proxy_url).port)), cut_after_bytes=200_000)

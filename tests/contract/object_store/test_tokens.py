@@ -1,4 +1,4 @@
-"""Tokens against a real Keystone: few are asked for, dead ones are replaced, refused credentials say so."""
+"""Tokens against a real Keystone: few are requested, expired ones are replaced, refused credentials are reported."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ LARGE_BYTES = 400_000  # large enough to wait for 100 Continue
 
 @dataclass
 class CountingAuth:
-    """Logs in for real, but first hands out what it was given."""
+    """A real login that counts its calls, and returns the tokens of `first` before it."""
 
     real: SwiftAuth
     first: list[Token] = field(default_factory=list)
-    asked: int = 0
+    calls: int = 0
 
     async def authenticate(self, session: aiohttp.ClientSession, timeout_seconds: float) -> Token:
-        self.asked += 1
+        self.calls += 1
         return self.first.pop(0) if self.first else await self.real.authenticate(session, timeout_seconds)
 
 
@@ -57,19 +57,19 @@ async def revoke(keystone: KeystoneEndpoint, token: Token) -> None:
         assert response.status == 204
 
 
-async def test_sixteen_puts_at_once_use_one_token(keystone_password: KeystonePassword, container: str) -> None:
+async def test_sixteen_concurrent_puts_use_one_token(keystone_password: KeystonePassword, container: str) -> None:
     auth = CountingAuth(keystone_password)
     async with SwiftObjectStore(auth, container) as store:
         upload = Scenario(store, sizes=(2000,) * 40)
-        await upload.put_side_by_side()
+        await upload.put_concurrently()
         await store.abort(upload.target)
-    assert auth.asked == 1
+    assert auth.calls == 1
 
 
-async def test_a_token_revoked_before_an_upload_is_replaced_once_for_all(
+async def test_a_token_revoked_before_an_upload_is_replaced_once(
     keystone: KeystoneEndpoint, keystone_password: KeystonePassword, container: str
 ) -> None:
-    """The proxy has not seen this token alive, so its cache does not keep it alive."""
+    """The proxy never validated this token, so its cache does not have it."""
     dead = await token_of(keystone_password)
     await revoke(keystone, dead)
     auth = CountingAuth(keystone_password, first=[dead])
@@ -83,12 +83,14 @@ async def test_a_token_revoked_before_an_upload_is_replaced_once_for_all(
         await store.seal(upload.target, segments)
         assert await content(store, upload.target.key) == upload.data
         await store.abort(upload.target)
-    assert auth.asked == 2
+    assert auth.calls == 2
     assert 401 in statuses
 
 
-async def test_many_refused_at_once_ask_for_one_new_token(keystone_password: KeystonePassword, container: str) -> None:
-    """The token dies between two rounds of sixteen: sixteen requests get 401, one asks, none sends its body twice."""
+async def test_sixteen_concurrent_refusals_request_one_new_token(
+    keystone_password: KeystonePassword, container: str
+) -> None:
+    """All sixteen requests get 401; one token is requested, and no body is sent twice."""
     good = await token_of(keystone_password)
     dead = replace(good, value="gAAAAA-not-a-token")
     auth = CountingAuth(keystone_password)
@@ -106,13 +108,13 @@ async def test_many_refused_at_once_ask_for_one_new_token(keystone_password: Key
         assert statuses.count(401) == 16
         assert [source.passes for source in sources] == [1] * 16
         await store.abort(upload.target)
-    assert auth.asked == 2
+    assert auth.calls == 2
 
 
 async def test_a_put_that_began_before_its_token_was_revoked_completes(
     keystone: KeystoneEndpoint, keystone_password: KeystonePassword, container: str
 ) -> None:
-    """Swift looks at a token when a request begins; the next request gets a new one."""
+    """Swift checks a token when a request begins; the next request gets a new token."""
 
     class RevokingSource(MemorySource):
         async def before(self, start: int) -> None:
@@ -131,7 +133,7 @@ async def test_a_put_that_began_before_its_token_was_revoked_completes(
 
 @pytest.fixture(scope="module")
 def short_lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwiftEndpoint]:
-    """A Swift whose tokens live for three seconds."""
+    """A Swift whose tokens expire after three seconds."""
     options = StackOptions(
         tmp_path_factory.mktemp("short"), postgres=False, redis=False, token_lifetime_seconds=3, fast=True
     )
@@ -140,7 +142,7 @@ def short_lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwiftEndpo
 
 
 async def test_a_token_that_expired_in_mid_upload_is_replaced(short_lived: SwiftEndpoint, container: str) -> None:
-    """Our clock believes that it still lives, so only the store's 401 tells."""
+    """The lifetime is unknown to the client, so only the store's 401 shows that the token has expired."""
     tempauth = TempAuth(short_lived.auth_url, short_lived.user, short_lived.key)
     auth = CountingAuth(tempauth, first=[replace(await token_of(tempauth), lifetime_seconds=None)])
     statuses: list[int | None] = []
@@ -155,10 +157,10 @@ async def test_a_token_that_expired_in_mid_upload_is_replaced(short_lived: Swift
             second = await upload.put(2)
         await store.seal(upload.target, [*first, *second, *await upload.put(3)])
         assert await content(store, upload.target.key) == upload.data
-    assert auth.asked >= 2
+    assert auth.calls >= 2
 
 
-async def test_a_token_is_renewed_before_it_dies(keystone_password: KeystonePassword, container: str) -> None:
+async def test_a_token_is_renewed_before_it_expires(keystone_password: KeystonePassword, container: str) -> None:
     short = replace(await token_of(keystone_password), lifetime_seconds=0.5)
     auth = CountingAuth(keystone_password, first=[short])
     statuses: list[int | None] = []
@@ -167,7 +169,7 @@ async def test_a_token_is_renewed_before_it_dies(keystone_password: KeystonePass
         auth, container, options=options, observer=lambda method, status, seconds: statuses.append(status)
     ) as store:
         deadline = time.monotonic() + 20
-        while auth.asked < 2:
+        while auth.calls < 2:
             assert time.monotonic() < deadline
             await keys(store)
     assert 401 not in statuses
@@ -185,11 +187,13 @@ def wrong_logins(swift: SwiftEndpoint, keystone_password: KeystonePassword) -> d
 
 
 @pytest.mark.parametrize("which", ["tempauth", "password", "project", "application credential", "region"])
-async def test_a_wrong_login_says_so(wrong_logins: dict[str, SwiftAuth], container: str, which: str) -> None:
+async def test_a_wrong_login_is_an_authentication_error(
+    wrong_logins: dict[str, SwiftAuth], container: str, which: str
+) -> None:
     async with SwiftObjectStore(wrong_logins[which], container) as store:
-        for ask in (store.check, Scenario(store).sealed):
+        for request in (store.check, Scenario(store).sealed):
             with pytest.raises(StoreError) as refused:
-                await ask()
+                await request()
             assert refused.value.code == "STORE_AUTH_FAILED"
             assert "wrong" not in str(refused.value)
 
@@ -202,12 +206,12 @@ async def test_refused_credentials_are_not_tried_again_at_once(
         for _ in range(5):
             with pytest.raises(StoreError):
                 await store.head("anything")
-    assert auth.asked == 1
+    assert auth.calls == 1
 
 
-async def test_a_keystone_that_is_away_is_worth_retrying(container: str, keystone_password: KeystonePassword) -> None:
-    away = replace(keystone_password, auth_url="http://127.0.0.1:9/v3")
-    async with SwiftObjectStore(away, container) as store:
+async def test_an_unavailable_keystone_may_be_retried(container: str, keystone_password: KeystonePassword) -> None:
+    unavailable = replace(keystone_password, auth_url="http://127.0.0.1:9/v3")
+    async with SwiftObjectStore(unavailable, container) as store:
         with pytest.raises(StoreUnavailable):
             await store.check()
 
@@ -232,7 +236,7 @@ async def test_an_application_credential_opens_the_same_account(
         await other.abort(upload.target)
 
 
-async def test_a_storage_url_of_our_own_replaces_the_catalogue(
+async def test_a_configured_storage_url_replaces_the_catalogue(
     keystone: KeystoneEndpoint, keystone_password: KeystonePassword, container: str
 ) -> None:
     elsewhere = replace(keystone_password, endpoint=Endpoint(storage_url=keystone.storage_url + "/"))

@@ -1,4 +1,4 @@
-"""What the object store suites are made of: sources that behave in known ways, and uploads to put through a store."""
+"""Building blocks of the object store suites: sources that behave in known ways, and uploads of them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,23 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from pipeline.adapters.object_store.limits import FILESYSTEM_LIMITS, S3_LIMITS, SWIFT_LIMITS
 from pipeline.core.errors import SegmentCorrupt
 from pipeline.core.model import ObjectTarget, StoredObject, StoredSegment
 from pipeline.core.segments import SegmentPlan
 from pipeline.ports import ObjectReader, ObjectStore, SegmentSource
 
 BLOCK_BYTES = 64 * 1024
+PRESETS = {"swift": SWIFT_LIMITS, "s3": S3_LIMITS, "filesystem": FILESYSTEM_LIMITS}
 
 
 class Store(ObjectStore, ObjectReader, Protocol):
-    """What every adapter implements, as one."""
+    """The two ports that every adapter implements."""
+
+
+def min_segment_bytes(store: Store) -> int:
+    """The shortest segment that is not the last."""
+    return PRESETS[store.name].min_segment_bytes
 
 
 def some_bytes(count: int, seed: int = 0) -> bytes:
@@ -26,7 +33,7 @@ def some_bytes(count: int, seed: int = 0) -> bytes:
 
 
 class MemorySource:
-    """A segment that is what it should be."""
+    """A correct segment."""
 
     def __init__(self, number: int, data: bytes, block_bytes: int = BLOCK_BYTES) -> None:
         self.number = number
@@ -42,11 +49,11 @@ class MemorySource:
             yield self._data[start : start + self._block_bytes]
 
     async def before(self, start: int) -> None:
-        """Called before the block at `start` is handed out."""
+        """Called before the block at `start` is yielded."""
 
 
 class FailingSource(MemorySource):
-    """Raises in place of its last block, as a temp volume does when the digest turns out wrong."""
+    """Raises instead of yielding its last block, as a temp volume does when the digest is wrong."""
 
     def __init__(self, number: int, data: bytes, error: Exception | None = None) -> None:
         super().__init__(number, data)
@@ -58,7 +65,7 @@ class FailingSource(MemorySource):
 
 
 class HangingSource(MemorySource):
-    """Hands out its first half, says so, and waits for ever."""
+    """Yields its first half, sets `reached_half`, and waits forever."""
 
     def __init__(self, number: int, data: bytes) -> None:
         super().__init__(number, data)
@@ -71,13 +78,13 @@ class HangingSource(MemorySource):
 
 
 class Scenario:
-    """One upload: its bytes, its plan, and the steps that workers would take with it."""
+    """One upload: its bytes, its plan, and the steps that workers take with it."""
 
     def __init__(
         self, store: Store, *, sizes: Sequence[int] | None = None, key: str | None = None, upload_id: str | None = None
     ) -> None:
-        """`sizes`: lengths of the segments, all but the last alike; three small ones unless given."""
-        smallest = max(store.limits.min_segment_bytes, 100_000)
+        """`sizes`: lengths of the segments, equal except for the last; by default three small ones."""
+        smallest = max(min_segment_bytes(store), 100_000)
         self.sizes = tuple(sizes) if sizes is not None else (smallest, smallest, 1234)
         self.store = store
         upload_id = upload_id or uuid.uuid4().hex
@@ -100,13 +107,13 @@ class Scenario:
         return MemorySource(number, self.segment(number))
 
     async def put(self, *numbers: int) -> list[StoredSegment]:
-        """Put these, or all, one after the other."""
+        """Put these segments, or all, one after the other."""
         return [
             await self.store.put_segment(self.target, self.source(number))
             for number in numbers or range(1, self.target.plan.count + 1)
         ]
 
-    async def put_side_by_side(self, at_once: int = 16) -> list[StoredSegment]:
+    async def put_concurrently(self, at_once: int = 16) -> list[StoredSegment]:
         limit = asyncio.Semaphore(at_once)
 
         async def put_one(number: int) -> StoredSegment:
@@ -116,14 +123,14 @@ class Scenario:
         return await asyncio.gather(*(put_one(number) for number in range(1, self.target.plan.count + 1)))
 
     async def put_elsewhere(self, number: int) -> list[StoredSegment]:
-        """What the store says of a segment of this upload's bytes, without this upload having it."""
+        """What the store returned for a segment of this upload that has been removed again."""
         await self.begin()
         segments = await self.put(number)
         await self.store.abort(self.target)
         return segments
 
     async def sealed(self) -> StoredObject:
-        """The whole path."""
+        """Begin, put every segment, seal."""
         await self.begin()
         return await self.store.seal(self.target, await self.put())
 

@@ -1,4 +1,4 @@
-"""A deadline holds also for work that does not hear that it shall end."""
+"""`within` ends work at its deadline, even when the work swallows its cancellation."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from contextlib import suppress
 
 import pytest
 
-from pipeline.adapters.object_store.http.deadline import within
+from pipeline.adapters.object_store.s3.deadline import within
 
 pytestmark = pytest.mark.unit
 
 
-async def test_what_ends_in_time_gives_its_result_or_its_error() -> None:
+async def test_work_that_ends_in_time_returns_its_result_or_raises_its_error() -> None:
     async def result() -> int:
         return 7
 
@@ -24,24 +24,24 @@ async def test_what_ends_in_time_gives_its_result_or_its_error() -> None:
         await within(10, error())
 
 
-async def test_work_that_swallows_the_first_request_to_end_is_ended_all_the_same() -> None:
-    asked = 0
+async def test_work_that_swallows_its_first_cancellation_is_cancelled_again() -> None:
+    cancellations = 0
 
-    async def deaf() -> None:
-        nonlocal asked
+    async def stubborn() -> None:
+        nonlocal cancellations
         while True:
             with suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()
-            asked += 1
-            if asked == 2:
+            cancellations += 1
+            if cancellations == 2:
                 raise asyncio.CancelledError
 
     with pytest.raises(TimeoutError):
-        await within(0.01, deaf())
-    assert asked == 2
+        await within(0.01, stubborn())
+    assert cancellations == 2
 
 
-async def test_whoever_waits_may_be_cancelled_and_the_work_ends_with_him() -> None:
+async def test_cancelling_the_caller_ends_the_work() -> None:
     ended = asyncio.Event()
     began = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""Every error of every driver has a translation, and what the stores say becomes what the catalogue says."""
+"""Every driver error is translated, and error responses become errors of the catalogue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 
 
 def family(kind: type[Exception]) -> list[type[Exception]]:
-    """A class and all below it, by name."""
+    """A class and all its subclasses, by name."""
     found = {kind}
     for child in kind.__subclasses__():
         found.update(family(child))
@@ -23,8 +23,8 @@ def family(kind: type[Exception]) -> list[type[Exception]]:
 
 
 def blank(kind: type[Exception]) -> Exception:
-    """One of `kind`, whatever its constructor and its text need: only its type is looked at."""
-    empty = type(kind.__name__, (kind,), {"__init__": lambda self: None, "__str__": lambda self: "told"})
+    """An instance of `kind` without calling its constructor: only the type matters."""
+    empty = type(kind.__name__, (kind,), {"__init__": lambda self: None, "__str__": lambda self: "some text"})
     error = empty()
     assert isinstance(error, kind)
     return error
@@ -37,21 +37,21 @@ def raise_blank(kind: type[Exception], what: str) -> None:
 
 @pytest.mark.parametrize("kind", family(aiohttp.ClientError))
 def test_each_error_of_aiohttp_is_translated(kind: type[Exception]) -> None:
-    with pytest.raises(StoreError, match="told") as raised:
+    with pytest.raises(StoreError, match="some text") as raised:
         raise_blank(kind, "PUT /x")
     is_wrong_setting = issubclass(kind, aiohttp.InvalidURL)
     assert raised.value.code == ("STORE_REJECTED" if is_wrong_setting else "STORE_UNAVAILABLE")
 
 
 @pytest.mark.parametrize("error", [TimeoutError(), ConnectionResetError(104, "reset"), OSError("x"), BrokenPipeError()])
-def test_each_error_of_the_system_is_worth_retrying(error: Exception) -> None:
+def test_each_error_of_the_system_may_be_retried(error: Exception) -> None:
     with pytest.raises(StoreUnavailable, match="PUT /x"), driver_errors("PUT /x"):
         raise error
 
 
 @pytest.mark.parametrize("kind", family(boto.BotoCoreError))
 def test_each_error_of_botocore_is_translated(kind: type[Exception]) -> None:
-    with pytest.raises(StoreError, match="told") as raised, store_errors("get_object", "k"):
+    with pytest.raises(StoreError, match="some text") as raised, store_errors("get_object", "k"):
         raise blank(kind)
     if issubclass(kind, boto.HTTPClientError | boto.ConnectionError):
         assert raised.value.code == "STORE_UNAVAILABLE"
@@ -74,9 +74,9 @@ def test_each_error_of_botocore_is_translated(kind: type[Exception]) -> None:
         ("InvalidRange", 416, "STORE_REJECTED"),
     ],
 )
-def test_what_s3_says_becomes_what_the_catalogue_says(code: str, status: int, expected: str) -> None:
+def test_each_s3_error_code_has_an_error_of_the_catalogue(code: str, status: int, expected: str) -> None:
     response = {
-        "Error": {"Code": code, "Message": "told"},
+        "Error": {"Code": code, "Message": "some text"},
         "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {"retry-after": "3"}},
     }
     with pytest.raises(StoreError) as raised, store_errors("op", "k"):

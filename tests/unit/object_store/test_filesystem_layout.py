@@ -38,7 +38,7 @@ def test_awkward_keys(key: str) -> None:
 
 
 @given(NAMES, st.integers(1, 10_000))
-def test_a_segment_is_found_by_the_name_it_is_listed_under(upload_id: str, number: int) -> None:
+def test_a_segment_is_found_by_its_name_in_a_listing(upload_id: str, number: int) -> None:
     path = LAYOUT.segment_path(upload_id, number, "0" * 32)
     assert LAYOUT.named_segment_path(LAYOUT.segment_name(path)) == path
     assert LAYOUT.segments in path.parents

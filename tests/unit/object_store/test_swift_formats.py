@@ -1,4 +1,4 @@
-"""Names, manifests and catalogues as Swift and Keystone write them."""
+"""Names, manifests, catalogues and capabilities in the formats of Swift and Keystone."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import json
 
 import pytest
 
+from pipeline.adapters.object_store.integrity import check_segments
 from pipeline.adapters.object_store.limits import S3_LIMITS, SWIFT_LIMITS
 from pipeline.adapters.object_store.names import multipart_name, split_multipart
-from pipeline.adapters.object_store.plan import check_segments
+from pipeline.adapters.object_store.swift.account import info_url, public_account
 from pipeline.adapters.object_store.swift.keystone import Endpoint, _lifetime_seconds, _public_url, _storage_url
 from pipeline.adapters.object_store.swift.layout import SwiftLayout, account_url
-from pipeline.adapters.object_store.swift.limits import parse_info
-from pipeline.adapters.object_store.swift.manifest import manifest_json, parse_answer, raise_unless_sealed
-from pipeline.adapters.object_store.swift.public import public_account
+from pipeline.adapters.object_store.swift.limits import MAX_SEGMENTS, parse_info
+from pipeline.adapters.object_store.swift.manifest import manifest_json, parse_response, raise_unless_sealed
 from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.core.model import ObjectTarget, StoredSegment
-from pipeline.core.segments import SegmentPlan
+from pipeline.core.segments import SegmentPlan, StoreLimits
 
 pytestmark = pytest.mark.unit
 
@@ -46,13 +46,13 @@ def test_a_query_is_encoded() -> None:
 
 
 @pytest.mark.parametrize("container", ["", "a/b", "x" * 250])
-def test_a_container_that_cannot_be_is_refused(container: str) -> None:
+def test_an_impossible_container_name_is_refused(container: str) -> None:
     with pytest.raises(StoreError):
         SwiftLayout(container)
 
 
 @pytest.mark.parametrize("key", ["", "x" * 1025, "ü" * 513])
-def test_a_key_that_cannot_be_is_refused(key: str) -> None:
+def test_an_impossible_key_is_refused(key: str) -> None:
     with pytest.raises(StoreError):
         LAYOUT.object_path(key)
 
@@ -69,34 +69,34 @@ def test_a_manifest_names_every_segment_with_length_and_digest() -> None:
     ("segments", "wrong"),
     [([], [1, 2, 3]), (SEGMENTS[:2], [3]), (SEGMENTS[::-1], [1, 3]), ([*SEGMENTS, SEGMENTS[2]], [])],
 )
-def test_a_list_that_is_not_the_plan_is_refused(segments: list[StoredSegment], wrong: list[int]) -> None:
+def test_segments_that_differ_from_the_plan_are_refused(segments: list[StoredSegment], wrong: list[int]) -> None:
     with pytest.raises(StoreError) as refused:
         check_segments(TARGET, segments)
     assert (refused.value.code, refused.value.detail["segments"]) == ("MANIFEST_REFUSED", wrong)
 
 
-def test_the_numbers_of_refused_segments_are_told() -> None:
-    said = {
+def test_the_error_names_the_refused_segments() -> None:
+    refusal = {
         "Response Status": "400 Bad Request",
         "Errors": [
             ["/c_segments/up%20load/00000003", "404 Not Found"],
             ["/c_segments/up%20load/00000001", "Etag Mismatch"],
         ],
     }
-    answer = parse_answer(202, "", b"  \r\n\r\n" + json.dumps(said).encode())
+    response = parse_response(202, "", b"  \r\n\r\n" + json.dumps(refusal).encode())
     with pytest.raises(StoreError) as refused:
-        raise_unless_sealed(answer, LAYOUT, TARGET, "x")
+        raise_unless_sealed(response, LAYOUT, TARGET, "x")
     assert refused.value.code == "MANIFEST_REFUSED"
     assert refused.value.detail["segments"] == [1, 3]
     assert "404 Not Found" in refused.value.message
 
 
-def test_a_manifest_that_was_stored_is_compared() -> None:
+def test_the_etag_of_a_stored_manifest_is_compared() -> None:
     body = json.dumps({"Response Status": "201 Created", "Etag": '"abc"', "Errors": []}).encode()
-    raise_unless_sealed(parse_answer(202, "", body), LAYOUT, TARGET, "abc")
-    raise_unless_sealed(parse_answer(201, '"abc"', b""), LAYOUT, TARGET, "abc")
+    raise_unless_sealed(parse_response(202, "", body), LAYOUT, TARGET, "abc")
+    raise_unless_sealed(parse_response(201, '"abc"', b""), LAYOUT, TARGET, "abc")
     with pytest.raises(StoreUnavailable):
-        raise_unless_sealed(parse_answer(201, '"abc"', b""), LAYOUT, TARGET, "abd")
+        raise_unless_sealed(parse_response(201, '"abc"', b""), LAYOUT, TARGET, "abd")
 
 
 CATALOG = {
@@ -126,14 +126,14 @@ def test_the_catalogue_is_searched_by_region_and_interface(endpoint: Endpoint, u
     assert _storage_url(CATALOG, endpoint) == url
 
 
-def test_clients_are_sent_to_the_public_endpoint_of_our_region() -> None:
+def test_clients_use_the_public_endpoint_of_our_region() -> None:
     assert _public_url(CATALOG, Endpoint(interface="admin")) == "http://one/v1/AUTH_p"
     assert _public_url(CATALOG, Endpoint(interface="admin", region="two")) == "http://two/v1/AUTH_p"
     assert _public_url(CATALOG, Endpoint()) == ""
     assert _public_url({}, Endpoint(interface="internal")) == ""
 
 
-def test_a_public_url_takes_the_account_of_the_login() -> None:
+def test_a_public_url_gets_the_account_of_the_login() -> None:
     assert public_account("", "http://in/v1/AUTH_p") == ""
     assert public_account("https://out/", "http://in:8080/v1/AUTH_p/") == "https://out/v1/AUTH_p"
     assert public_account("https://out/swift", "http://in/object-store/v1/AUTH_p") == "https://out/swift/v1/AUTH_p"
@@ -141,25 +141,64 @@ def test_a_public_url_takes_the_account_of_the_login() -> None:
         public_account("https://out", "http://in/AUTH_p")
 
 
-def test_a_catalogue_without_an_object_store_says_so() -> None:
+def test_a_catalogue_without_an_object_store_is_reported() -> None:
     for token, endpoint in ((CATALOG, Endpoint(region="three")), ({}, Endpoint())):
         with pytest.raises(StoreError, match="no public object-store"):
             _storage_url(token, endpoint)
 
 
-def test_a_lifetime_is_by_the_servers_own_clock() -> None:
+def test_a_lifetime_is_computed_from_the_server_s_clock() -> None:
     token = {"issued_at": "2001-01-01T00:00:00.000000Z", "expires_at": "2001-01-01T01:00:00.000000Z"}
     assert _lifetime_seconds(token) == 3600
     assert _lifetime_seconds({"expires_at": None}) is None
 
 
-def test_limits_come_from_info_where_it_is_understood() -> None:
-    info = json.dumps({"slo": {"max_manifest_segments": 50, "min_segment_size": 2}, "swift": {"max_file_size": 100}})
-    limits = parse_info(info.encode(), SWIFT_LIMITS)
-    assert (limits.max_segments, limits.min_segment_bytes, limits.max_segment_bytes) == (50, 2, 100)
-    assert limits.max_object_bytes == 5000
-    for unknown in (b"", b"<html>", b"[]", b'{"slo": 1}'):
-        assert parse_info(unknown, SWIFT_LIMITS) == SWIFT_LIMITS
+@pytest.mark.parametrize(
+    ("storage_url", "url"),
+    [
+        ("http://h:8080/v1/AUTH_a", "http://h:8080/info"),
+        ("https://lb/swift/v1/AUTH_a", "https://lb/swift/info"),
+        ("https://rgw/swift/v1", "https://rgw/swift/info"),
+        ("https://h/elsewhere", "https://h/info"),
+    ],
+)
+def test_info_is_beside_v1(storage_url: str, url: str) -> None:
+    assert info_url(storage_url) == url
+
+
+def info(slo: object = None, **swift: object) -> StoreLimits | None:
+    return parse_info(json.dumps({"slo": slo or {}, "swift": swift}).encode())
+
+
+def test_limits_come_from_info() -> None:
+    slo = {"max_manifest_segments": 50, "min_segment_size": 2}
+    assert info(slo, max_file_size=100) == StoreLimits(50, 2, 100, 5000)
+    assert info() == SWIFT_LIMITS
+
+
+@pytest.mark.parametrize("nonsense", [0, -1, "50", "", None, True, 1.5, [], {}])
+def test_a_nonsensical_limit_is_replaced_by_its_preset(nonsense: object) -> None:
+    slo = {"max_manifest_segments": nonsense, "min_segment_size": nonsense}
+    assert info(slo, max_file_size=nonsense) == SWIFT_LIMITS
+    assert info(nonsense) == SWIFT_LIMITS
+    assert info({"max_manifest_segments": 7}, max_file_size=nonsense) == StoreLimits(
+        7, 1, SWIFT_LIMITS.max_segment_bytes, 7 * SWIFT_LIMITS.max_segment_bytes
+    )
+
+
+def test_limits_that_contradict_each_other_are_ignored() -> None:
+    assert info({"min_segment_size": 200}, max_file_size=100) is None
+
+
+def test_limits_are_capped() -> None:
+    limits = info({"max_manifest_segments": 10**9}, max_file_size=10**18)
+    assert limits is not None
+    assert (limits.max_segments, limits.max_object_bytes) == (MAX_SEGMENTS, SWIFT_LIMITS.max_object_bytes)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"1", b"\xff", b'{"slo": {"max_manifest_segments": 5}}'])
+def test_a_body_that_is_not_swift_s_has_no_limits(body: bytes) -> None:
+    assert parse_info(body) is None
 
 
 def test_presets() -> None:
@@ -168,5 +207,5 @@ def test_presets() -> None:
 
 
 @pytest.mark.parametrize("key", ["a", "a:b", "multipart:", "x/y:z"])
-def test_a_multipart_name_is_taken_apart(key: str) -> None:
+def test_a_multipart_name_is_split_at_its_last_colon(key: str) -> None:
     assert split_multipart(multipart_name(key, "Session-1")) == (key, "Session-1")

@@ -1,5 +1,5 @@
-"""TempURLs against the middleware's rule, written down once more from its source: `TempURL.__call__`, `get_hmac` and
-`extract_digest_and_algorithm` of Swift 2.38. Swift itself is held against them in the contract suite."""
+"""TempURLs against a copy of the middleware's rule: `TempURL.__call__`, `get_hmac` and `extract_digest_and_algorithm`
+of Swift 2.38. The contract suite checks them against Swift itself."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ACCOUNT = "https://swift.example/v1/AUTH_a"
 NAMES = ("plain", "contents/0198/original", "a b+c%2F#?&=;", "ünï/𝄞.mp4", "..//.", "'\"\\\n")
 
 
-def judged(url: str, method: str, key: str, allowed: tuple[str, ...] = ("sha256", "sha512")) -> bool:
-    """What the middleware says of a request, whose path its WSGI server has unquoted."""
+def allowed_by_swift(url: str, method: str, key: str, allowed: tuple[str, ...] = ("sha256", "sha512")) -> bool:
+    """Whether the middleware allows a request, whose path its WSGI server has unquoted."""
     parts = urlsplit(url)
     query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
     signature = query["temp_url_sig"]
@@ -48,15 +48,15 @@ def judged(url: str, method: str, key: str, allowed: tuple[str, ...] = ("sha256"
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("digest", get_args(TempUrlDigest))
-def test_is_accepted_for_its_own_method_and_object_only(name: str, digest: TempUrlDigest) -> None:
+def test_a_tempurl_is_accepted_for_its_own_method_and_object_only(name: str, digest: TempUrlDigest) -> None:
     path = SwiftLayout("c o").object_path(name)
     for method in get_args(TempUrlMethod):
         url = TempUrlSigner("k€y", digest).sign(ACCOUNT, path, method=method, expires_at=1_900_000_000)
-        assert judged(url, method, "k€y")
-        assert not judged(url, method, "another")
-        assert not any(judged(url, other, "k€y") for other in get_args(TempUrlMethod) if other != method)
+        assert allowed_by_swift(url, method, "k€y")
+        assert not allowed_by_swift(url, method, "another")
+        assert not any(allowed_by_swift(url, other, "k€y") for other in get_args(TempUrlMethod) if other != method)
         changed = SwiftLayout("c o").object_path(name + "x")
-        assert not judged(url.replace(f"{path}?", f"{changed}?"), method, "k€y")
+        assert not allowed_by_swift(url.replace(f"{path}?", f"{changed}?"), method, "k€y")
 
 
 def test_the_documentation_s_own_example() -> None:
@@ -68,41 +68,41 @@ def test_the_documentation_s_own_example() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "0198", "0198/", "0198/0000 ü"])
-def test_a_prefix_opens_what_lies_under_it_and_nothing_else(prefix: str) -> None:
+def test_a_prefix_opens_the_objects_under_it_and_nothing_else(prefix: str) -> None:
     layout = SwiftLayout("c")
     signer = TempUrlSigner("key")
     path = layout.object_path(f"{prefix}7")
     url = signer.sign(ACCOUNT, path, method="PUT", expires_at=1_900_000_000, prefix=prefix)
-    assert judged(url, "PUT", "key")
-    assert judged(url.replace(f"{path}?", f"{layout.object_path(prefix + '8')}?"), "PUT", "key")
+    assert allowed_by_swift(url, "PUT", "key")
+    assert allowed_by_swift(url.replace(f"{path}?", f"{layout.object_path(prefix + '8')}?"), "PUT", "key")
     if prefix:
-        assert not judged(url.replace(f"{path}?", f"{layout.object_path('other')}?"), "PUT", "key")
+        assert not allowed_by_swift(url.replace(f"{path}?", f"{layout.object_path('other')}?"), "PUT", "key")
         with pytest.raises(StoreError):
             signer.sign(ACCOUNT, "/c/other", method="PUT", expires_at=1, prefix=prefix)
 
 
 @pytest.mark.parametrize("filename", ["a.mp4", 'Ünï "x" & y; +%.mp4', "日本語.mov"])
 @pytest.mark.parametrize("inline", [True, False])
-def test_file_name_and_disposition_arrive_as_they_are(filename: str, inline: bool) -> None:
+def test_file_name_and_disposition_arrive_unchanged(filename: str, inline: bool) -> None:
     url = TempUrlSigner("key").sign(
         ACCOUNT, "/c/o", method="GET", expires_at=1_900_000_000, filename=filename, inline=inline
     )
     query = parse_qs(urlsplit(url).query, keep_blank_values=True)
     assert query["filename"] == [filename]
     assert ("inline" in query) == inline
-    assert judged(url, "GET", "key")
+    assert allowed_by_swift(url, "GET", "key")
 
 
-def test_what_stands_in_front_of_v1_is_not_signed() -> None:
+def test_a_prefix_before_v1_is_not_signed() -> None:
     url = TempUrlSigner("key").sign("https://lb.example/swift/v1/AUTH_a/", "/c/o", method="GET", expires_at=2)
     assert url.startswith("https://lb.example/swift/v1/AUTH_a/c/o?temp_url_sig=")
-    assert judged(url.replace("/swift/v1/", "/v1/"), "GET", "key")
+    assert allowed_by_swift(url.replace("/swift/v1/", "/v1/"), "GET", "key")
 
 
 @pytest.mark.parametrize(
     "storage_url", ["https://h/v1", "https://h/v1/", "https://h/swift/AUTH_a", "https://h/v2/AUTH_a"]
 )
-def test_an_account_that_has_no_v1_cannot_be_signed_for(storage_url: str) -> None:
+def test_a_storage_url_without_v1_cannot_be_signed(storage_url: str) -> None:
     with pytest.raises(StoreError) as caught:
         TempUrlSigner("key").sign(storage_url, "/c/o", method="GET", expires_at=2)
     assert caught.value.code == "STORE_REJECTED"

@@ -1,4 +1,4 @@
-"""A directory as an object store, for a laptop and for sites with one disk."""
+"""A directory as an object store, for a laptop or a site with one disk."""
 
 from pipeline.adapters.object_store.filesystem.store import FilesystemObjectStore
 

@@ -1,7 +1,7 @@
-"""Files that appear whole, and what a filesystem's errors mean.
+"""Atomic file writes, and the translation of a filesystem's errors.
 
-Guarantee: a file appears under its name whole or not at all (written elsewhere on the same filesystem, then renamed);
-with `fsync` it is on the disk before it appears, and its name before the call returns.
+Guarantee: a file appears under its name whole or not at all (it is written elsewhere on the same filesystem, then
+renamed). With `fsync` its bytes are on the disk before it appears, and its name before the call returns.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pipeline.core.errors import StoreError, StoreUnavailable
 
 @contextmanager
 def disk_errors(what: str) -> Iterator[None]:
-    """A right that is missing stays missing; a full or failing disk may recover."""
+    """Translate OSError: a missing permission is permanent (STORE_REJECTED), a full or failing disk may recover
+    (StoreUnavailable)."""
     try:
         yield
     except PermissionError as error:
@@ -29,7 +30,7 @@ def disk_errors(what: str) -> Iterator[None]:
 
 
 class Draft:
-    """A file that is being written: either `publish`ed under a name, or `discard`ed."""
+    """A file being written. `publish` gives it a name; `discard` removes it."""
 
     def __init__(self, incoming: Path, fsync: bool) -> None:
         incoming.mkdir(parents=True, exist_ok=True)
@@ -52,26 +53,26 @@ class Draft:
             except FileNotFoundError:
                 if not self._path.exists():
                     raise
-                continue  # an abort has just taken the directory away
+                continue  # an abort has just removed the directory
             break
         if self._fsync:
             _sync_directory(path.parent)
 
     def discard(self) -> None:
-        """Idempotent; nothing to do after `publish`."""
+        """Idempotent; does nothing after `publish`."""
         self._file.close()
         self._path.unlink(missing_ok=True)
 
 
 def md5_of_file(path: Path) -> tuple[int, str]:
-    """Length and MD5 of what is there now. Raises FileNotFoundError."""
+    """Length and MD5 of the file's current bytes. Raises FileNotFoundError."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
         return file.tell(), digest.hexdigest()
 
 
 def remove_empty_directories(path: Path, up_to: Path) -> None:
-    """Take `path` and its parents away, as far as they are empty, but for `up_to`."""
+    """Remove `path` and its parents while they are empty, up to but not including `up_to`."""
     while path != up_to and up_to in path.parents:
         try:
             path.rmdir()

@@ -1,13 +1,13 @@
-"""Where things lie below a directory, and how any key becomes a path that stays there.
+"""Paths below the directory of a store, and how any key becomes a path that stays below it.
 
-    objects/<key>                          a plain object: just its bytes, so that a person can open it
-    manifests/<key>                        a manifest: JSON that lists segments segments/<upload>/<number>.<md5>
-    the segments; the digest in the name says which bytes they are without reading them incoming/
-    what is just being written
+    objects/<key>                          a plain object: only its bytes, so that a person can open it
+    manifests/<key>                        a manifest: JSON that lists segments
+    segments/<upload>/<number>.<md5>       a segment; the digest tells which bytes it holds without reading them
+    incoming/<random name>                 a file that is being written
 
-Guarantee: no key leads out of the directory, whatever it holds, and no two keys share a path. Everything but letters,
-digits, `_`, `-` and `~` is percent-encoded, dots and slashes too, so no name is `..`, hidden or absolute. Names
-longer than a filesystem takes are cut into directories that end in `+`, which no encoded name contains.
+Guarantee: no key leads out of the directory, and no two keys share a path. Everything except letters, digits, `_`, `-`
+and `~` is percent-encoded, including dots and slashes, so no name is `..`, hidden or absolute. An encoded key longer
+than 200 characters is cut into directories whose names end in `+`, which no encoded name contains.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class FilesystemLayout:
         return self.root / "incoming"
 
     def object_path(self, key: str) -> Path:
-        """Raises StoreError STORE_REJECTED for a key that no store would take."""
+        """Raises StoreError STORE_REJECTED for a key that no store accepts."""
         return self.objects / _key_path(key)
 
     def manifest_path(self, key: str) -> Path:
@@ -65,7 +65,7 @@ class FilesystemLayout:
         return self.upload_path(upload_id) / f"{number:08d}.{encode(md5_hex)}"
 
     def segment_name(self, path: Path) -> str:
-        """`UPLOAD/00000001.<md5>`, as listings show it."""
+        """`UPLOAD/00000001.<md5>`, as in listings."""
         return f"{unquote(path.parent.name)}/{path.name}"
 
     def named_segment_path(self, name: str) -> Path:

@@ -21,7 +21,7 @@ class ManifestEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a sealed object consists of; `etag` is the MD5 over the segments' MD5s in hex."""
+    """The segments of a sealed object; `etag` is the MD5 over their MD5s in hex."""
 
     content_type: str
     size_bytes: int
@@ -33,7 +33,7 @@ class Manifest:
 
 
 def read_manifest(path: Path) -> Manifest | None:
-    """None: there is none. Raises StoreError STORE_REJECTED when it cannot be understood."""
+    """None when the file does not exist. Raises StoreError STORE_REJECTED when it is not a manifest."""
     try:
         whole: dict[str, Any] = json.loads(path.read_bytes())
         return Manifest(
@@ -48,4 +48,4 @@ def read_manifest(path: Path) -> Manifest | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreError("STORE_REJECTED", reason=f"{path.name} is no manifest: {error!r}") from error
+        raise StoreError("STORE_REJECTED", reason=f"{path.name} is not a manifest: {error!r}") from error

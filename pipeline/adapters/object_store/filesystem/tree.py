@@ -1,7 +1,7 @@
-"""The objects and segments below a directory, by plain blocking calls: each of them runs in a thread.
+"""Objects and segments below a directory, by blocking calls: the store runs each of them in a thread.
 
-Guarantee: a manifest names only segments that were there, with their length, when it was written; what is removed is
-removed manifest first.
+Guarantee: a manifest names only segments that existed with their length when it was written. Removal starts with the
+manifest.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from pathlib import Path
 from pipeline.adapters.object_store.filesystem.files import Draft, md5_of_file, remove_empty_directories
 from pipeline.adapters.object_store.filesystem.layout import FilesystemLayout
 from pipeline.adapters.object_store.filesystem.manifest import Manifest, ManifestEntry, read_manifest
+from pipeline.adapters.object_store.integrity import etag_of_etags
 from pipeline.adapters.object_store.names import SEGMENT_PREFIX
-from pipeline.adapters.object_store.plan import etag_of_etags
 from pipeline.core.errors import StoreError
 from pipeline.core.model import ObjectTarget, StoredSegment
 
-# A stretch of a file: path, offset, length.
+# A range of a file: path, offset, length.
 Piece = tuple[Path, int, int]
 
 
 class Tree:
-    """What lies below one directory."""
+    """The files of one store."""
 
     def __init__(self, layout: FilesystemLayout, fsync: bool) -> None:
         self.layout = layout
@@ -51,12 +51,12 @@ class Tree:
             draft.discard()
 
     def publish_object(self, draft: Draft, key: str) -> None:
-        """Take the name of `key`; a manifest of that name goes."""
+        """Give the draft the name `key`, and remove a manifest of that name."""
         draft.publish(self.layout.object_path(key))
         self._unlink(self.layout.manifest_path(key), self.layout.manifests)
 
     def publish_segment(self, draft: Draft, target: ObjectTarget, number: int, md5_hex: str) -> None:
-        """Take the segment's name, and remove what was there under that number with other bytes."""
+        """Give the draft the segment's name, and remove files of the same number with other bytes."""
         path = self.layout.segment_path(target.upload_id, number, md5_hex)
         draft.publish(path)
         for other in path.parent.glob(f"{number:08d}.*"):
@@ -64,7 +64,7 @@ class Tree:
                 other.unlink(missing_ok=True)
 
     def seal(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> str:
-        """Write the manifest; returns its etag. Raises MANIFEST_REFUSED."""
+        """Write the manifest and return its etag. Raises StoreError MANIFEST_REFUSED."""
         missing = [segment.number for segment in segments if not self._has(target, segment)]
         if missing:
             reason = f"segments {missing[:10]} are not what was stored"
@@ -84,7 +84,8 @@ class Tree:
         return etag
 
     def head(self, key: str) -> tuple[int, str]:
-        """Length and etag of an object: of a plain file, the MD5 of what is there now. Raises STORE_OBJECT_MISSING."""
+        """Length and etag of an object; the etag of a plain file is the MD5 of its current bytes. Raises StoreError
+        STORE_OBJECT_MISSING."""
         manifest = read_manifest(self.layout.manifest_path(key))
         if manifest is not None:
             return manifest.size_bytes, manifest.etag
@@ -94,12 +95,13 @@ class Tree:
             raise StoreError("STORE_OBJECT_MISSING", key=key) from error
 
     def pieces(self, key: str, first: int, last: int | None) -> list[Piece]:
-        """The stretches of files that bytes `first` to `last` lie in. Raises STORE_OBJECT_MISSING, STORE_REJECTED."""
+        """The ranges of files that hold bytes `first` to `last`. Raises StoreError STORE_OBJECT_MISSING,
+        STORE_REJECTED."""
         whole = self._whole(key)
         size_bytes = sum(length for _, _, length in whole)
         end = size_bytes if last is None else min(last + 1, size_bytes)
         if first and first >= size_bytes:
-            raise StoreError("STORE_REJECTED", reason=f"{key} has {size_bytes} bytes; byte {first} was asked for")
+            raise StoreError("STORE_REJECTED", reason=f"{key} has {size_bytes} bytes; byte {first} was requested")
         pieces: list[Piece] = []
         start = 0
         for path, _, length in whole:
@@ -110,7 +112,7 @@ class Tree:
         return pieces
 
     def remove_object(self, key: str) -> list[Path]:
-        """Remove the manifest or the plain file; returns the segments that the manifest named."""
+        """Remove the manifest or the plain file. Returns the segments that the manifest named."""
         path = self.layout.manifest_path(key)
         manifest = read_manifest(path)
         self._unlink(path, self.layout.manifests)
@@ -118,7 +120,7 @@ class Tree:
         return [self._entry_path(entry) for entry in manifest.segments] if manifest else []
 
     def remove(self, name: str) -> None:
-        """Remove whatever a listing calls `name`."""
+        """Remove what a listing calls `name`."""
         if name.startswith(SEGMENT_PREFIX):
             self.remove_segments([self.layout.named_segment_path(name.removeprefix(SEGMENT_PREFIX))])
         else:
@@ -135,13 +137,13 @@ class Tree:
             try:
                 shutil.rmtree(directory)
             except FileNotFoundError:
-                continue  # somebody else is removing it too
+                continue  # another process is removing it too
             except OSError as error:
                 if error.errno != errno.ENOTEMPTY:
-                    raise  # ENOTEMPTY: somebody is still writing into it
+                    raise  # ENOTEMPTY: another process is still writing into it
 
     def remove_drafts(self, idle_seconds: float) -> int:
-        """A draft grows as long as somebody writes to it: its time tells."""
+        """Remove drafts that have not been written to for `idle_seconds`. Returns how many."""
         oldest = time.time() - idle_seconds
         removed = 0
         for path in self.layout.incoming.glob("*"):
@@ -150,7 +152,7 @@ class Tree:
                     path.unlink()
                     removed += 1
             except FileNotFoundError:
-                continue  # published meanwhile, or somebody else removes it too
+                continue  # published meanwhile, or removed by another process
         return removed
 
     def names(self, prefix: str) -> Iterator[str]:
@@ -172,7 +174,7 @@ class Tree:
             raise StoreError("STORE_OBJECT_MISSING", key=key) from error
 
     def _entry_path(self, entry: ManifestEntry) -> Path:
-        """Only ever a file below `segments/`, whatever somebody wrote into a manifest."""
+        """The path of a segment. Raises StoreError STORE_REJECTED when a manifest names a file outside `segments/`."""
         upload, _, name = entry.path.rpartition("/")
         path = self.layout.segments / upload / name
         if not upload or "/" in upload or ".." in (upload, name):

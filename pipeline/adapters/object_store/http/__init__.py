@@ -1,1 +1,1 @@
-"""What the HTTP object stores share: sending requests, error translation, payloads, deadlines."""
+"""What the stores that speak HTTP share: sending requests, reading responses and listings, translating errors."""

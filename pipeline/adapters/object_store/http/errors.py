@@ -1,6 +1,6 @@
-"""What the HTTP client raises, as errors of the catalogue: no answer came, so the same request may succeed later.
+"""Errors of the HTTP client, as errors of the catalogue: no response came, so the same request may succeed later.
 
-Guarantee: nothing of aiohttp's leaves an adapter.
+Guarantee: no error of aiohttp leaves an adapter.
 """
 
 from __future__ import annotations
@@ -12,30 +12,35 @@ import aiohttp
 
 from pipeline.core.errors import StoreError, StoreUnavailable
 
-# A reason is for a person: more of an error page than this helps nobody.
+# A person reads the reason; more of an error page than this does not help.
 _REASON_BYTES = 512
 
 
 @contextmanager
 def driver_errors(what: str) -> Iterator[None]:
-    """Turn every error of the HTTP client into StoreUnavailable; a URL that is none is a wrong setting and refused
-    for good."""
+    """Turn every error of the HTTP client into StoreUnavailable, except an invalid URL: that is a wrong setting and
+    becomes StoreError STORE_REJECTED."""
     try:
         yield
     except aiohttp.InvalidURL as error:
-        raise StoreError("STORE_REJECTED", reason=f"{what}: {error} is no URL") from error
+        raise StoreError("STORE_REJECTED", reason=f"{what}: {error} is not a URL") from error
     except TimeoutError as error:
-        raise StoreUnavailable(reason=f"{what}: {str(error) or 'nothing moved within the time that is set'}") from error
+        raise StoreUnavailable(reason=f"{what}: {str(error) or 'no progress within the configured time'}") from error
     except (aiohttp.ClientError, OSError) as error:
         raise StoreUnavailable(reason=f"{what}: {str(error) or type(error).__name__}") from error
 
 
-async def first_words(response: aiohttp.ClientResponse) -> str:
-    """What the store has to say beside the status, at most 512 bytes of it."""
+async def reason_in_body(response: aiohttp.ClientResponse) -> str:
+    """What the store says beside the status, at most 512 bytes of it."""
     if "html" in response.headers.get("Content-Type", ""):
-        return ""  # Swift's error pages say the status once more, in a sentence
+        return ""  # Swift's error pages only repeat the status in a sentence
     try:
-        said = await response.content.read(_REASON_BYTES)
+        body = await response.content.read(_REASON_BYTES)
     except (aiohttp.ClientError, OSError):
         return ""
-    return " ".join(said.decode("utf-8", "replace").split())
+    return on_one_line(body)
+
+
+def on_one_line(body: bytes) -> str:
+    """The first 512 bytes of an error body as text, white space folded."""
+    return " ".join(body[:_REASON_BYTES].decode("utf-8", "replace").split())

@@ -1,4 +1,4 @@
-"""The hook by which a store tells of its requests: metrics are counted elsewhere."""
+"""The hook through which a store reports its requests; the observer counts them in metrics."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import Protocol
 
 
 class RequestObserver(Protocol):
-    """Called once for each request to the store, also for those that are repeated after a token's renewal."""
+    """Called once for each request to the store, including one that is repeated after a token was renewed."""
 
     def __call__(self, method: str, status: int | None, seconds: float) -> None:
-        """`status` is None when no answer came; `seconds` run to the answer's headers. Must not block or raise."""
+        """`status` is None when no response came; `seconds` end with the response's headers. Must not block or
+        raise."""
 
 
 def unobserved(method: str, status: int | None, seconds: float) -> None:
-    """The default: nobody listens."""
+    """The default: do nothing."""

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-# A store that asks for more than this is away, not busy: the caller's own retry policy should decide, not a header.
+# A store that asks for a longer pause is unavailable, not busy: the caller's retry policy decides then, not a header.
 LONGEST_SECONDS = 3600.0
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """How long the store asks to wait, 0 to 3,600 s; None when it does not say, or not so that it can be read.
+    """How long the store asks to wait, 0 to 3,600 s; None when the header is missing or cannot be read.
 
-    A date is taken against the answer's own `Date`, so that clocks which differ do no harm.
+    A date is compared with the response's own `Date`, so that clocks may differ.
     """
     value = headers.get("Retry-After", "").strip()
     if not value:

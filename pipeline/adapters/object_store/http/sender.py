@@ -1,10 +1,10 @@
-"""Sends one HTTP request to a store: streams a segment, watches the clock, tells the observer.
+"""Sends one HTTP request to a store: streams a segment, enforces the timeouts, calls the observer.
 
-Guarantee: a request ends within the times that are set, however the other side behaves. A body that its source broke
-off leaves the source's own error, not the HTTP client's.
+Guarantee: a request ends within the configured times, however the server behaves. When the source breaks a body off,
+the caller gets the source's own error, not the HTTP client's.
 
-Why not aiohttp's timeouts alone: `sock_read` runs only after a body has been sent, so a store that stops reading, or
-never answers `100 Continue`, would hold a request for ever.
+Why aiohttp's timeouts are not enough: `sock_read` starts only after the body has been sent, so a store that stops
+reading, or never sends `100 Continue`, would hold a request forever.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from yarl import URL
 
 from pipeline.adapters.object_store.http.errors import driver_errors
 from pipeline.adapters.object_store.http.observe import RequestObserver
-from pipeline.adapters.object_store.http.payload import SegmentPayload
+from pipeline.adapters.object_store.payload import SegmentPayload
 from pipeline.core.errors import StoreError
 
 
 class RequestTimes(Protocol):
-    """The times that a dialect's options set; each is explained there."""
+    """The times that the options of each store set and explain."""
 
     @property
     def connect_seconds(self) -> float: ...
@@ -35,7 +35,7 @@ class RequestTimes(Protocol):
     def stall_seconds(self) -> float: ...
 
     @property
-    def answer_seconds(self) -> float: ...
+    def response_seconds(self) -> float: ...
 
     @property
     def keepalive_seconds(self) -> float: ...
@@ -64,25 +64,26 @@ class RequestSender:
         what: str,
         headers: Mapping[str, str],
         body: bytes | SegmentPayload | None = None,
-        answer_seconds: float | None = None,
+        response_seconds: float | None = None,
     ) -> aiohttp.ClientResponse:
-        """The answer, whatever its status, with its body still to be read; hand it to `answered`.
+        """The response, whatever its status; pass it to `reading` to read its body.
 
-        Raises StoreUnavailable, StoreError for a URL that is none, and whatever a SegmentPayload's source raised.
+        Raises StoreUnavailable, StoreError STORE_REJECTED for an invalid URL, and what a SegmentPayload's source
+        raises.
         """
         status: int | None = None
         started = time.perf_counter()
         try:
             if isinstance(body, SegmentPayload) and not body.size_bytes:
                 async for _ in body.blocks():
-                    pass  # nothing comes, but the source may say that its file is gone
+                    pass  # yields nothing, but the source may report that its file is gone
                 body = b""
             with driver_errors(what):
                 if isinstance(body, SegmentPayload):
                     response = await self._stream(method, url, headers, body)
                 else:
                     async with asyncio.timeout(
-                        self._times.connect_seconds + (answer_seconds or self._times.answer_seconds)
+                        self._times.connect_seconds + (response_seconds or self._times.response_seconds)
                     ):
                         response = await self._session.request(
                             method, url, headers=headers, data=body, allow_redirects=False, timeout=self._timeout
@@ -99,7 +100,7 @@ class RequestSender:
     async def _stream(
         self, method: str, url: URL, headers: Mapping[str, str], body: SegmentPayload
     ) -> aiohttp.ClientResponse:
-        """Send a segment. The clock is set anew by every block that the connection takes."""
+        """Send a segment. Every block that the connection takes restarts the timeout."""
         times = self._times
         loop = asyncio.get_running_loop()
         expect = self._expects_continue and body.size_bytes >= times.continue_from_bytes
@@ -107,36 +108,39 @@ class RequestSender:
 
         def progress() -> None:
             if running and not clock.expired():
-                left = times.stall_seconds if body.passed_bytes < body.size_bytes else times.answer_seconds
+                left = times.stall_seconds if body.passed_bytes < body.size_bytes else times.response_seconds
                 clock.reschedule(loop.time() + left)
 
         try:
-            async with asyncio.timeout(times.connect_seconds + max(times.stall_seconds, times.answer_seconds)) as clock:
+            async with asyncio.timeout(
+                times.connect_seconds + max(times.stall_seconds, times.response_seconds)
+            ) as clock:
                 return await self._session.request(
                     method,
                     url,
                     headers=headers,
-                    data=_SegmentPayload(body, progress),
+                    data=_StreamedSegment(body, progress),
                     expect100=expect,
                     allow_redirects=False,
                     timeout=self._timeout,
                 )
         except TimeoutError as error:
             if expect and not body.passed_bytes:
-                # Something on the way does not know `Expect`; RFC 9110 forbids to wait for ever, so the next one does
-                # without.
+                # Something on the way does not support `Expect`. RFC 9110 section 10.1.1 does not let a client wait
+                # indefinitely, so later requests do without.
                 self._expects_continue = False
-                raise TimeoutError("no 100 Continue came; requests go without it from now on") from error
+                raise TimeoutError("no 100 Continue came; later requests do not wait for it") from error
             raise
         finally:
             running = False
 
 
 @asynccontextmanager
-async def answered(
+async def reading(
     response: aiohttp.ClientResponse, what: str, body: bytes | SegmentPayload | None = None
 ) -> AsyncIterator[None]:
-    """Read an answer in here: errors are translated, and the connection is not used again when it still owes bytes."""
+    """Read a response inside this block. Errors are translated; the connection is closed, not reused, when the request
+    body was not sent whole."""
     async with response:
         try:
             with driver_errors(what):
@@ -147,18 +151,19 @@ async def answered(
 
 
 def new_session(times: RequestTimes) -> aiohttp.ClientSession:
-    """Connections are not capped here: callers hold a limit of their own, and waiting for a connection would look
-    like a dead store."""
+    """A session without a limit on connections: callers have a limit of their own, and waiting for a connection would
+    look like a dead store."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=times.keepalive_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
-        read_bufsize=256 * 1024,  # of each answer, twice that may wait for whoever reads it: 50 slow clients, 25 MiB
+        read_bufsize=256 * 1024,  # twice that may be buffered for each response: 50 slow clients, 25 MiB
         auto_decompress=False,
     )
 
 
-class _SegmentPayload(aiohttp.payload.Payload):
-    """A SegmentPayload as aiohttp takes it: closes its pass also when the request is cancelled or answered early."""
+class _StreamedSegment(aiohttp.payload.Payload):
+    """A SegmentPayload as aiohttp takes it. Its pass is closed also when the request is cancelled or the response comes
+    early."""
 
     _value: SegmentPayload
 
@@ -174,9 +179,8 @@ class _SegmentPayload(aiohttp.payload.Payload):
         await self.write_with_length(writer, None)
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        self._consumed = (
-            True  # aiohttp repeats a request on a fresh connection only while nothing of its body has been read
-        )
+        # aiohttp repeats a request on a new connection only while its body is not consumed.
+        self._consumed = True
         async with aclosing(self._value.blocks()) as blocks:
             async for block in blocks:
                 await writer.write(block)

@@ -1,4 +1,4 @@
-"""Amazon S3 and what speaks like it."""
+"""Amazon S3 and compatible stores."""
 
 from pipeline.adapters.object_store.s3.options import S3Credentials, S3Options
 from pipeline.adapters.object_store.s3.store import S3ObjectStore

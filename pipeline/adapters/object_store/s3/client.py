@@ -1,9 +1,9 @@
-"""One botocore client per process, and every call to it under one roof: observed, timed, its errors translated."""
+"""The botocore client of a process. Every call to it is observed, timed, and its errors are translated."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from copy import copy
 from typing import Any
@@ -11,11 +11,15 @@ from typing import Any
 from aiobotocore.session import get_session
 from botocore.config import Config
 
-from pipeline.adapters.object_store.http.deadline import within
 from pipeline.adapters.object_store.http.observe import RequestObserver
+from pipeline.adapters.object_store.http.paging import every_item
+from pipeline.adapters.object_store.s3.deadline import within
 from pipeline.adapters.object_store.s3.errors import store_errors
 from pipeline.adapters.object_store.s3.options import S3Credentials, S3Options
 from pipeline.core.errors import StoreError
+
+# Signature Version 4 allows no longer time.
+MAX_PRESIGN_SECONDS = 7 * 24 * 3600
 
 _METHODS = {
     "abort_multipart_upload": "DELETE",
@@ -34,7 +38,7 @@ _METHODS = {
 
 
 class S3Client:
-    """The control path: everything but segment bodies. Opened and closed with its store."""
+    """The control path: every request except segment bodies. Opened and closed with its store."""
 
     def __init__(
         self, bucket: str, credentials: S3Credentials | None, options: S3Options, observer: RequestObserver
@@ -54,15 +58,15 @@ class S3Client:
         return other
 
     async def open(self) -> None:
-        """Raises StoreError STORE_REJECTED for an endpoint that is no URL."""
+        """Raises StoreError STORE_REJECTED for an endpoint that is not a URL."""
         options, credentials = self._options, self._credentials
         config = Config(
             signature_version="s3v4",
             region_name=options.region,
             connect_timeout=options.connect_seconds,
-            read_timeout=options.complete_seconds,  # the others are timed in `call`
+            read_timeout=options.complete_seconds,  # of the longest call; `call` times each one
             max_pool_connections=options.pool_connections,
-            retries={"total_max_attempts": 1, "mode": "standard"},  # how often is the stage's decision
+            retries={"total_max_attempts": 1, "mode": "standard"},  # retries are the stage's decision
             request_checksum_calculation=options.checksums,
             response_checksum_validation="when_required",
             s3={"addressing_style": self._addressing()},
@@ -94,19 +98,20 @@ class S3Client:
         await self._exit_stack.aclose()
 
     async def call(self, operation: str, *, key: str = "", seconds: float | None = None, **parameters: Any) -> Any:
-        """One call on the bucket, and on `Key` when `key` is given; the parsed answer. Raises StoreError,
+        """One call on the bucket, with `Key` when `key` is given. Returns the parsed response. Raises StoreError,
         StoreUnavailable."""
         if key:
             parameters["Key"] = key
         what = f"{operation} {self._bucket}/{key}".rstrip("/")
         status: int | None = None
         started = time.perf_counter()
-        limit = seconds or (self._options.connect_seconds + self._options.answer_seconds)
+        limit = seconds or (self._options.connect_seconds + self._options.response_seconds)
         try:
             with store_errors(what, key):
-                answer = await within(limit, getattr(self._open_client(), operation)(Bucket=self._bucket, **parameters))
-            status = int(answer["ResponseMetadata"]["HTTPStatusCode"])
-            return answer
+                called = getattr(self._open_client(), operation)(Bucket=self._bucket, **parameters)
+                response = await within(limit, called)
+            status = int(response["ResponseMetadata"]["HTTPStatusCode"])
+            return response
         except StoreError as error:
             status = _status_of(error)
             raise
@@ -114,14 +119,14 @@ class S3Client:
             self._observer(_METHODS[operation], status, time.perf_counter() - started)
 
     async def presign(self, operation: str, **parameters: Any) -> str:
-        """A URL for ourselves, whose query holds the signature and leaves the body unsigned, so that it can be
-        streamed, over plain HTTP too. Valid for `grant_seconds`. Signed here; nothing is sent."""
-        return await self._presigned(self._open_client(), operation, self._options.grant_seconds, parameters)
+        """A URL for our own use, valid for `presign_seconds`; nothing is sent. The signature is in the query and does
+        not cover the body, so that the body can be streamed, over plain HTTP too."""
+        return await self._presigned(self._open_client(), operation, self._options.presign_seconds, parameters)
 
     async def presign_for_client(self, operation: str, *, seconds: int, **parameters: Any) -> str:
-        """As `presign`, on the endpoint that clients reach."""
+        """As `presign`, for the endpoint that clients reach; valid for at most seven days."""
         self._open_client()
-        return await self._presigned(self._signer, operation, seconds, parameters)
+        return await self._presigned(self._signer, operation, min(seconds, MAX_PRESIGN_SECONDS), parameters)
 
     async def _presigned(self, client: Any, operation: str, seconds: int, parameters: dict[str, Any]) -> str:
         with store_errors(f"presign {operation}", str(parameters.get("Key", ""))):
@@ -130,19 +135,18 @@ class S3Client:
             )
             return url
 
-    async def pages(self, operation: str, items: str, **parameters: Any) -> AsyncIterator[Any]:
-        """Every item of a listing, page by page."""
-        while True:
-            page = await self.call(operation, **parameters)
-            for item in page.get(items, ()):
-                yield item
-            if not page.get("IsTruncated"):
-                return
-            parameters |= _continuation(page)
+    def items(self, operation: str, items: str, **parameters: Any) -> AsyncIterator[Any]:
+        """Every item of a listing; `items` is the field that holds them."""
+
+        async def fetch(continuation: Mapping[str, Any] | None) -> tuple[Sequence[Any], Mapping[str, Any] | None]:
+            page = await self.call(operation, **parameters, **(continuation or {}))
+            return page.get(items, ()), _continuation(page) if page.get("IsTruncated") else None
+
+        return every_item(fetch)
 
     def _open_client(self) -> Any:
         if self._client is None:
-            raise RuntimeError("an S3 store is used inside `async with` only")
+            raise RuntimeError("an S3 store can be used only inside `async with`")
         return self._client
 
     def _addressing(self) -> str:

@@ -1,8 +1,8 @@
-"""CompleteMultipartUpload, and what its answer is worth.
+"""CompleteMultipartUpload, and the verification of its result.
 
-Guarantee: an answer may be lost, may take minutes and may be an error inside a 200; what comes out is the object as it
-must be, or an error of the catalogue. A session that is gone was completed before if the object is there with the ETag
-that its parts add up to.
+Guarantee: the response may be lost, may take minutes, and may be an error inside a 200. The result is the object as
+planned, or an error of the catalogue. When the session no longer exists, it was completed before if the object has the
+ETag that its parts add up to.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pipeline.adapters.object_store.integrity import require_etag, unquoted
 from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.adapters.object_store.s3.errors import on_session
 from pipeline.adapters.object_store.s3.options import S3Options
@@ -26,12 +27,12 @@ async def complete_parts(
     segments: Sequence[StoredSegment],
     options: S3Options,
 ) -> StoredObject:
-    """Join the parts. Raises MANIFEST_REFUSED with `segments` in its detail, the numbers to be sent again;
-    StoreUnavailable; StoreError."""
+    """Join the parts. Raises StoreError MANIFEST_REFUSED with the numbers to be sent again as `segments` in its detail,
+    other StoreErrors, StoreUnavailable."""
     parts = [{"PartNumber": segment.number, "ETag": segment.etag} for segment in segments]
     try:
         with on_session():
-            answer = await client.call(
+            response = await client.call(
                 "complete_multipart_upload",
                 key=target.key,
                 seconds=options.complete_seconds,
@@ -47,19 +48,17 @@ async def complete_parts(
                 return earlier
         numbers = await missing_parts(client, target, segments)
         raise StoreError("MANIFEST_REFUSED", reason=error.detail["reason"], segments=numbers) from error
-    etag = str(answer.get("ETag", "")).strip('"')
-    check_etag(options, etag, multipart_etag(segments), f"complete {target.key}")
+    verify_etag(options, f"complete {target.key}", unquoted(response.get("ETag")), multipart_etag(segments))
     stored = await reader.head(target.key)
     if stored.size_bytes != target.plan.size_bytes:
         raise StoreUnavailable(reason=f"{target.key} has {stored.size_bytes} bytes, expected {target.plan.size_bytes}")
     return replace(stored, segments=tuple(segments))
 
 
-def check_etag(options: S3Options, etag: str, expected: str, what: str) -> None:
-    """Raises StoreUnavailable when what the store says it got is not what was sent. Without any ETag nothing was said,
-    whatever the status."""
-    if not etag or (options.verify == "etag" and etag != expected):
-        raise StoreUnavailable(reason=f"{what}: answered etag {etag!r}, expected {expected!r}")
+def verify_etag(options: S3Options, what: str, etag: str, expected: str) -> None:
+    """As `integrity.require_etag`; with `verify="content-md5"` any ETag is accepted, because the store has checked the
+    digest."""
+    require_etag(what, etag, expected if options.verify == "etag" else etag)
 
 
 async def _completed_before(

@@ -1,7 +1,7 @@
-"""What goes wrong between us and S3, as errors of the catalogue.
+"""Errors of S3 and of its driver, as errors of the catalogue.
 
-Guarantee: nothing of botocore's leaves the adapter. The store's own code decides where it says one ("Error responses"
-of the API reference), the status where it does not; a driver's error says that no answer came.
+Guarantee: no error of botocore leaves the adapter. The store's own code decides ("Error responses" of the API
+reference), or the status where the response has no code. A driver's error means that no response came.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pipeline.adapters.object_store.http.errors import driver_errors
 from pipeline.adapters.object_store.http.retry_after import retry_after_seconds
 from pipeline.core.errors import StoreError, StoreUnavailable
 
-# 4xx that pass. 400: a slow connection, bytes that were mangled; 409: another request is at work on the same name.
-PASSING_CODES = frozenset(
+# Transient 4xx. 400: a slow connection, damaged bytes; 409: another request is working on the same name.
+TRANSIENT_CODES = frozenset(
     {
         "RequestTimeout",
         "BadDigest",
@@ -46,7 +46,7 @@ AUTH_CODES = frozenset(
 )
 MISSING_BUCKET = "NoSuchBucket"
 MISSING_CODES = frozenset({"NoSuchKey", MISSING_BUCKET, "NotFound", "404"})
-# Segments that are not there, or not what they were: the manifest is refused.
+# Segments that are missing or changed: the manifest is refused.
 MANIFEST_CODES = frozenset({"InvalidPart", "InvalidPartOrder"})
 MISSING_SESSION_CODES = frozenset({"NoSuchUpload"})
 _CREDENTIAL_ERRORS = (
@@ -66,13 +66,13 @@ _TRANSPORT_ERRORS = (
 
 
 def refusal(code: str, status: int, said: str, headers: Mapping[str, str], what: str, key: str) -> StoreError:
-    """The error for an answer that was not wanted. `reason_code` in its detail is the store's own code."""
+    """The error for an unexpected response. `store_code` in its detail is the store's own code."""
     reason = f"{what}: {status} {code} {said}".rstrip()
     if code in MISSING_SESSION_CODES:
         return StoreError("STORE_SESSION_LOST", reason=reason, store_code=code)
     if code in MANIFEST_CODES:
         return StoreError("MANIFEST_REFUSED", reason=reason, store_code=code)
-    if code in PASSING_CODES or status >= 500 or status in (408, 429):
+    if code in TRANSIENT_CODES or status >= 500 or status in (408, 429):
         return StoreUnavailable(retry_after_seconds=retry_after_seconds(headers), reason=reason, store_code=code)
     if code in AUTH_CODES or status in (401, 403):
         return StoreError("STORE_AUTH_FAILED", reason=reason, store_code=code)
@@ -83,7 +83,7 @@ def refusal(code: str, status: int, said: str, headers: Mapping[str, str], what:
 
 @contextmanager
 def store_errors(what: str, key: str) -> Iterator[None]:
-    """Translate everything that botocore and the HTTP client below it raise."""
+    """Translate every error of botocore and of the HTTP client that it uses."""
     try:
         with driver_errors(what):
             yield
@@ -104,8 +104,8 @@ def store_errors(what: str, key: str) -> Iterator[None]:
 
 @contextmanager
 def on_session() -> Iterator[None]:
-    """Around what needs an open multipart upload, which creates no name of its own: what is missing there is the
-    session, or the bucket and its sessions with it. Raises STORE_SESSION_LOST."""
+    """For requests on an open multipart upload. They create no name of their own, so "missing" means the session, or
+    the bucket with its sessions. Raises StoreError STORE_SESSION_LOST."""
     try:
         yield
     except StoreError as error:
@@ -116,11 +116,11 @@ def on_session() -> Iterator[None]:
         ) from error
 
 
-async def answer_refusal(response: aiohttp.ClientResponse, what: str, key: str) -> StoreError:
-    """As `refusal`, for a request that we sent ourselves: its body is XML with Code and Message."""
+async def response_refusal(response: aiohttp.ClientResponse, what: str, key: str) -> StoreError:
+    """As `refusal`, for a request that did not go through botocore: the body is XML with Code and Message."""
     code = said = ""
     try:
-        root = ElementTree.fromstring(await response.content.read(64 * 1024))  # noqa: S314  the store's own answer, bounded
+        root = ElementTree.fromstring(await response.content.read(64 * 1024))  # noqa: S314  bounded, from the store
         code, said = root.findtext("Code", ""), root.findtext("Message", "")
     except ElementTree.ParseError:
         said = response.reason or ""

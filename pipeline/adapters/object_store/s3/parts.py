@@ -1,4 +1,4 @@
-"""What S3 knows of the parts of a multipart upload, and the ETag that they add up to."""
+"""The parts of a multipart upload: how they are sent, which ones the store holds, and the ETag of the whole."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.adapters.object_store.integrity import unquoted
 from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.adapters.object_store.s3.errors import on_session
 from pipeline.core.errors import StoreError
@@ -13,9 +14,9 @@ from pipeline.core.model import ObjectTarget, SegmentRequest, StoredSegment
 
 
 def multipart_etag(segments: Sequence[StoredSegment]) -> str:
-    """The ETag of the whole where those of the parts are MD5s: MD5 over the binary MD5s, a dash, and their number.
+    """The ETag of the whole when the parts' ETags are MD5s: MD5 over the binary MD5s, a dash, and their number.
 
-    Not documented, but what Amazon, Swift's s3api, Ceph and MinIO do. "" when an ETag is no MD5.
+    Not documented, but Amazon, Swift's s3api, Ceph and MinIO do so. "" when an ETag is not an MD5.
     """
     digest = hashlib.md5(usedforsecurity=False)
     for segment in segments:
@@ -26,38 +27,39 @@ def multipart_etag(segments: Sequence[StoredSegment]) -> str:
     return f"{digest.hexdigest()}-{len(segments)}"
 
 
-async def grant_parts(
+def put_operation(target: ObjectTarget, number: int) -> tuple[str, dict[str, Any], dict[str, str]]:
+    """How a segment is PUT: botocore's operation, its parameters, and the headers that they sign and that must be sent.
+    A part of the multipart upload, or the object itself when the upload has one segment."""
+    if target.plan.count > 1:
+        return "upload_part", {"Key": target.key, "UploadId": target.session, "PartNumber": number}, {}
+    parameters = {"Key": target.key, "ContentType": target.content_type}
+    return "put_object", parameters, {"Content-Type": target.content_type}
+
+
+async def presign_parts(
     client: S3Client, target: ObjectTarget, numbers: Sequence[int], seconds: int
 ) -> list[SegmentRequest]:
-    """A presigned URL for each part, or for the object of an upload of one segment; good for at most seven days."""
-    grants: list[SegmentRequest] = []
+    """A presigned PUT for each number."""
+    requests: list[SegmentRequest] = []
     for number in numbers:
-        headers: dict[str, str] = {}
-        parameters: dict[str, Any] = {"Key": target.key}
-        if target.plan.count == 1:
-            operation = "put_object"
-            parameters["ContentType"] = headers["Content-Type"] = target.content_type  # signed, so it has to be sent
-        else:
-            operation = "upload_part"
-            parameters |= {"UploadId": target.session, "PartNumber": number}
+        operation, parameters, headers = put_operation(target, number)
         url = await client.presign_for_client(operation, seconds=seconds, **parameters)
-        grants.append(SegmentRequest(number, target.plan.length(number), url, headers=headers))
-    return grants
+        requests.append(SegmentRequest(number, target.plan.length(number), url, headers=headers))
+    return requests
 
 
 async def held_parts(client: S3Client, target: ObjectTarget) -> list[StoredSegment]:
-    """The parts of an open multipart upload, in order. Raises STORE_SESSION_LOST."""
+    """The parts of an open multipart upload, in order. Raises StoreError STORE_SESSION_LOST."""
     with on_session():
-        pages = client.pages("list_parts", "Parts", key=target.key, UploadId=target.session)
+        parts = client.items("list_parts", "Parts", key=target.key, UploadId=target.session)
         found = [
-            StoredSegment(int(part["PartNumber"]), int(part["Size"]), str(part["ETag"]).strip('"'))
-            async for part in pages
+            StoredSegment(int(part["PartNumber"]), int(part["Size"]), unquoted(part["ETag"])) async for part in parts
         ]
     return sorted(found, key=lambda segment: segment.number)
 
 
 async def missing_parts(client: S3Client, target: ObjectTarget, segments: Sequence[StoredSegment]) -> list[int]:
-    """Which segments the store does not have, or has with other bytes; all of them when the session is gone."""
+    """The segments that the store lacks or holds with other bytes; all of them when the session no longer exists."""
     try:
         stored = {part.number: part.etag for part in await held_parts(client, target)}
     except StoreError as error:

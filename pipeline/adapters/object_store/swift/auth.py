@@ -1,13 +1,12 @@
-"""Tokens: fetched once per process, shared by every request in flight, renewed before they die.
+"""Tokens: fetched once per process, shared by all requests in flight, renewed before they expire.
 
-Guarantee: at most one request for a token is under way, however many callers find theirs missing, old or refused. A
-caller that is cancelled does not take the others' token with it. Why it matters: each token costs Keystone about 0.4
-s of bcrypt; a token per segment made 1 GiB take 70 s in place of 5 to 9 s.
+Guarantee: at most one request for a token is in flight, however many callers find theirs missing, expired or refused. A
+cancelled caller does not cancel it for the others. Why it matters: each token costs Keystone about 0.4 s of bcrypt;
+with one token per segment 1 GiB took 70 s instead of 5 to 9 s.
 """
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import Callable
@@ -17,13 +16,17 @@ from typing import Protocol
 import aiohttp
 
 from pipeline.adapters.object_store.swift.options import SwiftOptions
+from pipeline.adapters.object_store.swift.single_flight import SingleFlight
 from pipeline.core.errors import StoreError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Token:
-    """A token and the account it opens, by the URL that we use. `lifetime_seconds` counts from the moment it was asked
-    for; None: the server did not say. `public_url` is the account for those outside; "": the same."""
+    """A token and the account that it opens.
+
+    `storage_url` is the account's URL for our own requests, `public_url` the one for clients outside ("": the same).
+    `lifetime_seconds` starts when the token was requested; None: the server did not say.
+    """
 
     value: str
     storage_url: str
@@ -43,14 +46,15 @@ class SwiftAuth(Protocol):
     """One way to log in."""
 
     async def authenticate(self, session: aiohttp.ClientSession, timeout_seconds: float) -> Token:
-        """Ask for a new token. Raises StoreError STORE_AUTH_FAILED (the credentials are refused), StoreUnavailable."""
+        """Request a new token. Raises StoreError STORE_AUTH_FAILED when the credentials are refused,
+        StoreUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
     token: Token
     renew_at: float
-    dies_at: float
+    expires_at: float
 
 
 class TokenSource:
@@ -71,48 +75,36 @@ class TokenSource:
         self._clock = clock
         self._jitter = jitter
         self._held: _Held | None = None
-        self._flight: asyncio.Task[Token] | None = None
+        self._flight = SingleFlight(self._fetch, "swift-token")
         self._failure: StoreError | None = None
         self._hold_off_until = 0.0
 
     async def token(self) -> Token:
-        """The current token. Near its end a new one is asked for in the background, and the old one is still given out.
+        """The current token. Near its end a new one is requested in the background while the old one is still used.
 
         Raises StoreError STORE_AUTH_FAILED, StoreUnavailable.
         """
         now = self._clock()
-        if self._held is None or now >= self._held.dies_at:
+        if self._held is None or now >= self._held.expires_at:
             self._raise_recent_refusal(now)
-            return await asyncio.shield(self._fetching())
+            return await self._flight.join()
         if now >= self._held.renew_at and now >= self._hold_off_until:
-            self._fetching()
+            self._flight.start()
         return self._held.token
 
     async def renew(self, refused: Token) -> Token:
-        """A store answered 401 to `refused`: the token that follows it. Many may call at once; one asks. Raises as
+        """The token to use after a store responded 401 to `refused`. Concurrent callers cause one request. Raises as
         `token`."""
         if self._held is not None and self._held.token is refused:
             self._held = None
         return await self.token()
 
     async def aclose(self) -> None:
-        if self._flight is not None:
-            self._flight.cancel()
-            await asyncio.gather(self._flight, return_exceptions=True)
-
-    def _fetching(self) -> asyncio.Task[Token]:
-        if self._flight is None:
-            self._flight = asyncio.create_task(self._fetch(), name="swift-token")
-            self._flight.add_done_callback(self._landed)
-        return self._flight
-
-    def _landed(self, flight: asyncio.Task[Token]) -> None:
-        self._flight = None
-        if not flight.cancelled():
-            flight.exception()  # whoever waited has it; in the background the old token goes on until it dies
+        """Cancel a request in flight. Idempotent."""
+        await self._flight.aclose()
 
     async def _fetch(self) -> Token:
-        asked_at = self._clock()
+        requested_at = self._clock()
         try:
             token = await self._auth.authenticate(self._session, self._options.auth_seconds)
         except StoreError as error:
@@ -120,16 +112,16 @@ class TokenSource:
             self._hold_off_until = self._clock() + self._options.refusal_seconds
             raise
         self._failure = None
-        self._held = self._hold(token, asked_at)
+        self._held = self._hold(token, requested_at)
         return token
 
-    def _hold(self, token: Token, asked_at: float) -> _Held:
+    def _hold(self, token: Token, requested_at: float) -> _Held:
         if token.lifetime_seconds is None:
             return _Held(token, float("inf"), float("inf"))
         fraction = self._options.renew_at_fraction - self._options.renew_jitter * self._jitter()
-        return _Held(token, asked_at + token.lifetime_seconds * fraction, asked_at + token.lifetime_seconds)
+        return _Held(token, requested_at + token.lifetime_seconds * fraction, requested_at + token.lifetime_seconds)
 
     def _raise_recent_refusal(self, now: float) -> None:
-        """Refused credentials are not tried again at once; a Keystone that was away is."""
+        """Refused credentials are not tried again at once; a Keystone that was unavailable is."""
         if self._failure is not None and self._failure.code == "STORE_AUTH_FAILED" and now < self._hold_off_until:
             raise StoreError(self._failure.code, **self._failure.detail)

@@ -1,7 +1,6 @@
-"""One request to Swift: with the shared token, its failures translated.
+"""One request to Swift: with the shared token, its errors translated.
 
-Guarantee: a 401 renews the token once and repeats the request; everything else that may be worth repeating is the
-caller's to repeat.
+Guarantee: a 401 renews the token and repeats the request, once. Any other retry is the caller's decision.
 """
 
 from __future__ import annotations
@@ -10,9 +9,11 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 
 import aiohttp
+from yarl import URL
 
-from pipeline.adapters.object_store.http.payload import SegmentPayload
-from pipeline.adapters.object_store.http.sender import RequestSender, answered
+from pipeline.adapters.object_store.http.sender import RequestSender, reading
+from pipeline.adapters.object_store.payload import SegmentPayload
+from pipeline.adapters.object_store.swift.account import info_url
 from pipeline.adapters.object_store.swift.auth import Token, TokenSource
 from pipeline.adapters.object_store.swift.errors import refusal
 from pipeline.adapters.object_store.swift.layout import account_url
@@ -35,14 +36,14 @@ class SwiftHttp:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes | SegmentPayload | None = None,
-        answer_seconds: float | None = None,
+        response_seconds: float | None = None,
         key: str = "",
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request and hand its answer over, when its status is one of `accept`; other answers are raised as
-        `refusal` says.
+        """Send a request and yield its response when the status is one of `accept`; `swift.errors.refusal` makes the
+        error for any other.
 
-        `path` is quoted and below the account. `key` is what a missing object is called in the error. Raises
-        StoreError, StoreUnavailable, and whatever a SegmentPayload's source raised.
+        `path` is quoted and relative to the account. `key` names a missing object in the error. Raises StoreError,
+        StoreUnavailable, and what a SegmentPayload's source raises.
         """
         what = f"{method} {path}"
 
@@ -53,7 +54,7 @@ class SwiftHttp:
                 what=what,
                 headers={"X-Auth-Token": token.value, **(headers or {})},
                 body=body,
-                answer_seconds=answer_seconds,
+                response_seconds=response_seconds,
             )
 
         token = await self._tokens.token()
@@ -61,13 +62,23 @@ class SwiftHttp:
         if response.status == 401:
             response.close()
             response = await send(await self._tokens.renew(token))
-        async with answered(response, what, body):
+        async with reading(response, what, body):
             if response.status not in accept:
                 raise await refusal(response, what, key or path)
             yield response
 
+    async def info(self) -> bytes:
+        """The body of the cluster's `/info`, which is read without a token. Raises as `request`."""
+        url = info_url(await self.storage_url())
+        what = f"GET {url}"
+        response = await self._sender.send("GET", URL(url), what=what, headers={})
+        async with reading(response, what):
+            if response.status != 200:
+                raise await refusal(response, what, url)
+            return await response.read()
+
     async def storage_url(self) -> str:
-        """The account's URL that we use, as the login gave it. Raises as `request`."""
+        """The account's URL for our own requests. Raises as `request`."""
         return (await self._tokens.token()).storage_url
 
     async def client_url(self) -> str:

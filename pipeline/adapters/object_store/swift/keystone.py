@@ -1,9 +1,9 @@
-"""Log in by Keystone v3: with a password, or with an application credential. Identity API v3, "Password
-authentication with scoped authorization" and "Authenticating with an Application Credential".
+"""Login by Keystone v3, with a password or an application credential. Identity API v3, "Password authentication with
+scoped authorization" and "Authenticating with an Application Credential".
 
-Guarantee: the storage URL comes from the catalogue that came with the token (object-store, region, interface), so
-that a project's account is never guessed; the lifetime is `expires_at` less `issued_at`, both by Keystone's clock, so
-that ours may be wrong.
+Guarantee: the storage URL is taken from the catalogue that comes with the token (object-store, region, interface); a
+project's account is never guessed. The lifetime is `expires_at` less `issued_at`, both by Keystone's clock, so that
+ours may be wrong.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Any
 import aiohttp
 
 from pipeline.adapters.object_store.http.errors import driver_errors
+from pipeline.adapters.object_store.swift.account import public_account
 from pipeline.adapters.object_store.swift.auth import Token
 from pipeline.adapters.object_store.swift.errors import login_refusal
-from pipeline.adapters.object_store.swift.public import public_account
 from pipeline.core.errors import StoreError
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Which object-store of the catalogue: `region` empty means the first; `storage_url` replaces what the catalogue
-    says. Clients are sent to the public one of the same region whichever is ours; `public_url`, without the account,
-    replaces it."""
+    """Which object-store of the catalogue to use. An empty `region` means the first one; `storage_url` replaces the
+    catalogue's. Clients always use the public one of the same region; `public_url`, without the account, replaces
+    it."""
 
     region: str = ""
     interface: str = "public"
@@ -47,7 +47,7 @@ class KeystonePassword:
     endpoint: Endpoint = Endpoint()
 
     async def authenticate(self, session: aiohttp.ClientSession, timeout_seconds: float) -> Token:
-        """As `SwiftAuth.authenticate`."""
+        """See `SwiftAuth.authenticate`."""
         user = {"name": self.user, "domain": {"name": self.user_domain}, "password": self.password}
         auth = {
             "identity": {"methods": ["password"], "password": {"user": user}},
@@ -58,7 +58,7 @@ class KeystonePassword:
 
 @dataclass(frozen=True, slots=True)
 class KeystoneApplicationCredential:
-    """An application credential: bound to its project, with no more rights than it was given, revocable on its own."""
+    """An application credential: bound to its project, limited to the rights it was given, revocable by itself."""
 
     auth_url: str
     credential_id: str
@@ -66,7 +66,7 @@ class KeystoneApplicationCredential:
     endpoint: Endpoint = Endpoint()
 
     async def authenticate(self, session: aiohttp.ClientSession, timeout_seconds: float) -> Token:
-        """As `SwiftAuth.authenticate`."""
+        """See `SwiftAuth.authenticate`."""
         credential = {"id": self.credential_id, "secret": self.secret}
         auth = {"identity": {"methods": ["application_credential"], "application_credential": credential}}
         return await _token(session, self.auth_url, auth, self.endpoint, timeout_seconds)
@@ -91,7 +91,7 @@ async def _token(
         public_url = public_account(endpoint.public_url, storage_url) or _public_url(token, endpoint)
         return Token(value, storage_url, _lifetime_seconds(token), public_url)
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreError("STORE_AUTH_FAILED", reason=f"{what}: the answer is not Keystone's ({error!r})") from error
+        raise StoreError("STORE_AUTH_FAILED", reason=f"{what}: the response is not Keystone's ({error!r})") from error
 
 
 def _storage_url(token: Mapping[str, Any], wanted: Endpoint) -> str:
@@ -103,14 +103,15 @@ def _storage_url(token: Mapping[str, Any], wanted: Endpoint) -> str:
 
 
 def _public_url(token: Mapping[str, Any], ours: Endpoint) -> str:
-    """ "" where ours is what clients use: it is public itself, or was set by hand, or the catalogue has none."""
+    """Empty where clients use the same URL as we do: it is public, or was configured, or the catalogue has no public
+    one."""
     if ours.interface == "public" or ours.storage_url:
         return ""
     return _catalogued(token, "public", ours.region)
 
 
 def _catalogued(token: Mapping[str, Any], interface: str, region: str) -> str:
-    """ "" when there is none."""
+    """The URL in the catalogue; empty when it has none."""
     for service in token.get("catalog", ()):
         if service["type"] != "object-store":
             continue

@@ -1,4 +1,4 @@
-"""Log in by TempAuth's v1 protocol: tempauth of Swift itself, SAIO, Ceph's RADOS gateway."""
+"""Login by the v1 protocol of TempAuth: Swift's own tempauth (SAIO), Ceph's RADOS gateway."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from pipeline.adapters.object_store.http.errors import driver_errors
+from pipeline.adapters.object_store.swift.account import public_account
 from pipeline.adapters.object_store.swift.auth import Token
 from pipeline.adapters.object_store.swift.errors import login_refusal
-from pipeline.adapters.object_store.swift.public import public_account
 from pipeline.core.errors import StoreError
 
 
 @dataclass(frozen=True, slots=True)
 class TempAuth:
-    """`GET auth_url` with a user (`account:user`) and a key; the answer's headers carry token, lifetime and storage
+    """`GET auth_url` with a user (`account:user`) and a key; the response's headers hold token, lifetime and storage
     URL.
 
-    `storage_url` replaces the one in the answer, which names the host that the server believes it has. `public_url`,
+    `storage_url` replaces the one in the response, which names the host that the server believes it has. `public_url`,
     without the account, is how clients reach it; "": as we do.
     """
 
@@ -29,7 +29,7 @@ class TempAuth:
     public_url: str = ""
 
     async def authenticate(self, session: aiohttp.ClientSession, timeout_seconds: float) -> Token:
-        """As `SwiftAuth.authenticate`. Headers as in swift.common.middleware.tempauth, `handle_get_token`."""
+        """See `SwiftAuth.authenticate`. Headers as in swift.common.middleware.tempauth, `handle_get_token`."""
         what = f"GET {self.auth_url}"
         headers = {"X-Auth-User": self.user, "X-Auth-Key": self.key}
         with driver_errors(what):
@@ -45,7 +45,7 @@ class TempAuth:
                 storage_url = self.storage_url or response.headers.get("X-Storage-Url", "")
                 if not value or not storage_url:
                     raise StoreError(
-                        "STORE_AUTH_FAILED", reason=f"{what}: the answer has no X-Auth-Token and X-Storage-Url"
+                        "STORE_AUTH_FAILED", reason=f"{what}: the response has no X-Auth-Token and X-Storage-Url"
                     )
                 expires = response.headers.get("X-Auth-Token-Expires", "")
                 lifetime_seconds = float(expires) if expires.isdecimal() else None

@@ -1,12 +1,12 @@
 """TempURLs: the right to one request on one Swift object (or on every object under a prefix) until a given second.
 
-Guarantee: pure functions; what they return is accepted by Swift's own rule (swift/common/middleware/tempurl.py, and
-`get_hmac` in swift/common/digest.py; the unit test holds that rule against it). Signed is the path as the object
-server knows it, from `/v1/` on and not quoted, while in the URL it is percent-encoded; a storage URL may have anything
-in front of `/v1/`, as a load balancer puts it there.
+Guarantee: pure functions, whose result is accepted by Swift's own rule (swift/common/middleware/tempurl.py, and
+`get_hmac` in swift/common/digest.py; the unit test checks against a copy of that rule). What is signed is the path as
+the object server knows it: from `/v1/` on, not quoted. In the URL the same path is percent-encoded, and a load balancer
+may put a prefix before `/v1/`.
 
-A TempURL for GET is good for HEAD too. Whoever holds one may use it as often as they like until it expires, and it
-cannot be taken back but by changing the key on the container.
+A TempURL for GET also allows HEAD. Anyone who has a TempURL may use it until it expires; the only way to revoke it is
+to change the key on the container.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
+from pipeline.adapters.object_store.swift.account import account_path
 from pipeline.core.errors import StoreError
 
 TempUrlDigest = Literal["sha256", "sha512"]
@@ -28,7 +29,7 @@ KEY_HEADER = "X-Container-Meta-Temp-URL-Key"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TempUrlSigner:
-    """Signs for one key. `digest`: sha256 is allowed by every Swift since 2.13; sha512 where the operator wants it."""
+    """Signs with one key. `digest`: every Swift since 2.13 allows sha256; sha512 where the operator wants it."""
 
     key: str
     digest: TempUrlDigest = "sha256"
@@ -46,13 +47,13 @@ class TempUrlSigner:
     ) -> str:
         """The URL that allows `method` on `path` until `expires_at` (Unix time, seconds).
 
-        `storage_url` is the account's URL as the login gave it, `path` the quoted `/container/object` below it.
+        `storage_url` is the account's URL as the login returned it, `path` the quoted `/container/object` below it.
         `prefix` (not quoted, relative to the container; "" is the whole container) signs for every object whose name
         begins with it: a client may put another such name into the URL. `filename` and `inline` decide the
-        Content-Disposition of the answer; they are not signed. Raises StoreError STORE_REJECTED when the storage URL
-        has no `/v1/` or the object is not under the prefix.
+        Content-Disposition of the response; they are not signed. Raises StoreError STORE_REJECTED when the storage URL
+        has no `/v1/ACCOUNT` or the object is not under the prefix.
         """
-        account = _account_path(storage_url)
+        account = unquote(account_path(storage_url))
         container, _, name = unquote(path).removeprefix("/").partition("/")
         signed = f"{account}/{container}/{name}"
         if prefix is not None:
@@ -70,21 +71,10 @@ class TempUrlSigner:
         return f"{storage_url.rstrip('/')}{path}?{'&'.join(query)}"
 
     def _signature(self, method: str, expires_at: int, signed: str) -> str:
-        """Hexadecimal for sha256, which old Swifts know only so; `sha512:` and base64 for sha512, as the middleware's
-        documentation demands."""
+        """Hexadecimal for sha256, the only form that old Swifts know; `sha512:` and base64 for sha512, as the
+        middleware documents."""
         message = f"{method}\n{expires_at}\n{signed}".encode()
         mac = hmac.new(self.key.encode(), message, getattr(hashlib, self.digest))
         if self.digest == "sha256":
             return mac.hexdigest()
         return f"{self.digest}:{base64.urlsafe_b64encode(mac.digest()).decode()}"
-
-
-def _account_path(storage_url: str) -> str:
-    """`/v1/AUTH_account`, not quoted: the middleware signs no other version."""
-    path = unquote(urlsplit(storage_url).path).rstrip("/")
-    at = path.rfind("/v1/")
-    if at < 0 or not path[at + 4 :]:
-        raise StoreError(
-            "STORE_REJECTED", reason=f"no TempURL can be signed for '{storage_url}': it has no /v1/ACCOUNT"
-        )
-    return path[at:]

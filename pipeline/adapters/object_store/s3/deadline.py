@@ -1,7 +1,7 @@
-"""A deadline that holds whatever is waited for.
+"""A deadline that holds for any coroutine.
 
-`asyncio.timeout` asks once for an end, and then waits for what it has asked: a driver that swallows that one request
-would be waited for without an end.
+`asyncio.timeout` cancels once and then waits: a driver that swallows that one cancellation would be waited for
+indefinitely.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_ASKED = 5
+_CANCELLATIONS = 5
 _SECONDS_EACH = 1.0
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`. Raises TimeoutError after `seconds`, and some more for work that does not end when it is
-    asked to."""
+    """The result of `work`. Raises TimeoutError after `seconds`; work that ignores its cancellation adds up to 5 s."""
     task = asyncio.ensure_future(work)
     try:
         done, _ = await asyncio.wait({task}, timeout=seconds)
@@ -33,11 +32,11 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _end(task: asyncio.Task[Any]) -> bool:
-    """Cancel it, again and again; whether it has ended."""
-    for _ in range(_ASKED):
+    """Cancel `task` up to five times. Returns whether it has ended."""
+    for _ in range(_CANCELLATIONS):
         task.cancel()
         if (await asyncio.wait({task}, timeout=_SECONDS_EACH))[0]:
             if not task.cancelled():
-                task.exception()  # looked at: nobody waits for it
+                task.exception()  # marks it as retrieved; nothing else reads it
             return True
     return False

@@ -1,4 +1,4 @@
-"""One pass over a source: digested, counted, and never complete when something is wrong."""
+"""Passes over a segment source: digested, counted, and never complete when the source is wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipeline.adapters.object_store.http.payload import SegmentPayload
+from pipeline.adapters.object_store.payload import SegmentPayload
 from pipeline.core.errors import SegmentCorrupt
 
 pytestmark = pytest.mark.unit
@@ -39,7 +39,7 @@ def executor() -> Iterator[ThreadPoolExecutor]:
     "blocks",
     [[], [b""], [b"x"], [b"a" * 100_000, b"b" * 10], [b"a" * 65536] * 3, [b"", b"a", b"", b"b", b""]],
 )
-async def test_a_pass_hands_on_every_byte_and_digests_it(blocks: list[bytes], executor: ThreadPoolExecutor) -> None:
+async def test_a_pass_yields_and_digests_every_byte(blocks: list[bytes], executor: ThreadPoolExecutor) -> None:
     body = SegmentPayload(Source(blocks), executor)
     for _ in range(2):
         passed = b"".join([block async for block in body.blocks()])
@@ -49,8 +49,8 @@ async def test_a_pass_hands_on_every_byte_and_digests_it(blocks: list[bytes], ex
         assert body.passed_bytes == body.size_bytes
 
 
-async def test_the_digest_is_known_before_the_last_block_is_handed_out(executor: ThreadPoolExecutor) -> None:
-    """A store that has all bytes may answer before the pass has ended."""
+async def test_the_digest_is_known_before_the_last_block_is_yielded(executor: ThreadPoolExecutor) -> None:
+    """A store that has all bytes may respond before the pass has ended."""
     body = SegmentPayload(Source([b"a" * 100_000, b"b" * 100_000]), executor)
     blocks = body.blocks()
     await anext(blocks)
@@ -71,13 +71,13 @@ async def test_the_digest_is_known_before_the_last_block_is_handed_out(executor:
     ],
     ids=["short", "long", "a block too many", "nothing", "late"],
 )
-async def test_what_is_wrong_is_never_complete(source: Source, executor: ThreadPoolExecutor) -> None:
+async def test_a_wrong_source_never_completes_a_pass(source: Source, executor: ThreadPoolExecutor) -> None:
     body = SegmentPayload(source, executor)
     passed: list[bytes] = []
 
     async def read() -> None:
         async for block in body.blocks():
-            passed.append(block)  # noqa: PERF401  what came before the error counts
+            passed.append(block)  # noqa: PERF401  keeps the blocks that came before the error
 
     with pytest.raises(SegmentCorrupt) as raised:
         await read()

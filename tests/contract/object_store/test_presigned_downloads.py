@@ -1,4 +1,4 @@
-"""`PresignedDownloads` against the real servers, used by a client that knows nothing but the URL."""
+"""`PresignedDownloads` against the real servers, used by a client that has only the URL."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from yarl import URL
 from deploy.embedded.endpoints import SwiftEndpoint
 from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
 from pipeline.adapters.object_store.s3 import S3ObjectStore
-from pipeline.adapters.object_store.swift import SwiftObjectStore, TempAuth, TempUrlSigner
-from pipeline.adapters.object_store.swift.grants import ACCOUNT_KEY_HEADERS
+from pipeline.adapters.object_store.swift import ClientAccess, SwiftObjectStore, TempAuth, TempUrlSigner
+from pipeline.adapters.object_store.swift.presigned import ACCOUNT_KEY_HEADERS
 from pipeline.adapters.object_store.swift.tempurl import TempUrlDigest
 from pipeline.core.model import SegmentSpan
 from pipeline.ports import PresignedDownloads
@@ -27,7 +27,7 @@ NAME = 'Ünï "日本" & 100%.mp4'
 
 
 @pytest.fixture(params=["swift-sha256", "swift-sha512", "s3"])
-async def granting(
+async def presigning(
     request: pytest.FixtureRequest, swift: SwiftEndpoint, tempauth: TempAuth, container: str
 ) -> AsyncIterator[SwiftObjectStore | S3ObjectStore]:
     if request.param == "s3":
@@ -35,7 +35,9 @@ async def granting(
             yield s3_store
         return
     digest: TempUrlDigest = "sha512" if request.param.endswith("sha512") else "sha256"
-    async with SwiftObjectStore(tempauth, container, signer=TempUrlSigner("k ey", digest)) as swift_store:
+    async with SwiftObjectStore(
+        tempauth, container, clients=ClientAccess(TempUrlSigner("k ey", digest))
+    ) as swift_store:
         yield swift_store
 
 
@@ -49,8 +51,8 @@ async def get(
     client: aiohttp.ClientSession, url: str | None, method: str = "GET", **headers: str
 ) -> tuple[int, bytes, str]:
     assert url is not None
-    async with client.request(method, URL(url, encoded=True), headers=headers) as answer:
-        return answer.status, await answer.read(), answer.headers.get("Content-Disposition", "")
+    async with client.request(method, URL(url, encoded=True), headers=headers) as response:
+        return response.status, await response.read(), response.headers.get("Content-Disposition", "")
 
 
 def spans(upload: Scenario) -> list[SegmentSpan]:
@@ -62,13 +64,15 @@ def spans(upload: Scenario) -> list[SegmentSpan]:
 
 
 @pytest.mark.parametrize("inline", [True, False])
-async def test_an_object_is_read_with_its_url_alone(
-    granting: SwiftObjectStore | S3ObjectStore, client: aiohttp.ClientSession, inline: bool
+async def test_the_url_alone_reads_the_object_and_nothing_else(
+    presigning: SwiftObjectStore | S3ObjectStore, client: aiohttp.ClientSession, inline: bool
 ) -> None:
-    assert isinstance(granting, PresignedDownloads)
-    upload = Scenario(granting)
+    assert isinstance(presigning, PresignedDownloads)
+    upload = Scenario(presigning)
     await upload.sealed()
-    url = await granting.presign_download(upload.target.key, segment_count=3, seconds=60, filename=NAME, inline=inline)
+    url = await presigning.presign_download(
+        upload.target.key, segment_count=3, seconds=60, filename=NAME, inline=inline
+    )
     status, body, disposition = await get(client, url)
     assert (status, body) == (200, upload.data)
     assert disposition.startswith("inline;" if inline else "attachment;")
@@ -81,68 +85,68 @@ async def test_an_object_is_read_with_its_url_alone(
     assert (await get(client, (url or "").replace("original", "other")))[0] in (401, 403)
 
 
-async def test_segments_are_read_one_by_one(
-    granting: SwiftObjectStore | S3ObjectStore, client: aiohttp.ClientSession
+async def test_each_segment_has_a_url(
+    presigning: SwiftObjectStore | S3ObjectStore, client: aiohttp.ClientSession
 ) -> None:
-    upload = Scenario(granting)
+    upload = Scenario(presigning)
     await upload.sealed()
     for span in spans(upload):
-        url = await granting.presign_segment_download(upload.target.key, span, seconds=60)
+        url = await presigning.presign_segment_download(upload.target.key, span, seconds=60)
         status, body, _ = await get(client, url)
         assert status in (200, 206)
         assert body == upload.data[span.first_byte : span.last_byte + 1]
 
 
 async def test_a_plain_object_is_its_own_segment(
-    granting: SwiftObjectStore | S3ObjectStore, client: aiohttp.ClientSession
+    presigning: SwiftObjectStore | S3ObjectStore, client: aiohttp.ClientSession
 ) -> None:
-    upload = Scenario(granting, sizes=(300,))
+    upload = Scenario(presigning, sizes=(300,))
     await upload.sealed()
     (span,) = spans(upload)
-    url = await granting.presign_segment_download(upload.target.key, span, seconds=60)
+    url = await presigning.presign_segment_download(upload.target.key, span, seconds=60)
     assert (await get(client, url))[:2] == (200, upload.data)
 
 
-async def test_a_grant_ends(granting: SwiftObjectStore | S3ObjectStore, client: aiohttp.ClientSession) -> None:
-    upload = Scenario(granting, sizes=(300,))
+async def test_a_url_expires(presigning: SwiftObjectStore | S3ObjectStore, client: aiohttp.ClientSession) -> None:
+    upload = Scenario(presigning, sizes=(300,))
     await upload.sealed()
-    url = await granting.presign_download(upload.target.key, segment_count=1, seconds=-30, filename="a", inline=False)
-    if isinstance(granting, S3ObjectStore):
+    url = await presigning.presign_download(upload.target.key, segment_count=1, seconds=-30, filename="a", inline=False)
+    if isinstance(presigning, S3ObjectStore):
         url = re.sub(r"X-Amz-Expires=[^&]*", "X-Amz-Expires=0", url or "")
     assert (await get(client, url))[0] in (400, 401, 403)
 
 
-async def test_containers_that_were_there_get_the_key(
+async def test_existing_containers_get_the_key(
     tempauth: TempAuth, container: str, client: aiohttp.ClientSession
 ) -> None:
     async with SwiftObjectStore(tempauth, container) as keyless:
         upload = Scenario(keyless)
         await upload.sealed()
-        assert await _grant(keyless, upload) is None
+        assert await _presigned_url(keyless, upload) is None
         assert await keyless.presign_segment_download(upload.target.key, spans(upload)[0], seconds=60) is None
-    for key in ("first", "second"):  # and a new one, when the setting changes
-        async with SwiftObjectStore(tempauth, container, signer=TempUrlSigner(key)) as store:
+    for key in ("first", "second"):  # the second replaces the first when the setting changes
+        async with SwiftObjectStore(tempauth, container, clients=ClientAccess(TempUrlSigner(key))) as store:
             url = await store.presign_segment_download(upload.target.key, spans(upload)[0], seconds=60)
             assert (await get(client, url))[:2] == (200, upload.segment(1))
 
 
-async def test_nobody_s_key_on_the_account_is_overwritten(
+async def test_no_other_key_on_the_account_is_overwritten(
     swift: SwiftEndpoint, tempauth: TempAuth, container: str, client: aiohttp.ClientSession
 ) -> None:
     async def account(method: str, **headers: str) -> list[str]:
         login = {"X-Auth-User": swift.user, "X-Auth-Key": swift.key}
-        async with client.get(swift.auth_url, headers=login) as answer:
-            url, token = answer.headers["X-Storage-Url"], answer.headers["X-Auth-Token"]
-        async with client.request(method, url, headers={"X-Auth-Token": token, **headers}) as answer:
-            return [answer.headers.get(name, "") for name in ACCOUNT_KEY_HEADERS]
+        async with client.get(swift.auth_url, headers=login) as response:
+            url, token = response.headers["X-Storage-Url"], response.headers["X-Auth-Token"]
+        async with client.request(method, url, headers={"X-Auth-Token": token, **headers}) as response:
+            return [response.headers.get(name, "") for name in ACCOUNT_KEY_HEADERS]
 
     first, second = ACCOUNT_KEY_HEADERS
     for before, after in ((("", ""), ("ours", "")), (("theirs", ""), ("theirs", "ours")), (("a", "b"), ("a", "b"))):
         await account("POST", **{first: before[0], second: before[1]})
-        async with SwiftObjectStore(tempauth, container, signer=TempUrlSigner("ours")) as store:
+        async with SwiftObjectStore(tempauth, container, clients=ClientAccess(TempUrlSigner("ours"))) as store:
             upload = Scenario(store)
             await upload.sealed()
-            url = await _grant(store, upload)
+            url = await _presigned_url(store, upload)
             assert await account("HEAD") == list(after)
             if "ours" in after:
                 assert (await get(client, url))[:2] == (200, upload.data)
@@ -151,9 +155,9 @@ async def test_nobody_s_key_on_the_account_is_overwritten(
     await account("POST", **{first: "", second: ""})
 
 
-async def _grant(store: SwiftObjectStore, upload: Scenario) -> str | None:
+async def _presigned_url(store: SwiftObjectStore, upload: Scenario) -> str | None:
     return await store.presign_download(upload.target.key, segment_count=3, seconds=60, filename="a", inline=False)
 
 
-def test_a_directory_grants_nothing() -> None:
+def test_a_directory_presigns_nothing() -> None:
     assert not issubclass(FilesystemObjectStore, PresignedDownloads)

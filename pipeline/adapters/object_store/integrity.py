@@ -1,4 +1,4 @@
-"""What every dialect asks of the segments of an object before it joins them."""
+"""Checks that every store makes: the list of segments before it is joined, and the ETag of what was stored."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipeline.core.errors import StoreError
+from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.core.model import ObjectTarget, StoredObject, StoredSegment
 from pipeline.ports import ObjectReader
 
+CHECK_BODY = b"sluice"
+"""What `ObjectReader.check` writes and reads back."""
+
 
 def check_segments(target: ObjectTarget, segments: Sequence[StoredSegment]) -> None:
-    """Every segment of the plan, in order, with its length. Raises StoreError MANIFEST_REFUSED naming the numbers
-    that are not."""
+    """Require every segment of the plan, in order and with its length. Raises StoreError MANIFEST_REFUSED; `segments`
+    in its detail are the numbers that are missing or wrong."""
     plan = target.plan
     wrong = [
         number
@@ -29,6 +32,28 @@ def check_segments(target: ObjectTarget, segments: Sequence[StoredSegment]) -> N
         raise StoreError("MANIFEST_REFUSED", reason=reason, segments=wrong)
 
 
+def md5_hex(body: bytes) -> str:
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+
+def unquoted(etag: object) -> str:
+    """An ETag without its quotes: S3 sends them, Swift does not; "" for None."""
+    return str(etag or "").strip('"')
+
+
+def require_etag(what: str, etag: str, expected: str) -> None:
+    """Raises StoreUnavailable when the ETag that a store returned is not the expected one. A success status without an
+    ETag confirms nothing."""
+    if not etag or etag != expected:
+        raise StoreUnavailable(reason=f"{what}: the store returned etag {etag!r}, expected {expected!r}")
+
+
+def require_check_body(read: bytes, where: str) -> None:
+    """Raises StoreError STORE_REJECTED when `read` is not what `ObjectReader.check` wrote."""
+    if read != CHECK_BODY:
+        raise StoreError("STORE_REJECTED", reason=f"what was written to {where} came back changed")
+
+
 def etag_of_etags(segments: Sequence[StoredSegment]) -> str:
     """MD5 over the segments' MD5s in hex: the ETag of a Swift manifest, known before it is written."""
     digest = hashlib.md5(usedforsecurity=False)
@@ -38,15 +63,15 @@ def etag_of_etags(segments: Sequence[StoredSegment]) -> str:
 
 
 async def verify_plain(store: ObjectReader, target: ObjectTarget, segment: StoredSegment) -> StoredObject:
-    """Seal an upload of one segment: its object is there already, and must be what was acknowledged.
+    """Seal an upload of one segment: its object exists already, and must be what was acknowledged.
 
-    Raises MANIFEST_REFUSED, and what `head` raises.
+    Raises StoreError MANIFEST_REFUSED, and what `head` raises.
     """
     try:
         stored = await store.head(target.key)
     except StoreError as error:
         if error.code == "STORE_OBJECT_MISSING":
-            raise StoreError("MANIFEST_REFUSED", reason=f"{target.key} is not there", segments=[1]) from error
+            raise StoreError("MANIFEST_REFUSED", reason=f"{target.key} does not exist", segments=[1]) from error
         raise
     if (stored.size_bytes, stored.etag) != (segment.size_bytes, segment.etag):
         raise StoreError("MANIFEST_REFUSED", reason=f"{target.key} is not what was stored", segments=[1])

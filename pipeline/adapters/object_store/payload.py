@@ -1,30 +1,35 @@
-"""One pass over a segment's bytes on their way to a store: counted, digested, and stopped when the source says that
-they are wrong.
+"""The bytes of one segment on their way to a store: counted, digested, and broken off when the source reports an error.
 
-Guarantee: after a pass that was complete, `md5_hex` is the MD5 of exactly `size_bytes` bytes. A source that fails, or
-yields more or fewer bytes than it promised, breaks the request body off, so that no store holds it as complete;
-`failure` then keeps the source's own error, which HTTP clients replace by one of theirs.
+Guarantee: after a complete pass `md5_hex` is the MD5 of exactly `size_bytes` bytes. A source that fails, or yields more
+or fewer bytes than it announced, breaks the request body off, so that no store holds it as complete. `failure` then
+keeps the source's own error, because HTTP clients replace it by one of theirs.
 
-Why a thread: MD5 runs at some 700 MB/s and is the dearest thing that is done to a byte here; hashlib lets go of the
-GIL, so it runs beside the event loop while the socket takes the same block.
+Why a thread: MD5 runs at about 700 MB/s and is the most expensive operation on each byte. hashlib releases the GIL, so
+the digest is computed beside the event loop while the socket takes the same block.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import AsyncGenerator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 from pipeline.core.errors import SegmentCorrupt
 from pipeline.ports import SegmentSource
 
-# Below this a block is hashed where it is: handing it to a thread costs about as much as hashing it.
+# A smaller block is hashed on the event loop: passing it to a thread costs about as much as hashing it.
 INLINE_BYTES = 64 * 1024
 
 
+def new_hashing_pool() -> ThreadPoolExecutor:
+    """Threads for a store's digests; the store shuts them down."""
+    return ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="segment-md5")
+
+
 class SegmentPayload:
-    """A source, readable as often as a request has to be repeated. Not for two passes at once."""
+    """A source that can be read once for each time its request is sent. Not for two passes at once."""
 
     def __init__(self, source: SegmentSource, executor: Executor) -> None:
         self.number = source.number
@@ -37,12 +42,12 @@ class SegmentPayload:
 
     @property
     def complete(self) -> bool:
-        """The last pass handed every byte out."""
+        """Whether the last pass yielded every byte."""
         return bool(self.md5_hex)
 
     async def blocks(self) -> AsyncGenerator[bytes]:
-        """Start a new pass. Every block is held back until the next one is there, and the last one until the source has
-        ended and the digest is known: a store that has all bytes may answer at once."""
+        """Start a new pass. Each block is held back until the next one is there, and the last one until the source has
+        ended and the digest is known: a store that has all bytes may respond at once."""
         self.md5_hex, self.passed_bytes, self.failure = "", 0, None
         digest = hashlib.md5(usedforsecurity=False)
         held = b""

@@ -1,4 +1,4 @@
-"""Answers that are not what they seem: manifests that were not stored, by Swift's and S3's ways to say so."""
+"""Responses that do not mean what their status says: manifests that Swift or S3 did not store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiohttp import web
 from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.core.model import StoredSegment
 from tests.contract.object_store.dialects import s3_client, swift_client
-from tests.contract.object_store.faulty_server import DEADLINE_SECONDS, FaultyStore, answer
+from tests.contract.object_store.faulty_server import DEADLINE_SECONDS, FaultyStore, respond
 from tests.contract.object_store.uploads import Scenario, Store
 
 pytestmark = pytest.mark.contract
@@ -48,17 +48,17 @@ def heartbeat(status: str, **more: object) -> bytes:
         (413, b"", "STORE_REJECTED", False),
     ],
 )
-async def test_a_manifest_that_was_not_stored_says_why(
+async def test_a_manifest_that_was_not_stored_is_an_error_with_its_reason(
     faulty: FaultyStore, status: int, body: bytes, code: str, unavailable: bool
 ) -> None:
-    faulty.fault = answer(status, {"Etag": "feed"}, body)
+    faulty.fault = respond(status, {"Etag": "feed"}, body)
     async with swift_client(faulty.url) as client:
         error = await seal(client)
     assert (error.code, isinstance(error, StoreUnavailable)) == (code, unavailable)
 
 
 def xml(code: str) -> bytes:
-    return f"<Error><Code>{code}</Code><Message>so it is</Message></Error>".encode()
+    return f"<Error><Code>{code}</Code><Message>a reason</Message></Error>".encode()
 
 
 COMPLETED = b"<CompleteMultipartUploadResult><ETag>&quot;feed-3&quot;</ETag></CompleteMultipartUploadResult>"
@@ -80,16 +80,16 @@ COMPLETED = b"<CompleteMultipartUploadResult><ETag>&quot;feed-3&quot;</ETag></Co
         (500, b"", "STORE_UNAVAILABLE", True),
     ],
 )
-async def test_a_multipart_upload_that_was_not_completed_says_why(
+async def test_a_multipart_upload_that_was_not_completed_is_an_error_with_its_reason(
     faulty: FaultyStore, status: int, body: bytes, code: str, unavailable: bool
 ) -> None:
-    """S3 may answer 200 at once and the truth in the body, minutes later."""
-    complete = answer(status, body=body)
+    """S3 may send 200 at once and the actual result in the body, minutes later."""
+    complete = respond(status, body=body)
 
     async def handler(request: web.Request) -> web.StreamResponse:
         if request.method == "POST":
             return await complete(request)
-        return web.Response(status=404)  # neither the object nor the session is there
+        return web.Response(status=404)  # neither the object nor the session exists
 
     faulty.fault = handler
     async with s3_client(faulty.url) as client:
