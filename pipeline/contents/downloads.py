@@ -1,8 +1,9 @@
-"""Downloads: a presigned URL of the store where it offers one, else the bytes, block by block.
+"""Downloads: a presigned URL if the store offers one, otherwise the bytes, block by block.
 
-Guarantee of `blocks`: exactly the requested bytes in order, or an error. A store that breaks off or stalls is asked
-again from the byte where it stopped, a few times, so that a transient error of the store does not reach the client. One
-block is held at a time: a slow client slows down the store. An abandoned reader releases its store connection at once.
+Guarantee of `blocks`: exactly the requested bytes in order, or an error. A read that disconnects or stalls is resumed
+at its position, up to three times without progress, so that a transient error of the store does not reach the client.
+One block is held at a time: a slow client slows down the read from the store. Closing the iterator closes the store
+connection at once.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from schemas.content import Content, ContentObject
 
 _RETRIES = RetryPolicy(max_attempts=4, base_seconds=0.2, cap_seconds=2.0)
 
-# Types that a browser may show inline: they cannot run scripts. An SVG or a web page could, with the origin of the
-# server.
+# Types that a browser may show inline because they cannot run scripts. An SVG or an HTML page could run scripts in the
+# server's origin.
 _SHOWN_KINDS = ("video/", "audio/", "image/")
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadRules:
-    """`grant_seconds`: the default validity of a presigned URL; `stall_seconds`: a store that sends nothing for this
-    long is asked again."""
+    """`grant_seconds`: the default validity of a presigned URL; `stall_seconds`: a read that receives nothing for this
+    long is resumed."""
 
     grant_seconds: int
     stall_seconds: float
@@ -61,7 +62,7 @@ class Downloads:
         )
 
     async def segments(self, content: Content) -> list[tuple[StoredSegment, SegmentSpan]]:
-        """The manifest in order: each segment with its position. A plain object is one segment. Raises RequestError
+        """The manifest in order: each segment with its byte range. A plain object is one segment. Raises RequestError
         CONTENT_NOT_FOUND; DependencyUnavailable."""
         stored = content.object
         found = list(await self._contents.segments(content.id)) or [StoredSegment(1, stored.size_bytes, stored.etag)]
@@ -88,7 +89,7 @@ class Downloads:
                         position += len(block)
                         retries.progressed()
                         yield block
-                        del block  # otherwise two blocks are held while the next one is read
+                        del block  # otherwise two blocks would be held while the next one is read
             except StoreUnavailable as error:
                 await retries.wait_after(error)
 
@@ -102,7 +103,7 @@ class Downloads:
             raise StoreUnavailable(reason=f"no byte of {key} arrived for {self.rules.stall_seconds} s") from None
 
     def _presigning(self, stored: ContentObject) -> PresignedDownloads | None:
-        """Only the store's own container can be presigned; imports from other containers go through the gateway."""
+        """The store, if it can presign this object: only objects in its own container, so not imports from others."""
         store = self._stores.named(stored.store)
         own = stored.container == store.container
         return store if own and isinstance(store, PresignedDownloads) else None

@@ -1,8 +1,8 @@
-"""Imports: an object that is in the store already is registered as an upload.
+"""Imports: registers an object that is already in the store as an upload.
 
-Guarantee: one version of an object (store, container, key, etag, size) is one content, however often its import is
-requested; an import that ended without a content may be requested again. The object is only read. Objects that Sluice
-has written are never imported.
+Guarantee: one version of an object (store, container, key, etag, size) becomes at most one content, however often its
+import is requested. An import that ended without a content may be requested again. The object is only read. Objects
+that Sluice has written are never imported.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FILENAME_CHARACTERS = 255
 
 @dataclass(frozen=True, slots=True)
 class ImportRules:
-    """Where imports come from. Empty `buckets`: only the store's own container."""
+    """What may be imported. Empty `buckets`: only from the store's own container."""
 
     store: str
     buckets: tuple[str, ...]
@@ -39,7 +39,7 @@ class ImportRules:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """An object and the upload that imports it; `created`: this call created it."""
+    """An object and the upload that imports it; `created`: this call created the upload."""
 
     upload_id: str
     status: Status
@@ -87,7 +87,7 @@ class Importer:
             store=rules.store,
             digest=None,
             metadata=request.metadata,
-            # The space makes it differ from every Idempotency-Key that a client can send.
+            # The space makes the key differ from every Idempotency-Key that a client can send.
             idempotency_key=f"import {name}",
             fingerprint=name,
             transport=Transport.IMPORT,
@@ -115,11 +115,11 @@ class Importer:
 
 
 def _identity(found: StoredObject) -> str:
-    """Equal for equal versions of an object, and only for these."""
+    """A hash of the object version: equal for the same version, different for any other."""
     facts = (found.store, found.container, found.key, found.etag, str(found.size_bytes))
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()
 
 
 def _filename(key: str) -> str:
-    """The last part of the key, as a file name."""
+    """The last part of the key, as a file name without control characters or separators."""
     return _UNFIT.sub("_", key.rstrip("/").rpartition("/")[2])[-_FILENAME_CHARACTERS:] or "object"

@@ -1,7 +1,7 @@
 """The body of one segment while it arrives, bounded in memory, length and time.
 
-Guarantee: `drain` returns only when exactly the expected bytes have arrived and every digest matches. The buffer space
-that it holds is released however it ends.
+Guarantee: `drain` returns only when exactly the expected bytes have arrived and every digest matches. It releases its
+buffer space however it ends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipeline.core.errors import RequestError
 from pipeline.core.model import ClientDigest
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 
-# Writes of 4 MiB need half the CPU per byte of 1 MiB; larger ones gain nothing.
+# Writes of 4 MiB take half the CPU per byte of writes of 1 MiB; larger writes gain nothing.
 _BATCH_BYTES = 4 * 1024 * 1024
 
 # (offset in the segment, blocks, crc32c so far) -> crc32c
@@ -24,14 +24,14 @@ Write = Callable[[int, Sequence[bytes], int], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class ReceiveRules:
-    """Time limits for a body: without any byte (`stall_seconds`), and for all of it (`deadline_seconds`)."""
+    """Time limits of a body: between two blocks (`stall_seconds`) and in total (`deadline_seconds`)."""
 
     stall_seconds: float
     deadline_seconds: float
 
 
 class IncomingSegment:
-    """Segment `number` with `size_bytes` bytes, passed to `write` in batches."""
+    """Receives segment `number` of `size_bytes` bytes and passes it to `write` in batches."""
 
     def __init__(
         self,
@@ -59,8 +59,11 @@ class IncomingSegment:
         self._crc32c = 0
 
     async def drain(self, body: AsyncIterator[bytes]) -> int:
-        """Read all of `body` and return its crc32c. Raises RequestError SEGMENT_LENGTH_WRONG, SEGMENT_DIGEST_WRONG,
-        SEGMENT_STALLED, SEGMENT_CUT_OFF, and what `write` raises."""
+        """Read all of `body`, write it, and return its crc32c.
+
+        Raises RequestError SEGMENT_LENGTH_WRONG, SEGMENT_DIGEST_WRONG, SEGMENT_STALLED, SEGMENT_CUT_OFF, and what
+        `write` raises.
+        """
         stalled = RequestError("SEGMENT_STALLED", number=self._number, stall_seconds=self._rules.stall_seconds)
         try:
             async with asyncio.timeout(self._rules.deadline_seconds):

@@ -1,8 +1,9 @@
-"""One bound for the bytes that segment bodies hold in memory, over all connections of a process.
+"""The limit on the bytes that segment bodies hold in memory, over all connections of a process.
 
-Guarantee: at most `limit_bytes` are held. A body may hold bytes while it waits for its client only while less than half
-of the limit is used; above that every body writes its bytes at once. So slow clients never hold more than half of the
-limit, and the other half is released as fast as the disk writes: no client waits for a slower one.
+Guarantee: at most `limit_bytes` are held, except by a single request that is larger. A body may hold bytes while it
+waits for its client only while less than half of the limit is used; above that every body writes its bytes at once.
+Slow clients therefore never hold more than half of the limit, and the other half is released as fast as the disk
+writes: no client waits for a slower one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pipeline.telemetry import BUFFERED_BYTES
 
 
 class ReceiveBuffer:
-    """Counts bytes. Requests are served in order."""
+    """Counts bytes held. Requests are granted in order of arrival."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -27,12 +28,11 @@ class ReceiveBuffer:
 
     @property
     def is_pressed(self) -> bool:
-        """True: a body must write the bytes that it holds before it waits for more."""
+        """Whether a body must write the bytes that it holds before it waits for more."""
         return self._used_bytes * 2 >= self._limit_bytes
 
     async def acquire(self, count_bytes: int) -> None:
-        """Wait until `count_bytes` more may be held. A request above the whole limit is granted when nothing else is
-        held."""
+        """Wait until `count_bytes` more may be held. A request above the limit is granted once nothing else is held."""
         if not self._queue and self._fits(count_bytes):
             self._add(count_bytes)
             return
@@ -49,7 +49,7 @@ class ReceiveBuffer:
             raise
 
     def release(self, count_bytes: int) -> None:
-        """Release bytes."""
+        """Release `count_bytes` and grant the requests that now fit."""
         self._add(-count_bytes)
         self._serve()
 

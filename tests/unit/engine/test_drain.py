@@ -1,4 +1,4 @@
-"""Requests in flight when a run is cancelled complete before the run ends."""
+"""Draining: requests in flight when a run is cancelled complete before the run ends."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 
 from pipeline.engine import drain as drain_module
 from pipeline.engine.drain import drain, drained
+
+pytestmark = pytest.mark.unit
 
 
 class Request:

@@ -1,4 +1,4 @@
-"""A transfer that has to stop while segments are in the air: none of them flies on when it has said that it stopped."""
+"""`Transfer`: a cancelled run ends only after its requests to the store have ended."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ pytestmark = pytest.mark.unit
 
 
 class SlowStore:
-    """Takes a segment when it is told to; counts those that are under way."""
+    """Completes every request when `may_complete` is set; counts the requests in flight."""
 
     def __init__(self) -> None:
-        self.under_way = 0
-        self.may_end = asyncio.Event()
+        self.in_flight = 0
+        self.may_complete = asyncio.Event()
 
     async def put_segment(self, target: Any, source: Any) -> None:
-        self.under_way += 1
+        self.in_flight += 1
         try:
-            await self.may_end.wait()
+            await self.may_complete.wait()
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
 
 
-class LostBoard:
-    """Two segments wait; whoever asks again has lost the stage."""
+class BoardOfALostRun:
+    """Two segments are pending at the first call; afterwards the run has lost its lease."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.calls = 0
 
     async def pending(self, job: StageJob, limit: int) -> PendingSegments:
-        self.asked += 1
-        if self.asked > 1:
+        self.calls += 1
+        if self.calls > 1:
             raise StageLost("STAGE_LOST", stage=str(job.stage))
         return PendingSegments({1: 0, 2: 0}, complete=False)
 
@@ -54,7 +54,7 @@ class LostBoard:
 
 
 class Changes:
-    """The upload has changed once."""
+    """Reports one change of the upload."""
 
     @asynccontextmanager
     async def watch(self, upload_id: str) -> AsyncIterator[AsyncIterator[None]]:
@@ -65,8 +65,8 @@ class Changes:
         yield changes()
 
 
-async def test_a_run_that_is_cancelled_while_it_lands_still_lands() -> None:
-    store, board = SlowStore(), LostBoard()
+async def test_a_run_cancelled_while_it_drains_still_drains() -> None:
+    store, board = SlowStore(), BoardOfALostRun()
     upload = SimpleNamespace(
         upload_id="u", content_type="video/mp4", plan=SegmentPlan(20, 10), target_session="s", store="x"
     )
@@ -81,14 +81,14 @@ async def test_a_run_that_is_cancelled_while_it_lands_still_lands() -> None:
     job = StageJob("u", Stage.TRANSFER, 1, "v")
     work = asyncio.ensure_future(transfer(StageRun(job, cast("Any", upload))))
     async with asyncio.timeout(10):
-        while not (board.asked > 1 and store.under_way == 2):  # noqa: ASYNC110  # what the other task does
+        while not (board.calls > 1 and store.in_flight == 2):  # noqa: ASYNC110  # the fakes have no event to wait for
             await asyncio.sleep(0)
-        for _ in range(3):  # its heartbeat, its worker's end: cancelled more than once
+        for _ in range(3):  # the heartbeat and a stopping worker may both cancel it
             work.cancel()
             for _ in range(10):
                 await asyncio.sleep(0)
         assert not work.done()
-        store.may_end.set()
+        store.may_complete.set()
         with pytest.raises((asyncio.CancelledError, StageLost)):
             await work
-    assert store.under_way == 0
+    assert store.in_flight == 0

@@ -1,4 +1,4 @@
-"""The body of one segment: exactly its bytes, in bounded memory and time, and nothing held afterwards."""
+"""`IncomingSegment`: exactly the expected bytes, in bounded memory and time; all buffer space is released."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from pipeline.uploads.receive_buffer import ReceiveBuffer
 pytestmark = pytest.mark.unit
 
 MEBIBYTE = 1024 * 1024
-PATIENT = ReceiveRules(stall_seconds=30, deadline_seconds=60)
+LONG_LIMITS = ReceiveRules(stall_seconds=30, deadline_seconds=60)
 DATA = random.Random(5).randbytes(9 * MEBIBYTE + 77)
 
 
 class Sink:
-    """Takes what is written, in memory, as `TempVolume.write` does on a disk."""
+    """Keeps what is written in memory; stands in for `TempVolume.write`."""
 
     def __init__(self) -> None:
         self.data = bytearray()
         self.calls: list[tuple[int, int]] = []
 
     async def write(self, offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
-        assert offset == len(self.data), "in order"
+        assert offset == len(self.data), "blocks are written in order"
         await asyncio.sleep(0)
         for block in blocks:
             self.data += block
@@ -49,7 +49,7 @@ def body(
     size: int,
     digests: Iterable[ClientDigest] = (),
     buffer: ReceiveBuffer | None = None,
-    rules: ReceiveRules = PATIENT,
+    rules: ReceiveRules = LONG_LIMITS,
 ) -> IncomingSegment:
     return IncomingSegment(3, size, list(digests), sink.write, buffer or ReceiveBuffer(64 * MEBIBYTE), rules)
 
@@ -63,13 +63,14 @@ def digest(algorithm: str, data: bytes) -> ClientDigest:
 ALGORITHMS = ("sha-256", "md5", "crc32c")
 
 
-async def refusal(call: asyncio.Future[int] | asyncio.Task[int]) -> RequestError:
-    with pytest.raises(RequestError) as refused:
+async def error_of(call: asyncio.Future[int] | asyncio.Task[int]) -> RequestError:
+    """The RequestError that `call` raises."""
+    with pytest.raises(RequestError) as raised:
         await call
-    return refused.value
+    return raised.value
 
 
-async def test_every_byte_is_written_in_large_pieces_and_checked() -> None:
+async def test_all_bytes_are_written_in_batches_and_verified() -> None:
     sink, buffer = Sink(), ReceiveBuffer(64 * MEBIBYTE)
     digests = [digest(algorithm, DATA) for algorithm in ALGORITHMS]
     assert await body(sink, len(DATA), digests, buffer).drain(blocks_of(DATA)) == google_crc32c.value(DATA)
@@ -89,35 +90,35 @@ async def test_blocks_of_any_size(size: int) -> None:
 async def test_a_wrong_length_is_refused(received: int) -> None:
     sink, buffer = Sink(), ReceiveBuffer(MEBIBYTE)
     drained = asyncio.ensure_future(body(sink, 100, (), buffer).drain(blocks_of(DATA[:received], 50)))
-    error = await refusal(drained)
+    error = await error_of(drained)
     assert error.code == "SEGMENT_LENGTH_WRONG"
     assert error.detail["expected_bytes"] == 100
-    assert len(sink.data) <= 100, "never beyond its own bytes"
+    assert len(sink.data) <= 100, "nothing is written beyond the expected length"
     assert buffer.used_bytes == 0
 
 
-async def test_a_body_that_never_ends_is_cut_off_at_its_length() -> None:
-    asked = 0
+async def test_an_endless_body_is_refused_once_it_exceeds_its_length() -> None:
+    blocks_read = 0
 
     async def endless() -> AsyncIterator[bytes]:
-        nonlocal asked
+        nonlocal blocks_read
         while True:
-            asked += 1
+            blocks_read += 1
             yield bytes(100)
 
-    assert (await refusal(asyncio.ensure_future(body(Sink(), 1_000).drain(endless())))).code == "SEGMENT_LENGTH_WRONG"
-    assert asked == 11
+    assert (await error_of(asyncio.ensure_future(body(Sink(), 1_000).drain(endless())))).code == "SEGMENT_LENGTH_WRONG"
+    assert blocks_read == 11
 
 
 @pytest.mark.parametrize("wrong", ALGORITHMS)
 async def test_a_wrong_digest_is_refused(wrong: str) -> None:
     data = DATA[:1000]
     digests = [digest(algorithm, data if algorithm != wrong else b"other") for algorithm in ALGORITHMS]
-    error = await refusal(asyncio.ensure_future(body(Sink(), len(data), digests).drain(blocks_of(data))))
+    error = await error_of(asyncio.ensure_future(body(Sink(), len(data), digests).drain(blocks_of(data))))
     assert (error.code, error.detail["algorithm"]) == ("SEGMENT_DIGEST_WRONG", wrong)
 
 
-async def hangs(data: bytes) -> AsyncIterator[bytes]:
+async def then_stalls(data: bytes) -> AsyncIterator[bytes]:
     yield data
     await asyncio.Event().wait()
 
@@ -130,41 +131,41 @@ async def trickles() -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize(
     ("source", "rules"),
-    [(hangs(b"some"), ReceiveRules(0.05, 60)), (trickles(), ReceiveRules(60, 0.1))],
+    [(then_stalls(b"some"), ReceiveRules(0.05, 60)), (trickles(), ReceiveRules(60, 0.1))],
     ids=["stalls", "trickles"],
 )
-async def test_a_body_that_takes_too_long_is_given_up(source: AsyncIterator[bytes], rules: ReceiveRules) -> None:
+async def test_a_body_that_exceeds_a_time_limit_is_refused(source: AsyncIterator[bytes], rules: ReceiveRules) -> None:
     buffer = ReceiveBuffer(MEBIBYTE)
-    error = await refusal(asyncio.ensure_future(body(Sink(), 10**9, (), buffer, rules).drain(source)))
+    error = await error_of(asyncio.ensure_future(body(Sink(), 10**9, (), buffer, rules).drain(source)))
     assert (error.code, error.retryable) == ("SEGMENT_STALLED", True)
     assert buffer.used_bytes == 0
 
 
-async def test_a_connection_that_ends_early_leaves_nothing_held() -> None:
-    async def breaks() -> AsyncIterator[bytes]:
+async def test_a_lost_connection_releases_the_buffer() -> None:
+    async def disconnects() -> AsyncIterator[bytes]:
         yield bytes(1_000)
-        raise ConnectionResetError("gone")
+        raise ConnectionResetError("reset by peer")
 
     buffer = ReceiveBuffer(MEBIBYTE)
-    error = await refusal(asyncio.ensure_future(body(Sink(), 5_000, (), buffer).drain(breaks())))
+    error = await error_of(asyncio.ensure_future(body(Sink(), 5_000, (), buffer).drain(disconnects())))
     assert (error.code, buffer.used_bytes) == ("SEGMENT_CUT_OFF", 0)
 
 
-async def test_a_disk_that_fails_leaves_nothing_held() -> None:
-    async def full(offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
+async def test_a_failed_write_releases_the_buffer() -> None:
+    async def fail(offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
         raise TempVolumeError("TEMP_VOLUME_FULL", reason="no space")
 
     buffer = ReceiveBuffer(64 * MEBIBYTE)
-    drained = IncomingSegment(1, len(DATA), [digest("md5", DATA)], full, buffer, PATIENT).drain(blocks_of(DATA))
+    drained = IncomingSegment(1, len(DATA), [digest("md5", DATA)], fail, buffer, LONG_LIMITS).drain(blocks_of(DATA))
     with pytest.raises(TempVolumeError):
         await drained
     assert buffer.used_bytes == 0
 
 
-async def test_who_is_cancelled_leaves_nothing_held() -> None:
+async def test_cancellation_releases_the_buffer() -> None:
     buffer = ReceiveBuffer(MEBIBYTE)
-    task = asyncio.create_task(body(Sink(), 10**6, (), buffer).drain(hangs(bytes(1_000))))
-    while buffer.used_bytes == 0:  # noqa: ASYNC110 -- until it holds what came
+    task = asyncio.create_task(body(Sink(), 10**6, (), buffer).drain(then_stalls(bytes(1_000))))
+    while buffer.used_bytes == 0:  # noqa: ASYNC110  # the buffer has no event to wait for
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -172,32 +173,34 @@ async def test_who_is_cancelled_leaves_nothing_held() -> None:
     assert buffer.used_bytes == 0
 
 
-async def test_slow_clients_never_stand_in_the_way_of_quick_ones() -> None:
-    """A hundred senders that hang in mid-body may hold half of the memory at most; the rest flows through the other."""
+async def test_stalled_clients_do_not_block_fast_ones() -> None:
+    """A hundred clients that stall in mid-body hold at most half of the buffer; fast clients share the other half."""
     limit = MEBIBYTE
     buffer = ReceiveBuffer(limit)
-    most = 0
-    slow = [asyncio.create_task(body(Sink(), 10**6, (), buffer).drain(hangs(bytes(65_536)))) for _ in range(100)]
+    peak_bytes = 0
+    stalled = [
+        asyncio.create_task(body(Sink(), 10**6, (), buffer).drain(then_stalls(bytes(65_536)))) for _ in range(100)
+    ]
     for _ in range(1_000):
         await asyncio.sleep(0)
     assert 0 < buffer.used_bytes <= limit // 2
 
-    async def quick(number: int) -> None:
-        nonlocal most
+    async def send_fast(number: int) -> None:
+        nonlocal peak_bytes
         sink, data = Sink(), DATA[number : number + 3 * MEBIBYTE]
 
-        async def watched() -> AsyncIterator[bytes]:
-            nonlocal most
+        async def measured() -> AsyncIterator[bytes]:
+            nonlocal peak_bytes
             async for block in blocks_of(data):
                 yield block
-                most = max(most, buffer.used_bytes)
+                peak_bytes = max(peak_bytes, buffer.used_bytes)
 
-        assert await body(sink, len(data), (), buffer).drain(watched()) == google_crc32c.value(data)
+        assert await body(sink, len(data), (), buffer).drain(measured()) == google_crc32c.value(data)
 
     async with asyncio.timeout(30):
-        await asyncio.gather(*(quick(number) for number in range(20)))
-    assert most <= limit
-    for task in slow:
+        await asyncio.gather(*(send_fast(number) for number in range(20)))
+    assert peak_bytes <= limit
+    for task in stalled:
         task.cancel()
-    await asyncio.gather(*slow, return_exceptions=True)
+    await asyncio.gather(*stalled, return_exceptions=True)
     assert buffer.used_bytes == 0
