@@ -16,10 +16,14 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deploy.embedded import child, proc_table
+from deploy.embedded import child, process_tree
 from deploy.embedded.errors import ServerFailedError, StackError
 from deploy.embedded.users import SystemUser
+
+if TYPE_CHECKING:
+    import psutil
 
 POLL_SECONDS = 0.01
 _TOOL_SECONDS = 120.0
@@ -79,7 +83,7 @@ class ChildProcess:
     """What the kernel sends it when we are gone."""
     _stopped_with: int | None = field(default=None, init=False, repr=False)
     _is_asked: bool = field(default=False, init=False, repr=False)
-    _family: list[proc_table.ProcessId] = field(default_factory=list, init=False, repr=False)
+    _family: list[psutil.Process] = field(default_factory=list, init=False, repr=False)
     _popen: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
 
     @property
@@ -99,6 +103,7 @@ class ChildProcess:
             raise StackError(f"{self.name} runs already")
         if threading.current_thread() is not threading.main_thread():
             raise StackError(f"start {self.name} from the main thread: it dies with the thread that started it")
+        process_tree.load_psutil()  # `stop` needs it: a missing psutil must be noticed before anything runs
         credentials = "-" if self.user is None else f"{self.user.uid}:{self.user.gid}"
         wrapper = [sys.executable, "-I", "-S", child.__file__]
         wrapper += [str(os.getpid()), str(int(self.death_signal)), credentials]
@@ -143,7 +148,7 @@ class ChildProcess:
     def ask_to_stop(self, signal_number: int | None = None) -> None:
         """Sends the signal and does not wait, so that several servers can end side by side before each is `stop`ped."""
         if self._popen is not None and self._popen.poll() is None and not self._is_asked:
-            self._family = proc_table.descendants(self._popen.pid)
+            self._family = process_tree.descendants(self._popen.pid)
             self._popen.send_signal(self.stop_signal if signal_number is None else signal_number)
             self._is_asked = True
 
@@ -161,13 +166,13 @@ class ChildProcess:
         # data needs them gone, so they are waited for.
         if not wait_until(self._family_is_gone, self.stop_seconds):
             for member in self._family:
-                member.kill()
+                process_tree.kill(member)
             wait_until(self._family_is_gone, self.stop_seconds)
         self._stopped_with = self._popen.returncode
         self._popen = None
 
     def _family_is_gone(self) -> bool:
-        return not any(member.is_alive() for member in self._family)
+        return not any(process_tree.is_alive(member) for member in self._family)
 
     def _raise_if_ended(self) -> None:
         if self._popen is not None and self._popen.poll() is not None:

@@ -10,11 +10,12 @@ import sys
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.embedded import EmbeddedStack, ServerFailedError, StackError, StackOptions
-from deploy.embedded.proc_table import descendants
 from deploy.embedded.process import ChildProcess, run_all
+from deploy.embedded.process_tree import descendants, is_alive, kill
 from tests.integration.embedded_requests import select, wait_until
 
 pytestmark = [
@@ -68,7 +69,7 @@ def test_kill_9_of_the_holder_leaves_nothing_running(tmp_path: Path, with_keysto
         family = descendants(holder.pid)
         assert set(told["processes"].values()) < {member.pid for member in family}, "helpers are watched as well"
         holder.kill()
-    wait_until(lambda: not any(member.is_alive() for member in family), "the end of every server")
+    wait_until(lambda: not any(is_alive(member) for member in family), "the end of every server")
 
     # And the next stack in that directory finds the data that the killed one had.
     with EmbeddedStack(StackOptions(directory=tmp_path, swift=False, redis=False, fast=True)) as successor:
@@ -82,7 +83,7 @@ def test_stop_leaves_nothing_running(tmp_path: Path) -> None:
         helpers = [helper for pid in pids for helper in descendants(pid)]
         assert len(family) == len(pids)
         assert helpers, "PostgreSQL has some"
-    assert not any(member.is_alive() for member in family + helpers)
+    assert not any(is_alive(member) for member in family + helpers)
     running.stop()  # a second time does no harm
 
 
@@ -106,6 +107,39 @@ def test_a_missing_servers_environment_says_what_makes_it(tmp_path: Path, monkey
     with pytest.raises(StackError, match="make setup-servers"):
         stack.start()
     assert stack.processes() == {}
+
+
+HELPER = "import signal; print('helper runs', flush=True); signal.pause()"
+FORKING_SERVER = f"""
+import signal, subprocess, sys
+subprocess.Popen([sys.executable, "-c", {HELPER!r}])
+signal.pause()
+"""
+
+
+def test_stop_kills_a_helper_that_outlives_its_server(tmp_path: Path) -> None:
+    server = child(tmp_path, FORKING_SERVER)
+    server.is_ready = lambda: "helper runs" in server.log_path.read_text()
+    server.stop_seconds = 0.5
+    run_all([server.bring_up()])
+    assert server.pid is not None
+    (helper,) = descendants(server.pid)
+    assert is_alive(helper)
+    server.stop()
+    assert not is_alive(helper)
+
+
+def test_a_process_that_has_ended_is_not_alive_and_has_no_descendants() -> None:
+    """Neither as a zombie nor after its parent has reaped it."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    process = psutil.Process(ended.pid)
+    wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE, "the end of the process")
+    assert not is_alive(process)
+    assert descendants(ended.pid) == []
+    ended.wait()
+    assert not is_alive(process)
+    assert descendants(ended.pid) == []
+    kill(process)
 
 
 def child(tmp_path: Path, script: str, ready_seconds: float = 90.0) -> ChildProcess:

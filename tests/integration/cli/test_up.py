@@ -12,11 +12,12 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.cli.processes import import_path
 from deploy.embedded.media_tools import media_tool_path
-from deploy.embedded.proc_table import ProcessId, descendants
+from deploy.embedded.process_tree import descendants, is_alive
 from tests.programs.bench.samples import make_large_video
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -49,7 +50,7 @@ class Up:
                 return line
         raise AssertionError(f"{text!r} was never said: {self.lines}")
 
-    def family(self) -> list[ProcessId]:
+    def family(self) -> list[psutil.Process]:
         return descendants(self.process.pid)
 
     def end(self) -> int:
@@ -63,9 +64,9 @@ class Up:
             self.process.kill()
 
 
-def wait_until_gone(family: list[ProcessId]) -> None:
+def wait_until_gone(family: list[psutil.Process]) -> None:
     deadline = time.monotonic() + _DEADLINE_SECONDS
-    while alive := [member for member in family if member.is_alive()]:
+    while alive := [member for member in family if is_alive(member)]:
         assert time.monotonic() < deadline, f"left behind: {alive}"
         os.sched_yield()
 
@@ -122,7 +123,7 @@ def test_a_process_that_dies_is_named_and_ends_the_rest(tmp_path: Path) -> None:
     try:
         run.wait_for("watch uploads")
         family = run.family()
-        worker = next(member for member in family if b"worker" in _command_line(member.pid))
+        worker = next(member for member in family if "worker" in _command_line(member))
         worker.kill()
         assert run.end() == 1
         shown = "\n".join(run.lines)
@@ -155,8 +156,8 @@ def test_a_directory_is_found_again(tmp_path: Path) -> None:
         again.close()
 
 
-def _command_line(pid: int) -> bytes:
+def _command_line(process: psutil.Process) -> list[str]:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+        return list(process.cmdline())
+    except psutil.NoSuchProcess:
+        return []
