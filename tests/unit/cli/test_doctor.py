@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli.doctor.check_media import judge_version
+from deploy.cli.doctor.check_media import judge_abilities, judge_version
 from deploy.cli.doctor.check_redis import judge_info
 from deploy.cli.doctor.check_temp_volume import check_temp_volume, find_mount, judge_room
 from deploy.cli.doctor.findings import Findings, Level
@@ -72,6 +72,23 @@ def test_versions_of_ffmpeg(line: str, level: Level) -> None:
     findings = Findings("ffmpeg")
     judge_version("ffmpeg", line, findings)
     assert worst(findings) is level
+
+
+def test_what_an_ffmpeg_lacks_is_a_warning_that_names_it_and_says_what_follows() -> None:
+    findings = Findings("ffmpeg")
+    judge_abilities(["decoder png", "demuxer webp_anim", "filter zscale"], findings)
+    images, hdr = findings.all
+    assert (images.level, hdr.level) == (Level.WARNING, Level.WARNING)
+    assert "decoder png, demuxer webp_anim" in images.what
+    assert "no thumbnail" in images.advice
+    assert "filter zscale" in hdr.what
+    assert "HDR" in hdr.advice
+
+
+def test_an_ffmpeg_that_lacks_nothing() -> None:
+    findings = Findings("ffmpeg")
+    judge_abilities([], findings)
+    assert worst(findings) is Level.OK
 
 
 @pytest.mark.parametrize(
