@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from pipeline.core.errors import SluiceError
 
@@ -36,6 +37,16 @@ _AWAY: Mapping[str, Dependency] = {
     "TEMP_VOLUME_FULL": Dependency.DISK,
     "TEMP_VOLUME_FAILED": Dependency.DISK,
 }
+
+
+class Failure(Protocol):
+    """What a decision reads of an error: a SluiceError, or a client's error. `retry_after_seconds` is optional."""
+
+    @property
+    def code(self) -> str: ...
+
+    @property
+    def retryable(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +107,7 @@ class GiveUp:
     code: str
 
 
-def decide(error: SluiceError, attempt: int, policy: RetryPolicy, jitter: float) -> RetryAfter | GiveUp:
+def decide(error: Failure, attempt: int, policy: RetryPolicy, jitter: float) -> RetryAfter | GiveUp:
     """What follows attempt number `attempt` (from 1) ending in `error`; `jitter` is uniform in [0, 1)."""
     if not error.retryable or attempt >= policy.max_attempts:
         return GiveUp(error.code)
@@ -119,9 +130,9 @@ def decide_outage(
     return RetryAfter(min(pause, max(left, _asked(error))) if left > 0 else pause)
 
 
-def _delay(error: SluiceError, step: float, jitter: float) -> float:
+def _delay(error: Failure, step: float, jitter: float) -> float:
     return max(_asked(error), step * (0.5 + jitter / 2))
 
 
-def _asked(error: SluiceError) -> float:
+def _asked(error: Failure) -> float:
     return getattr(error, "retry_after_seconds", None) or 0.0
