@@ -1,4 +1,4 @@
-"""One stack with a gateway and a worker for all of these tests; small segments, so that small files have many."""
+"""One stack with a gateway and a worker for all of these tests. Segments are small, so that small files have many."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BUDGET_BYTES = 2 * FILM_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A gateway, a worker, and the servers under them."""
+    """A gateway, a worker, and the servers they use."""
 
     stack: EmbeddedStack
     sluice: SluiceProcesses
@@ -42,13 +42,13 @@ class Cell:
 
 @dataclass(slots=True)
 class Sluice:
-    """The command, with a state directory of its own."""
+    """Runs the command `sluice`, with its own state directory."""
 
     environment: dict[str, str]
     running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """To its end."""
+        """Run it to its end."""
         return subprocess.run(
             self._command(arguments),
             env={**self.environment, **variables},
@@ -59,7 +59,7 @@ class Sluice:
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """In the background; killed after the test if it still runs."""
+        """Start it in the background. It is killed after the test if it still runs."""
         process = subprocess.Popen(
             self._command(arguments), env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -72,7 +72,7 @@ class Sluice:
 
 
 def events(lines: str) -> list[dict[str, Any]]:
-    """Standard output of `sluice upload --json`."""
+    """The events in the standard output of `sluice upload --json`."""
     return [json.loads(line) for line in lines.splitlines()]
 
 
@@ -121,7 +121,7 @@ def sample(cell: Cell, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def film(sample: Path, tmp_path: Path) -> Path:
-    """A video of many segments, for this test alone."""
+    """A video of many segments, used by one test only."""
     path = tmp_path / "film.mp4"
     path.write_bytes(sample.read_bytes())
     return path
