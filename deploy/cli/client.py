@@ -22,13 +22,15 @@ from pydantic import BaseModel, ValidationError
 from deploy.cli.errors import ApiError, ClientError, ServerAwayError
 from deploy.cli.event_stream import event_data
 from deploy.cli.retrying import FIRST_CONTACT, PATIENT, decide
+from pipeline.core import lifecycle
 from pipeline.core.retry import GiveUp, RetryPolicy
 from schemas.content import Content
 from schemas.http import Failure, Page, Success
 from schemas.imports import ImportObject, ImportView
 from schemas.uploads import CreateUpload, SegmentView, UploadView
 
-ENDED: Final = frozenset({"ready", "failed", "expired", "cancelled"})
+ENDED: Final = frozenset(map(str, lifecycle.ENDED))
+"""The statuses of an upload that has ended."""
 
 _CONNECT_SECONDS = 10.0
 # A response can be silent for this long and still be on its way: a gateway may finish other bodies first, and an event
