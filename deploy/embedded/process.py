@@ -93,8 +93,8 @@ class ChildProcess:
     death_signal: int = signal.SIGKILL
     """The signal that the kernel sends it when this process ends."""
     _stopped_with: int | None = field(default=None, init=False, repr=False)
-    _is_asked: bool = field(default=False, init=False, repr=False)
-    _family: list[psutil.Process] = field(default_factory=list, init=False, repr=False)
+    _is_stopping: bool = field(default=False, init=False, repr=False)
+    _descendants: list[psutil.Process] = field(default_factory=list, init=False, repr=False)
     _popen: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
 
     @property
@@ -119,7 +119,7 @@ class ChildProcess:
         credentials = "-" if self.user is None else f"{self.user.uid}:{self.user.gid}"
         wrapper = [sys.executable, "-I", "-S", child.__file__]
         wrapper += [str(os.getpid()), str(int(self.death_signal)), credentials]
-        self._is_asked, self._family, self._stopped_with = False, [], None
+        self._is_stopping, self._descendants, self._stopped_with = False, [], None
         with self.log_path.open("ab") as log:
             self._popen = subprocess.Popen(
                 wrapper + self.command,
@@ -159,10 +159,10 @@ class ChildProcess:
 
     def ask_to_stop(self, signal_number: int | None = None) -> None:
         """Sends the signal without waiting, so that several servers can end at the same time. `stop` must follow."""
-        if self._popen is not None and self._popen.poll() is None and not self._is_asked:
-            self._family = process_tree.descendants(self._popen.pid)
+        if self._popen is not None and self._popen.poll() is None and not self._is_stopping:
+            self._descendants = process_tree.descendants(self._popen.pid)
             self._popen.send_signal(self.stop_signal if signal_number is None else signal_number)
-            self._is_asked = True
+            self._is_stopping = True
 
     def stop(self, signal_number: int | None = None) -> None:
         """Ends it and every process it started, with SIGKILL for those that run after `stop_seconds`. Idempotent."""
@@ -176,15 +176,15 @@ class ChildProcess:
             self._popen.wait()
         # Helpers end by themselves once their parent has ended (PostgreSQL's within milliseconds). Wait for them: the
         # server cannot be restarted on the same data before they have ended.
-        if not wait_until(self._family_is_gone, self.stop_seconds):
-            for member in self._family:
+        if not wait_until(self._descendants_have_ended, self.stop_seconds):
+            for member in self._descendants:
                 process_tree.kill(member)
-            wait_until(self._family_is_gone, self.stop_seconds)
+            wait_until(self._descendants_have_ended, self.stop_seconds)
         self._stopped_with = self._popen.returncode
         self._popen = None
 
-    def _family_is_gone(self) -> bool:
-        return not any(process_tree.is_alive(member) for member in self._family)
+    def _descendants_have_ended(self) -> bool:
+        return not any(process_tree.is_alive(member) for member in self._descendants)
 
     def _raise_if_ended(self) -> None:
         if self._popen is not None and self._popen.poll() is not None:
