@@ -1,9 +1,10 @@
-"""Tries an installed wheel: every module of ours imports, every file they read at run time is in it.
+"""Checks an installed wheel: every module imports without the optional extras, and no data file is empty.
 
     python -I -m deploy.check_wheel
 
-Run by `make wheel` with the empty environment's interpreter from another directory, so that nothing of the working tree
-is found by accident. Modules of optional extras and of the servers' own environment are not imported.
+`make wheel` runs it with the interpreter of a new environment, from another directory, so that no file of the working
+tree is found by accident. The scripts in deploy.embedded.inside belong to the servers' environment and are not
+imported, nor are `__main__` modules, which would run.
 """
 
 import importlib
@@ -13,13 +14,12 @@ import sys
 from importlib.resources.abc import Traversable
 
 PACKAGES = ("schemas", "pipeline", "workers", "gateway", "deploy")
-DATA_SUFFIXES = (".lua", ".sql", ".html", ".css", ".js")
-# aiobotocore is an extra; scripts in `inside` belong to the servers' environment; this module runs already.
-NOT_IMPORTED = ("pipeline.adapters.object_store.s3", "deploy.embedded.inside", "deploy.check_wheel")
+DATA_SUFFIXES = (".lua", ".sql", ".html", ".css", ".js", ".template")
+NOT_IMPORTED = ("deploy.embedded.inside", "deploy.check_wheel")
 
 
 def data_files(directory: Traversable) -> int:
-    """How many data files lie below; each is read."""
+    """Reads every data file below `directory` and returns how many there are. Exits when one is empty."""
     count = 0
     for entry in directory.iterdir():
         if entry.is_dir():
@@ -41,7 +41,7 @@ def main() -> None:
                 modules += 1
     files = sum(data_files(importlib.resources.files(name)) for name in PACKAGES)
     if files == 0:
-        sys.exit("the wheel holds no .lua or .sql file")
+        sys.exit("the wheel contains no data files")
     sys.stdout.write(f"the wheel works: {modules} modules imported, {files} data files read\n")
 
 

@@ -1,6 +1,6 @@
-"""The README's tables of settings, error codes and metrics, made from the code: `python -m deploy.reference README.md`.
+"""Generates the README's tables of settings, error codes and metrics: `python -m deploy.reference README.md`.
 
-Guarantee: what the README lists is what there is; a test fails when the two differ, and `make docs` mends it.
+Guarantee: the README lists exactly what the code defines. A test fails when they differ; `make docs` updates it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _default(value: Any) -> str:
 
 
 def settings_table() -> str:
-    """Every setting, its default and what it means."""
+    """Every setting, its default and its meaning."""
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         rows += [f"| `SLUICE_{name.upper()}` | {_default(field.default)} | {field.description} |"]
@@ -63,13 +63,13 @@ TABLES: Mapping[str, Callable[[], str]] = {
 
 
 def with_tables(text: str) -> str:
-    """`text` with every table between its markers written anew. Raises ValueError when a marker is missing."""
+    """`text` with the table between each pair of markers replaced. Raises ValueError when a marker is missing."""
     for name, make in TABLES.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         table = make()
         text, count = pattern.subn(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)  # type: ignore[misc]
         if count != 1:
-            raise ValueError(f"there is no place for the table of {name}")
+            raise ValueError(f"the markers of the table {name} are missing")
     return text
 
 

@@ -1,7 +1,7 @@
-"""A cache in front of the store, as a working example: nginx's configuration, made from its template.
+"""A cache in front of the store, as a working example: renders nginx's configuration from its template.
 
-Guarantee: the store is reached by a TempURL that is good for GET below `contents/` and nothing else, so even a mistake
-in the configuration could not write, list, or read a segment's container through it.
+Guarantee: nginx reads the store with a TempURL that allows only GET below `contents/`. So even a mistake in the
+configuration cannot write, list, or read the segments' container.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _VERIFY = "proxy_ssl_verify on; proxy_ssl_verify_depth 3; proxy_ssl_trusted_cert
 
 @dataclass(frozen=True, slots=True)
 class CdnOptions:
-    """What the template is filled with; deploy/cdn/README.md says what each is for. `storage_url` is the account's
-    (`https://swift.example/v1/AUTH_...`), `origin_query` what `origin_query()` gives for it, or "" where the container
-    is public."""
+    """The values of the template; deploy/cdn/README.md explains them. `storage_url` is the account's URL
+    (`https://swift.example/v1/AUTH_...`). `origin_query` comes from `origin_query()`, or is "" for a public
+    container."""
 
     directory: Path
     storage_url: str
@@ -45,14 +45,14 @@ class CdnOptions:
 
 
 def origin_query(signer: TempUrlSigner, storage_url: str, container: str, expires_at: int) -> str:
-    """The query with which published objects can be read until `expires_at` (Unix time)."""
+    """The query string with which published objects can be read until `expires_at` (Unix time)."""
     path = f"/{container}/{PUBLISHED_PREFIX}"
     url = signer.sign(storage_url, path, method="GET", expires_at=expires_at, prefix=PUBLISHED_PREFIX, inline=True)
     return url.partition("?")[2]
 
 
 def render(options: CdnOptions) -> str:
-    """The whole configuration. Raises ValueError for a word that would break out of it."""
+    """The whole configuration. Raises ValueError for a value with a character that could change its structure."""
     origin = urlsplit(options.storage_url)
     https = origin.scheme == "https"
     words: Mapping[str, str] = {
@@ -78,12 +78,14 @@ def render(options: CdnOptions) -> str:
     }
     for name, word in words.items():
         if re.search(r"[\s\"'{}$\\]", word) and name not in {"USER", "ORIGIN_VERIFY"}:
-            raise ValueError(f"{name.lower()} cannot stand in nginx's configuration: {word!r}")
+            raise ValueError(
+                f"{name.lower()} contains a character that nginx's configuration does not allow here: {word!r}"
+            )
     template = (resources.files(__package__) / "nginx.conf.template").read_text("utf-8")
     return _WORD.sub(lambda found: words[found[1]], template)
 
 
 def make_directories(directory: Path) -> None:
-    """What nginx needs below its directory."""
+    """Creates the directories that nginx needs below its directory."""
     for name in ("cache", "gone", "temp"):
         (directory / name).mkdir(parents=True, exist_ok=True)

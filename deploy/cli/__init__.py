@@ -1,8 +1,8 @@
-"""The `sluice` command: runs Sluice, sends files to it, shows what it does and says what is wrong with it.
+"""The `sluice` command: runs Sluice, uploads files, shows the state of uploads and diagnoses a deployment.
 
-Guarantee: exit status 0 means that what was asked for has been done; 1 that it has not, with the reason on standard
-error; 2 that the command line makes no sense; 130 that Ctrl-C ended it. What a program reads goes to standard output,
-what a person reads along the way to standard error.
+Guarantee: exit status 0 means that the command has done what was asked; 1 that it failed, with the reason on standard
+error; 2 that the command line is invalid; 130 that Ctrl-C or SIGTERM interrupted an upload. Results go to standard
+output, progress and errors to standard error.
 """
 
 from deploy.cli.root import main

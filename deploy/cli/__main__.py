@@ -1,4 +1,4 @@
-"""`python -m deploy.cli` is `sluice`: how one process of ours starts another without looking for a script on PATH."""
+"""`python -m deploy.cli` is `sluice`. Sluice starts its own processes this way, without a script on PATH."""
 
 from deploy.cli import main
 

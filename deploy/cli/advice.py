@@ -1,7 +1,7 @@
-"""What a person at the command line can do about each error code: the sentence after the gateway's own message.
+"""Advice for each error code: the sentence that the command line prints after the gateway's own message.
 
-Guarantee: every code of the error catalogue is here (a test holds the two together), so that a new code is thought
-through.
+Guarantee: every code of the error catalogue has an entry, and a test compares the two, so that nobody adds a code
+without deciding on its advice.
 """
 
 from __future__ import annotations
@@ -9,81 +9,82 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-_BUG = "That is a fault of this client or of a proxy in between; please report it."
-_AGAIN = "The same command goes on where this one stopped."
-_SERVER_SIDE = "The fault is on the server's side. " + _AGAIN
-_ANEW = "The same command sends it anew."
-_EXPLAINED = ""
+_BUG = "This is a bug in this client, or in a proxy between it and the server. Please report it."
+_CONTINUE = "Run the same command again to continue."
+_SERVER_SIDE = "The problem is on the server. " + _CONTINUE
+_RESTART = "Run the same command again to upload the file from the start."
+_NONE = ""
 
 ADVICE: Final[Mapping[str, str]] = {
-    "ROUTE_NOT_FOUND": "Does --server name a Sluice gateway, without a path?",
+    "ROUTE_NOT_FOUND": "Check that --server is the URL of a Sluice gateway, without a path.",
     "METHOD_NOT_ALLOWED": _BUG,
     "BODY_NOT_JSON": _BUG,
     "REQUEST_MALFORMED": _BUG,
-    "BODY_TIMEOUT": _AGAIN,
+    "BODY_TIMEOUT": _CONTINUE,
     "CONTENT_TYPE_NOT_SUPPORTED": _BUG,
     "NOT_READY": _SERVER_SIDE,
-    "BODY_TOO_LARGE": "Are there very many or very long --metadata values?",
+    "BODY_TOO_LARGE": "Pass fewer or shorter --metadata values.",
     "VALIDATION_FAILED": "Check --content-type, --metadata and the file's name.",
     "ENCODING_NOT_SUPPORTED": _BUG,
-    "IDEMPOTENCY_KEY_REUSED": _ANEW,
+    "IDEMPOTENCY_KEY_REUSED": _RESTART,
     "CURSOR_INVALID": _BUG,
-    "UPLOAD_NOT_FOUND": "It may have ended long ago: a server forgets ended uploads after a day, unless set otherwise.",
-    "CONTENT_NOT_FOUND": _EXPLAINED,
-    "THUMBNAIL_NOT_FOUND": _EXPLAINED,
+    "UPLOAD_NOT_FOUND": "It may have ended: by default, a server deletes the record of an ended upload after one day.",
+    "CONTENT_NOT_FOUND": _NONE,
+    "THUMBNAIL_NOT_FOUND": _NONE,
     "RANGE_NOT_SATISFIABLE": _BUG,
-    "FILE_TOO_LARGE_FOR_VOLUME": "Whoever runs the server can raise SLUICE_TEMP_BUDGET_BYTES.",
-    "FILE_TOO_LARGE_FOR_STORE": "The file has to be cut into several.",
+    "FILE_TOO_LARGE_FOR_VOLUME": "The operator of the server can raise SLUICE_TEMP_BUDGET_BYTES.",
+    "FILE_TOO_LARGE_FOR_STORE": "Split the file.",
     "SEGMENT_OUT_OF_RANGE": _BUG,
     "SEGMENT_LENGTH_WRONG": _BUG,
-    "SEGMENT_DIGEST_WRONG": "Something between here and the server alters what is sent. " + _AGAIN,
-    "SEGMENT_DIFFERS": "The file must have changed since the first attempt.",
+    "SEGMENT_DIGEST_WRONG": "Something between this machine and the server changes the data. " + _CONTINUE,
+    "SEGMENT_DIFFERS": "The file has probably changed since the first attempt.",
     "DIGEST_NOT_SUPPORTED": "Try another --digest.",
-    "SEGMENT_STALLED": "The line may be too slow for so many at once: try a lower --concurrency. " + _AGAIN,
-    "SEGMENT_CUT_OFF": _AGAIN,
-    "UPLOAD_WAITING": _AGAIN,
-    "IMPORT_NOT_ALLOWED": "Whoever runs the server can add it to SLUICE_IMPORT_BUCKETS.",
-    "IMPORT_OWN_OBJECT": _EXPLAINED,
-    "IMPORT_OBJECT_MISSING": _EXPLAINED,
-    "IMPORT_EMPTY": _EXPLAINED,
-    "TRANSPORT_NOT_OFFERED": _EXPLAINED,
-    "UPLOAD_COMPLETE": _EXPLAINED,
-    "SEGMENTS_MISSING": _AGAIN,
-    "EVENTS_OFF": _EXPLAINED,
-    "EVENTS_TOKEN_WRONG": _EXPLAINED,
+    "SEGMENT_STALLED": "The connection may be too slow for this many segments at once: use a lower --concurrency. "
+    + _CONTINUE,
+    "SEGMENT_CUT_OFF": _CONTINUE,
+    "UPLOAD_WAITING": _CONTINUE,
+    "IMPORT_NOT_ALLOWED": "The operator of the server can add it to SLUICE_IMPORT_BUCKETS.",
+    "IMPORT_OWN_OBJECT": _NONE,
+    "IMPORT_OBJECT_MISSING": _NONE,
+    "IMPORT_EMPTY": _NONE,
+    "TRANSPORT_NOT_OFFERED": _NONE,
+    "UPLOAD_COMPLETE": _NONE,
+    "SEGMENTS_MISSING": _CONTINUE,
+    "EVENTS_OFF": _NONE,
+    "EVENTS_TOKEN_WRONG": _NONE,
     "TRANSPORT_DIFFERS": _BUG,
-    "OBJECT_CHANGED": _EXPLAINED,
-    "CONTENT_EXISTS": _EXPLAINED,
-    "GATEWAY_BUSY": _AGAIN,
+    "OBJECT_CHANGED": _NONE,
+    "CONTENT_EXISTS": _NONE,
+    "GATEWAY_BUSY": _CONTINUE,
     "INTERNAL": _SERVER_SIDE,
-    "UPLOAD_ENDED": _ANEW,
-    "UPLOAD_EXPIRED": _ANEW,
-    "UPLOAD_CANCELLED": _ANEW,
-    "NOT_MEDIA": "Sluice takes videos, images and audio only; nothing of the file was kept.",
-    "MEDIA_TIMEOUT": "The file may be damaged, or the server too busy.",
-    "MEDIA_TOOL_FAILED": "On the server, `sluice doctor` says what is wrong with ffmpeg. " + _ANEW,
-    "FILE_DIGEST_WRONG": "Did the file change while it was being sent?",
+    "UPLOAD_ENDED": _RESTART,
+    "UPLOAD_EXPIRED": _RESTART,
+    "UPLOAD_CANCELLED": _RESTART,
+    "NOT_MEDIA": "Sluice accepts only video, image and audio files. Nothing of this file was kept.",
+    "MEDIA_TIMEOUT": "The file may be damaged, or the server may be overloaded.",
+    "MEDIA_TOOL_FAILED": "Run `sluice doctor` on the server to find out what is wrong with ffmpeg. " + _RESTART,
+    "FILE_DIGEST_WRONG": "The file may have changed while it was being sent.",
     "STORE_UNAVAILABLE": _SERVER_SIDE,
-    "STORE_AUTH_FAILED": "On the server, `sluice doctor` says what is wrong with the store's credentials.",
-    "STORE_REJECTED": "On the server, `sluice doctor` checks the store.",
-    "STORE_OBJECT_MISSING": "Somebody removed it from the store.",
-    "SEGMENT_CORRUPT": "The server's temp volume may be failing. " + _AGAIN,
+    "STORE_AUTH_FAILED": "Run `sluice doctor` on the server to check the store's credentials.",
+    "STORE_REJECTED": "Run `sluice doctor` on the server to check the store.",
+    "STORE_OBJECT_MISSING": "It was deleted from the store, but not by Sluice.",
+    "SEGMENT_CORRUPT": "The disk of the server's temp volume may be failing. " + _CONTINUE,
     "STORE_SESSION_LOST": _SERVER_SIDE,
     "MANIFEST_REFUSED": _SERVER_SIDE,
-    "UPLOAD_RECOVERING": "On the server, `sluice recover` makes Redis know it again; nothing has to be sent anew.",
-    "VOLUME_RECOVERING": "On the server, run `sluice recover`.",
+    "UPLOAD_RECOVERING": "Run `sluice recover` on the server to restore it. Nothing has to be sent again.",
+    "VOLUME_RECOVERING": "Run `sluice recover` on the server.",
     "REDIS_UNAVAILABLE": _SERVER_SIDE,
     "DATABASE_UNAVAILABLE": _SERVER_SIDE,
     "CACHE_PURGE_FAILED": _SERVER_SIDE,
     "TEMP_VOLUME_FULL": _SERVER_SIDE,
-    "TEMP_VOLUME_FAILED": "On the server, `sluice doctor` checks the temp volume.",
-    "TEMP_FILE_MISSING": _ANEW,
+    "TEMP_VOLUME_FAILED": "Run `sluice doctor` on the server to check the temp volume.",
+    "TEMP_FILE_MISSING": _RESTART,
     "STAGE_LOST": _SERVER_SIDE,
-    "STAGE_TIMEOUT": "The server may be too busy. " + _ANEW,
-    "STAGE_CRASHED": "The server's log says more. " + _ANEW,
+    "STAGE_TIMEOUT": "The server may be overloaded. " + _RESTART,
+    "STAGE_CRASHED": "The server's log has the details. " + _RESTART,
 }
 
 
 def advice_for(code: str) -> str:
-    """A sentence, or nothing where the message says it all or the code is unknown here (a newer server)."""
+    """The advice; "" where the message needs none, or where the code is unknown because the server is newer."""
     return ADVICE.get(code, "")

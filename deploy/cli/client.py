@@ -1,8 +1,8 @@
 """A client of the gateway's API: one object for one server, for the command line, the bench and the end-to-end tests.
 
-Guarantee: every call either returns what the API promises, parsed, or raises a ClientError; what may succeed later
-has been repeated by then, with jitter and as Retry-After asks. Nothing is sent to a proxy when the server is on
-loopback.
+Guarantee: every call either returns the parsed response that the API promises or raises a ClientError. A request that
+may succeed later is first repeated, with jitter and after the pause that Retry-After asks for. Requests to a server on
+loopback bypass any proxy that the environment names.
 """
 
 from __future__ import annotations
@@ -22,31 +22,33 @@ from pydantic import BaseModel, ValidationError
 from deploy.cli.errors import ApiError, ClientError, ServerAwayError
 from deploy.cli.event_stream import event_data
 from deploy.cli.retrying import FIRST_CONTACT, PATIENT, decide
+from pipeline.core import lifecycle
 from pipeline.core.retry import GiveUp, RetryPolicy
 from schemas.content import Content
 from schemas.http import Failure, Page, Success
 from schemas.imports import ImportObject, ImportView
 from schemas.uploads import CreateUpload, SegmentView, UploadView
 
-ENDED: Final = frozenset({"ready", "failed", "expired", "cancelled"})
+ENDED: Final = frozenset(map(str, lifecycle.ENDED))
+"""The statuses of an upload that has ended."""
 
 _CONNECT_SECONDS = 10.0
-# The longest silence that is still an answer under way: a gateway that finishes other bodies first, or an event
-# stream's heartbeat.
+# A response can be silent for this long and still be on its way: a gateway may finish other bodies first, and an event
+# stream may be waiting for its next heartbeat.
 _SILENCE_SECONDS = 90.0
 _POLL_SECONDS = 1.0
 
 OnRetry = Callable[[ClientError, int, float], None]
-"""Told of every repeated request: why, which attempt failed, and after how many seconds the next one follows."""
+"""Called before a request is repeated, with the error, the number of the failed attempt, and the pause in seconds."""
 
 MakeBody = Callable[[], AsyncIterable[bytes]]
-"""Makes a request body anew for every attempt."""
+"""Creates the request body; called once for each attempt."""
 
 M = TypeVar("M", bound=BaseModel)
 
 
 class SluiceClient:
-    """Speaks version 1 of the API. An async context manager; one connection pool, shared by all calls."""
+    """A client of version 1 of the API. An async context manager with one connection pool for all calls."""
 
     def __init__(self, server: str, *, connections: int = 8, policy: RetryPolicy = PATIENT) -> None:
         self.server = server.rstrip("/")
@@ -57,7 +59,7 @@ class SluiceClient:
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession(
-            # Two more than bodies can be under way at once, for event streams and status calls.
+            # Two more than the segment bodies sent at once, for event streams and status requests.
             connector=aiohttp.TCPConnector(limit=self._connections + 2),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS),
             trust_env=not _is_loopback(self.server),
@@ -72,7 +74,7 @@ class SluiceClient:
             await self._http.close()
 
     async def create(self, request: CreateUpload, idempotency_key: str, on_retry: OnRetry | None = None) -> UploadView:
-        """Register an upload; with the key of an earlier call, that upload."""
+        """Create an upload. A repeated `idempotency_key` returns the upload that its first call created."""
         body = request.model_dump(exclude_none=True)
         headers = {"Idempotency-Key": idempotency_key}
         return await self._call(
@@ -80,7 +82,7 @@ class SluiceClient:
         )
 
     async def upload(self, upload_id: str, on_retry: OnRetry | None = None) -> UploadView:
-        """An upload as it is now. Raises ApiError UPLOAD_NOT_FOUND."""
+        """The current state of an upload. Raises ApiError UPLOAD_NOT_FOUND."""
         return await self._call("GET", self._url(f"/v1/uploads/{upload_id}"), UploadView, on_retry=on_retry)
 
     async def uploads(
@@ -91,16 +93,16 @@ class SluiceClient:
         return await self._call("GET", self._url("/v1/uploads", query), Page[UploadView])
 
     async def cancel(self, upload_id: str) -> None:
-        """End an upload and remove what is there of it."""
+        """Cancel an upload; the server removes what it has of it."""
         await self._request("DELETE", self._url(f"/v1/uploads/{upload_id}"))
 
     async def import_object(self, key: str, bucket: str | None = None) -> ImportView:
-        """Import an object that is in the store already; harmless when it was imported before."""
+        """Import an object that is already in the store. Idempotent."""
         body = ImportObject(bucket=bucket, key=key).model_dump(exclude_none=True)
         return await self._call("POST", self._url("/v1/contents/import"), ImportView, json_body=body)
 
     async def content(self, content_id: str) -> Content:
-        """A content's row. Raises ApiError CONTENT_NOT_FOUND."""
+        """A content's metadata row. Raises ApiError CONTENT_NOT_FOUND."""
         return await self._call("GET", self._url(f"/v1/contents/{content_id}"), Content)
 
     async def put_segment(
@@ -112,15 +114,15 @@ class SluiceClient:
         digest: Mapping[str, str],
         on_retry: OnRetry | None = None,
     ) -> SegmentView:
-        """Send one segment to where the gateway wants it (`links.segment`). Harmless when it is there already."""
+        """Send one segment of `length` bytes to the upload's `links.segment`. Idempotent."""
         headers = {"Content-Length": str(length), "Content-Type": "application/octet-stream", **digest}
         url = view.links.segment.replace("{number}", str(number))
         return await self._call("PUT", url, SegmentView, headers=headers, make_body=make_body, on_retry=on_retry)
 
     async def watch(self, upload_id: str, on_retry: OnRetry | None = None) -> AsyncIterator[UploadView]:
-        """The upload whenever it changes, until it has ended; the first one at once.
+        """Yields the upload at once, and again at each change until it has ended.
 
-        Server-sent events; where they break or are not to be had, it asks again every second.
+        Reads server-sent events. Where the stream breaks or is not available, it polls once a second.
         """
         view = await self.upload(upload_id, on_retry)
         yield view
@@ -144,7 +146,7 @@ class SluiceClient:
     @property
     def _session(self) -> aiohttp.ClientSession:
         if self._http is None:
-            raise RuntimeError("SluiceClient is used outside of `async with`")
+            raise RuntimeError("SluiceClient must be entered with `async with` first")
         return self._http
 
     def _url(self, path: str, query: Mapping[str, str | int | None] | None = None) -> str:
@@ -157,7 +159,9 @@ class SluiceClient:
             return Success[model].model_validate_json(text).data  # type: ignore[valid-type]  # a generic model made at run time
         except ValidationError as error:
             raise ApiError(
-                status=200, code="ANSWER_NOT_UNDERSTOOD", message=f"{self.server} is no Sluice of this version: {error}"
+                status=200,
+                code="ANSWER_NOT_UNDERSTOOD",
+                message=f"{self.server} does not respond like this version of Sluice: {error}",
             ) from None
 
     async def _request(
@@ -170,9 +174,9 @@ class SluiceClient:
         make_body: MakeBody | None = None,
         on_retry: OnRetry | None = None,
     ) -> str:
-        """Body of the first answer below 400;
+        """The body of the first response with a status below 400.
 
-        raises the ClientError that is final, or the last one when patience ends.
+        Raises the first ClientError that is not retryable, or the last one when the policy's attempts are used up.
         """
         attempt = 0
         while True:
@@ -197,14 +201,14 @@ class SluiceClient:
 
 
 def _api_error(response: aiohttp.ClientResponse, text: str) -> ApiError:
-    asked = response.headers.get("Retry-After", "")
-    retry_after_seconds = float(asked) if asked.isdigit() else None
+    retry_after = response.headers.get("Retry-After", "")
+    retry_after_seconds = float(retry_after) if retry_after.isdigit() else None
     failure = _parse(text, Failure)
     if failure is None:
         return ApiError(
             status=response.status,
             code=f"HTTP_{response.status}",
-            message=f"{response.url.origin()} answered {response.status} {response.reason}, and not as Sluice does.",
+            message=f"{response.url.origin()} responded {response.status} {response.reason}, not in Sluice's format.",
             retry_after_seconds=retry_after_seconds,
         )
     return ApiError(

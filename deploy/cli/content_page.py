@@ -1,4 +1,4 @@
-"""A content, laid out for people: its metadata row, and where its object lies."""
+"""Formats a content for people: its metadata row, its object and its thumbnail."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.cli.wording import say_bytes, say_media, say_stream, say_time
+from deploy.cli.formatting import format_bytes, format_media, format_stream, format_time
 from schemas.content import Content, ContentObject
 
 
 def content_lines(content: Content) -> list[tuple[str, str]]:
-    """Name and text of every field that a person asks for: the row, then the object and its thumbnail."""
+    """(name, text) of each field: the metadata row, then the object and the thumbnail."""
     stored = content.object
     return [
         ("content", content.id),
-        ("file", f"{content.filename} · {content.content_type} · {say_bytes(content.media.size_bytes)}"),
-        ("media", say_media(content.media)),
-        *((f"stream {stream.index}", f"{stream.type}: {say_stream(stream)}") for stream in content.media.streams),
+        ("file", f"{content.filename} · {content.content_type} · {format_bytes(content.media.size_bytes)}"),
+        ("media", format_media(content.media)),
+        *((f"stream {stream.index}", f"{stream.type}: {format_stream(stream)}") for stream in content.media.streams),
         *{**content.media.tags, **content.metadata}.items(),
-        ("created", say_time(content.created_at)),
+        ("created", format_time(content.created_at)),
         ("object", f"{stored.container}/{stored.key}"),
-        ("store", f"{stored.store} · {say_bytes(stored.size_bytes)} · etag {stored.etag}"),
+        ("store", f"{stored.store} · {format_bytes(stored.size_bytes)} · etag {stored.etag}"),
         ("segments", f"{stored.segment_count}" + (", joined by a manifest" if stored.segment_count > 1 else "")),
-        ("thumbnail", _place(content.thumbnail) if content.thumbnail else "none: there is nothing to show"),
+        ("thumbnail", _place(content.thumbnail) if content.thumbnail else "none"),
     ]
 
 
 def swift_download_command(environment: Mapping[str, str], swift: str, stored: ContentObject, target: Path) -> str:
-    """The exact `swift` command line (python-swiftclient), from the SLUICE_* variables of the processes that stored
-    it.
+    """The `swift` command line (python-swiftclient) that downloads `stored` to `target`.
+
+    `environment` holds the SLUICE_* variables of the processes that stored it.
     """
 
     def get(name: str) -> str:
@@ -47,4 +48,4 @@ def swift_download_command(environment: Mapping[str, str], swift: str, stored: C
 
 
 def _place(stored: ContentObject) -> str:
-    return f"{stored.container}/{stored.key} · {say_bytes(stored.size_bytes)}"
+    return f"{stored.container}/{stored.key} · {format_bytes(stored.size_bytes)}"

@@ -1,30 +1,43 @@
-"""What can go wrong between this client and a gateway.
+"""Errors between this client and a gateway.
 
     ClientError
-    ├── ApiError       the gateway answered with an error
-    ├── ServerAwayError     no answer: refused, reset, timed out
-    └── FileChangedError    the file is not what it was when its upload began
+    ├── ApiError            the gateway responded with an error
+    ├── ServerAwayError     no response: connection refused or reset, or a timeout
+    └── FileChangedError    the file changed after its upload began
 
-Guarantee: `str(error)` is a sentence for a person, with what to do about it.
+Guarantee: `str(error)` is a sentence for a person and says what to do. `code` names the error for programs, and
+`retryable` says whether the same request may succeed later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from deploy.cli.advice import advice_for
 
+_RETRYABLE_4XX: Final = frozenset({408, 429})
+_FINAL_5XX: Final = frozenset({501, 505})
+# Both mean that the segment was damaged on the way, so the same bytes may arrive intact.
+_RETRYABLE_CODES: Final = frozenset({"SEGMENT_CUT_OFF", "SEGMENT_DIGEST_WRONG"})
+
 
 class ClientError(Exception):
-    """Something that ends a call to a gateway."""
+    """Ends a call to a gateway."""
+
+    retryable: bool = False
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        """`code` is the class's name by default."""
+        self.code = code or type(self).__name__
+        super().__init__(message)
 
 
 class ApiError(ClientError):
-    """The gateway's own error. `code` is of the error catalogue, or HTTP_<status> when what answered was not Sluice.
+    """The gateway's own error. `code` is from the error catalogue, or HTTP_<status> when the server is not Sluice.
 
-    `retry_after_seconds` is what the Retry-After header asked for, if it did.
+    `retry_after_seconds` is the value of the Retry-After header, if there was one.
     """
 
     def __init__(
@@ -37,13 +50,15 @@ class ApiError(ClientError):
         request_id: str | None = None,
         retry_after_seconds: float | None = None,
     ) -> None:
+        super().__init__(message, code=code)
         self.status = status
-        self.code = code
         self.message = message
         self.detail = dict(detail or {})
         self.request_id = request_id
         self.retry_after_seconds = retry_after_seconds
-        super().__init__(message)
+        self.retryable = (
+            code in _RETRYABLE_CODES or status in _RETRYABLE_4XX or (status >= 500 and status not in _FINAL_5XX)
+        )
 
     def __str__(self) -> str:
         fields = self.detail.get("fields")
@@ -53,17 +68,18 @@ class ApiError(ClientError):
 
 
 class ServerAwayError(ClientError):
-    """Nothing answered. The message names the server."""
+    """The server did not respond. The message names it."""
+
+    retryable = True
 
     def __init__(self, server: str, reason: str) -> None:
-        self.reason = reason
-        super().__init__(f"No answer from {server}: {reason}. Is it running there? --server names another one.")
+        super().__init__(f"No response from {server}: {reason}. Is Sluice running there? --server names another URL.")
 
 
 class FileChangedError(ClientError):
-    """The file was written to while it was being sent."""
+    """The file changed while it was being sent."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(
-            f"{path} changed while it was being sent; the upload was cancelled. Try again once it is at rest."
+            f"{path} changed while it was being sent, so the upload was cancelled. Try again when nothing writes to it."
         )

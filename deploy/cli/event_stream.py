@@ -1,4 +1,4 @@
-"""Server-sent events, as much of them as the gateway sends: the `data` of each event (HTML standard, section 9.2.6)."""
+"""Server-sent events, as far as the gateway uses them: the `data` of each event (HTML standard, section 9.2.6)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
-# An event is one line of JSON, and aiohttp gives up on a line that is longer than twice its buffer.
+# An event is one line of JSON, and aiohttp fails on a line that is longer than twice its read buffer.
 _LINE_BYTES = 1024 * 1024
 
 

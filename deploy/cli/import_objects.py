@@ -1,7 +1,7 @@
-"""`sluice import`: what lies in the store already becomes contents, object by object, through the gateway.
+"""`sluice import`: imports objects that are already in the store, one by one, through the gateway.
 
-Guarantee: it may be broken off and run again, as often as one likes: what was imported before is known by the gateway
-and counted as such. Names are listed from the store itself, by the SLUICE_* settings of the machine it runs on.
+Guarantee: it can be interrupted and run again at any time. The gateway knows which objects were imported before, and
+they are counted as known. Object names are listed from the store itself, with this machine's SLUICE_* settings.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ _AT_ONCE = 8
 
 
 @click.command("import")
-@click.option("--prefix", default="", help="Only objects whose names begin so.")
-@click.option("--bucket", metavar="NAME", help="Bucket or container; by default the store's own.")
-@click.option("--dry-run", is_flag=True, help="Only say which objects would be imported.")
+@click.option("--prefix", default="", help="Import only objects whose names begin with this.")
+@click.option("--bucket", metavar="NAME", help="Bucket or container to import from. By default Sluice's own.")
+@click.option("--dry-run", is_flag=True, help="Only list the objects that would be imported.")
 @server_option
-@json_option("One JSON object a line on standard output: every object, and the summary.")
+@json_option("Print one JSON object per line: every object, then the summary.")
 def import_(prefix: str, bucket: str | None, dry_run: bool, server: str, as_json: bool) -> None:
-    """Import objects that are in the store already.
+    """Import objects that are already in the store.
 
-    Lists the store, by the SLUICE_* settings, and asks the gateway to import each object; it does not wait until they
-    are ready (`sluice status` shows them). What was imported before is left alone.
+    Lists the store that the SLUICE_* settings name and asks the gateway to import each object. It does not wait until
+    they are ready; `sluice status` shows them. Objects that were imported before are skipped.
 
-    Exit status 0 only if no object was refused.
+    The exit status is 0 only if no object was refused.
     """
     counts = asyncio.run(_run(prefix, bucket, dry_run, server, as_json))
     refused = {code: count for code, count in counts.items() if code.isupper()}
     if as_json:
         click.echo(json.dumps({"summary": dict(counts)}))
     else:
-        parts = [f"{counts['listed']} listed", f"{counts['begun']} begun", f"{counts['known']} known before"]
+        parts = [f"{counts['listed']} listed", f"{counts['begun']} started", f"{counts['known']} imported before"]
         click.echo(", ".join([*parts, *(f"{count} refused ({code})" for code, count in sorted(refused.items()))]))
     sys.exit(1 if refused else 0)
 
@@ -55,17 +55,17 @@ async def _run(prefix: str, bucket: str | None, dry_run: bool, server: str, as_j
 
     async def work(client: SluiceClient) -> None:
         while (key := await keys.get()) is not None:
-            outcome, said = "begun", ""
+            outcome, reason = "begun", ""
             if not dry_run:
                 try:
                     outcome = "begun" if (await client.import_object(key, bucket)).created else "known"
                 except ApiError as error:
-                    outcome, said = error.code, str(error)
+                    outcome, reason = error.code, str(error)
             counts[outcome] += 1
             if as_json:
                 click.echo(json.dumps({"key": key, "outcome": outcome}, ensure_ascii=False))
             else:
-                click.echo(f"{outcome:8} {key}" + (f": {said}" if said else ""))
+                click.echo(f"{outcome:8} {key}" + (f": {reason}" if reason else ""))
 
     async with SluiceClient(server, connections=_AT_ONCE) as client, asyncio.TaskGroup() as group:
         for _ in range(_AT_ONCE):
@@ -79,7 +79,7 @@ async def _run(prefix: str, bucket: str | None, dry_run: bool, server: str, as_j
 
 
 async def _names(prefix: str, bucket: str | None) -> AsyncIterator[str]:
-    """Objects that are not our own, nor parts of any."""
+    """Keys of the objects to import: neither Sluice's own contents nor segments."""
     async with open_store(Settings()) as store:
         foreign = bucket is not None and bucket != store.container
         source = store.within(bucket) if bucket is not None else store

@@ -1,4 +1,4 @@
-"""Prints what is appended to the files of a log directory, each line under its file's name."""
+"""Prints lines as they are appended to the files of a log directory, each with its file's name in front."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ _POLL_SECONDS = 0.2
 
 
 class LogFollower:
-    """Follows DIRECTORY/*.log from their beginning; files that appear later are followed too."""
+    """Follows DIRECTORY/*.log from the beginning of each file, including files that appear later."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._read: dict[Path, int] = {}
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Prints new lines until it is cancelled."""
         while True:
             self.print_new()
             await asyncio.sleep(_POLL_SECONDS)
 
     def print_new(self) -> None:
-        """What has been appended since the last call, whole lines only."""
+        """Prints what was appended since the last call, whole lines only."""
         for path in sorted(self._directory.glob("*.log")):
             with path.open("rb") as log:
                 log.seek(self._read.get(path, 0))

@@ -1,4 +1,4 @@
-"""Options that several commands share, so that they mean the same everywhere."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ server_option = click.option(
     show_envvar=True,
     metavar="URL",
     callback=lambda ctx, param, value: check_server(value),
-    help="The gateway to speak to.",
+    help="URL of the gateway.",
 )
 
 
@@ -27,7 +27,7 @@ def json_option(help_text: str) -> Callable[[F], F]:
 
 
 def check_server(value: str) -> str:
-    """Raises click.BadParameter for what is no http(s) URL."""
+    """Raises click.BadParameter unless `value` is an http(s) URL."""
     if not value.startswith(("http://", "https://")):
-        raise click.BadParameter(f"{value!r} is no URL; it begins with http:// or https://")
+        raise click.BadParameter(f"{value!r} does not begin with http:// or https://")
     return value

@@ -1,8 +1,8 @@
-"""Gateways and workers as real child processes, on ports that are reserved for them.
+"""Gateways and workers as child processes, on reserved ports.
 
-Guarantee: none outlives the process that started it, `kill -9` included (the embedded stack's parent-death signal);
-they are started side by side, watched by name, and stopped in an order that loses nothing: the gateways first, so that
-no new work comes in.
+Guarantee: no process outlives the one that started it, even when that one is killed with SIGKILL (parent-death signal,
+`deploy.embedded.child`). They start concurrently and stop in an order that loses nothing: the gateways first, so that
+no new work arrives.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import deploy
 from deploy.embedded.http import answers
 from deploy.embedded.layout import Layout
 from deploy.embedded.ports import LOOPBACK, PortPool
-from deploy.embedded.process import ChildProcess, run_all
+from deploy.embedded.process import ChildProcess, run_all, stop_all
 from pipeline.core.stages import WorkerType
 
 _READY_SECONDS = 60.0
@@ -25,13 +25,13 @@ _STOP_SECONDS = 30.0
 GATEWAY: Final = "gateway"
 
 SEPARATE: Final[Mapping[str, Sequence[str]]] = {f"worker-{kind}": [kind] for kind in WorkerType}
-"""One process for each worker type."""
+"""One process per worker type."""
 ALL_IN_ONE: Final[Mapping[str, Sequence[str]]] = {"worker-all": ["all"]}
-"""One process for all of them."""
+"""One process for all worker types."""
 
 
 class SluiceProcesses:
-    """Sluice's own processes on top of the servers that `environment` names. To be used from the main thread."""
+    """Sluice's own processes, using the servers that `environment` names. Use it from the main thread only."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class SluiceProcesses:
         self._layout = Layout(directory.resolve())
         self._environment = {**os.environ, **environment, "PYTHONPATH": import_path(), "PYTHONUNBUFFERED": "1"}
         self._ports = PortPool()
-        # the first one is called `gateway` and has the port that was asked for; the others are numbered from 2
+        # The first gateway is called `gateway` and gets the requested port; the others are numbered from 2.
         names = [GATEWAY, *(f"{GATEWAY}-{number}" for number in range(2, gateways + 1))]
         ports = [port or self._ports.port(GATEWAY), *(self._ports.port(name) for name in names[1:])]
         self.urls = {name: f"http://{LOOPBACK}:{number}" for name, number in zip(names, ports, strict=True)}
@@ -56,41 +56,38 @@ class SluiceProcesses:
         ]
 
     def start(self) -> None:
-        """All at once; returns when each answers.
+        """Starts all processes and waits until each responds.
 
-        Raises ServerFailedError with the last lines of the log of the one that does not.
+        Raises ServerFailedError, with the last lines of its log, when one does not.
         """
         run_all(child.bring_up() for child in self._children)
 
     def stop(self) -> None:
-        """The gateways, then every worker. Idempotent; whatever does not end in time is killed."""
+        """Stops the gateways, then the workers; kills what does not end in time. Idempotent."""
         gateways, workers = self._children[: len(self.urls)], self._children[len(self.urls) :]
-        for group in (gateways, workers):
-            for child in group:
-                child.ask_to_stop()
-            for child in group:
-                child.stop()
+        stop_all(gateways)
+        stop_all(workers)
         self._ports.release_all()
 
     @property
     def names(self) -> list[str]:
-        """Of every process, running or not: the gateways, then the workers."""
+        """The name of every process, running or not: the gateways, then the workers."""
         return [child.name for child in self._children]
 
     def pids(self) -> dict[str, int]:
-        """Name to process id of each that runs."""
+        """The process id of every running process, by name."""
         return {child.name: child.pid for child in self._children if child.pid is not None}
 
     def log_path(self, name: str) -> Path:
         return self._layout.log(name)
 
     def metrics_url(self, name: str) -> str:
-        """Where one of them shows its metrics."""
+        """The URL of a process's metrics."""
         base = self.urls[name] if name in self.urls else f"http://{LOOPBACK}:{self._ports.port(name)}"
         return f"{base}/metrics"
 
     def child(self, name: str) -> ChildProcess:
-        """One process, to be killed or started again. Raises KeyError."""
+        """One process, to kill or restart it. Raises KeyError."""
         return {child.name: child for child in self._children}[name]
 
     def _gateway(self, name: str, url: str) -> ChildProcess:
@@ -115,6 +112,6 @@ class SluiceProcesses:
 
 
 def import_path() -> str:
-    """Where `deploy` was imported from, so that children run the same code, installed or not."""
+    """A PYTHONPATH that starts with this code's own directory, so that children run the same code, installed or not."""
     root = str(Path(deploy.__file__).resolve().parent.parent)
     return os.pathsep.join(dict.fromkeys([root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]))

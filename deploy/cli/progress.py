@@ -1,7 +1,7 @@
-"""What `sluice upload` shows while it works: bars for people, lines of JSON for programs.
+"""The progress that `sluice upload` shows: bars for people, lines of JSON for programs.
 
-Guarantee: with --json standard output holds one JSON object a line and nothing else, each with `event`, `file` and,
-as soon as there is one, `upload_id`; new fields may be added, none is renamed.
+Guarantee: with --json, standard output holds only JSON objects, one per line. Each has `event`, `file` and, once the
+upload exists, `upload_id`. Fields may be added but are never renamed.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
+from deploy.cli.formatting import count_of
 from deploy.cli.uploader import Outcome, UploadProgress
-from deploy.cli.wording import count_of
 
 
 class Display(Protocol):
-    """Shows the progress of uploads; a context manager around all of them."""
+    """Shows the progress of all uploads of a run. A context manager."""
 
     def __enter__(self) -> Self: ...
 
@@ -39,7 +39,7 @@ class Display(Protocol):
 
 
 class JsonDisplay:
-    """One JSON object a line."""
+    """Prints one JSON object per line."""
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +50,7 @@ class JsonDisplay:
         pass
 
     def observe(self, event: str, progress: UploadProgress, facts: Mapping[str, object]) -> None:
-        if event in ("bytes", "ended"):  # too many, and said better by `ended`
+        if event in ("bytes", "ended"):  # `bytes` comes too often, and the method `ended` prints more
             return
         upload_id = progress.view.id if progress.view else None
         self._print(event=event, file=str(progress.path), upload_id=upload_id, **facts)
@@ -75,7 +75,7 @@ class JsonDisplay:
 
 
 class BarDisplay:
-    """A bar for each file under way, and a line for each that has ended."""
+    """Shows a bar for each file that is being uploaded, and a line for each that has ended."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
@@ -120,7 +120,7 @@ class BarDisplay:
                 f"[green]ready[/] {escape(outcome.path.name)} is content {view.content_id}", highlight=False
             )
         else:
-            why = f"{view.error.message} [{view.error.code}]" if view.error else "the server gives no reason"
+            why = f"{view.error.message} [{view.error.code}]" if view.error else "the server gave no reason"
             self._console.print(f"[red]{view.status}[/] {escape(outcome.path.name)}: {escape(why)}", highlight=False)
 
     def failed(self, path: Path, error: Exception) -> None:
@@ -134,16 +134,16 @@ class BarDisplay:
 
 
 def doing_now(event: str, progress: UploadProgress, facts: Mapping[str, Any]) -> str | None:
-    """What is happening, in a few words; None when nothing new is to be said."""
+    """What is happening, in a few words; None when that has not changed."""
     view = progress.view
     match event:
         case "waiting":
-            return f"waiting for room, number {facts['queue_position']} in the queue"
+            return f"waiting for free space on the server, number {facts['queue_position']} in the queue"
         case "resumed" if view is not None:
             missing = count_of(view.missing_segments)
-            return f"going on where it stopped, {missing} of {view.segment_count} segments to send"
+            return f"resuming, {missing} of {view.segment_count} segments left to send"
         case "lost":
-            return "the server lost segments, sending them again"
+            return "the server lost segments; sending them again"
         case "sending":
             return "sending"
         case "retry":

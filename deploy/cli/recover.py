@@ -1,4 +1,4 @@
-"""`sluice recover`: after Redis has lost everything, what lies on the temp volume is made known to it again."""
+"""`sluice recover`: rebuilds in Redis, after it has lost its data, the uploads that the temp volume holds."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from dataclasses import asdict
 
 import click
 
+from deploy.cli.formatting import format_ranges
 from deploy.cli.options import json_option
 from pipeline.uploads.recovery import Recovered
 
 
 @click.command()
-@json_option("One JSON object a line: each upload, then a summary.")
+@json_option("Print one JSON object per line: each rebuilt upload, then a summary.")
 def recover(as_json: bool) -> None:
     """Rebuild uploads, reservations and queue in Redis from the journals on the temp volume.
 
-    Run it where SLUICE_TEMP_DIR is mounted, with the settings of a worker, after Redis has come back without its data:
-    gateways and workers may go on running. Until then new uploads wait, and uploads that Redis has lost are answered
-    with UPLOAD_RECOVERING. Every segment is checked against the digest that it arrived with; what does not hold, its
-    client is asked for again. Harmless to repeat.
+    Run it when Redis has restarted without its data, on a machine that mounts SLUICE_TEMP_DIR, with the settings of a
+    worker. Gateways and workers can keep running. Until you run it, new uploads wait, and requests for an upload that
+    Redis has lost fail with UPLOAD_RECOVERING. Every segment is checked against the digest recorded when it arrived;
+    clients have to send damaged segments again. It is safe to run this more than once.
     """
     count = asyncio.run(_run(as_json))
     if as_json:
         click.echo(json.dumps({"summary": {"mended": count}}))
     else:
         click.echo(
-            f"{count} uploads mended" if count else "Redis knows every upload of the temp volume; nothing to do."
+            f"{count} uploads rebuilt" if count else "Redis knows every upload on the temp volume; nothing to do."
         )
 
 
 async def _run(as_json: bool) -> int:
-    """How many uploads there was something to mend of."""
+    """How many uploads had to be rebuilt, wholly or in part."""
     from pipeline.bootstrap import redis_parts, volume_parts
     from pipeline.settings import Settings
     from pipeline.telemetry import configure_logging
@@ -46,14 +47,13 @@ async def _run(as_json: bool) -> int:
             found = await parts.recovery.recover(upload_id)
             if found is not None:
                 count += 1
-                click.echo(json.dumps(asdict(found)) if as_json else _sentence(found))
+                click.echo(json.dumps(asdict(found)) if as_json else _line(found))
         await redis.ledger.open()
     return count
 
 
-def _sentence(found: Recovered) -> str:
-    said = f"{found.upload_id}  {found.status:<10}  {found.segments} segments"
+def _line(found: Recovered) -> str:
+    line = f"{found.upload_id}  {found.status:<10}  {found.segments} segments"
     if found.missing:
-        ranges = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in found.missing)
-        said += f", to be sent: {ranges}"
-    return f"{said}  {found.filename}"
+        line += f", to be sent: {format_ranges(found.missing)}"
+    return f"{line}  {found.filename}"

@@ -1,9 +1,9 @@
-"""What is remembered of an upload between two runs of `sluice upload`: one small file for each.
+"""The state of an upload between two runs of `sluice upload`: one small file per upload.
 
-Guarantee: a state file is whole or not there (written beside, then renamed), and it is written BEFORE the upload is
-created, with the Idempotency-Key that creates it. So a run that is killed at any moment is continued by the next one,
-which never makes a second upload of the same thing. A file that changed is another upload, and the one it replaces is
-named, so that it can be cancelled.
+Guarantee: a state file is complete or absent (it is written under another name, then renamed). It is written before
+the upload is created, with the Idempotency-Key of that request. So the next run continues after a kill at any moment
+and never creates a second upload of the same file. When the file has changed, a new upload replaces the old one, and
+the old one's state is returned so that it can be cancelled.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from typing import Final, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 FORGET_AFTER_SECONDS: Final = 14 * 86_400
-"""No server keeps an unfinished upload for so long."""
+"""No server keeps an unfinished upload for this long."""
 
 
 @dataclass(frozen=True, slots=True)
 class UploadIdentity:
-    """What makes two runs the same upload: the file as it is, the server it goes to, and what was said about it."""
+    """Two runs with equal identities continue the same upload: same file, server, content type and metadata."""
 
     path: Path
     size_bytes: int
@@ -41,13 +41,13 @@ class UploadIdentity:
 
     @property
     def name(self) -> str:
-        """The same for every version of the file: one state at a time."""
+        """The name of the state file. It does not depend on the file's version, so there is one state per file."""
         facts = [str(self.path), self.server, self.content_type, sorted(self.metadata.items())]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
 class ResumeState(BaseModel):
-    """One state file. `upload_id` is None until the gateway has answered."""
+    """One state file. `upload_id` is None until the gateway has responded."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -60,7 +60,7 @@ class ResumeState(BaseModel):
     upload_id: str | None = None
 
     def is_of(self, identity: UploadIdentity) -> bool:
-        """Whether the file is still what it was."""
+        """Whether the file has the same size and modification time as when the state was written."""
         return (self.size_bytes, self.modified_ns) == (identity.size_bytes, identity.modified_ns)
 
 
@@ -72,15 +72,16 @@ class ResumeStates:
 
     @classmethod
     def of_user(cls) -> Self:
-        """Below $XDG_STATE_HOME (XDG Base Directory Specification 0.8), by default ~/.local/state."""
+        """In $XDG_STATE_HOME/sluice/uploads (XDG Base Directory Specification 0.8), by default below ~/.local/state."""
         base = os.environ.get("XDG_STATE_HOME") or ""
         root = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state"
         return cls(root / "sluice" / "uploads")
 
     def open(self, identity: UploadIdentity) -> tuple[ResumeState, ResumeState | None]:
-        """The state of this upload, the one that an earlier run left or a new one, and the one that it replaces.
+        """(state, replaced): the state that an earlier run left, or a new one.
 
-        The latter is of an upload of the file as it was before it changed: nobody can go on with it.
+        `replaced` is the state of the upload of an earlier version of the file, which cannot be completed any more;
+        usually None.
         """
         try:
             found = ResumeState.model_validate_json(self._file(identity.name).read_bytes())
@@ -89,7 +90,7 @@ class ResumeStates:
         return (found, None) if found.is_of(identity) else (self.begin(identity), found)
 
     def begin(self, identity: UploadIdentity) -> ResumeState:
-        """A new state under a new Idempotency-Key, in place of any that is there."""
+        """A new state with a new Idempotency-Key. Replaces an existing state."""
         state = ResumeState(
             name=identity.name,
             path=str(identity.path),
@@ -102,24 +103,24 @@ class ResumeStates:
         return state
 
     def keep_id(self, state: ResumeState, upload_id: str) -> ResumeState:
-        """The gateway has answered."""
+        """Record the id that the gateway gave the upload."""
         kept = state.model_copy(update={"upload_id": upload_id})
         self._write(kept)
         return kept
 
     def forget(self, state: ResumeState) -> None:
-        """The upload has ended. Idempotent."""
+        """Delete the state, when the upload has ended. Idempotent."""
         self._file(state.name).unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Removes states that are too old to be of use."""
+        """Delete states that are too old to be continued."""
         if not self._directory.is_dir():
             return
         for file in self._directory.iterdir():
             try:
                 if time.time() - file.stat().st_mtime > FORGET_AFTER_SECONDS:
                     file.unlink()
-            except FileNotFoundError:  # another run was faster
+            except FileNotFoundError:  # another run deleted it
                 continue
 
     def _file(self, name: str) -> Path:
@@ -127,9 +128,9 @@ class ResumeStates:
 
     def _write(self, state: ResumeState) -> None:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        beside = self._directory / f"{state.name}.{os.getpid()}.tmp"
-        with beside.open("w", encoding="utf-8") as file:
+        unfinished = self._directory / f"{state.name}.{os.getpid()}.tmp"
+        with unfinished.open("w", encoding="utf-8") as file:
             file.write(state.model_dump_json())
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(self._file(state.name))
+        unfinished.replace(self._file(state.name))

@@ -1,7 +1,7 @@
 """The root of the `sluice` command: a table of subcommands, each imported only when it is called.
 
-Guarantee: `sluice --help` imports click and nothing else, so it answers at once; an error that Sluice knows reaches
-the person as one sentence, never as a traceback.
+Guarantee: `sluice --help` imports no library but click, so it is fast. An error that Sluice knows is printed as one
+sentence, never as a traceback.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any, Final
 import click
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "up": ("deploy.cli.up", "Run all of Sluice here, on real servers, in one directory."),
-    "upload": ("deploy.cli.upload", "Send files; resumes where an interruption left off."),
+    "up": ("deploy.cli.up", "Run all of Sluice on this machine, in one directory."),
+    "upload": ("deploy.cli.upload", "Send files to a gateway; resumes after an interruption."),
     "status": ("deploy.cli.status", "Show uploads, or one upload with its stages."),
-    "import": ("deploy.cli.import_objects", "Turn what is in the store already into contents."),
+    "import": ("deploy.cli.import_objects", "Import objects that are already in the store."),
     "gateway": ("deploy.cli.serve", "Run one gateway."),
-    "worker": ("deploy.cli.serve", "Run one worker process, for one stage or several."),
+    "worker": ("deploy.cli.serve", "Run one worker process, for one or more stages."),
     "migrate": ("deploy.cli.serve", "Bring the database schema up to date."),
-    "recover": ("deploy.cli.recover", "Rebuild what Redis has lost from the temp volume."),
-    "doctor": ("deploy.cli.doctor", "Check everything that Sluice stands on, and say what to do."),
+    "recover": ("deploy.cli.recover", "Rebuild in Redis what it has lost, from the temp volume."),
+    "doctor": ("deploy.cli.doctor", "Check everything that Sluice depends on, and say how to fix it."),
 }
-"""Name -> module that holds the command under that name, and its line in `sluice --help`."""
+"""Command name -> the module that defines it, and its line in `sluice --help`."""
 
 
 class LazyGroup(click.Group):
@@ -58,19 +58,20 @@ class LazyGroup(click.Group):
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sluice", prog_name="sluice", message="%(prog)s %(version)s")
 def sluice() -> None:
-    """Takes large videos and images in, segment by segment, and turns each into a stored object, a metadata row and a
-    thumbnail.
+    """Sluice receives large videos and images in segments, and turns each file into a stored object, a metadata row
+    and a thumbnail.
 
     \b
-    sluice up --demo          see it work on this machine
+    sluice up --demo          try it on this machine
     sluice upload film.mp4    send a file to a running gateway
 
-    `import`, `gateway`, `worker`, `migrate` and `doctor` read their settings from SLUICE_* environment variables.
+    `import`, `gateway`, `worker`, `migrate`, `recover` and `doctor` read their settings from SLUICE_* environment
+    variables.
     """
 
 
 def _sentence(error: Exception) -> str | None:
-    """What to tell a person; None for what Sluice does not know, whose traceback is worth more."""
+    """The message for an error that Sluice knows; None for any other, whose traceback is more useful."""
     from pydantic import ValidationError
 
     from deploy.cli.errors import ClientError
@@ -83,7 +84,7 @@ def _sentence(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, ValidationError) and error.title == "Settings":
         wrong = (f"  SLUICE_{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors(include_input=False))
-        return "\n".join(["These settings cannot be used:", *wrong])
+        return "\n".join(["These settings are invalid:", *wrong])
     return None
 
 

@@ -1,8 +1,8 @@
-"""The directory that one `sluice up` keeps everything in.
+"""The directory in which one `sluice up` keeps all its files.
 
-Guarantee: two runs never share a directory (a lock that the kernel frees when its holder dies says whose it is), and
-a directory is emptied or removed only if a run made it. Without --directory each run has one of its own below
-./.sluice, which goes when the run ends; what a killed run left there is swept by the next one.
+Guarantee: two runs never share a directory: each holds a lock, which the kernel releases when its process dies. A
+directory is emptied or deleted only if a run created it. Without --directory, each run creates its own directory below
+./.sluice and deletes it at its end; the next run deletes what a killed run left there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KEEP = "keep"
 
 
 class RunDirectory:
-    """A directory that is ours as long as this object is not closed."""
+    """A directory that this run holds until `close`."""
 
     def __init__(self, path: Path, lock: int, *, throw_away: bool) -> None:
         self.path = path
@@ -33,21 +33,20 @@ class RunDirectory:
 
     @classmethod
     def named(cls, path: Path, *, fresh: bool) -> Self:
-        """The directory that the user named; its data is found again, or with `fresh` thrown away first.
+        """The directory that the user named. Its data is used again, or deleted first with `fresh`.
 
-        Raises ClickException when another run has it, or when it was to be emptied and holds something of somebody
-        else.
+        Raises ClickException when another run holds it, or when it has content that no run created.
         """
         path = path.absolute()
         if path.exists() and not path.is_dir():
             raise click.ClickException(f"{path} is not a directory.")
         made_by_us = (path / _MADE_BY_US).exists()
         if not made_by_us and path.exists() and any(path.iterdir()):
-            raise click.ClickException(f"{path} holds something else. Name a new or an empty directory.")
+            raise click.ClickException(f"{path} contains other files. Name a new or an empty directory.")
         path.mkdir(parents=True, exist_ok=True)
         lock = _try_lock(path)
         if lock is None:
-            raise click.ClickException(f"Another `sluice up` ({_holder(path)}) runs in {path}.")
+            raise click.ClickException(f"Another `sluice up` ({_holder(path)}) is running in {path}.")
         if fresh:
             _empty(path)
         (path / _MADE_BY_US).touch()
@@ -55,7 +54,7 @@ class RunDirectory:
 
     @classmethod
     def of_its_own(cls, base: Path = BASE, *, keep: bool) -> Self:
-        """A new directory for this run alone; thrown away at its end unless `keep`."""
+        """A new directory for this run alone, deleted at its end unless `keep`."""
         base = base.absolute()
         base.mkdir(parents=True, exist_ok=True)
         sweep(base)
@@ -63,21 +62,21 @@ class RunDirectory:
         path.mkdir(mode=0o755)
         lock = _try_lock(path)
         if lock is None:
-            raise click.ClickException(f"{path} was taken by another process.")
+            raise click.ClickException(f"Another process is using {path}.")
         if keep:
             (path / _KEEP).touch()
         (path / _MADE_BY_US).touch()
         return cls(path, lock, throw_away=not keep)
 
     def close(self, *, leave: bool = False) -> None:
-        """Give it up; what is to be thrown away goes, unless it is to be left for somebody to look at."""
+        """Release the directory, and delete it if it is temporary; with `leave` it stays for inspection."""
         if self.throw_away and not leave:
             shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
 
 
 def sweep(base: Path) -> None:
-    """Removes directories of runs that were killed: made by us, held by nobody, not to be kept."""
+    """Delete the directories of killed runs: those that a run created, that no run holds and that need not be kept."""
     for path in base.glob("run-*"):
         if (path / _KEEP).exists() or not (path / _MADE_BY_US).exists():
             continue
@@ -90,7 +89,7 @@ def sweep(base: Path) -> None:
 def _try_lock(path: Path) -> int | None:
     try:
         descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except FileNotFoundError:  # swept by another run meanwhile
+    except FileNotFoundError:  # another run has deleted it meanwhile
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

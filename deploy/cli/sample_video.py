@@ -1,6 +1,6 @@
-"""A sample video, made on the spot: ffmpeg's moving test picture with noise and a tone.
+"""Creates a sample video with ffmpeg: a moving test picture with noise, and a tone.
 
-The noise is what makes it large: about 37 MB in 12 seconds, so that it goes as several segments.
+The noise makes it large, about 37 MB for 12 seconds, so that it is sent in several segments.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _BIT_RATE = "24M"
 
 
 def make_sample_video(ffmpeg: str, target: Path) -> None:
-    """Writes an MP4 (H.264, AAC) to `target`; takes a few seconds. Raises ClickException with ffmpeg's own words."""
+    """Write an MP4 (H.264, AAC) to `target`. Takes a few seconds. Raises ClickException with ffmpeg's error output."""
     command = [ffmpeg, "-hide_banner", "-nostdin", "-v", "error", "-y"]
     command += [
         "-f",
@@ -32,5 +32,5 @@ def make_sample_video(ffmpeg: str, target: Path) -> None:
     made = subprocess.run([*command, str(target)], capture_output=True, text=True, check=False)
     if made.returncode != 0:
         raise click.ClickException(
-            f"{ffmpeg} could not make the sample video: {made.stderr.strip()}\nSend a file of your own: --file"
+            f"{ffmpeg} could not create the sample video: {made.stderr.strip()}\nUse a file of your own with --file."
         )

@@ -1,7 +1,7 @@
-"""`sluice gateway`, `sluice worker` and `sluice migrate`: one process, set up from SLUICE_* variables alone.
+"""`sluice gateway`, `sluice worker` and `sluice migrate`: one process each, configured by SLUICE_* variables alone.
 
-Guarantee: SIGTERM and SIGINT end a process in good order: what it has begun is finished or handed back within
-SLUICE_SHUTDOWN_SECONDS, then it ends with status 0.
+Guarantee: on SIGTERM or SIGINT, a gateway or worker finishes or requeues its work within SLUICE_SHUTDOWN_SECONDS and
+exits with status 0.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _ALL = "all"
 
 @click.command()
 def gateway() -> None:
-    """Run one gateway: takes segments in, answers the API, shows /docs and /metrics.
+    """Run one gateway: it receives segments and serves the API, /docs and /metrics.
 
-    Listens on SLUICE_HOST and SLUICE_PORT. Run as many as you like side by side; gateways and disk-bound workers of one
+    It listens on SLUICE_HOST and SLUICE_PORT. You can run several. All gateways and disk-bound workers with the same
     SLUICE_VOLUME must see the same directory SLUICE_TEMP_DIR.
     """
     from gateway.server import serve
@@ -31,20 +31,21 @@ def gateway() -> None:
 @click.command()
 @click.argument("stages", nargs=-1, required=True, metavar="STAGE...", type=click.Choice([_ALL, *map(str, WorkerType)]))
 def worker(stages: tuple[str, ...]) -> None:
-    """Run one worker process for each STAGE given, or for `all`.
+    """Run one worker process for the given STAGEs, or for `all`.
 
     \b
-    admission   lets uploads in as room comes free, ends what is abandoned
-    transfer    segments to the object store as they arrive, then the manifest
-    assemble    makes sure that every byte is there
+    admission   admits waiting uploads, expires abandoned ones, takes over lost stages
+    transfer    sends segments to the object store as they arrive, then the manifest
+    assemble    checks that every byte has arrived
     probe       reads the file's metadata
-    thumbnail   makes a thumbnail and stores it
-    persist     writes the metadata row; the upload is ready
+    thumbnail   creates and stores the thumbnail
+    persist     writes the metadata row; the upload is then ready
 
-    Each is scaled by itself: run more processes of the one whose queue grows. Small sites run `sluice worker all`.
-    All but persist need the temp volume: the directory SLUICE_TEMP_DIR that gateways of the same SLUICE_VOLUME use.
+    Each stage scales separately: run more processes of the one whose queue grows. A small site can run
+    `sluice worker all`. Every stage except persist needs the temp volume: the directory SLUICE_TEMP_DIR that the
+    gateways with the same SLUICE_VOLUME use.
 
-    Metrics and health are on SLUICE_METRICS_PORT.
+    Metrics and health checks are served on SLUICE_METRICS_PORT.
     """
     from pipeline.settings import Settings
     from workers.process import run_workers
@@ -55,9 +56,10 @@ def worker(stages: tuple[str, ...]) -> None:
 
 @click.command()
 def migrate() -> None:
-    """Bring the schema of SLUICE_DATABASE_URL up to date, and say what was done. Harmless to repeat.
+    """Bring the schema of the database at SLUICE_DATABASE_URL up to date.
 
-    Gateways and workers do this by themselves before they first use it, unless SLUICE_DATABASE_MIGRATE is false.
+    Prints what was applied. It is safe to run this more than once. Gateways and workers do the same before they first
+    use the database, unless SLUICE_DATABASE_MIGRATE is false.
     """
     from pipeline.adapters.postgres.migrate import migrate as apply
     from pipeline.settings import Settings

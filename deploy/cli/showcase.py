@@ -1,4 +1,4 @@
-"""What `sluice up` shows of itself: where everything is, and what became of a file that went through it."""
+"""What `sluice up` prints: the addresses of everything that runs, and the result of an upload."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from rich.markup import escape
 from deploy.cli.client import SluiceClient
 from deploy.cli.content_page import content_lines, swift_download_command
 from deploy.cli.errors import ClientError
+from deploy.cli.formatting import format_seconds
 from deploy.cli.processes import GATEWAY, SluiceProcesses
 from deploy.cli.progress import BarDisplay
 from deploy.cli.resume import ResumeStates
 from deploy.cli.sample_video import make_sample_video
 from deploy.cli.uploader import Uploader
-from deploy.cli.wording import say_seconds
 from deploy.embedded import StackError
 from deploy.embedded.servers_venv import servers_python
 
 
 class Showcase:
-    """Speaks to the gateway of one run."""
+    """Prints about one run of `sluice up`, and uploads files to its gateway."""
 
     def __init__(
         self, sluice: SluiceProcesses, environment: Mapping[str, str], directory: Path, console: Console
@@ -34,37 +34,37 @@ class Showcase:
         self._console = console
 
     def print_banner(self, servers: Mapping[str, int], seconds: float) -> None:
-        """URLs, and what to type next."""
+        """Print the URLs and the commands to try next."""
         url = self._sluice.url
-        self._say(f"[green]Sluice is up[/] after {say_seconds(seconds)}; Ctrl-C ends it.\n")
+        self._print(f"[green]Sluice is up[/] after {format_seconds(seconds)}; press Ctrl-C to stop it.\n")
         metrics = [(self._sluice.metrics_url(name), name) for name in self._sluice.pids()]
-        self._say_all(
+        self._print_all(
             [
                 ("API", f"{url}/v1/uploads"),
                 ("documentation", f"{url}/docs"),
                 *(("metrics" if name == GATEWAY else "", f"{address}  {name}") for address, name in metrics),
                 ("Redis", f"redis-cli -u {self._environment['SLUICE_REDIS_URL']}"),
-                ("servers", ", ".join(servers) or "none: all are yours"),
+                ("servers", ", ".join(servers) or "none: all are your own"),
                 ("directory", str(self._directory)),
                 ("send a file", f"sluice upload --server {url} FILE"),
                 ("watch uploads", f"sluice status --server {url} --watch"),
             ]
         )
-        self._say("")
+        self._print("")
 
     async def send(self, own_file: Path | None) -> bool:
-        """Uploads a file (the sample when None), shows its progress and then the content.
+        """Upload a file (the sample when None), showing its progress and then the content.
 
         True only if it became ready.
         """
         path = own_file
         if path is None:
             path = self._directory / "sample.mp4"
-            self._say("Making a sample video with ffmpeg")
+            self._print("Creating a sample video with ffmpeg")
             await asyncio.to_thread(make_sample_video, self._environment["SLUICE_FFMPEG"], path)
         display = BarDisplay(self._console)
         async with SluiceClient(self._sluice.url) as client:
-            # States in the run's directory: nothing of a throw-away stack is remembered elsewhere.
+            # The states belong in the run's directory, because the stack they refer to is deleted with it.
             uploader = Uploader(client, ResumeStates(self._directory / "uploads"), observe=display.observe)
             try:
                 with display:
@@ -76,24 +76,24 @@ class Showcase:
         if outcome.content is None:
             return False
         target = Path(outcome.content.filename)
-        self._say("")
-        self._say_all(content_lines(outcome.content))
+        self._print("")
+        self._print_all(content_lines(outcome.content))
         if outcome.content.object.store == "swift":
             command = swift_download_command(self._environment, _swift_client(), outcome.content.object, target)
-            self._say(f"\nDownload it with\n  {escape(command)}")
+            self._print(f"\nDownload it with\n  {escape(command)}")
         return outcome.view.status == "ready"
 
-    def _say_all(self, lines: Iterable[tuple[str, str]]) -> None:
+    def _print_all(self, lines: Iterable[tuple[str, str]]) -> None:
         for name, text in lines:
-            self._say(f"  [bold]{escape(name):<15}[/] {escape(text)}")
+            self._print(f"  [bold]{escape(name):<15}[/] {escape(text)}")
 
-    def _say(self, line: str) -> None:
-        # soft_wrap: what is to be copied, URLs and commands, is never broken into lines.
+    def _print(self, line: str) -> None:
+        # soft_wrap: URLs and commands are for copying, so rich must not insert line breaks.
         self._console.print(line, highlight=False, soft_wrap=True)
 
 
 def _swift_client() -> str:
-    """python-swiftclient of the servers' environment, else the one on PATH."""
+    """The `swift` command of the servers' environment, else the one on PATH."""
     try:
         installed = servers_python().parent / "swift"
     except StackError:

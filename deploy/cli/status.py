@@ -1,4 +1,4 @@
-"""`sluice status`: what a gateway knows of its uploads."""
+"""`sluice status`: shows the uploads of a gateway."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from deploy.cli.client import ENDED, SluiceClient
+from deploy.cli.formatting import format_bytes, format_ranges, format_seconds, format_time
 from deploy.cli.options import json_option, server_option
-from deploy.cli.wording import say_bytes, say_ranges, say_seconds, say_time
 from schemas.uploads import StageView, UploadView
 
 _REFRESH_SECONDS = 1.0
@@ -25,16 +25,20 @@ _COLOURS = {"ready": "green", "failed": "red", "expired": "red", "cancelled": "y
 @click.command()
 @click.argument("upload_id", required=False, metavar="[ID]")
 @server_option
-@json_option("The API's own JSON on standard output; with --watch one object a line.")
-@click.option("--watch", is_flag=True, help="Keep showing: one upload until it has ended, all of them until Ctrl-C.")
+@json_option("Print the API's JSON; with --watch, one object per line.")
+@click.option("--watch", is_flag=True, help="Keep updating: one upload until it has ended, the list until Ctrl-C.")
 @click.option(
-    "--status", "wanted", metavar="STATUS", help="Only uploads in this status (waiting, receiving, ready, ...)."
+    "--status", "wanted", metavar="STATUS", help="Show only uploads in this status (waiting, receiving, ready, ...)."
 )
 @click.option(
-    "--limit", default=20, show_default=True, type=click.IntRange(1, 100), help="How many uploads, newest first."
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, 100),
+    help="How many uploads to show, newest first.",
 )
 def status(upload_id: str | None, server: str, as_json: bool, watch: bool, wanted: str | None, limit: int) -> None:
-    """Show the newest uploads, or the one called ID with its stages."""
+    """Show the newest uploads, or the upload ID with its stages."""
     show = Screen(as_json=as_json, watch=watch)
 
     async def run() -> None:
@@ -55,7 +59,7 @@ def status(upload_id: str | None, server: str, as_json: bool, watch: bool, wante
 
 
 class Screen(contextlib.AbstractContextManager["Screen"]):
-    """Where views are shown: printed once, redrawn in place, or as lines of JSON."""
+    """Shows uploads: printed once, redrawn in place, or as lines of JSON."""
 
     def __init__(self, *, as_json: bool, watch: bool) -> None:
         self._as_json = as_json
@@ -91,7 +95,7 @@ class Screen(contextlib.AbstractContextManager["Screen"]):
 
 
 def uploads_table(views: Sequence[UploadView]) -> RenderableType:
-    """One row for each upload."""
+    """A table with one row per upload."""
     if not views:
         return "No uploads."
     table = Table("id", "file", "status", "size", "received", "stored", "created", box=None, pad_edge=False)
@@ -100,10 +104,10 @@ def uploads_table(views: Sequence[UploadView]) -> RenderableType:
             view.id,
             escape(view.filename),
             _status(view),
-            say_bytes(view.size),
+            format_bytes(view.size),
             _share(view.bytes_received, view.size),
             _share(view.bytes_stored, view.size),
-            say_time(view.created_at),
+            format_time(view.created_at),
         )
     return table
 
@@ -112,23 +116,23 @@ def upload_page(view: UploadView) -> RenderableType:
     """Everything about one upload."""
     facts = Table.grid(padding=(0, 2))
     facts.add_row("upload", view.id)
-    facts.add_row("file", f"{escape(view.filename)} · {view.content_type} · {say_bytes(view.size)}")
+    facts.add_row("file", f"{escape(view.filename)} · {view.content_type} · {format_bytes(view.size)}")
     facts.add_row("status", _status(view))
     received, stored = _share(view.bytes_received, view.size), _share(view.bytes_stored, view.size)
     facts.add_row(
-        "segments", f"{view.segment_count} of {say_bytes(view.segment_size)} · received {received}, stored {stored}"
+        "segments", f"{view.segment_count} of {format_bytes(view.segment_size)} · received {received}, stored {stored}"
     )
     if view.missing_segments and view.status not in ENDED:
-        facts.add_row("missing", say_ranges(view.missing_segments))
+        facts.add_row("missing", format_ranges(view.missing_segments))
     if view.expires_at is not None:
-        facts.add_row("expires", f"{say_time(view.expires_at)}, unless another segment comes")
+        facts.add_row("expires", f"{format_time(view.expires_at)}, unless another segment arrives")
     if view.error is not None:
         facts.add_row("error", f"[red]{escape(view.error.message)}[/] \\[{view.error.code}]")
     if view.content_id is not None:
         facts.add_row("content", view.content_id)
     stages = Table("stage", "state", "attempts", "took", "error", box=None, pad_edge=False)
     for name, stage in view.stages.items():
-        stages.add_row(name, stage.state, str(stage.attempts), say_seconds(_took(stage)), stage.error_code or "")
+        stages.add_row(name, stage.state, str(stage.attempts), format_seconds(_took(stage)), stage.error_code or "")
     return Group(facts, "", stages)
 
 

@@ -1,7 +1,7 @@
-"""What SIGINT, SIGTERM and SIGHUP mean to `sluice up`, in each of its phases.
+"""How `sluice up` handles SIGINT, SIGTERM and SIGHUP in each of its phases.
 
-Guarantee: no moment is without an answer. While servers start, a signal raises KeyboardInterrupt; while it serves, it
-ends the waiting; while it stops, a second one is ignored, because stopping ends by itself and in time.
+Guarantee: every phase handles them. While servers start, a signal raises KeyboardInterrupt. While Sluice serves, it
+ends `wait`. While everything stops, further signals are ignored, because stopping takes a bounded time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopSignals:
-    """A context manager around the whole run; to be entered in the main thread."""
+    """A context manager around the whole run. Enter it in the main thread."""
 
     def __init__(self) -> None:
         self._stopping = False
@@ -35,11 +35,11 @@ class StopSignals:
             signal.signal(number, handler)
 
     def ignore(self) -> None:
-        """From now on everything is being stopped."""
+        """Ignore further signals: everything is being stopped."""
         self._stopping = True
 
     async def wait(self) -> None:
-        """Returns when a signal comes."""
+        """Return when a signal arrives."""
         self._loop, self._came = asyncio.get_running_loop(), asyncio.Event()
         try:
             await self._came.wait()

@@ -1,8 +1,8 @@
-"""`sluice up`: all of Sluice on this machine, as real processes on real servers, until Ctrl-C.
+"""`sluice up`: runs all of Sluice on this machine, with real servers, until Ctrl-C.
 
-Guarantee: it ends with status 0 only if it was asked to end (or, with --once, if the upload became ready); however it
-ends, no process of it is left. A process that dies is named, with the last lines of its log, and ends the rest with
-status 1.
+Guarantee: the exit status is 0 only if a signal stopped it or, with --once, if the upload became ready. However it
+ends, none of its processes keeps running. When a process dies, its name and the last lines of its log are printed,
+everything else is stopped, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -20,32 +20,30 @@ from deploy.cli.up_run import UpOptions, UpRun
 
 
 @click.command()
-@click.option("--demo", is_flag=True, help="Send a sample video through the gateway, and show what becomes of it.")
+@click.option("--demo", is_flag=True, help="Upload a sample video and show the resulting content.")
 @click.option(
     "--file",
     "own_file",
     type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
-    help="Send this file instead of the sample.",
+    help="Upload this file instead of the sample, and show the resulting content.",
 )
-@click.option("--once", is_flag=True, help="End after that one upload; status 0 only if it became ready.")
-@click.option(
-    "--port", default=0, type=click.IntRange(0, 65535), help="Port of the gateway; by default any that is free."
-)
+@click.option("--once", is_flag=True, help="Stop after that upload; the exit status is 0 only if it became ready.")
+@click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port of the gateway. By default any free port.")
 @click.option(
     "--directory",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Keep everything there, and find it again next time; by default ./.sluice/run-..., which goes at the end.",
+    help="Keep all data there and use it again next time. By default ./.sluice/run-..., which is deleted at the end.",
 )
 @click.option("--fresh", is_flag=True, help="Empty --directory first.")
-@click.option("--keep", is_flag=True, help="Do not remove the run's own directory at the end.")
+@click.option("--keep", is_flag=True, help="Do not delete ./.sluice/run-... at the end.")
 @click.option(
     "--workers",
     type=click.Choice(["separate", "all-in-one"]),
     default="separate",
     show_default=True,
-    help="A process for each worker type, or one for all: less memory, and a quicker start.",
+    help="One process per worker type, or one for all of them, which needs less memory and starts faster.",
 )
-@click.option("--verbose", is_flag=True, help="Print every process's log as it is written.")
+@click.option("--verbose", is_flag=True, help="Print the logs of all processes as they are written.")
 def up(
     demo: bool,
     own_file: Path | None,
@@ -57,15 +55,15 @@ def up(
     workers: str,
     verbose: bool,
 ) -> None:
-    """Run all of Sluice here: Redis, PostgreSQL, Swift, a gateway and every worker, on loopback.
+    """Run all of Sluice on this machine: Redis, PostgreSQL, Swift, a gateway and every worker, on loopback.
 
-    No Docker and no root are needed. What you have already is used instead when SLUICE_REDIS_URL, SLUICE_DATABASE_URL
-    or SLUICE_SWIFT_AUTH_URL (with its companions) names it; every other SLUICE_* variable applies too.
+    It needs neither Docker nor root. To use servers of your own instead, set SLUICE_REDIS_URL, SLUICE_DATABASE_URL, or
+    SLUICE_SWIFT_AUTH_URL with the other SLUICE_SWIFT_* settings. All other SLUICE_* variables apply too.
     """
     if once and not (demo or own_file):
-        raise click.UsageError("--once needs --demo or --file: one upload, and then the end.")
+        raise click.UsageError("--once needs --demo or --file: it stops after that upload.")
     if fresh and directory is None:
-        raise click.UsageError("--fresh needs --directory; without one every run is fresh.")
+        raise click.UsageError("--fresh needs --directory; without it, every run starts empty.")
     options = UpOptions(
         sends=demo or own_file is not None,
         own_file=own_file,
@@ -86,7 +84,9 @@ def up(
             signals.ignore()
             home.close(leave=status != 0)
         if status != 0:
-            console.print(f"The logs are left in {home.path / 'logs'}", highlight=False, soft_wrap=True)
+            console.print(f"The logs are in {home.path / 'logs'}", highlight=False, soft_wrap=True)
         elif not home.throw_away:
-            console.print(f"Go on from here with: sluice up --directory {home.path}", highlight=False, soft_wrap=True)
+            console.print(
+                f"To continue with this data: sluice up --directory {home.path}", highlight=False, soft_wrap=True
+            )
     sys.exit(status)

@@ -1,4 +1,4 @@
-"""One run of `sluice up`: servers, Sluice's processes, the upload that was asked for, and the end of them all."""
+"""One run of `sluice up`: starts the servers and Sluice's processes, uploads a file if asked, and stops everything."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WATCH_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """What `sluice up` was asked for. `own_file` None: the sample video."""
+    """The options of `sluice up`. `own_file` None: the sample video."""
 
     sends: bool
     own_file: Path | None
@@ -35,12 +35,12 @@ class UpOptions:
 
     @property
     def status_when_stopped(self) -> int:
-        """Ctrl-C is how it is meant to end, unless it was to wait for an upload that has not ended."""
+        """0, because Ctrl-C is the normal way to stop it; 1 with --once, because the upload has not ended."""
         return 1 if self.once else 0
 
 
 class UpRun:
-    """Runs in `directory`, which is ours. To be used from the main thread."""
+    """Runs in `directory`, which the caller holds. Use it from the main thread only."""
 
     def __init__(self, directory: Path, options: UpOptions, signals: StopSignals, console: Console) -> None:
         self._layout = Layout(directory)
@@ -51,7 +51,7 @@ class UpRun:
         self._sluice: SluiceProcesses | None = None
 
     def to_the_end(self) -> int:
-        """Starts everything, serves, stops everything; returns the exit status."""
+        """Start everything, serve, stop everything. Returns the exit status."""
         began = time.monotonic()
         try:
             with self._console.status("Starting Redis, PostgreSQL and Swift"):
@@ -73,7 +73,7 @@ class UpRun:
                 self._stack.stop()
 
     async def _serve(self, showcase: Showcase) -> int:
-        """Until a signal comes, a process dies, or (with --once) the upload has ended."""
+        """Serve until a signal arrives, a process dies, or (with --once) the upload has ended."""
         expected = self._pids()
         follower = asyncio.create_task(LogFollower(self._layout.logs).run()) if self._options.verbose else None
         stopped = asyncio.create_task(self._signals.wait())

@@ -1,4 +1,4 @@
-"""`sluice upload`: sends files to a gateway and waits until each is a content."""
+"""`sluice upload`: sends files to a gateway and waits until each upload has ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deploy.cli.options import json_option, server_option
 from deploy.cli.progress import BarDisplay, Display, JsonDisplay
 from deploy.cli.resume import ResumeStates
 from deploy.cli.segment_file import DigestName
-from deploy.cli.uploader import Uploader
+from deploy.cli.uploader import Uploader, UploaderOptions
 
 _INTERRUPTED = 130
 
@@ -26,24 +26,26 @@ _INTERRUPTED = 130
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 )
 @server_option
-@json_option("One JSON object a line on standard output: every event, and how each file ended.")
+@json_option("Print one JSON object per line: every event, and how each file ended.")
 @click.option(
     "--concurrency",
     default=4,
     show_default=True,
     type=click.IntRange(1, 64),
-    help="Segments under way at once, all files together.",
+    help="How many segments to send at once, over all files.",
 )
-@click.option("--content-type", metavar="TYPE/SUBTYPE", help="Of all files given; by default guessed from each name.")
 @click.option(
-    "--metadata", multiple=True, metavar="KEY=VALUE", help="Kept with the content; may be given several times."
+    "--content-type", metavar="TYPE/SUBTYPE", help="Content type of all FILES. By default it is guessed from each name."
+)
+@click.option(
+    "--metadata", multiple=True, metavar="KEY=VALUE", help="Stored with the content. Can be given several times."
 )
 @click.option(
     "--digest",
     type=click.Choice(["sha-256", "md5", "none"]),
     default="sha-256",
     show_default=True,
-    help="Sent with every segment and verified by the gateway; sha-256 costs least on today's processors.",
+    help="Digest sent with every segment and verified by the gateway. sha-256 is the fastest on current CPUs.",
 )
 def upload(
     files: tuple[Path, ...],
@@ -56,12 +58,12 @@ def upload(
 ) -> None:
     """Send FILES to a gateway and wait until each is ready.
 
-    Segments go in parallel, each with its digest; what fails for the moment is tried again. After an interruption
-    (Ctrl-C, a lost line, a crash) the same command goes on where the last one stopped.
+    Segments are sent in parallel, each with its digest, and repeated after transient errors. After an interruption
+    (Ctrl-C, a lost connection, a crash) run the same command again to continue.
 
-    Exit status 0 only if every file became ready.
+    The exit status is 0 only if every file became ready.
     """
-    pairs = dict(_pair(item) for item in metadata)
+    options = UploaderOptions(concurrency, digest, content_type, dict(_pair(item) for item in metadata))
     display: Display = JsonDisplay() if as_json else BarDisplay()
     states = ResumeStates.of_user()
     states.sweep()
@@ -71,28 +73,20 @@ def upload(
         if task is not None:
             loop.add_signal_handler(signal.SIGTERM, task.cancel)
         async with SluiceClient(server, connections=concurrency) as client:
-            uploader = Uploader(
-                client,
-                states,
-                concurrency=concurrency,
-                digest=digest,
-                content_type=content_type,
-                metadata=pairs,
-                observe=display.observe,
-            )
+            uploader = Uploader(client, states, options, observe=display.observe)
             return await send_all(uploader, display, list(dict.fromkeys(files)), concurrency)
 
     try:
         with display:
             all_ready = asyncio.run(run())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        click.echo("Interrupted. What was sent stays with the server: the same command goes on from there.", err=True)
+        click.echo("Interrupted. The server keeps what was sent: run the same command again to continue.", err=True)
         sys.exit(_INTERRUPTED)
     sys.exit(0 if all_ready else 1)
 
 
 async def send_all(uploader: Uploader, display: Display, files: Sequence[Path], at_once: int) -> bool:
-    """Send every file, `at_once` at a time; one that fails does not stop the others. True when all became ready."""
+    """Send every file, `at_once` at a time. A file that fails does not stop the others. True when all became ready."""
     slots = asyncio.Semaphore(at_once)
 
     async def send(path: Path) -> bool:
@@ -113,5 +107,5 @@ async def send_all(uploader: Uploader, display: Display, files: Sequence[Path], 
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--metadata")
+        raise click.BadParameter(f"{text!r} is not of the form KEY=VALUE", param_hint="--metadata")
     return key, value

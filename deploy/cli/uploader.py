@@ -1,9 +1,8 @@
-"""Sends one file after another, or several at once, until each is `ready`.
+"""Uploads files, one after another or several at once, and waits until each upload has ended.
 
-Guarantee: whatever ends a run, the next one sends only the segments that are missing. At most `concurrency` segments
-are under way at once, all files together. The gateway's answer is the truth: after every round of sending it is asked
-what is still missing, so a segment that the server lost is sent again. An upload that nobody can go on with, because
-the file changed, is cancelled.
+Guarantee: however a run ends, the next run sends only the missing segments. At most `concurrency` segments are being
+sent at once, over all files. After each round of sending the gateway is asked which segments are missing, so a segment
+that the server lost is sent again. When a file changes, its upload cannot be completed and is cancelled.
 """
 
 from __future__ import annotations
@@ -24,14 +23,15 @@ from pipeline.core.segments import SegmentPlan
 from schemas.content import Content
 from schemas.uploads import CreateUpload, UploadView
 
-# Refusals of a segment that say something about the whole upload: what is sent next is decided anew.
-_LOOK_AGAIN: Final = frozenset({"UPLOAD_WAITING", "UPLOAD_ENDED", "UPLOAD_EXPIRED", "UPLOAD_CANCELLED"})
-_FRUITLESS_ROUNDS: Final = 5
+# A segment refused with one of these says that the upload's status changed: fetch the upload and continue from there.
+_STATUS_CHANGED: Final = frozenset({"UPLOAD_WAITING", "UPLOAD_ENDED", "UPLOAD_EXPIRED", "UPLOAD_CANCELLED"})
+# Rounds of sending in a row after which the same segments are missing.
+_MAX_FRUITLESS_ROUNDS: Final = 5
 
 
 @dataclass(slots=True)
 class UploadProgress:
-    """How far one file has come, as the observer sees it. Sizes in bytes."""
+    """The progress of one file, as observers see it. `under_way` maps a segment's number to its bytes sent so far."""
 
     path: Path
     size_bytes: int
@@ -40,28 +40,38 @@ class UploadProgress:
 
     @property
     def sent_bytes(self) -> int:
-        """What lies at the gateway, and what has been handed to the connection."""
+        """Bytes that the gateway has received, and bytes of segments that are being sent."""
         received = self.view.bytes_received if self.view else 0
         return min(self.size_bytes, received + sum(self.under_way.values()))
 
 
 Observe = Callable[[str, UploadProgress, Mapping[str, object]], None]
-"""Told what happens: a name (created, resumed, waiting, sending, bytes, segment, lost, processing, retry, ended), and
-facts.
+"""Called with an event (created, resumed, waiting, sending, bytes, segment, lost, processing, retry, ended), the
+file's progress, and the event's facts.
 """
 
 
 def ignore(event: str, progress: UploadProgress, facts: Mapping[str, object]) -> None:
-    """An observer that does not care."""
+    """An observer that does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an upload ended; `content` is there when it is `ready`."""
+    """How an upload ended. `content` is None unless its status is `ready`."""
 
     path: Path
     view: UploadView
     content: Content | None
+
+
+@dataclass(frozen=True, slots=True)
+class UploaderOptions:
+    """How files are sent. `content_type` None: guessed from each file's name."""
+
+    concurrency: int = 4
+    digest: DigestName = "sha-256"
+    content_type: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 class Uploader:
@@ -71,30 +81,25 @@ class Uploader:
         self,
         client: SluiceClient,
         states: ResumeStates,
+        options: UploaderOptions | None = None,
         *,
-        concurrency: int = 4,
-        digest: DigestName = "sha-256",
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
         observe: Observe = ignore,
     ) -> None:
         self._client = client
         self._states = states
-        self._slots = asyncio.Semaphore(concurrency)
-        self._digest: DigestName = digest
-        self._content_type = content_type
-        self._metadata = dict(metadata or {})
+        self._options = options or UploaderOptions()
+        self._slots = asyncio.Semaphore(self._options.concurrency)
         self._observe = observe
 
     async def send(self, path: Path) -> Outcome:
-        """One file, to its end.
+        """Upload one file and wait until its upload has ended.
 
-        Raises ClientError when the end could not be reached; then the next call goes on from there.
+        Raises ClientError or OSError when that fails; the next call continues from there.
         """
         with SegmentFile(path) as file:
             progress = UploadProgress(path, file.stat.st_size)
-            content_type = self._content_type or guess_content_type(path)
-            identity = UploadIdentity.of(path, file.stat, self._client.server, content_type, self._metadata)
+            content_type = self._options.content_type or guess_content_type(path)
+            identity = UploadIdentity.of(path, file.stat, self._client.server, content_type, self._options.metadata)
             state = await self._open(identity, progress)
             try:
                 view = await self._drive(file, progress)
@@ -108,10 +113,10 @@ class Uploader:
             return Outcome(path, view, content)
 
     async def _open(self, identity: UploadIdentity, progress: UploadProgress) -> ResumeState:
-        """Find the upload that an earlier run began, or begin one."""
+        """Find the upload that an earlier run created, or create one."""
         state, replaced = self._states.open(identity)
         if replaced is not None and replaced.upload_id is not None:
-            with contextlib.suppress(ApiError):  # it may have ended by itself
+            with contextlib.suppress(ApiError):  # it may have ended meanwhile
                 await self._client.cancel(replaced.upload_id)
         if state.upload_id is not None:
             try:
@@ -130,9 +135,8 @@ class Uploader:
             metadata=dict(identity.metadata),
         )
         view = await self._client.create(request, state.idempotency_key, self._on_retry(progress))
-        if view.status in ENDED - {
-            "ready"
-        }:  # created by a run that was killed before it saw the answer, and ended since
+        # A run that was killed before it received the response may have created it, and it may have ended since.
+        if view.status in ENDED - {"ready"}:
             state = self._states.begin(identity)
             view = await self._client.create(request, state.idempotency_key, self._on_retry(progress))
         progress.view = view
@@ -140,7 +144,7 @@ class Uploader:
         return self._states.keep_id(state, view.id)
 
     async def _drive(self, file: SegmentFile, progress: UploadProgress) -> UploadView:
-        """Do what the upload's status asks for, until it has ended."""
+        """Do what the upload's status calls for until the upload has ended."""
         fruitless = 0
         complete_once = False
         while (view := _view(progress)).status not in ENDED:
@@ -153,8 +157,10 @@ class Uploader:
                 await self._send_missing(file, progress)
                 progress.view = await self._client.upload(view.id, self._on_retry(progress))
                 fruitless = fruitless + 1 if progress.view.missing_segments == view.missing_segments else 0
-                if fruitless == _FRUITLESS_ROUNDS:
-                    raise ClientError(f"{self._client.server} takes segments of {view.id}, but lists them as missing.")
+                if fruitless == _MAX_FRUITLESS_ROUNDS:
+                    raise ClientError(
+                        f"{self._client.server} accepts segments of {view.id} but still lists them as missing."
+                    )
             else:
                 complete_once = True
                 await self._follow(
@@ -170,7 +176,7 @@ class Uploader:
             self._observe(event, progress, {"queue_position": view.queue_position, "stages": view.stages})
 
     async def _send_missing(self, file: SegmentFile, progress: UploadProgress) -> None:
-        """One round over everything that is missing now; the first error that is final ends it."""
+        """Send every segment that is missing now. The first error that is final ends the round."""
         view = _view(progress)
         plan = SegmentPlan(view.size, view.segment_size)
         numbers = (number for first, last in view.missing_segments for number in range(first, last + 1))
@@ -181,7 +187,7 @@ class Uploader:
                     task = group.create_task(self._send_segment(file, progress, plan, number))
                     task.add_done_callback(lambda _: self._slots.release())
         except* ClientError as errors:
-            final = next((error for error in _leaves(errors) if not _asks_to_look_again(error)), None)
+            final = next((error for error in _leaves(errors) if not _is_status_change(error)), None)
             if final is not None:
                 raise final from None
         finally:
@@ -195,25 +201,25 @@ class Uploader:
             self._observe("bytes", progress, {})
 
         file.check_unchanged()
-        digest = await file.digest_header(offset, length, self._digest)
-        answer = await self._client.put_segment(
+        digest = await file.digest_header(offset, length, self._options.digest)
+        received = await self._client.put_segment(
             _view(progress), number, length, lambda: file.blocks(offset, length, sent), digest, self._on_retry(progress)
         )
         file.check_unchanged()
         progress.under_way[number] = length
-        self._observe("segment", progress, {"number": number, "size_bytes": length, "repeated": answer.repeated})
+        self._observe("segment", progress, {"number": number, "size_bytes": length, "repeated": received.repeated})
 
     def _on_retry(self, progress: UploadProgress) -> Callable[[ClientError, int, float], None]:
-        def told(error: ClientError, attempt: int, seconds: float) -> None:
+        def report(error: ClientError, attempt: int, seconds: float) -> None:
             self._observe(
                 "retry", progress, {"attempt": attempt, "after_seconds": round(seconds, 2), "reason": str(error)}
             )
 
-        return told
+        return report
 
 
 def guess_content_type(path: Path) -> str:
-    """By the file's name; application/octet-stream where it says nothing (the gateway looks into the file anyway)."""
+    """By the file's name, else application/octet-stream. The gateway reads the real type from the file."""
     return mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
 
 
@@ -223,8 +229,8 @@ def _view(progress: UploadProgress) -> UploadView:
     return progress.view
 
 
-def _asks_to_look_again(error: ClientError) -> bool:
-    return isinstance(error, ApiError) and error.code in _LOOK_AGAIN
+def _is_status_change(error: ClientError) -> bool:
+    return isinstance(error, ApiError) and error.code in _STATUS_CHANGED
 
 
 def _leaves(group: BaseExceptionGroup[ClientError]) -> Iterable[ClientError]:

@@ -1,8 +1,8 @@
-"""Real servers from wheels on free loopback ports: Redis, PostgreSQL, Swift and, if asked for, Keystone.
+"""Real servers from wheels on free loopback ports: Redis, PostgreSQL, Swift and, optionally, Keystone.
 
-No Docker, no root, nothing installed on the machine. All state is in one directory that can be thrown away, and no
-server outlives the process that holds the stack, however that process ends. Stands on its own: imports nothing of
-Sluice, reads no settings module.
+Needs neither Docker nor root, and installs nothing on the machine. All state is in one directory that can be deleted.
+No server outlives the process that holds the stack, however that process ends. Independent of the rest of Sluice: it
+imports no other package of ours and reads the environment instead of `pipeline.settings`.
 """
 
 from deploy.embedded.endpoints import KeystoneEndpoint, SwiftEndpoint

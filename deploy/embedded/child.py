@@ -1,10 +1,10 @@
-"""Becomes another program that ends when its parent does: run as a script, replaces itself by exec.
+"""Starts a program that ends when its parent does. Run as a script; replaces itself with the program by exec.
 
     python -I -S child.py PARENT_PID DEATH_SIGNAL UID:GID|- PROGRAM ARGUMENTS...
 
-Guarantee: once PROGRAM runs, the kernel sends it DEATH_SIGNAL when the thread that started it is gone, `kill -9`
-included. The order matters: a change of credentials clears the parent-death signal, so it is set after setuid; and the
-parent may have died before it was set, so the parent is looked up afterwards.
+Guarantee: once PROGRAM runs, the kernel sends it DEATH_SIGNAL when the thread that started it ends, even by SIGKILL.
+The order matters: a change of credentials clears the parent-death signal, so the signal is set after setuid. The
+parent may have died before the signal was set, so the parent is checked afterwards.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EXIT_NOT_STARTED = 121
 
 
 def die_with_parent(death_signal: int, parent_pid: int) -> None:
-    """Ask for `death_signal` at the parent's death; exits at once if the parent is gone already."""
+    """Have the kernel send `death_signal` when the parent ends. Exits at once if the parent has already ended."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
@@ -28,7 +28,7 @@ def die_with_parent(death_signal: int, parent_pid: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Never returns: execs, or exits with EXIT_NOT_STARTED and says why on stderr."""
+    """Never returns: it execs, or it prints the reason to stderr and exits with EXIT_NOT_STARTED."""
     parent_pid, death_signal, credentials, *command = arguments
     try:
         if credentials != "-":
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
             os.setgid(gid)
             os.setuid(uid)
         die_with_parent(int(death_signal), int(parent_pid))
-        os.execv(command[0], command)  # noqa: S606 -- becoming the server is what this script is for
+        os.execv(command[0], command)  # noqa: S606 -- this script exists to become the server
     except OSError as error:
         sys.stderr.write(f"cannot start {command[0]} as {credentials}: {error}\n")
         sys.exit(EXIT_NOT_STARTED)

@@ -1,6 +1,6 @@
-"""Where the embedded servers answer and who may log in: what a gateway, a worker or a test needs to reach them.
+"""Addresses and credentials of the embedded servers, for gateways, workers and tests.
 
-Passwords here belong to servers that listen on loopback and are thrown away with their directory.
+The passwords belong to servers that listen on loopback only and are deleted with their directory.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class SwiftEndpoint:
-    """The Swift proxy that authenticates by itself (tempauth), and the S3 API of the same proxy."""
+    """The Swift proxy with its own authentication (tempauth), and the S3 API of the same proxy."""
 
     auth_url: str
     """v1 authentication: GET with X-Auth-User and X-Auth-Key."""
     user: str
-    """`account:user`, as X-Auth-User wants it."""
+    """`account:user`, the value of X-Auth-User."""
     key: str
     proxy_url: str
     storage_url: str
-    """The user's account; containers lie below it."""
+    """The user's account; containers are below it."""
     s3_endpoint: str
     s3_access_key: str
     s3_secret_key: str
@@ -29,7 +29,7 @@ class SwiftEndpoint:
 
 @dataclass(frozen=True)
 class KeystoneEndpoint:
-    """Keystone, and the second Swift proxy, which asks it who a token belongs to."""
+    """Keystone, and the second Swift proxy, which validates tokens with it."""
 
     auth_url: str
     """Ends in /v3."""
@@ -44,17 +44,17 @@ class KeystoneEndpoint:
     application_credential_secret: str
     ec2_access_key: str
     ec2_secret_key: str
-    """EC2 credentials are what the S3 API of this proxy accepts (region us-east-1)."""
+    """The S3 API of this proxy accepts EC2 credentials (region us-east-1)."""
     proxy_url: str
     storage_url: str
     token_log_path: Path
-    """Keystone's access log, one line per answered request: see `count_token_requests`."""
+    """Keystone's access log, with one line per request; see `count_token_requests`."""
     admin_username: str
     admin_password: str
     admin_project: str
 
     def count_token_requests(self) -> int:
-        """How many tokens clients have asked for so far; those that the Swift proxy asks for itself do not count."""
+        """How many tokens clients have requested so far, without those that the Swift proxy requests for itself."""
         try:
             lines = self.token_log_path.read_text("utf-8", "replace").splitlines()
         except FileNotFoundError:
@@ -62,5 +62,5 @@ class KeystoneEndpoint:
         return sum('"POST /v3/auth/tokens ' in line and _PROXY_AGENT not in line for line in lines)
 
 
-# What the Swift proxy's own token middleware calls itself in Keystone's access log.
+# The user agent of the Swift proxy's token middleware in Keystone's access log.
 _PROXY_AGENT = "keystonemiddleware"

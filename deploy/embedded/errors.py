@@ -1,7 +1,7 @@
-"""Errors of the embedded stack; each message says what a person can do about it.
+"""Errors of the embedded stack. Each message says what a person can do.
 
-StackError                the stack cannot be used as asked
-└── ServerFailedError     a server died or did not come up; holds the last lines of its log
+StackError                the stack cannot do what was asked
+└── ServerFailedError     a server died or did not start; has the last lines of its log
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ _LOG_TAIL_BYTES = 16_384
 
 
 class StackError(RuntimeError):
-    """The stack cannot be used as asked."""
+    """The stack cannot do what was asked."""
 
 
 class ServerFailedError(StackError):
-    """A server died or did not come up within its deadline."""
+    """A server died or did not become ready within its deadline."""
 
     def __init__(self, name: str, what_happened: str, log_path: Path) -> None:
         self.name = name
@@ -26,7 +26,7 @@ class ServerFailedError(StackError):
 
 
 def log_tail(log_path: Path) -> str:
-    """The last lines of a log, indented; says so when there is none."""
+    """The last lines of a log, indented, or a note that there is none."""
     try:
         with log_path.open("rb") as log:
             size_bytes = log.seek(0, 2)

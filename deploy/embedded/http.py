@@ -1,6 +1,6 @@
-"""A few blocking HTTP requests to our own servers on loopback: readiness probes and Keystone's seeding.
+"""Blocking HTTP requests to our own servers on loopback, for readiness probes and for seeding Keystone.
 
-Never goes through a proxy that the environment names.
+They ignore any proxy that the environment names.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def answers(url: str) -> bool:
-    """Whether the server answers a GET with anything but a server error."""
+    """Whether the server responds to a GET with a status below 500."""
     try:
         with _opener.open(url, timeout=_PROBE_TIMEOUT_SECONDS):
             return True
@@ -30,7 +30,7 @@ def answers(url: str) -> bool:
 def call_json(
     method: str, url: str, body: Mapping[str, Any] | None = None, token: str | None = None
 ) -> tuple[dict[str, Any], Mapping[str, str]]:
-    """Sends JSON, returns (JSON, headers). Raises urllib.error.HTTPError from status 400 up."""
+    """Sends JSON and returns (JSON, headers). Raises urllib.error.HTTPError for a status of 400 or above."""
     headers = {"Content-Type": "application/json"}
     if token is not None:
         headers["X-Auth-Token"] = token

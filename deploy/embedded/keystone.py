@@ -1,7 +1,7 @@
-"""Keystone under gunicorn, with a database and keys of its own, seeded anew at each start of the stack.
+"""Keystone under gunicorn, with its own database and keys, created and seeded at each start of the stack.
 
-Its access log has a line for each request, so that a test can count how many tokens were asked for. Nothing of it
-survives a restart of the stack: projects get new ids, and what they stored is no longer found.
+Its access log has one line per request, so that a test can count token requests. Nothing survives a restart of the
+stack: projects get new ids, so objects that they stored before cannot be found any more.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from deploy.embedded.process import BringUp, ChildProcess, side_by_side
 from deploy.embedded.servers_venv import servers_command
 
 _DEFAULT_HASH_ROUNDS = 12  # bcrypt, Keystone's own default: 0.25 s of CPU for each token
-_FAST_HASH_ROUNDS = 4  # the least that bcrypt knows
+_FAST_HASH_ROUNDS = 4  # the minimum of bcrypt
 _THREADS = 8
 _KEEP_ALIVE_SECONDS = 75
 
@@ -53,7 +53,7 @@ password_hash_rounds = {hash_rounds}
 
 
 def _make_keys(directory: Path) -> None:
-    """Two keys of 32 random bytes, named 0 and 1, for the owner's eyes only, as fernet_setup makes them."""
+    """Creates two keys of 32 random bytes, named 0 and 1 and readable by the owner only, as fernet_setup does."""
     directory.mkdir(mode=0o700)
     for name in ("0", "1"):
         key = directory / name
@@ -75,10 +75,10 @@ class Keystone:
         self.url = f"http://{LOOPBACK}:{port}"
         self.process: ChildProcess | None = None
         self.endpoint: KeystoneEndpoint | None = None
-        """Known once `bring_up` has ended."""
+        """None until `bring_up` has returned."""
 
     def bring_up(self) -> BringUp:
-        """Makes the database, starts the server, seeds it."""
+        """Creates the database, starts the server and seeds it."""
         shutil.rmtree(self._home, ignore_errors=True)
         self._home.mkdir(mode=0o700)
         self._access_log.unlink(missing_ok=True)
@@ -93,7 +93,7 @@ class Keystone:
         arguments = (str(configuration), f"{self.url}/v3", ADMIN_PASSWORD, REGION)
         setup = self._child("keystone-setup", servers_command("keystone_setup.py", *arguments))
         self.process = self._server()
-        # Both spend seconds on importing Keystone; the server does not look at its database before the first request.
+        # Both spend seconds importing Keystone, and the server does not open its database before the first request.
         yield from side_by_side([setup.run_to_end(), self.process.bring_up()])
         seeded = seed(f"{self.url}/v3", self._swift_url)
         self.endpoint = KeystoneEndpoint(
@@ -127,9 +127,9 @@ class Keystone:
             "--access-logfile": str(self._access_log),
             "--graceful-timeout": "2",
         }
-        shared_memory = Path("/dev/shm")  # noqa: S108 -- gunicorn makes an unnamed file there
+        shared_memory = Path("/dev/shm")  # noqa: S108 -- gunicorn creates an unnamed file there
         if os.access(shared_memory, os.W_OK):
-            options["--worker-tmp-dir"] = str(shared_memory)  # its heartbeat must not wait for a busy disk
+            options["--worker-tmp-dir"] = str(shared_memory)  # gunicorn's heartbeat must not wait for a busy disk
         arguments = [part for option in options.items() for part in option]
         arguments += ["--no-control-socket", "keystone_application:application"]
         child = self._child("keystone", servers_command("keystone_main.py", *arguments))

@@ -1,6 +1,6 @@
-"""Fills a new Keystone over its own API: the service user of the Swift proxy, and the project and user `media`.
+"""Seeds a new Keystone through its API: the service user of the Swift proxy, and the project and user `media`.
 
-What is made is what an operator makes by hand for Sluice: a user with the role `swiftoperator` in one project, an
+It creates what an operator creates by hand for Sluice: a user with the role `swiftoperator` in one project, an
 application credential, an EC2 credential for the S3 API, and the object-store endpoint in the catalogue.
 """
 
@@ -21,7 +21,7 @@ OPERATOR_ROLE = "swiftoperator"
 
 @dataclass(frozen=True)
 class Seeded:
-    """What only Keystone knows before it has been asked."""
+    """The ids and secrets that Keystone generated."""
 
     project_id: str
     application_credential_id: str
@@ -31,7 +31,7 @@ class Seeded:
 
 
 def seed(keystone_url: str, swift_url: str) -> Seeded:
-    """Fills the Keystone at `keystone_url` (.../v3); `swift_url` is the proxy that asks it about tokens."""
+    """Seeds the Keystone at `keystone_url` (.../v3). `swift_url` is the proxy that validates tokens with it."""
     admin = _Session(keystone_url, ADMIN_USER, ADMIN_PASSWORD, ADMIN_PROJECT)
     roles = {role["name"]: str(role["id"]) for role in admin.call("GET", "/roles")["roles"]}
     roles[OPERATOR_ROLE] = admin.create("role", {"name": OPERATOR_ROLE})
@@ -51,7 +51,7 @@ def seed(keystone_url: str, swift_url: str) -> Seeded:
         endpoint = {"service_id": service, "interface": interface, "region_id": REGION}
         admin.create("endpoint", {**endpoint, "url": f"{swift_url}/v1/AUTH_%(project_id)s"})
 
-    # Credentials are their owner's to make; an administrator cannot.
+    # Only the user can create these credentials; an administrator cannot.
     media = _Session(keystone_url, USER, PASSWORD, PROJECT)
     ec2 = media.call("POST", f"/users/{media_user}/credentials/OS-EC2", {"tenant_id": media_project})["credential"]
     application = media.call(
@@ -61,7 +61,7 @@ def seed(keystone_url: str, swift_url: str) -> Seeded:
 
 
 class _Session:
-    """Calls with the token of one user in one project."""
+    """API calls with the token of one user in one project."""
 
     def __init__(self, keystone_url: str, user: str, password: str, project: str) -> None:
         self._url = keystone_url

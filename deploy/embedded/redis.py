@@ -1,6 +1,6 @@
 """Redis from a wheel: append-only file on, no snapshots, loopback only.
 
-What was acknowledged is in the file before the reply goes out, so it survives a kill of the server.
+Redis writes a command to the file before it sends the reply, so acknowledged data survives a kill of the server.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PROBE_SECONDS = 1.0
 
 
 def redis_process(layout: Layout, port: int) -> ChildProcess:
-    """The server, not started yet; its data is in DIRECTORY/redis."""
+    """The server, not started yet. Its data is in DIRECTORY/redis."""
     data = layout.directory / "redis"
     data.mkdir(exist_ok=True)
     options = {
@@ -56,7 +56,7 @@ def redis_server_path() -> str:
 
 
 def answers_ping(port: int) -> bool:
-    """Whether it answers +PONG; while it loads its file it answers -LOADING."""
+    """Whether it replies +PONG. While it loads its file it replies -LOADING."""
     try:
         with socket.create_connection((LOOPBACK, port), timeout=_PROBE_SECONDS) as connection:
             connection.sendall(b"PING\r\n")

@@ -1,10 +1,10 @@
-"""A place that another system user can enter, for what must lie where that user cannot.
+"""Shelters: directories that another system user can enter, for a stack's directory that this user cannot.
 
-A clone below /root, or in a directory made by mktemp, is closed to everybody but its owner; PostgreSQL, which we run as
+A clone below /root, or in a directory made by mktemp, can be entered by its owner only. PostgreSQL, which runs as
 another user when we are root, can then reach neither its binaries nor its data. A shelter is a directory below the
-system's temporary directory that holds both while the server runs; `postgres/sheltered-at` in the stack's directory
-names it. After a clean stop nothing is left of it. After `kill -9` the next start of the same stack finds its data
-there; and any start clears shelters away whose stack's directory is gone.
+system's temporary directory that holds both while the server runs. `postgres/sheltered-at` in the stack's directory
+names it. A clean stop removes it. After SIGKILL, the next start of the same stack finds its data there. Every start
+removes the shelters of stacks whose directory no longer exists.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ _ORIGIN = "origin"
 
 
 def open_shelter(home: Path, user: SystemUser) -> Path:
-    """The shelter of the stack whose postgres directory is `home`: the one it has, or a new one."""
+    """The shelter of the stack whose postgres directory is `home`: its existing one, or a new one."""
     marker = home / _MARKER
     known = _read_path(marker)
     if known is not None and _is_ours(known):
         return known
     shelter = _base(user) / f"{_PREFIX}{secrets.token_hex(6)}"
-    # The marker first: a shelter that no marker names is swept away.
+    # Write the marker first, because `sweep_shelters` removes a shelter that no marker names.
     marker.write_text(str(shelter))
     shelter.mkdir(mode=0o700)
     (shelter / _ORIGIN).write_text(str(home))
-    shelter.chmod(0o711)  # may be passed through, not looked into
+    shelter.chmod(0o711)  # others may pass through it but not list it
     return shelter
 
 
 def close_shelter(home: Path, shelter: Path) -> None:
-    """Removes it; what is to be kept has been moved out before."""
+    """Removes the shelter. The caller has moved the data out before."""
     shutil.rmtree(shelter, ignore_errors=True)
     (home / _MARKER).unlink(missing_ok=True)
 
 
 def sweep_shelters(user: SystemUser) -> None:
-    """Removes shelters whose stack's directory is gone or has another one."""
+    """Removes shelters whose stack's directory no longer exists or names another shelter."""
     for shelter in _base(user).glob(f"{_PREFIX}*"):
         origin = _read_path(shelter / _ORIGIN)
         if origin is not None and _is_ours(shelter) and _read_path(origin / _MARKER) != shelter:
@@ -54,7 +54,7 @@ def sweep_shelters(user: SystemUser) -> None:
 
 
 def copy_readable(source: Path, target: Path) -> None:
-    """Copies a file or a tree so that everybody can read it, whatever the umask was when it was installed."""
+    """Copies a file or a tree so that everybody can read it, whatever the umask was at its installation."""
     if source.is_dir():
         shutil.copytree(source, target, symlinks=True, copy_function=_copy_file, dirs_exist_ok=True)
     else:
@@ -76,14 +76,16 @@ def _copy_file(source: str, target: str) -> str:
 
 
 def _base(user: SystemUser) -> Path:
-    for candidate in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):  # noqa: S108 -- a name of 48 random bits
+    for candidate in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):  # noqa: S108 -- the name has 48 random bits
         if candidate.is_dir() and can_reach(user, candidate):
             return candidate
-    raise StackError(f"the user {user.name} can enter no temporary directory; PostgreSQL needs one when we are root")
+    raise StackError(
+        f"the user {user.name} cannot enter any temporary directory; PostgreSQL needs one when Sluice runs as root"
+    )
 
 
 def _is_ours(shelter: Path) -> bool:
-    """Made by us and by nobody else: a temporary directory is open to all."""
+    """Whether our user created it; anybody can create names in a temporary directory."""
     try:
         status = shelter.lstat()
     except FileNotFoundError:

@@ -1,9 +1,11 @@
-"""The stack as a whole: starts every server side by side, says where they are, stops them all.
+"""The whole stack: starts every server concurrently, provides their addresses, and stops them all.
 
-What the environment already names is used and not started: SLUICE_REDIS_URL, SLUICE_DATABASE_URL,
-SLUICE_SWIFT_AUTH_URL; nor is Swift when SLUICE_STORE is `filesystem`, or `s3` with a bucket that is named.
-nothing running. `stop` can be called at any time and more than once. If the process that holds the stack is killed, the
-kernel ends the servers.
+A server that the environment names is used and not started: SLUICE_REDIS_URL, SLUICE_DATABASE_URL,
+SLUICE_SWIFT_AUTH_URL. Swift is not started either when SLUICE_STORE is `filesystem`, or when it is `s3` and
+SLUICE_S3_BUCKET is set.
+
+Guarantee: a `start` that fails leaves nothing running. `stop` can be called at any time and more than once. If the
+process that holds the stack is killed, the kernel ends the servers.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from deploy.embedded.layout import Layout
 from deploy.embedded.media_tools import media_tool_path
 from deploy.embedded.ports import LOOPBACK, PortPool
 from deploy.embedded.postgres import Postgres
-from deploy.embedded.process import BringUp, ChildProcess, run_all
+from deploy.embedded.process import BringUp, ChildProcess, run_all, stop_all
 from deploy.embedded.redis import redis_process
 from deploy.embedded.swift import Swift
 
@@ -32,24 +34,24 @@ VOLUME = "embedded"
 
 @dataclass(frozen=True)
 class StackOptions:
-    """What to start, and where."""
+    """Which servers to start, and where."""
 
     directory: Path
-    """Holds all state; made if it is not there. The same directory again finds its data again."""
+    """Holds all state. Created if it does not exist; a later stack in the same directory finds the data again."""
     postgres: bool = True
     redis: bool = True
     swift: bool = True
     keystone: bool = False
-    """Also Keystone, and a second proxy that asks it. `environment` then names these."""
+    """Also start Keystone, and a second Swift proxy that uses it. `environment` then names these two."""
     token_lifetime_seconds: int = 3600
     token_cache_seconds: int = 300
-    """How long the Keystone proxy believes a token it has looked up; -1 looks up every time, so a revoked one fails."""
+    """How long the Keystone proxy caches a validated token. -1: it validates every time, so a revoked token fails."""
     fast: bool = False
-    """For tests: PostgreSQL does not wait for the disk, Keystone hashes with the fewest rounds."""
+    """For tests: PostgreSQL does not wait for the disk, and Keystone hashes with the fewest rounds."""
 
 
 class EmbeddedStack:
-    """Real servers, as a context manager. To be started from the main thread."""
+    """Real servers, as a context manager. Start it from the main thread."""
 
     def __init__(self, options: StackOptions) -> None:
         self._options = options
@@ -70,9 +72,9 @@ class EmbeddedStack:
         self.stop()
 
     def start(self) -> None:
-        """Brings up every server. Raises StackError, with the log's last lines where a server failed."""
+        """Starts every server. Raises StackError, with the last lines of its log when a server failed."""
         if self._children():
-            raise StackError("the stack runs already")
+            raise StackError("the stack is already running")
         self._layout.make()
         try:
             run_all(self._bring_ups())
@@ -81,11 +83,8 @@ class EmbeddedStack:
             raise
 
     def stop(self) -> None:
-        """Stops every server, all at once. Data stays in the directory."""
-        for child in self._children():
-            child.ask_to_stop()
-        for child in self._children():
-            child.stop()
+        """Stops every server, all at the same time. Data stays in the directory."""
+        stop_all(self._children())
         if self._postgres is not None:
             self._postgres.put_away()
         self._redis = self._postgres = self._swift = self._keystone = None
@@ -113,7 +112,7 @@ class EmbeddedStack:
         return None if self._keystone is None else self._keystone.endpoint
 
     def environment(self) -> dict[str, str]:
-        """The SLUICE_* variables for a gateway and its workers: what the caller has set, and over it what runs here."""
+        """The SLUICE_* variables for gateways and workers: the caller's own, with those of the servers started here."""
         temp_dir = str(self._layout.temp)
         variables = {
             "SLUICE_TEMP_DIR": temp_dir,
@@ -136,19 +135,19 @@ class EmbeddedStack:
         return variables
 
     def processes(self) -> Mapping[str, int]:
-        """Name to process id of every server that runs."""
+        """The process id of every running server, by name."""
         return {child.name: child.pid for child in self._children() if child.pid is not None}
 
     def stop_process(self, name: str, signal_number: int | None = None) -> None:
-        """Stops one server and what it forked, with a signal of the caller's choice; its data and its port are kept."""
+        """Stops one server and the processes it forked, by default with its stop signal. Keeps its data and port."""
         self.child(name).stop(signal_number)
 
     def start_process(self, name: str) -> None:
-        """Starts a server that was stopped or has died: same port, same data. Waits until it answers."""
+        """Starts a server that was stopped or has died, with the same port and data. Waits until it responds."""
         run_all([self.child(name).bring_up()])
 
     def child(self, name: str) -> ChildProcess:
-        """One server, to be killed, paused or started again without waiting for it. Raises StackError."""
+        """One server, to kill, pause or restart it without waiting. Raises StackError."""
         for child in self._children():
             if child.name == name:
                 return child
@@ -189,7 +188,7 @@ class EmbeddedStack:
         ]
 
     def _s3_variables(self) -> dict[str, str]:
-        """The same Swift by its S3 API."""
+        """The same Swift, through its S3 API."""
         return {
             "SLUICE_S3_BUCKET": f"{CONTAINER}-s3",
             "SLUICE_S3_ENDPOINT_URL": self.swift.s3_endpoint,
@@ -219,7 +218,7 @@ class EmbeddedStack:
 
 
 def _needs_swift() -> bool:
-    """Swift runs here unless the store that new uploads go to is elsewhere, or needs no server."""
+    """True unless new uploads go to a store that the environment names or that needs no server."""
     store = os.environ.get("SLUICE_STORE", "swift")
     own = "SLUICE_S3_BUCKET" if store == "s3" else "SLUICE_SWIFT_AUTH_URL"
     return store != "filesystem" and own not in os.environ
@@ -228,5 +227,5 @@ def _needs_swift() -> bool:
 def _from_environment(name: str) -> str:
     value = os.environ.get(name)
     if not value:
-        raise StackError(f"this stack runs no such server, and {name} names none")
+        raise StackError(f"this stack does not run that server, and {name} is not set")
     return value

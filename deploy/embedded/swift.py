@@ -1,7 +1,7 @@
-"""Swift: account, container and object server, the object-updater, and a proxy for each way to log in.
+"""Swift: account, container and object server, the object-updater, and one proxy per authentication method.
 
-All of it is real but for the cache, which is in the proxy's memory. Objects survive a restart of the stack; ports, and
-with them the rings, are new each time.
+All of it is real except the cache, which is in the proxy's memory instead of memcached. Objects survive a restart of
+the stack. Each start uses new ports and therefore writes new rings.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Swift:
         )
 
     def prepare(self, keystone_url: str | None, token_cache_seconds: int) -> None:
-        """Writes directories and configuration; with `keystone_url`, for a second proxy too."""
-        servers_python()  # says so at once, before anything is started, when Swift is not installed
+        """Creates directories and configuration files; with `keystone_url`, also for a second proxy."""
+        servers_python()  # raises before anything is started when Swift is not installed
         for directory in (self._paths.etc, self._paths.run, self._paths.devices / DEVICE):
             directory.mkdir(parents=True, exist_ok=True)
         self._require_extended_attributes()
@@ -74,7 +74,7 @@ class Swift:
             self._write("proxy-keystone.conf", text)
 
     def bring_up(self, *, keystone: bool) -> BringUp:
-        """Starts all of it: the storage servers at once, what reads the rings as soon as they are written."""
+        """Starts the storage servers at once, and the servers that read the rings as soon as those are written."""
         backends = [self._server(f"{kind}-server", f"{kind}-server") for kind in _BACKENDS]
         front = [self._server("proxy-server", "proxy-server")]
         if keystone:
@@ -113,15 +113,15 @@ class Swift:
         path.write_text(text)
 
     def _require_extended_attributes(self) -> None:
-        """Swift keeps an object's metadata in user.* attributes of its file, which older tmpfs does not have."""
+        """Swift keeps an object's metadata in user.* attributes of its file, which older tmpfs does not support."""
         probe = self._paths.run / "probe"
         probe.touch()
         try:
             os.setxattr(probe, "user.sluice", b"1")
         except OSError as error:
             raise StackError(
-                f"Swift needs user extended attributes, which the filesystem of {self._layout.directory} refuses"
-                f" ({error}): choose another directory"
+                f"Swift needs user extended attributes, which the filesystem of {self._layout.directory} does not"
+                f" support ({error}): choose another directory"
             ) from error
         finally:
             probe.unlink()

@@ -1,6 +1,6 @@
 """Swift's configuration files: one device, one replica, one process per server, all on loopback.
 
-Where a value differs from Swift's default, the reason stands beside it.
+Where a value differs from Swift's default, a comment gives the reason.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ DEVICE = "d1"
 ACCOUNT = USER = "media"
 KEY = "mediapass"
 S3_REGION = "us-east-1"
-# The account that the Keystone proxy itself logs in with, to look tokens up.
+# The user with which the Keystone proxy itself logs in, to validate tokens.
 SERVICE_USER, SERVICE_PASSWORD, SERVICE_PROJECT = "swift", "swiftpass", "service"
 
 SWIFT_CONF = """\
@@ -30,7 +30,7 @@ _COMMON = """\
 [DEFAULT]
 bind_ip = {loopback}
 bind_port = {port}
-# no fork: the process that we started is the server
+# no fork: the process that we start is the server
 workers = 0
 swift_dir = {etc}
 log_name = {name}
@@ -40,7 +40,7 @@ log_level = INFO
 _BACKEND = """\
 devices = {devices}
 mount_check = false
-# whether the disk is too full is for the temp volume's headroom to say, not for a percentage of a developer's disk
+# the temp volume's headroom guards against a full disk, not a percentage of a developer's disk
 fallocate_reserve = 0
 [pipeline:main]
 pipeline = healthcheck {kind}-server
@@ -50,7 +50,7 @@ use = egg:swift#{kind}
 use = egg:swift#healthcheck
 """
 
-# Replays container updates that could not be sent at once; without it a listing may lack objects for ever.
+# Sends container updates that failed at first; without it a listing may lack objects forever.
 _UPDATER = """\
 [object-updater]
 interval = 5
@@ -58,7 +58,7 @@ recon_cache_path = {run}
 """
 
 _PROXY = """\
-# a page of the gateway's origin may reach the store itself (grants)
+# pages of the gateway's origin may send requests to the store itself (presigned URLs)
 cors_allow_origin = *
 cors_expose_headers = etag, x-timestamp, x-trans-id
 [pipeline:main]
@@ -67,8 +67,7 @@ copy slo dlo versioned_writes symlink proxy-logging proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
-# a busy laptop is no broken cluster: the defaults (0.5 s, 10 s) give 503 under load, and ten errors shut out the only
-# device there is
+# the defaults (0.5 s, 10 s) give 503 on a busy laptop, and ten errors would exclude the only device
 conn_timeout = 5
 node_timeout = 60
 recoverable_node_timeout = 60
@@ -96,7 +95,7 @@ use = egg:swift#formpost
 use = egg:swift#copy
 [filter:slo]
 use = egg:swift#slo
-# at once: asynchronous deletion leaves segments behind unless an object-expirer runs
+# delete at once: asynchronous deletion leaves segments behind unless an object-expirer runs
 allow_async_delete = false
 [filter:dlo]
 use = egg:swift#dlo
@@ -138,7 +137,7 @@ auth_uri = {keystone_url}/v3
 auth_url = {keystone_url}/v3
 {service_login}
 delay_auth_decision = true
-# without it every S3 request asks Keystone for the secret: ten times slower
+# without it every S3 request fetches the secret from Keystone, which is ten times slower
 secret_cache_duration = 60
 """
 

@@ -1,7 +1,7 @@
-"""Which system user a server runs as, and what that user can reach.
+"""The system user that a server runs as, and which paths that user can reach.
 
-PostgreSQL refuses to run as root. As root we lend it an account that every system has; as anybody else there is nothing
-to do.
+PostgreSQL refuses to run as root. When we are root, it runs as a system user that every system has; otherwise it runs
+as the current user.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SystemUser:
 
 
 def unprivileged_user() -> SystemUser | None:
-    """The account for a server that refuses to run as root; None when we are not root."""
+    """The user for a server that refuses to run as root. None when we are not root. Raises StackError."""
     if os.geteuid() != 0:
         return None
     for name in _CANDIDATES:
@@ -37,11 +37,13 @@ def unprivileged_user() -> SystemUser | None:
             continue
         if entry.pw_uid != 0:
             return SystemUser(name, entry.pw_uid, entry.pw_gid)
-    raise StackError(f"PostgreSQL does not run as root, and this system has none of the users {', '.join(_CANDIDATES)}")
+    raise StackError(
+        f"PostgreSQL refuses to run as root, and this system has none of the users {', '.join(_CANDIDATES)}"
+    )
 
 
 def can_reach(user: SystemUser, path: Path) -> bool:
-    """Whether `user` may enter every directory above `path` and read `path` (mode bits; group lists do not count)."""
+    """Whether `user` may enter every directory above `path` and read `path`, by mode bits and primary group only."""
     resolved = path.resolve()
     may_enter = all(_allows(user, above, stat.S_IXOTH) for above in resolved.parents)
     return may_enter and _allows(user, resolved, stat.S_IROTH)

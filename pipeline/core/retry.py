@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from pipeline.core.errors import SluiceError
 
@@ -37,6 +38,16 @@ _OUTAGES: Mapping[str, Dependency] = {
     "TEMP_VOLUME_FULL": Dependency.DISK,
     "TEMP_VOLUME_FAILED": Dependency.DISK,
 }
+
+
+class Failure(Protocol):
+    """What a decision reads of an error: a SluiceError, or a client's error. `retry_after_seconds` is optional."""
+
+    @property
+    def code(self) -> str: ...
+
+    @property
+    def retryable(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +113,7 @@ def jittered(step_seconds: float, jitter: float) -> float:
     return step_seconds * (0.5 + jitter / 2)
 
 
-def decide(error: SluiceError, attempt: int, policy: RetryPolicy, jitter: float) -> RetryAfter | GiveUp:
+def decide(error: Failure, attempt: int, policy: RetryPolicy, jitter: float) -> RetryAfter | GiveUp:
     """What follows when attempt number `attempt` (from 1) ends in `error`; `jitter` is uniform in [0, 1)."""
     if not error.retryable or attempt >= policy.max_attempts:
         return GiveUp(error.code)
@@ -125,9 +136,9 @@ def decide_outage(
     return RetryAfter(min(pause, max(left, _asked(error))) if left > 0 else pause)
 
 
-def _pause(error: SluiceError, step_seconds: float, jitter: float) -> float:
+def _pause(error: Failure, step_seconds: float, jitter: float) -> float:
     return max(_asked(error), jittered(step_seconds, jitter))
 
 
-def _asked(error: SluiceError) -> float:
+def _asked(error: Failure) -> float:
     return getattr(error, "retry_after_seconds", None) or 0.0

@@ -1,4 +1,4 @@
-"""What tests ask of the servers of an embedded stack, and how they wait for it: a request, a query, an object put."""
+"""Requests of tests to the servers of an embedded stack, and a helper that waits for a condition."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0) 
 
 
 def select(database_url: str, query: str) -> object:
-    """The one value that a query gives."""
+    """The single value that a query returns."""
 
     async def fetch() -> object:
         connection = await asyncpg.connect(database_url)
@@ -55,7 +55,7 @@ def select(database_url: str, query: str) -> object:
 
 
 def signed_list_buckets(endpoint: str, access_key: str, secret_key: str) -> int:
-    """The status of an S3 ListBuckets with a version 2 signature: short enough to be written out here."""
+    """The status of an S3 ListBuckets request with a version 2 signature, which is short enough to compute here."""
     date = formatdate(usegmt=True)
     digest = hmac.new(secret_key.encode(), f"GET\n\n\n{date}\n/".encode(), hashlib.sha1).digest()
     authorization = f"AWS {access_key}:{base64.b64encode(digest).decode()}"
@@ -63,7 +63,7 @@ def signed_list_buckets(endpoint: str, access_key: str, secret_key: str) -> int:
 
 
 def put_and_get(storage_url: str, token: str) -> None:
-    """One object there and back."""
+    """Put an object and read it back."""
     auth = {"X-Auth-Token": token}
     assert request("PUT", f"{storage_url}/trial", auth)[0] in (201, 202)
     assert request("PUT", f"{storage_url}/trial/object", auth, b"bytes")[0] == 201

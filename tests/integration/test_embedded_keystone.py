@@ -1,4 +1,4 @@
-"""The embedded stack with Keystone: how a token is got, what Swift makes of it, and when it is refused."""
+"""The embedded stack with Keystone: which tokens and credentials Swift accepts and refuses."""
 
 from __future__ import annotations
 
@@ -36,9 +36,11 @@ def keystone_token(keystone_url: str, identity: Mapping[str, object], scope: Map
     if scope is not None:
         body["scope"] = scope
     headers = {"Content-Type": "application/json"}
-    status, answer, text = request("POST", f"{keystone_url}/auth/tokens", headers, json.dumps({"auth": body}).encode())
+    status, response_headers, text = request(
+        "POST", f"{keystone_url}/auth/tokens", headers, json.dumps({"auth": body}).encode()
+    )
     assert status == 201, text
-    return answer["x-subject-token"]
+    return response_headers["x-subject-token"]
 
 
 def media_token(stack: EmbeddedStack) -> str:
@@ -49,15 +51,15 @@ def media_token(stack: EmbeddedStack) -> str:
     return keystone_token(keystone.auth_url, {"methods": ["password"], "password": {"user": user}}, scope)
 
 
-def test_the_keystone_proxy_takes_a_keystone_token(keystone_stack: EmbeddedStack) -> None:
+def test_the_keystone_proxy_accepts_a_keystone_token(keystone_stack: EmbeddedStack) -> None:
     keystone = keystone_stack.keystone
     assert keystone is not None
-    asked_before = keystone.count_token_requests()
+    requests_before = keystone.count_token_requests()
     put_and_get(keystone.storage_url, media_token(keystone_stack))
-    wait_until(lambda: keystone.count_token_requests() == asked_before + 1, "one more token in the access log")
+    wait_until(lambda: keystone.count_token_requests() == requests_before + 1, "one more token in the access log")
 
 
-def test_an_application_credential_gives_a_token(keystone_stack: EmbeddedStack) -> None:
+def test_an_application_credential_yields_a_token(keystone_stack: EmbeddedStack) -> None:
     keystone = keystone_stack.keystone
     assert keystone is not None
     credential = {"id": keystone.application_credential_id, "secret": keystone.application_credential_secret}
@@ -65,7 +67,7 @@ def test_an_application_credential_gives_a_token(keystone_stack: EmbeddedStack) 
     put_and_get(keystone.storage_url, keystone_token(keystone.auth_url, identity, None))
 
 
-def test_a_revoked_token_is_refused_when_none_is_cached(keystone_stack: EmbeddedStack) -> None:
+def test_a_revoked_token_is_refused_when_tokens_are_not_cached(keystone_stack: EmbeddedStack) -> None:
     keystone = keystone_stack.keystone
     assert keystone is not None
     token = media_token(keystone_stack)
@@ -75,7 +77,7 @@ def test_a_revoked_token_is_refused_when_none_is_cached(keystone_stack: Embedded
     assert request("GET", f"{keystone.storage_url}/trial/object", {"X-Auth-Token": token})[0] == 401
 
 
-def test_s3_takes_the_ec2_credential(keystone_stack: EmbeddedStack) -> None:
+def test_the_s3_api_accepts_the_ec2_credential(keystone_stack: EmbeddedStack) -> None:
     keystone = keystone_stack.keystone
     assert keystone is not None
     assert signed_list_buckets(keystone.proxy_url, keystone.ec2_access_key, keystone.ec2_secret_key) == 200

@@ -1,5 +1,5 @@
-"""An embedded stack starts only what is its own to start, says why a server does not come up, and never outlives
-whoever holds it."""
+"""The life of an embedded stack: it starts only servers that the environment does not name, reports why a server does
+not start, and never outlives the process that holds it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import sys
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.embedded import EmbeddedStack, ServerFailedError, StackError, StackOptions
-from deploy.embedded.proc_table import descendants
 from deploy.embedded.process import ChildProcess, run_all
+from deploy.embedded.process_tree import descendants, is_alive, kill
 from tests.integration.embedded_requests import select, wait_until
 
 pytestmark = [
@@ -24,7 +25,7 @@ pytestmark = [
 ]
 
 REPOSITORY = Path(__file__).parents[2]
-# Holds a stack until it is killed; says which servers run and how to reach them.
+# Holds a stack until it is killed. Prints which servers run and how to reach them.
 HOLDER = """
 import json, sys
 from pathlib import Path
@@ -36,8 +37,8 @@ sys.stdin.read()
 """
 
 
-def test_a_closed_directory_is_no_obstacle(tmp_path: Path) -> None:
-    """Below a directory that only its owner may enter, where the user that PostgreSQL runs as cannot go."""
+def test_it_works_in_a_directory_that_only_its_owner_may_enter(tmp_path: Path) -> None:
+    """The user that PostgreSQL runs as cannot enter that directory."""
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     options = StackOptions(directory=closed / "stack", swift=False, redis=False, fast=True)
@@ -46,14 +47,14 @@ def test_a_closed_directory_is_no_obstacle(tmp_path: Path) -> None:
         marker = closed / "stack" / "postgres" / "sheltered-at"
         shelter = Path(marker.read_text()) if marker.exists() else None
         assert (shelter is not None) == (os.geteuid() == 0)
-    assert (closed / "stack" / "postgres" / "data" / "PG_VERSION").exists(), "the data did not come home"
+    assert (closed / "stack" / "postgres" / "data" / "PG_VERSION").exists(), "the data was not moved back"
     assert shelter is None or not shelter.exists()
     with EmbeddedStack(options) as second:
         assert select(second.database_url, "SELECT number FROM kept") == 7
 
 
 @pytest.mark.parametrize("with_keystone", [False, True], ids=["tempauth", "keystone"])
-def test_kill_9_of_the_holder_leaves_nothing_running(tmp_path: Path, with_keystone: bool) -> None:
+def test_sigkill_of_the_holder_leaves_nothing_running(tmp_path: Path, with_keystone: bool) -> None:
     arguments = [str(tmp_path), "keystone" if with_keystone else "tempauth"]
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, *arguments],
@@ -63,14 +64,14 @@ def test_kill_9_of_the_holder_leaves_nothing_running(tmp_path: Path, with_keysto
     )
     with holder:
         assert holder.stdout is not None
-        told = json.loads(holder.stdout.readline())
-        select(told["database_url"], "CREATE TABLE kept AS SELECT 7 AS number")
+        printed = json.loads(holder.stdout.readline())
+        select(printed["database_url"], "CREATE TABLE kept AS SELECT 7 AS number")
         family = descendants(holder.pid)
-        assert set(told["processes"].values()) < {member.pid for member in family}, "helpers are watched as well"
+        assert set(printed["processes"].values()) < {member.pid for member in family}, "the family has no helpers"
         holder.kill()
-    wait_until(lambda: not any(member.is_alive() for member in family), "the end of every server")
+    wait_until(lambda: not any(is_alive(member) for member in family), "the end of every server")
 
-    # And the next stack in that directory finds the data that the killed one had.
+    # The next stack in that directory finds the data of the killed one.
     with EmbeddedStack(StackOptions(directory=tmp_path, swift=False, redis=False, fast=True)) as successor:
         assert select(successor.database_url, "SELECT number FROM kept") == 7
 
@@ -81,12 +82,12 @@ def test_stop_leaves_nothing_running(tmp_path: Path) -> None:
         family = [member for member in descendants(os.getpid()) if member.pid in pids]
         helpers = [helper for pid in pids for helper in descendants(pid)]
         assert len(family) == len(pids)
-        assert helpers, "PostgreSQL has some"
-    assert not any(member.is_alive() for member in family + helpers)
-    running.stop()  # a second time does no harm
+        assert helpers, "PostgreSQL has no helpers"
+    assert not any(is_alive(member) for member in family + helpers)
+    running.stop()  # idempotent
 
 
-def test_what_the_environment_names_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_the_environment_names_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = {
         "SLUICE_REDIS_URL": "redis://elsewhere:1/0",
         "SLUICE_DATABASE_URL": "postgresql://elsewhere:2/theirs",
@@ -100,12 +101,47 @@ def test_what_the_environment_names_is_not_started(tmp_path: Path, monkeypatch: 
         assert idle.environment().items() >= theirs.items()
 
 
-def test_a_missing_servers_environment_says_what_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_missing_servers_environment_says_how_to_create_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SLUICE_SERVERS_VENV", str(tmp_path / "nowhere"))
     stack = EmbeddedStack(StackOptions(directory=tmp_path / "stack"))
     with pytest.raises(StackError, match="make setup-servers"):
         stack.start()
     assert stack.processes() == {}
+
+
+HELPER = "import signal; print('helper runs', flush=True); signal.pause()"
+FORKING_SERVER = f"""
+import signal, subprocess, sys
+subprocess.Popen([sys.executable, "-c", {HELPER!r}])
+signal.pause()
+"""
+
+
+def test_stop_kills_a_helper_that_outlives_its_server(tmp_path: Path) -> None:
+    server = child(tmp_path, FORKING_SERVER)
+    server.is_ready = lambda: "helper runs" in server.log_path.read_text()
+    server.stop_seconds = 0.5
+    run_all([server.bring_up()])
+    assert server.pid is not None
+    (helper,) = descendants(server.pid)
+    assert is_alive(helper)
+    server.stop()
+    assert not is_alive(helper)
+
+
+def test_a_process_that_has_ended_is_not_alive_and_has_no_descendants() -> None:
+    """Neither as a zombie nor after its parent has reaped it."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    process = psutil.Process(ended.pid)
+    wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE, "the end of the process")
+    assert not is_alive(process)
+    assert descendants(ended.pid) == []
+    ended.wait()
+    assert not is_alive(process)
+    assert descendants(ended.pid) == []
+    kill(process)
 
 
 def child(tmp_path: Path, script: str, ready_seconds: float = 90.0) -> ChildProcess:
@@ -119,15 +155,15 @@ def child(tmp_path: Path, script: str, ready_seconds: float = 90.0) -> ChildProc
     )
 
 
-def test_a_server_that_dies_says_why(tmp_path: Path) -> None:
+def test_the_error_of_a_server_that_died_has_its_log(tmp_path: Path) -> None:
     with pytest.raises(ServerFailedError, match=r"(?s)exit status 3.*the disk is on fire"):
         run_all([child(tmp_path, "print('the disk is on fire'); raise SystemExit(3)").bring_up()])
 
 
-def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
+def test_waiting_for_a_server_that_never_responds_ends(tmp_path: Path) -> None:
     deaf = child(tmp_path, "import signal; print('still thinking', flush=True); signal.pause()", ready_seconds=0.5)
     try:
-        with pytest.raises(ServerFailedError, match=r"(?s)did not answer within.*still thinking"):
+        with pytest.raises(ServerFailedError, match=r"(?s)did not respond within.*still thinking"):
             run_all([deaf.bring_up()])
     finally:
         deaf.stop()

@@ -1,4 +1,4 @@
-"""The embedded stack: real servers come up, answer, keep their data over a restart, and do not mind a second stack."""
+"""The embedded stack: servers start, respond, keep their data over a restart, and coexist with a second stack."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
         yield running
 
 
-def test_every_server_answers(stack: EmbeddedStack) -> None:
+def test_every_server_responds(stack: EmbeddedStack) -> None:
     assert set(stack.processes()) == TEMPAUTH_SERVERS
     with redis.Redis.from_url(stack.redis_url) as client:
         assert client.ping()
@@ -41,7 +41,7 @@ def test_every_server_answers(stack: EmbeddedStack) -> None:
     assert Path(f"/proc/{stack.processes()['postgres']}").stat().st_uid != 0, "PostgreSQL runs as root"
 
 
-def test_swift_takes_a_tempauth_token(stack: EmbeddedStack) -> None:
+def test_swift_accepts_a_tempauth_token(stack: EmbeddedStack) -> None:
     status, headers, _ = request(
         "GET", stack.swift.auth_url, {"X-Auth-User": stack.swift.user, "X-Auth-Key": stack.swift.key}
     )
@@ -51,20 +51,20 @@ def test_swift_takes_a_tempauth_token(stack: EmbeddedStack) -> None:
     assert request("GET", f"{stack.swift.storage_url}/trial", {"X-Auth-Token": "made-up"})[0] == 401
 
 
-def test_swift_limits_are_told(stack: EmbeddedStack) -> None:
+def test_swift_reports_its_features_and_limits(stack: EmbeddedStack) -> None:
     info = json.loads(request("GET", f"{stack.swift.proxy_url}/info")[2])
     assert {"slo", "s3api", "tempurl", "tempauth"} <= set(info)
     assert info["tempurl"]["allowed_digests"] == ["sha256", "sha512"]
     assert info["slo"]["allow_async_delete"] is False
 
 
-def test_s3_takes_a_signed_request(stack: EmbeddedStack) -> None:
+def test_the_s3_api_accepts_a_signed_request(stack: EmbeddedStack) -> None:
     swift = stack.swift
     assert signed_list_buckets(swift.s3_endpoint, swift.s3_access_key, swift.s3_secret_key) == 200
     assert signed_list_buckets(swift.s3_endpoint, swift.s3_access_key, "wrong") == 403
 
 
-def test_the_environment_names_what_runs(stack: EmbeddedStack, tmp_path: Path) -> None:
+def test_the_environment_names_the_running_servers(stack: EmbeddedStack, tmp_path: Path) -> None:
     environment = stack.environment()
     assert environment["SLUICE_REDIS_URL"] == stack.redis_url
     assert environment["SLUICE_DATABASE_URL"] == stack.database_url
@@ -97,7 +97,7 @@ def test_postgres_keeps_its_data_over_a_restart(stack: EmbeddedStack, signal_num
     assert select(stack.database_url, f"SELECT number FROM {table}") == 7  # noqa: S608
 
 
-def test_two_stacks_run_side_by_side(stack: EmbeddedStack, tmp_path: Path) -> None:
+def test_two_stacks_run_at_the_same_time(stack: EmbeddedStack, tmp_path: Path) -> None:
     with EmbeddedStack(StackOptions(directory=tmp_path, fast=True)) as second:
         assert not set(second.processes().values()) & set(stack.processes().values())
         for name in ("redis_url", "database_url"):

@@ -1,8 +1,8 @@
-"""`sluice doctor`: looks at everything that Sluice stands on, and says what to do about what it finds.
+"""`sluice doctor`: checks everything that Sluice depends on, and says how to fix what it finds.
 
-Guarantee: it only reads, but for one probe file on the temp volume, which it removes. Every check ends in time,
-whatever it waits for; one that fails does not hide the others. Exit status 1 when something is wrong enough that
-Sluice cannot work, else 0.
+Guarantee: it changes nothing, except for one probe file on the temp volume, which it removes. Every check has a time
+limit, and a check that fails does not hide the others. The exit status is 1 when something is so wrong that Sluice
+cannot work, else 0.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ __all__ = ["doctor"]
 
 
 @click.command()
-@json_option("A list of findings on standard output: check, level (ok, warning, error), finding, advice.")
+@json_option("Print a JSON list of findings: check, level (ok, warning, error), finding, advice.")
 def doctor(as_json: bool) -> None:
-    """Check Redis, PostgreSQL, the object store, ffmpeg and the temp volume, as SLUICE_* variables name them.
+    """Check Redis, PostgreSQL, the object store, ffmpeg and the temp volume that the SLUICE_* variables name.
 
-    Says for each finding what to do. Exit status 1 if there is an error, 0 if there are warnings at most.
+    Each warning and error comes with advice. The exit status is 1 if there is an error, else 0.
     """
     from deploy.cli.doctor.checks import examine
     from pipeline.settings import Settings

@@ -1,4 +1,4 @@
-"""PostgreSQL: reachable, new enough, its schema up to date."""
+"""Checks that PostgreSQL is reachable, new enough, and has an up-to-date schema."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from pipeline.core.errors import SluiceError
 from pipeline.settings import Settings
 
 OLDEST_VERSION = 13
-"""The oldest that its makers still mend is newer than this."""
+"""Every version that the PostgreSQL project still supports is newer."""
 
 
 async def check_database(settings: Settings, findings: Findings) -> None:
-    """Reads the version and the list of migrations; writes nothing."""
+    """Read the version and the list of migrations; write nothing."""
     try:
         connection = await asyncpg.connect(settings.database_url.get_secret_value(), timeout=5, command_timeout=5)
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-        findings.error(f"refuses us: {error}", "Check user and password in SLUICE_DATABASE_URL.")
+        findings.error(f"refuses the login: {error}", "Check the user and the password in SLUICE_DATABASE_URL.")
         return
     except asyncpg.InvalidCatalogNameError as error:
-        findings.error(str(error), "Create it: createdb NAME; SLUICE_DATABASE_URL says which one.")
+        findings.error(str(error), "Create the database that SLUICE_DATABASE_URL names: createdb NAME")
         return
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-        findings.error(f"cannot be reached: {error}", "Is it running? SLUICE_DATABASE_URL says where it is looked for.")
+        findings.error(f"cannot be reached: {error}", "Check that it is running and that SLUICE_DATABASE_URL is right.")
         return
     try:
         version = connection.get_server_version()
-        said = f"version {version.major}.{version.minor}"
+        text = f"version {version.major}.{version.minor}"
         if version.major < OLDEST_VERSION:
-            findings.error(said, f"Sluice needs PostgreSQL {OLDEST_VERSION} or newer.")
+            findings.error(text, f"Sluice needs PostgreSQL {OLDEST_VERSION} or newer.")
         else:
-            findings.ok(said)
+            findings.ok(text)
     finally:
         await connection.close()
     await _check_schema(settings, findings)
@@ -42,11 +42,13 @@ async def _check_schema(settings: Settings, findings: Findings) -> None:
     try:
         pending = await pending_migrations(settings.database_url.get_secret_value())
     except SluiceError as error:
-        findings.error(f"its schema cannot be read: {error}", "Does the user of SLUICE_DATABASE_URL own it?")
+        findings.error(
+            f"its schema cannot be read: {error}", "Check that the user in SLUICE_DATABASE_URL owns the schema."
+        )
         return
     if not pending:
         findings.ok("its schema is up to date")
     elif settings.database_migrate:
-        findings.ok(f"its schema lacks {', '.join(pending)}: gateways and workers apply that before they use it")
+        findings.ok(f"its schema lacks {', '.join(pending)}; gateways and workers apply this before they first use it")
     else:
         findings.error(f"its schema lacks {', '.join(pending)}", "Run: sluice migrate")

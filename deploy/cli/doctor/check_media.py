@@ -1,4 +1,4 @@
-"""ffprobe and ffmpeg: there, new enough, confined, and able to do what the workers ask of them."""
+"""Checks that ffprobe and ffmpeg exist, are new enough, run in the sandbox, and can do what the workers need."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import base64
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.cli.doctor.findings import Findings, Level
@@ -16,18 +17,19 @@ from pipeline.core.errors import SluiceError
 from pipeline.settings import Settings
 
 OLDEST_VERSION = (7, 1)
-"""Has stream groups (HEIC grids) and reads standard input through `fd:`."""
+"""The first with stream groups (HEIC grids) and with standard input through `fd:`."""
 SAFE_PLAYLISTS_VERSION = (8, 1, 3)
-"""The first whose own checks of HLS playlists have no known bypass."""
+"""The first whose checks of HLS playlists have no known bypass."""
 
 _TINY_GIF = base64.b64decode("R0lGODdhAgACAIAAAAAAAP///ywAAAAAAgACAAACAoRRADs=")
 
 _JPEG = b"\xff\xd8\xff"
-_INSTALL = "This ffmpeg lacks something: install a complete build."
+_INSTALL = "Install a complete build of ffmpeg, and set SLUICE_FFMPEG and SLUICE_FFPROBE to it."
 
 
 async def check_media(settings: Settings, findings: Findings) -> None:
-    """Runs each with -version, then both on a picture of four pixels, in the workers' own sandbox."""
+    """Run each with -version, then both on a picture of four pixels in the workers' sandbox, and check what ffmpeg was
+    built with."""
     for executable, name in ((settings.ffprobe, "ffprobe"), (settings.ffmpeg, "ffmpeg")):
         await _check_version(executable, name, findings)
     if any(finding.level is Level.ERROR for finding in findings.all):
@@ -38,8 +40,8 @@ async def check_media(settings: Settings, findings: Findings) -> None:
         findings.ok(f"confined: {confinement.describe()}")
     else:
         findings.warning(
-            f"confined only in part: {confinement.describe()}",
-            "Install util-linux (prlimit, setpriv, unshare); in a container allow user namespaces.",
+            f"only partly confined: {confinement.describe()}",
+            "Install util-linux (prlimit, setpriv, unshare). In a container, allow user namespaces.",
         )
     with tempfile.TemporaryDirectory(prefix="sluice-doctor-") as directory:
         picture = Path(directory) / "picture.gif"
@@ -49,13 +51,15 @@ async def check_media(settings: Settings, findings: Findings) -> None:
             metadata = await probe.probe(picture)
             thumbnailer = FfmpegThumbnailer(settings.ffmpeg, settings.thumbnail_timeout_seconds, sandbox)
             thumbnail = await thumbnailer.thumbnail(picture, metadata)
+            missing = await thumbnailer.missing_abilities()
         except SluiceError as error:
-            findings.error(f"cannot read a plain picture: {error}", _INSTALL)
+            findings.error(f"cannot read a simple picture: {error}", _INSTALL)
             return
     if thumbnail is None or not thumbnail.startswith(_JPEG):
-        findings.error("makes no thumbnail of a plain picture", _INSTALL)
+        findings.error("makes no thumbnail of a simple picture", _INSTALL)
     else:
         findings.ok("reads a picture and makes a thumbnail of it")
+    judge_abilities(missing, findings)
 
 
 async def _check_version(executable: str, name: str, findings: Findings) -> None:
@@ -70,18 +74,35 @@ async def _check_version(executable: str, name: str, findings: Findings) -> None
     except OSError as error:
         findings.error(
             f"{name} cannot be run: {error.strerror} ({executable})",
-            f"Install ffmpeg, or let SLUICE_{name.upper()} name the executable.",
+            f"Install ffmpeg, or set SLUICE_{name.upper()} to the executable.",
         )
         return
     output, _ = await process.communicate()
     judge_version(name, output.decode("utf-8", "replace").partition("\n")[0], findings)
 
 
+def judge_abilities(missing: Sequence[str], findings: Findings) -> None:
+    """Judge what this build of ffmpeg lacks, as `FfmpegThumbnailer.missing_abilities` names it."""
+    filters = [ability for ability in missing if ability.startswith("filter ")]
+    readers = [ability for ability in missing if ability not in filters]
+    if readers:
+        findings.warning(
+            f"this ffmpeg lacks: {', '.join(readers)}",
+            f"Files that need one of them are accepted but get no thumbnail. {_INSTALL}",
+        )
+    if filters:
+        findings.warning(
+            f"this ffmpeg lacks: {', '.join(filters)}", f"Thumbnails of HDR files have wrong colours. {_INSTALL}"
+        )
+    if not missing:
+        findings.ok("has every decoder and filter that common files need")
+
+
 def judge_version(name: str, line: str, findings: Findings) -> None:
-    """What the first line of `ffmpeg -version` means; a build from git has no number and is taken as new."""
+    """Judge the first line of `ffmpeg -version`. A build from git has no number and counts as new."""
     number = re.search(r"version n?(\d+(?:\.\d+)+)", line)
     if not line.startswith(f"{name} version"):
-        findings.error(f"what SLUICE_{name.upper()} names is no {name}", "Let it name the executable.")
+        findings.error(f"SLUICE_{name.upper()} does not name {name}", f"Set it to the {name} executable.")
         return
     if number is None:
         findings.ok(line)
@@ -91,9 +112,9 @@ def judge_version(name: str, line: str, findings: Findings) -> None:
         findings.error(f"{name} {number[1]}", f"Sluice needs {'.'.join(map(str, OLDEST_VERSION))} or newer.")
     elif version < SAFE_PLAYLISTS_VERSION:
         findings.warning(
-            f"{name} {number[1]}: its own checks of playlists can be got around",
-            "Sluice lets no playlist format in (HLS, DASH, concat), so this alone opens nothing; update to "
-            f"{'.'.join(map(str, SAFE_PLAYLISTS_VERSION))} when you can, so that two locks hold the door.",
+            f"{name} {number[1]}: its checks of playlists can be bypassed",
+            "Sluice itself rejects playlist formats (HLS, DASH, concat), so this alone cannot be exploited. Update to"
+            f" {'.'.join(map(str, SAFE_PLAYLISTS_VERSION))} when you can, to have both protections.",
         )
     else:
         findings.ok(f"{name} {number[1]}")

@@ -1,4 +1,4 @@
-"""The records: does Redis know the uploads that lie on the temp volume?"""
+"""Checks that Redis knows every upload on the temp volume."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.settings import Settings
 
 
 async def check_records(settings: Settings, findings: Findings) -> None:
-    """Reads only. Says nothing where another check says why it cannot be known."""
+    """Only reads. Adds no finding when Redis or the temp volume cannot be read: their own checks report that."""
     if not settings.temp_dir.is_dir():
         return
     async with redis_parts(settings) as redis:
@@ -21,7 +21,7 @@ async def check_records(settings: Settings, findings: Findings) -> None:
     if unknown:
         findings.error(
             f"Redis has lost {len(unknown)} uploads that are on the temp volume",
-            "Run `sluice recover`, if these are the right Redis, the right SLUICE_REDIS_NAMESPACE and SLUICE_TEMP_DIR.",
+            "Check SLUICE_REDIS_URL, SLUICE_REDIS_NAMESPACE and SLUICE_TEMP_DIR. If they are right: sluice recover",
         )
     else:
         findings.ok("Redis knows every upload on the temp volume")

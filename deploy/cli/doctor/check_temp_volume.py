@@ -1,4 +1,4 @@
-"""The temp volume: there, writable, able to set bytes aside, and large enough for its budget."""
+"""Checks that the temp volume exists, is writable, can preallocate files, and is large enough for its budget."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.cli.doctor.findings import Findings
-from deploy.cli.wording import say_bytes
+from deploy.cli.formatting import format_bytes
 from pipeline.adapters.volume.disk import fallocate
 from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.settings import Settings
@@ -23,7 +23,7 @@ _OVER_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "fuse.s3
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """Where a directory is mounted from."""
+    """A mounted filesystem, as in /proc/self/mounts."""
 
     point: str
     kind: str
@@ -31,7 +31,7 @@ class Mount:
 
 
 async def check_temp_volume(settings: Settings, findings: Findings) -> None:
-    """Makes one probe file and removes it."""
+    """Create one probe file and remove it."""
     if await asyncio.to_thread(_check_directory, settings, findings):
         volume = DirectoryTempVolume(settings.volume, settings.temp_dir)
         held_bytes = sum(size_bytes for size_bytes, _ in (await volume.list()).values())
@@ -39,23 +39,23 @@ async def check_temp_volume(settings: Settings, findings: Findings) -> None:
 
 
 def _check_directory(settings: Settings, findings: Findings) -> bool:
-    """False: there is none, and nothing more to be said."""
+    """False when there is no such directory, so that nothing else can be checked."""
     directory = settings.temp_dir
     if not directory.is_dir():
         findings.error(
-            f"{directory} is no directory" if directory.exists() else f"{directory} is not there",
-            "Make it, or mount the volume there, for Sluice's user; SLUICE_TEMP_DIR names it.",
+            f"{directory} is not a directory" if directory.exists() else f"{directory} does not exist",
+            "Create it, or mount the volume there, and make it writable for Sluice's user. SLUICE_TEMP_DIR names it.",
         )
         return False
     mount = find_mount(directory.resolve(), Path("/proc/self/mounts").read_text().splitlines())
     findings.ok(
         f"{directory} is on {mount.source} ({mount.kind}, mounted at {mount.point}); every gateway and disk-bound"
-        f" worker of SLUICE_VOLUME={settings.volume} must see this same directory"
+        f" worker with SLUICE_VOLUME={settings.volume} must see the same directory"
     )
     if mount.kind in _IN_MEMORY:
-        findings.warning("is in memory", "A restart of the machine loses what is under way.")
+        findings.warning("is in memory", "A restart of the machine loses the uploads in flight. Use a disk.")
     if mount.kind in _OVER_NETWORK:
-        findings.warning("is on a network filesystem", "Every byte crosses the network again: a local disk is faster.")
+        findings.warning("is on a network filesystem", "Every byte crosses the network again. A local disk is faster.")
     _check_writable(directory, findings)
     return True
 
@@ -67,7 +67,7 @@ def _check_writable(directory: Path, findings: Findings) -> None:
     except OSError as error:
         findings.error(
             f"cannot be written to: {error.strerror}",
-            f"Run this as the user that Sluice runs as; make {directory} writable for it.",
+            f"Run this as the user that Sluice runs as, and make {directory} writable for that user.",
         )
         return
     try:
@@ -76,51 +76,50 @@ def _check_writable(directory: Path, findings: Findings) -> None:
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
                 findings.error(
-                    f"cannot set {say_bytes(_PROBE_BYTES)} aside: {error.strerror}", "Is it full, or over a quota?"
+                    f"cannot preallocate {format_bytes(_PROBE_BYTES)}: {error.strerror}",
+                    "Check whether the disk is full or over a quota.",
                 )
                 return
             findings.warning(
-                "can be written to, but cannot set bytes aside (fallocate)",
-                "Every file is written twice, and the disk can fill up under it: use ext4, xfs, btrfs or tmpfs.",
+                "is writable, but cannot preallocate files (fallocate)",
+                "Every file is written twice, and the disk can fill up under uploads. Use ext4, xfs, btrfs or tmpfs.",
             )
         else:
-            findings.ok("can be written to, and sets bytes aside (fallocate)")
+            findings.ok("is writable and can preallocate files (fallocate)")
     finally:
         os.close(descriptor)
         probe.unlink()
 
 
 def judge_room(free_bytes: int, held_bytes: int, total_bytes: int, settings: Settings, findings: Findings) -> None:
-    """Whether the disk can hold the budget: ever, if it were empty; and now, with what is free and what uploads hold
-    already. Both without the headroom."""
+    """Judge whether the disk can hold the budget: when it is empty, and now, with what is free or held by uploads. The
+    headroom is subtracted from both."""
     capacity = total_bytes - settings.temp_headroom_bytes
     usable = free_bytes + held_bytes - settings.temp_headroom_bytes
-    budget = say_bytes(settings.temp_budget_bytes)
-    facts = f"{say_bytes(free_bytes)} free, {say_bytes(held_bytes)} held by uploads, budget {budget}"
+    budget = format_bytes(settings.temp_budget_bytes)
+    facts = f"{format_bytes(free_bytes)} free, {format_bytes(held_bytes)} held by uploads, budget {budget}"
     if usable <= 0:
-        findings.error(f"no room: {facts}", "Free the disk, or lower SLUICE_TEMP_HEADROOM_BYTES.")
+        findings.error(f"no space: {facts}", "Free space on the disk, or lower SLUICE_TEMP_HEADROOM_BYTES.")
     elif capacity < settings.temp_budget_bytes:
         findings.warning(
-            f"its budget is more than the disk can ever give: {facts}, {say_bytes(total_bytes)} in all",
-            f"Uploads above {say_bytes(capacity)} are refused, whatever the budget says. Lower"
-            " SLUICE_TEMP_BUDGET_BYTES to that, or take a larger disk.",
+            f"its budget is larger than the disk: {facts}, {format_bytes(total_bytes)} in total",
+            f"Uploads larger than {format_bytes(capacity)} are refused in spite of the budget. Lower"
+            " SLUICE_TEMP_BUDGET_BYTES to that size, or use a larger disk.",
         )
     elif usable < settings.temp_budget_bytes:
         findings.warning(
-            f"smaller than its budget: {facts}",
-            f"Something else fills the disk. Admission hands out what is left, {say_bytes(usable)}; a larger upload"
-            " waits at the head of the queue, and holds up those behind it. Free the disk, or lower"
-            " SLUICE_TEMP_BUDGET_BYTES, so that what does not fit is refused at once.",
+            f"has less space than its budget: {facts}",
+            f"Something else uses the disk. Admission can use only {format_bytes(usable)}; a larger upload waits at the"
+            " head of the queue and delays the uploads behind it. Free space on the disk, or lower"
+            " SLUICE_TEMP_BUDGET_BYTES so that uploads that cannot fit are refused at once.",
         )
     else:
         findings.ok(facts)
 
 
 def find_mount(path: Path, mounts: Iterable[str]) -> Mount:
-    """The mount that holds `path`, from lines as in /proc/self/mounts;
-
-    the longest matching mount point, the later of two.
-    """
+    """The mount that holds `path`, from lines of /proc/self/mounts: the longest matching mount point, the later of two
+    equal ones."""
     best = Mount("/", "unknown", "unknown")
     for line in mounts:
         source, point, kind, *_ = (field.replace("\\040", " ") for field in line.split(" "))

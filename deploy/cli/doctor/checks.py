@@ -1,4 +1,4 @@
-"""All checks, side by side, each within its time."""
+"""Runs all checks concurrently, each with a time limit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CHECKS: Final[Mapping[str, Callable[[Settings, Findings], Awaitable[None]]]] = {
 
 
 async def examine(settings: Settings) -> list[Finding]:
-    """The findings of every check, in the order of the table."""
+    """The findings of every check, in the order of CHECKS."""
     found = await asyncio.gather(*(_run(name, check, settings) for name, check in CHECKS.items()))
     return [finding for findings in found for finding in findings]
 
@@ -40,8 +40,8 @@ async def _run(name: str, check: Callable[[Settings, Findings], Awaitable[None]]
             await check(settings, findings)
     except TimeoutError:
         findings.error(
-            f"no answer within {_SECONDS:.0f} s", "Something on the way swallows what is sent: a firewall, a route?"
+            f"no response within {_SECONDS:.0f} s", "Check firewalls and routes: something may be dropping packets."
         )
-    except Exception as error:  # noqa: BLE001 -- what a driver raises is what was to be found out
-        findings.error(f"the check itself failed: {type(error).__name__}: {error}", "Please report this.")
+    except Exception as error:  # noqa: BLE001 -- any error of a driver is a finding
+        findings.error(f"the check itself failed: {type(error).__name__}: {error}", "This is a bug. Please report it.")
     return findings.all

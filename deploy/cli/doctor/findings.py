@@ -1,4 +1,4 @@
-"""What a check has found."""
+"""The findings of a check."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """`error`: Sluice cannot work so. `warning`: it can, but not as it should."""
+    """`error`: Sluice cannot work. `warning`: it works, but not as well or as safely as it should."""
 
     OK = "ok"
     WARNING = "warning"
@@ -16,7 +16,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fact about one dependency; `advice` says what to do, and is empty where nothing is to be done."""
+    """One fact about one dependency. `advice` says what to do; it is empty at level `ok`."""
 
     check: str
     level: Level

@@ -1,5 +1,5 @@
-"""What runs inside the servers' own environment, beside Swift and Keystone: scripts, started by path, never imported.
+"""Scripts that run in the servers' own environment, next to Swift and Keystone. Started by path, never imported.
 
-They import nothing of Sluice, since it is not installed there, and import Swift and Keystone by name at run time, since
-those are not installed here.
+They import nothing of Sluice, because it is not installed there. They import Swift and Keystone by name at run time,
+because those are not installed in Sluice's environment.
 """

@@ -1,4 +1,4 @@
-"""Makes every process that a server forks end with the server: Swift's updaters, gunicorn's workers."""
+"""Makes every process that a server forks (Swift's updaters, gunicorn's workers) end with the server."""
 
 import ctypes
 import os
@@ -13,5 +13,5 @@ def _die_with_parent() -> None:
 
 
 def install() -> None:
-    """From here on the kernel kills each forked child when the process that forked it is gone."""
+    """From now on the kernel kills each forked child when the process that forked it ends."""
     os.register_at_fork(after_in_child=_die_with_parent)

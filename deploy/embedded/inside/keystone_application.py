@@ -1,7 +1,7 @@
 """Keystone's WSGI application, for gunicorn to import.
 
-oslo.config parses the process's arguments when Keystone is imported. They are gunicorn's, which it does not know: the
-worker would exit with status 2 and be started again, for ever. So they are taken away first.
+oslo.config parses the process's arguments when Keystone is imported. It does not know gunicorn's, so the worker would
+exit with status 2 and be restarted, forever. So this module removes the arguments first.
 """
 
 import importlib

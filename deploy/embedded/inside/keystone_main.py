@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    sys.path.append(str(Path(__file__).parent))  # after all else: finds our two modules, hides nothing
+    sys.path.append(str(Path(__file__).parent))  # at the end, so that our two modules are found but hide nothing
     importlib.import_module("fork_guard").install()
     sys.argv[0] = "gunicorn"
     importlib.import_module("gunicorn.app.wsgiapp").run()

@@ -2,8 +2,9 @@
 
     python -I swift_main.py ETC_DIRECTORY NAME CONFIGURATION_FILE
 
-`swift_dir` in a server's own file moves rings and the hash prefix only; limits and storage policies are read at import
-from /etc/swift/swift.conf, and daemons such as the object-updater look nowhere else. So they are read again from ours.
+`swift_dir` in a server's configuration file applies only to rings and the hash prefix. Limits and storage policies are
+read from /etc/swift/swift.conf at import, and daemons such as the object-updater read no other file. So this script
+reloads them from ETC_DIRECTORY.
 """
 
 import importlib
@@ -22,13 +23,13 @@ _MODULES = {
 
 
 def _keep_user(_user: str) -> None:
-    """Swift's drop_privileges needs a user name; we run as who we are, who may have none (any uid in a container)."""
+    """Replaces Swift's drop_privileges, which needs a user name: in a container, our uid may have none."""
 
 
 def main() -> None:
     etc_directory, name, configuration_file = sys.argv[1:]
     here = str(Path(__file__).parent)
-    sys.path.append(here)  # after all else: finds fork_guard and swift_memory_cache, hides nothing
+    sys.path.append(here)  # at the end, so that fork_guard and swift_memory_cache are found but hide nothing
     importlib.import_module("fork_guard").install()
 
     utils: Any = importlib.import_module("swift.common.utils")
@@ -39,7 +40,7 @@ def main() -> None:
     importlib.import_module("swift.common.constraints").reload_constraints()
     importlib.import_module("swift.common.storage_policy").reload_storage_policies()
 
-    sys.argv = [f"swift-{name}", configuration_file, "-v"]  # -v: the log goes to stdout as well, that is to our file
+    sys.argv = [f"swift-{name}", configuration_file, "-v"]  # -v: also log to stdout, which is our log file
     sys.exit(importlib.import_module(_MODULES[name]).main())
 
 

@@ -1,8 +1,7 @@
-"""Swift's cache filter, kept in the proxy's own memory instead of memcached.
+"""Swift's cache filter in the proxy's own memory instead of memcached.
 
-Speaks the interface of swift.common.memcached.MemcacheRing. Sound for one proxy process only: another would not see
-what this one forgets. Values go through JSON as they would on the way to memcached, so a caller can never change a
-cached one.
+Has the interface of swift.common.memcached.MemcacheRing. Correct for a single proxy process only, because others would
+not see its deletions. Values are serialized as JSON, as for memcached, so a caller cannot change a cached value.
 """
 
 import json
@@ -10,7 +9,7 @@ import time as clock
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
-# memcached's rule: a time above 30 days is a date, one below is a number of seconds from now, 0 is for ever.
+# memcached's rule: a time above 30 days is a date, one below is a number of seconds from now, and 0 never expires.
 _LONGEST_RELATIVE_SECONDS = 30 * 86_400
 
 Environ = MutableMapping[str, Any]
@@ -19,7 +18,7 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
 class MemoryCache:
-    """get, set, incr, decr, delete, set_multi and get_multi, as Swift and keystonemiddleware call them."""
+    """The methods that Swift and keystonemiddleware call."""
 
     def __init__(self) -> None:
         self._entries: dict[str, tuple[float, str]] = {}
@@ -74,7 +73,7 @@ class MemoryCache:
 
 
 class CacheFilter:
-    """Puts the cache where Swift's code looks for it."""
+    """Puts the cache into the WSGI environment, where Swift expects it."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
@@ -86,5 +85,5 @@ class CacheFilter:
 
 
 def filter_factory(global_conf: Mapping[str, str], **local_conf: str) -> Callable[[Application], CacheFilter]:
-    """What paste.deploy calls."""
+    """The entry point that paste.deploy calls."""
     return CacheFilter

@@ -1,8 +1,8 @@
-"""Writes the account, container and object ring of a Swift with one device on loopback.
+"""Writes the account, container and object rings of a Swift with one device on loopback.
 
     python -I swift_rings.py ETC_DIRECTORY DEVICE ACCOUNT_PORT CONTAINER_PORT OBJECT_PORT
 
-The same as swift-ring-builder create / add / rebalance for each, in one process. 64 partitions, one replica.
+Does what swift-ring-builder create, add and rebalance do, in one process. 64 partitions, one replica.
 """
 
 import importlib

@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 
 from pipeline.adapters.media.ffmpeg import FfmpegThumbnailer

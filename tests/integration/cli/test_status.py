@@ -24,7 +24,7 @@ def test_uploads_are_listed_newest_first(sluice: Sluice, upload_id: str) -> None
     assert "100 %" in table
 
 
-def test_one_upload_is_shown_with_its_stages(sluice: Sluice, upload_id: str) -> None:
+def test_an_upload_is_shown_with_its_stages(sluice: Sluice, upload_id: str) -> None:
     page = sluice.run("status", upload_id).stdout
     assert f"{SEGMENTS} of 256.0 KiB" in page
     for stage in ("transfer", "seal", "assemble", "probe", "thumbnail", "persist"):
@@ -38,11 +38,11 @@ def test_watching_an_upload_that_has_ended_ends_at_once(sluice: Sluice, upload_i
     assert events(result.stdout)[-1]["id"] == upload_id
 
 
-def test_a_filter_that_fits_nothing(sluice: Sluice) -> None:
+def test_a_filter_that_matches_nothing(sluice: Sluice) -> None:
     assert sluice.run("status", "--status", "expired").stdout.strip() == "No uploads."
 
 
-def test_an_upload_that_is_not_there(sluice: Sluice) -> None:
+def test_an_unknown_upload_is_an_error(sluice: Sluice) -> None:
     result = sluice.run("status", "01890000-0000-7000-8000-000000000000")
     assert result.returncode == 1
     assert "[UPLOAD_NOT_FOUND]" in result.stderr

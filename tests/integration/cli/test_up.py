@@ -1,4 +1,4 @@
-"""`sluice up`: all of it, real processes, and nothing left however it ends."""
+"""`sluice up`: real processes, and none of them left however it ends."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.cli.processes import import_path
 from deploy.embedded.media_tools import media_tool_path
-from deploy.embedded.proc_table import ProcessId, descendants
+from deploy.embedded.process_tree import descendants, is_alive
 from tests.programs.bench.samples import make_large_video
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -25,7 +26,7 @@ _DEADLINE_SECONDS = 60
 
 
 class Up:
-    """One run of the command, in a directory of its own."""
+    """One run of `sluice up`, in its own directory."""
 
     def __init__(self, directory: Path, *arguments: str) -> None:
         directory.mkdir(exist_ok=True)
@@ -41,15 +42,15 @@ class Up:
         )
 
     def wait_for(self, text: str) -> str:
-        """The first line that holds `text`."""
+        """The first line that contains `text`."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line)
             if text in line:
                 return line
-        raise AssertionError(f"{text!r} was never said: {self.lines}")
+        raise AssertionError(f"{text!r} was never printed: {self.lines}")
 
-    def family(self) -> list[ProcessId]:
+    def family(self) -> list[psutil.Process]:
         return descendants(self.process.pid)
 
     def end(self) -> int:
@@ -58,19 +59,19 @@ class Up:
         return self.process.returncode
 
     def close(self) -> None:
-        """SIGKILL, if it still runs."""
+        """Send SIGKILL if it still runs."""
         with self.process:
             self.process.kill()
 
 
-def wait_until_gone(family: list[ProcessId]) -> None:
+def wait_until_gone(family: list[psutil.Process]) -> None:
     deadline = time.monotonic() + _DEADLINE_SECONDS
-    while alive := [member for member in family if member.is_alive()]:
-        assert time.monotonic() < deadline, f"left behind: {alive}"
+    while alive := [member for member in family if is_alive(member)]:
+        assert time.monotonic() < deadline, f"still running: {alive}"
         os.sched_yield()
 
 
-def test_it_sends_a_file_shows_the_content_and_a_command_that_downloads_it_byte_for_byte(tmp_path: Path) -> None:
+def test_it_uploads_a_file_and_shows_the_content_and_a_download_command_that_works(tmp_path: Path) -> None:
     film = tmp_path / "my film.mp4"
     make_large_video(media_tool_path("ffmpeg"), film, 25 * 1024 * 1024)
     run = Up(tmp_path / "run", "--file", str(film))
@@ -89,7 +90,7 @@ def test_it_sends_a_file_shows_the_content_and_a_command_that_downloads_it_byte_
         run.close()
 
 
-def test_once_with_a_file_that_is_no_media_ends_with_1_and_says_why(tmp_path: Path) -> None:
+def test_once_with_a_file_that_is_not_media_ends_with_1_and_the_reason(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("no video at all\n")
     run = Up(tmp_path / "run", "--file", str(text), "--once")
@@ -97,7 +98,7 @@ def test_once_with_a_file_that_is_no_media_ends_with_1_and_says_why(tmp_path: Pa
     assert any("[NOT_MEDIA]" in line for line in run.lines)
 
 
-def test_two_run_side_by_side_one_is_asked_to_end_and_one_is_killed(tmp_path: Path) -> None:
+def test_two_runs_at_once_leave_no_process_after_sigterm_and_after_sigkill(tmp_path: Path) -> None:
     polite, killed = Up(tmp_path / "polite"), Up(tmp_path / "killed")
     try:
         addresses = {run.wait_for("API").split()[-1] for run in (polite, killed)}
@@ -117,23 +118,23 @@ def test_two_run_side_by_side_one_is_asked_to_end_and_one_is_killed(tmp_path: Pa
             run.close()
 
 
-def test_a_process_that_dies_is_named_and_ends_the_rest(tmp_path: Path) -> None:
+def test_a_process_that_dies_is_named_and_stops_everything(tmp_path: Path) -> None:
     run = Up(tmp_path / "run")
     try:
         run.wait_for("watch uploads")
         family = run.family()
-        worker = next(member for member in family if b"worker" in _command_line(member.pid))
+        worker = next(member for member in family if "worker" in _command_line(member))
         worker.kill()
         assert run.end() == 1
         shown = "\n".join(run.lines)
         assert "worker-all died" in shown
-        assert "process.started" in shown, "the last lines of its log"
+        assert "process.started" in shown, "the last lines of its log are missing"
         wait_until_gone(family)
     finally:
         run.close()
 
 
-def test_a_directory_is_found_again(tmp_path: Path) -> None:
+def test_a_later_run_in_the_same_directory_finds_its_data(tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     make_large_video(media_tool_path("ffmpeg"), film, 1024 * 1024)
     data = tmp_path / "data"
@@ -155,8 +156,8 @@ def test_a_directory_is_found_again(tmp_path: Path) -> None:
         again.close()
 
 
-def _command_line(pid: int) -> bytes:
+def _command_line(process: psutil.Process) -> list[str]:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+        return list(process.cmdline())
+    except psutil.NoSuchProcess:
+        return []

@@ -1,4 +1,4 @@
-"""`sluice upload` from end to end, and through everything that can interrupt it."""
+"""`sluice upload`: complete uploads, and every kind of interruption."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 
 def manifest_etag(path: Path) -> str:
-    """What Swift says of a static large object whose segments are these bytes: MD5 over the MD5s of its segments."""
+    """Swift's etag of a static large object with these segments: the MD5 of the MD5s of its segments."""
     data = path.read_bytes()
     cut = [data[start : start + SEGMENT_BYTES] for start in range(0, len(data), SEGMENT_BYTES)]
     digests = "".join(hashlib.md5(segment, usedforsecurity=False).hexdigest() for segment in cut)
@@ -33,18 +33,20 @@ def manifest_etag(path: Path) -> str:
 
 
 def read_until(process: subprocess.Popen[str], reached: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-    """Events up to the first that is wanted. Fails when the output ends before."""
+    """Events up to the first for which `reached` holds. Fails when the output ends before."""
     assert process.stdout is not None
     seen: list[dict[str, Any]] = []
     for line in process.stdout:
         seen.append(json.loads(line))
         if reached(seen[-1]):
             return seen
-    raise AssertionError(f"ended without it: {seen[-3:]} {process.stderr.read() if process.stderr else ''}")
+    raise AssertionError(
+        f"the output ended without that event: {seen[-3:]} {process.stderr.read() if process.stderr else ''}"
+    )
 
 
 def is_segment(count: int) -> Callable[[dict[str, Any]], bool]:
-    """The `count`th segment has been sent."""
+    """Holds at the event of the `count`th sent segment."""
     left = iter(range(count - 1))
     return lambda event: event["event"] == "segment" and next(left, None) is None
 
@@ -66,16 +68,16 @@ def missing_numbers(cell: Cell, upload_id: str) -> list[int]:
     return [number for first, last in ranges for number in range(first, last + 1)]
 
 
-def the_end(seen: list[dict[str, Any]]) -> dict[str, Any]:
+def ended_event(seen: list[dict[str, Any]]) -> dict[str, Any]:
     assert seen[-1]["event"] == "ended"
     return seen[-1]
 
 
-def test_a_film_becomes_a_content_byte_for_byte(sluice: Sluice, film: Path, tmp_path: Path) -> None:
+def test_an_uploaded_file_is_stored_byte_for_byte(sluice: Sluice, film: Path, tmp_path: Path) -> None:
     result = sluice.run("upload", str(film), "--json", "--metadata", "album=summer", "--concurrency", "8")
     assert result.returncode == 0, result.stderr
     seen = events(result.stdout)
-    end = the_end(seen)
+    end = ended_event(seen)
     assert end["status"] == "ready"
     assert end["content"]["object"]["etag"] == manifest_etag(film)
     assert end["content"]["metadata"] == {"album": "summer"}
@@ -84,14 +86,14 @@ def test_a_film_becomes_a_content_byte_for_byte(sluice: Sluice, film: Path, tmp_
     assert list((tmp_path / "state").rglob("*.json")) == []
 
 
-def test_people_are_told_what_became_of_it(sluice: Sluice, film: Path) -> None:
+def test_the_result_is_printed_to_standard_error(sluice: Sluice, film: Path) -> None:
     result = sluice.run("upload", str(film), "--digest", "md5")
     assert result.returncode == 0
     assert "ready film.mp4 is content" in result.stderr
     assert result.stdout == ""
 
 
-def test_one_file_that_is_no_media_does_not_stop_the_others(sluice: Sluice, film: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_not_media_does_not_stop_the_others(sluice: Sluice, film: Path, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("no video at all\n" * 50)
     result = sluice.run("upload", str(text), str(film))
@@ -101,9 +103,7 @@ def test_one_file_that_is_no_media_does_not_stop_the_others(sluice: Sluice, film
     assert "ready film.mp4" in result.stderr
 
 
-def test_killed_in_mid_file_the_next_run_sends_what_is_missing_and_nothing_else(
-    cell: Cell, sluice: Sluice, film: Path
-) -> None:
+def test_after_sigkill_the_next_run_sends_only_the_missing_segments(cell: Cell, sluice: Sluice, film: Path) -> None:
     killed = sluice.start("upload", str(film), "--json", "--concurrency", "2")
     seen = read_until(killed, is_segment(9))
     killed.send_signal(signal.SIGKILL)
@@ -111,33 +111,33 @@ def test_killed_in_mid_file_the_next_run_sends_what_is_missing_and_nothing_else(
     assert killed.returncode == -signal.SIGKILL
     upload_id = seen[-1]["upload_id"]
     missing = missing_numbers(cell, upload_id)
-    assert 0 < len(missing) <= SEGMENTS - 9, "it was to be killed in mid-file"
+    assert 0 < len(missing) <= SEGMENTS - 9, "it must be killed in the middle of the file"
 
     result = sluice.run("upload", str(film), "--json")
     assert result.returncode == 0, result.stderr
     again = events(result.stdout)
     assert again[0]["event"] == "resumed"
-    # A segment that was under way when its sender was killed may have arrived whole after we asked.
+    # A segment that was being sent at the kill may have arrived completely after `missing` was read.
     assert set(numbers_sent(again)) <= set(missing)
     assert len(missing) - len(numbers_sent(again)) <= 2
     assert not any(event.get("repeated") for event in again)
-    assert the_end(again)["upload_id"] == upload_id
-    assert the_end(again)["content"]["object"]["etag"] == manifest_etag(film)
+    assert ended_event(again)["upload_id"] == upload_id
+    assert ended_event(again)["content"]["object"]["etag"] == manifest_etag(film)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_says_that_the_same_command_goes_on(sluice: Sluice, film: Path, number: signal.Signals) -> None:
+def test_after_an_interruption_the_same_command_continues(sluice: Sluice, film: Path, number: signal.Signals) -> None:
     process = sluice.start("upload", str(film), "--json", "--concurrency", "1")
     upload_id = read_until(process, is_segment(5))[-1]["upload_id"]
     process.send_signal(number)
-    _, told = process.communicate(timeout=30)
+    _, printed = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "the same command goes on" in told
-    assert "Traceback" not in told
-    assert the_end(events(sluice.run("upload", str(film), "--json").stdout))["upload_id"] == upload_id
+    assert "run the same command again to continue" in printed
+    assert "Traceback" not in printed
+    assert ended_event(events(sluice.run("upload", str(film), "--json").stdout))["upload_id"] == upload_id
 
 
-def test_a_file_that_changed_meanwhile_is_a_new_upload_and_the_old_one_gives_its_room_back(
+def test_a_file_that_changed_between_runs_is_a_new_upload_and_the_old_one_is_cancelled(
     cell: Cell, sluice: Sluice, film: Path
 ) -> None:
     process = sluice.start("upload", str(film), "--json", "--concurrency", "1")
@@ -147,13 +147,13 @@ def test_a_file_that_changed_meanwhile_is_a_new_upload_and_the_old_one_gives_its
     with film.open("r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"x")
-    end = the_end(events(sluice.run("upload", str(film), "--json").stdout))
+    end = ended_event(events(sluice.run("upload", str(film), "--json").stdout))
     assert end["upload_id"] != upload_id
     assert upload_of(cell, upload_id).status == "cancelled"
     assert end["content"]["object"]["etag"] == manifest_etag(film)
 
 
-def test_a_file_that_changes_while_it_is_sent_is_not_taken_for_whole(cell: Cell, sluice: Sluice, film: Path) -> None:
+def test_a_file_that_changes_while_it_is_sent_is_cancelled(cell: Cell, sluice: Sluice, film: Path) -> None:
     process = sluice.start("upload", str(film), "--json", "--concurrency", "1")
     upload_id = read_until(process, is_segment(3))[-1]["upload_id"]
     os.utime(film)
@@ -163,7 +163,7 @@ def test_a_file_that_changes_while_it_is_sent_is_not_taken_for_whole(cell: Cell,
     assert upload_of(cell, upload_id).status == "cancelled"
 
 
-async def test_a_run_that_was_killed_before_it_saw_the_answer_makes_no_second_upload(
+async def test_a_run_that_was_killed_before_the_response_creates_no_second_upload(
     cell: Cell, sluice: Sluice, film: Path, tmp_path: Path
 ) -> None:
     identity = UploadIdentity.of(film, film.stat(), cell.url, "video/mp4", {})
@@ -172,14 +172,16 @@ async def test_a_run_that_was_killed_before_it_saw_the_answer_makes_no_second_up
         request = CreateUpload(filename="film.mp4", size=film.stat().st_size, content_type="video/mp4")
         created = await client.create(request, state.idempotency_key)
     result = await asyncio.to_thread(sluice.run, "upload", str(film), "--json")
-    assert the_end(events(result.stdout))["upload_id"] == created.id
+    assert ended_event(events(result.stdout))["upload_id"] == created.id
 
 
-async def test_it_waits_for_room_and_says_so(cell: Cell, sluice: Sluice, film: Path) -> None:
+async def test_it_waits_for_free_space_and_reports_its_place_in_the_queue(
+    cell: Cell, sluice: Sluice, film: Path
+) -> None:
     async with SluiceClient(cell.url) as client:
         request = CreateUpload(filename="big.mp4", size=BUDGET_BYTES, content_type="video/mp4")
         big = await client.create(request, "holds-all-the-room")
-        async for view in client.watch(big.id):  # what earlier tests held has to be released first
+        async for view in client.watch(big.id):  # earlier tests' reservations must be released first
             if view.status != "waiting":
                 break
         process = sluice.start("upload", str(film), "--json")
@@ -188,7 +190,7 @@ async def test_it_waits_for_room_and_says_so(cell: Cell, sluice: Sluice, film: P
         await client.cancel(big.id)
     rest, _ = await asyncio.to_thread(process.communicate, timeout=60)
     assert process.returncode == 0
-    assert the_end(events(rest))["status"] == "ready"
+    assert ended_event(events(rest))["status"] == "ready"
 
 
 def test_a_segment_that_the_server_lost_is_sent_again(cell: Cell, sluice: Sluice, film: Path) -> None:
@@ -211,29 +213,29 @@ def test_a_segment_that_the_server_lost_is_sent_again(cell: Cell, sluice: Sluice
     again = events(rest)
     assert [event["event"] for event in again].count("lost") == 1
     assert numbers_sent(again) == [2]
-    assert the_end(again)["content"]["object"]["etag"] == manifest_etag(film)
+    assert ended_event(again)["content"]["object"]["etag"] == manifest_etag(film)
 
 
-def test_a_gateway_that_is_killed_and_comes_back_costs_nothing_but_time(cell: Cell, sluice: Sluice, film: Path) -> None:
+def test_an_upload_survives_a_killed_and_restarted_gateway(cell: Cell, sluice: Sluice, film: Path) -> None:
     process = sluice.start("upload", str(film), "--json", "--concurrency", "1")
     read_until(process, is_segment(5))
     gateway = cell.sluice.child(GATEWAY)
     gateway.stop(signal.SIGKILL)
     read_until(process, lambda event: bool(event["event"] == "retry"))
     run_all([gateway.bring_up()])
-    rest, told = process.communicate(timeout=90)
-    assert process.returncode == 0, told
-    assert the_end(events(rest))["content"]["object"]["etag"] == manifest_etag(film)
+    rest, printed = process.communicate(timeout=90)
+    assert process.returncode == 0, printed
+    assert ended_event(events(rest))["content"]["object"]["etag"] == manifest_etag(film)
 
 
-def test_a_server_that_is_not_there_is_named(sluice: Sluice, film: Path) -> None:
+def test_a_server_that_does_not_respond_is_named(sluice: Sluice, film: Path) -> None:
     result = sluice.run("upload", str(film), "--server", "http://127.0.0.1:9")
     assert result.returncode == 1
-    assert "No answer from http://127.0.0.1:9" in result.stderr
+    assert "No response from http://127.0.0.1:9" in result.stderr
 
 
-def test_something_else_that_answers_there_is_told_apart(cell: Cell, sluice: Sluice, film: Path) -> None:
+def test_a_server_that_is_not_sluice_is_recognized(cell: Cell, sluice: Sluice, film: Path) -> None:
     proxy = cell.stack.swift.proxy_url
     result = sluice.run("upload", str(film), "--server", proxy)
     assert result.returncode == 1
-    assert "not as Sluice does" in result.stderr
+    assert "not in Sluice's format" in result.stderr

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from deploy.cli.client import SluiceClient
 from deploy.cli.resume import ResumeStates
-from deploy.cli.uploader import Uploader
+from deploy.cli.uploader import Uploader, UploaderOptions
 from tests.programs.bench.bed import Bed
 from tests.programs.bench.figures import Figure
 from tests.programs.bench.samples import make_large_video
@@ -59,7 +59,9 @@ async def _measure(bed: Bed, sample: Path) -> list[tuple[str, str, float]]:
 
 async def _upload(bed: Bed, sample: Path) -> str:
     async with SluiceClient(bed.url) as client:
-        outcome = await Uploader(client, ResumeStates(bed.directory / "resume"), concurrency=8).send(sample)
+        outcome = await Uploader(client, ResumeStates(bed.directory / "resume"), UploaderOptions(concurrency=8)).send(
+            sample
+        )
     if outcome.content is None:
         raise RuntimeError(f"the file to download ended as {outcome.view.status}")
     return outcome.content.id

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from deploy.cli.client import SluiceClient
 from deploy.cli.resume import ResumeStates
-from deploy.cli.uploader import Uploader
+from deploy.cli.uploader import Uploader, UploaderOptions
 from tests.programs.bench.bed import Bed
 from tests.programs.bench.figures import Figure
 from tests.programs.bench.samples import make_large_video
@@ -59,4 +59,4 @@ async def _upload(bed: Bed, sample: Path, number: int) -> str:
     """By a client of its own, which knows nothing of what the others have sent of the same file."""
     async with SluiceClient(bed.url) as client:
         states = ResumeStates(bed.directory / "resume" / str(number))
-        return str((await Uploader(client, states, concurrency=_SEGMENTS_AT_ONCE).send(sample)).view.status)
+        return str((await Uploader(client, states, UploaderOptions(_SEGMENTS_AT_ONCE)).send(sample)).view.status)

@@ -1,4 +1,4 @@
-"""What the doctor makes of what it reads."""
+"""How `sluice doctor` judges what it reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli.doctor.check_media import judge_version
+from deploy.cli.doctor.check_media import judge_abilities, judge_version
 from deploy.cli.doctor.check_redis import judge_info
 from deploy.cli.doctor.check_temp_volume import check_temp_volume, find_mount, judge_room
 from deploy.cli.doctor.findings import Findings, Level
@@ -31,7 +31,7 @@ def worst(findings: Findings) -> Level:
     return next(level for level in (Level.ERROR, Level.WARNING, Level.OK) if level in levels)
 
 
-def test_a_redis_as_it_should_be() -> None:
+def test_a_correctly_configured_redis_is_ok() -> None:
     findings = Findings("Redis")
     judge_info(GOOD_INFO, findings)
     assert worst(findings) is Level.OK
@@ -48,7 +48,7 @@ def test_a_redis_as_it_should_be() -> None:
         ({"maxmemory_policy": "allkeys-lru"}, Level.ERROR),
     ],
 )
-def test_a_redis_with_one_thing_wrong(fact: dict[str, object], level: Level) -> None:
+def test_a_redis_with_one_problem_is_reported_with_advice(fact: dict[str, object], level: Level) -> None:
     findings = Findings("Redis")
     judge_info({**GOOD_INFO, **fact}, findings)
     assert worst(findings) is level
@@ -68,49 +68,66 @@ def test_a_redis_with_one_thing_wrong(fact: dict[str, object], level: Level) -> 
         ("ffprobe version 8.1.3 Copyright", Level.ERROR),
     ],
 )
-def test_versions_of_ffmpeg(line: str, level: Level) -> None:
+def test_judging_versions_of_ffmpeg(line: str, level: Level) -> None:
     findings = Findings("ffmpeg")
     judge_version("ffmpeg", line, findings)
     assert worst(findings) is level
+
+
+def test_missing_decoders_and_filters_are_warnings_that_name_the_consequence() -> None:
+    findings = Findings("ffmpeg")
+    judge_abilities(["decoder png", "demuxer webp_anim", "filter zscale"], findings)
+    images, hdr = findings.all
+    assert (images.level, hdr.level) == (Level.WARNING, Level.WARNING)
+    assert "decoder png, demuxer webp_anim" in images.what
+    assert "no thumbnail" in images.advice
+    assert "filter zscale" in hdr.what
+    assert "HDR" in hdr.advice
+
+
+def test_an_ffmpeg_that_lacks_nothing_is_ok() -> None:
+    findings = Findings("ffmpeg")
+    judge_abilities([], findings)
+    assert worst(findings) is Level.OK
 
 
 @pytest.mark.parametrize(
     ("free", "held", "level"),
     [(2000, 0, Level.OK), (500, 1500, Level.OK), (500, 0, Level.WARNING), (50, 0, Level.ERROR)],
 )
-def test_room_on_the_temp_volume(free: int, held: int, level: Level) -> None:
+def test_judging_the_space_on_the_temp_volume(free: int, held: int, level: Level) -> None:
     findings = Findings("temp volume")
     judge_room(free, held, 5000, Settings(temp_budget_bytes=1000, temp_headroom_bytes=100), findings)
     assert worst(findings) is level
 
 
-def test_a_budget_that_the_disk_can_never_give() -> None:
+def test_a_budget_larger_than_the_disk_is_a_warning() -> None:
     findings = Findings("temp volume")
     settings = Settings(temp_budget_bytes=1000, temp_headroom_bytes=100)
     judge_room(1000, 0, 1000, settings, findings)
     assert worst(findings) is Level.WARNING
-    assert "more than the disk can ever give" in findings.all[0].what
-    assert "Uploads above 900 B are refused" in str(findings.all[0].advice)
+    assert "larger than the disk" in findings.all[0].what
+    assert "Uploads larger than 900 B are refused" in findings.all[0].advice
     findings = Findings("temp volume")
     judge_room(1100, 0, 1100, settings, findings)
     assert worst(findings) is Level.OK
 
 
-async def test_a_temp_volume_that_is_not_there(tmp_path: Path) -> None:
+async def test_a_missing_temp_volume_is_an_error_and_is_not_created(tmp_path: Path) -> None:
     findings = Findings("temp volume")
     await check_temp_volume(Settings(temp_dir=tmp_path / "gone"), findings)
     assert worst(findings) is Level.ERROR
     assert not (tmp_path / "gone").exists()
 
 
-async def test_nothing_is_left_on_the_temp_volume(tmp_path: Path) -> None:
+async def test_the_check_leaves_nothing_on_the_temp_volume(tmp_path: Path) -> None:
     findings = Findings("temp volume")
     await check_temp_volume(Settings(temp_dir=tmp_path, temp_budget_bytes=1, temp_headroom_bytes=0), findings)
     assert worst(findings) is not Level.ERROR
     assert list(tmp_path.iterdir()) == []
 
 
-def test_fallocate_says_when_it_cannot() -> None:
+def test_fallocate_raises_where_it_is_not_supported() -> None:
     reader, writer = os.pipe()
     try:
         with pytest.raises(OSError, match=r"."):
@@ -120,7 +137,7 @@ def test_fallocate_says_when_it_cannot() -> None:
         os.close(writer)
 
 
-def test_the_longest_mount_point_wins_and_names_may_hold_spaces() -> None:
+def test_the_longest_mount_point_wins_and_names_may_contain_spaces() -> None:
     mounts = ["/dev/a / ext4 rw 0 0", "/dev/b /data xfs rw 0 0", "/dev/c /data/my\\040disk tmpfs rw 0 0"]
     assert find_mount(Path("/data/my disk/temp"), mounts).kind == "tmpfs"
     assert find_mount(Path("/data/other"), mounts).kind == "xfs"

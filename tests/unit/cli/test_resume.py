@@ -1,4 +1,4 @@
-"""What is remembered between two runs of `sluice upload`."""
+"""The state of an upload between two runs of `sluice upload`."""
 
 from __future__ import annotations
 
@@ -34,27 +34,29 @@ def states(tmp_path: Path) -> ResumeStates:
     return ResumeStates(tmp_path / "states")
 
 
-def test_the_next_run_finds_the_key_before_the_gateway_has_answered(states: ResumeStates, film: Path) -> None:
+def test_the_next_run_finds_the_idempotency_key_before_the_gateway_has_responded(
+    states: ResumeStates, film: Path
+) -> None:
     begun, replaced = states.open(identity(film))
     assert begun.upload_id is None
     assert replaced is None
     assert states.open(identity(film)) == (begun, None)
 
 
-def test_the_next_run_finds_the_upload(states: ResumeStates, film: Path) -> None:
+def test_the_next_run_finds_the_upload_id(states: ResumeStates, film: Path) -> None:
     kept = states.keep_id(begin(states, film), "upload-1")
     assert states.open(identity(film)) == (kept, None)
     assert kept.upload_id == "upload-1"
 
 
-def test_a_path_through_a_link_is_the_same_file(states: ResumeStates, film: Path, tmp_path: Path) -> None:
+def test_a_path_through_a_symlink_is_the_same_file(states: ResumeStates, film: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(film)
     assert identity(link).name == identity(film).name
 
 
 @pytest.mark.parametrize("change", [lambda film: os.utime(film, ns=(1, 1)), lambda film: film.write_bytes(b"123")])
-def test_a_file_that_changed_is_another_upload_and_names_the_one_it_replaces(
+def test_a_changed_file_is_a_new_upload_and_returns_the_state_it_replaces(
     states: ResumeStates, film: Path, change: Callable[[Path], object]
 ) -> None:
     before = states.keep_id(begin(states, film), "upload-1")
@@ -75,31 +77,33 @@ def test_another_server_or_other_metadata_is_another_upload(
     assert replaced is None
 
 
-def test_what_has_ended_is_forgotten(states: ResumeStates, film: Path) -> None:
+def test_the_state_of_an_ended_upload_is_deleted(states: ResumeStates, film: Path) -> None:
     state = states.keep_id(begin(states, film), "upload-1")
     states.forget(state)
     states.forget(state)
     assert begin(states, film).upload_id is None
 
 
-def test_beginning_anew_takes_another_key(states: ResumeStates, film: Path) -> None:
+def test_beginning_again_uses_another_idempotency_key(states: ResumeStates, film: Path) -> None:
     first = begin(states, film)
     assert states.begin(identity(film)).idempotency_key != first.idempotency_key
 
 
 @pytest.mark.parametrize("rubbish", [b"", b"{", b'{"name": 1}', b"\xff\xfe"])
-def test_a_damaged_state_is_a_new_beginning(states: ResumeStates, film: Path, tmp_path: Path, rubbish: bytes) -> None:
+def test_a_damaged_state_is_replaced_by_a_new_one(
+    states: ResumeStates, film: Path, tmp_path: Path, rubbish: bytes
+) -> None:
     state = begin(states, film)
     (tmp_path / "states" / f"{state.name}.json").write_bytes(rubbish)
     assert begin(states, film).upload_id is None
 
 
-def test_states_are_for_their_owner_alone(states: ResumeStates, film: Path, tmp_path: Path) -> None:
+def test_only_the_owner_can_read_states(states: ResumeStates, film: Path, tmp_path: Path) -> None:
     states.open(identity(film))
     assert (tmp_path / "states").stat().st_mode & 0o077 == 0
 
 
-def test_old_states_are_swept(states: ResumeStates, film: Path, tmp_path: Path) -> None:
+def test_old_states_are_deleted(states: ResumeStates, film: Path, tmp_path: Path) -> None:
     kept = begin(states, film)
     old, _ = states.open(identity(film, "http://old"))
     past = time.time() - FORGET_AFTER_SECONDS - 60
@@ -108,17 +112,19 @@ def test_old_states_are_swept(states: ResumeStates, film: Path, tmp_path: Path) 
     assert [file.stem for file in (tmp_path / "states").iterdir()] == [kept.name]
 
 
-def test_sweeping_nothing_is_fine(tmp_path: Path) -> None:
+def test_deleting_old_states_without_a_directory_does_nothing(tmp_path: Path) -> None:
     ResumeStates(tmp_path / "never made").sweep()
 
 
-def test_the_state_directory_follows_xdg(monkeypatch: pytest.MonkeyPatch, film: Path, tmp_path: Path) -> None:
+def test_the_state_directory_is_below_xdg_state_home(
+    monkeypatch: pytest.MonkeyPatch, film: Path, tmp_path: Path
+) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
     ResumeStates.of_user().open(identity(film))
     assert list((tmp_path / "xdg" / "sluice" / "uploads").glob("*.json"))
 
 
-def test_a_relative_xdg_directory_is_ignored_as_its_specification_says(
+def test_a_relative_xdg_state_home_is_ignored_as_the_specification_demands(
     monkeypatch: pytest.MonkeyPatch, film: Path, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "relative")

@@ -1,4 +1,4 @@
-"""Which failed requests are sent again, and when."""
+"""Which failed requests the client repeats, and when."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def api_error(status: int, code: str = "INTERNAL", retry_after_seconds: float | 
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 507])
-def test_what_may_succeed_later_is_sent_again(status: int) -> None:
+def test_a_request_that_may_succeed_later_is_repeated(status: int) -> None:
     assert isinstance(decide(api_error(status), 1, POLICY, 0.5), RetryAfter)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 501, 505])
-def test_what_cannot_succeed_is_not(status: int) -> None:
+def test_a_request_that_cannot_succeed_is_not_repeated(status: int) -> None:
     assert decide(api_error(status, "X"), 1, POLICY, 0.5) == GiveUp("X")
 
 
-def test_no_answer_is_worth_another_try() -> None:
+def test_a_request_without_a_response_is_repeated() -> None:
     assert isinstance(decide(ServerAwayError("http://here", "reset"), 1, POLICY, 0.5), RetryAfter)
 
 
-def test_a_changed_file_is_not() -> None:
+def test_a_changed_file_is_not_sent_again() -> None:
     assert isinstance(decide(FileChangedError(Path("f")), 1, POLICY, 0.5), GiveUp)
 
 
@@ -42,14 +42,14 @@ def test_a_segment_that_was_cut_off_is_sent_again() -> None:
     assert isinstance(decide(api_error(400, "SEGMENT_CUT_OFF"), 3, POLICY, 0.5), RetryAfter)
 
 
-def test_a_wrong_digest_is_tried_three_times_only() -> None:
+def test_a_segment_with_a_wrong_digest_is_sent_three_times_at_most() -> None:
     error = api_error(400, "SEGMENT_DIGEST_WRONG")
     patient = RetryPolicy(max_attempts=12)
     assert isinstance(decide(error, 2, patient, 0.5), RetryAfter)
     assert isinstance(decide(error, 3, patient, 0.5), GiveUp)
 
 
-def test_patience_ends() -> None:
+def test_the_number_of_attempts_is_limited() -> None:
     assert isinstance(decide(api_error(503), 3, POLICY, 0.5), RetryAfter)
     assert isinstance(decide(api_error(503), 4, POLICY, 0.5), GiveUp)
 
@@ -63,18 +63,16 @@ def test_delays_are_capped() -> None:
     assert decide(api_error(503), 30, RetryPolicy(99, 1.0, 8.0), 1.0) == RetryAfter(8.0)
 
 
-def test_retry_after_is_a_lower_bound() -> None:
+def test_retry_after_is_a_lower_bound_of_the_delay() -> None:
     assert decide(api_error(503, retry_after_seconds=60), 1, POLICY, 0.5) == RetryAfter(60)
     assert decide(api_error(503, retry_after_seconds=0), 1, POLICY, 0.0) == RetryAfter(0.5)
 
 
-def test_it_agrees_with_the_catalogue_on_what_is_worth_retrying() -> None:
-    # A waiting upload is not retried blindly: the client looks at it, and waits.
-    decided_elsewhere = {"UPLOAD_WAITING"}
-    # The catalogue speaks of stages; the same code as an answer over HTTP says that the bytes were damaged on the way.
-    mended_by_the_client = {"SEGMENT_DIGEST_WRONG"}
+def test_it_retries_the_codes_that_the_catalogue_calls_retryable() -> None:
+    # UPLOAD_WAITING: the client does not repeat the request but follows the upload until it is admitted.
+    # SEGMENT_DIGEST_WRONG: the catalogue's value is about stages; in a response it means damage on the way.
     for code, spec in CATALOGUE.items():
-        if code in decided_elsewhere | mended_by_the_client or spec.http_status >= 500:
+        if code in ("UPLOAD_WAITING", "SEGMENT_DIGEST_WRONG") or spec.http_status >= 500:
             continue
         error: ClientError = api_error(spec.http_status, code)
         assert isinstance(decide(error, 1, POLICY, 0.5), RetryAfter) == spec.retryable, code

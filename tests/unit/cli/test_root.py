@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_there_and_explains_itself(name: str) -> None:
+def test_every_command_exists_and_has_help(name: str) -> None:
     result = CliRunner().invoke(sluice, [name, "--help"])
     assert result.exit_code == 0, result.output
     assert name in result.output
@@ -34,14 +34,14 @@ def test_help_lists_every_command_and_imports_none() -> None:
         assert f"'{heavy}'" not in shown
 
 
-def test_every_worker_type_is_explained() -> None:
+def test_the_help_of_worker_explains_every_worker_type() -> None:
     text = CliRunner().invoke(sluice, ["worker", "--help"]).output
     for kind in WorkerType:
         assert f"\n  {kind} " in text
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         (["worker", "nonsense"], "nonsense"),
         (["worker"], "STAGE"),
@@ -53,19 +53,19 @@ def test_every_worker_type_is_explained() -> None:
         (["frobnicate"], "frobnicate"),
     ],
 )
-def test_a_command_line_that_makes_no_sense_ends_with_2(arguments: list[str], complaint: str) -> None:
+def test_an_invalid_command_line_ends_with_2(arguments: list[str], message: str) -> None:
     result = CliRunner().invoke(sluice, arguments)
     assert result.exit_code == 2
-    assert complaint in result.output
+    assert message in result.output
 
 
-def test_metadata_must_be_pairs(tmp_path: object) -> None:
+def test_metadata_must_be_key_value_pairs(tmp_path: object) -> None:
     result = CliRunner().invoke(sluice, ["upload", __file__, "--metadata", "lonely"])
     assert result.exit_code == 2
     assert "KEY=VALUE" in result.output
 
 
-def test_settings_that_cannot_be_used_are_named_without_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_are_named_without_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLUICE_STORE_CONCURRENCY", "plenty")
     result = CliRunner().invoke(sluice, ["doctor"])
     assert result.exit_code == 1

@@ -25,23 +25,23 @@ def path(tmp_path: Path) -> Path:
 
 
 async def body(file: SegmentFile, offset: int, length: int) -> tuple[bytes, list[int]]:
-    """A segment's bytes, and what was told about how many had been taken."""
-    told: list[int] = []
-    blocks = [block async for block in file.blocks(offset, length, told.append)]
+    """A segment's bytes, and the numbers of bytes that `sent` was called with."""
+    counts: list[int] = []
+    blocks = [block async for block in file.blocks(offset, length, counts.append)]
     assert all(len(block) <= BLOCK_BYTES for block in blocks)
-    return b"".join(blocks), told
+    return b"".join(blocks), counts
 
 
 @pytest.mark.parametrize(("offset", "length"), [(0, 1), (7, 2 * BLOCK_BYTES), (3 * BLOCK_BYTES, 5), (0, len(CONTENT))])
-async def test_a_segment_is_exactly_its_bytes(path: Path, offset: int, length: int) -> None:
+async def test_a_body_is_exactly_the_bytes_of_its_segment(path: Path, offset: int, length: int) -> None:
     with SegmentFile(path) as file:
-        sent, told = await body(file, offset, length)
+        sent, counts = await body(file, offset, length)
     assert sent == CONTENT[offset : offset + length]
-    assert told == sorted(told)
-    assert told[-1] == length
+    assert counts == sorted(counts)
+    assert counts[-1] == length
 
 
-async def test_digests_are_of_the_segment_alone(path: Path) -> None:
+async def test_a_digest_covers_only_its_segment(path: Path) -> None:
     offset, length = 100, 2 * BLOCK_BYTES
     segment = CONTENT[offset : offset + length]
     sha256 = base64.b64encode(hashlib.sha256(segment).digest()).decode()
@@ -52,7 +52,7 @@ async def test_digests_are_of_the_segment_alone(path: Path) -> None:
         assert await file.digest_header(offset, length, "none") == {}
 
 
-def test_a_file_at_rest_is_unchanged(path: Path) -> None:
+def test_a_file_that_nobody_writes_is_unchanged(path: Path) -> None:
     with SegmentFile(path) as file:
         file.check_unchanged()
 
@@ -70,7 +70,7 @@ def _replace(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [_append, _replace, Path.unlink, lambda path: os.utime(path, ns=(1, 1))])
-def test_every_way_to_change_is_noticed(path: Path, change: object) -> None:
+def test_every_kind_of_change_is_detected(path: Path, change: object) -> None:
     assert callable(change)
     with SegmentFile(path) as file:
         change(path)
@@ -78,7 +78,7 @@ def test_every_way_to_change_is_noticed(path: Path, change: object) -> None:
             file.check_unchanged()
 
 
-async def test_a_file_that_was_cut_short_is_noticed_while_it_is_read(path: Path) -> None:
+async def test_truncation_is_detected_while_the_file_is_read(path: Path) -> None:
     with SegmentFile(path) as file:
         os.truncate(path, 10)
         with pytest.raises(FileChangedError):

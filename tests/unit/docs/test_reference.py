@@ -1,4 +1,4 @@
-"""The README lists every setting, error code and metric, as they are."""
+"""The README's tables list exactly the settings, error codes and metrics of the code."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ pytestmark = pytest.mark.unit
 _README = Path(__file__).parents[3] / "README.md"
 
 
-def test_readme_is_what_the_code_says() -> None:
+def test_the_tables_of_the_readme_match_the_code() -> None:
     text = _README.read_text("utf-8")
     assert with_tables(text) == text, "run `make docs`"
 
 
-def test_every_setting_says_what_it_means() -> None:
+def test_every_setting_has_a_description() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
-def test_a_missing_place_is_noticed() -> None:
+def test_missing_markers_raise() -> None:
     with pytest.raises(ValueError, match="settings"):
-        with_tables("no places here")
+        with_tables("no markers here")

@@ -1,17 +1,25 @@
-"""How sizes, times and media are said."""
+"""How sizes, times and media metadata are formatted."""
 
 from __future__ import annotations
 
 import pytest
 
-from deploy.cli.wording import count_of, say_bit_rate, say_bytes, say_media, say_ranges, say_seconds, say_stream
+from deploy.cli.formatting import (
+    count_of,
+    format_bit_rate,
+    format_bytes,
+    format_media,
+    format_ranges,
+    format_seconds,
+    format_stream,
+)
 from schemas.media import AudioStream, MediaMetadata, VideoStream
 
 pytestmark = pytest.mark.unit
 
 
 @pytest.mark.parametrize(
-    ("count", "said"),
+    ("count", "text"),
     [
         (0, "0 B"),
         (1023, "1023 B"),
@@ -21,27 +29,27 @@ pytestmark = pytest.mark.unit
         (5 * 2**40, "5.0 TiB"),
     ],
 )
-def test_bytes(count: int, said: str) -> None:
-    assert say_bytes(count) == said
+def test_bytes(count: int, text: str) -> None:
+    assert format_bytes(count) == text
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [(None, "-"), (0.04, "40 ms"), (1.26, "1.3 s"), (59.94, "59.9 s"), (75, "1:15 min"), (3725, "1:02:05 h")],
 )
-def test_seconds(seconds: float | None, said: str) -> None:
-    assert say_seconds(seconds) == said
+def test_seconds(seconds: float | None, text: str) -> None:
+    assert format_seconds(seconds) == text
 
 
 def test_ranges() -> None:
-    assert say_ranges([(1, 3), (7, 7)]) == "1-3, 7"
-    assert say_ranges([]) == "none"
+    assert format_ranges([(1, 3), (7, 7)]) == "1-3, 7"
+    assert format_ranges([]) == "none"
     assert count_of([(1, 3), (7, 7)]) == 4
 
 
-@pytest.mark.parametrize(("rate", "said"), [(None, "-"), (128_000, "128 kbit/s"), (2_500_000, "2.5 Mbit/s")])
-def test_bit_rates(rate: int | None, said: str) -> None:
-    assert say_bit_rate(rate) == said
+@pytest.mark.parametrize(("rate", "text"), [(None, "-"), (128_000, "128 kbit/s"), (2_500_000, "2.5 Mbit/s")])
+def test_bit_rates(rate: int | None, text: str) -> None:
+    assert format_bit_rate(rate) == text
 
 
 def test_media() -> None:
@@ -58,6 +66,6 @@ def test_media() -> None:
     )
     audio = AudioStream(index=1, codec="aac", channels=2, channel_layout="stereo", sample_rate=48_000, language="eng")
     media = MediaMetadata(kind="video", container="mp4", duration_seconds=12.0, size_bytes=5, streams=(video, audio))
-    assert say_media(media) == "video · mp4 · 12.0 s"
-    assert say_stream(video) == "h264 (High) · 1080x1920 · rotated by 90° · 29.97 frames/s"
-    assert say_stream(audio) == "aac · stereo · 48000 Hz · eng"
+    assert format_media(media) == "video · mp4 · 12.0 s"
+    assert format_stream(video) == "h264 (High) · 1080x1920 · rotated by 90° · 29.97 frames/s"
+    assert format_stream(audio) == "aac · stereo · 48000 Hz · eng"

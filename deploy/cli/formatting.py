@@ -1,4 +1,4 @@
-"""How sizes, times and media are said to a person. Pure functions; what a program reads is never made here."""
+"""Formats sizes, times and media metadata for people. Pure functions; JSON output does not use them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from schemas.media import AudioStream, MediaMetadata, Stream, VideoStream
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
-def say_bytes(count: float) -> str:
-    """1536 -> "1.5 KiB"; bytes are whole."""
+def format_bytes(count: float) -> str:
+    """1536 -> "1.5 KiB". Below 1 KiB there are no decimals."""
     unit = 0
     while count >= 1024 and unit < len(_UNITS) - 1:
         count /= 1024
@@ -19,7 +19,7 @@ def say_bytes(count: float) -> str:
     return f"{count:.0f} {_UNITS[unit]}" if unit == 0 else f"{count:.1f} {_UNITS[unit]}"
 
 
-def say_seconds(seconds: float | None) -> str:
+def format_seconds(seconds: float | None) -> str:
     """0.04 -> "40 ms", 75 -> "1:15 min", 3725 -> "1:02:05 h"; "-" for None."""
     if seconds is None:
         return "-"
@@ -34,41 +34,41 @@ def say_seconds(seconds: float | None) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d} h"
 
 
-def say_time(moment: datetime | None) -> str:
+def format_time(moment: datetime | None) -> str:
     """Local time to the second; "-" for None."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else "-"
 
 
-def say_ranges(ranges: Iterable[Sequence[int]]) -> str:
+def format_ranges(ranges: Iterable[Sequence[int]]) -> str:
     """[(1, 3), (7, 7)] -> "1-3, 7"; "none" when there are none."""
-    said = [f"{first}" if first == last else f"{first}-{last}" for first, last in ranges]
-    return ", ".join(said) or "none"
+    texts = [f"{first}" if first == last else f"{first}-{last}" for first, last in ranges]
+    return ", ".join(texts) or "none"
 
 
 def count_of(ranges: Iterable[Sequence[int]]) -> int:
-    """How many numbers inclusive ranges hold."""
+    """How many numbers the inclusive `ranges` contain."""
     return sum(last - first + 1 for first, last in ranges)
 
 
-def say_bit_rate(bits_per_second: int | None) -> str:
+def format_bit_rate(bits_per_second: int | None) -> str:
     """2500000 -> "2.5 Mbit/s"; "-" for None."""
     if bits_per_second is None:
         return "-"
     return f"{bits_per_second / 1e6:.1f} Mbit/s" if bits_per_second >= 1e6 else f"{bits_per_second / 1e3:.0f} kbit/s"
 
 
-def say_media(media: MediaMetadata) -> str:
-    """One line on the file as a whole."""
+def format_media(media: MediaMetadata) -> str:
+    """One line about the whole file."""
     facts = [media.kind, media.container]
     if media.duration_seconds is not None:
-        facts.append(say_seconds(media.duration_seconds))
+        facts.append(format_seconds(media.duration_seconds))
     if media.bit_rate is not None:
-        facts.append(say_bit_rate(media.bit_rate))
+        facts.append(format_bit_rate(media.bit_rate))
     return " · ".join(facts)
 
 
-def say_stream(stream: Stream) -> str:
-    """One line on a stream."""
+def format_stream(stream: Stream) -> str:
+    """One line about one stream."""
     facts = [stream.codec + (f" ({stream.profile})" if stream.profile else "")]
     if isinstance(stream, VideoStream):
         facts.append(f"{stream.width}x{stream.height}")
@@ -83,7 +83,7 @@ def say_stream(stream: Stream) -> str:
         if stream.sample_rate is not None:
             facts.append(f"{stream.sample_rate} Hz")
     if isinstance(stream, VideoStream | AudioStream) and stream.bit_rate is not None:
-        facts.append(say_bit_rate(stream.bit_rate))
+        facts.append(format_bit_rate(stream.bit_rate))
     if stream.language:
         facts.append(stream.language)
     return " · ".join(facts)
