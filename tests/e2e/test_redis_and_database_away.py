@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from deploy.cli.processes import SEPARATE
-from deploy.embedded import EmbeddedStack, StackOptions
+from deploy.embedded import EmbeddedStack
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.faults.cells import outages
 from tests.harness.faults.client import PatientClient
@@ -28,13 +28,6 @@ _SECONDS = 120.0
 _SEGMENTS = 8
 # What redis-py waits for an answer (`bootstrap.redis`), and what a busy machine adds.
 _QUICK_SECONDS = 12.0
-
-
-@pytest.fixture(scope="module")
-def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
-    """Servers that nobody else uses, to be stopped."""
-    with EmbeddedStack(StackOptions(directory=tmp_path_factory.mktemp("servers"), fast=True)) as stack:
-        yield stack
 
 
 def _video() -> bytes:

@@ -26,6 +26,7 @@ from tests.harness.disks import faulty_disk
 from tests.harness.holding import held_up, slow_tools
 from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
+from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
 
@@ -97,7 +98,7 @@ async def _insistently(cell: Cell, upload: Mapping[str, Any], data: bytes) -> No
         await eventually(taken, 90, lambda: f"segments of {upload['id']} to be taken", every_seconds=0.2)
 
 
-async def test_every_worker_killed_in_the_middle_of_twenty_uploads(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_every_worker_killed_in_the_middle_of_twenty_uploads(servers: Servers, tmp_path: Path) -> None:
     video = _video()
     async with running_cell(servers, tmp_path) as cell:
         uploads = [await cell.create(len(video)) for _ in range(_UPLOADS)]
@@ -126,9 +127,7 @@ async def test_every_worker_killed_in_the_middle_of_twenty_uploads(servers: Embe
 
 
 @pytest.mark.parametrize("kind", ["transfer", "assemble", "probe", "thumbnail", "persist"])
-async def test_a_worker_killed_in_mid_stage_is_followed_by_another(
-    servers: EmbeddedStack, tmp_path: Path, kind: str
-) -> None:
+async def test_a_worker_killed_in_mid_stage_is_followed_by_another(servers: Servers, tmp_path: Path, kind: str) -> None:
     """Two of its kind: what the dead one ran is taken over by the one that lives."""
     video = _video(2)
     workers = {**SEPARATE, f"worker-{kind}-2": [kind]}
@@ -167,7 +166,7 @@ async def test_a_worker_killed_in_mid_stage_is_followed_by_another(
         await _all_ready(cell, video)
 
 
-async def test_the_admission_worker_killed_while_uploads_wait(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_the_admission_worker_killed_while_uploads_wait(servers: Servers, tmp_path: Path) -> None:
     """Its twin lets in who waits, and takes over; there is room for one upload at a time."""
     video = _video()
     workers = {**SEPARATE, "worker-admission-2": ["admission"]}
@@ -181,10 +180,10 @@ async def test_the_admission_worker_killed_while_uploads_wait(servers: EmbeddedS
         await _all_ready(cell, video)
 
 
-async def test_a_store_that_hangs_holds_up_no_take_over(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_a_store_that_hangs_holds_up_no_take_over(own_servers: EmbeddedStack, tmp_path: Path) -> None:
     """What has ended is removed from the store by the same worker that takes over; while that waits, this goes on."""
     video = _video()
-    async with running_cell(servers, tmp_path, workers=SEPARATE) as cell:
+    async with running_cell(own_servers, tmp_path, workers=SEPARATE) as cell:
         ended, alive = [await cell.create(len(video)) for _ in range(2)]
         await cell.put(ended, 1, video)
 
@@ -192,7 +191,7 @@ async def test_a_store_that_hangs_holds_up_no_take_over(servers: EmbeddedStack, 
             return int((await cell.status(ended["id"]))["bytes_stored"]) > 0
 
         await eventually(stored, 60, lambda: "a segment to be stored")
-        proxy = servers.processes()["proxy-server"]
+        proxy = own_servers.processes()["proxy-server"]
         os.kill(proxy, signal.SIGSTOP)
         try:
             await cell.call("DELETE", f"/v1/uploads/{ended['id']}", expect=200)
@@ -219,7 +218,7 @@ async def test_a_store_that_hangs_holds_up_no_take_over(servers: EmbeddedStack, 
         await cell.until_clean()
 
 
-async def test_a_gateway_killed_in_mid_segment(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_a_gateway_killed_in_mid_segment(servers: Servers, tmp_path: Path) -> None:
     video = _video()
     async with running_cell(servers, tmp_path) as cell:
         upload = await cell.create(len(video))
@@ -239,7 +238,7 @@ async def test_a_gateway_killed_in_mid_segment(servers: EmbeddedStack, tmp_path:
         await _all_ready(cell, video)
 
 
-async def test_everything_killed_at_once(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_everything_killed_at_once(servers: Servers, tmp_path: Path) -> None:
     """The gateway in mid-segment and a worker of each kind, all in the same instant, and all started again."""
     video = _video()
     async with running_cell(servers, tmp_path, workers=SEPARATE) as cell:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import asyncpg
 
-from deploy.embedded import EmbeddedStack
 from tests.harness.cell import Cell
 from tests.harness.disks import FaultyDisk
+from tests.harness.shared_stack import Servers
 
 _TOOLS = {"probe": "ffprobe", "thumbnail": "ffmpeg"}
 _READ_SECONDS = 3.0
 
 
-def slow_tools(directory: Path, servers: EmbeddedStack) -> dict[str, str]:
+def slow_tools(directory: Path, servers: Servers) -> dict[str, str]:
     """ffprobe and ffmpeg that come to no end while `held_up` says so: settings of a cell."""
     found = {}
     for tool in _TOOLS.values():

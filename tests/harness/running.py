@@ -16,12 +16,12 @@ import asyncpg
 from redis.asyncio import Redis
 
 from deploy.cli.processes import ALL_IN_ONE, SluiceProcesses
-from deploy.embedded import EmbeddedStack
 from deploy.embedded.layout import Layout
 from pipeline.adapters.redis.keys import Keys
 from pipeline.bootstrap import open_store
 from pipeline.settings import Settings
 from tests.harness.cell import SEGMENT_BYTES, Cell
+from tests.harness.shared_stack import Servers
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,7 @@ class CellProcesses:
             yield Cell(self.processes, self.environment, self.settings, http, redis, store, keys)
 
 
-def cell_settings(
-    stack: EmbeddedStack, directory: Path, **overrides: str | int | float
-) -> tuple[dict[str, str], Settings]:
+def cell_settings(stack: Servers, directory: Path, **overrides: str | int | float) -> tuple[dict[str, str], Settings]:
     """A cell with names of its own: what its processes find in their environment, and the same as settings. Makes its
     database: workers sweep whatever leftovers theirs has, with their own settings.
 
@@ -71,7 +69,7 @@ def cell_settings(
     return environment, settings
 
 
-def _tell_database(stack: EmbeddedStack, command: str) -> None:
+def _tell_database(stack: Servers, command: str) -> None:
     """In a thread, since whoever asks may have a loop running."""
 
     async def tell() -> None:
@@ -87,7 +85,7 @@ def _tell_database(stack: EmbeddedStack, command: str) -> None:
 
 @contextmanager
 def cell_processes(
-    stack: EmbeddedStack,
+    stack: Servers,
     directory: Path,
     *,
     workers: Mapping[str, Sequence[str]] = ALL_IN_ONE,
@@ -109,7 +107,7 @@ def cell_processes(
 
 @asynccontextmanager
 async def running_cell(
-    stack: EmbeddedStack,
+    stack: Servers,
     directory: Path,
     *,
     workers: Mapping[str, Sequence[str]] = ALL_IN_ONE,
