@@ -16,6 +16,7 @@ from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
 from pipeline.adapters.postgres.pool import LazyPool
 from tests.harness.cell import Cell, eventually
 from tests.harness.media_samples import ffmpeg
+from tests.harness.outages import killed
 from tests.harness.running import running_cell
 from tests.harness.shared_stack import Servers
 
@@ -161,18 +162,17 @@ async def test_a_store_that_is_away_leaves_a_leftover_until_it_is_back(
     async with running_cell(own_servers, tmp_path / "cell", store=store, segment_bytes=SEGMENT_BYTES) as cell:
         kept, doomed = await upload(cell, video), await upload(cell, video)
         (proxy,) = [name for name in own_servers.processes() if "proxy" in name]
-        own_servers.stop_process(proxy)
-        _, body, _ = await cell.call("DELETE", f"/v1/contents/{doomed['id']}", expect=200)
-        assert body["data"] == {"id": doomed["id"], "leftover": True}
-        (left,) = await leftovers(cell)
-        assert (left["content_id"], left["error_code"]) == (doomed["id"], "STORE_UNAVAILABLE")
-        await cell.call("GET", f"/v1/contents/{doomed['id']}", expect=404)
+        with killed(own_servers, proxy):
+            _, body, _ = await cell.call("DELETE", f"/v1/contents/{doomed['id']}", expect=200)
+            assert body["data"] == {"id": doomed["id"], "leftover": True}
+            (left,) = await leftovers(cell)
+            assert (left["content_id"], left["error_code"]) == (doomed["id"], "STORE_UNAVAILABLE")
+            await cell.call("GET", f"/v1/contents/{doomed['id']}", expect=404)
 
-        async def tried_again() -> bool:
-            return bool((await leftovers(cell))[0]["attempts"] > 1)
+            async def tried_again() -> bool:
+                return bool((await leftovers(cell))[0]["attempts"] > 1)
 
-        await eventually(tried_again, 60, lambda: "the workers to try while the store is away")
-        own_servers.start_process(proxy)
+            await eventually(tried_again, 60, lambda: "the workers to try while the store is away")
 
         async def gone() -> bool:
             return not await leftovers(cell)

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli.processes import SEPARATE
 from tests.e2e.disk_checks import DISK_BYTES, finishes, is_refused, logged, small_video, until_warned
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.disks import faulty_disk, fill, remount, small_disk
 from tests.harness.media_samples import sample
-from tests.harness.running import running_cell
+from tests.harness.running import apart, running_cell
 from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
@@ -156,7 +155,7 @@ async def test_reading_fails_while_a_tool_runs(servers: Servers, tmp_path: Path,
     """No file is called no media for it, and none does without a thumbnail."""
     video = sample("mp4").read_bytes()
     with faulty_disk(tmp_path / "disk") as disk:
-        async with running_cell(servers, tmp_path / "cell", temp_dir=str(disk.point), workers=SEPARATE) as cell:
+        async with running_cell(servers, tmp_path / "cell", temp_dir=str(disk.point), workers=apart(stage)) as cell:
             worker = cell.processes.child(f"worker-{stage}")
             worker.stop()
             upload = await cell.create(len(video))

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli.processes import SEPARATE
 from deploy.embedded.process import ChildProcess
 from pipeline.adapters.redis.reads import hash_all, hash_get_many
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.holding import held_up, slow_tools
 from tests.harness.media_samples import sample
-from tests.harness.running import running_cell
+from tests.harness.running import apart, running_cell
 from tests.harness.shared_stack import Servers
 from tests.integration.gateway.wire import connect
 
@@ -83,7 +82,7 @@ _STAGES = {"transfer": ("transfer", "seal"), "admission": ()}
 async def test_a_worker_under_load_is_told_to_stop(servers: Servers, tmp_path: Path, kind: str) -> None:
     video = _video(8)
     stages = _STAGES.get(kind, (kind,))
-    async with running_cell(servers, tmp_path, workers=SEPARATE, shutdown_seconds=_GRACE_SECONDS) as cell:
+    async with running_cell(servers, tmp_path, workers=apart(kind), shutdown_seconds=_GRACE_SECONDS) as cell:
         worker = cell.processes.child(f"worker-{kind}")
         uploads = [await cell.create(len(video)) for _ in range(6)]
         sending = asyncio.gather(*(cell.put_all(upload, video, at_once=2) for upload in uploads))
@@ -114,7 +113,7 @@ async def test_what_does_not_end_in_time_is_handed_back_and_goes_on_at_once(
     async with running_cell(
         servers,
         tmp_path / "cell",
-        workers=SEPARATE,
+        workers=apart(kind),
         shutdown_seconds=_GRACE_SECONDS,
         stage_lease_seconds=600,
         **slow_tools(tmp_path, servers),

@@ -19,9 +19,17 @@ from deploy.cli.processes import ALL_IN_ONE, SluiceProcesses
 from deploy.embedded.layout import Layout
 from pipeline.adapters.redis.keys import Keys
 from pipeline.bootstrap import open_store
+from pipeline.core.stages import WorkerType
 from pipeline.settings import Settings
 from tests.harness.cell import SEGMENT_BYTES, Cell
 from tests.harness.shared_stack import Servers
+
+
+def apart(kind: str, count: int = 1) -> dict[str, Sequence[str]]:
+    """Workers of a cell where this type has `count` processes of its own, `worker-KIND`, `worker-KIND-2`, and one
+    process, `worker-rest`, runs all other types."""
+    names = [f"worker-{kind}", *(f"worker-{kind}-{number}" for number in range(2, count + 1))]
+    return {**{name: [kind] for name in names}, "worker-rest": [other for other in WorkerType if other != kind]}
 
 
 @dataclass(frozen=True)
