@@ -24,8 +24,8 @@ FILE ?=
 ONCE ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
-# How many test files run at a time, each with servers of its own.
-TEST_WORKERS ?= 2
+# How many test files run at a time: most of what tests do is to wait, so there are more of them than cores.
+TEST_WORKERS ?= 6
 # What is broken when, and for how long: see tests/programs/torture.
 SEED ?= 1
 MINUTES ?= 10
@@ -54,7 +54,7 @@ check: lint types layers test-unit ## What is quick: lint, types, layers and the
 
 .PHONY: test
 test: setup ## Every test, with real servers; PYTEST_ARGS="-k redis -x" narrows it
-	$(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST_ARGS)
 
 .PHONY: test-unit
 test-unit: setup ## Tests without any I/O: seconds

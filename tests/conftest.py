@@ -21,11 +21,45 @@ from pipeline.adapters.postgres.migrate import migrate
 from tests.harness.session import SESSION_DIRECTORY, session_directory
 from tests.harness.shared_stack import SharedStack, shared_stack, wait_until_stopped
 
+_LONGEST_FIRST = (
+    "tests/programs/torture/test_short.py",
+    "tests/e2e/test_redis_and_database_away.py",
+    "tests/e2e/test_store_faults.py",
+    "tests/e2e/test_takeover.py",
+    "tests/e2e/test_direct.py",
+    "tests/integration/admission/test_model_and_script.py",
+    "tests/e2e/test_shutdown.py",
+    "tests/e2e/test_keystone.py",
+    "tests/integration/cli/test_up.py",
+    "tests/integration/cli/test_upload.py",
+    "tests/e2e/test_disk_faults.py",
+    "tests/e2e/test_recovery.py",
+    "tests/e2e/test_gateway_memory.py",
+    "tests/e2e/test_imports.py",
+    "tests/e2e/test_deletion.py",
+    "tests/contract/object_store/test_seal.py",
+    "tests/e2e/test_rolling_restart.py",
+    "tests/integration/test_embedded_lifecycle.py",
+    "tests/e2e/test_store_away.py",
+)
+"""Files that take longer than twenty seconds."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the session's directory, in the one process that is not a worker of another."""
     if not _is_xdist_worker():
         os.environ[SESSION_DIRECTORY] = tempfile.mkdtemp(prefix="sluice-tests-")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that none of them is what a session waits for in the end; unit tests last, which only
+    compute."""
+
+    def rank(item: pytest.Item) -> tuple[bool, int]:
+        name = item.nodeid.partition("::")[0]
+        return "/unit/" in name, _LONGEST_FIRST.index(name) if name in _LONGEST_FIRST else len(_LONGEST_FIRST)
+
+    items.sort(key=rank)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

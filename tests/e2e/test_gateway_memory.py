@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from deploy.cli.processes import GATEWAY
+from deploy.cli.processes import GATEWAY, SluiceProcesses
 from tests.harness.cell import Cell, eventually
 from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
@@ -49,6 +49,7 @@ async def test_fifty_at_once(
         filesystem_dir=str(tmp_path / "store"),
         segment_bytes=SEGMENT_BYTES,
         log_level="warning",
+        processes=SluiceProcesses,  # nothing in their memory but what a gateway needs
     ) as cell:
         pid = cell.processes.pids()[GATEWAY]
         forget_peak(pid)

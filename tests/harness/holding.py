@@ -7,7 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -22,9 +22,9 @@ _TOOLS = {"probe": "ffprobe", "thumbnail": "ffmpeg"}
 _READ_SECONDS = 3.0
 
 
-def slow_tools(directory: Path, servers: Servers) -> dict[str, str]:
+def slow_tools(directory: Path, servers: Servers) -> dict[str, Any]:
     """ffprobe and ffmpeg that come to no end while `held_up` says so: settings of a cell."""
-    found = {}
+    found: dict[str, Any] = {}
     for tool in _TOOLS.values():
         script, executable = directory / tool, servers.environment()[f"SLUICE_{tool.upper()}"]
         flag = _flag(directory, tool)

@@ -22,6 +22,7 @@ from pipeline.bootstrap import open_store
 from pipeline.core.stages import WorkerType
 from pipeline.settings import Settings
 from tests.harness.cell import SEGMENT_BYTES, Cell
+from tests.harness.preloaded import PreloadedProcesses
 from tests.harness.shared_stack import Servers
 
 
@@ -97,17 +98,18 @@ def cell_processes(
     directory: Path,
     *,
     workers: Mapping[str, Sequence[str]] = ALL_IN_ONE,
+    processes: type[SluiceProcesses] = PreloadedProcesses,
     **overrides: str | int | float,
 ) -> Iterator[CellProcesses]:
     """Start a cell; `overrides` as for `cell_settings`."""
     environment, settings = cell_settings(stack, directory, **overrides)
     Layout(directory).make()
-    processes = SluiceProcesses(directory, environment, workers=workers)
+    running = processes(directory, environment, workers=workers)
     try:
-        processes.start()
-        yield CellProcesses(processes, environment, settings)
+        running.start()
+        yield CellProcesses(running, environment, settings)
     finally:
-        processes.stop()
+        running.stop()
         database = settings.database_url.get_secret_value().rpartition("/")[2]
         with suppress(OSError, asyncpg.PostgresError):  # a test may have ended the server
             _tell_database(stack, f"DROP DATABASE {database} WITH (FORCE)")
@@ -119,9 +121,11 @@ async def running_cell(
     directory: Path,
     *,
     workers: Mapping[str, Sequence[str]] = ALL_IN_ONE,
+    processes: type[SluiceProcesses] = PreloadedProcesses,
     **overrides: str | int | float,
 ) -> AsyncIterator[Cell]:
-    """A cell for one test, with settings of its own."""
-    with cell_processes(stack, directory, workers=workers, **overrides) as started:
+    """A cell for one test, with settings of its own. `processes` says how its processes start: by default they share
+    the work of importing their modules (`preloaded`); `SluiceProcesses` runs the command `sluice` for each."""
+    with cell_processes(stack, directory, workers=workers, processes=processes, **overrides) as started:
         async with started.connected() as cell:
             yield cell
