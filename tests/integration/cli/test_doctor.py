@@ -67,12 +67,12 @@ def test_a_database_that_is_not_there(cell: Cell, sluice: Sluice) -> None:
     assert "error" in levels(sluice, SLUICE_DATABASE_URL=url)["PostgreSQL"]
 
 
-def test_a_redis_that_evicts_or_forgets(cell: Cell, sluice: Sluice) -> None:
-    server: redis.Redis = redis.Redis.from_url(cell.environment["SLUICE_REDIS_URL"])
+def test_a_redis_that_evicts_or_forgets(sluice: Sluice, redis_url: str) -> None:
+    server: redis.Redis = redis.Redis.from_url(redis_url)
     with server:
         server.config_set("maxmemory-policy", "allkeys-lru")
         try:
-            assert "error" in levels(sluice)["Redis"]
+            assert "error" in levels(sluice, SLUICE_REDIS_URL=redis_url)["Redis"]
         finally:
             server.config_set("maxmemory-policy", "noeviction")
 

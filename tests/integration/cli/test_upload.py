@@ -8,20 +8,26 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from deploy.cli.client import SluiceClient
 from deploy.cli.processes import GATEWAY
 from deploy.cli.resume import ResumeStates, UploadIdentity
 from deploy.embedded.process import run_all
 from schemas.uploads import CreateUpload, UploadView
+from tests.harness.faults.kinds import Hang, Pass
+from tests.harness.faults.shaper import Shaper
 from tests.integration.cli.conftest import BUDGET_BYTES, SEGMENT_BYTES, SEGMENTS, Cell, Sluice, events
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+Run = tuple[subprocess.Popen[str], list[dict[str, Any]]]
 
 
 def manifest_etag(path: Path) -> str:
@@ -101,21 +107,46 @@ def test_one_file_that_is_no_media_does_not_stop_the_others(sluice: Sluice, film
     assert "ready film.mp4" in result.stderr
 
 
-def test_killed_in_mid_file_the_next_run_sends_what_is_missing_and_nothing_else(
+@asynccontextmanager
+async def way_for(cell: Cell, segments: int) -> AsyncIterator[Shaper]:
+    """A way to the gateway that lets so many segments through: what comes later hangs, so no upload ends before a test
+    lets it."""
+    address = URL(cell.url)
+    assert address.host is not None
+    assert address.port is not None
+    async with Shaper((address.host, address.port), http=True) as shaper:
+        await shaper.set(Hang(path="/segments/", after_requests=segments))
+        yield shaper
+
+
+async def sent(sluice: Sluice, film: Path, way: Shaper, count: int, concurrency: int = 1) -> Run:
+    """`sluice upload` that has sent `count` segments, and what it has said so far."""
+    arguments = ("upload", str(film), "--json", "--concurrency", str(concurrency), "--server", way.url)
+    process = sluice.start(*arguments)
+    return process, await asyncio.to_thread(read_until, process, is_segment(count))
+
+
+async def ended(sluice: Sluice, film: Path, way: Shaper) -> list[dict[str, Any]]:
+    """What the same command says when it is run to its end."""
+    result = await asyncio.to_thread(sluice.run, "upload", str(film), "--json", "--server", way.url)
+    assert result.returncode == 0, result.stderr
+    return events(result.stdout)
+
+
+async def test_killed_in_mid_file_the_next_run_sends_what_is_missing_and_nothing_else(
     cell: Cell, sluice: Sluice, film: Path
 ) -> None:
-    killed = sluice.start("upload", str(film), "--json", "--concurrency", "2")
-    seen = read_until(killed, is_segment(9))
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
-    assert killed.returncode == -signal.SIGKILL
-    upload_id = seen[-1]["upload_id"]
-    missing = missing_numbers(cell, upload_id)
-    assert 0 < len(missing) <= SEGMENTS - 9, "it was to be killed in mid-file"
+    async with way_for(cell, segments=10) as way:
+        killed, seen = await sent(sluice, film, way, 9, concurrency=2)
+        killed.send_signal(signal.SIGKILL)
+        await asyncio.to_thread(killed.communicate)
+        assert killed.returncode == -signal.SIGKILL
+        await way.set(Pass())
+        upload_id = seen[-1]["upload_id"]
+        missing = await asyncio.to_thread(missing_numbers, cell, upload_id)
+        assert 0 < len(missing) <= SEGMENTS - 9
 
-    result = sluice.run("upload", str(film), "--json")
-    assert result.returncode == 0, result.stderr
-    again = events(result.stdout)
+        again = await ended(sluice, film, way)
     assert again[0]["event"] == "resumed"
     # A segment that was under way when its sender was killed may have arrived whole after we asked.
     assert set(numbers_sent(again)) <= set(missing)
@@ -126,41 +157,49 @@ def test_killed_in_mid_file_the_next_run_sends_what_is_missing_and_nothing_else(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_says_that_the_same_command_goes_on(sluice: Sluice, film: Path, number: signal.Signals) -> None:
-    process = sluice.start("upload", str(film), "--json", "--concurrency", "1")
-    upload_id = read_until(process, is_segment(5))[-1]["upload_id"]
-    process.send_signal(number)
-    _, told = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "the same command goes on" in told
-    assert "Traceback" not in told
-    assert the_end(events(sluice.run("upload", str(film), "--json").stdout))["upload_id"] == upload_id
+async def test_interrupted_it_says_that_the_same_command_goes_on(
+    cell: Cell, sluice: Sluice, film: Path, number: signal.Signals
+) -> None:
+    async with way_for(cell, segments=5) as way:
+        process, seen = await sent(sluice, film, way, 5)
+        process.send_signal(number)
+        _, told = await asyncio.to_thread(process.communicate, timeout=30)
+        assert process.returncode == 130
+        assert "the same command goes on" in told
+        assert "Traceback" not in told
+        await way.set(Pass())
+        assert the_end(await ended(sluice, film, way))["upload_id"] == seen[-1]["upload_id"]
 
 
-def test_a_file_that_changed_meanwhile_is_a_new_upload_and_the_old_one_gives_its_room_back(
+async def test_a_file_that_changed_meanwhile_is_a_new_upload_and_the_old_one_gives_its_room_back(
     cell: Cell, sluice: Sluice, film: Path
 ) -> None:
-    process = sluice.start("upload", str(film), "--json", "--concurrency", "1")
-    upload_id = read_until(process, is_segment(3))[-1]["upload_id"]
-    process.kill()
-    process.communicate()
-    with film.open("r+b") as file:
-        file.seek(-1, os.SEEK_END)
-        file.write(b"x")
-    end = the_end(events(sluice.run("upload", str(film), "--json").stdout))
+    async with way_for(cell, segments=3) as way:
+        process, seen = await sent(sluice, film, way, 3)
+        process.kill()
+        await asyncio.to_thread(process.communicate)
+        await way.set(Pass())
+        upload_id = seen[-1]["upload_id"]
+        with film.open("r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            file.write(b"x")
+        end = the_end(await ended(sluice, film, way))
     assert end["upload_id"] != upload_id
-    assert upload_of(cell, upload_id).status == "cancelled"
+    assert (await asyncio.to_thread(upload_of, cell, upload_id)).status == "cancelled"
     assert end["content"]["object"]["etag"] == manifest_etag(film)
 
 
-def test_a_file_that_changes_while_it_is_sent_is_not_taken_for_whole(cell: Cell, sluice: Sluice, film: Path) -> None:
-    process = sluice.start("upload", str(film), "--json", "--concurrency", "1")
-    upload_id = read_until(process, is_segment(3))[-1]["upload_id"]
-    os.utime(film)
-    rest, _ = process.communicate(timeout=60)
+async def test_a_file_that_changes_while_it_is_sent_is_not_taken_for_whole(
+    cell: Cell, sluice: Sluice, film: Path
+) -> None:
+    async with way_for(cell, segments=3) as way:
+        process, seen = await sent(sluice, film, way, 3)
+        os.utime(film)
+        await way.set(Pass())
+        rest, _ = await asyncio.to_thread(process.communicate, timeout=60)
     assert process.returncode == 1
     assert "changed while it was being sent" in events(rest)[-1]["error"]["message"]
-    assert upload_of(cell, upload_id).status == "cancelled"
+    assert (await asyncio.to_thread(upload_of, cell, seen[-1]["upload_id"])).status == "cancelled"
 
 
 async def test_a_run_that_was_killed_before_it_saw_the_answer_makes_no_second_upload(
@@ -214,14 +253,17 @@ def test_a_segment_that_the_server_lost_is_sent_again(cell: Cell, sluice: Sluice
     assert the_end(again)["content"]["object"]["etag"] == manifest_etag(film)
 
 
-def test_a_gateway_that_is_killed_and_comes_back_costs_nothing_but_time(cell: Cell, sluice: Sluice, film: Path) -> None:
-    process = sluice.start("upload", str(film), "--json", "--concurrency", "1")
-    read_until(process, is_segment(5))
-    gateway = cell.sluice.child(GATEWAY)
-    gateway.stop(signal.SIGKILL)
-    read_until(process, lambda event: bool(event["event"] == "retry"))
-    run_all([gateway.bring_up()])
-    rest, told = process.communicate(timeout=90)
+async def test_a_gateway_that_is_killed_and_comes_back_costs_nothing_but_time(
+    cell: Cell, sluice: Sluice, film: Path
+) -> None:
+    async with way_for(cell, segments=5) as way:
+        process, _ = await sent(sluice, film, way, 5)
+        gateway = cell.sluice.child(GATEWAY)
+        gateway.stop(signal.SIGKILL)
+        await way.set(Pass())
+        await asyncio.to_thread(read_until, process, lambda event: bool(event["event"] == "retry"))
+        run_all([gateway.bring_up()])
+        rest, told = await asyncio.to_thread(process.communicate, timeout=90)
     assert process.returncode == 0, told
     assert the_end(events(rest))["content"]["object"]["etag"] == manifest_etag(film)
 
