@@ -23,8 +23,8 @@ FILE ?=
 ONCE ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
-# How many test files run at a time, each with servers of its own.
-TEST_WORKERS ?= 2
+# How many test files run at a time: tests mostly wait, so there are more of them than cores.
+TEST_WORKERS ?= 6
 # The seed and the duration of `make torture`: see tests/programs/torture.
 SEED ?= 1
 MINUTES ?= 10
@@ -53,7 +53,7 @@ check: lint types layers test-unit ## Run the quick checks: lint, types, layers 
 
 .PHONY: test
 test: setup ## Every test, with real servers; PYTEST_ARGS="-k redis -x" narrows it
-	$(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST_ARGS)
 
 .PHONY: test-unit
 test-unit: setup ## Run the unit tests; takes seconds

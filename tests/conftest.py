@@ -1,10 +1,15 @@
 """The servers that tests share: real ones, started when the first test asks for them, stopped when the session ends.
 
-Tests keep apart by names: a Redis namespace or a database of its own for each, so that nothing has to be wiped.
+`servers` is one stack for all pytest workers of the session. Each worker has a `redis_server` and a `database_server`
+of its own: they start in an instant, and a test may stop them. Names keep tests apart: each has a Redis namespace or a
+database of its own, so that nothing has to be wiped.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
@@ -13,6 +18,68 @@ import pytest
 
 from deploy.embedded import EmbeddedStack, StackOptions
 from pipeline.adapters.postgres.migrate import migrate
+from tests.harness.session import SESSION_DIRECTORY, session_directory
+from tests.harness.shared_stack import SharedStack, shared_stack, wait_until_stopped
+
+_LONGEST_FIRST = (
+    "tests/programs/torture/test_short.py",
+    "tests/e2e/test_redis_and_database_away.py",
+    "tests/e2e/test_store_faults.py",
+    "tests/e2e/test_takeover.py",
+    "tests/e2e/test_direct.py",
+    "tests/integration/admission/test_model_and_script.py",
+    "tests/e2e/test_shutdown.py",
+    "tests/e2e/test_keystone.py",
+    "tests/integration/cli/test_up.py",
+    "tests/integration/cli/test_upload.py",
+    "tests/e2e/test_disk_faults.py",
+    "tests/e2e/test_recovery.py",
+    "tests/e2e/test_gateway_memory.py",
+    "tests/e2e/test_imports.py",
+    "tests/e2e/test_deletion.py",
+    "tests/contract/object_store/test_seal.py",
+    "tests/e2e/test_rolling_restart.py",
+    "tests/integration/test_embedded_lifecycle.py",
+    "tests/e2e/test_store_away.py",
+)
+"""Files that take longer than twenty seconds."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the session's directory, in the one process that is not a worker of another."""
+    if not _is_xdist_worker():
+        os.environ[SESSION_DIRECTORY] = tempfile.mkdtemp(prefix="sluice-tests-")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that none of them is what a session waits for in the end; unit tests last, which only
+    compute."""
+
+    def rank(item: pytest.Item) -> tuple[bool, int]:
+        name = item.nodeid.partition("::")[0]
+        return "/unit/" in name, _LONGEST_FIRST.index(name) if name in _LONGEST_FIRST else len(_LONGEST_FIRST)
+
+    items.sort(key=rank)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """End with the session's servers. What they wrote stays where a test has failed."""
+    if not _is_xdist_worker():
+        directory = session_directory()
+        wait_until_stopped(directory)
+        if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _is_xdist_worker() -> bool:
+    return "PYTEST_XDIST_WORKER" in os.environ
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[SharedStack]:
+    """Redis, PostgreSQL and Swift, for all pytest workers together. Not to be stopped, paused or emptied."""
+    with shared_stack(session_directory(), "servers") as stack:
+        yield stack
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The servers that all end-to-end tests share, and a cell for each test."""
+"""A cell that the end-to-end tests of one pytest worker share."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ import pytest
 from deploy.embedded import EmbeddedStack, StackOptions
 from tests.harness.cell import Cell
 from tests.harness.running import CellProcesses, cell_processes
+from tests.harness.shared_stack import Servers
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
-    """Redis, PostgreSQL and Swift."""
+def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    """Redis, PostgreSQL and Swift of this pytest worker alone, to be stopped, paused or emptied. A test leaves them
+    running."""
     with EmbeddedStack(StackOptions(directory=tmp_path_factory.mktemp("servers"), fast=True)) as stack:
         yield stack
 
 
 @pytest.fixture(scope="session")
-def shared_cell(servers: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CellProcesses]:
+def shared_cell(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CellProcesses]:
     """A cell with room for everything."""
     with cell_processes(servers, tmp_path_factory.mktemp("cell")) as started:
         yield started

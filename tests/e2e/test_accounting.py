@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded import EmbeddedStack
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
+from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
 
@@ -36,7 +36,7 @@ async def _deleted(cell: Cell, video: bytes) -> None:
     await cell.call("DELETE", f"/v1/contents/{content_id}")
 
 
-async def test_the_store_holds_exactly_what_was_kept(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_the_store_holds_exactly_what_was_kept(servers: Servers, tmp_path: Path) -> None:
     video = sample("mp4").read_bytes().ljust(_SEGMENTS * SEGMENT_BYTES, b"\0")
     async with running_cell(servers, tmp_path) as cell:
         slots = asyncio.Semaphore(8)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded import EmbeddedStack
 from pipeline.adapters.redis.reads import hash_get
 from tests.harness.cell import Cell, eventually
 from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
+from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
 
@@ -32,7 +32,7 @@ async def _sample_volume(cell: Cell, budget_bytes: int, samples: list[tuple[int,
         await asyncio.sleep(0.002)
 
 
-async def test_twenty_uploads_through_room_for_three(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_twenty_uploads_through_room_for_three(servers: Servers, tmp_path: Path) -> None:
     video = sample("mp4").read_bytes()
     pages = -(-len(video) // 4096) * 4096  # what a file of that length takes up on the disk
     budget = 3 * pages
@@ -50,7 +50,7 @@ async def test_twenty_uploads_through_room_for_three(servers: EmbeddedStack, tmp
         await cell.until_clean()
 
 
-async def test_waiting_upload_knows_its_place_and_is_refused_politely(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_waiting_upload_knows_its_place_and_is_refused_politely(servers: Servers, tmp_path: Path) -> None:
     video = sample("mp4").read_bytes()
     async with running_cell(servers, tmp_path, temp_budget_bytes=len(video) + 8192) as cell:
         first, second, third = [await cell.create(len(video)) for _ in range(3)]
@@ -69,7 +69,7 @@ async def test_waiting_upload_knows_its_place_and_is_refused_politely(servers: E
         await cell.until_clean()
 
 
-async def test_abandoned_upload_expires_and_frees_everything(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_abandoned_upload_expires_and_frees_everything(servers: Servers, tmp_path: Path) -> None:
     video = sample("mp4").read_bytes()
     async with running_cell(servers, tmp_path, lease_seconds=1.5, segment_bytes=16 * 1024) as cell:
         upload = await cell.create(len(video))

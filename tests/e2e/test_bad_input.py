@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from deploy.embedded import EmbeddedStack
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
+from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
 
@@ -40,7 +40,7 @@ async def test_wrong_requests_register_nothing(cell: Cell, body: dict[str, Any],
     assert await cell.redis.zcount(f"{cell.keys.prefix}uploads", since, "+inf") == 0
 
 
-async def test_too_large_for_the_store(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_too_large_for_the_store(servers: Servers, tmp_path: Path) -> None:
     # 1,000 segments of 5 GiB is what a Swift manifest holds; the budget would take it.
     async with running_cell(servers, tmp_path, temp_budget_bytes=2**53) as cell:
         body = {"filename": "f", "size": 1001 * 5 * 2**30, "content_type": "video/mp4"}
@@ -116,7 +116,7 @@ async def test_a_body_that_never_ends(cell: Cell) -> None:
     await cell.until_clean()
 
 
-async def test_a_body_that_stalls(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_a_body_that_stalls(servers: Servers, tmp_path: Path) -> None:
     async with running_cell(servers, tmp_path, segment_stall_seconds=0.5) as cell:
         upload = await cell.create(2 * SEGMENT_BYTES)
         head = f"PUT /v1/uploads/{upload['id']}/segments/1 HTTP/1.1\nContent-Length: {SEGMENT_BYTES}\n"

@@ -22,11 +22,11 @@ import pytest
 from aiohttp import web
 
 from deploy.cli.processes import ALL_IN_ONE, SluiceProcesses
-from deploy.embedded import EmbeddedStack
 from deploy.embedded.layout import Layout
 from gateway.app import ALL_ROUTES
 from pipeline.core.errors import CATALOGUE
 from tests.harness.media_samples import sample
+from tests.harness.shared_stack import Servers
 
 CHROMIUM = shutil.which("chromium")
 
@@ -51,7 +51,7 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(servers: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("browser")
     name = f"t{secrets.token_hex(4)}"
     with socket.create_server(("127.0.0.1", 0)) as listener:

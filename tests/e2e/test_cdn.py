@@ -20,12 +20,12 @@ from aiohttp import web
 from yarl import URL
 
 from deploy.cdn import CdnOptions, make_directories, origin_query, render
-from deploy.embedded import EmbeddedStack
 from deploy.embedded.ports import ReservedPort
 from pipeline.adapters.object_store.swift import TempUrlSigner
 from tests.harness.cell import Cell, eventually
 from tests.harness.media_samples import ffmpeg
 from tests.harness.running import running_cell
+from tests.harness.shared_stack import Servers
 
 pytestmark = [
     pytest.mark.e2e,
@@ -136,7 +136,7 @@ def video() -> bytes:
 
 
 @pytest.fixture
-async def cdn(servers: EmbeddedStack, tmp_path: Path) -> AsyncIterator[Cdn]:
+async def cdn(servers: Servers, tmp_path: Path) -> AsyncIterator[Cdn]:
     directory = tmp_path / "cdn"
     make_directories(directory)
     ports = ReservedPort(), ReservedPort()  # ours until released; nginx may listen on them

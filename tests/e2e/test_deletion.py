@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from deploy.embedded import EmbeddedStack, StackOptions
+from deploy.embedded import EmbeddedStack
 from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
 from pipeline.adapters.postgres.pool import LazyPool
 from tests.harness.cell import Cell, eventually
 from tests.harness.media_samples import ffmpeg
+from tests.harness.outages import killed
 from tests.harness.running import running_cell
+from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
 
@@ -74,7 +76,7 @@ async def leftovers(cell: Cell) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("store", ["swift", "s3", "filesystem"])
-async def test_nothing_stays(servers: EmbeddedStack, tmp_path: Path, video: bytes, store: str) -> None:
+async def test_nothing_stays(servers: Servers, tmp_path: Path, video: bytes, store: str) -> None:
     async with running_cell(
         servers,
         tmp_path,
@@ -122,7 +124,7 @@ async def _forget_manifest(cell: Cell, content: dict[str, Any]) -> None:
 
 
 async def test_a_cache_that_is_away_leaves_a_leftover_until_it_is_back(
-    servers: EmbeddedStack, tmp_path: Path, video: bytes
+    servers: Servers, tmp_path: Path, video: bytes
 ) -> None:
     async with (
         cache_to_purge() as cache,
@@ -155,14 +157,12 @@ async def test_a_cache_that_is_away_leaves_a_leftover_until_it_is_back(
 
 @pytest.mark.parametrize("store", ["swift", "s3"])
 async def test_a_store_that_is_away_leaves_a_leftover_until_it_is_back(
-    tmp_path: Path, video: bytes, store: str
+    own_servers: EmbeddedStack, tmp_path: Path, video: bytes, store: str
 ) -> None:
-    """The real proxy is stopped, and its servers are this test's own."""
-    with EmbeddedStack(StackOptions(directory=tmp_path / "servers", fast=True)) as servers:
-        async with running_cell(servers, tmp_path / "cell", store=store, segment_bytes=SEGMENT_BYTES) as cell:
-            kept, doomed = await upload(cell, video), await upload(cell, video)
-            (proxy,) = [name for name in servers.processes() if "proxy" in name]
-            servers.stop_process(proxy)
+    async with running_cell(own_servers, tmp_path / "cell", store=store, segment_bytes=SEGMENT_BYTES) as cell:
+        kept, doomed = await upload(cell, video), await upload(cell, video)
+        (proxy,) = [name for name in own_servers.processes() if "proxy" in name]
+        with killed(own_servers, proxy):
             _, body, _ = await cell.call("DELETE", f"/v1/contents/{doomed['id']}", expect=200)
             assert body["data"] == {"id": doomed["id"], "leftover": True}
             (left,) = await leftovers(cell)
@@ -173,20 +173,17 @@ async def test_a_store_that_is_away_leaves_a_leftover_until_it_is_back(
                 return bool((await leftovers(cell))[0]["attempts"] > 1)
 
             await eventually(tried_again, 60, lambda: "the workers to try while the store is away")
-            servers.start_process(proxy)
 
-            async def gone() -> bool:
-                return not await leftovers(cell)
+        async def gone() -> bool:
+            return not await leftovers(cell)
 
-            await eventually(gone, 60, lambda: "the leftover to be removed")
-            assert not any(doomed["id"] in key for key in await cell.stored_keys())
-            assert await cell.read(kept["object"]["key"]) == video
-            await cell.until_clean()
+        await eventually(gone, 60, lambda: "the leftover to be removed")
+        assert not any(doomed["id"] in key for key in await cell.stored_keys())
+        assert await cell.read(kept["object"]["key"]) == video
+        await cell.until_clean()
 
 
-async def test_a_gateway_that_died_in_the_middle_loses_nothing(
-    servers: EmbeddedStack, tmp_path: Path, video: bytes
-) -> None:
+async def test_a_gateway_that_died_in_the_middle_loses_nothing(servers: Servers, tmp_path: Path, video: bytes) -> None:
     """All that it did was to move the row; its lease has ended."""
     async with running_cell(servers, tmp_path, store="swift", segment_bytes=SEGMENT_BYTES) as cell:
         content = await upload(cell, video)

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from deploy.embedded import EmbeddedStack
 from pipeline.ports import TransferSessions
 from tests.e2e.direct_client import TWO_SEGMENTS_AND_A_BIT, blocks, complete, send, video
 from tests.e2e.relay import relay_to
 from tests.harness.cell import Cell, eventually
 from tests.harness.media_samples import sample
 from tests.harness.running import CellProcesses, cell_processes, running_cell
+from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +27,7 @@ KEY: dict[str, Any] = {"swift_tempurl_key": "a-key-of-the-test"}
 
 @pytest.fixture(scope="module", params=["swift", "s3"])
 def store_cell(
-    request: pytest.FixtureRequest, servers: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CellProcesses]:
     settings: dict[str, Any] = {**KEY, "store": request.param, "upload_grant_seconds": 8}
     with cell_processes(servers, tmp_path_factory.mktemp("direct"), **settings) as started:
@@ -129,7 +129,7 @@ async def test_requests_that_make_no_sense(cell: Cell) -> None:
     await cell.until_clean()
 
 
-async def test_a_session_that_the_store_has_ended_is_replaced(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_a_session_that_the_store_has_ended_is_replaced(servers: Servers, tmp_path: Path) -> None:
     """As a lifecycle rule of the bucket does to what is incomplete for too long."""
     async with running_cell(servers, tmp_path, store="s3") as cell:
         assert isinstance(cell.store, TransferSessions)
@@ -149,7 +149,7 @@ async def test_a_session_that_the_store_has_ended_is_replaced(servers: EmbeddedS
         await cell.until_clean()
 
 
-async def test_many_segments_are_granted_in_batches(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_many_segments_are_granted_in_batches(servers: Servers, tmp_path: Path) -> None:
     async with running_cell(servers, tmp_path, segment_bytes=2048, **KEY) as cell:
         data = sample("mp4").read_bytes().ljust(250 * 2048, b"\0")
         # Swift reads many tiny segments at one a second, so assemble compares the bytes that it has fetched by ranges.
@@ -171,7 +171,7 @@ async def test_many_segments_are_granted_in_batches(servers: EmbeddedStack, tmp_
 
 
 @pytest.mark.parametrize("store", ["swift", "s3"])
-async def test_clients_have_a_way_of_their_own(servers: EmbeddedStack, tmp_path: Path, store: str) -> None:
+async def test_clients_have_a_way_of_their_own(servers: Servers, tmp_path: Path, store: str) -> None:
     """Where no catalogue knows how clients reach the store, a setting does."""
     async with relay_to(servers.swift.proxy_url) as public:
         settings: dict[str, Any] = {**KEY, "store": store, f"{store}_public_url": public.url}
@@ -192,7 +192,7 @@ async def test_clients_have_a_way_of_their_own(servers: EmbeddedStack, tmp_path:
 
 
 @pytest.mark.parametrize("store", ["swift", "s3"])
-async def test_what_is_abandoned_expires_and_is_removed(servers: EmbeddedStack, tmp_path: Path, store: str) -> None:
+async def test_what_is_abandoned_expires_and_is_removed(servers: Servers, tmp_path: Path, store: str) -> None:
     settings: dict[str, Any] = {**KEY, "store": store, "direct_seconds": 6, "upload_grant_seconds": 6}
     async with running_cell(servers, tmp_path, **settings) as cell:
         data = video(cell)
@@ -209,7 +209,7 @@ async def test_what_is_abandoned_expires_and_is_removed(servers: EmbeddedStack, 
         assert await cell.stored_keys() == []
 
 
-async def test_a_lent_token(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_a_lent_token(servers: Servers, tmp_path: Path) -> None:
     swift = servers.swift
     settings: dict[str, Any] = {"swift_lent_user": swift.user, "swift_lent_password": swift.key}
     async with running_cell(servers, tmp_path, **settings) as cell:
@@ -231,7 +231,7 @@ async def test_a_lent_token(servers: EmbeddedStack, tmp_path: Path) -> None:
         await cell.until_clean()
 
 
-async def test_stores_that_clients_cannot_reach_say_so(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_stores_that_clients_cannot_reach_say_so(servers: Servers, tmp_path: Path) -> None:
     async def refused(**settings: Any) -> None:
         name = settings.get("store", "swift")
         async with running_cell(servers, tmp_path / name, **settings) as cell:

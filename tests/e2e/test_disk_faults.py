@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli.processes import SEPARATE
-from deploy.embedded import EmbeddedStack
 from tests.e2e.disk_checks import DISK_BYTES, finishes, is_refused, logged, small_video, until_warned
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.disks import faulty_disk, fill, remount, small_disk
 from tests.harness.media_samples import sample
-from tests.harness.running import running_cell
+from tests.harness.running import apart, running_cell
+from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
 
@@ -38,7 +37,7 @@ async def _closed(cell: Cell, process: str = "worker-all") -> None:
     await eventually(closed, 30, lambda: "admission to be closed")
 
 
-async def test_somebody_else_fills_the_volume(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_somebody_else_fills_the_volume(servers: Servers, tmp_path: Path) -> None:
     """Who is in goes on, since his bytes are set aside; who is not waits until there is room."""
     video, large = small_video(), small_video(28)
     with small_disk(tmp_path / "disk", DISK_BYTES) as disk:
@@ -73,7 +72,7 @@ async def test_somebody_else_fills_the_volume(servers: EmbeddedStack, tmp_path: 
             assert logged(cell, "volume.open")
 
 
-async def test_no_space_for_a_file_that_was_taken_away(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_no_space_for_a_file_that_was_taken_away(servers: Servers, tmp_path: Path) -> None:
     """Somebody empties the volume and fills it: bytes that were set aside are not there in the middle of an upload."""
     video = small_video()
     with small_disk(tmp_path / "disk", DISK_BYTES) as disk:
@@ -94,7 +93,7 @@ async def test_no_space_for_a_file_that_was_taken_away(servers: EmbeddedStack, t
 @pytest.mark.parametrize(
     ("number", "code"), [(errno.EIO, "TEMP_VOLUME_FAILED"), (errno.ENOSPC, "TEMP_VOLUME_FULL")], ids=["EIO", "ENOSPC"]
 )
-async def test_writing_fails_in_mid_segment(servers: EmbeddedStack, tmp_path: Path, number: int, code: str) -> None:
+async def test_writing_fails_in_mid_segment(servers: Servers, tmp_path: Path, number: int, code: str) -> None:
     video = small_video()
     with faulty_disk(tmp_path / "disk") as disk:
         async with running_cell(servers, tmp_path / "cell", temp_dir=str(disk.point)) as cell:
@@ -127,7 +126,7 @@ async def test_writing_fails_in_mid_segment(servers: EmbeddedStack, tmp_path: Pa
             await cell.until_clean()
 
 
-async def test_reading_fails_while_stages_run(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_reading_fails_while_stages_run(servers: Servers, tmp_path: Path) -> None:
     """Transfer and assemble try again until the disk reads, with a digest of the whole file and without."""
     video = small_video()
     with faulty_disk(tmp_path / "disk") as disk:
@@ -152,11 +151,11 @@ async def test_reading_fails_while_stages_run(servers: EmbeddedStack, tmp_path: 
 
 
 @pytest.mark.parametrize(("stage", "before"), [("probe", "assemble"), ("thumbnail", "probe")])
-async def test_reading_fails_while_a_tool_runs(servers: EmbeddedStack, tmp_path: Path, stage: str, before: str) -> None:
+async def test_reading_fails_while_a_tool_runs(servers: Servers, tmp_path: Path, stage: str, before: str) -> None:
     """No file is called no media for it, and none does without a thumbnail."""
     video = sample("mp4").read_bytes()
     with faulty_disk(tmp_path / "disk") as disk:
-        async with running_cell(servers, tmp_path / "cell", temp_dir=str(disk.point), workers=SEPARATE) as cell:
+        async with running_cell(servers, tmp_path / "cell", temp_dir=str(disk.point), workers=apart(stage)) as cell:
             worker = cell.processes.child(f"worker-{stage}")
             worker.stop()
             upload = await cell.create(len(video))
@@ -180,9 +179,7 @@ async def test_reading_fails_while_a_tool_runs(servers: EmbeddedStack, tmp_path:
             await cell.until_clean()
 
 
-async def test_a_disk_that_never_reads_again_ends_the_upload_with_its_code(
-    servers: EmbeddedStack, tmp_path: Path
-) -> None:
+async def test_a_disk_that_never_reads_again_ends_the_upload_with_its_code(servers: Servers, tmp_path: Path) -> None:
     video = small_video()
     with faulty_disk(tmp_path / "disk") as disk:
         async with running_cell(servers, tmp_path / "cell", temp_dir=str(disk.point), disk_patience_seconds=2) as cell:
@@ -200,7 +197,7 @@ async def test_a_disk_that_never_reads_again_ends_the_upload_with_its_code(
             await cell.until_clean()
 
 
-async def test_the_volume_becomes_read_only(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_the_volume_becomes_read_only(servers: Servers, tmp_path: Path) -> None:
     """As a kernel does that finds errors on a disk: what is there can be finished, nothing new comes in."""
     video = small_video()
     with small_disk(tmp_path / "disk", DISK_BYTES) as disk:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded import EmbeddedStack
 from tests.e2e.disk_checks import DISK_BYTES, finishes, is_refused, logged, small_video, until_warned
 from tests.harness.disks import faulty_disk, small_disk
 from tests.harness.running import running_cell
+from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
 
 
-async def test_what_the_volume_can_never_hold_is_refused_at_once(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_what_the_volume_can_never_hold_is_refused_at_once(servers: Servers, tmp_path: Path) -> None:
     """Or it would stand at the head of the queue, and hold up everybody, until it expires."""
     with small_disk(tmp_path / "disk", DISK_BYTES) as disk:
         headroom = 1024 * 1024
@@ -41,7 +41,7 @@ async def test_what_the_volume_can_never_hold_is_refused_at_once(servers: Embedd
 
 
 @pytest.mark.parametrize("durability", ["fsync", "page-cache"])
-async def test_what_an_acknowledgement_waits_for(servers: EmbeddedStack, tmp_path: Path, durability: str) -> None:
+async def test_what_an_acknowledgement_waits_for(servers: Servers, tmp_path: Path, durability: str) -> None:
     """With `fsync` no segment is acknowledged that the disk does not have; otherwise nobody waits for the disk."""
     video = small_video(3)
     with faulty_disk(tmp_path / "disk") as disk:

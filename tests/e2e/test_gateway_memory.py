@@ -11,11 +11,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from deploy.cli.processes import GATEWAY
-from deploy.embedded import EmbeddedStack
+from deploy.cli.processes import GATEWAY, SluiceProcesses
 from tests.harness.cell import Cell, eventually
 from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
+from tests.harness.shared_stack import Servers
 from tests.programs.bench.usage import forget_peak, peak_bytes
 
 pytestmark = pytest.mark.e2e
@@ -38,7 +38,7 @@ def large_video() -> bytes:
 
 @pytest.mark.parametrize("store", ["swift", "s3", "filesystem"])
 async def test_fifty_at_once(
-    servers: EmbeddedStack, tmp_path: Path, store: str, record_property: Callable[[str, object], None]
+    servers: Servers, tmp_path: Path, store: str, record_property: Callable[[str, object], None]
 ) -> None:
     data = large_video()[:SIZE]
     async with running_cell(
@@ -49,6 +49,7 @@ async def test_fifty_at_once(
         filesystem_dir=str(tmp_path / "store"),
         segment_bytes=SEGMENT_BYTES,
         log_level="warning",
+        processes=SluiceProcesses,  # nothing in their memory but what a gateway needs
     ) as cell:
         pid = cell.processes.pids()[GATEWAY]
         forget_peak(pid)

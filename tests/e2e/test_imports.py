@@ -14,10 +14,10 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from deploy.embedded import EmbeddedStack
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.media_samples import sample
 from tests.harness.running import CellProcesses, cell_processes, running_cell
+from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
 
@@ -26,7 +26,7 @@ TOKEN = "a-shared-secret"
 
 @pytest.fixture(scope="module", params=["swift", "s3", "filesystem"])
 def store_cell(
-    request: pytest.FixtureRequest, servers: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CellProcesses]:
     with cell_processes(servers, tmp_path_factory.mktemp("import"), store=request.param, events_token=TOKEN) as started:
         yield started
@@ -123,7 +123,7 @@ async def test_an_import_takes_no_segments(cell: Cell) -> None:
     await cell.store.delete(key)
 
 
-async def test_imports_wait_for_room(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_imports_wait_for_room(servers: Servers, tmp_path: Path) -> None:
     """Ten imports and an upload through room for two: the same queue, and never over the budget."""
     data = long_video()
     budget = 2 * (len(data) + 8192)

@@ -8,7 +8,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from shutil import copytree, rmtree
@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from deploy.embedded import EmbeddedStack, StackOptions
+from deploy.embedded import EmbeddedStack
 from pipeline.adapters.redis.reads import hash_get
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.holding import held_up
@@ -24,13 +24,6 @@ from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
-    """A stack that no other test looks at while its Redis forgets."""
-    with EmbeddedStack(StackOptions(directory=tmp_path_factory.mktemp("stack"), fast=True)) as stack:
-        yield stack
 
 
 def video(number: int) -> bytes:

@@ -4,22 +4,20 @@ API says so at once, with a code."""
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy.cli.processes import SEPARATE
-from deploy.embedded import EmbeddedStack, StackOptions
+from deploy.embedded import EmbeddedStack
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.faults.cells import outages
 from tests.harness.faults.client import PatientClient
 from tests.harness.media_samples import sample
+from tests.harness.outages import frozen, killed
 from tests.harness.running import running_cell
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -28,13 +26,6 @@ _SECONDS = 120.0
 _SEGMENTS = 8
 # What redis-py waits for an answer (`bootstrap.redis`), and what a busy machine adds.
 _QUICK_SECONDS = 12.0
-
-
-@pytest.fixture(scope="module")
-def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
-    """Servers that nobody else uses, to be stopped."""
-    with EmbeddedStack(StackOptions(directory=tmp_path_factory.mktemp("servers"), fast=True)) as stack:
-        yield stack
 
 
 def _video() -> bytes:
@@ -48,27 +39,6 @@ async def _all_equal(cell: Cell, video: bytes) -> None:
 
 async def _some_stored(cell: Cell) -> bool:
     return any([int((await cell.status(upload_id))["bytes_stored"]) for upload_id in cell.uploads])
-
-
-@contextmanager
-def _stopped(servers: EmbeddedStack, name: str) -> Iterator[None]:
-    """A server is gone as long as the block lasts, by SIGKILL."""
-    servers.stop_process(name, signal.SIGKILL)
-    try:
-        yield
-    finally:
-        servers.start_process(name)
-
-
-@contextmanager
-def _frozen(servers: EmbeddedStack, name: str) -> Iterator[None]:
-    """A server takes connections and answers nothing, as long as the block lasts."""
-    process = servers.processes()[name]
-    os.kill(process, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(process, signal.SIGCONT)
 
 
 async def _refusal(cell: Cell, method: str, path: str, **options: Any) -> tuple[dict[str, Any], Mapping[str, str]]:
@@ -91,7 +61,7 @@ async def test_without_the_database_uploads_are_stored_and_wait_for_it(
         uploads = [await client.create(len(video)) for _ in range(3)]
         sending = asyncio.gather(*(client.send(upload, video) for upload in uploads))
         await eventually(lambda: _some_stored(cell), _SECONDS, lambda: "segments to be stored")
-        with _stopped(own_servers, "postgres"):
+        with killed(own_servers, "postgres"):
             await sending
             uploads.append(await client.create(len(video)))
             await client.send(uploads[-1], video)
@@ -119,7 +89,7 @@ async def test_patience_with_the_database_ends_too(own_servers: EmbeddedStack, t
     video = _video()
     async with running_cell(own_servers, tmp_path, database_patience_seconds=2) as cell:
         client = PatientClient(cell)
-        with _stopped(own_servers, "postgres"):
+        with killed(own_servers, "postgres"):
             upload = await client.create(len(video))
             await client.send(upload, video)
             view = await client.end(upload["id"], wanted="failed")
@@ -137,14 +107,14 @@ async def test_redis_killed_in_the_middle_of_uploads(own_servers: EmbeddedStack,
         uploads = [await client.create(len(video)) for _ in range(6)]
         sending = asyncio.gather(*(client.send(upload, video) for upload in uploads))
         await eventually(lambda: _some_stored(cell), _SECONDS, lambda: "segments to be stored")
-        with _stopped(own_servers, "redis"):
+        with killed(own_servers, "redis"):
             error, _ = await _refusal(cell, "GET", f"/v1/uploads/{uploads[0]['id']}")
             assert error["code"] == "REDIS_UNAVAILABLE"
             new = {"filename": "a.mp4", "size": 1, "content_type": "video/mp4"}
             error, _ = await _refusal(cell, "POST", "/v1/uploads", json=new)
             assert error["code"] == "REDIS_UNAVAILABLE"
         await sending
-        with _stopped(own_servers, "redis"):
+        with killed(own_servers, "redis"):
             pass
         await asyncio.gather(*(client.end(upload["id"]) for upload in uploads))
         assert client.slowest_seconds < _QUICK_SECONDS
@@ -174,7 +144,7 @@ async def test_redis_unreachable_in_the_middle_of_uploads(
         await cell.put(idle, 1, video)
         sending = asyncio.gather(*(client.send(upload, video) for upload in uploads))
         await eventually(lambda: _some_stored(cell), _SECONDS, lambda: "segments to be stored")
-        with _frozen(own_servers, "redis"):
+        with frozen(own_servers, "redis"):
             began = time.monotonic()
             while time.monotonic() - began < outage_seconds:
                 error, _ = await _refusal(cell, "GET", f"/v1/uploads/{idle['id']}")
@@ -195,7 +165,7 @@ async def test_redis_unreachable_for_longer_than_an_uploads_lease(own_servers: E
         client = PatientClient(cell)
         upload = await client.create(len(video))
         await cell.put(upload, 1, video)
-        with _frozen(own_servers, "redis"):
+        with frozen(own_servers, "redis"):
             began = time.monotonic()
             while time.monotonic() - began < 10:
                 await _refusal(cell, "GET", f"/v1/uploads/{upload['id']}")

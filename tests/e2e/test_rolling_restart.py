@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 from deploy.cli.processes import import_path
-from deploy.embedded import EmbeddedStack
 from deploy.embedded.http import answers
 from deploy.embedded.ports import LOOPBACK, ReservedPort
 from deploy.embedded.process import ChildProcess
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
+from tests.harness.shared_stack import Servers
 
 pytestmark = [
     pytest.mark.e2e,
@@ -131,7 +131,7 @@ async def _upload(url: str, file: Path, state: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
 async def test_gateways_are_restarted_one_after_another_and_no_upload_fails(
-    servers: EmbeddedStack, tmp_path: Path, number: signal.Signals
+    servers: Servers, tmp_path: Path, number: signal.Signals
 ) -> None:
     video = sample("mp4").read_bytes().ljust(64 * SEGMENT_BYTES, b"\0")
     with ExitStack() as exits:

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli.processes import SEPARATE
-from deploy.embedded import EmbeddedStack
 from deploy.embedded.process import ChildProcess
 from pipeline.adapters.redis.reads import hash_all, hash_get_many
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.holding import held_up, slow_tools
 from tests.harness.media_samples import sample
-from tests.harness.running import running_cell
+from tests.harness.running import apart, running_cell
+from tests.harness.shared_stack import Servers
 from tests.integration.gateway.wire import connect
 
 pytestmark = pytest.mark.e2e
@@ -80,10 +79,10 @@ _STAGES = {"transfer": ("transfer", "seal"), "admission": ()}
 
 
 @pytest.mark.parametrize("kind", ["admission", "transfer", "assemble", "probe", "thumbnail", "persist"])
-async def test_a_worker_under_load_is_told_to_stop(servers: EmbeddedStack, tmp_path: Path, kind: str) -> None:
+async def test_a_worker_under_load_is_told_to_stop(servers: Servers, tmp_path: Path, kind: str) -> None:
     video = _video(8)
     stages = _STAGES.get(kind, (kind,))
-    async with running_cell(servers, tmp_path, workers=SEPARATE, shutdown_seconds=_GRACE_SECONDS) as cell:
+    async with running_cell(servers, tmp_path, workers=apart(kind), shutdown_seconds=_GRACE_SECONDS) as cell:
         worker = cell.processes.child(f"worker-{kind}")
         uploads = [await cell.create(len(video)) for _ in range(6)]
         sending = asyncio.gather(*(cell.put_all(upload, video, at_once=2) for upload in uploads))
@@ -107,14 +106,14 @@ async def test_a_worker_under_load_is_told_to_stop(servers: EmbeddedStack, tmp_p
 
 @pytest.mark.parametrize("kind", ["probe", "thumbnail", "persist"])
 async def test_what_does_not_end_in_time_is_handed_back_and_goes_on_at_once(
-    servers: EmbeddedStack, tmp_path: Path, kind: str
+    servers: Servers, tmp_path: Path, kind: str
 ) -> None:
     """The lease is so long here that a stage that had to be taken over would not be done in this test."""
     video = sample("mp4").read_bytes()
     async with running_cell(
         servers,
         tmp_path / "cell",
-        workers=SEPARATE,
+        workers=apart(kind),
         shutdown_seconds=_GRACE_SECONDS,
         stage_lease_seconds=600,
         **slow_tools(tmp_path, servers),
@@ -138,7 +137,7 @@ async def test_what_does_not_end_in_time_is_handed_back_and_goes_on_at_once(
         await _all_ready(cell, video)
 
 
-async def test_a_gateway_finishes_what_it_receives_and_takes_no_more(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_a_gateway_finishes_what_it_receives_and_takes_no_more(servers: Servers, tmp_path: Path) -> None:
     video = _video(4)
     async with running_cell(servers, tmp_path, shutdown_seconds=30) as cell:
         upload = await cell.create(len(video))
@@ -195,9 +194,7 @@ async def _answers(cell: Cell) -> bool:
         return False
 
 
-async def test_a_gateway_does_not_wait_for_a_client_that_has_stopped_sending(
-    servers: EmbeddedStack, tmp_path: Path
-) -> None:
+async def test_a_gateway_does_not_wait_for_a_client_that_has_stopped_sending(servers: Servers, tmp_path: Path) -> None:
     video = _video(2)
     async with running_cell(servers, tmp_path, shutdown_seconds=2, segment_stall_seconds=300) as cell:
         upload = await cell.create(len(video))

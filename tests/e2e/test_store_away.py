@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded import EmbeddedStack
 from pipeline.adapters.object_store.names import MULTIPART_PREFIX
 from pipeline.adapters.redis.reads import hash_get
 from pipeline.core.segments import MEBIBYTE
@@ -17,6 +16,7 @@ from tests.harness.faults.cells import outages, shaped_cell
 from tests.harness.faults.client import PatientClient
 from tests.harness.faults.kinds import Pass, Refuse
 from tests.harness.media_samples import sample
+from tests.harness.shared_stack import Servers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -37,7 +37,7 @@ async def _stored_segments(cell: Cell) -> int:
 
 
 async def test_patience_ends_with_a_code_and_everything_goes_once_the_store_is_back(
-    servers: EmbeddedStack, tmp_path: Path
+    servers: Servers, tmp_path: Path
 ) -> None:
     video = _video()
     async with shaped_cell(servers, tmp_path, "swift", store_patience_seconds=3) as (cell, shaper):
@@ -69,7 +69,7 @@ async def _some_stored(cell: Cell) -> bool:
 
 
 async def test_admission_comes_to_rest_while_the_store_is_away_and_goes_on_by_itself(
-    servers: EmbeddedStack, tmp_path: Path
+    servers: Servers, tmp_path: Path
 ) -> None:
     video = _video()
     budget = 2 * len(video) + SEGMENT_BYTES
@@ -99,7 +99,7 @@ async def test_admission_comes_to_rest_while_the_store_is_away_and_goes_on_by_it
         await cell.until_clean()
 
 
-async def _delete_container(cell: Cell, servers: EmbeddedStack, name: str) -> None:
+async def _delete_container(cell: Cell, servers: Servers, name: str) -> None:
     """As its owner would: everything in it, then the container itself."""
     swift = servers.swift
     login = {"X-Auth-User": swift.user, "X-Auth-Key": swift.key}
@@ -119,7 +119,7 @@ async def _delete_container(cell: Cell, servers: EmbeddedStack, name: str) -> No
     await eventually(gone, _SECONDS, lambda: f"{name} to be deleted")
 
 
-async def test_a_bucket_deleted_in_mid_upload_is_made_anew(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_a_bucket_deleted_in_mid_upload_is_made_anew(servers: Servers, tmp_path: Path) -> None:
     """Its sessions go with it, so that everything is put again. Every process has seen the bucket before."""
     video = sample("mp4").read_bytes().ljust(11 * MEBIBYTE, b"\0")
     async with shaped_cell(servers, tmp_path, "s3") as (cell, _):
@@ -141,9 +141,7 @@ async def test_a_bucket_deleted_in_mid_upload_is_made_anew(servers: EmbeddedStac
 
 
 @pytest.mark.parametrize("which", ["segments", "both"])
-async def test_containers_deleted_in_mid_upload_are_made_anew(
-    servers: EmbeddedStack, tmp_path: Path, which: str
-) -> None:
+async def test_containers_deleted_in_mid_upload_are_made_anew(servers: Servers, tmp_path: Path, which: str) -> None:
     """What was in them and belongs to uploads under way is put again from the temp volume."""
     video = _video()
     async with shaped_cell(servers, tmp_path, "swift") as (cell, _):

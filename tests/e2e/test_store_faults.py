@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded import EmbeddedStack
 from pipeline.adapters.object_store.names import MULTIPART_PREFIX
 from pipeline.core.segments import MEBIBYTE
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
@@ -18,6 +17,7 @@ from tests.harness.faults.client import PatientClient
 from tests.harness.faults.kinds import Answer, Corrupt, Fault, Mute, OnRequests, Pass, Refuse, Reset, Slow, Stall
 from tests.harness.faults.shaper import Shaper
 from tests.harness.media_samples import sample
+from tests.harness.shared_stack import Servers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -74,7 +74,7 @@ FAULTS: dict[str, tuple[Fault, Reached]] = {
 
 @pytest.mark.parametrize("dialect", ["swift", "s3"])
 @pytest.mark.parametrize("name", FAULTS)
-async def test_in_the_middle_of_uploads(servers: EmbeddedStack, tmp_path: Path, name: str, dialect: str) -> None:
+async def test_in_the_middle_of_uploads(servers: Servers, tmp_path: Path, name: str, dialect: str) -> None:
     count, size_bytes = _SIZES[dialect]
     video = _video(size_bytes)
     fault, reached = FAULTS[name]
@@ -107,7 +107,7 @@ async def test_in_the_middle_of_uploads(servers: EmbeddedStack, tmp_path: Path, 
         await cell.until_clean()
 
 
-async def test_every_body_may_change_on_its_way(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_every_body_may_change_on_its_way(servers: Servers, tmp_path: Path) -> None:
     """Manifests, thumbnails and objects of one segment too."""
     large, small = _video(8 * SEGMENT_BYTES), _video(0)
     assert len(small) <= SEGMENT_BYTES
@@ -123,7 +123,7 @@ async def test_every_body_may_change_on_its_way(servers: EmbeddedStack, tmp_path
         await cell.until_clean()
 
 
-async def test_nothing_remains_of_sessions_whose_begin_was_not_heard(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_nothing_remains_of_sessions_whose_begin_was_not_heard(servers: Servers, tmp_path: Path) -> None:
     """S3 has opened a multipart upload, and nobody has learned of it."""
     _, size_bytes = _SIZES["s3"]
     video = _video(size_bytes)

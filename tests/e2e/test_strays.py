@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from uuid6 import uuid7
 
-from deploy.embedded import EmbeddedStack
 from pipeline.adapters.redis.reads import hash_get
 from pipeline.bootstrap import worker_services
 from pipeline.core.model import ObjectTarget, object_key
@@ -22,6 +21,7 @@ from tests.contract.object_store.uploads import MemorySource, some_bytes
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
+from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
 
@@ -52,7 +52,7 @@ async def cleaned(cell: Cell, upload_id: str) -> None:
     await eventually(released, 60, lambda: "the upload to be cleaned up")
 
 
-async def test_a_transfer_that_nobody_has_recorded_is_ended(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_a_transfer_that_nobody_has_recorded_is_ended(servers: Servers, tmp_path: Path) -> None:
     """As of a worker that was frozen between opening it and writing it down."""
     async with running_cell(servers, tmp_path, store="s3") as cell:
         assert isinstance(cell.store, TransferSessions)
@@ -72,7 +72,7 @@ async def test_a_transfer_that_nobody_has_recorded_is_ended(servers: EmbeddedSta
             await cell.store.abort(target)
 
 
-async def test_what_a_worker_put_too_late_is_removed(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_what_a_worker_put_too_late_is_removed(servers: Servers, tmp_path: Path) -> None:
     """As of a worker that was frozen before it tried a segment again. A request that began before the cleanup leaves
     nothing in Swift: the DELETE of the same name is the later one."""
     async with running_cell(servers, tmp_path, store="swift") as cell:
@@ -103,7 +103,7 @@ async def test_what_a_worker_put_too_late_is_removed(servers: EmbeddedStack, tmp
         await cell.until_clean()
 
 
-async def test_half_written_files_are_removed(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_half_written_files_are_removed(servers: Servers, tmp_path: Path) -> None:
     async with running_cell(servers, tmp_path, store="filesystem") as cell:
         assert cell.settings.filesystem_dir is not None
         incoming = cell.settings.filesystem_dir / "incoming"

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import signal
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,11 @@ from deploy.embedded import EmbeddedStack
 from pipeline.adapters.redis.reads import hash_all, hash_get
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.disks import faulty_disk
-from tests.harness.holding import held_up, slow_tools
+from tests.harness.holding import held_up, killed_at_work, slow_tools
 from tests.harness.media_samples import sample
-from tests.harness.running import running_cell
+from tests.harness.outages import frozen
+from tests.harness.running import apart, running_cell
+from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
 
@@ -97,21 +99,22 @@ async def _insistently(cell: Cell, upload: Mapping[str, Any], data: bytes) -> No
         await eventually(taken, 90, lambda: f"segments of {upload['id']} to be taken", every_seconds=0.2)
 
 
-async def test_every_worker_killed_in_the_middle_of_twenty_uploads(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_every_worker_killed_in_the_middle_of_twenty_uploads(own_servers: EmbeddedStack, tmp_path: Path) -> None:
+    """The store hangs at that moment, so that no transfer can end before its worker does."""
     video = _video()
-    async with running_cell(servers, tmp_path) as cell:
+    async with running_cell(own_servers, tmp_path) as cell:
         uploads = [await cell.create(len(video)) for _ in range(_UPLOADS)]
-        sending = asyncio.gather(*(cell.put_all(upload, video, at_once=1) for upload in uploads))
-        worker = cell.processes.child("worker-all")
-        pid = worker.pid or 0
+        first = asyncio.gather(*(_put(cell, upload, range(1, 8), video) for upload in uploads))
 
         async def under_way() -> bool:
-            return await _stored_segments(cell) >= 20 and bool(await _running(cell, pid))
+            return await _stored_segments(cell) >= 20
 
         await eventually(under_way, 60, lambda: "transfer to be in the middle of it")
-        worker.stop(signal.SIGKILL)
-        dead = await _running(cell, pid)
-        assert dead
+        worker = cell.processes.child("worker-all")
+        with frozen(own_servers, "proxy-server"):
+            await first
+            await asyncio.gather(*(_put(cell, upload, [8], video) for upload in uploads))
+            dead = await killed_at_work([worker], partial(_running, cell))
         since_ms = await _now_ms(cell)
         worker.start()
 
@@ -120,42 +123,38 @@ async def test_every_worker_killed_in_the_middle_of_twenty_uploads(servers: Embe
 
         await eventually(taken_over, 60, lambda: "a stage to run again")
         assert min((await _taken_over_ms(cell, dead, since_ms)).values()) < _TAKEOVER_MS
-        await sending
         await _all_ready(cell, video)
         assert all(count >= 1 for count in await _takeovers(cell, dead))
 
 
+async def _put(cell: Cell, upload: Mapping[str, Any], numbers: Iterable[int], data: bytes) -> None:
+    """These segments, one after another."""
+    for number in numbers:
+        status, body, _ = await cell.put(upload, number, data)
+        assert status in (200, 201), body
+
+
 @pytest.mark.parametrize("kind", ["transfer", "assemble", "probe", "thumbnail", "persist"])
-async def test_a_worker_killed_in_mid_stage_is_followed_by_another(
-    servers: EmbeddedStack, tmp_path: Path, kind: str
-) -> None:
+async def test_a_worker_killed_in_mid_stage_is_followed_by_another(servers: Servers, tmp_path: Path, kind: str) -> None:
     """Two of its kind: what the dead one ran is taken over by the one that lives."""
     video = _video(2)
-    workers = {**SEPARATE, f"worker-{kind}-2": [kind]}
     async with AsyncExitStack() as exits:
         tools, disk = slow_tools(tmp_path, servers), exits.enter_context(faulty_disk(tmp_path / "disk"))
         cell = await exits.enter_async_context(
-            running_cell(servers, tmp_path / "cell", workers=workers, temp_dir=str(disk.point), **tools)
+            running_cell(servers, tmp_path / "cell", workers=apart(kind, count=2), temp_dir=str(disk.point), **tools)
         )
         upload = await cell.create(len(video), digest=_announced(video))
         async with held_up(cell, kind, tmp_path, disk):
             sending = asyncio.create_task(cell.put_all(upload, video))
-            children = [cell.processes.child(name) for name in (f"worker-{kind}", f"worker-{kind}-2")]
-            dead: set[tuple[str, str]] = set()
-
             since_ms = 0
 
-            async def at_work() -> bool:
-                for child in children:
-                    if running := await _running(cell, child.pid or 0):
-                        nonlocal since_ms
-                        since_ms = await _now_ms(cell)  # the disk may keep it from dying for seconds
-                        dead.update(running)
-                        child.stop(signal.SIGKILL)
-                        return True
-                return False
+            async def running(pid: int) -> set[tuple[str, str]]:
+                nonlocal since_ms
+                since_ms = await _now_ms(cell)  # before the kill: the disk may keep it from dying for seconds
+                return await _running(cell, pid)
 
-            await eventually(at_work, 90, lambda: f"{kind} to be at work")
+            children = [cell.processes.child(name) for name in (f"worker-{kind}", f"worker-{kind}-2")]
+            dead = await killed_at_work(children, running)
 
             async def taken_over() -> bool:
                 return len(await _taken_over_ms(cell, dead, since_ms)) == len(dead)
@@ -167,10 +166,10 @@ async def test_a_worker_killed_in_mid_stage_is_followed_by_another(
         await _all_ready(cell, video)
 
 
-async def test_the_admission_worker_killed_while_uploads_wait(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_the_admission_worker_killed_while_uploads_wait(servers: Servers, tmp_path: Path) -> None:
     """Its twin lets in who waits, and takes over; there is room for one upload at a time."""
     video = _video()
-    workers = {**SEPARATE, "worker-admission-2": ["admission"]}
+    workers = apart("admission", count=2)
     async with running_cell(servers, tmp_path, workers=workers, temp_budget_bytes=len(video)) as cell:
         uploads = [await cell.create(len(video)) for _ in range(4)]
         assert [upload["status"] for upload in uploads] == ["admitted", *["waiting"] * 3]
@@ -181,10 +180,10 @@ async def test_the_admission_worker_killed_while_uploads_wait(servers: EmbeddedS
         await _all_ready(cell, video)
 
 
-async def test_a_store_that_hangs_holds_up_no_take_over(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_a_store_that_hangs_holds_up_no_take_over(own_servers: EmbeddedStack, tmp_path: Path) -> None:
     """What has ended is removed from the store by the same worker that takes over; while that waits, this goes on."""
     video = _video()
-    async with running_cell(servers, tmp_path, workers=SEPARATE) as cell:
+    async with running_cell(own_servers, tmp_path, workers=apart("transfer")) as cell:
         ended, alive = [await cell.create(len(video)) for _ in range(2)]
         await cell.put(ended, 1, video)
 
@@ -192,9 +191,7 @@ async def test_a_store_that_hangs_holds_up_no_take_over(servers: EmbeddedStack, 
             return int((await cell.status(ended["id"]))["bytes_stored"]) > 0
 
         await eventually(stored, 60, lambda: "a segment to be stored")
-        proxy = servers.processes()["proxy-server"]
-        os.kill(proxy, signal.SIGSTOP)
-        try:
+        with frozen(own_servers, "proxy-server"):
             await cell.call("DELETE", f"/v1/uploads/{ended['id']}", expect=200)
             await cell.put(alive, 1, video)
             lease = f"{cell.keys.prefix}stage-leases"
@@ -211,15 +208,13 @@ async def test_a_store_that_hangs_holds_up_no_take_over(servers: EmbeddedStack, 
                 return held not in await cell.redis.zrange(lease, 0, -1)
 
             await eventually(given_to_somebody_else, 30, lambda: "the dead run's lease to be taken")
-        finally:
-            os.kill(proxy, signal.SIGCONT)
         cell.processes.child("worker-transfer").start()
         await cell.put_all(alive, video)
         await cell.until(alive["id"], "ready")
         await cell.until_clean()
 
 
-async def test_a_gateway_killed_in_mid_segment(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_a_gateway_killed_in_mid_segment(servers: Servers, tmp_path: Path) -> None:
     video = _video()
     async with running_cell(servers, tmp_path) as cell:
         upload = await cell.create(len(video))
@@ -239,7 +234,7 @@ async def test_a_gateway_killed_in_mid_segment(servers: EmbeddedStack, tmp_path:
         await _all_ready(cell, video)
 
 
-async def test_everything_killed_at_once(servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_everything_killed_at_once(servers: Servers, tmp_path: Path) -> None:
     """The gateway in mid-segment and a worker of each kind, all in the same instant, and all started again."""
     video = _video()
     async with running_cell(servers, tmp_path, workers=SEPARATE) as cell:

@@ -14,10 +14,10 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from deploy.embedded import EmbeddedStack
 from tests.harness.cell import Cell
 from tests.harness.media_samples import ffmpeg, sample
 from tests.harness.running import CellProcesses, cell_processes
+from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
 
@@ -37,7 +37,7 @@ def video() -> bytes:
 
 @pytest.fixture(scope="module", params=STORES)
 def processes(
-    request: pytest.FixtureRequest, servers: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CellProcesses]:
     directory = tmp_path_factory.mktemp(f"out-{request.param}")
     with cell_processes(

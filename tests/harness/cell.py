@@ -29,6 +29,7 @@ from pipeline.settings import Settings
 
 SEGMENT_BYTES = 256 * 1024
 _PATIENCE_SECONDS = 60.0
+_LONGEST_PAUSE_SECONDS = 0.2
 ENDED = frozenset({"ready", "failed", "expired", "cancelled"})
 
 
@@ -183,11 +184,16 @@ class Cell:
 async def eventually(
     condition: Callable[[], Awaitable[bool]], seconds: float, what: Callable[[], str], every_seconds: float = 0.03
 ) -> None:
-    """Wait for a condition; fails with `what()` when it does not come true in time."""
+    """Wait for a condition; fails with `what()` when it does not come true in time.
+
+    The pause between two tries begins with `every_seconds` and grows: polling takes the processor from the processes
+    that the test waits for.
+    """
     try:
         async with asyncio.timeout(seconds):
-            while not await condition():  # noqa: ASYNC110  # what is waited for happens in other processes
+            while not await condition():  # what is waited for happens in other processes
                 await asyncio.sleep(every_seconds)
+                every_seconds = max(every_seconds, min(every_seconds * 1.25, _LONGEST_PAUSE_SECONDS))
     except TimeoutError:
         raise AssertionError(f"waited {seconds} s for {what()}") from None
 

@@ -79,9 +79,9 @@ def faulty_disk(directory: Path) -> Iterator[FaultyDisk]:
     backing.mkdir(parents=True)
     point.mkdir()
     command = [sys.executable, "-m", "tests.harness.faulty_disk", str(backing), str(point)]
-    root = Path(__file__).parents[1]
+    repository = Path(__file__).parents[2]
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=repository
     )
     try:
         assert process.stdout is not None

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import asyncpg
 
-from deploy.embedded import EmbeddedStack
-from tests.harness.cell import Cell
+from deploy.embedded.process import ChildProcess
+from tests.harness.cell import Cell, eventually
 from tests.harness.disks import FaultyDisk
+from tests.harness.shared_stack import Servers
+
+T = TypeVar("T")
 
 _TOOLS = {"probe": "ffprobe", "thumbnail": "ffmpeg"}
 _READ_SECONDS = 3.0
 
 
-def slow_tools(directory: Path, servers: EmbeddedStack) -> dict[str, str]:
+def slow_tools(directory: Path, servers: Servers) -> dict[str, Any]:
     """ffprobe and ffmpeg that come to no end while `held_up` says so: settings of a cell."""
-    found = {}
+    found: dict[str, Any] = {}
     for tool in _TOOLS.values():
         script, executable = directory / tool, servers.environment()[f"SLUICE_{tool.upper()}"]
         flag = _flag(directory, tool)
@@ -56,6 +62,32 @@ async def held_up(cell: Cell, kind: str, directory: Path, disk: FaultyDisk | Non
             yield
         finally:
             disk.heal()
+
+
+async def killed_at_work(
+    children: Iterable[ChildProcess], runs: Callable[[int], Awaitable[set[T]]], seconds: float = 90
+) -> set[T]:
+    """Kill the first of these processes that is at work, by SIGKILL; what it was running.
+
+    `runs` says what a process is running, by its id. The process is paused before it is asked about for good, so that
+    it is killed in the middle of its work and never after it.
+    """
+    found: set[T] = set()
+
+    async def killed() -> bool:
+        for child in children:
+            if child.pid is None or not await runs(child.pid):
+                continue
+            os.kill(child.pid, signal.SIGSTOP)
+            found.update(await runs(child.pid))
+            if found:
+                child.stop(signal.SIGKILL)
+                return True
+            os.kill(child.pid, signal.SIGCONT)
+        return False
+
+    await eventually(killed, seconds, lambda: f"one of {[child.name for child in children]} to be at work")
+    return found
 
 
 def _flag(directory: Path, tool: str) -> Path:

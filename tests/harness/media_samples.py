@@ -1,14 +1,15 @@
 """Small media files of every kind that uploads are made of, and files that only pretend; made on first use by ffmpeg.
 
-`sample("mp4")` gives a path; each is made once per process into one directory, which goes with the process. Every
-picture is 320 x 240 unless its name says otherwise and shows four quarters, red, green, blue, white as one reads, so
-that a test can tell how it was turned; every sound is a sine of 440 Hz. `NAMES` lists what there is.
+`sample("mp4")` gives a path; each is made once per test session, or once per process outside of one. Every picture is
+320 x 240 unless its name says otherwise and shows four quarters, red, green, blue, white as one reads, so that a test
+can tell how it was turned; every sound is a sine of 440 Hz. `NAMES` lists what there is.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
+import os
 import shutil
 import struct
 import subprocess
@@ -20,24 +21,27 @@ from pathlib import Path
 from deploy.embedded.media_tools import media_tool_path
 from tests.harness.media_heif import CodedPicture, heif, picture_from_iso
 from tests.harness.media_pictures import png, turned_jpeg, webp
+from tests.harness.session import SESSION_DIRECTORY, made_once, session_directory
 
 QUARTERS = ("red", "lime", "blue", "white")
 
 
 @functools.cache
 def directory() -> Path:
-    """Where the samples lie."""
-    path = Path(tempfile.mkdtemp(prefix="sluice-samples-"))
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    """Where the samples are: in the session's directory, or in one that goes with this process."""
+    if SESSION_DIRECTORY in os.environ:
+        path = session_directory() / "samples"
+        path.mkdir(exist_ok=True)
+    else:
+        path = Path(tempfile.mkdtemp(prefix="sluice-samples-"))
+        atexit.register(shutil.rmtree, path, ignore_errors=True)
     return path
 
 
 @functools.cache
 def sample(name: str) -> Path:
     """The sample of that name, complete."""
-    path = directory() / name
-    _BUILDERS[name](path)
-    return path
+    return made_once(directory() / name, _BUILDERS[name])
 
 
 def ffmpeg(*arguments: str | Path) -> bytes:
@@ -126,8 +130,8 @@ def _coded(codec: str, colour: str | None) -> CodedPicture:
     encoder: tuple[str, ...] = ("-c:v", "libsvtav1", "-preset", "12", "-f", "avif")
     if codec == "hevc":
         encoder = ("-c:v", "libx265", "-x265-params", "log-level=none:info=0", "-tag:v", "hvc1", "-f", "mp4")
-    path = directory() / f"coded-{codec}-{colour}"
-    ffmpeg("-f", "lavfi", "-i", source, "-frames:v", "1", "-pix_fmt", "yuv420p", *encoder, path)
+    arguments = ("-f", "lavfi", "-i", source, "-frames:v", "1", "-pix_fmt", "yuv420p", *encoder)
+    path = made_once(directory() / f"coded-{codec}-{colour}", lambda path: ffmpeg(*arguments, path))
     return picture_from_iso(path.read_bytes(), width, height)
 
 
@@ -152,7 +156,7 @@ def _covered(path: Path) -> None:
 
 
 def _subtitled(path: Path) -> None:
-    subtitles = directory() / "subtitles.srt"
+    subtitles = path.with_name("subtitles.srt")
     subtitles.write_text("1\n00:00:00,000 --> 00:00:01,000\nWater\n")
     ffmpeg(
         *(*_picture(), *_sound(), *_sound(frequency=880)),

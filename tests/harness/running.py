@@ -16,12 +16,21 @@ import asyncpg
 from redis.asyncio import Redis
 
 from deploy.cli.processes import ALL_IN_ONE, SluiceProcesses
-from deploy.embedded import EmbeddedStack
 from deploy.embedded.layout import Layout
 from pipeline.adapters.redis.keys import Keys
 from pipeline.bootstrap import open_store
+from pipeline.core.stages import WorkerType
 from pipeline.settings import Settings
 from tests.harness.cell import SEGMENT_BYTES, Cell
+from tests.harness.preloaded import PreloadedProcesses
+from tests.harness.shared_stack import Servers
+
+
+def apart(kind: str, count: int = 1) -> dict[str, Sequence[str]]:
+    """Workers of a cell where this type has `count` processes of its own, `worker-KIND`, `worker-KIND-2`, and one
+    process, `worker-rest`, runs all other types."""
+    names = [f"worker-{kind}", *(f"worker-{kind}-{number}" for number in range(2, count + 1))]
+    return {**{name: [kind] for name in names}, "worker-rest": [other for other in WorkerType if other != kind]}
 
 
 @dataclass(frozen=True)
@@ -43,9 +52,7 @@ class CellProcesses:
             yield Cell(self.processes, self.environment, self.settings, http, redis, store, keys)
 
 
-def cell_settings(
-    stack: EmbeddedStack, directory: Path, **overrides: str | int | float
-) -> tuple[dict[str, str], Settings]:
+def cell_settings(stack: Servers, directory: Path, **overrides: str | int | float) -> tuple[dict[str, str], Settings]:
     """A cell with names of its own: what its processes find in their environment, and the same as settings. Makes its
     database: workers sweep whatever leftovers theirs has, with their own settings.
 
@@ -71,7 +78,7 @@ def cell_settings(
     return environment, settings
 
 
-def _tell_database(stack: EmbeddedStack, command: str) -> None:
+def _tell_database(stack: Servers, command: str) -> None:
     """In a thread, since whoever asks may have a loop running."""
 
     async def tell() -> None:
@@ -87,21 +94,22 @@ def _tell_database(stack: EmbeddedStack, command: str) -> None:
 
 @contextmanager
 def cell_processes(
-    stack: EmbeddedStack,
+    stack: Servers,
     directory: Path,
     *,
     workers: Mapping[str, Sequence[str]] = ALL_IN_ONE,
+    processes: type[SluiceProcesses] = PreloadedProcesses,
     **overrides: str | int | float,
 ) -> Iterator[CellProcesses]:
     """Start a cell; `overrides` as for `cell_settings`."""
     environment, settings = cell_settings(stack, directory, **overrides)
     Layout(directory).make()
-    processes = SluiceProcesses(directory, environment, workers=workers)
+    running = processes(directory, environment, workers=workers)
     try:
-        processes.start()
-        yield CellProcesses(processes, environment, settings)
+        running.start()
+        yield CellProcesses(running, environment, settings)
     finally:
-        processes.stop()
+        running.stop()
         database = settings.database_url.get_secret_value().rpartition("/")[2]
         with suppress(OSError, asyncpg.PostgresError):  # a test may have ended the server
             _tell_database(stack, f"DROP DATABASE {database} WITH (FORCE)")
@@ -109,13 +117,15 @@ def cell_processes(
 
 @asynccontextmanager
 async def running_cell(
-    stack: EmbeddedStack,
+    stack: Servers,
     directory: Path,
     *,
     workers: Mapping[str, Sequence[str]] = ALL_IN_ONE,
+    processes: type[SluiceProcesses] = PreloadedProcesses,
     **overrides: str | int | float,
 ) -> AsyncIterator[Cell]:
-    """A cell for one test, with settings of its own."""
-    with cell_processes(stack, directory, workers=workers, **overrides) as started:
+    """A cell for one test, with settings of its own. `processes` says how its processes start: by default they share
+    the work of importing their modules (`preloaded`); `SluiceProcesses` runs the command `sluice` for each."""
+    with cell_processes(stack, directory, workers=workers, processes=processes, **overrides) as started:
         async with started.connected() as cell:
             yield cell

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from deploy.embedded.endpoints import KeystoneEndpoint, SwiftEndpoint
-from deploy.embedded.stack import EmbeddedStack, StackOptions
 from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
 from pipeline.adapters.object_store.s3 import S3Credentials, S3ObjectStore, S3Options
 from pipeline.adapters.object_store.swift import KeystonePassword, SwiftAuth, SwiftObjectStore, TempAuth
@@ -17,31 +16,26 @@ from tests.contract.object_store.dialects import DIALECTS as DIALECTS_OVER_HTTP
 from tests.contract.object_store.dialects import Dialect
 from tests.contract.object_store.faulty_server import FaultyStore
 from tests.contract.object_store.uploads import Store
+from tests.harness.session import session_directory
+from tests.harness.shared_stack import SharedStack, shared_stack
 
 DIALECTS = ("filesystem", "swift-tempauth", "swift-keystone", "s3")
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
-    """Swift and Keystone, with the caches of a production system."""
-    options = StackOptions(
-        directory=tmp_path_factory.mktemp("stack"),
-        postgres=False,
-        redis=False,
-        keystone=True,
-        fast=True,
-    )
-    with EmbeddedStack(options) as stack:
+def stack() -> Iterator[SharedStack]:
+    """Swift and Keystone, with the caches of a production system, shared by all pytest workers."""
+    with shared_stack(session_directory(), "keystone") as stack:
         yield stack
 
 
 @pytest.fixture(scope="session")
-def swift(stack: EmbeddedStack) -> SwiftEndpoint:
+def swift(stack: SharedStack) -> SwiftEndpoint:
     return stack.swift
 
 
 @pytest.fixture(scope="session")
-def keystone(stack: EmbeddedStack) -> KeystoneEndpoint:
+def keystone(stack: SharedStack) -> KeystoneEndpoint:
     assert stack.keystone is not None
     return stack.keystone
 

@@ -9,18 +9,18 @@ from typing import Any
 
 from yarl import URL
 
-from deploy.embedded import EmbeddedStack
 from pipeline.adapters.redis.reads import hash_all
 from tests.harness.cell import Cell
 from tests.harness.faults.shaper import Shaper
 from tests.harness.running import running_cell
+from tests.harness.shared_stack import Servers
 
 STALL_SECONDS = 2
 
 
 @asynccontextmanager
 async def shaped_cell(
-    servers: EmbeddedStack, directory: Path, dialect: str, **overrides: Any
+    servers: Servers, directory: Path, dialect: str, **overrides: Any
 ) -> AsyncIterator[tuple[Cell, Shaper]]:
     """A cell whose store is reached through a shaper."""
     proxy = URL(servers.swift.proxy_url)

@@ -61,4 +61,11 @@ class Answer(OnRequests):
     retry_after_seconds: int | None = None
 
 
-Fault = Pass | Refuse | Stall | Slow | Reset | Corrupt | Mute | Answer
+@dataclass(frozen=True)
+class Hang(OnRequests):
+    """Requests go no further until another fault is set; the first `after_requests` of them pass."""
+
+    after_requests: int = 0
+
+
+Fault = Pass | Refuse | Stall | Slow | Reset | Corrupt | Mute | Answer | Hang

@@ -9,9 +9,9 @@
 
 One fault at a time (`kinds`); `set` takes effect at once, on connections that are open too. These act on connections,
 whatever is spoken: `Refuse`, `Stall`, `Slow`, and `Reset` (bytes of one connection). With `http=True` requests are told
-apart, and these act on requests that are to come: `Reset` (bytes of one request's body), `Corrupt`, `Mute`, `Answer`.
-Each of the latter takes `probability`, `times` (then it passes) and `path` (a part of the request's target), and draws
-from a generator of its own, seeded: the same requests in the same order meet the same faults.
+apart, and these act on requests that are to come: `Reset` (bytes of one request's body), `Corrupt`, `Mute`, `Answer`,
+`Hang`. Each of the latter takes `probability`, `times` (then it passes) and `path` (a part of the request's target),
+and draws from a generator of its own, seeded: the same requests in the same order meet the same faults.
 
 It runs in the event loop that it is opened in: whoever blocks that loop (starting a cell does) stalls what passes.
 
@@ -31,7 +31,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.harness.faults.head import RequestHead
-from tests.harness.faults.kinds import Answer, Corrupt, Fault, Mute, OnRequests, Pass, Refuse, Reset, Slow, Stall
+from tests.harness.faults.kinds import Answer, Corrupt, Fault, Hang, Mute, OnRequests, Pass, Refuse, Reset, Slow, Stall
 from tests.harness.faults.sockets import bound, reset
 
 _BLOCK_BYTES = 64 * 1024
@@ -48,6 +48,7 @@ class Shaper:
         self._random = random.Random(seed)
         self._fault: Fault = Pass()
         self._times_left: int | None = None
+        self._to_pass = 0
         self._changed = asyncio.Event()
         self._free_at = 0.0
         self._server: asyncio.Server | None = None
@@ -57,7 +58,7 @@ class Shaper:
         self._place = bound(0)
         self.injected: Counter[str] = Counter()
         """What was done so far: "refuse" and "stall" each time one is set, "cut" for each connection that a Refuse
-        reset, "reset", "corrupt", "mute" and "answer STATUS" for each request or connection that met one."""
+        reset, "reset", "corrupt", "mute", "hang" and "answer STATUS" for each request or connection that met one."""
         self.requests = 0
         """Requests that came, with `http`."""
 
@@ -83,6 +84,7 @@ class Shaper:
         """From now on `fault`, in place of the one before."""
         self._fault = fault
         self._times_left = fault.times if isinstance(fault, OnRequests) else None
+        self._to_pass = fault.after_requests if isinstance(fault, Hang) else 0
         self._free_at = 0.0
         self._changed.set()
         self._changed = asyncio.Event()
@@ -173,6 +175,10 @@ class Shaper:
             request = RequestHead.parse(head)
             self.requests += 1
             fault = self._drawn(request)
+            if isinstance(fault, Hang):
+                self.injected["hang"] += 1
+                while self._fault is fault:
+                    await self._changed.wait()
             if isinstance(fault, Answer):
                 return await self._answer(fault, request, reader, writer)
             upstream = await server()
@@ -191,6 +197,9 @@ class Shaper:
         if too_short or (isinstance(fault, Corrupt) and not request.body_bytes):
             return Pass()
         if self._random.random() >= fault.probability:
+            return Pass()
+        if self._to_pass:
+            self._to_pass -= 1
             return Pass()
         if self._times_left is not None:
             self._times_left -= 1

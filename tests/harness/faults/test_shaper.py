@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.harness.faults.kinds import Answer, Corrupt, Mute, Pass, Refuse, Reset, Slow, Stall
+from tests.harness.faults.kinds import Answer, Corrupt, Hang, Mute, Pass, Refuse, Reset, Slow, Stall
 from tests.harness.faults.shaper import Shaper
 
 pytestmark = pytest.mark.integration
@@ -157,6 +157,21 @@ async def test_a_stall_holds_what_is_under_way_and_lets_it_go_on(bench: Bench) -
     await shaper.set(Pass())
     async with asyncio.timeout(_PATIENCE_SECONDS):
         assert await waiting == (200, _BODY)
+
+
+async def test_requests_hang_after_some_have_passed_and_others_pass(bench: Bench) -> None:
+    server, shaper, _ = bench
+    await shaper.set(Hang(path="/b", after_requests=1))
+    assert (await _put(bench, "b"))[0] == 200
+    waiting = asyncio.create_task(_put(bench, "b"))
+    assert (await _put(bench))[0] == 200
+    done, _ = await asyncio.wait({waiting}, timeout=0.3)
+    assert not done
+    assert len(server.bodies) == 2
+    await shaper.set(Pass())
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        assert await waiting == (200, _BODY)
+    assert shaper.injected == {"hang": 1}
 
 
 async def test_slow_takes_the_time_it_takes_and_ends_when_told(bench: Bench) -> None:

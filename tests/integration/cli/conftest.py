@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from deploy.cli.processes import ALL_IN_ONE, SluiceProcesses, import_path
-from deploy.embedded import EmbeddedStack, StackOptions
+from deploy.cli.processes import SluiceProcesses, import_path
+from tests.harness.running import cell_processes
+from tests.harness.shared_stack import Servers
 from tests.programs.bench.samples import make_large_video
 
 SEGMENT_BYTES = 256 * 1024
@@ -30,7 +31,7 @@ PIPE_BYTES = 4096
 class Cell:
     """A gateway, a worker, and the servers they use."""
 
-    stack: EmbeddedStack
+    stack: Servers
     sluice: SluiceProcesses
     environment: dict[str, str]
 
@@ -86,21 +87,15 @@ def events(lines: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def cell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cell]:
-    directory = tmp_path_factory.mktemp("cell")
-    with EmbeddedStack(StackOptions(directory, fast=True)) as stack:
-        environment = {
-            **stack.environment(),
-            "SLUICE_SEGMENT_BYTES": str(SEGMENT_BYTES),
-            "SLUICE_TEMP_BUDGET_BYTES": str(BUDGET_BYTES),
-            "SLUICE_TEMP_HEADROOM_BYTES": "0",
-        }
-        sluice = SluiceProcesses(directory, environment, workers=ALL_IN_ONE)
-        try:
-            sluice.start()
-            yield Cell(stack, sluice, environment)
-        finally:
-            sluice.stop()
+def cell(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cell]:
+    with cell_processes(
+        servers,
+        tmp_path_factory.mktemp("cell"),
+        segment_bytes=SEGMENT_BYTES,
+        temp_budget_bytes=BUDGET_BYTES,
+        temp_headroom_bytes=0,
+    ) as started:
+        yield Cell(servers, started.processes, dict(started.environment))
 
 
 @pytest.fixture

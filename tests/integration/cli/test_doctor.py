@@ -80,12 +80,12 @@ def test_a_missing_database_is_an_error(cell: Cell, sluice: Sluice) -> None:
     assert "error" in levels(sluice, SLUICE_DATABASE_URL=url)["PostgreSQL"]
 
 
-def test_a_redis_that_evicts_keys_is_an_error(cell: Cell, sluice: Sluice) -> None:
-    server: redis.Redis = redis.Redis.from_url(cell.environment["SLUICE_REDIS_URL"])
+def test_a_redis_that_evicts_keys_is_an_error(sluice: Sluice, redis_url: str) -> None:
+    server: redis.Redis = redis.Redis.from_url(redis_url)
     with server:
         server.config_set("maxmemory-policy", "allkeys-lru")
         try:
-            assert "error" in levels(sluice)["Redis"]
+            assert "error" in levels(sluice, SLUICE_REDIS_URL=redis_url)["Redis"]
         finally:
             server.config_set("maxmemory-policy", "noeviction")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from deploy.embedded.stack import EmbeddedStack, StackOptions
+from deploy.embedded.stack import EmbeddedStack
 from gateway.app import build_app
 from gateway.keys import DOCUMENT
 from gateway.options import GatewayOptions
@@ -56,19 +56,13 @@ class Gateway:
         return response.data
 
 
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
-    with EmbeddedStack(StackOptions(directory=tmp_path_factory.mktemp("gateway"), swift=False, fast=True)) as stack:
-        yield stack
-
-
 @pytest.fixture
-def settings(stack: EmbeddedStack, tmp_path: Path) -> Settings:
+def settings(redis_url: str, database_server: EmbeddedStack, tmp_path: Path) -> Settings:
     """Its own Redis namespace and temp volume. No test contacts the store."""
     return Settings(
-        redis_url=stack.redis_url,
+        redis_url=redis_url,
         redis_namespace=f"test-{uuid.uuid4().hex[:12]}",
-        database_url=stack.database_url,
+        database_url=database_server.database_url,
         swift_auth="v1",
         swift_auth_url="http://127.0.0.1:9/auth/v1.0",
         swift_user="nobody:nobody",
