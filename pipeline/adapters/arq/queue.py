@@ -24,6 +24,7 @@ from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 
 from pipeline.adapters.redis.errors import translated
+from pipeline.adapters.redis.jobs import known_stage
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.pool import SideBySidePool
 from pipeline.core.model import StageJob
@@ -111,9 +112,8 @@ class ArqStageQueue:
                     pipe.zrange(queue, 0, limit - 1)
                 found = await pipe.execute()
         ids = [raw.decode().split(":") for members in found for raw in members]
-        return [
-            StageJob(upload_id, Stage(stage), int(fencing_token), volume) for upload_id, stage, fencing_token in ids
-        ]
+        jobs = ((upload_id, known_stage(stage), int(token)) for upload_id, stage, token in ids)
+        return [StageJob(upload_id, stage, token, volume) for upload_id, stage, token in jobs if stage]
 
     async def discard(self, job: StageJob) -> None:
         job_id = job.job_id

@@ -1,4 +1,4 @@
-"""Stage jobs as the scripts return them, and the answer that says "this run is no longer the latest"."""
+"""Stage jobs as the scripts return them, and the reply that says "this run may not write"."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from typing import Any
 from pipeline.core.errors import StageLost
 from pipeline.core.model import StageJob
 from pipeline.core.stages import Stage
+
+_STAGES = frozenset(map(str, Stage))
+
+
+def known_stage(name: str) -> Stage | None:
+    """None: a stage that only another release has; during a rolling upgrade, both may share one Redis."""
+    return Stage(name) if name in _STAGES else None
 
 
 def to_job(item: Mapping[str, Any]) -> StageJob:
@@ -20,7 +27,7 @@ def to_jobs(items: Iterable[Mapping[str, Any]] | None) -> tuple[StageJob, ...]:
 
 
 def fenced(job: StageJob, answer: dict[str, Any]) -> dict[str, Any]:
-    """Pass an answer on; raises StageLost when the script refused this run."""
+    """Return the reply of a script; raises StageLost if the script refused this run."""
     if answer.get("lost"):
         raise StageLost("STAGE_LOST", stage=str(job.stage), upload_id=job.upload_id)
     return answer

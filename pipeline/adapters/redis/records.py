@@ -13,7 +13,7 @@ from pipeline.core.lifecycle import Status
 from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion, StageStatus, Upload
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stages import Stage, StageState
-from pipeline.core.transports import Transport
+from pipeline.core.transports import TRANSPORTS, Transport
 from pipeline.ports import Standing, UploadSnapshot
 
 
@@ -62,15 +62,18 @@ def recovered_fields(journal: Journal) -> dict[str, str]:
 
 
 def to_upload(fields: Mapping[str, str]) -> Upload:
-    """Read a hash."""
+    """Read a hash. A stage that the record does not know yet is as `upload_create.lua` would have recorded it."""
 
     def number(name: str) -> int | None:
         return int(fields[name]) if name in fields else None
 
+    transport = Transport(fields.get("transport", Transport.GATEWAY))
+
     def stage(name: Stage) -> StageStatus:
         prefix = f"stage.{name}."
+        unrecorded = StageState.SKIPPED if name in TRANSPORTS[transport].skipped else StageState.PENDING
         return StageStatus(
-            state=StageState(fields.get(prefix + "state", StageState.PENDING)),
+            state=StageState(fields.get(prefix + "state", unrecorded)),
             attempt=int(fields.get(prefix + "attempt", 0)),
             fencing_token=int(fields.get(prefix + "generation", 0)),
             started_at_ms=number(prefix + "started_at_ms"),
@@ -110,7 +113,7 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         error_message=fields.get("error_message"),
         content_id=fields.get("content_id"),
         released_at_ms=number("released_at_ms"),
-        transport=Transport(fields.get("transport", Transport.GATEWAY)),
+        transport=transport,
         source=source,
         granted_at_ms=number("granted_at_ms"),
         grants_until_ms=number("grants_until_ms"),

@@ -9,7 +9,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from pipeline.adapters.redis.errors import translated
-from pipeline.adapters.redis.jobs import fenced, to_job, to_jobs
+from pipeline.adapters.redis.jobs import fenced, known_stage, to_job, to_jobs
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.reads import hash_all
 from pipeline.adapters.redis.scripts import Scripts
@@ -49,7 +49,9 @@ class RedisStageBoard:
         return fenced(job, answer)
 
     async def start(self, job: StageJob, worker: str) -> StageStart:
-        answer = await self._call("stage_start", job, worker=worker, lease_ms=self._lease_ms)
+        answer = await self._call(
+            "stage_start", job, worker=worker, lease_ms=self._lease_ms, requeue_ms=self._requeue_ms
+        )
         return StageStart(waited_seconds=answer["waited_ms"] / 1000, takeovers=answer["takeovers"])
 
     async def renew(self, job: StageJob) -> None:
@@ -72,7 +74,7 @@ class RedisStageBoard:
 
     async def record_outage(self, job: StageJob) -> Outage:
         answer = await self._call("stage_outage", job)
-        return Outage(seconds=answer["away_ms"] / 1000, failures=answer["failures"])
+        return Outage(seconds=answer["outage_ms"] / 1000, failures=answer["failures"])
 
     async def retry(self, job: StageJob, error_code: str, after_seconds: float, *, outage: bool = False) -> StageJob:
         answer = await self._call(
@@ -98,7 +100,8 @@ class RedisStageBoard:
 
     async def results(self, upload_id: str) -> Mapping[Stage, Mapping[str, Any]]:
         fields = await hash_all(self._redis, self._keys.results(upload_id))
-        return {Stage(stage): json.loads(value) for stage, value in fields.items()}
+        results = {known_stage(name): json.loads(value) for name, value in fields.items()}
+        return {stage: result for stage, result in results.items() if stage}
 
     async def stale(self, jobs: Sequence[StageJob]) -> Sequence[StageJob]:
         with translated():

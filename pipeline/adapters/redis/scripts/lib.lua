@@ -1,6 +1,10 @@
--- Shared by every script: put in front of each when it is loaded, after the tables MOVES, TRANSPORTS, ENDED and FINAL that Python writes
--- from pipeline/core. One argument, a JSON object, comes in as A; P is the key prefix. Redis' own clock is the only clock:
--- A.now_ms exists for the model test alone.
+-- Functions that every script shares. Python puts this file in front of each script, after the tables MOVES, TRANSPORTS, ENDED
+-- and FINAL, which it writes from pipeline/core. A is the script's one argument, a JSON object; P is the key prefix. Redis' clock
+-- is the only clock: only the test of the admission model passes A.now_ms.
+--
+-- Processes of two releases, with different stage graphs, may run these scripts on one record during a rolling upgrade. A stage
+-- that the record has no field for reads as if the upload had been created with it (stage_state); a stage that only the record
+-- has is stopped, watched and invalidated with the others (states_of), but never started or taken over.
 local A = cjson.decode(ARGV[1])
 local P = KEYS[1]
 
@@ -10,17 +14,22 @@ local function clock_ms()
 end
 local NOW = A.now_ms or clock_ms()
 
--- cjson and tostring write large numbers as 1e+14; Redis wants digits. Adding 0 makes 0 of -0, which it does not take either.
+-- cjson and tostring write large numbers as 1e+14, and Redis takes digits only. Adding 0 turns -0, which Redis refuses, into 0.
 local function int(n) return string.format('%.0f', n + 0) end
 
 local function upload_key(id) return P .. 'upload:' .. id end
 
--- How this upload's bytes come in, and the stages that takes: a row of core.transports. Without a record: of the gateway.
-local function transport_of(id) return TRANSPORTS[redis.call('HGET', upload_key(id), 'transport') or 'gateway'] end
+-- A row of core.transports, or nil where this release does not know the upload's transport. An upload without a record, or
+-- with one from before there were transports, came through the gateway.
+local function find_transport(id) return TRANSPORTS[redis.call('HGET', upload_key(id), 'transport') or 'gateway'] end
+
+local function transport_of(id)
+  return find_transport(id) or error('upload ' .. id .. ' has a transport that this release does not know')
+end
 
 local function changed(id) redis.call('PUBLISH', P .. 'changed', id) end
 
--- The event stream that dashboards read (schemas/status.py).
+-- Append to the event stream that dashboards read (schemas/status.py).
 local function emit(id, kind, name, value, code)
   redis.call('XADD', P .. 'events', 'MAXLEN', '~', '10000', '*',
     'upload_id', id, 'kind', kind, 'name', name, 'value', value, 'error_code', code or '')
@@ -29,16 +38,40 @@ end
 
 local function stage_field(stage, field) return 'stage.' .. stage .. '.' .. field end
 
-local function stage_get(id, stage, field) return redis.call('HGET', upload_key(id), stage_field(stage, field)) or '' end
-
-local function lease_member(id, stage, generation) return id .. '|' .. stage .. '|' .. generation end
-
-local function drop_lease(id, stage)
-  redis.call('ZREM', P .. 'stage-leases', lease_member(id, stage, stage_get(id, stage, 'generation')))
+local function stage_number(id, stage, field)
+  return tonumber(redis.call('HGET', upload_key(id), stage_field(stage, field)) or '0')
 end
 
--- What the stage stands on has answered: the row of failures that `stage_away` counts from is broken.
-local function answered(id, stage)
+-- The fencing token of a stage's latest run, as digits; '0' before the first run. Its Redis field is called `generation`.
+local function latest_token(id, stage) return redis.call('HGET', upload_key(id), stage_field(stage, 'generation')) or '0' end
+
+-- A record from before this stage existed says nothing about it: what upload_create would write is true of it.
+local function stage_state(id, stage)
+  local state = redis.call('HGET', upload_key(id), stage_field(stage, 'state'))
+  if state then return state end
+  local spec = transport_of(id).stages[stage]
+  return spec and spec.skipped and 'skipped' or 'pending'
+end
+
+-- {stage = state} of this release's stages, and of those that another release has recorded.
+local function states_of(id)
+  local states = {}
+  for stage, _ in pairs(transport_of(id).stages) do states[stage] = stage_state(id, stage) end
+  for _, field in ipairs(redis.call('HKEYS', upload_key(id))) do
+    local stage = string.match(field, '^stage%.(.+)%.state$')
+    if stage and not states[stage] then states[stage] = stage_state(id, stage) end
+  end
+  return states
+end
+
+local function lease_member(id, stage, token) return id .. '|' .. stage .. '|' .. token end
+
+local function drop_lease(id, stage)
+  redis.call('ZREM', P .. 'stage-leases', lease_member(id, stage, latest_token(id, stage)))
+end
+
+-- Forget the consecutive failures that stage_outage counts: the stage's dependency has responded.
+local function end_outage(id, stage)
   redis.call('HDEL', upload_key(id), stage_field(stage, 'away_since_ms'), stage_field(stage, 'away_failures'))
 end
 
@@ -47,30 +80,31 @@ local function set_stage(id, stage, state, code)
   emit(id, 'stage', stage, state, code)
 end
 
--- The number of a stage's next run. It only grows, also when Redis comes back without its last second or was rebuilt from
--- nothing: a run that Redis no longer knows must not be taken for a new one of the same number.
-local function next_generation(id, stage)
-  local generation = math.max(tonumber(redis.call('HGET', upload_key(id), stage_field(stage, 'generation')) or '0') + 1, NOW)
-  redis.call('HSET', upload_key(id), stage_field(stage, 'generation'), int(generation))
-  return int(generation)
+-- The fencing token of a stage's next run. Tokens grow even if Redis loses its last second or is rebuilt from journals, because
+-- they are at least the time: a run that Redis no longer knows must not be taken for a later run with the same token.
+local function next_token(id, stage)
+  local token = int(math.max(stage_number(id, stage, 'generation') + 1, NOW))
+  redis.call('HSET', upload_key(id), stage_field(stage, 'generation'), token)
+  return token
 end
 
--- A new run of a stage: a new fencing number, a place in the list of things to be watched, a job for the caller to enqueue.
+-- Begin a new run of a stage: a new fencing token, an entry in the list that stage_overdue checks, and the job that the caller
+-- enqueues.
 local function queue_stage(id, stage, after_ms)
   local key = upload_key(id)
   drop_lease(id, stage)
-  local generation = next_generation(id, stage)
+  local token = next_token(id, stage)
   redis.call('HSET', key, stage_field(stage, 'queued_at_ms'), int(NOW + after_ms))
   set_stage(id, stage, 'queued')
-  redis.call('ZADD', P .. 'stage-leases', int(NOW + after_ms + A.requeue_ms), lease_member(id, stage, generation))
-  return {upload_id = id, stage = stage, fencing_token = tonumber(generation), volume = redis.call('HGET', key, 'volume')}
+  redis.call('ZADD', P .. 'stage-leases', int(NOW + after_ms + A.requeue_ms), lease_member(id, stage, token))
+  return {upload_id = id, stage = stage, fencing_token = tonumber(token), volume = redis.call('HGET', key, 'volume')}
 end
 
--- Queue every stage that waits for one of these triggers ({name = true}); the jobs.
+-- Queue the stages that wait for one of these triggers ({name = true}); returns their jobs.
 local function trigger_stages(id, triggers)
   local jobs = {}
   for stage, spec in pairs(transport_of(id).stages) do
-    local state = stage_get(id, stage, 'state')
+    local state = stage_state(id, stage)
     if triggers[spec.trigger] and (state == 'pending' or state == 'idle') then
       jobs[#jobs + 1] = queue_stage(id, stage, 0)
     end
@@ -79,11 +113,36 @@ local function trigger_stages(id, triggers)
 end
 
 local function is_done(id, stage)
-  local state = stage_get(id, stage, 'state')
+  local state = stage_state(id, stage)
   return state == 'done' or state == 'skipped'
 end
 
--- Apply a lifecycle event by compare-and-set: the status after it, and whether it changed. nil: no such upload.
+local function predecessors_done(id, spec)
+  for _, before in ipairs(spec.after) do
+    if not is_done(id, before) then return false end
+  end
+  return true
+end
+
+-- Queue every pending stage whose trigger has passed; returns their jobs. That is more than the successors of the stage that
+-- has just finished: a process whose graph lacks a stage does not queue it, so the next process that knows it does.
+local function queue_startable(id)
+  local key = upload_key(id)
+  local passed = {
+    all_received = redis.call('HGET', key, 'status') == 'processing',
+    first_segment = tonumber(redis.call('HGET', key, 'segments_received') or '0') > 0,
+  }
+  local jobs = {}
+  for stage, spec in pairs(transport_of(id).stages) do
+    if stage_state(id, stage) == 'pending' and (passed[spec.trigger] or spec.trigger == 'predecessors')
+        and predecessors_done(id, spec) then
+      jobs[#jobs + 1] = queue_stage(id, stage, 0)
+    end
+  end
+  return jobs
+end
+
+-- Apply a lifecycle event by compare-and-set: the status after it, and whether it changed. nil: there is no such upload.
 local function apply(id, event, code, message)
   local key = upload_key(id)
   local from = redis.call('HGET', key, 'status')
@@ -98,9 +157,8 @@ local function apply(id, event, code, message)
   if code then redis.call('HSET', key, 'error_code', code, 'error_message', message) end
   if to == 'ready' then redis.call('HSET', key, 'content_id', id) end
   if ENDED[to] then
-    -- What runs still holds its lease until it acknowledges the end or is not heard of; what does not run never will.
-    for stage, _ in pairs(transport_of(id).stages) do
-      local state = stage_get(id, stage, 'state')
+    -- A running stage holds its lease until it acknowledges the end or the lease lapses; the others never start.
+    for stage, state in pairs(states_of(id)) do
       if state == 'pending' or state == 'queued' or state == 'idle' then
         drop_lease(id, stage)
         set_stage(id, stage, 'stopped')
@@ -114,12 +172,11 @@ local function apply(id, event, code, message)
   return to, true
 end
 
--- Is this run the latest of its stage, and may it still write?
-local function fenced(id, stage, generation)
-  local key = upload_key(id)
-  local status = redis.call('HGET', key, 'status')
+-- True if this run may not write: it is not the latest of its stage, it does not run, or its upload has ended.
+local function fenced(id, stage, token)
+  local status = redis.call('HGET', upload_key(id), 'status')
   if not status or ENDED[status] then return true end
-  return stage_get(id, stage, 'generation') ~= int(generation) or stage_get(id, stage, 'state') ~= 'running'
+  return latest_token(id, stage) ~= int(token) or stage_state(id, stage) ~= 'running'
 end
 
 local LOST = cjson.encode({lost = true})

@@ -1,9 +1,9 @@
--- A range of an object that lies in the store is on the temp volume. A: upload_id, stage, fencing_token, number, size_bytes,
--- crc32c. Returns {} or {lost}. Counted once, however often it is fetched.
+-- Record that a range of an object in the store is on the temp volume; counted once, however often it is fetched.
+-- A: upload_id, stage, fencing_token, number, size_bytes, crc32c. Returns {} or {lost}.
 local id = A.upload_id
 if fenced(id, A.stage, A.fencing_token) then return LOST end
 local key = upload_key(id)
-answered(id, A.stage)
+end_outage(id, A.stage)
 if redis.call('HSET', key .. ':received', int(A.number), A.crc32c) == 1 then
   redis.call('HINCRBY', key, 'bytes_received', int(A.size_bytes))
   redis.call('HINCRBY', key, 'segments_received', 1)

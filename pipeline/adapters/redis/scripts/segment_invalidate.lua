@@ -1,5 +1,6 @@
--- A segment's bytes are not those that arrived: it is missing again, and every stage that read the whole file starts over.
--- A: upload_id, number, crc32c: the digest that did not hold, so that a segment sent again meanwhile is left alone.
+-- Record that a segment's bytes are not those that arrived: it is missing again, and every stage that read the whole file starts
+-- over. A: upload_id, number, crc32c: the digest that did not match; a segment that was sent again meanwhile has another one and
+-- stays. Returns {lost}: whether anything changed.
 local id = A.upload_id
 local key = upload_key(id)
 local number = int(A.number)
@@ -16,14 +17,17 @@ if redis.call('HDEL', key .. ':stored', number) == 1 then
   redis.call('HINCRBY', key, 'bytes_stored', int(-size))
   redis.call('HINCRBY', key, 'segments_stored', -1)
 end
-for stage, spec in pairs(transport_of(id).stages) do
-  if spec.trigger ~= 'first_segment' and stage_get(id, stage, 'state') ~= 'pending' then
+local specs = transport_of(id).stages
+for stage, state in pairs(states_of(id)) do
+  local spec = specs[stage]
+  if spec and spec.trigger == 'first_segment' then
+    if state == 'done' then set_stage(id, stage, 'idle') end
+  -- Of a stage that only another release knows, `skipped` may be how it began; every other state may come of the wrong bytes.
+  elseif state ~= 'pending' and (spec and not spec.skipped or not spec and state ~= 'skipped') then
     drop_lease(id, stage)
-    next_generation(id, stage)
+    next_token(id, stage)
     redis.call('HDEL', key .. ':results', stage)
     set_stage(id, stage, 'pending')
-  elseif spec.trigger == 'first_segment' and is_done(id, stage) then
-    set_stage(id, stage, 'idle')
   end
 end
 apply(id, 'segment_lost')

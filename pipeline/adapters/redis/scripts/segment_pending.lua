@@ -1,4 +1,5 @@
--- What waits for transfer. A: upload_id, stage, fencing_token, limit. Returns {numbers, crcs, complete} or {lost}.
+-- Segments that wait for transfer, lowest numbers first. A: upload_id, stage, fencing_token, limit.
+-- Returns {numbers, crcs, complete} or {lost}.
 local id = A.upload_id
 if fenced(id, A.stage, A.fencing_token) then return LOST end
 local key = upload_key(id)

@@ -1,5 +1,5 @@
--- A segment's bytes are on the temp volume. A: upload_id, number, size_bytes, crc32c.
--- Returns {status, accepted, jobs} or {missing}. The last segment moves the upload to `processing`.
+-- Record that a segment's bytes are on the temp volume. The last segment moves the upload to `processing`.
+-- A: upload_id, number, size_bytes, crc32c, requeue_ms. Returns {status, accepted, jobs} or {missing}.
 local id = A.upload_id
 local key = upload_key(id)
 local status = redis.call('HGET', key, 'status')

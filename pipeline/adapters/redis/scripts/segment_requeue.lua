@@ -1,5 +1,5 @@
--- The store refused the manifest because of these segments: they wait for transfer again, and this stage for transfer.
--- A: upload_id, stage, fencing_token, numbers, requeue_ms. Counts as a failed attempt. Returns {jobs} or {lost}.
+-- Record that the store refused the manifest because of these segments: they wait for transfer again, and this stage waits for
+-- transfer. Counts as a failed attempt. A: upload_id, stage, fencing_token, numbers, requeue_ms. Returns {jobs} or {lost}.
 local id = A.upload_id
 if fenced(id, A.stage, A.fencing_token) then return LOST end
 local key = upload_key(id)
@@ -14,9 +14,9 @@ for _, n in ipairs(A.numbers) do
   end
 end
 drop_lease(id, A.stage)
-answered(id, A.stage)
+end_outage(id, A.stage)
 redis.call('HINCRBY', key, stage_field(A.stage, 'failures'), 1)
 redis.call('HSET', key, stage_field(A.stage, 'error_code'), 'MANIFEST_REFUSED')
-next_generation(id, A.stage)
+next_token(id, A.stage)
 set_stage(id, A.stage, 'pending', 'MANIFEST_REFUSED')
 return cjson.encode({jobs = {queue_stage(id, 'transfer', 0)}})

@@ -1,5 +1,5 @@
--- The store has these segments, says the upload's journal. A: upload_id, stored {number: etag}. Returns {count}: of those that
--- were not known to be stored. Only what was received counts; the manifest shows whether the store really has it.
+-- Record segments as stored that the journal says the store has acknowledged. A: upload_id, stored {number: etag}.
+-- Returns {count}: how many were new. Only received segments count; writing the manifest shows whether the store has them.
 local id = A.upload_id
 local key = upload_key(id)
 local status = redis.call('HGET', key, 'status')

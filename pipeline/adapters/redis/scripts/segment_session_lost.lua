@@ -1,6 +1,7 @@
--- The store no longer knows the session: what was stored under it waits for transfer again, and the next run opens another.
--- A: upload_id, session, stage?, generation?: of the run that has found out; without, its upload must still be granted
--- (what has been sealed has no session either). Returns {numbers} or {lost}. Nothing is done where another session counts.
+-- Record that the store no longer knows a session: the segments stored under it wait for transfer again, and the next run
+-- opens another session. A: upload_id, session, and stage and fencing_token of the run that found out; without them the upload
+-- must still be `granted`, because a sealed upload has no session either. Returns {numbers} or {lost}. Does nothing if the
+-- upload has another session.
 local id = A.upload_id
 local key = upload_key(id)
 if A.stage and fenced(id, A.stage, A.fencing_token) then return LOST end

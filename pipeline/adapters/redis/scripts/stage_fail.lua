@@ -1,4 +1,5 @@
--- A stage cannot succeed: it fails, and the upload with it. A: upload_id, stage, fencing_token, error_code, error_message.
+-- Fail a stage that cannot succeed, and the upload with it. A: upload_id, stage, fencing_token, error_code, error_message.
+-- Returns {} or {lost}.
 local id = A.upload_id
 if fenced(id, A.stage, A.fencing_token) then return LOST end
 local key = upload_key(id)

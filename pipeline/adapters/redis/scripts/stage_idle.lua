@@ -1,5 +1,5 @@
--- Transfer has stored all that arrived: give the lease up, unless more has arrived meanwhile.
--- A: upload_id, stage, fencing_token. Returns {idle} or {lost}. The next arrival queues the stage again, exactly once.
+-- Release the lease of a transfer that has stored everything that arrived, unless more has arrived meanwhile. The next arrival
+-- queues the stage again, exactly once. A: upload_id, stage, fencing_token. Returns {idle} or {lost}.
 local id = A.upload_id
 if fenced(id, A.stage, A.fencing_token) then return LOST end
 local key = upload_key(id)

@@ -1,38 +1,64 @@
--- Take over stages that were not heard of. A: limit, requeue_ms, pause_ms, grace_ms. Returns {jobs}, each with `taken_over`, and for those the
--- generation that is dead (`dead_token`). A queued stage comes back as it is: its job may have been lost on the way.
--- Nobody looked for a while: Redis was away, and who lives could not say so. Everybody gets the time to.
+-- Take over stages whose lease has lapsed, and return queued stages whose job may be lost.
+-- A: limit, requeue_ms, pause_ms, grace_ms. Returns {jobs}: a job that was taken over has dead_token, the fencing token of the run
+-- that lost its lease; the others come back unchanged, with due_in_ms.
+local LEASES = P .. 'stage-leases'
+
+-- If this script has not run for a while, Redis was unavailable and live runs could not renew: every lease gets time to.
 local watched = tonumber(redis.call('GET', P .. 'watched_at_ms') or '0')
 redis.call('SET', P .. 'watched_at_ms', int(NOW))
 if watched > 0 and NOW - watched > A.pause_ms then
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', P .. 'stage-leases', '-inf', int(NOW + A.grace_ms))) do
-    redis.call('ZADD', P .. 'stage-leases', int(NOW + A.grace_ms), member)
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', int(NOW + A.grace_ms))) do
+    redis.call('ZADD', LEASES, int(NOW + A.grace_ms), member)
   end
 end
-local jobs = {}
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', P .. 'stage-leases', '-inf', int(NOW), 'LIMIT', 0, A.limit)) do
-  local id, stage, generation = string.match(member, '^(.*)|(.*)|(.*)$')
+
+-- A stage of another release's graph: only a process that has it can run it, so only such a process takes it over.
+local function unknown(id, stage)
+  local transport = find_transport(id)
+  return not transport or not transport.stages[stage]
+end
+
+-- The job to enqueue, or nil. The member leaves the list, or its score moves into the future, unless its stage is unknown.
+local function check(member)
+  local id, stage, token = string.match(member, '^(.*)|(.*)|(.*)$')
   local key = upload_key(id)
   local status = redis.call('HGET', key, 'status')
-  local state = stage_get(id, stage, 'state')
-  if not status or stage_get(id, stage, 'generation') ~= generation then
-    redis.call('ZREM', P .. 'stage-leases', member)
-  elseif ENDED[status] then
+  if not status or latest_token(id, stage) ~= token then
+    redis.call('ZREM', LEASES, member)
+    return nil
+  end
+  local state = redis.call('HGET', key, stage_field(stage, 'state'))
+  if ENDED[status] then
     drop_lease(id, stage)
-    if state == 'running' then set_stage(id, stage, 'stopped') end
-  elseif state == 'running' then
+    if state == 'running' or state == 'queued' then set_stage(id, stage, 'stopped') end
+    return nil
+  end
+  if state ~= 'running' and state ~= 'queued' then
+    redis.call('ZREM', LEASES, member)
+    return nil
+  end
+  if unknown(id, stage) then return nil, true end
+  if state == 'running' then
     redis.call('HINCRBY', key, stage_field(stage, 'takeovers'), 1)
     local job = queue_stage(id, stage, 0)
-    job.taken_over = true
-    job.dead_token = tonumber(generation)
+    job.dead_token = tonumber(token)
+    return job
+  end
+  redis.call('ZADD', LEASES, int(NOW + A.requeue_ms), member)
+  return {
+    upload_id = id, stage = stage, fencing_token = tonumber(token), volume = redis.call('HGET', key, 'volume'),
+    due_in_ms = math.max(0, stage_number(id, stage, 'queued_at_ms') - NOW),
+  }
+end
+
+local jobs, handled, passed_over = {}, 0, 0
+while handled < A.limit do
+  local due = redis.call('ZRANGEBYSCORE', LEASES, '-inf', int(NOW), 'LIMIT', passed_over, A.limit - handled)
+  if #due == 0 then break end
+  for _, member in ipairs(due) do
+    local job, stays = check(member)
+    if stays then passed_over = passed_over + 1 else handled = handled + 1 end
     jobs[#jobs + 1] = job
-  elseif state == 'queued' then
-    redis.call('ZADD', P .. 'stage-leases', int(NOW + A.requeue_ms), member)
-    jobs[#jobs + 1] = {
-      upload_id = id, stage = stage, fencing_token = tonumber(generation), volume = redis.call('HGET', key, 'volume'),
-      due_in_ms = math.max(0, tonumber(stage_get(id, stage, 'queued_at_ms')) - NOW),
-    }
-  else
-    redis.call('ZREM', P .. 'stage-leases', member)
   end
 end
 return cjson.encode({jobs = jobs})

@@ -1,18 +1,24 @@
--- Take a stage's lease. A: upload_id, stage, fencing_token, worker, lease_ms. Returns {waited_ms, takeovers} or {lost}.
+-- Acquire a stage's lease. A: upload_id, stage, fencing_token, worker, lease_ms, requeue_ms.
+-- Returns {waited_ms, takeovers} or {lost}.
 local id = A.upload_id
 local key = upload_key(id)
 local status = redis.call('HGET', key, 'status')
 if not status or ENDED[status] then return LOST end
-local generation = int(A.fencing_token)
-if stage_get(id, A.stage, 'generation') ~= generation or stage_get(id, A.stage, 'state') ~= 'queued' then return LOST end
-local failures = tonumber(redis.call('HGET', key, stage_field(A.stage, 'failures')) or '0')
-redis.call('HSET', key, stage_field(A.stage, 'worker'), A.worker, stage_field(A.stage, 'attempt'), int(failures + 1))
-if redis.call('HEXISTS', key, stage_field(A.stage, 'started_at_ms')) == 0 then
-  redis.call('HSET', key, stage_field(A.stage, 'started_at_ms'), int(NOW))
+local token = int(A.fencing_token)
+if latest_token(id, A.stage) ~= token or stage_state(id, A.stage) ~= 'queued' then return LOST end
+-- A process whose graph lacks a predecessor of this stage has queued it too early. The stage waits again; the jobs of what is
+-- missing come back as overdue within requeue_ms, because this run ends here.
+if not predecessors_done(id, transport_of(id).stages[A.stage]) then
+  drop_lease(id, A.stage)
+  next_token(id, A.stage)
+  set_stage(id, A.stage, 'pending')
+  queue_startable(id)
+  return LOST
 end
+redis.call('HSET', key, stage_field(A.stage, 'worker'), A.worker,
+  stage_field(A.stage, 'attempt'), int(stage_number(id, A.stage, 'failures') + 1))
+redis.call('HSETNX', key, stage_field(A.stage, 'started_at_ms'), int(NOW))
 set_stage(id, A.stage, 'running')
-redis.call('ZADD', P .. 'stage-leases', int(NOW + A.lease_ms), lease_member(id, A.stage, generation))
-return cjson.encode({
-  waited_ms = NOW - tonumber(stage_get(id, A.stage, 'queued_at_ms')),
-  takeovers = tonumber(redis.call('HGET', key, stage_field(A.stage, 'takeovers')) or '0'),
-})
+redis.call('ZADD', P .. 'stage-leases', int(NOW + A.lease_ms), lease_member(id, A.stage, token))
+local queued_at_ms = tonumber(redis.call('HGET', key, stage_field(A.stage, 'queued_at_ms'))) or NOW
+return cjson.encode({waited_ms = NOW - queued_at_ms, takeovers = stage_number(id, A.stage, 'takeovers')})

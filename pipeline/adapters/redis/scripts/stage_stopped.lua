@@ -1,9 +1,9 @@
--- A run has stopped because its upload ended: nothing more will be written by it. A: upload_id, stage, fencing_token.
--- While the upload lives, nothing is done: the run's lease lapses, and the stage is taken over.
+-- Record that a run has stopped because its upload ended, and writes nothing more. A: upload_id, stage, fencing_token.
+-- Does nothing while the upload lives: the run's lease lapses, and the stage is taken over.
 local id = A.upload_id
 local status = redis.call('HGET', upload_key(id), 'status')
-if status and ENDED[status] and stage_get(id, A.stage, 'generation') == int(A.fencing_token)
-    and stage_get(id, A.stage, 'state') == 'running' then
+if status and ENDED[status] and latest_token(id, A.stage) == int(A.fencing_token)
+    and stage_state(id, A.stage) == 'running' then
   drop_lease(id, A.stage)
   set_stage(id, A.stage, 'stopped')
 end

@@ -1,5 +1,5 @@
--- Apply a lifecycle event. A: upload_id, event, error_code?, error_message?, requeue_ms.
--- Returns {status, changed, jobs} or {missing}. What lies in the store already has every byte the moment there is room.
+-- Apply a lifecycle event. Admission starts the stages of an upload whose bytes are in the store already.
+-- A: upload_id, event, error_code?, error_message?, requeue_ms. Returns {status, changed, jobs} or {missing}.
 local id = A.upload_id
 local status, did = apply(id, A.event, A.error_code, A.error_message)
 if not status then return cjson.encode({missing = true}) end

@@ -1,8 +1,8 @@
--- Is a stage of this upload running under a live lease? A: upload_id.
+-- Whether a stage of this upload is running under a lease that has not lapsed. A: upload_id. Returns {busy}.
 local id = A.upload_id
-for stage, _ in pairs(transport_of(id).stages) do
-  if stage_get(id, stage, 'state') == 'running' then
-    local until_ms = redis.call('ZSCORE', P .. 'stage-leases', lease_member(id, stage, stage_get(id, stage, 'generation')))
+for stage, state in pairs(states_of(id)) do
+  if state == 'running' then
+    local until_ms = redis.call('ZSCORE', P .. 'stage-leases', lease_member(id, stage, latest_token(id, stage)))
     if until_ms and tonumber(until_ms) > NOW then return cjson.encode({busy = true}) end
   end
 end

@@ -1,4 +1,4 @@
--- An ended upload has been cleaned up: keep its record for the retention time only. A: upload_id, retention_ms.
+-- Note that an ended upload has been cleaned up; its record is kept for the retention time. A: upload_id, retention_ms.
 local id = A.upload_id
 local key = upload_key(id)
 local volume = redis.call('HGET', key, 'volume')

@@ -1,5 +1,5 @@
--- The store holds every segment of a direct upload. A: upload_id, etags (in order of number). Returns {status} or {missing}.
--- What was recorded by an earlier call stays.
+-- Record that the store holds every segment of a direct upload, and apply `complete`. A later call changes nothing.
+-- A: upload_id, etags (in order of number). Returns {status} or {missing}.
 local id = A.upload_id
 local key = upload_key(id)
 local status, did = apply(id, 'complete')

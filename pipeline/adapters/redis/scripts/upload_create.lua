@@ -1,6 +1,6 @@
--- Register an upload, in the status its transport begins with, once per Idempotency-Key.
--- A: upload_id, fields {name: value}, fingerprint, idempotency_key?, idempotency_ms, again?: an upload that has ended does
--- not count. Returns {created, upload_id} or {conflict}.
+-- Register an upload in the status its transport begins with, once per Idempotency-Key.
+-- A: upload_id, fields {name: value}, fingerprint, idempotency_key?, idempotency_ms, again?: the key of an upload that has ended
+-- is free. Returns {created, upload_id} or {conflict}.
 local idem = A.idempotency_key and (P .. 'idempotency:' .. A.idempotency_key)
 if idem then
   local known = redis.call('GET', idem)

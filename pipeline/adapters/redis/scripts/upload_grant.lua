@@ -1,5 +1,5 @@
--- Grants are given to a direct upload, good for `valid_ms` from now: so long may its client write.
--- Its time to expire begins anew. A: upload_id, valid_ms. Returns {status} or {missing}; nothing is changed unless it is `granted`.
+-- Note that the client of a direct upload receives grants that are valid for `valid_ms` from now; its time to expire starts
+-- again. A: upload_id, valid_ms. Returns {status} or {missing}; unless the status is `granted`, nothing has changed.
 local id = A.upload_id
 local key = upload_key(id)
 local status = redis.call('HGET', key, 'status')

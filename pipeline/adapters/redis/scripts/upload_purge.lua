@@ -1,4 +1,4 @@
--- Take uploads whose records have expired out of the indexes. A: limit. Returns {count}.
+-- Remove records past their retention time from the indexes. A: limit. Returns {count}.
 local ids = redis.call('ZRANGEBYSCORE', P .. 'retired', '-inf', int(NOW), 'LIMIT', 0, A.limit)
 for _, id in ipairs(ids) do
   redis.call('ZREM', P .. 'uploads', id)

@@ -1,19 +1,19 @@
--- Make the record of an upload anew from its journal. A: upload_id, fields {name: value}, created_at_ms, fingerprint, idempotency_key?,
--- idempotency_ms, status (waiting | granted | admitted: its temp file is there | an end), received and stored
--- {number: crc32c or etag}, requeue_ms, grants_ms?: so long from now its client may still hold grants.
--- Returns {created, jobs}. Nothing is done where there is a record, but for one that does not know of the upload's end.
+-- Recreate an upload's record from its journal, unless the existing record knows as much of the upload's end.
+-- A: upload_id, fields {name: value}, created_at_ms, fingerprint, idempotency_key?, idempotency_ms, status (waiting, granted,
+-- admitted if its temp file exists, or an end), received and stored ({number: crc32c or etag}), requeue_ms, grants_ms?: how long
+-- from now its client may still hold grants. Returns {created, jobs}.
 local id = A.upload_id
 local key = upload_key(id)
 local old = redis.call('HGET', key, 'status')
 local same = old == A.status and (redis.call('HGET', key, 'error_code') or '') == (A.fields.error_code or '')
 if old and (same or not ENDED[A.status]) then return cjson.encode({created = false, jobs = {}}) end
 if old then
-  for stage, _ in pairs(transport_of(id).stages) do drop_lease(id, stage) end
+  for stage, _ in pairs(states_of(id)) do drop_lease(id, stage) end
   redis.call('ZREM', P .. 'status:' .. old, id)
   redis.call('ZREM', P .. 'listed:' .. old, id)
   redis.call('DEL', key)
 end
--- A worker that has slept through the loss may have written something since.
+-- A worker that did not notice that the record was lost may have written these since.
 redis.call('DEL', key .. ':received', key .. ':stored', key .. ':pending', key .. ':results')
 for name, value in pairs(A.fields) do redis.call('HSET', key, name, value) end
 redis.call('HSET', key, 'status', A.status, 'status_since_ms', int(NOW), 'created_at_ms', int(A.created_at_ms), 'updated_at_ms', int(NOW),

@@ -1,5 +1,5 @@
--- Admission, decided atomically: the rules of pipeline/core/admission.py, which a test drives side by side with this script.
--- A.op: open | request | run | confirm | postpone | adopt | renew | release; A.volume. Bytes and milliseconds.
+-- Admission, decided atomically by the rules of pipeline/core/admission.py; a test runs that model and this script side by side.
+-- A: op (open, request, run, confirm, postpone, adopt, renew or release), volume, and more by op. Bytes and milliseconds.
 -- Keys of a volume: hash (opened_at_ms, epoch, reserved_bytes, backed_bytes, ran_at_ms, what was last measured), :reservations and :backed (id -> bytes),
 -- :leases and :lapsed (id -> until), :queue (id -> ticket), :requests (id -> bytes), :granted (ids to be carried out),
 -- :passes (id -> count) of who waits, and with :tickets of who holds bytes: its place in the queue, should it go back.
@@ -21,7 +21,7 @@ local function grant(who, size)
   counter('reserved_bytes', size)
 end
 
--- Takes a reservation out of every book; returns its bytes, or nil where there is none.
+-- Remove a reservation from every key; returns its bytes, or nil if there is none.
 local function drop(who)
   local size = redis.call('HGET', V .. ':reservations', who)
   if not size then return nil end
@@ -37,7 +37,7 @@ local function drop(who)
   return tonumber(size)
 end
 
--- Never shortens a lease; one that has lapsed lives again.
+-- Extend a lease, also one that has lapsed; never shorten it.
 local function prolong(who)
   local until_ms = math.max(NOW + A.lease_ms, number(redis.call('ZSCORE', V .. ':leases', who)
     or redis.call('ZSCORE', V .. ':lapsed', who)))
@@ -45,7 +45,8 @@ local function prolong(who)
   redis.call('ZADD', V .. ':leases', int(until_ms), who)
 end
 
--- Nobody could renew while nobody ran: Redis was away, or everybody else was. Leases have stood still meanwhile.
+-- If admission has not run for a while, Redis or every process was unavailable and no lease could be renewed: extend them all
+-- by that time.
 local function stand_still()
   local ran = number(redis.call('HGET', V, 'ran_at_ms'))
   if ran > 0 and NOW - ran > A.pause_ms then
@@ -116,8 +117,8 @@ if A.op == 'open' then
 end
 
 if A.op == 'request' or A.op == 'run' then
-  -- A reading from before a preallocation would count its bytes both as free and as backed; one from before Redis lost the
-  -- volume knows nothing of what is on it.
+  -- A disk reading from before a preallocation counts its bytes both as free and as backed; one from before Redis lost the
+  -- volume does not count what is on it.
   if redis.call('HEXISTS', V, 'opened_at_ms') == 0 or A.epoch ~= number(redis.call('HGET', V, 'epoch')) then return cjson.encode({stale = true}) end
   if A.op == 'request' and redis.call('HEXISTS', V .. ':reservations', id) == 0
       and not redis.call('ZSCORE', V .. ':queue', id) then

@@ -1,0 +1,209 @@
+"""Two releases with different stage graphs on one Redis, as during a rolling upgrade.
+
+The older release is this one without stage `thumbnail`: neither its scripts' graph nor its records have that stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from pipeline.adapters.redis import scripts
+from pipeline.adapters.redis.ended_list import RedisEndedList
+from pipeline.adapters.redis.segment_board import RedisSegmentBoard
+from pipeline.adapters.redis.stage_board import RedisStageBoard
+from pipeline.adapters.redis.upload_board import RedisUploadBoard
+from pipeline.bootstrap import RedisParts
+from pipeline.core.errors import StageLost
+from pipeline.core.lifecycle import Event, Status
+from pipeline.core.model import ObjectVersion, StageJob, Upload
+from pipeline.core.stages import GRAPH, Stage, StageState
+from pipeline.core.transports import Transport, transports_table
+from tests.contract.redis.uploads import Play, crc_of, new_upload, until
+
+pytestmark = pytest.mark.contract
+
+
+class Older(Play):
+    """Plays gateway and workers of the older release."""
+
+    def __init__(self, parts: RedisParts, table: Mapping[str, Any]) -> None:
+        super().__init__(parts)
+        client, keys = parts.client, parts.keys
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(scripts, "transports_table", lambda: table)
+            calls = scripts.Scripts(client, keys.prefix)
+        self.board = RedisUploadBoard(client, calls, keys, retention_ms=60_000)
+        self.segments = RedisSegmentBoard(client, calls, keys, requeue_ms=10_000)
+        self.stages = RedisStageBoard(client, calls, keys, lease_ms=6_000, requeue_ms=10_000)
+        self.ended = RedisEndedList(client, calls, keys)
+
+
+@pytest.fixture
+def older(parts: RedisParts) -> Older:
+    table = transports_table()
+    for row in table.values():
+        del row["stages"]["thumbnail"]
+        row["stages"]["persist"]["after"] = ["seal", "probe"]
+    return Older(parts, table)
+
+
+async def leave_out(parts: RedisParts, upload: Upload, stage: Stage) -> None:
+    """Remove a stage's fields from a record that has just been created."""
+    client: Redis = parts.client
+    await client.hdel(parts.keys.upload(upload.upload_id), f"stage.{stage}.state")  # type: ignore[misc]  # redis-py types sync and async in one
+
+
+async def state_of(play: Play, upload: Upload, stage: Stage) -> StageState:
+    return (await play.board.get(upload.upload_id)).stages[stage].state
+
+
+async def run_to_the_end(play: Play, upload: Upload, jobs: Mapping[Stage, StageJob]) -> None:
+    """Start and finish every job, and those that follow, until the upload is `ready`."""
+    waiting = dict(jobs)
+    while waiting:
+        stage, job = waiting.popitem()
+        following = await (play.transferred(job, upload) if stage is Stage.TRANSFER else play.finished(job))
+        assert not waiting.keys() & following.keys()
+        waiting |= following
+    assert (await play.board.get(upload.upload_id)).status is Status.READY
+
+
+@pytest.mark.parametrize("stage", Stage)
+async def test_a_record_without_a_stage_still_becomes_ready(play: Play, parts: RedisParts, stage: Stage) -> None:
+    upload = await play.admitted()
+    await leave_out(parts, upload, stage)
+    assert await state_of(play, upload, stage) is StageState.PENDING
+    await run_to_the_end(play, upload, await play.receive_all(upload))
+    states = {name: row.state for name, row in (await play.board.get(upload.upload_id)).stages.items()}
+    assert states == dict.fromkeys(GRAPH, StageState.DONE)
+
+
+@pytest.mark.parametrize("stage", Stage)
+async def test_a_stage_that_its_transport_skips_is_skipped_when_the_record_does_not_know_it(
+    play: Play, parts: RedisParts, stage: Stage
+) -> None:
+    new = new_upload(transport=Transport.IMPORT, source=ObjectVersion("raw", "a.mp4", "etag"))
+    upload, _ = await play.board.create(new)
+    expected = upload.stages[stage].state
+    await leave_out(parts, upload, stage)
+    assert await state_of(play, upload, stage) is expected
+    _, _, jobs = await play.board.admit(upload.upload_id)
+    await run_to_the_end(play, upload, play.by_stage(jobs))
+
+
+async def test_an_upload_of_the_older_release_is_finished_by_the_newer(play: Play, older: Older) -> None:
+    upload = await older.admitted()
+    jobs = await older.receive_all(upload)
+    probe = (await older.finished(jobs[Stage.ASSEMBLE]))[Stage.PROBE]
+    await run_to_the_end(play, upload, {Stage.TRANSFER: jobs[Stage.TRANSFER], Stage.PROBE: probe})
+    assert await state_of(play, upload, Stage.THUMBNAIL) is StageState.DONE
+
+
+async def test_a_stage_that_the_older_release_did_not_queue_is_queued_by_the_next_finish(
+    play: Play, older: Older
+) -> None:
+    upload = await play.admitted()
+    jobs = await play.receive_all(upload)
+    probe = (await play.finished(jobs[Stage.ASSEMBLE]))[Stage.PROBE]
+    assert await older.finished(probe) == {}, "its graph has nothing between probe and persist, which waits for seal"
+    following = await play.transferred(jobs[Stage.TRANSFER], upload)
+    assert set(following) == {Stage.SEAL, Stage.THUMBNAIL}
+    await run_to_the_end(play, upload, following)
+
+
+async def test_a_stage_that_the_older_release_queued_too_early_waits_again(play: Play, older: Older) -> None:
+    """The older release finishes the last stage that it knows and queues `persist`. A worker of the newer release does
+    not start it: it queues what is missing, whose job comes back as overdue."""
+    upload = await play.admitted()
+    jobs = await play.receive_all(upload)
+    seal = (await play.transferred(jobs[Stage.TRANSFER], upload))[Stage.SEAL]
+    await play.finished(seal)
+    probe = (await play.finished(jobs[Stage.ASSEMBLE]))[Stage.PROBE]
+    early = (await older.finished(probe))[Stage.PERSIST]
+    brief = play.impatient(requeue_ms=1)
+    for _ in range(2):
+        with pytest.raises(StageLost):
+            await brief.start(early, "worker")
+    assert await state_of(play, upload, Stage.PERSIST) is StageState.PENDING
+    found: list[StageJob] = []
+
+    async def came_back() -> bool:
+        found.extend(item.job for item in await play.stages.overdue(10))
+        return bool(found)
+
+    await until(came_back)
+    await run_to_the_end(play, upload, play.by_stage(found))
+
+
+async def test_an_upload_that_the_older_release_ends_is_complete_by_its_graph(play: Play, older: Older) -> None:
+    """A worker of the older release persists the upload although the newer release has begun another stage: that
+    stage stops. The upload is what the older release would have made of it before the upgrade."""
+    upload, seal, thumbnail = await play.before_persist()
+    persist = older.by_stage(await older.stages.finish(seal, {"etag": "e"}))[Stage.PERSIST]
+    await older.finished(persist)
+    assert (await play.board.get(upload.upload_id)).status is Status.READY
+    assert await older.ended.busy(upload.upload_id), "the newer release's stage may still write"
+    with pytest.raises(StageLost):
+        await play.stages.renew(thumbnail)
+    await play.stages.acknowledge_end(thumbnail)
+    assert not await older.ended.busy(upload.upload_id)
+
+
+@pytest.mark.parametrize("event", [Event.CANCEL, Event.FAIL])
+async def test_the_older_release_stops_a_stage_that_only_the_newer_has(play: Play, older: Older, event: Event) -> None:
+    upload = await play.admitted()
+    jobs = await play.receive_all(upload)
+    probe = (await play.finished(jobs[Stage.ASSEMBLE]))[Stage.PROBE]
+    await play.finished(probe)
+    assert await state_of(play, upload, Stage.THUMBNAIL) is StageState.QUEUED
+    await older.board.apply(upload.upload_id, event)
+    assert {row.state for row in (await play.board.get(upload.upload_id)).stages.values()} <= {
+        StageState.STOPPED,
+        StageState.DONE,
+    }
+
+
+async def test_only_a_release_that_has_a_stage_takes_it_over(play: Play, older: Older) -> None:
+    brief, older_brief = play.impatient(lease_ms=1), older.stages
+    upload, _, thumbnail = await play.before_persist()
+    await brief.renew(thumbnail)  # lapses in a millisecond
+    other = await play.admitted(2)
+    transfer = (await play.receive(other, 1)).jobs[0]
+    await brief.start(transfer, "dies")
+    found: list[StageJob] = []
+
+    async def taken_over() -> bool:
+        found.extend(item.job for item in await older_brief.overdue(1))
+        return bool(found)
+
+    await until(taken_over)
+    assert [(job.upload_id, job.stage) for job in found] == [(other.upload_id, Stage.TRANSFER)]
+    assert (await play.board.get(upload.upload_id)).stages[Stage.THUMBNAIL].fencing_token == thumbnail.fencing_token
+    [item] = await play.stages.overdue(10)
+    assert (item.job.upload_id, item.job.stage) == (upload.upload_id, Stage.THUMBNAIL)
+    assert item.dead_token == thumbnail.fencing_token
+
+
+async def test_the_older_release_invalidates_what_only_the_newer_has_derived(play: Play, older: Older) -> None:
+    upload, _, thumbnail = await play.before_persist()
+    await play.stages.finish(thumbnail, {"of": "wrong bytes"})
+    assert await older.segments.invalidate(upload.upload_id, 2, crc_of(2))
+    assert await state_of(play, upload, Stage.THUMBNAIL) is StageState.PENDING
+    assert Stage.THUMBNAIL not in await play.stages.results(upload.upload_id)
+
+
+async def test_results_of_a_stage_that_only_another_release_has_are_left_out(play: Play, parts: RedisParts) -> None:
+    upload = await play.admitted()
+    await parts.client.hset(parts.keys.results(upload.upload_id), "checksum", "{}")  # type: ignore[misc]  # redis-py types sync and async in one
+    assert await play.stages.results(upload.upload_id) == {}
+
+
+async def test_a_transport_that_only_another_release_has_is_named(play: Play, parts: RedisParts) -> None:
+    upload = await play.admitted()
+    await parts.client.hset(parts.keys.upload(upload.upload_id), "transport", "pigeon")  # type: ignore[misc]  # as above
+    with pytest.raises(Exception, match="transport that this release does not know"):
+        await play.board.apply(upload.upload_id, Event.CANCEL)

@@ -1,0 +1,149 @@
+"""A release that adds a stage takes over uploads in flight: each of them becomes `ready`, with that stage done.
+
+The newer release is a copy of the product with stage `checksum` between `assemble` and `persist`, on worker type
+`assemble`. Processes of both releases share Redis during a rolling upgrade, in any order:
+
+- an older gateway records uploads without the new stage: the newer workers read it as `pending`;
+- an older worker that finishes `assemble` does not queue `checksum`: the next process of the newer release that
+  finishes a stage does, and one that is to start `persist` queues `checksum` first;
+- an older worker that persists an upload makes it `ready` without `checksum`: it is what the older release would have
+  made of it before the upgrade, so nothing is missing.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import deploy
+from deploy.embedded import EmbeddedStack
+from deploy.embedded.process import ChildProcess
+from pipeline.adapters.redis.reads import hash_get
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.holding import held_up
+from tests.harness.media_samples import sample
+from tests.harness.running import running_cell
+
+pytestmark = pytest.mark.e2e
+
+_PACKAGES = ("deploy", "gateway", "pipeline", "schemas", "workers")
+_ROW = "    Stage.CHECKSUM: StageSpec(WorkerType.ASSEMBLE, (Stage.ASSEMBLE,), Trigger.PREDECESSORS, 60, 3),\n"
+_HANDLER = '''"""The new stage."""
+
+from pipeline.engine.contract import Done
+
+
+async def checksum(run):
+    return Done({"checked": True})
+'''
+
+
+def _replace(path: Path, *changes: tuple[str, str]) -> None:
+    text = path.read_text()
+    for old, new in changes:
+        assert old in text, f"{path.name} has changed: {old!r} is not in it"
+        text = text.replace(old, new, 1)
+    path.write_text(text)
+
+
+@pytest.fixture(scope="module")
+def newer_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a copy of the product whose graph has one more stage."""
+    directory, source = tmp_path_factory.mktemp("newer"), Path(deploy.__file__).parents[1]
+    for package in _PACKAGES:
+        shutil.copytree(source / package, directory / package, ignore=shutil.ignore_patterns("__pycache__"))
+    _replace(
+        directory / "pipeline/core/stages.py",
+        ('    PERSIST = "persist"\n', '    CHECKSUM = "checksum"\n    PERSIST = "persist"\n'),
+        ("    Stage.PERSIST: StageSpec(", f"{_ROW}    Stage.PERSIST: StageSpec("),
+        ("(Stage.SEAL, Stage.THUMBNAIL)", "(Stage.SEAL, Stage.THUMBNAIL, Stage.CHECKSUM)"),
+    )
+    (directory / "pipeline/stages/checksum.py").write_text(_HANDLER)
+    _replace(
+        directory / "pipeline/bootstrap/services.py",
+        ("\nimport ", "\nfrom pipeline.stages.checksum import checksum\nimport "),
+        ("Stage.ASSEMBLE: ", "Stage.CHECKSUM: checksum, Stage.ASSEMBLE: "),
+    )
+    return directory
+
+
+async def _restart(child: ChildProcess, release: Path) -> None:
+    """SIGTERM, then the same process of another release."""
+    child.stop()
+    child.environment = {**child.environment, "PYTHONPATH": str(release)}
+    child.start()
+
+    async def ready() -> bool:
+        assert child.pid is not None, child.log_path.read_text()[-2_000:]
+        return child.is_ready()
+
+    await eventually(ready, 60, lambda: f"{child.name} to start")
+
+
+async def _checksum(cell: Cell, upload_id: str) -> str | None:
+    """The state of the new stage, which an older gateway does not show."""
+    return await hash_get(cell.redis, cell.keys.upload(upload_id), "stage.checksum.state")
+
+
+def _video(segments: int) -> bytes:
+    """A small video with a long tail that is not part of it."""
+    return sample("mp4").read_bytes().ljust(segments * SEGMENT_BYTES, b"\0")
+
+
+@pytest.mark.parametrize("gateway_first", [False, True], ids=["older gateway", "newer gateway"])
+async def test_an_upload_in_flight_goes_through_the_new_stage(
+    servers: EmbeddedStack, tmp_path: Path, newer_release: Path, gateway_first: bool
+) -> None:
+    video = _video(4)
+    async with running_cell(servers, tmp_path) as cell:
+        upload = await cell.create(len(video))
+        for number in (1, 2):
+            await cell.put(upload, number, video)
+        cell.processes.child("worker-all").stop()
+        if gateway_first:
+            await _restart(cell.processes.child("gateway"), newer_release)
+        assert await _checksum(cell, upload["id"]) is None, "the record is from before the stage"
+        await cell.put_all(upload, video)
+        await _restart(cell.processes.child("worker-all"), newer_release)
+        view = await cell.until(upload["id"], "ready")
+        assert await _checksum(cell, upload["id"]) == "done"
+        assert ("checksum" in view["stages"]) is gateway_first
+        await cell.until_clean()
+
+
+async def test_an_upload_whose_last_stage_was_running_goes_through_the_new_stage(
+    servers: EmbeddedStack, tmp_path: Path, newer_release: Path
+) -> None:
+    video = _video(2)
+    async with running_cell(servers, tmp_path, shutdown_seconds=2) as cell:
+        upload = await cell.create(len(video))
+        async with held_up(cell, "persist", tmp_path):
+            await cell.put_all(upload, video)
+
+            async def persisting() -> bool:
+                view = await cell.status(upload["id"])
+                return bool(view["stages"]["persist"]["state"] == "running")
+
+            await eventually(persisting, 60, lambda: "persist to run")
+            cell.processes.child("worker-all").stop()
+        await _restart(cell.processes.child("worker-all"), newer_release)
+        await cell.until(upload["id"], "ready")
+        assert await _checksum(cell, upload["id"]) == "done"
+        await cell.until_clean()
+
+
+async def test_no_upload_is_stranded_while_workers_of_both_releases_run(
+    servers: EmbeddedStack, tmp_path: Path, newer_release: Path
+) -> None:
+    video = _video(2)
+    workers = {"worker-older": ["all"], "worker-newer": ["all"]}
+    async with running_cell(servers, tmp_path, workers=workers) as cell:
+        await _restart(cell.processes.child("worker-newer"), newer_release)
+        uploads = [await cell.create(len(video)) for _ in range(8)]
+        for upload in uploads:
+            await cell.put_all(upload, video)
+        for upload in uploads:
+            await cell.until(upload["id"], "ready")
+        await cell.until_clean()
