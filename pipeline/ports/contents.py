@@ -1,37 +1,33 @@
-"""Contents: their metadata, what deletion has left, the cache in front."""
+"""Contents: their metadata, their pending deletions, and the cache in front of the store."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from pipeline.core.model import (
-    ContentRecord,
-    ObjectVersion,
-    StoredSegment,
-)
+from pipeline.core.model import ContentRecord, ObjectVersion, StoredSegment
 from schemas.content import Content
 from schemas.deletions import PendingDeletion
 
 
 class DeletionRepository(Protocol):
-    """What is left of deleted contents. Errors: DependencyUnavailable."""
+    """Pending deletions. Errors: DependencyUnavailable."""
 
     async def begin(self, content_id: str, lease_seconds: float) -> PendingDeletion:
         """Delete a content's row and record its pending deletion, claimed by the caller, in one step. Raises
         RequestError CONTENT_NOT_FOUND, also when called a second time."""
 
     async def claim(self, limit: int, lease_seconds: float) -> Sequence[PendingDeletion]:
-        """Deletions that are due, each to one caller until its lease ends."""
+        """Up to `limit` deletions that are due, each claimed by one caller until its lease ends."""
 
     async def finish(self, content_id: str) -> None:
-        """Nothing is left any more. Idempotent."""
+        """Record that nothing is left of the content. Idempotent."""
 
     async def defer(self, content_id: str, error: tuple[str, str], after_seconds: float) -> None:
-        """An attempt failed with (code, message)."""
+        """Record that an attempt failed with (code, message); the deletion is due again after `after_seconds`."""
 
     async def page(self, before: tuple[int, str] | None, limit: int) -> Sequence[PendingDeletion]:
-        """What is left, newest first, from just before (deleted_at in microseconds since 1970, id)."""
+        """Pending deletions, newest first, deleted before (deleted_at in microseconds since 1970, id)."""
 
     async def purge(self, done_seconds: float) -> None:
         """Delete the records of deletions that were finished more than `done_seconds` ago."""
@@ -41,27 +37,27 @@ class CachePurge(Protocol):
     """A cache in front of the store."""
 
     async def purge(self, key: str) -> None:
-        """From now on nobody gets this object from the cache. Idempotent. Raises DependencyUnavailable
-        CACHE_PURGE_FAILED."""
+        """Remove an object from the cache, also if the cache is fetching it now. Idempotent. Raises
+        DependencyUnavailable CACHE_PURGE_FAILED."""
 
 
 class ContentRepository(Protocol):
     """Content metadata. Errors: DependencyUnavailable, CONTENT_NOT_FOUND (RequestError)."""
 
     async def save(self, record: ContentRecord) -> Content:
-        """Write a content in one transaction. Idempotent: a second call returns the row that is there. Raises
-        RequestError CONTENT_EXISTS when another content is this object already."""
+        """Write a content in one transaction. Idempotent: a second call returns the existing row. Raises
+        RequestError CONTENT_EXISTS if another content has the same object."""
 
     async def get(self, content_id: str) -> Content: ...
 
     async def of_object(self, store: str, version: ObjectVersion) -> Content | None:
-        """The content that this very object became, if it did."""
+        """The content of this version of an object, if there is one."""
 
     async def page(self, kind: str | None, before: tuple[int, str] | None, limit: int) -> Sequence[Content]:
-        """Contents, newest first, from just before (created_at in microseconds since 1970, id)."""
+        """Contents, newest first, created before (created_at in microseconds since 1970, id)."""
 
     async def segments(self, content_id: str) -> Sequence[StoredSegment]:
-        """A content's segments in order; empty when there is no such content."""
+        """A content's segments in order; empty if there is no such content."""
 
     async def delete(self, content_id: str) -> None:
         """Remove a content's row. Idempotent."""

@@ -1,4 +1,4 @@
-"""What reads media files."""
+"""Reading media files."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ class MediaProbe(Protocol):
 
 class Thumbnailer(Protocol):
     async def thumbnail(self, path: Path, metadata: MediaMetadata) -> bytes | None:
-        """A JPEG that fits 640 x 640 pixels, or None where there is nothing to show. Raises as MediaProbe."""
+        """A JPEG that fits 640 x 640 pixels, or None if the file has nothing to show. Raises as MediaProbe."""

@@ -1,4 +1,4 @@
-"""The reservation ledger: who holds bytes of a temp volume."""
+"""The reservation ledger of a temp volume: which uploads hold bytes, and which wait for them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pipeline.core.admission import DiskReading
 
 @dataclass(frozen=True, slots=True)
 class AdmissionOutcome:
-    """What one run of the admission script did. `to_allocate` is every reservation that is not confirmed yet, from this
-    run or from one whose caller died; `lapsed` are reservations whose lease ran out; `queue_position` counts from 1, 0
-    when the upload holds bytes."""
+    """The result of one run of the admission script. `to_allocate`: (upload, bytes) of every reservation that is not
+    confirmed yet, from this run or from one whose caller died. `lapsed`: uploads whose lease has run out.
+    `queue_position` counts from 1; 0: the upload holds bytes."""
 
     to_allocate: tuple[tuple[str, int], ...]
     lapsed: tuple[str, ...]
@@ -22,7 +22,8 @@ class AdmissionOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`queue_position` counts from 1; 0: it holds bytes, until `lease_until_ms` unless renewed."""
+    """The place of an upload in the ledger. `queue_position` counts from 1; 0: it holds bytes, until `lease_until_ms`
+    unless its lease is renewed."""
 
     queue_position: int
     lease_until_ms: int | None
@@ -30,7 +31,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class VolumeSnapshot:
-    """A temp volume's books: bytes and counts."""
+    """The counters of a temp volume: bytes, and numbers of uploads."""
 
     budget_bytes: int
     reserved_bytes: int
@@ -41,40 +42,39 @@ class VolumeSnapshot:
 
 
 class ReservationLedger(Protocol):
-    """Who holds bytes of a temp volume: `core.admission`'s rules, decided atomically. Errors: DependencyUnavailable.
-    All idempotent."""
+    """Applies the rules of `core.admission` atomically. Errors: DependencyUnavailable. Every method is idempotent."""
 
     async def request(self, upload_id: str, size_bytes: int, disk: DiskReading) -> AdmissionOutcome | None:
-        """Join the queue (if `size_bytes` > 0) and admit all that may be. None: `disk.epoch` is stale, read the disk
+        """Queue an upload and admit every upload that may be admitted. None: `disk.epoch` is stale; read the disk
         again."""
 
     async def run(self, disk: DiskReading) -> AdmissionOutcome | None:
-        """Admit all that may be admitted now, note what lapsed. None as in `request`."""
+        """Admit every upload that may be admitted, and mark lapsed leases. None as in `request`."""
 
     async def confirm(self, upload_id: str, backed_bytes: int) -> bool:
-        """A grant was carried out and so many of its bytes are preallocated. False: there is no such reservation."""
+        """Record that the disk has allocated `backed_bytes` of a reservation. False: there is no such reservation."""
 
     async def adopt(self, upload_id: str, size_bytes: int, backed_bytes: int) -> None:
-        """A temp file was found that nothing is reserved for: its bytes are counted from now on, whatever the room."""
+        """Reserve the bytes of a temp file that has no reservation, also above the budget."""
 
     async def postpone(self, upload_id: str) -> bool:
-        """The disk could not back a grant: back to its old place in the queue."""
+        """Return an unconfirmed reservation to its place in the queue: the disk could not allocate it."""
 
     async def renew(self, upload_id: str) -> bool:
-        """Prolong the lease. False: there is no such reservation."""
+        """Extend the lease. False: there is no such reservation."""
 
     async def release(self, upload_id: str) -> int:
-        """Leave the queue or give the bytes back; returns bytes."""
+        """Remove an upload from the queue, or release its reservation; returns the bytes released."""
 
     async def standing(self, upload_id: str) -> Standing | None:
-        """Where an upload stands; None when it neither waits nor holds bytes."""
+        """The place of an upload; None if it neither waits nor holds bytes."""
 
     async def epoch(self) -> int | None:
-        """The count of preallocations, to be read before the disk is. None: Redis does not know this volume, since
-        it is new, or since Redis has lost everything."""
+        """The number of allocations so far, to be read before the disk. None: Redis does not know this volume, because
+        the volume is new or Redis has lost its data."""
 
     async def open(self) -> None:
-        """From now on Redis knows this volume."""
+        """Make this volume known to Redis."""
 
     async def snapshot(self) -> VolumeSnapshot: ...
 
