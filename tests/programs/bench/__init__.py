@@ -1,7 +1,6 @@
-"""The bench: what Sluice costs on the machine it runs on, side by side with the plain `swift` client. `python -m
-tests.programs.bench`.
+"""The benchmark: what Sluice costs on this machine, compared with the `swift` client. `python -m tests.programs.bench`.
 
-Guarantee: real processes and real servers on loopback; every figure is measured in this run, samples are kept beside
-medians, and what is compared alternates, so that a machine that grows warm or busy is unfair to neither. It ends by
-itself and leaves nothing.
+Guarantee: real processes and real servers on loopback. Every figure is measured in the same run, and the report keeps
+all samples beside the medians. Compared programs alternate, so that a machine that becomes hot or busy affects both.
+The benchmark ends by itself and removes everything except its report.
 """

@@ -1,4 +1,4 @@
-"""`python -m tests.programs.bench`: measures, prints a table, writes build/bench.json."""
+"""`python -m tests.programs.bench`: measures, prints a table and writes build/bench.json."""
 
 from __future__ import annotations
 
@@ -17,27 +17,49 @@ from tests.programs.bench.machine import machine_facts
 
 _TABLE_COLUMNS = 110
 PARTS = (throughput.PART, memory.PART, images.PART)
-# Take minutes: 50 times the large file through one Swift proxy.
+# Measured only on request: 50 transfers of the large file through one Swift proxy take minutes.
 ON_DEMAND = (downloads.PART, uploads.PART)
 
 
 @click.command()
-@click.option("--size-mib", default=1024, show_default=True, type=click.IntRange(1), help="Length of the large file.")
+@click.option("--size-mib", default=1024, show_default=True, type=click.IntRange(1), help="Size of the large file.")
 @click.option(
-    "--repeat", default=3, show_default=True, type=click.IntRange(1), help="Runs of each way with the large file."
+    "--repeat",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1),
+    help="How often the large file is uploaded with each program.",
 )
-@click.option("--concurrency", default=4, show_default=True, type=click.IntRange(1, 64), help="Of `sluice upload`.")
+@click.option(
+    "--concurrency",
+    default=4,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="How many segments `sluice upload` sends at once.",
+)
 @click.option(
     "--only",
     type=click.Choice([*PARTS, *ON_DEMAND]),
     multiple=True,
-    help="Measure this part alone; may be given several times.",
+    help="Measure only this part; may be repeated. Default: throughput, memory and image.",
 )
 @click.option(
-    "--output", default=Path("build/bench.json"), show_default=True, type=click.Path(dir_okay=False, path_type=Path)
+    "--output",
+    default=Path("build/bench.json"),
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the figures and their samples as JSON.",
 )
 def bench(size_mib: int, repeat: int, concurrency: int, only: tuple[str, ...], output: Path) -> None:
-    """Measure Sluice on this machine, against real servers on loopback."""
+    """Measure the throughput, latency and memory of Sluice on this machine, with real servers on loopback.
+
+    \b
+    throughput  one large file: `sluice upload` and `swift upload` in turn
+    memory      gateway memory with 200 segments in flight
+    image       a 200 KB photo from POST to `ready`
+    downloads   gateway memory with 50 downloads of the large file
+    uploads     gateway memory with 50 uploads of the large file
+    """
     console = Console(soft_wrap=True)
     console.width = max(console.width, _TABLE_COLUMNS)
     home = RunDirectory.of_its_own(Path("build/bench"), keep=False)

@@ -1,4 +1,4 @@
-"""The test bed: the embedded stack, a gateway and a process for each worker type, all real."""
+"""The test bed: the embedded stack, a gateway, and a process for each worker type."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deploy.embedded.servers_venv import servers_python
 
 @dataclass(frozen=True, slots=True)
 class Bed:
-    """What a measurement works on."""
+    """The running system that is measured."""
 
     directory: Path
     stack: EmbeddedStack
@@ -30,7 +30,7 @@ class Bed:
         return self.sluice.pids()[GATEWAY]
 
     def groups(self) -> dict[str, list[int]]:
-        """Process ids by what they are for."""
+        """Process ids by role."""
         pids = self.sluice.pids()
         servers = self.stack.processes()
         others = ("redis", "postgres")
@@ -42,7 +42,7 @@ class Bed:
         }
 
     def swift_command(self, *arguments: str) -> list[str]:
-        """python-swiftclient of the servers' environment, logged in to the same Swift."""
+        """A command line of python-swiftclient (in the servers' environment) with credentials for this Swift."""
         login = self.stack.swift
         client = str(servers_python().parent / "swift")
         return [client, "--auth-version", "1", "-A", login.auth_url, "-U", login.user, "-K", login.key, *arguments]
@@ -50,7 +50,7 @@ class Bed:
 
 @contextmanager
 def open_bed(directory: Path) -> Iterator[Bed]:
-    """Up for the block, gone after it."""
+    """Start the test bed, and stop it after the block."""
     with EmbeddedStack(StackOptions(directory)) as stack:
         environment = stack.environment()
         sluice = SluiceProcesses(directory, {**environment, "SLUICE_LOG_LEVEL": "warning"})

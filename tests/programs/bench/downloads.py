@@ -1,4 +1,4 @@
-"""Memory of the gateway while 50 clients download the large file through it at once, each to its last byte."""
+"""Memory of the gateway while 50 clients download the whole large file through it at the same time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MIB = 1024 * 1024
 
 
 def measure_downloads(bed: Bed, console: Console, *, size_mib: int) -> list[Figure]:
-    """Resident bytes before and at the peak, seconds and CPU seconds, of `CLIENTS` downloads via the gateway."""
+    """Memory before and at the peak, duration, and CPU time, for `CLIENTS` concurrent downloads via the gateway."""
     console.print(f"{CLIENTS} downloads of {size_mib} MiB at once, through the gateway")
     sample = bed.directory / "download.mp4"
     make_large_video(bed.ffmpeg, sample, size_mib * _MIB)
@@ -47,12 +47,12 @@ async def _measure(bed: Bed, sample: Path) -> list[tuple[str, str, float]]:
         lengths = await asyncio.gather(*(_download(http, url) for _ in range(CLIENTS)))
     seconds = time.monotonic() - began
     if set(lengths) != {size_bytes}:
-        raise RuntimeError(f"downloads of {size_bytes} bytes had {sorted(set(lengths))}")
+        raise RuntimeError(f"downloads of a file of {size_bytes} bytes returned {sorted(set(lengths))} bytes")
     gib = CLIENTS * size_bytes / (1024 * _MIB)
     return [
         ("gateway: before", "MiB", before / _MIB),
         (f"gateway: peak with {CLIENTS} downloads", "MiB", peak_bytes(pid) / _MIB),
-        ("all of them", "s", seconds),
+        (f"duration of {CLIENTS} downloads", "s", seconds),
         ("gateway CPU", "s/GiB", meter.read()["gateway"] / gib),
     ]
 
@@ -69,8 +69,8 @@ async def _upload(bed: Bed, sample: Path) -> str:
 
 async def _download(http: aiohttp.ClientSession, url: str) -> int:
     length = 0
-    async with http.get(url) as answer:
-        answer.raise_for_status()
-        async for block in answer.content.iter_any():
+    async with http.get(url) as response:
+        response.raise_for_status()
+        async for block in response.content.iter_any():
             length += len(block)
     return length

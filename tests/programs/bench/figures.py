@@ -1,4 +1,4 @@
-"""Figures: samples with a unit, their medians and percentiles, as a table and as JSON."""
+"""Figures: samples with a unit, and their medians and percentiles, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One thing that was measured, `len(samples)` times."""
+    """One quantity, measured `len(samples)` times."""
 
     part: str
     name: str
@@ -41,20 +41,20 @@ def percentile(samples: Sequence[float], percent: float) -> float:
 
 
 def figures_table(figures: Sequence[Figure]) -> Table:
-    """One row a figure; the spread is left out where there is one sample."""
-    table = Table("part", "figure", "median", "p95", "least", "most", "unit", "samples", box=None, pad_edge=False)
+    """One row per figure, without p95 and range if there is only one sample."""
+    table = Table("part", "figure", "median", "p95", "min", "max", "unit", "samples", box=None, pad_edge=False)
     for figure in figures:
         spread = [percentile(figure.samples, 95), min(figure.samples), max(figure.samples)]
         table.add_row(
             figure.part,
             figure.name,
-            _say(figure.median),
-            *(_say(value) if len(figure.samples) > 1 else "" for value in spread),
+            _formatted(figure.median),
+            *(_formatted(value) if len(figure.samples) > 1 else "" for value in spread),
             figure.unit,
             str(len(figure.samples)),
         )
     return table
 
 
-def _say(value: float) -> str:
+def _formatted(value: float) -> str:
     return f"{value:.3g}" if value < 10 else f"{value:,.1f}"

@@ -1,4 +1,4 @@
-"""A photo of 200 KB, from POST to `ready`: one after another, and eight at once."""
+"""A photo of 200 KB from POST to `ready`: one at a time, and eight at the same time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WARM_UP = 5
 
 
 def measure_images(bed: Bed, console: Console) -> list[Figure]:
-    """Seconds as the client sees them (event stream), and by the server's own clock."""
+    """The seconds that the client measures (event stream), and those by the server's clock."""
     photo = bed.directory / "photo.jpg"
     make_photo(bed.ffmpeg, photo)
     console.print(f"Photos of {photo.stat().st_size / 1000:.0f} KB")
@@ -44,8 +44,8 @@ async def _measure(url: str, photo: Path) -> list[Figure]:
             began = time.monotonic()
             samples = await _send_many(client, photo, count, at_once)
             seconds = time.monotonic() - began
-            figures.append(Figure(PART, f"{name}: POST to ready", "s", [seen for seen, _ in samples]))
-            figures.append(Figure(PART, f"{name}: by the server's clock", "s", [inside for _, inside in samples]))
+            figures.append(Figure(PART, f"{name}: POST to ready", "s", [by_client for by_client, _ in samples]))
+            figures.append(Figure(PART, f"{name}: by the server's clock", "s", [by_server for _, by_server in samples]))
             figures.append(Figure(PART, f"{name}: rate", "images/s", [count / seconds]))
     return figures
 
@@ -62,7 +62,7 @@ async def _send_many(client: SluiceClient, photo: Path, count: int, at_once: int
 
 
 async def _send(client: SluiceClient, photo: Path) -> tuple[float, float]:
-    """Seconds from POST to the event that says `ready`, and from creation to `ready` as the server counts."""
+    """Seconds from POST to the `ready` event at the client, and from creation to `ready` by the server's clock."""
     with SegmentFile(photo) as file:
         size = file.stat.st_size
         began = time.monotonic()

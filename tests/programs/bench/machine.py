@@ -1,4 +1,4 @@
-"""The facts about a machine without which its figures mean nothing."""
+"""The facts about the machine that its figures depend on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PACKAGES = ("aiohttp", "arq", "redis", "asyncpg", "pydantic")
 
 
 def machine_facts(directory: Path) -> dict[str, object]:
-    """Cores, kernel, memory, load, filesystem and versions, as JSON-able data."""
+    """Cores, CPU, memory, load, kernel, filesystem of `directory`, and versions, as JSON-able data."""
     mount = find_mount(directory.resolve(), Path("/proc/self/mounts").read_text().splitlines())
     return {
         "cores": os.cpu_count(),

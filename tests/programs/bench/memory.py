@@ -1,4 +1,4 @@
-"""Memory of the gateway while 200 segments are on their way to it at once."""
+"""Memory of the gateway while it receives 200 segments at the same time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UNIT = "MiB"
 
 
 def measure_memory(bed: Bed, console: Console) -> list[Figure]:
-    """Resident bytes of the gateway before, with all segments under way, at the peak, and after."""
+    """Memory of the gateway before, with all segments in flight, at the peak, and after."""
     console.print(f"{SEGMENTS} segments at once")
     found = asyncio.run(_measure(bed))
     console.print("  " + ", ".join(f"{name} {value:.0f}" for name, value in found.items()), highlight=False)
@@ -38,28 +38,28 @@ async def _measure(bed: Bed) -> dict[str, float]:
         views = [await _create(client) for _ in range(SEGMENTS // _SEGMENTS_EACH)]
         before = resident_bytes(pid)
         forget_peak(pid)
-        all_but_done = asyncio.Barrier(SEGMENTS + 1)
+        all_in_flight = asyncio.Barrier(SEGMENTS + 1)
         finish = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            answers = [
-                group.create_task(_send_slowly(view, number, all_but_done, finish))
+            requests = [
+                group.create_task(_send_slowly(view, number, all_in_flight, finish))
                 for view in views
                 for number in range(1, _SEGMENTS_EACH + 1)
             ]
-            await all_but_done.wait()
-            under_way = resident_bytes(pid)
+            await all_in_flight.wait()
+            in_flight = resident_bytes(pid)
             finish.set()
         peak = peak_bytes(pid)
-        wrong = {answer.result() for answer in answers} - {200, 201}
+        wrong = {request.result() for request in requests} - {200, 201}
         if wrong:
-            raise RuntimeError(f"segments were answered with {wrong}")
+            raise RuntimeError(f"segments were refused with status {wrong}")
         for view in views:
-            with contextlib.suppress(ApiError):  # it may have failed before: what was sent is no media
+            with contextlib.suppress(ApiError):  # it may have failed already, since its bytes are not media
                 await client.cancel(view.id)
         after = resident_bytes(pid)
     return {
         "before": before / _MIB,
-        f"{SEGMENTS} segments under way": under_way / _MIB,
+        f"{SEGMENTS} segments in flight": in_flight / _MIB,
         "peak": peak / _MIB,
         "after": after / _MIB,
     }
@@ -69,15 +69,14 @@ async def _create(client: SluiceClient) -> UploadView:
     request = CreateUpload(filename="slow.mp4", size=_SEGMENTS_EACH * 10 * _MIB, content_type="video/mp4")
     view = await client.create(request, str(uuid.uuid4()))
     if view.status != "admitted" or view.segment_count != _SEGMENTS_EACH:
-        raise RuntimeError(f"the temp volume has no room for this measurement: {view.status}, {view.segment_count}")
+        raise RuntimeError(
+            f"the measurement needs {_SEGMENTS_EACH} admitted segments: {view.status}, {view.segment_count}"
+        )
     return view
 
 
-async def _send_slowly(view: UploadView, number: int, all_but_done: asyncio.Barrier, finish: asyncio.Event) -> int:
-    """A client on a line of its own that sends all but its last block, waits for everybody else, and ends.
-
-    Its answer's status.
-    """
+async def _send_slowly(view: UploadView, number: int, all_in_flight: asyncio.Barrier, finish: asyncio.Event) -> int:
+    """Send a segment on a connection of its own, wait before the last block until `finish`, and return the status."""
     url = urlsplit(view.links.segment.replace("{number}", str(number)))
     reader, writer = await asyncio.open_connection(url.hostname, url.port)
     try:
@@ -88,8 +87,8 @@ async def _send_slowly(view: UploadView, number: int, all_but_done: asyncio.Barr
         for _ in range(length // _BLOCK_BYTES - 1):
             writer.write(block)
             await writer.drain()
-            await asyncio.sleep(0)  # everybody has a turn: nobody is done early
-        await all_but_done.wait()
+            await asyncio.sleep(0)  # lets the other clients send too, so that all progress together
+        await all_in_flight.wait()
         await finish.wait()
         writer.write(block)
         await writer.drain()

@@ -1,4 +1,4 @@
-"""Media files to send: real ones, large as wanted, made fast."""
+"""Media files to upload: valid, of any size, and quick to make."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _BOX_HEADER_BYTES = 16
 
 
 def make_large_video(ffmpeg: str, target: Path, size_bytes: int) -> None:
-    """An MP4 of exactly `size_bytes`: two seconds of video, then a `free` box of bytes that nothing can compress.
+    """Write an MP4 of exactly `size_bytes`: two seconds of video, then a `free` box of random bytes.
 
-    Players and probes skip `free` boxes (ISO/IEC 14496-12, section 8.1.2), so it is as valid as any.
+    Players and probes skip `free` boxes (ISO/IEC 14496-12, section 8.1.2). Random bytes cannot be compressed.
     """
     _ffmpeg(
         ffmpeg,
@@ -25,7 +25,7 @@ def make_large_video(ffmpeg: str, target: Path, size_bytes: int) -> None:
     )
     padding_bytes = size_bytes - target.stat().st_size
     if padding_bytes < _BOX_HEADER_BYTES:
-        raise ValueError(f"{size_bytes} bytes are too few for a video")
+        raise ValueError(f"a video cannot be made as small as {size_bytes} bytes")
     with target.open("ab") as file:
         file.write(struct.pack(">I4sQ", 1, b"free", padding_bytes))
         left = padding_bytes - _BOX_HEADER_BYTES
@@ -35,10 +35,8 @@ def make_large_video(ffmpeg: str, target: Path, size_bytes: int) -> None:
 
 
 def make_photo(ffmpeg: str, target: Path) -> None:
-    """A JPEG of 200 KB: noise, as detailed as a photo, at the best quality that fits;
-
-    filled up after its end marker.
-    """
+    """Write a JPEG of exactly 200 KB: noise, as detailed as a photo, at the best quality that fits, padded after its
+    end marker."""
     picture = ["-f", "lavfi", "-i", "testsrc2=size=1280x960", "-frames:v", "1", "-vf", "noise=alls=30"]
     for quality in range(2, 32):
         _ffmpeg(ffmpeg, picture, ["-q:v", str(quality)], target)
@@ -47,7 +45,7 @@ def make_photo(ffmpeg: str, target: Path) -> None:
             with target.open("ab") as file:
                 file.write(bytes(left))
             return
-    raise RuntimeError(f"{ffmpeg} makes no JPEG of {PHOTO_BYTES} bytes")
+    raise RuntimeError(f"{ffmpeg} could not make a JPEG of at most {PHOTO_BYTES} bytes")
 
 
 def _ffmpeg(ffmpeg: str, source: list[str], encoding: list[str], target: Path) -> None:

@@ -1,4 +1,4 @@
-"""The bench measures, writes what it measured, and leaves nothing."""
+"""The benchmark writes its figures and removes everything else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.programs.bench.figures import Figure, percentile
 
 
 @pytest.mark.unit
-def test_percentiles_are_samples_by_nearest_rank() -> None:
+def test_percentiles_use_the_nearest_rank() -> None:
     samples = [float(number) for number in range(100, 0, -1)]
     assert percentile(samples, 95) == 95
     assert percentile(samples, 100) == 100
@@ -24,7 +24,7 @@ def test_percentiles_are_samples_by_nearest_rank() -> None:
 
 
 @pytest.mark.unit
-def test_a_figure_keeps_its_samples_beside_the_median() -> None:
+def test_the_report_keeps_the_samples_of_a_figure() -> None:
     figure = Figure("part", "name", "s", [3.0, 1.0, 2.0])
     assert figure.as_dict() == {
         "part": "part",
@@ -38,7 +38,7 @@ def test_a_figure_keeps_its_samples_beside_the_median() -> None:
 
 @pytest.mark.integration
 @pytest.mark.timeout(180)
-def test_a_short_run_compares_both_ways_and_leaves_only_its_report(tmp_path: Path) -> None:
+def test_a_short_run_measures_both_programs_and_leaves_only_its_report(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",

@@ -1,7 +1,4 @@
-"""One large file in segments of 10 MiB:
-
-through Sluice to `ready`, against `swift upload` straight into the same Swift.
-"""
+"""One large file in segments of 10 MiB: through Sluice to `ready`, compared with `swift upload` to the same Swift."""
 
 from __future__ import annotations
 
@@ -32,20 +29,20 @@ _CONTAINER = "bench"
 
 
 def measure_throughput(bed: Bed, console: Console, *, size_mib: int, repeat: int, concurrency: int) -> list[Figure]:
-    """Both ways in turn, `repeat` times, the order swapped each time; what was stored is removed in between."""
+    """Upload with both programs `repeat` times, in alternating order. Stored objects are removed after each upload."""
     sample = bed.directory / "bench.mp4"
     console.print(f"Making a video of {size_mib} MiB")
     make_large_video(bed.ffmpeg, sample, size_mib * _MIB)
     gib = size_mib / 1024
     samples: defaultdict[str, list[float]] = defaultdict(list)
-    ways: list[Callable[[], dict[str, float]]] = [
+    programs: list[Callable[[], dict[str, float]]] = [
         lambda: _through_sluice(bed, sample, concurrency, gib),
         lambda: _with_swift_client(bed, sample, gib),
     ]
     for run in range(repeat):
-        for way in ways if run % 2 == 0 else reversed(ways):
-            os.sync()  # what an earlier run left to be written is not this run's burden
-            measured = way()
+        for measure in programs if run % 2 == 0 else reversed(programs):
+            os.sync()  # unwritten data of the previous upload would slow down this one
+            measured = measure()
             console.print("  " + ", ".join(f"{name} {value:.2f}" for name, value in measured.items()), highlight=False)
             for name, value in measured.items():
                 samples[name].append(value)
@@ -61,7 +58,7 @@ def _through_sluice(bed: Bed, sample: Path, concurrency: int, gib: float) -> dic
     times: dict[str, float] = {}
     ended: dict[str, object] = {}
 
-    def listen(output: IO[bytes]) -> None:
+    def read_events(output: IO[bytes]) -> None:
         for line in output:
             event = json.loads(line)
             if event["event"] == "sending":
@@ -72,7 +69,7 @@ def _through_sluice(bed: Bed, sample: Path, concurrency: int, gib: float) -> dic
                 times["ready"] = time.monotonic()
                 ended.update(event)
 
-    seconds, client_cpu = _run(command, environment, listen)
+    seconds, client_cpu = _run(command, environment, read_events)
     if ended.get("status") != "ready":
         raise RuntimeError(f"the upload did not become ready: {ended}")
     cpu = meter.read()
@@ -102,22 +99,23 @@ def _with_swift_client(bed: Bed, sample: Path, gib: float) -> dict[str, float]:
     }
 
 
-def _run(command: list[str], environment: dict[str, str], listen: Callable[[IO[bytes]], object]) -> tuple[float, float]:
-    """Seconds from start to end, and the command's own CPU seconds. Raises RuntimeError when it does not end well."""
+def _run(command: list[str], environment: dict[str, str], read: Callable[[IO[bytes]], object]) -> tuple[float, float]:
+    """Run a command while `read` reads its output. Returns its duration and CPU time in seconds. Raises
+    RuntimeError if it fails."""
     began = time.monotonic()
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        listen(process.stdout)
+        read(process.stdout)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise RuntimeError(f"{command[0]} ended with {process.returncode}")
+        raise RuntimeError(f"{command[0]} exited with status {process.returncode}")
     return seconds, usage.ru_utime + usage.ru_stime
 
 
 def _remove(bed: Bed, container: str) -> None:
-    """The objects, and with their manifests their segments: the disk is to be as it was for the next run."""
+    """Remove objects, manifests and their segments, so that each upload finds the same state of the disk."""
     subprocess.run(bed.swift_command("delete", container, "--prefix", ""), capture_output=True, check=True)
 
 

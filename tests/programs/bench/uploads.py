@@ -1,7 +1,7 @@
-"""Memory of the gateway while 50 clients upload a file each at once, from the first byte until all are `ready`.
+"""Memory of the gateway while 50 clients upload a file at the same time, from the first byte until all are `ready`.
 
-What the gateway holds does not depend on how long the files are, so they need not be large: long enough that all 50 are
-under way together.
+The gateway's memory does not depend on the size of the files. They only need to be large enough that all 50 uploads are
+in flight together.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _MIB = 1024 * 1024
 
 
 def measure_uploads(bed: Bed, console: Console, *, size_mib: int) -> list[Figure]:
-    """Resident bytes before and at the peak, seconds and CPU seconds, of `CLIENTS` uploads."""
-    console.print(f"{CLIENTS} uploads of {size_mib} MiB at once, each with {_SEGMENTS_AT_ONCE} segments under way")
+    """Memory before and at the peak, duration, and CPU time, for `CLIENTS` concurrent uploads."""
+    console.print(f"{CLIENTS} uploads of {size_mib} MiB at once, each with {_SEGMENTS_AT_ONCE} segments in flight")
     sample = bed.directory / "upload.mp4"
     make_large_video(bed.ffmpeg, sample, size_mib * _MIB)
     found = asyncio.run(_measure(bed, sample))
@@ -50,13 +50,13 @@ async def _measure(bed: Bed, sample: Path) -> list[tuple[str, str, float]]:
     return [
         ("gateway: before", "MiB", before / _MIB),
         (f"gateway: peak with {CLIENTS} uploads", "MiB", peak_bytes(pid) / _MIB),
-        ("all of them", "s", seconds),
+        (f"duration of {CLIENTS} uploads", "s", seconds),
         ("gateway CPU", "s/GiB", meter.read()["gateway"] / gib),
     ]
 
 
 async def _upload(bed: Bed, sample: Path, number: int) -> str:
-    """By a client of its own, which knows nothing of what the others have sent of the same file."""
+    """Upload with a separate resume directory, so that the client does not resume another client's upload."""
     async with SluiceClient(bed.url) as client:
         states = ResumeStates(bed.directory / "resume" / str(number))
         return str((await Uploader(client, states, UploaderOptions(_SEGMENTS_AT_ONCE)).send(sample)).view.status)

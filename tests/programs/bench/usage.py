@@ -1,4 +1,4 @@
-"""CPU seconds and memory of processes, children included."""
+"""CPU time and memory of processes."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import psutil
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, of its living descendants, and of children it has waited for."""
+    """User and system time of a process, its running descendants, and the children it has waited for."""
     total = 0.0
     process = psutil.Process(pid)
     for member in [process, *process.children(recursive=True)]:
         try:
             times = member.cpu_times()
-        except psutil.NoSuchProcess:  # its parent has waited for it since, and holds its time now
+        except psutil.NoSuchProcess:  # it has ended, and its time is now counted in its parent
             continue
         total += times.user + times.system + times.children_user + times.children_system
     return total
 
 
 class CpuMeter:
-    """CPU seconds of groups of processes since it was made."""
+    """Measures the CPU seconds of groups of processes since its creation."""
 
     def __init__(self, groups: Mapping[str, Iterable[int]]) -> None:
         self._groups = {name: list(pids) for name, pids in groups.items()}
@@ -38,18 +38,18 @@ class CpuMeter:
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory of a process now."""
+    """Current resident memory of a process."""
     return int(psutil.Process(pid).memory_info().rss)
 
 
 def forget_peak(pid: int) -> None:
-    """Begin to watch for a new peak (proc_pid_clear_refs(5))."""
+    """Reset the peak resident memory of a process (proc_pid_clear_refs(5))."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def peak_bytes(pid: int) -> int:
-    """The most memory that a process had at once since `forget_peak`."""
+    """Peak resident memory of a process since `forget_peak`."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    raise RuntimeError(f"the kernel tells no peak of process {pid}")
+    raise RuntimeError(f"the kernel does not report a peak for process {pid}")

@@ -1,12 +1,13 @@
-"""Torture: uploads run while processes are killed and servers are broken at random, by a schedule that can be replayed.
+"""Torture test: uploads run while processes are killed and servers are disrupted at random, by a repeatable schedule.
 
-schedule.py   what will happen, from a seed: pure
+schedule.py   what will happen, computed from a seed; pure
 files.py      the bytes of each upload
-world.py      the servers, the cell's processes, the shaper before the store
-faults.py     each kind of fault: how to inject it, how to mend it
-client.py     uploads files as a good client does, and asks again for as long as it takes
-board.py      what runs at this moment
-watch.py      reads the board meanwhile: events, take-overs
-audit.py      at the end: is anything lost, is anything left over
-report.py     the table
+world.py      the servers, the cell's processes, and the proxy in front of the store
+faults.py     each kind of fault: how it is injected and how it is healed
+client.py     uploads files as a correct client does, and retries until they have ended
+board.py      which stages are queued or running now
+watch.py      records events and take-overs during the run
+audit.py      afterwards: is any upload lost, is anything left over
+report.py     the report: table, JSON, details of problems
+tables.py     several reports as one Markdown table
 """

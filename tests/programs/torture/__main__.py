@@ -1,7 +1,7 @@
-"""`python -m tests.programs.torture --seed N --minutes M`: runs, prints a table, writes build/torture-STORE-SEED.json.
+"""`python -m tests.programs.torture --seed N --minutes M`: prints a table and writes build/torture-STORE-SEED.json.
 
-Exit status 0 only if nothing is lost and nothing left over. What a run leaves behind on disk is kept only when
-something was, to look into.
+The exit status is 0 only if nothing is lost and nothing is left over. The run's logs and data are kept only otherwise,
+for diagnosis.
 """
 
 from __future__ import annotations
@@ -23,21 +23,37 @@ _TABLE_COLUMNS = 110
 
 
 @click.command()
-@click.option("--seed", default=1, show_default=True, type=int, help="Of the schedule: the same seed, the same faults.")
 @click.option(
-    "--minutes", default=10.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Length of the war."
+    "--seed",
+    default=1,
+    show_default=True,
+    type=int,
+    help="Seed of the schedule: the same seed gives the same faults and uploads.",
 )
-@click.option("--store", default="swift", show_default=True, type=click.Choice(["swift", "s3"]), help="What is broken.")
-@click.option("--keep", is_flag=True, help="Keep logs and data of a clean run too.")
+@click.option(
+    "--minutes",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="How long faults are injected and uploads started.",
+)
+@click.option(
+    "--store", default="swift", show_default=True, type=click.Choice(["swift", "s3"]), help="The store to upload to."
+)
+@click.option("--keep", is_flag=True, help="Keep the logs and data even if nothing is lost or left over.")
 def torture(seed: int, minutes: float, store: str, keep: bool) -> None:
-    """Break everything around Sluice at random while uploads run, and look whether anything was lost."""
+    """Inject faults at random while uploads run, then check that nothing is lost and nothing is left over.
+
+    Writes build/torture-STORE-SEED.json. The exit status is 0 only if the check succeeds; otherwise the logs and data
+    of the run are kept in build/torture.
+    """
     console = Console(soft_wrap=True, highlight=False, markup=False)
     console.width = max(console.width, _TABLE_COLUMNS)
     home = RunDirectory.of_its_own(Path("build/torture"), keep=True)
     try:
-        outcome = _tortured(home.path, seed, minutes * 60, store, console)
+        outcome = _run(home.path, seed, minutes * 60, store, console)
     except BaseException:
-        console.print(f"Broken off; what there is lies in {home.path}")
+        console.print(f"Interrupted; logs and data are in {home.path}")
         raise
     output = Path(f"build/torture-{store}-{seed}.json")
     facts = as_dict(outcome)
@@ -51,7 +67,7 @@ def torture(seed: int, minutes: float, store: str, keep: bool) -> None:
     raise SystemExit(not outcome.is_clean)
 
 
-def _tortured(directory: Path, seed: int, seconds: float, store: str, console: Console) -> Outcome:
+def _run(directory: Path, seed: int, seconds: float, store: str, console: Console) -> Outcome:
     schedule = make_schedule(seed, seconds)
 
     async def in_world() -> Outcome:

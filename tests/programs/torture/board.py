@@ -1,4 +1,4 @@
-"""What runs at this moment, asked of the board itself."""
+"""Which stages are queued or running now, read from the board."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from pipeline.adapters.redis.keys import Keys
 from pipeline.core.stages import Stage, StageState
 
-_SIGNS = """
+_LIVE_STAGES = """
 local found = {}
 for _, member in ipairs(redis.call('ZRANGE', KEYS[1] .. 'stage-leases', 0, -1)) do
   local id, stage = string.match(member, '^(.*)|(.*)|.*$')
@@ -23,8 +23,8 @@ return found
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
-    """A stage that is queued or runs; `until_ms`: when it is overdue, on Redis' clock."""
+class LiveStage:
+    """A stage that is queued or running. `until_ms`: when it becomes overdue, by Redis' clock."""
 
     upload_id: str
     stage: Stage
@@ -34,11 +34,11 @@ class Sign:
     until_ms: int
 
 
-async def signs(redis: Redis, keys: Keys) -> list[Sign]:
-    """All of them. Raises RedisError."""
-    found = await redis.eval(_SIGNS, 1, keys.prefix)  # type: ignore[misc]  # redis-py types sync and async in one
+async def live_stages(redis: Redis, keys: Keys) -> list[LiveStage]:
+    """The queued and running stages of all uploads. Raises RedisError."""
+    found = await redis.eval(_LIVE_STAGES, 1, keys.prefix)  # type: ignore[misc]  # redis-py types sync and async in one
     return [
-        Sign(upload_id, Stage(stage), StageState(state), int(takeovers), int(failures), int(float(until_ms)))
+        LiveStage(upload_id, Stage(stage), StageState(state), int(takeovers), int(failures), int(float(until_ms)))
         for upload_id, stage, state, takeovers, failures, until_ms in found
         if state
     ]

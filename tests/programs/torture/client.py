@@ -1,8 +1,9 @@
-"""A client as a good one is: it knows nothing but the API, keeps its place, and goes on for as long as it takes.
+"""A correct client: it knows only the API, keeps its state, and retries indefinitely.
 
-Guarantee: it registers a file once (one Idempotency-Key), sends a segment again only when it is missing or its answer
-was lost, waits as long as Retry-After says, and turns to the other gateway when one does not answer. It ends when its
-upload has ended, when its plan says so (cancelled, abandoned), or when a refusal makes no sense to it.
+Guarantee: it registers a file once (one Idempotency-Key), sends a segment again only if the segment is missing or its
+response was lost, waits as long as Retry-After says, and uses the other gateway when one does not respond. It stops
+when its upload has ended, when its scenario says so (cancelled, abandoned), or when it receives an error that cannot be
+retried.
 """
 
 from __future__ import annotations
@@ -21,31 +22,31 @@ import aiohttp
 
 from tests.harness.cell import ENDED
 from tests.programs.torture.files import File
-from tests.programs.torture.schedule import Fate, PlannedUpload
+from tests.programs.torture.schedule import PlannedUpload, Scenario
 
 _TIMEOUT = aiohttp.ClientTimeout(total=90, sock_connect=5, sock_read=30)
-_AT_ONCE = 3
-_LOOK_SECONDS = 0.5
+_SEGMENTS_AT_ONCE = 3
+_POLL_SECONDS = 0.5
 _BASE_SECONDS, _CAP_SECONDS = 0.3, 4.0
-# Refusals of a segment that say something about the upload: look at it again.
-_LOOK_AGAIN = frozenset(
+# Errors of a segment request that report a changed upload: the client reads the upload's status again.
+_STATUS_CHANGED = frozenset(
     {"UPLOAD_WAITING", "UPLOAD_ENDED", "UPLOAD_EXPIRED", "UPLOAD_CANCELLED", "UPLOAD_COMPLETE", "TEMP_FILE_MISSING"}
 )
-_LATER = frozenset({408, 429, 500, 502, 503, 504, 507})
-_SAME_BYTES_MAY_PASS = frozenset({"SEGMENT_CUT_OFF", "SEGMENT_DIGEST_WRONG"})
+_RETRYABLE_STATUS = frozenset({408, 429, 500, 502, 503, 504, 507})
+_RETRYABLE_CODES = frozenset({"SEGMENT_CUT_OFF", "SEGMENT_DIGEST_WRONG"})
 
 
-FORGOTTEN = "forgotten"
-"""The status of an upload that is gone from Redis without having become a content."""
+UNKNOWN = "unknown after data loss"
+"""The status of an upload that Redis has lost and that has not become a content."""
 
 
 class RefusedError(Exception):
-    """An answer that a client can do nothing with."""
+    """A response that the client cannot retry."""
 
 
 @dataclass
-class Effort:
-    """What it took, over all clients."""
+class Traffic:
+    """Counters over all clients of a run."""
 
     requests: int = 0
     retries: int = 0
@@ -53,116 +54,120 @@ class Effort:
 
 
 @dataclass
-class Sent:
+class ClientUpload:
     """One upload as its client knows it."""
 
     plan: PlannedUpload
     file: File
-    upload_id: str | None = None
-    view: Mapping[str, Any] | None = None
-    """The last that was seen."""
-    error: str | None = None
-    """Why the client gave up, where it did."""
-    key: str = field(default_factory=lambda: str(uuid.uuid4()))
-    is_done: bool = False
-    """The client asks for nothing more."""
+    upload_id: str | None = field(default=None, init=False)
+    view: Mapping[str, Any] | None = field(default=None, init=False)
+    """The latest that the API has returned."""
+    error: str | None = field(default=None, init=False)
+    """Why the client gave up, if it did."""
+    key: str = field(default_factory=lambda: str(uuid.uuid4()), init=False)
+    is_done: bool = field(default=False, init=False)
+    """The client sends no more requests."""
 
     @property
     def status(self) -> str:
         return str(self.view["status"]) if self.view else "never registered"
 
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED | {UNKNOWN} or self.error is not None
+
 
 class Client:
-    """Sends files through any of `gateways`."""
+    """Uploads files through any of `gateways`."""
 
-    def __init__(self, http: aiohttp.ClientSession, gateways: Sequence[str], effort: Effort) -> None:
+    def __init__(self, http: aiohttp.ClientSession, gateways: Sequence[str], traffic: Traffic) -> None:
         self._http = http
         self._gateways = list(gateways)
-        self._effort = effort
+        self._traffic = traffic
         self._dice = random.Random()
 
-    async def send(self, sent: Sent) -> None:
-        """One upload until it has ended, or its client has left it."""
+    async def send(self, upload: ClientUpload) -> None:
+        """Upload a file until the upload has ended, or its client cancels or abandons it."""
         try:
-            await self._create(sent)
-            await self._drive(sent)
+            await self._create(upload)
+            await self._send_segments(upload)
         except RefusedError as refused:
-            sent.error = str(refused)
-        sent.is_done = True
+            upload.error = str(refused)
+        upload.is_done = True
 
-    async def look(self, sent: Sent) -> None:
-        """See how it stands. An upload whose end nobody has looked at may be forgotten: its content then tells."""
-        found = await self.call("GET", f"/v1/uploads/{sent.upload_id}", look_again=frozenset({"UPLOAD_NOT_FOUND"}))
+    async def refresh(self, upload: ClientUpload) -> None:
+        """Read the status. Redis may have lost an upload that has ended: the contents then tell whether it is ready."""
+        path = f"/v1/uploads/{upload.upload_id}"
+        found = await self.call("GET", path, expected_errors=frozenset({"UPLOAD_NOT_FOUND"}))
         if found:
-            sent.view = found
+            upload.view = found
             return
-        assert sent.view is not None
-        path = f"/v1/contents/{sent.upload_id}"
-        content = await self.call("GET", path, look_again=frozenset({"CONTENT_NOT_FOUND"}))
-        sent.view = {**sent.view, "status": "ready" if content else FORGOTTEN}
+        assert upload.view is not None
+        path = f"/v1/contents/{upload.upload_id}"
+        content = await self.call("GET", path, expected_errors=frozenset({"CONTENT_NOT_FOUND"}))
+        upload.view = {**upload.view, "status": "ready" if content else UNKNOWN}
 
-    async def _create(self, sent: Sent) -> None:
-        file = sent.file
+    async def _create(self, upload: ClientUpload) -> None:
+        file = upload.file
         body = {"filename": file.name, "size": len(file.data), "content_type": file.content_type}
-        sent.view = await self.call("POST", "/v1/uploads", json=body, headers={"Idempotency-Key": sent.key})
-        sent.upload_id = sent.view["id"]
+        upload.view = await self.call("POST", "/v1/uploads", json=body, headers={"Idempotency-Key": upload.key})
+        upload.upload_id = upload.view["id"]
 
-    async def _drive(self, sent: Sent) -> None:
-        assert sent.view is not None
-        count = int(sent.view["segment_count"])
-        enough = round(sent.plan.part * count) if sent.plan.fate in (Fate.CANCELLED, Fate.ABANDONED) else None
-        while sent.status not in ENDED | {FORGOTTEN}:
-            missing = [n for first, last in sent.view["missing_segments"] for n in range(first, last + 1)]
+    async def _send_segments(self, upload: ClientUpload) -> None:
+        assert upload.view is not None
+        count = int(upload.view["segment_count"])
+        stops_early = upload.plan.scenario in (Scenario.CANCELLED, Scenario.ABANDONED)
+        enough = round(upload.plan.part * count) if stops_early else None
+        while upload.status not in ENDED | {UNKNOWN}:
+            missing = [n for first, last in upload.view["missing_segments"] for n in range(first, last + 1)]
             if enough is not None and count - len(missing) >= enough:
-                await self._leave(sent)
+                if upload.plan.scenario is Scenario.CANCELLED:
+                    await self.call("DELETE", f"/v1/uploads/{upload.upload_id}", expected_errors=_STATUS_CHANGED)
                 return
-            if sent.status == "waiting" or not missing:
-                await asyncio.sleep(_LOOK_SECONDS * self._dice.uniform(0.5, 1.5))
+            if upload.status == "waiting" or not missing:
+                await asyncio.sleep(_POLL_SECONDS * self._dice.uniform(0.5, 1.5))
             else:
-                await self._put_all(sent, missing if enough is None else missing[: enough - (count - len(missing))])
-            await self.look(sent)
+                await self._put_all(upload, missing if enough is None else missing[: enough - (count - len(missing))])
+            await self.refresh(upload)
 
-    async def _leave(self, sent: Sent) -> None:
-        if sent.plan.fate is Fate.CANCELLED:
-            await self.call("DELETE", f"/v1/uploads/{sent.upload_id}", look_again=_LOOK_AGAIN)
-
-    async def _put_all(self, sent: Sent, numbers: Sequence[int]) -> None:
-        assert sent.view is not None
-        size = int(sent.view["segment_size"])
-        slots = asyncio.Semaphore(_AT_ONCE)
+    async def _put_all(self, upload: ClientUpload, numbers: Sequence[int]) -> None:
+        assert upload.view is not None
+        size = int(upload.view["segment_size"])
+        slots = asyncio.Semaphore(_SEGMENTS_AT_ONCE)
 
         async def put(number: int) -> None:
-            part = sent.file.data[(number - 1) * size : number * size]
-            digest = b64encode(hashlib.sha256(part).digest()).decode()
+            data = upload.file.data[(number - 1) * size : number * size]
+            digest = b64encode(hashlib.sha256(data).digest()).decode()
             headers = {"Content-Digest": f"sha-256=:{digest}:"}
-            path = f"/v1/uploads/{sent.upload_id}/segments/{number}"
+            path = f"/v1/uploads/{upload.upload_id}/segments/{number}"
             async with slots:
-                await self.call("PUT", path, data=part, headers=headers, look_again=_LOOK_AGAIN)
-                self._effort.sent_bytes += len(part)
-                await asyncio.sleep(sent.plan.pause_seconds)
+                await self.call("PUT", path, data=data, headers=headers, expected_errors=_STATUS_CHANGED)
+                self._traffic.sent_bytes += len(data)
+                await asyncio.sleep(upload.plan.pause_seconds)
 
         await asyncio.gather(*(put(number) for number in numbers))
 
     async def download(self, path: str) -> bytes:
-        """The body, whole: a download that breaks off is begun again. Raises RefusedError."""
+        """The whole body; an interrupted download starts again. Raises RefusedError."""
         return await self._repeat("GET", path, frozenset())
 
     async def call(
-        self, method: str, path: str, *, look_again: frozenset[str] = frozenset(), **options: Any
+        self, method: str, path: str, *, expected_errors: frozenset[str] = frozenset(), **options: Any
     ) -> dict[str, Any]:
-        """The answer's data; {} for a refusal in `look_again`. Repeats for as long as it takes. Raises RefusedError."""
-        answer = await self._repeat(method, path, look_again, **options)
-        data: dict[str, Any] = json.loads(answer)["data"] if answer else {}
+        """The response's data, or {} for an error code in `expected_errors`. Retries indefinitely. Raises
+        RefusedError."""
+        body = await self._repeat(method, path, expected_errors, **options)
+        data: dict[str, Any] = json.loads(body)["data"] if body else {}
         return data
 
-    async def _repeat(self, method: str, path: str, look_again: frozenset[str], **options: Any) -> bytes:
-        """The body of the first answer that is none to wait for; nothing for a refusal in `look_again`."""
+    async def _repeat(self, method: str, path: str, expected_errors: frozenset[str], **options: Any) -> bytes:
+        """The body of the first response that is not to be retried; empty for an error in `expected_errors`."""
         attempt = 0
         gateway = self._dice.randrange(len(self._gateways))
         while True:
-            self._effort.requests += 1
-            self._effort.retries += attempt > 0
-            asked = 0.0
+            self._traffic.requests += 1
+            self._traffic.retries += attempt > 0
+            retry_after_seconds = 0.0
             try:
                 url = self._gateways[gateway % len(self._gateways)] + path
                 async with self._http.request(method, url, timeout=_TIMEOUT, **options) as response:
@@ -170,14 +175,14 @@ class Client:
                     if response.status < 400:
                         return body
                     error = json.loads(body)["error"]
-                    asked = float(response.headers.get("Retry-After", 0))
-                    if error["code"] in look_again:
-                        await asyncio.sleep(asked)
+                    retry_after_seconds = float(response.headers.get("Retry-After", 0))
+                    if error["code"] in expected_errors:
+                        await asyncio.sleep(retry_after_seconds)
                         return b""
-                    if not (response.status in _LATER or error["code"] in _SAME_BYTES_MAY_PASS):
+                    if not (response.status in _RETRYABLE_STATUS or error["code"] in _RETRYABLE_CODES):
                         raise RefusedError(f"{method} {path}: {response.status} {error}")
             except (TimeoutError, aiohttp.ClientError, json.JSONDecodeError):
                 gateway += 1
             attempt += 1
             step = min(_CAP_SECONDS, _BASE_SECONDS * 2.0 ** min(attempt, 10))
-            await asyncio.sleep(max(asked, step * self._dice.uniform(0.5, 1)))
+            await asyncio.sleep(max(retry_after_seconds, step * self._dice.uniform(0.5, 1)))

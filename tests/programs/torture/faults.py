@@ -1,8 +1,8 @@
-"""The faults: how each is injected, and how it is mended.
+"""The faults: how each is injected and how it is healed.
 
-Guarantee: `inject` leaves the world in a state that `heal` mends, also when it is cut off half-way; nothing is broken
-that the plan does not name. A new kind of fault is a row in `FAULTS`, and a rule in `schedule.py`; for what must not
-happen beside anything else `schedule.targets_of` names all targets.
+Guarantee: `heal` restores the world also after an `inject` that was interrupted. A fault affects only the targets that
+its plan names. To add a kind of fault, add a row to `FAULTS` and a rule to `schedule.py`; if no other fault may run at
+the same time, `schedule.targets_of` has to return every target.
 """
 
 from __future__ import annotations
@@ -23,55 +23,55 @@ from redis.exceptions import RedisError
 from pipeline.core.stages import GRAPH, Stage, StageState
 from tests.harness.faults.kinds import Answer, Corrupt, Pass, Refuse, Reset, Slow, Stall
 from tests.harness.faults.kinds import Fault as Shape
-from tests.programs.torture.board import signs
+from tests.programs.torture.board import live_stages
 from tests.programs.torture.schedule import FaultKind, PlannedFault, targets_of
 from tests.programs.torture.world import World
 
-_WHEN_BUSY = 0.7
+_WHEN_BUSY_PROBABILITY = 0.7
 _BUSY_SECONDS = 3.0
-_LOOK_SECONDS = 0.01
+_POLL_SECONDS = 0.01
 
 
 class Fault(Protocol):
-    """One fault, once."""
+    """One injection of a fault."""
 
     async def inject(self) -> None: ...
     async def heal(self) -> None: ...
 
 
-class Ended:
-    """Processes get a signal, all of them at once, and are started again."""
+class EndProcesses:
+    """Sends a signal to all target processes at once, and starts them again."""
 
     def __init__(self, world: World, plan: PlannedFault, signal_number: int) -> None:
         self._world, self._names, self._signal = world, targets_of(plan), signal_number
-        self._when_busy = random.Random(plan.seed).random() < _WHEN_BUSY
+        self._when_busy = random.Random(plan.seed).random() < _WHEN_BUSY_PROBABILITY
 
     async def inject(self) -> None:
         if self._when_busy:
             await self._until_busy()
-        await asyncio.gather(*(self._world.end(name, self._signal) for name in self._names))
+        await asyncio.gather(*(self._world.stop(name, self._signal) for name in self._names))
 
     async def heal(self) -> None:
-        # A server's restart is over when it answers; Sluice's own processes may well be struck again while they start.
+        # After a fault of all processes at once, the next fault may already affect Sluice's processes while they start.
         for name in self._names:
             await self._world.start(name, wait=name in self._world.stack.processes() or len(self._names) == 1)
 
     async def _until_busy(self) -> None:
-        """Wait a moment until one of them runs a stage: most stages are so short that a blow at random would miss."""
+        """Wait briefly until a target runs a stage. Most stages are so short that a random moment would miss them."""
         stages = {stage for stage, spec in GRAPH.items() if f"worker-{spec.worker}" in self._names}
         clock = asyncio.get_running_loop().time
         ends_at = clock() + _BUSY_SECONDS
         with suppress(RedisError):
             while stages and clock() < ends_at and not await self._runs(stages):  # noqa: ASYNC110  # in other processes
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_POLL_SECONDS)
 
     async def _runs(self, stages: set[Stage]) -> bool:
-        found = await signs(self._world.redis, self._world.keys)
-        return any(sign.stage in stages and sign.state is StageState.RUNNING for sign in found)
+        found = await live_stages(self._world.redis, self._world.keys)
+        return any(live.stage in stages and live.state is StageState.RUNNING for live in found)
 
 
-class Paused:
-    """A server stops where it stands, with every connection open."""
+class PauseServer:
+    """Stops a server by SIGSTOP; its connections stay open."""
 
     def __init__(self, world: World, plan: PlannedFault) -> None:
         self._world, self._name = world, plan.target
@@ -83,28 +83,29 @@ class Paused:
         self._world.resume(self._name)
 
 
-class Behind:
-    """Redis comes back as it was a second before it died: a fail-over to a replica that was behind."""
+class RollBackRedis:
+    """Kills Redis and restores its state of one second before, like a fail-over to a replica that lags behind."""
 
     def __init__(self, world: World, plan: PlannedFault) -> None:
         self._world = world
-        self._copy = world.directory / f"redis-{plan.seed}"
+        self._copy_name = f"redis-{plan.seed}"
 
     async def inject(self) -> None:
         data = Path((await self._world.redis.config_get("dir"))["dir"])
-        # What Redis has written to its file, the kernel has: no need to wait for the disk.
-        await asyncio.to_thread(shutil.copytree, data, self._copy)
+        copy = data.with_name(self._copy_name)
+        # The copy sees everything that Redis has written, whether or not it is on the disk yet.
+        await asyncio.to_thread(shutil.copytree, data, copy)
         await asyncio.sleep(1.0)
-        await self._world.end("redis", signal.SIGKILL)
+        await self._world.stop("redis", signal.SIGKILL)
         await asyncio.to_thread(shutil.rmtree, data)
-        await asyncio.to_thread(shutil.move, self._copy, data)
+        await asyncio.to_thread(shutil.move, copy, data)
 
     async def heal(self) -> None:
         await self._world.start("redis")
 
 
-class Emptied:
-    """Redis loses everything; the operator notices, and runs `sluice recover`."""
+class EmptyRedis:
+    """Deletes everything in Redis; then runs `sluice recover`, as an operator would."""
 
     def __init__(self, world: World, plan: PlannedFault) -> None:
         self._world = world
@@ -121,13 +122,13 @@ class Emptied:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        _, said = await process.communicate()
+        _, stderr = await process.communicate()
         if process.returncode != 0:
-            raise RuntimeError(f"sluice recover ended with {process.returncode}: {said.decode()}")
+            raise RuntimeError(f"sluice recover exited with {process.returncode}: {stderr.decode()}")
 
 
-class Shaped:
-    """The way to the store is broken."""
+class DisruptStore:
+    """Disrupts the connections to the store."""
 
     def __init__(self, world: World, plan: PlannedFault, shape: Callable[[random.Random], Shape]) -> None:
         self._shaper, self._shape = world.shaper, shape(random.Random(plan.seed))
@@ -139,8 +140,8 @@ class Shaped:
         await self._shaper.set(Pass())
 
 
-class Flipped:
-    """A bit of a temp file changes. Nothing to mend: that is for Sluice."""
+class FlipBit:
+    """Changes one bit of a temp file. `heal` does nothing: Sluice has to detect and repair it."""
 
     def __init__(self, world: World, plan: PlannedFault) -> None:
         self._directory, self._dice = world.settings.temp_dir, random.Random(plan.seed)
@@ -162,46 +163,46 @@ class Flipped:
                 if byte := file.read(1):
                     file.seek(offset)
                     file.write(bytes([byte[0] ^ 1 << self._dice.randrange(8)]))
-        except FileNotFoundError:  # cleaned up meanwhile
+        except FileNotFoundError:  # the upload was cleaned up
             return
 
 
 _Make = Callable[[World, PlannedFault], Fault]
 
 
-def _ended(signal_number: int) -> _Make:
-    return partial(Ended, signal_number=signal_number)
+def _end(signal_number: int) -> _Make:
+    return partial(EndProcesses, signal_number=signal_number)
 
 
-def _shaped(shape: Callable[[random.Random], Shape]) -> _Make:
-    return partial(Shaped, shape=shape)
+def _disrupt(shape: Callable[[random.Random], Shape]) -> _Make:
+    return partial(DisruptStore, shape=shape)
 
 
 FAULTS: Mapping[FaultKind, _Make] = {
-    FaultKind.KILL: _ended(signal.SIGKILL),
-    FaultKind.TERM: _ended(signal.SIGTERM),
-    FaultKind.KILL_ALL: _ended(signal.SIGKILL),
-    FaultKind.REDIS_KILL: _ended(signal.SIGKILL),
-    FaultKind.REDIS_PAUSE: Paused,
-    FaultKind.REDIS_BEHIND: Behind,
-    FaultKind.REDIS_EMPTY: Emptied,
-    FaultKind.POSTGRES_KILL: _ended(signal.SIGKILL),
-    FaultKind.POSTGRES_STOP: _ended(signal.SIGINT),
-    FaultKind.SWIFT_KILL: _ended(signal.SIGKILL),
-    FaultKind.SWIFT_PAUSE: Paused,
-    FaultKind.STORE_503: _shaped(lambda dice: Answer(status=503, probability=dice.uniform(0.3, 1))),
-    FaultKind.STORE_429: _shaped(lambda dice: Answer(status=429, retry_after_seconds=2, probability=0.5)),
-    FaultKind.STORE_RESET: _shaped(lambda dice: Reset(after_bytes=dice.randrange(200_000), probability=0.5)),
-    FaultKind.STORE_STALL: _shaped(lambda dice: Stall()),
-    FaultKind.STORE_SLOW: _shaped(lambda dice: Slow(dice.uniform(50_000, 500_000))),
-    FaultKind.STORE_REFUSE: _shaped(lambda dice: Refuse()),
-    FaultKind.STORE_CORRUPT: _shaped(lambda dice: Corrupt(probability=0.3)),
-    FaultKind.FLIP: Flipped,
+    FaultKind.KILL: _end(signal.SIGKILL),
+    FaultKind.TERM: _end(signal.SIGTERM),
+    FaultKind.KILL_ALL: _end(signal.SIGKILL),
+    FaultKind.REDIS_KILL: _end(signal.SIGKILL),
+    FaultKind.REDIS_PAUSE: PauseServer,
+    FaultKind.REDIS_ROLLBACK: RollBackRedis,
+    FaultKind.REDIS_EMPTY: EmptyRedis,
+    FaultKind.POSTGRES_KILL: _end(signal.SIGKILL),
+    FaultKind.POSTGRES_STOP: _end(signal.SIGINT),
+    FaultKind.SWIFT_KILL: _end(signal.SIGKILL),
+    FaultKind.SWIFT_PAUSE: PauseServer,
+    FaultKind.STORE_503: _disrupt(lambda dice: Answer(status=503, probability=dice.uniform(0.3, 1))),
+    FaultKind.STORE_429: _disrupt(lambda dice: Answer(status=429, retry_after_seconds=2, probability=0.5)),
+    FaultKind.STORE_RESET: _disrupt(lambda dice: Reset(after_bytes=dice.randrange(200_000), probability=0.5)),
+    FaultKind.STORE_STALL: _disrupt(lambda dice: Stall()),
+    FaultKind.STORE_SLOW: _disrupt(lambda dice: Slow(dice.uniform(50_000, 500_000))),
+    FaultKind.STORE_REFUSE: _disrupt(lambda dice: Refuse()),
+    FaultKind.STORE_CORRUPT: _disrupt(lambda dice: Corrupt(probability=0.3)),
+    FaultKind.FLIP: FlipBit,
 }
 
 
-async def strike(world: World, plan: PlannedFault) -> None:
-    """Inject, wait, mend. Waits while another fault still has one of the targets."""
+async def run_fault(world: World, plan: PlannedFault) -> None:
+    """Inject the fault, wait, and heal it. First waits until no other fault holds one of the targets."""
     async with AsyncExitStack() as held:
         for target in sorted(targets_of(plan)):
             await held.enter_async_context(world.locks[target])

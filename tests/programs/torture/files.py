@@ -1,7 +1,7 @@
-"""The bytes of each upload: media samples with something behind them that makes each unlike all others.
+"""The bytes of each upload: media samples, each with a tail that makes the file unique.
 
-Guarantee: the same planned upload gives the same bytes. What is said to be media is media to ffprobe, however long its
-tail; what is said not to be is text, zeros or a single byte.
+Guarantee: the same planned upload gives the same bytes. A media file is recognized by ffprobe however long its tail;
+a file that is not media consists of text, zeros or a single byte.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 
 from tests.harness.media_samples import sample
-from tests.programs.torture.schedule import Fate, PlannedUpload
+from tests.programs.torture.schedule import PlannedUpload, Scenario
 
 _BOXED = {"mp4": "video/mp4", "mp4_faststart": "video/mp4", "mov": "video/quicktime", "m4a": "audio/mp4"}
 _TAILED = {"jpeg": "image/jpeg", "png": "image/png"}
@@ -18,7 +18,7 @@ _TAILED = {"jpeg": "image/jpeg", "png": "image/png"}
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What a client has on its disk."""
+    """A file on the client's disk."""
 
     name: str
     content_type: str
@@ -26,21 +26,21 @@ class File:
 
 
 def make_file(upload: PlannedUpload, scale: int) -> File:
-    """The file of `upload`, at least 1 byte long, `scale` times as large as planned."""
+    """The file of `upload`, at least 1 byte long, with `scale` times the planned extra bytes."""
     dice = random.Random(upload.seed)
     extra_bytes = upload.extra_bytes * scale
-    if upload.fate is Fate.NOT_MEDIA:
-        return _no_media(upload.number, extra_bytes, dice)
+    if upload.scenario is Scenario.NOT_MEDIA:
+        return _not_media(upload.number, extra_bytes, dice)
     kind = dice.choice([*_BOXED, *_TAILED])
     head = sample(kind).read_bytes()
-    if kind in _BOXED:  # ISO/IEC 14496-12, 8.1.2: a box of type `free` may stand anywhere and is passed over
+    if kind in _BOXED:  # ISO/IEC 14496-12, 8.1.2: a `free` box may be placed anywhere and is ignored
         tail = (8 + extra_bytes).to_bytes(4, "big") + b"free" + dice.randbytes(extra_bytes)
-    else:  # what follows an image must not look like more of it
+    else:  # bytes after an image must not look like image data
         tail = f"{upload.number}".encode().rjust(extra_bytes, b"\0")
     return File(f"{upload.number}-{kind}", (_BOXED | _TAILED)[kind], head + tail)
 
 
-def _no_media(number: int, size_bytes: int, dice: random.Random) -> File:
-    text = f"Upload {number} is no film.\n".encode()
+def _not_media(number: int, size_bytes: int, dice: random.Random) -> File:
+    text = f"Upload {number} is not a film.\n".encode()
     data = dice.choice([b"\0", text * (size_bytes // len(text) + 1)])
-    return File(f"{number}-no-media.mp4", "video/mp4", data.ljust(size_bytes, b"\0"))
+    return File(f"{number}-not-media.mp4", "video/mp4", data.ljust(size_bytes, b"\0"))

@@ -1,7 +1,8 @@
-"""What a run will do, from its seed alone: which faults when, which uploads when.
+"""The schedule of a run, computed from its seed alone: which faults and which uploads start when.
 
 Guarantee: the same seed gives the same schedule, and a longer run begins as a shorter one does. Two faults never
-overlap on one target. When a fault really strikes varies with the machine, by as long as its target takes to mend.
+overlap on one target. The actual time of a fault varies with the machine: it waits until its target has recovered from
+the previous fault.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from pipeline.core.stages import WorkerType
 GATEWAYS = ("gateway", "gateway-2")
 WORKERS = tuple(f"worker-{kind}" for kind in WorkerType)
 SLUICE = (*GATEWAYS, *WORKERS)
-EVERY_PROCESS = "every process"
+ALL_PROCESSES = "all processes"
 
 _SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.5, 5.0
-# A target that was mended is left alone for so long, so that it does some work before it is broken again.
+# No fault is planned for a target this soon after its previous fault, so that it does some work in between.
 _REST_SECONDS = 4.0
 _SEVERAL_AT_ONCE = 0.2
 _UPLOADS_PER_SECOND = 1.5
@@ -29,32 +30,32 @@ _PAUSES_SECONDS = (0.0, 0.0, 0.2, 0.5)
 
 
 class FaultKind(StrEnum):
-    """What can be done to a target."""
+    """The kinds of faults; the values are the labels in the report."""
 
-    KILL = "process killed"
-    TERM = "process told to end"
-    KILL_ALL = "every process killed at once"
+    KILL = "process killed (SIGKILL)"
+    TERM = "process terminated (SIGTERM)"
+    KILL_ALL = "all processes killed at once"
     REDIS_KILL = "redis killed"
     REDIS_PAUSE = "redis paused"
-    REDIS_BEHIND = "redis without its last second"
-    REDIS_EMPTY = "redis without anything, then recover"
+    REDIS_ROLLBACK = "redis restored without its last second"
+    REDIS_EMPTY = "redis emptied, then recovered"
     POSTGRES_KILL = "postgres killed"
     POSTGRES_STOP = "postgres stopped"
     SWIFT_KILL = "swift server killed"
     SWIFT_PAUSE = "swift server paused"
-    STORE_503 = "store answers 503"
-    STORE_429 = "store answers 429"
-    STORE_RESET = "store resets"
+    STORE_503 = "store responds 503"
+    STORE_429 = "store responds 429"
+    STORE_RESET = "store resets connections"
     STORE_STALL = "store stalls"
     STORE_SLOW = "store is slow"
     STORE_REFUSE = "store refuses connections"
     STORE_CORRUPT = "byte changed on the way to the store"
-    FLIP = "byte flipped on the temp volume"
+    FLIP = "bit flipped on the temp volume"
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """How often, upon what, and for how many seconds (shortest, longest)."""
+    """Relative frequency, possible targets, and duration (shortest, longest)."""
 
     weight: int
     targets: Sequence[str]
@@ -66,10 +67,10 @@ _STORE = ("store",)
 _RULES: Mapping[FaultKind, _Rule] = {
     FaultKind.KILL: _Rule(30, SLUICE, (0, 3)),
     FaultKind.TERM: _Rule(8, SLUICE, (0, 2)),
-    FaultKind.KILL_ALL: _Rule(2, (EVERY_PROCESS,), (0, 3)),
+    FaultKind.KILL_ALL: _Rule(2, (ALL_PROCESSES,), (0, 3)),
     FaultKind.REDIS_KILL: _Rule(5, ("redis",), (0, 6)),
     FaultKind.REDIS_PAUSE: _Rule(4, ("redis",), (1, 8)),
-    FaultKind.REDIS_BEHIND: _Rule(3, ("redis",), (0, 3)),
+    FaultKind.REDIS_ROLLBACK: _Rule(3, ("redis",), (0, 3)),
     FaultKind.REDIS_EMPTY: _Rule(3, ("redis",), (0, 4)),
     FaultKind.POSTGRES_KILL: _Rule(4, ("postgres",), (0, 10)),
     FaultKind.POSTGRES_STOP: _Rule(3, ("postgres",), (1, 15)),
@@ -88,7 +89,7 @@ _RULES: Mapping[FaultKind, _Rule] = {
 
 @dataclass(frozen=True, slots=True)
 class PlannedFault:
-    """Strikes `at_seconds` after the start, and is mended `for_seconds` later."""
+    """Is injected `at_seconds` after the start and healed `for_seconds` later."""
 
     at_seconds: float
     kind: FaultKind
@@ -97,36 +98,42 @@ class PlannedFault:
     seed: int
 
 
-class Fate(StrEnum):
-    """What the client does with an upload, and thereby how it may end."""
+class Scenario(StrEnum):
+    """What the client does with an upload. It determines how the upload may end (`audit`)."""
 
-    WHOLE = "whole"
+    COMPLETE = "complete"
     NOT_MEDIA = "not media"
     CANCELLED = "cancelled"
     ABANDONED = "abandoned"
 
 
-_FATES: Mapping[Fate, int] = {Fate.WHOLE: 75, Fate.NOT_MEDIA: 10, Fate.CANCELLED: 9, Fate.ABANDONED: 6}
+_SCENARIOS: Mapping[Scenario, int] = {
+    Scenario.COMPLETE: 75,
+    Scenario.NOT_MEDIA: 10,
+    Scenario.CANCELLED: 9,
+    Scenario.ABANDONED: 6,
+}
+"""Relative frequency."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedUpload:
-    """Begins `at_seconds` after the start. `extra_bytes` come on top of a sample's own; what is no media has them
-    alone. Cancelled or abandoned after `part` of its segments."""
+    """Starts `at_seconds` after the start of the run. `extra_bytes` are appended to a media sample, or are the whole
+    file if it is not media. The client cancels or abandons the upload after `part` (0 to 1) of its segments, and pauses
+    for `pause_seconds` after each segment."""
 
     number: int
     at_seconds: float
-    fate: Fate
+    scenario: Scenario
     extra_bytes: int
     part: float
     pause_seconds: float
-    """Of the client, between one segment and the next."""
     seed: int
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """All of one run, each list in order of time."""
+    """The faults and uploads of one run, each in order of time."""
 
     seed: int
     seconds: float
@@ -135,15 +142,15 @@ class Schedule:
 
 
 def make_schedule(seed: int, seconds: float) -> Schedule:
-    """What happens in a run of `seconds`."""
+    """The schedule of a run of `seconds`."""
     faults = tuple(_until(_faults(random.Random(f"faults {seed}")), seconds))
     uploads = tuple(_until(_uploads(random.Random(f"uploads {seed}")), seconds))
     return Schedule(seed, seconds, faults, uploads)
 
 
 def targets_of(fault: PlannedFault) -> tuple[str, ...]:
-    """What is broken while it lasts."""
-    return SLUICE if fault.target == EVERY_PROCESS else (fault.target,)
+    """The processes and servers that the fault affects."""
+    return SLUICE if fault.target == ALL_PROCESSES else (fault.target,)
 
 
 T = TypeVar("T", PlannedFault, PlannedUpload)
@@ -185,7 +192,7 @@ def _uploads(dice: random.Random) -> Iterator[PlannedUpload]:
         yield PlannedUpload(
             number,
             round(at, 3),
-            dice.choices(list(_FATES), list(_FATES.values()))[0],
+            dice.choices(list(_SCENARIOS), list(_SCENARIOS.values()))[0],
             round(_LARGEST_BYTES ** (dice.random() ** 0.6)),
             round(dice.random(), 3),
             dice.choice(_PAUSES_SECONDS),

@@ -1,4 +1,4 @@
-"""`python -m tests.programs.torture.tables build/torture-*.json`: runs side by side, as the README has them."""
+"""`python -m tests.programs.torture.tables build/torture-*.json`: the Markdown table of torture runs in the README."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.programs.torture.report import side_by_side
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def tables(files: tuple[Path, ...]) -> None:
-    """Print the runs in FILES as one table in Markdown."""
+    """Print the reports in FILES as one Markdown table with a column for each run."""
     for line in side_by_side([json.loads(file.read_text()) for file in files]):
         click.echo(line)
 

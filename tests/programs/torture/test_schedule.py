@@ -1,18 +1,18 @@
-"""The schedule: replayable, and within its own rules."""
+"""The schedule is repeatable and keeps its rules."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.programs.torture.faults import FAULTS
-from tests.programs.torture.schedule import Fate, FaultKind, make_schedule, targets_of
+from tests.programs.torture.schedule import FaultKind, Scenario, make_schedule, targets_of
 
 pytestmark = pytest.mark.unit
 
 _MINUTES = 10
 
 
-def test_the_same_seed_is_the_same_schedule() -> None:
+def test_the_same_seed_gives_the_same_schedule() -> None:
     assert make_schedule(7, 600) == make_schedule(7, 600)
     assert make_schedule(7, 600).faults != make_schedule(8, 600).faults
 
@@ -24,15 +24,15 @@ def test_a_longer_run_begins_as_a_shorter_one() -> None:
     assert all(fault.at_seconds < 60 for fault in short.faults)
 
 
-def test_ten_minutes_have_every_kind_of_fault_and_every_fate() -> None:
+def test_ten_minutes_contain_every_kind_of_fault_and_every_scenario() -> None:
     schedules = [make_schedule(seed, 60 * _MINUTES) for seed in range(5)]
     assert {fault.kind for schedule in schedules for fault in schedule.faults} == set(FaultKind) == set(FAULTS)
     for schedule in schedules:
-        assert {upload.fate for upload in schedule.uploads} == set(Fate)
+        assert {upload.scenario for upload in schedule.uploads} == set(Scenario)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_no_target_is_broken_twice_at_a_time(seed: int) -> None:
+def test_faults_never_overlap_on_one_target(seed: int) -> None:
     free_at: dict[str, float] = {}
     for fault in make_schedule(seed, 600).faults:
         for target in targets_of(fault):

@@ -1,4 +1,4 @@
-"""A short torture, so that every change of Sluice goes through one; `make torture` is the long one."""
+"""A short torture test, run with every change; `make torture` runs a long one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SEED = 30
 _SECONDS = 15.0
 
 
-@pytest.mark.timeout(400)  # a minute on an idle machine; peace and audit may wait for as long as they do in a long run
+@pytest.mark.timeout(400)  # one minute on an idle machine; the uploads and the audit have as much time as in a long run
 def test_fifteen_seconds_of_faults_lose_nothing(tmp_path: Path) -> None:
     schedule = make_schedule(_SEED, _SECONDS)
 
