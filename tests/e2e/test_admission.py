@@ -71,7 +71,7 @@ async def test_waiting_upload_knows_its_place_and_is_refused_politely(servers: S
 
 async def test_abandoned_upload_expires_and_frees_everything(servers: Servers, tmp_path: Path) -> None:
     video = sample("mp4").read_bytes()
-    async with running_cell(servers, tmp_path, lease_seconds=1.5, segment_bytes=16 * 1024) as cell:
+    async with running_cell(servers, tmp_path, lease_seconds=4, segment_bytes=16 * 1024) as cell:
         upload = await cell.create(len(video))
         await cell.put(upload, 1, video)
 

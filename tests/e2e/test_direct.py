@@ -193,7 +193,7 @@ async def test_clients_have_a_way_of_their_own(servers: Servers, tmp_path: Path,
 
 @pytest.mark.parametrize("store", ["swift", "s3"])
 async def test_what_is_abandoned_expires_and_is_removed(servers: Servers, tmp_path: Path, store: str) -> None:
-    settings: dict[str, Any] = {**KEY, "store": store, "direct_seconds": 6, "upload_grant_seconds": 6}
+    settings: dict[str, Any] = {**KEY, "store": store, "direct_seconds": 10, "upload_grant_seconds": 10}
     async with running_cell(servers, tmp_path, **settings) as cell:
         data = video(cell)
         upload = await cell.create(len(data), transport="direct")
@@ -202,7 +202,7 @@ async def test_what_is_abandoned_expires_and_is_removed(servers: Servers, tmp_pa
         async def stored() -> bool:
             return bool(await cell.stored_keys())
 
-        await eventually(stored, 10, lambda: "the store to show what was sent")
+        await eventually(stored, 60, lambda: "the store to show what was sent")
         view = await cell.until(upload["id"], "expired")
         assert view["error"]["code"] == "UPLOAD_EXPIRED"
         await cell.until_clean()

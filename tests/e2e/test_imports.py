@@ -43,6 +43,10 @@ def long_video() -> bytes:
     return sample("mp4").read_bytes().ljust(3 * SEGMENT_BYTES + 7, b"\0")
 
 
+one_store = pytest.mark.parametrize("store_cell", ["swift"], indirect=True)
+"""For tests of what does not depend on the store."""
+
+
 async def _import(cell: Cell, key: str, expect: int = 201, **more: Any) -> dict[str, Any]:
     _, body, _ = await cell.call("POST", "/v1/contents/import", json={"key": key, **more}, expect=expect)
     view: dict[str, Any] = body["data"]
@@ -113,6 +117,7 @@ async def test_what_may_not_be_imported_is_refused(cell: Cell) -> None:
     await cell.store.delete("raw/empty.mp4")
 
 
+@one_store
 async def test_an_import_takes_no_segments(cell: Cell) -> None:
     key = "raw/a.mp4"
     await cell.store.put_object(key, long_video(), "video/mp4")
@@ -185,6 +190,7 @@ async def test_a_notification_twice_is_one_content(cell: Cell) -> None:
     await cell.store.delete(key)
 
 
+@one_store
 async def test_a_subscription_of_sns(cell: Cell) -> None:
     """It does not crash, and the answer says what has to be done; nobody's URL is opened for them."""
     url = "https://sns.example/?Action=ConfirmSubscription&Token=t"
@@ -207,6 +213,7 @@ async def test_a_subscription_of_sns(cell: Cell) -> None:
     assert headers["WWW-Authenticate"].startswith("Basic ")
 
 
+@one_store
 async def test_a_notification_needs_the_secret(cell: Cell) -> None:
     async def status(**headers: str) -> tuple[int, str]:
         got, body, _ = await cell.call("POST", "/v1/events/storage", json={}, headers=headers)
@@ -221,6 +228,7 @@ async def test_a_notification_needs_the_secret(cell: Cell) -> None:
     assert await status(Authorization=f"Basic {basic}") == (200, "")
 
 
+@one_store
 async def test_the_command_imports_what_is_there(cell: Cell) -> None:
     keys = [f"shelf/{number} ü.mp4" for number in range(3)]
     for number, key in enumerate(keys):

@@ -88,7 +88,7 @@ async def test_a_token_revoked_in_mid_upload(
         async def logged() -> bool:
             return keystone.count_token_requests() >= before + 2
 
-        await eventually(logged, 10, lambda: "Keystone to log the tokens")
+        await eventually(logged, 30, lambda: "Keystone to log the tokens")
         # One is the administrator's, for revoking; one is the worker's, though many segments were refused at once.
         assert keystone.count_token_requests() == before + 2
         assert await cell.read(content["object"]["key"]) == video
@@ -151,7 +151,7 @@ async def test_a_lent_token(keystone_servers: EmbeddedStack, tmp_path: Path) -> 
         async def logged() -> bool:
             return keystone.count_token_requests() > before
 
-        await eventually(logged, 10, lambda: "Keystone to log the token")
+        await eventually(logged, 30, lambda: "Keystone to log the token")
         logs = "".join(path.read_text() for path in tmp_path.rglob("*.log"))
         assert token not in logs
         await cell.until_clean()

@@ -24,6 +24,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 _SECONDS = 120.0
 _SEGMENTS = 8
+_ALL_BUT_THE_LAST = range(1, _SEGMENTS)
+"""What is sent before an outage, so that no upload ends before it."""
 # What redis-py waits for an answer (`bootstrap.redis`), and what a busy machine adds.
 _QUICK_SECONDS = 12.0
 
@@ -59,10 +61,11 @@ async def test_without_the_database_uploads_are_stored_and_wait_for_it(
     async with running_cell(own_servers, tmp_path) as cell:
         client = PatientClient(cell)
         uploads = [await client.create(len(video)) for _ in range(3)]
-        sending = asyncio.gather(*(client.send(upload, video) for upload in uploads))
+        sending = asyncio.gather(*(client.send(upload, video, numbers=_ALL_BUT_THE_LAST) for upload in uploads))
         await eventually(lambda: _some_stored(cell), _SECONDS, lambda: "segments to be stored")
         with killed(own_servers, "postgres"):
             await sending
+            await asyncio.gather(*(client.send(upload, video, numbers=[_SEGMENTS]) for upload in uploads))
             uploads.append(await client.create(len(video)))
             await client.send(uploads[-1], video)
 
@@ -105,7 +108,7 @@ async def test_redis_killed_in_the_middle_of_uploads(own_servers: EmbeddedStack,
     async with running_cell(own_servers, tmp_path, workers=SEPARATE) as cell:
         client = PatientClient(cell)
         uploads = [await client.create(len(video)) for _ in range(6)]
-        sending = asyncio.gather(*(client.send(upload, video) for upload in uploads))
+        sending = asyncio.gather(*(client.send(upload, video, numbers=_ALL_BUT_THE_LAST) for upload in uploads))
         await eventually(lambda: _some_stored(cell), _SECONDS, lambda: "segments to be stored")
         with killed(own_servers, "redis"):
             error, _ = await _refusal(cell, "GET", f"/v1/uploads/{uploads[0]['id']}")
@@ -116,6 +119,7 @@ async def test_redis_killed_in_the_middle_of_uploads(own_servers: EmbeddedStack,
         await sending
         with killed(own_servers, "redis"):
             pass
+        await asyncio.gather(*(client.send(upload, video, numbers=[_SEGMENTS]) for upload in uploads))
         await asyncio.gather(*(client.end(upload["id"]) for upload in uploads))
         assert client.slowest_seconds < _QUICK_SECONDS
         await _all_equal(cell, video)
@@ -142,7 +146,7 @@ async def test_redis_unreachable_in_the_middle_of_uploads(
         uploads = [await client.create(len(video)) for _ in range(4)]
         idle = await client.create(len(video))
         await cell.put(idle, 1, video)
-        sending = asyncio.gather(*(client.send(upload, video) for upload in uploads))
+        sending = asyncio.gather(*(client.send(upload, video, numbers=_ALL_BUT_THE_LAST) for upload in uploads))
         await eventually(lambda: _some_stored(cell), _SECONDS, lambda: "segments to be stored")
         with frozen(own_servers, "redis"):
             began = time.monotonic()
@@ -150,6 +154,7 @@ async def test_redis_unreachable_in_the_middle_of_uploads(
                 error, _ = await _refusal(cell, "GET", f"/v1/uploads/{idle['id']}")
                 assert error["code"] == "REDIS_UNAVAILABLE"
         await sending
+        await asyncio.gather(*(client.send(upload, video, numbers=[_SEGMENTS]) for upload in uploads))
         await client.send(idle, video)
         await asyncio.gather(*(client.end(upload["id"]) for upload in (*uploads, idle)))
         assert client.codes <= {"REDIS_UNAVAILABLE", "UPLOAD_WAITING"}

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.e2e
 
 _GRACE_SECONDS = 4.0
 # A process needs a moment to close its connections, more of it on a busy machine.
-_MARGIN_SECONDS = 6.0
+_MARGIN_SECONDS = 12.0
 
 
 def _video(segments: int) -> bytes:

@@ -19,6 +19,9 @@ from tests.harness.media_samples import sample
 
 pytestmark = pytest.mark.contract
 
+_TIMEOUT_SECONDS = 4.0
+"""Longer than a busy machine takes to start the tool, which writes its process ids first."""
+
 
 async def test_limits_and_privileges_hold(sandbox: Sandbox, tmp_path: Path) -> None:
     confinement = await sandbox.confinement()
@@ -60,7 +63,7 @@ async def _assert_gone(ids: list[int]) -> None:
     """The tool is reaped; its child is dead, and reaped as soon as the machine's init gets to it."""
     tool, child = ids
     assert _state(tool) is None
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while _state(child) not in (None, "Z"):  # noqa: ASYNC110  # the kernel tells nobody but the parent
             await asyncio.sleep(0.01)
 
@@ -79,9 +82,9 @@ async def test_a_timeout_kills_the_whole_group(sandbox: Sandbox, tmp_path: Path,
     tool, ids = _slow_tool(tmp_path)
     reading = asyncio.create_task(_read_ids(ids))
     with pytest.raises(MediaError) as caught:
-        await _use(kind, tool, 1.0, sandbox)
+        await _use(kind, tool, _TIMEOUT_SECONDS, sandbox)
     assert caught.value.code == "MEDIA_TIMEOUT"
-    assert caught.value.detail == {"timeout_seconds": 1.0}
+    assert caught.value.detail == {"timeout_seconds": _TIMEOUT_SECONDS}
     await _assert_gone(await reading)
 
 
@@ -107,7 +110,7 @@ async def test_cancellation_before_asyncio_has_the_process_kills_it_too(sandbox:
         await asyncio.sleep(0)
     processes = [int(word) for word in ids.read_text().split()]  # in the loop's own thread, which stands still
     running.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         with pytest.raises(asyncio.CancelledError):
             await running
     await _assert_gone(processes)

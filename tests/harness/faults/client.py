@@ -10,7 +10,7 @@ import hashlib
 import secrets
 import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from typing import Any
 
@@ -50,8 +50,10 @@ class PatientClient:
         self._cell.uploads.append(upload["id"])
         return upload
 
-    async def send(self, upload: Mapping[str, Any], data: bytes, *, at_once: int = 2) -> None:
-        """Every segment, in order."""
+    async def send(
+        self, upload: Mapping[str, Any], data: bytes, *, numbers: Iterable[int] | None = None, at_once: int = 2
+    ) -> None:
+        """These segments, in order; None: all of them."""
         slots = asyncio.Semaphore(at_once)
 
         async def one(number: int) -> None:
@@ -62,7 +64,7 @@ class PatientClient:
                 path = f"/v1/uploads/{upload['id']}/segments/{number}"
                 await self._until_taken("PUT", path, part, headers=headers)
 
-        await asyncio.gather(*(one(number) for number in range(1, upload["segment_count"] + 1)))
+        await asyncio.gather(*(one(number) for number in numbers or range(1, upload["segment_count"] + 1)))
 
     async def end(self, upload_id: str, *, wanted: str = "ready") -> dict[str, Any]:
         """Wait until the upload has ended, which must be as `wanted`."""

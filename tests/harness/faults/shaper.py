@@ -36,6 +36,9 @@ from tests.harness.faults.sockets import bound, reset
 
 _BLOCK_BYTES = 64 * 1024
 _SLOW_BLOCK_BYTES = 4 * 1024
+_SLOW_BLOCKS_PER_SECOND = 100
+_LATE_SECONDS = 0.2
+"""A slow line makes up for so much lateness of this process, which a busy machine does not always run in time."""
 _HEAD_BYTES = 64 * 1024
 
 
@@ -85,7 +88,7 @@ class Shaper:
         self._fault = fault
         self._times_left = fault.times if isinstance(fault, OnRequests) else None
         self._to_pass = fault.after_requests if isinstance(fault, Hang) else 0
-        self._free_at = 0.0
+        self._free_at = asyncio.get_running_loop().time()
         self._changed.set()
         self._changed = asyncio.Event()
         if isinstance(fault, Refuse):
@@ -278,7 +281,10 @@ class Shaper:
 
     async def _read(self, reader: asyncio.StreamReader, longest: int) -> bytes:
         """The next bytes, up to `longest`, once they may move. Raises _Ended at the end."""
-        most = _SLOW_BLOCK_BYTES if isinstance(self._fault, Slow) else _BLOCK_BYTES
+        most = _BLOCK_BYTES
+        if isinstance(self._fault, Slow):
+            fair = int(self._fault.bytes_per_second / _SLOW_BLOCKS_PER_SECOND)
+            most = min(max(fair, _SLOW_BLOCK_BYTES), _BLOCK_BYTES)
         block = await reader.read(min(longest, most))
         if not block:
             raise _Ended
@@ -291,7 +297,9 @@ class Shaper:
             await self._changed.wait()
         if isinstance(self._fault, Slow) and moved_bytes:
             now = asyncio.get_running_loop().time()
-            self._free_at = max(self._free_at, now) + moved_bytes / self._fault.bytes_per_second
+            self._free_at = max(self._free_at, now - _LATE_SECONDS) + moved_bytes / self._fault.bytes_per_second
+            if self._free_at <= now:
+                return
             try:
                 async with asyncio.timeout(self._free_at - now):
                     await self._changed.wait()
