@@ -1,4 +1,4 @@
-"""`workers.process.QueueWorker` over a real Redis: quick to start, never losing a slot, every job once."""
+"""`QueueWorker` on a real Redis: it starts a job at once, never loses a slot, and runs each job once."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 import pytest
-from arq.constants import in_progress_key_prefix
 from uuid6 import uuid7
 
 from deploy.embedded import EmbeddedStack
-from pipeline.bootstrap import RedisParts, WorkerServices
+from pipeline.adapters.arq.worker import QueueWorker
+from pipeline.bootstrap import RedisParts
 from pipeline.core.errors import DependencyUnavailable
 from pipeline.core.model import StageJob
 from pipeline.core.stages import Stage, WorkerType
 from tests.contract.redis.uploads import until
-from workers.process import QueueWorker
 
 pytestmark = pytest.mark.integration
 
@@ -50,20 +48,10 @@ class Engine:
 
 
 @asynccontextmanager
-async def working(parts: RedisParts, redis_url: str, engine: Any, max_jobs: int = 4) -> AsyncIterator[QueueWorker]:
+async def working(parts: RedisParts, redis_url: str, engine: Engine, max_jobs: int = 4) -> AsyncIterator[QueueWorker]:
     """A worker of the probe queue, as long as the block lasts."""
-    reaper: Any = None
-    services = WorkerServices(
-        redis=parts,
-        engine=engine,
-        reaper=reaper,
-        leftovers=reaper,
-        strays=reaper,
-        redis_url=redis_url,
-        name="worker",
-        volume="local",
-    )
-    worker = QueueWorker(services, parts.keys.queue(WorkerType.PROBE, "local"), max_jobs, timeout_seconds=60)
+    queue = parts.keys.queue(WorkerType.PROBE, "local")
+    worker = QueueWorker(redis_url, queue, engine.run, parts.signals, max_jobs, timeout_seconds=60)
     task = asyncio.create_task(worker.main())
     try:
         yield worker
@@ -71,7 +59,7 @@ async def working(parts: RedisParts, redis_url: str, engine: Any, max_jobs: int 
     finally:
         await worker.drain(5)
         await task
-        await worker.pool.aclose(close_connection_pool=True)
+        await worker.disconnect()
 
 
 def new_job() -> StageJob:
@@ -140,15 +128,54 @@ async def test_workers_of_one_queue_share_its_jobs(parts: RedisParts, redis_url:
 
 
 async def test_a_job_whose_claimer_died_is_run(parts: RedisParts, redis_url: str) -> None:
-    """It was claimed, then its worker was killed before it told the board; the board enqueues it again."""
+    """A worker claimed it and was killed before it started the stage; the board enqueues it again."""
     engine, job = Engine(), new_job()
     await parts.queue.enqueue(job)
-    await parts.client.psetex(in_progress_key_prefix + job.job_id, 86_400_000, "1")
+    assert await parts.client.zrem(parts.keys.queue(WorkerType.PROBE, "local"), job.job_id) == 1
     async with working(parts, redis_url, engine) as worker:
         await worker._poll_iteration()
         assert not engine.ran
         await parts.queue.enqueue(job)
         await until(lambda: engine.ran[job.job_id] == 1)
+
+        async def nothing_left() -> bool:
+            return not [key async for key in parts.client.scan_iter(f"*{job.job_id}*", count=1000)]
+
+        await until(nothing_left)
+
+
+async def test_a_second_copy_of_a_running_job_goes_when_the_job_has_ended(parts: RedisParts, redis_url: str) -> None:
+    """Its envelope goes with the job. If the board still has the stage as queued by then, it enqueues the job again."""
+    gate = asyncio.Event()
+
+    async def until_open(job: StageJob) -> None:
+        await gate.wait()
+
+    engine, job = Engine(until_open), new_job()
+    async with working(parts, redis_url, engine) as worker:
+        await parts.queue.enqueue(job)
+        await until(lambda: engine.running == 1)
+        await parts.queue.enqueue(job)
+        await worker._poll_iteration()
+        assert (engine.running, await is_empty(parts)) == (1, False)
+        gate.set()
+        await until(lambda: worker.job_counter == 0)
+
+        async def gone() -> bool:
+            return await is_empty(parts)
+
+        await until(gone)
+    assert engine.ran[job.job_id] == 1
+
+
+async def test_jobs_of_an_unknown_stage_stay_for_a_worker_that_knows_it(parts: RedisParts, redis_url: str) -> None:
+    engine, queue = Engine(), parts.keys.queue(WorkerType.PROBE, "local")
+    unknown, job = f"{new_job().upload_id}:checksum:1", new_job()
+    await parts.client.zadd(queue, {unknown: 1})
+    await parts.queue.enqueue(job)
+    async with working(parts, redis_url, engine, max_jobs=1):
+        await until(lambda: engine.ran[job.job_id] == 1)
+    assert await parts.client.zrange(queue, 0, -1) == [unknown]
 
 
 async def test_a_crash_in_the_engine_is_not_the_end_of_the_worker(parts: RedisParts, redis_url: str) -> None:
