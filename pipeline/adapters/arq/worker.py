@@ -8,8 +8,10 @@ arq carries jobs and bounds how many run and for how long. Retries, leases, time
 and the board: arq would wait for its longest job timeout before it runs the job of a dead worker again.
 
 A worker claims a job by removing its id from the queue, which succeeds in exactly one worker. arq leaves the id in the
-queue until the job has ended and claims it with a key instead, under WATCH.
-MEASURED
+queue until the job has ended and claims it with a key instead, under WATCH. Measured with a job that does nothing, from
+enqueueing to its end: 12 commands in 6 round trips, with arq's claim 25 commands in 12. Emptying a queue takes 7
+commands per job (arq: 16), and 9 where four processes compete for its jobs (arq: 29): 2,300 jobs/s with one process and
+3,000 with four, on two cores that also run Redis (arq: 1,000 and 400).
 
 What may go wrong after the claim, and what happens then:
 - The worker dies before the engine starts the stage, or Redis fails in between: the board has the stage as queued, and

@@ -28,7 +28,7 @@ _IDLE_TO_START_SECONDS = 0.2
 
 
 class Engine:
-    """In place of `StageEngine`: notes each job, then does what the test wants done."""
+    """Stands in for `StageEngine`: counts each job, then calls `then`."""
 
     def __init__(self, then: Run | None = None) -> None:
         self.ran: Counter[str] = Counter()
@@ -49,7 +49,7 @@ class Engine:
 
 @asynccontextmanager
 async def working(parts: RedisParts, redis_url: str, engine: Engine, max_jobs: int = 4) -> AsyncIterator[QueueWorker]:
-    """A worker of the probe queue, as long as the block lasts."""
+    """A worker of the probe queue while the block runs."""
     queue = parts.keys.queue(WorkerType.PROBE, "local")
     worker = QueueWorker(redis_url, queue, engine.run, parts.signals, max_jobs, timeout_seconds=60)
     task = asyncio.create_task(worker.main())
@@ -178,7 +178,7 @@ async def test_jobs_of_an_unknown_stage_stay_for_a_worker_that_knows_it(parts: R
     assert await parts.client.zrange(queue, 0, -1) == [unknown]
 
 
-async def test_a_crash_in_the_engine_is_not_the_end_of_the_worker(parts: RedisParts, redis_url: str) -> None:
+async def test_a_crash_in_the_engine_does_not_end_the_worker(parts: RedisParts, redis_url: str) -> None:
     async def crash(job: StageJob) -> None:
         raise RuntimeError("a bug")
 
@@ -191,7 +191,7 @@ async def test_a_crash_in_the_engine_is_not_the_end_of_the_worker(parts: RedisPa
 
 
 async def test_slots_survive_a_restart_of_redis(redis_server: EmbeddedStack, parts: RedisParts, redis_url: str) -> None:
-    """Cut off while it claims and finishes jobs as fast as it can; then all slots must be taken at once again."""
+    """Redis restarts while the worker claims and finishes jobs; afterwards all slots must be usable at once."""
     if "redis" not in redis_server.processes():
         pytest.skip("this Redis is not ours to restart")
     max_jobs = 4
@@ -226,11 +226,11 @@ async def test_slots_survive_a_restart_of_redis(redis_server: EmbeddedStack, par
         assert worker.job_counter == max_jobs
         gate.set()
         await until(lambda: worker.job_counter == 0, seconds=30)
-    assert engine.most == max_jobs, "never more than it may"
+    assert engine.most == max_jobs, "never more than max_jobs"
     assert set(engine.ran.values()) == {1}
 
 
-async def test_drain_lets_jobs_finish_and_takes_no_more(parts: RedisParts, redis_url: str) -> None:
+async def test_drain_lets_jobs_finish_and_claims_no_more(parts: RedisParts, redis_url: str) -> None:
     gate = asyncio.Event()
 
     async def until_open(job: StageJob) -> None:
@@ -247,11 +247,11 @@ async def test_drain_lets_jobs_finish_and_takes_no_more(parts: RedisParts, redis
         gate.set()
         await draining
         assert (engine.running, len(engine.ran)) == (0, 2)
-        assert await parts.client.zcard(parts.keys.queue(WorkerType.PROBE, "local")) == 2, "left for others"
+        assert await parts.client.zcard(parts.keys.queue(WorkerType.PROBE, "local")) == 2, "left for other workers"
 
 
-async def test_drain_stops_a_worker_in_the_midst_of_its_work(parts: RedisParts, redis_url: str) -> None:
-    """Jobs end and others start as fast as they can; after the drain none runs and none is started."""
+async def test_drain_stops_a_busy_worker(parts: RedisParts, redis_url: str) -> None:
+    """Jobs end and others start as fast as they can; after the drain none runs and none starts."""
     engine = Engine(lambda job: a_little_work(parts))
     for _ in range(5):
         await asyncio.gather(*(parts.queue.enqueue(new_job()) for _ in range(60)))
@@ -266,7 +266,7 @@ async def test_drain_stops_a_worker_in_the_midst_of_its_work(parts: RedisParts, 
     assert set(engine.ran.values()) == {1}
 
 
-async def test_drain_cancels_what_does_not_finish(parts: RedisParts, redis_url: str) -> None:
+async def test_drain_cancels_a_job_that_does_not_finish(parts: RedisParts, redis_url: str) -> None:
     cancelled: list[str] = []
 
     async def never_ends(job: StageJob) -> None:
@@ -282,4 +282,4 @@ async def test_drain_cancels_what_does_not_finish(parts: RedisParts, redis_url: 
         await until(lambda: engine.running == 1)
         await worker.drain(0.05)
         assert cancelled == [job.job_id]
-        assert await is_empty(parts), "it was handed back under another number"
+        assert await is_empty(parts), "the engine requeues it under another token"
