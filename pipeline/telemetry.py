@@ -88,7 +88,12 @@ UPLOADS = Gauge("sluice_uploads", "Uploads by status", ["status"], registry=REGI
 OLDEST_SECONDS = Gauge(
     "sluice_oldest_upload_seconds", "How long the oldest upload has had this status", ["status"], registry=REGISTRY
 )
-QUEUE_DEPTH = Gauge("sluice_queue_depth", "Jobs waiting or running in a queue", ["queue"], registry=REGISTRY)
+QUEUE_DEPTH = Gauge(
+    "sluice_queue_depth",
+    "Jobs that wait in a queue; a worker that starts a job removes it",
+    ["queue"],
+    registry=REGISTRY,
+)
 QUEUE_AGE_SECONDS = Gauge(
     "sluice_queue_age_seconds", "How long the oldest job of a queue is overdue", ["queue"], registry=REGISTRY
 )

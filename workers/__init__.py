@@ -1,1 +1,2 @@
-"""The workers: arq glue, one module per worker type."""
+"""Worker processes: `process` runs queue workers and loops until it is told to stop, `loops` supervises a loop,
+`admission` lists the loops of the admission worker, `metrics` shows what a process does."""

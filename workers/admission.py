@@ -1,69 +1,41 @@
-"""The admission worker: lets uploads in as room comes free, takes over what is not heard of, removes what has ended.
+"""What the admission worker does: it admits uploads, takes over stages and removes what has ended.
 
-It takes no jobs from a queue: it acts on signals and, once a second, on the clock. Many may run side by side.
+It takes no jobs from a queue: signals and the clock start its loops. Each loop may run in several processes at once.
+They are separate so that a slow disk delays no take-over, and a slow store or PostgreSQL delays no admission.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import time
-from collections.abc import Awaitable, Callable
-
 from pipeline.bootstrap import WorkerServices
-from pipeline.core.errors import SluiceError
 from pipeline.core.stages import WorkerType
-from pipeline.telemetry import Log, logger
+from workers.loops import Loop, run_loops
 
 _TICK_SECONDS = 1.0
 _SWEEP_SECONDS = 10.0
-_AWAY_SECONDS = 0.5
+_HOUR_SECONDS = 3600.0
+_RETRY_SECONDS = 0.5
+_RETRY_HOURLY_SECONDS = 5.0
 
 
 async def run_admission(services: WorkerServices, volume: str) -> None:
-    """Take over, tick and clean up, side by side, until cancelled: a slow disk must not hold up take-over, nor a store
-    that is slow to let go of what has ended admission."""
-    queue = services.redis.keys.queue(WorkerType.ADMISSION, volume)
-    swept = 0.0
-
-    async def tick() -> None:
-        nonlocal swept
-        await services.upkeep.tick()
-        if time.monotonic() - swept >= _SWEEP_SECONDS:
-            await services.upkeep.sweep()
-            swept = time.monotonic()
-
-    with (
-        services.redis.signals.waiter("queue", queue) as wake_tick,
-        services.redis.signals.waiter("queue", queue) as wake_clean,
-    ):
+    """Run the loops until cancelled."""
+    queue, signals = services.redis.keys.queue(WorkerType.ADMISSION, volume), services.redis.signals
+    with signals.waiter("queue", queue) as wake_tick, signals.waiter("queue", queue) as wake_clean:
 
         async def clean() -> None:
             if await services.cleanups.run():
                 wake_tick.set()  # there is room now
 
+        loops = [
+            Loop("take-over", services.takeover.run, _TICK_SECONDS, _RETRY_SECONDS),
+            Loop("admission", services.upkeep.tick, _TICK_SECONDS, _RETRY_SECONDS, wake_tick),
+            Loop("cleaning", clean, _TICK_SECONDS, _RETRY_SECONDS, wake_clean),
+            Loop("sweep", services.upkeep.sweep, _SWEEP_SECONDS, _TICK_SECONDS),
+            Loop("deletions", services.deletions.sweep, _TICK_SECONDS, _TICK_SECONDS),
+            Loop("purge-deletions", services.deletions.purge, _HOUR_SECONDS, _RETRY_HOURLY_SECONDS),
+            Loop("orphaned-objects", services.orphaned_objects.sweep, _HOUR_SECONDS, _RETRY_HOURLY_SECONDS),
+        ]
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_again_and_again(services.takeover.run, asyncio.Event(), volume))
-                group.create_task(_again_and_again(tick, wake_tick, volume))
-                group.create_task(_again_and_again(clean, wake_clean, volume))
+            await run_loops(loops)
         finally:
             await services.cleanups.stop()
-
-
-async def _again_and_again(work: Callable[[], Awaitable[None]], wake: asyncio.Event, volume: str) -> None:
-    """Whenever it is woken, and once a second. No failure ends it: the next time tries again."""
-    log = logger(volume=volume)
-    while True:
-        wake.clear()
-        try:
-            await work()
-        except SluiceError as error:
-            log.warning(Log.TICK_FAILED, code=error.code, reason=error.message)
-            await asyncio.sleep(_AWAY_SECONDS)
-        except Exception:  # a bug in a sweep must not stop admission
-            log.exception(Log.TICK_FAILED)
-            await asyncio.sleep(_AWAY_SECONDS)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_TICK_SECONDS):
-                await wake.wait()

@@ -1,25 +1,22 @@
-"""What a worker shows of itself: /metrics and /healthz on a port of its own, and a record in Redis that lapses with
-it."""
+"""What a worker process shows: /metrics and /healthz on a port of its own, and a record in Redis while it runs."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from redis.exceptions import RedisError
 
 from pipeline.bootstrap import WorkerServices
 from pipeline.core.errors import SluiceError
 from pipeline.core.stages import WorkerType
 from pipeline.settings import Settings
 from pipeline.telemetry import REGISTRY
+from workers.loops import Loop, run_loops
 
-_HEARTBEAT_SECONDS = 5
-_LAPSE_SECONDS = 15
+_HEARTBEAT_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -27,7 +24,7 @@ async def serve_metrics(settings: Settings, services: WorkerServices) -> AsyncIt
     """Serve as long as the block lasts; yields the base URL."""
 
     async def metrics(request: web.Request) -> web.Response:
-        with contextlib.suppress(SluiceError):  # Redis is away: what this process knows itself is still worth showing
+        with contextlib.suppress(SluiceError):  # without Redis, the process's own metrics are still worth showing
             await services.redis.gauges.collect()
         return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
@@ -47,18 +44,15 @@ async def serve_metrics(settings: Settings, services: WorkerServices) -> AsyncIt
 
 
 async def heartbeat(services: WorkerServices, types: Sequence[WorkerType], url: str) -> None:
-    """Keep this worker's record alive until cancelled (`schemas/status.py` documents it)."""
-    redis, keys = services.redis.client, services.redis.keys
-    key = keys.worker(services.name)
+    """Keep this process's record (`schemas.status.WorkerFields`) alive until cancelled, then remove it."""
+    records = services.redis.workers
     record = {"types": ",".join(types), "metrics_url": url, "volume": services.volume}
+
+    async def beat() -> None:
+        await records.write(services.name, record)
+
     try:
-        while True:
-            with contextlib.suppress(RedisError, OSError):
-                async with redis.pipeline(transaction=True) as pipe:
-                    pipe.hset(key, mapping=record)
-                    pipe.expire(key, _LAPSE_SECONDS)
-                    await pipe.execute()
-            await asyncio.sleep(_HEARTBEAT_SECONDS)
+        await run_loops([Loop("heartbeat", beat, _HEARTBEAT_SECONDS, _HEARTBEAT_SECONDS)])
     finally:
-        with contextlib.suppress(RedisError, OSError):
-            await redis.delete(key)
+        with contextlib.suppress(SluiceError):
+            await records.remove(services.name)

@@ -1,4 +1,4 @@
-"""Everything that lives in Redis, made from the settings."""
+"""Builds the Redis adapters from the settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from pipeline.adapters.arq.queue import ArqStageQueue, arq_client
+from pipeline.adapters.arq.queue import ArqStageQueue
 from pipeline.adapters.redis.ended_list import RedisEndedList
 from pipeline.adapters.redis.gauges import RedisGauges
 from pipeline.adapters.redis.keys import Keys
@@ -19,17 +19,18 @@ from pipeline.adapters.redis.segment_board import RedisSegmentBoard
 from pipeline.adapters.redis.signals import RedisSignals
 from pipeline.adapters.redis.stage_board import RedisStageBoard
 from pipeline.adapters.redis.upload_board import RedisUploadBoard
+from pipeline.adapters.redis.worker_records import RedisWorkerRecords
 from pipeline.settings import Settings
 
-# A Redis that answers nothing for so long is away: a client is told so (503) while it still listens.
-_ANSWER_SECONDS = 5.0
-# A queued stage that has not started for so long is enqueued again, which is harmless when its job is still there.
+# A Redis that has not responded for this long counts as unavailable; clients receive a 503 before they give up.
+_RESPONSE_SECONDS = 5.0
+# A queued stage that has not started for this long is enqueued again, which is harmless if its job still exists.
 _REQUEUE_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class RedisParts:
-    """Everything that lives in Redis."""
+    """The adapters of one Redis."""
 
     client: Redis
     keys: Keys
@@ -41,29 +42,29 @@ class RedisParts:
     queue: ArqStageQueue
     signals: RedisSignals
     gauges: RedisGauges
+    workers: RedisWorkerRecords
 
 
 @asynccontextmanager
 async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
-    """Connect (lazily: Redis may be away) and listen to signals as long as the block lasts."""
+    """Connect lazily, because Redis may be unavailable, and listen to signals while the block runs."""
     url = settings.redis_url.get_secret_value()
     keys = Keys(settings.redis_namespace)
     client: Redis = Redis(
         connection_pool=SideBySidePool.from_url(
             url,
             decode_responses=True,
-            socket_timeout=_ANSWER_SECONDS,
-            socket_connect_timeout=_ANSWER_SECONDS,
+            socket_timeout=_RESPONSE_SECONDS,
+            socket_connect_timeout=_RESPONSE_SECONDS,
             health_check_interval=15,
         )
     )
     listener: Redis = Redis.from_url(url, decode_responses=True, socket_connect_timeout=5)
-    arq = arq_client(url)
     scripts = Scripts(client, keys.prefix)
     rules = LedgerRules(settings.temp_budget_bytes, settings.lease_seconds, settings.max_passes, settings.lookahead)
     signals = RedisSignals(listener, keys)
     async with AsyncExitStack() as stack:
-        for connection in (client, listener, arq):
+        for connection in (client, listener):
             stack.push_async_callback(connection.aclose, close_connection_pool=True)
         await stack.enter_async_context(signals.listening())
         yield RedisParts(
@@ -74,7 +75,8 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
             stages=RedisStageBoard(client, scripts, keys, int(settings.stage_lease_seconds * 1000), _REQUEUE_MS),
             ended=RedisEndedList(client, scripts, keys),
             ledger=RedisReservationLedger(client, scripts, keys, settings.volume, rules),
-            queue=ArqStageQueue(arq, keys),
+            queue=ArqStageQueue(client, keys),
             signals=signals,
             gauges=RedisGauges(client, keys),
+            workers=RedisWorkerRecords(client, keys),
         )

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.e2e
 
 _PACKAGES = ("deploy", "gateway", "pipeline", "schemas", "workers")
 _ROW = "    Stage.CHECKSUM: StageSpec(WorkerType.ASSEMBLE, (Stage.ASSEMBLE,), Trigger.PREDECESSORS, 60, 3),\n"
+_FIRST_IMPORT = "from __future__ import annotations\n"
 _HANDLER = '''"""The new stage."""
 
 from pipeline.engine.contract import Done
@@ -63,7 +64,7 @@ def newer_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / "pipeline/stages/checksum.py").write_text(_HANDLER)
     _replace(
         directory / "pipeline/bootstrap/services.py",
-        ("\nimport ", "\nfrom pipeline.stages.checksum import checksum\nimport "),
+        (_FIRST_IMPORT, f"{_FIRST_IMPORT}from pipeline.stages.checksum import checksum\n"),
         ("Stage.ASSEMBLE: ", "Stage.CHECKSUM: checksum, Stage.ASSEMBLE: "),
     )
     return directory

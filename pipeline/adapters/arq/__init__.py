@@ -1,1 +1,1 @@
-"""arq carries stage jobs from Redis to workers. Nothing outside this package knows arq."""
+"""arq carries stage jobs through Redis to workers. Nothing outside this package imports arq."""

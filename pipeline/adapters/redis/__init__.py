@@ -1,1 +1,1 @@
-"""Redis: uploads in flight, reservations, stage leases, wake signals."""
+"""Redis: uploads in flight, reservations, stage leases and wake signals."""

@@ -1,4 +1,4 @@
-"""Redis' errors, translated once: whatever says "not now" becomes DependencyUnavailable REDIS_UNAVAILABLE."""
+"""Redis' errors, translated once: an error that may pass becomes DependencyUnavailable REDIS_UNAVAILABLE."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from redis import exceptions
 
 from pipeline.core.errors import DependencyUnavailable
 
-# What a server says that is there but takes no commands: a machine that was frozen in the middle of a script finds it
-# to have run for too long (BUSY), a disk under the file is full (MISCONF), a replica was promoted or lost its master.
+# Replies of a server that runs but takes no commands now: a script has run for too long, perhaps because the machine
+# was suspended in the middle of it (BUSY); the disk of the append-only file is full (MISCONF); a replica lost its
+# primary or was promoted.
 _NOT_NOW = frozenset({"BUSY", "MISCONF", "MASTERDOWN", "NOREPLICAS", "LOADING"})
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Around every call to Redis. A script's own error (a bug) passes through as it is.
+    """Wrap every call to Redis. An error in a script (a bug) is not translated.
 
-    Who is cancelled in here is cancelled. redis-py sends by `asyncio.wait_for`, which before Python 3.12 hides a
-    cancellation that comes when its result is there (cpython issue 86296): a heartbeat would beat for ever while
-    somebody waits for its end.
+    A task that is cancelled in the block raises CancelledError. redis-py sends by `asyncio.wait_for`, which before
+    Python 3.12 swallows a cancellation that arrives together with its result (cpython issue 86296): a heartbeat would
+    continue forever while its caller waits for it to end.
     """
     task = asyncio.current_task()
     cancels = task.cancelling() if task else 0

@@ -1,4 +1,4 @@
-"""The state of the whole system, read from Redis when /metrics is asked for, and the workers' own heartbeat records."""
+"""The gauges that describe the whole system, read from Redis when /metrics is requested."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _QUEUED_TYPES = [kind for kind in WorkerType if kind is not WorkerType.ADMISSION
 
 
 class RedisGauges:
-    """Fills the gauges of `telemetry` that describe what all processes share. Raises DependencyUnavailable."""
+    """Sets the gauges of `telemetry` that describe what all processes share. Raises DependencyUnavailable."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
@@ -47,8 +47,8 @@ class RedisGauges:
             for status in Status:
                 pipe.zcard(self._keys.status(status))
                 pipe.zrange(self._keys.status(status), 0, 0, withscores=True)
-            answers = await pipe.execute()
-        for status, count, oldest in zip(Status, answers[::2], answers[1::2], strict=True):
+            replies = await pipe.execute()
+        for status, count, oldest in zip(Status, replies[::2], replies[1::2], strict=True):
             UPLOADS.labels(status).set(count)
             OLDEST_SECONDS.labels(status).set(max(0.0, now - oldest[0][1]) / 1000 if oldest else 0)
 
@@ -58,8 +58,8 @@ class RedisGauges:
                 pipe.hgetall(self._keys.volume(volume))
                 pipe.hlen(f"{self._keys.volume(volume)}:reservations")
                 pipe.zcard(f"{self._keys.volume(volume)}:queue")
-            answers = await pipe.execute()
-        for volume, facts, held, waiting in zip(volumes, answers[::3], answers[1::3], answers[2::3], strict=True):
+            replies = await pipe.execute()
+        for volume, facts, held, waiting in zip(volumes, replies[::3], replies[1::3], replies[2::3], strict=True):
             VOLUME_BUDGET.labels(volume).set(int(facts.get("budget_bytes", 0)))
             VOLUME_RESERVED.labels(volume).set(int(facts.get("reserved_bytes", 0)))
             VOLUME_FREE.labels(volume).set(int(facts.get("free_bytes", 0)))
@@ -73,8 +73,8 @@ class RedisGauges:
             for queue in names:
                 pipe.zcard(queue)
                 pipe.zrange(queue, 0, 0, withscores=True)
-            answers = await pipe.execute()
-        for queue, depth, oldest in zip(names, answers[::2], answers[1::2], strict=True):
+            replies = await pipe.execute()
+        for queue, depth, oldest in zip(names, replies[::2], replies[1::2], strict=True):
             label = queue.removeprefix(f"{self._keys.prefix}queue:")
             QUEUE_DEPTH.labels(label).set(depth)
             QUEUE_AGE_SECONDS.labels(label).set(max(0.0, now - lead_ms - oldest[0][1]) / 1000 if oldest else 0)

@@ -26,8 +26,8 @@ def to_jobs(items: Iterable[Mapping[str, Any]] | None) -> tuple[StageJob, ...]:
     return tuple(to_job(item) for item in items or ())
 
 
-def fenced(job: StageJob, answer: dict[str, Any]) -> dict[str, Any]:
+def fenced(job: StageJob, reply: dict[str, Any]) -> dict[str, Any]:
     """Return the reply of a script; raises StageLost if the script refused this run."""
-    if answer.get("lost"):
+    if reply.get("lost"):
         raise StageLost("STAGE_LOST", stage=str(job.stage), upload_id=job.upload_id)
-    return answer
+    return reply

@@ -1,5 +1,4 @@
-"""Names of Redis keys. What dashboards may rely on is documented in `schemas/status.py`; the scripts build the same
-names."""
+"""Names of Redis keys. The scripts build the same names; `schemas/status.py` documents those that dashboards read."""
 
 from __future__ import annotations
 
@@ -38,11 +37,11 @@ class Keys:
         return f"{self.prefix}uploads"
 
     def status(self, status: Status) -> str:
-        """Uploads by when they came into this status."""
+        """Uploads, scored by when they reached this status."""
         return f"{self.prefix}status:{status}"
 
     def listed(self, status: Status) -> str:
-        """The same uploads by when they were created, as lists show them."""
+        """The same uploads, scored by creation: the order of lists."""
         return f"{self.prefix}listed:{status}"
 
     @property
@@ -71,6 +70,6 @@ class Keys:
         return f"{self.prefix}worker:{name}"
 
     def queue(self, worker: WorkerType, volume: str) -> str:
-        """Disk-bound worker types have one queue per temp volume; the others one in all."""
+        """A disk-bound worker type has a queue per temp volume; another type has one queue."""
         suffix = f":{volume}" if worker in DISK_BOUND else ""
         return f"{self.prefix}queue:{worker}{suffix}"

@@ -1,4 +1,4 @@
-"""Reservations of one temp volume, kept in Redis by `scripts/volume_admission.lua`."""
+"""The reservations of one temp volume, kept in Redis by `scripts/volume_admission.lua`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.ports import AdmissionOutcome, Standing, VolumeSnapshot
 
 @dataclass(frozen=True, slots=True)
 class LedgerRules:
-    """What the operator decides about a temp volume. Bytes, seconds and counts."""
+    """The operator's rules for a temp volume. Bytes, seconds and counts."""
 
     budget_bytes: int
     lease_seconds: float

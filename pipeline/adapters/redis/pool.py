@@ -1,7 +1,7 @@
-"""Connections to Redis that are opened side by side.
+"""A pool that opens connections to Redis in parallel.
 
-Guarantee: whoever needs a connection waits for his own alone. redis-py opens them under the pool's lock, so that with a
-Redis that takes connections and answers nothing, the hundredth caller would wait a hundred times as long as the first.
+Guarantee: a caller waits for its own connection only. redis-py opens connections under the pool's lock: if Redis
+accepts connections and does not respond, the hundredth caller waits a hundred times as long as the first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 
 
 class SideBySidePool(ConnectionPool):
-    """Taking a connection from the list awaits nothing, so that it needs no lock."""
+    """Taking a connection from the list does not await, so it needs no lock."""
 
     async def get_connection(self, command_name: str | None = None, *keys: Any, **options: Any) -> AbstractConnection:
         connection: AbstractConnection = self.get_available_connection()  # type: ignore[no-untyped-call]  # redis-py has no types here

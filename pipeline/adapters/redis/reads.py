@@ -1,5 +1,5 @@
-"""Plain reads and writes of Redis, with the types that redis-py (sync and async in one) leaves open, and its errors
-translated."""
+"""Plain reads and writes of Redis, with errors translated and with exact types: redis-py types its synchronous and
+asynchronous clients as one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def hash_get_many(redis: Redis, key: str, fields: Sequence[str]) -> list[s
 
 
 async def hash_set_new(redis: Redis, key: str, field: str, value: str) -> None:
-    """Unless the field is there."""
+    """Set the field unless it exists."""
     with translated():
         await cast("Awaitable[bool]", redis.hsetnx(key, field, value))
 

@@ -1,4 +1,4 @@
-"""An upload's hash in Redis, to and from `core.model.Upload`."""
+"""Converts an upload's hash in Redis to and from `core.model.Upload`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.ports import Standing, UploadSnapshot
 
 def to_fields(new: NewUpload) -> dict[str, str]:
     """The fields that never change; the scripts add status, times and stages."""
-    stored = new.source is not None  # what is imported is in the store to begin with
+    stored = new.source is not None  # an imported object is in the store from the beginning
     count = SegmentPlan(new.size_bytes, new.segment_bytes).count
     fields = {
         "id": new.upload_id,
@@ -45,7 +45,7 @@ def to_fields(new: NewUpload) -> dict[str, str]:
 
 
 def recovered_fields(journal: Journal) -> dict[str, str]:
-    """As `to_fields`, with what the journal adds."""
+    """As `to_fields`, with the progress that the journal records."""
     fields = to_fields(journal.new)
     plan = journal.plan
     if journal.received:
@@ -62,7 +62,7 @@ def recovered_fields(journal: Journal) -> dict[str, str]:
 
 
 def to_upload(fields: Mapping[str, str]) -> Upload:
-    """Read a hash. A stage that the record does not know yet is as `upload_create.lua` would have recorded it."""
+    """Read a hash. A stage that it does not have is in the state that `upload_create.lua` would have recorded."""
 
     def number(name: str) -> int | None:
         return int(fields[name]) if name in fields else None

@@ -21,7 +21,7 @@ from pipeline.ports.recording import SegmentVerdict
 
 
 class RedisSegmentBoard:
-    """Implements `ports.SegmentBoard`. A crc32c is kept as 8 hex digits."""
+    """Redis keeps a crc32c as 8 hex digits."""
 
     def __init__(self, redis: Redis, scripts: Scripts, keys: Keys, requeue_ms: int) -> None:
         self._redis = redis
@@ -38,7 +38,7 @@ class RedisSegmentBoard:
         return {int(number): int(crc, 16) for number, crc in zip(wanted, values, strict=True) if crc is not None}
 
     async def record_received(self, upload_id: str, number: int, size_bytes: int, crc32c: int) -> SegmentVerdict:
-        answer = await self._scripts.call(
+        reply = await self._scripts.call(
             "segment_received",
             upload_id=upload_id,
             number=number,
@@ -46,42 +46,42 @@ class RedisSegmentBoard:
             crc32c=f"{crc32c:08x}",
             requeue_ms=self._requeue_ms,
         )
-        if answer.get("missing"):
+        if reply.get("missing"):
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
-        return SegmentVerdict(Status(answer["status"]), answer["accepted"], to_jobs(answer["jobs"]))
+        return SegmentVerdict(Status(reply["status"]), reply["accepted"], to_jobs(reply["jobs"]))
 
     async def record_fetched(self, job: StageJob, number: int, size_bytes: int, crc32c: int) -> None:
-        answer = await self._scripts.call(
+        reply = await self._scripts.call(
             "segment_fetched", **_run(job), number=number, size_bytes=size_bytes, crc32c=f"{crc32c:08x}"
         )
-        fenced(job, answer)
+        fenced(job, reply)
 
     async def invalidate(self, upload_id: str, number: int, crc32c: int) -> bool:
-        answer = await self._scripts.call(
+        reply = await self._scripts.call(
             "segment_invalidate", upload_id=upload_id, number=number, crc32c=f"{crc32c:08x}"
         )
-        return bool(answer["lost"])
+        return bool(reply["lost"])
 
     async def pending(self, job: StageJob, limit: int) -> PendingSegments:
-        answer = fenced(job, await self._scripts.call("segment_pending", **_run(job), limit=limit))
-        pairs = zip(answer["numbers"] or (), answer["crcs"] or (), strict=True)
-        return PendingSegments({int(number): int(crc, 16) for number, crc in pairs}, answer["complete"])
+        reply = fenced(job, await self._scripts.call("segment_pending", **_run(job), limit=limit))
+        pairs = zip(reply["numbers"] or (), reply["crcs"] or (), strict=True)
+        return PendingSegments({int(number): int(crc, 16) for number, crc in pairs}, reply["complete"])
 
     async def record_stored(self, job: StageJob, segment: StoredSegment) -> None:
-        answer = await self._scripts.call(
+        reply = await self._scripts.call(
             "segment_stored", **_run(job), number=segment.number, size_bytes=segment.size_bytes, etag=segment.etag
         )
-        fenced(job, answer)
+        fenced(job, reply)
 
     async def restore_stored(self, upload_id: str, etags: Mapping[int, str]) -> int:
         stored = {str(number): etag for number, etag in etags.items()}
         return int((await self._scripts.call("segment_restore", upload_id=upload_id, stored=stored))["count"])
 
     async def requeue_segments(self, job: StageJob, numbers: Collection[int]) -> Sequence[StageJob]:
-        answer = await self._scripts.call(
+        reply = await self._scripts.call(
             "segment_requeue", **_run(job), numbers=sorted(numbers), requeue_ms=self._requeue_ms
         )
-        return to_jobs(fenced(job, answer)["jobs"])
+        return to_jobs(fenced(job, reply)["jobs"])
 
     async def stored(self, upload: Upload) -> Sequence[StoredSegment]:
         fields = await hash_all(self._redis, self._keys.stored(upload.upload_id))
@@ -94,8 +94,8 @@ class RedisSegmentBoard:
         return await hash_get(self._redis, key, "target_session") or session
 
     async def session_lost(self, job: StageJob, session: str) -> Collection[int]:
-        answer = fenced(job, await self._scripts.call("segment_session_lost", **_run(job), session=session))
-        return [int(number) for number in answer["numbers"]]
+        reply = fenced(job, await self._scripts.call("segment_session_lost", **_run(job), session=session))
+        return [int(number) for number in reply["numbers"]]
 
     async def forget_session(self, upload_id: str, session: str) -> None:
         await self._scripts.call("segment_session_lost", upload_id=upload_id, session=session)

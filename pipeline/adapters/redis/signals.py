@@ -1,8 +1,7 @@
-"""One pub/sub connection per process: tells waiting tasks that something has changed. Implements `ports.EventFeed`.
+"""One pub/sub connection per process, which wakes the tasks that wait for a change. Implements `ports.EventFeed`.
 
-Guarantee: a signal may come late, twice or (after a broken connection) without a cause, never silently go missing for
-good: whenever the connection is made anew, everybody is woken and looks at the truth. Who waits also looks by himself
-from time to time.
+Guarantee: a signal may come late, twice, or without a cause, but no waiting task misses a change: after a reconnection
+every task is woken and reads the current state. Waiting tasks also poll now and then.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ class RedisSignals:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Listen as long as the block lasts; the block starts once the subscription stands or Redis has proved to be
-        away."""
+        """Listen while the block runs. The block starts once the subscription is active or Redis has turned out to be
+        unavailable."""
         task = asyncio.create_task(self._listen(), name="redis-signals")
         try:
             await self._subscribed.wait()
@@ -46,7 +45,7 @@ class RedisSignals:
 
     @contextmanager
     def waiter(self, kind: str, name: str) -> Iterator[asyncio.Event]:
-        """An event that is set whenever `name` (an "upload" or a "queue") is signalled; who waits clears it first."""
+        """An event that is set whenever `name` (an "upload" or a "queue") is signalled. The waiting task clears it."""
         event = asyncio.Event()
         key = (kind, name)
         self._waiting.setdefault(key, set()).add(event)
@@ -73,7 +72,7 @@ class RedisSignals:
                 while True:
                     message = await pubsub.get_message(timeout=_PING_SECONDS)
                     if message is None:
-                        await pubsub.ping()  # notices a connection that died without a word
+                        await pubsub.ping()  # detects a dead connection
                     elif message["type"] == "message":
                         for event in self._waiting.get((self._channels[message["channel"]], message["data"]), ()):
                             event.set()

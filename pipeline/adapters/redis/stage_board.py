@@ -1,4 +1,5 @@
-"""The state of each stage, under a lease with a fencing number, in Redis: `ports.StageBoard`."""
+"""The stages of each upload in Redis, each under a lease with a fencing token: `ports.StageRuns`, `StageIdle`,
+`StageResults` and `StageWatch`."""
 
 from __future__ import annotations
 
@@ -19,17 +20,14 @@ from pipeline.core.retry import Outage
 from pipeline.core.stages import Stage, StageState
 from pipeline.ports import OverdueStage, StageStart
 
-# Admission workers look every second. Runs renew four times per lease: half a lease is time enough to be heard again.
+# Admission workers check every second: without a check for this long, Redis was unavailable. A run renews four times
+# per lease time, so half a lease time is enough for every run to renew.
 _PAUSE_MS = 5_000
 
 
 class RedisStageBoard:
-    """Implements `ports.StageBoard`.
-
-    `lease_ms`: a run that has not renewed for so long is dead. `requeue_ms`: a queued stage that has not started for so
-    long is enqueued again, in case its job was lost between Redis and its sender; enqueueing is idempotent, so early is
-    harmless.
-    """
+    """A run that has not renewed its lease for `lease_ms` is taken over. A queued stage that has not started for
+    `requeue_ms` is enqueued again, in case its job was lost; enqueueing is idempotent, so that is never too early."""
 
     def __init__(self, redis: Redis, scripts: Scripts, keys: Keys, lease_ms: int, requeue_ms: int) -> None:
         self._redis = redis
@@ -43,16 +41,16 @@ class RedisStageBoard:
         return self._lease_ms / 1000
 
     async def _call(self, script: str, job: StageJob, **more: Any) -> dict[str, Any]:
-        answer = await self._scripts.call(
+        reply = await self._scripts.call(
             script, upload_id=job.upload_id, stage=str(job.stage), fencing_token=job.fencing_token, **more
         )
-        return fenced(job, answer)
+        return fenced(job, reply)
 
     async def start(self, job: StageJob, worker: str) -> StageStart:
-        answer = await self._call(
+        reply = await self._call(
             "stage_start", job, worker=worker, lease_ms=self._lease_ms, requeue_ms=self._requeue_ms
         )
-        return StageStart(waited_seconds=answer["waited_ms"] / 1000, takeovers=answer["takeovers"])
+        return StageStart(waited_seconds=reply["waited_ms"] / 1000, takeovers=reply["takeovers"])
 
     async def renew(self, job: StageJob) -> None:
         await self._call("stage_renew", job, lease_ms=self._lease_ms)
@@ -60,24 +58,24 @@ class RedisStageBoard:
     async def finish(
         self, job: StageJob, result: Mapping[str, Any] | None, *, skipped: bool = False
     ) -> Sequence[StageJob]:
-        answer = await self._call(
+        reply = await self._call(
             "stage_finish",
             job,
             state="skipped" if skipped else "done",
             result=None if result is None else json.dumps(dict(result)),
             requeue_ms=self._requeue_ms,
         )
-        return to_jobs(answer["jobs"])
+        return to_jobs(reply["jobs"])
 
     async def idle(self, job: StageJob) -> bool:
         return bool((await self._call("stage_idle", job))["idle"])
 
     async def record_outage(self, job: StageJob) -> Outage:
-        answer = await self._call("stage_outage", job)
-        return Outage(seconds=answer["outage_ms"] / 1000, failures=answer["failures"])
+        reply = await self._call("stage_outage", job)
+        return Outage(seconds=reply["outage_ms"] / 1000, failures=reply["failures"])
 
     async def retry(self, job: StageJob, error_code: str, after_seconds: float, *, outage: bool = False) -> StageJob:
-        answer = await self._call(
+        reply = await self._call(
             "stage_requeue",
             job,
             count=True,
@@ -86,11 +84,11 @@ class RedisStageBoard:
             after_ms=int(after_seconds * 1000),
             requeue_ms=self._requeue_ms,
         )
-        return to_job(answer["job"])
+        return to_job(reply["job"])
 
     async def requeue(self, job: StageJob) -> StageJob:
-        answer = await self._call("stage_requeue", job, count=False, after_ms=0, requeue_ms=self._requeue_ms)
-        return to_job(answer["job"])
+        reply = await self._call("stage_requeue", job, count=False, after_ms=0, requeue_ms=self._requeue_ms)
+        return to_job(reply["job"])
 
     async def fail(self, job: StageJob, error: SluiceError) -> None:
         await self._call("stage_fail", job, error_code=error.code, error_message=error.message)
@@ -109,16 +107,16 @@ class RedisStageBoard:
                 for job in jobs:
                     fields = [f"stage.{job.stage}.generation", f"stage.{job.stage}.state"]
                     pipe.hmget(self._keys.upload(job.upload_id), fields)
-                answers = await pipe.execute()
+                replies = await pipe.execute()
         live = (str(StageState.QUEUED), str(StageState.RUNNING))
         return [
             job
-            for job, (fencing_token, state) in zip(jobs, answers, strict=True)
+            for job, (fencing_token, state) in zip(jobs, replies, strict=True)
             if fencing_token != str(job.fencing_token) or state not in live
         ]
 
     async def overdue(self, limit: int) -> Sequence[OverdueStage]:
-        answer = await self._scripts.call(
+        reply = await self._scripts.call(
             "stage_overdue", limit=limit, requeue_ms=self._requeue_ms, pause_ms=_PAUSE_MS, grace_ms=self._lease_ms // 2
         )
         return [
@@ -127,5 +125,5 @@ class RedisStageBoard:
                 dead_token=item.get("dead_token"),
                 due_in_seconds=item.get("due_in_ms", 0) / 1000,
             )
-            for item in answer["jobs"] or ()
+            for item in reply["jobs"] or ()
         ]

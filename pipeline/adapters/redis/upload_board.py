@@ -29,8 +29,7 @@ _EXAMINED = 1_000
 
 
 class RedisUploadBoard:
-    """Implements `ports.UploadBoard`. `retention_ms` is how long an ended upload can still be read,
-    `requeue_ms` as for the stage board."""
+    """An ended upload can be read for `retention_ms`; `requeue_ms` as for the stage board."""
 
     def __init__(self, redis: Redis, scripts: Scripts, keys: Keys, retention_ms: int, requeue_ms: int = 10_000) -> None:
         self._redis = redis
@@ -40,7 +39,7 @@ class RedisUploadBoard:
         self._requeue_ms = requeue_ms
 
     async def create(self, new: NewUpload) -> tuple[Upload, bool]:
-        answer = await self._scripts.call(
+        reply = await self._scripts.call(
             "upload_create",
             upload_id=new.upload_id,
             fields=to_fields(new),
@@ -49,9 +48,9 @@ class RedisUploadBoard:
             idempotency_ms=self._retention_ms,
             again=new.again,
         )
-        if answer.get("conflict"):
+        if reply.get("conflict"):
             raise RequestError("IDEMPOTENCY_KEY_REUSED")
-        return await self.get(answer["upload_id"]), answer["created"]
+        return await self.get(reply["upload_id"]), reply["created"]
 
     async def get(self, upload_id: str) -> Upload:
         fields = await hash_all(self._redis, self._keys.upload(upload_id))
@@ -64,8 +63,8 @@ class RedisUploadBoard:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for upload_id in upload_ids:
                     pipe.exists(self._keys.upload(upload_id))
-                answers = await pipe.execute()
-        return {upload_id for upload_id, there in zip(upload_ids, answers, strict=True) if there}
+                replies = await pipe.execute()
+        return {upload_id for upload_id, there in zip(upload_ids, replies, strict=True) if there}
 
     async def rebuild(
         self, journal: Journal, *, has_file: bool, grants_seconds: float
@@ -77,7 +76,7 @@ class RedisUploadBoard:
         if status is Status.WAITING and has_file:
             status = Status.ADMITTED
         granting = TRANSPORTS[new.transport].begins is Status.GRANTED
-        answer = await self._scripts.call(
+        reply = await self._scripts.call(
             "upload_rebuild",
             upload_id=new.upload_id,
             fields=recovered_fields(journal),
@@ -91,7 +90,7 @@ class RedisUploadBoard:
             grants_ms=int(grants_seconds * 1000) if granting else None,
             requeue_ms=self._requeue_ms,
         )
-        return answer["created"], to_jobs(answer["jobs"])
+        return reply["created"], to_jobs(reply["jobs"])
 
     async def snapshot(self, upload_id: str) -> UploadSnapshot:
         found = (await self._scripts.call("upload_snapshots", upload_id=upload_id))["uploads"]
@@ -125,29 +124,29 @@ class RedisUploadBoard:
             return list(await self._redis.zrangebyscore(self._keys.status(status), "-inf", highest, start=0, num=limit))
 
     async def apply(self, upload_id: str, event: Event, error: tuple[str, str] | None = None) -> tuple[Status, bool]:
-        answer = await self._apply(upload_id, event, error)
-        return Status(answer["status"]), answer["changed"]
+        reply = await self._apply(upload_id, event, error)
+        return Status(reply["status"]), reply["changed"]
 
     async def admit(self, upload_id: str) -> tuple[Status, bool, Sequence[StageJob]]:
-        answer = await self._apply(upload_id, Event.ADMIT)
-        return Status(answer["status"]), answer["changed"], to_jobs(answer["jobs"])
+        reply = await self._apply(upload_id, Event.ADMIT)
+        return Status(reply["status"]), reply["changed"], to_jobs(reply["jobs"])
 
     async def record_grant(self, upload_id: str, valid_seconds: float) -> Status:
-        answer = await self._scripts.call("upload_grant", upload_id=upload_id, valid_ms=int(valid_seconds * 1000))
-        if answer.get("missing"):
+        reply = await self._scripts.call("upload_grant", upload_id=upload_id, valid_ms=int(valid_seconds * 1000))
+        if reply.get("missing"):
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
-        return Status(answer["status"])
+        return Status(reply["status"])
 
     async def complete(self, upload_id: str, segments: Sequence[StoredSegment]) -> Status:
         etags = [segment.etag for segment in sorted(segments, key=lambda segment: segment.number)]
-        answer = await self._scripts.call("upload_complete", upload_id=upload_id, etags=etags)
-        if answer.get("missing"):
+        reply = await self._scripts.call("upload_complete", upload_id=upload_id, etags=etags)
+        if reply.get("missing"):
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
-        return Status(answer["status"])
+        return Status(reply["status"])
 
     async def _apply(self, upload_id: str, event: Event, error: tuple[str, str] | None = None) -> dict[str, Any]:
         code, message = error or (None, None)
-        answer = await self._scripts.call(
+        reply = await self._scripts.call(
             "upload_apply",
             upload_id=upload_id,
             event=str(event),
@@ -155,9 +154,9 @@ class RedisUploadBoard:
             error_message=message,
             requeue_ms=self._requeue_ms,
         )
-        if answer.get("missing"):
+        if reply.get("missing"):
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
-        return answer
+        return reply
 
     async def mark_cleaned(self, upload_id: str) -> None:
         await self._scripts.call("upload_cleaned", upload_id=upload_id, retention_ms=self._retention_ms)

@@ -1,4 +1,4 @@
-"""Everything that lives in Redis, in a namespace of its own for each test."""
+"""The Redis adapters, with a key namespace of its own for each test."""
 
 from __future__ import annotations
 

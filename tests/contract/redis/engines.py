@@ -1,4 +1,4 @@
-"""A stage engine over the real boards and queue, a job for it, and what the two hold afterwards."""
+"""A stage engine on the real boards and queue, a job for it, and reads of what both hold afterwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.contract.redis.uploads import Play
 
 
 class LongWork:
-    """A stage's work that is done when `end` is set; `running` says that it has begun."""
+    """Work of a stage that sets `running` when it begins and finishes when `end` is set."""
 
     def __init__(self) -> None:
         self.running = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Who is cancelled in the middle of a call to Redis is cancelled."""
+"""A task that is cancelled during a call to Redis raises CancelledError."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.contract
 
 
 async def test_no_cancellation_is_swallowed(play: Play) -> None:
-    """redis-py did so in every third run of this."""
+    """redis-py swallowed one in every third run of this test."""
     dice = random.Random(1)
     job = StageJob("nobody", Stage.TRANSFER, 1, VOLUME)
 

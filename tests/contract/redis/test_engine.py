@@ -1,4 +1,4 @@
-"""The stage engine over the real boards and queue: what the end of a run means, however it comes."""
+"""The stage engine on the real boards and queue: the outcomes of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.contract.redis.uploads import Play, until
 pytestmark = pytest.mark.integration
 
 
-async def test_what_is_done_starts_what_follows(play: Play) -> None:
+async def test_a_finished_stage_starts_its_successors(play: Play) -> None:
     async def work(run: StageRun) -> Outcome:
         assert run.upload.stages[Stage.ASSEMBLE].state is StageState.RUNNING
         assert run.upload.stages[Stage.ASSEMBLE].worker == "worker"
@@ -31,7 +31,7 @@ async def test_what_is_done_starts_what_follows(play: Play) -> None:
     assert await queued_jobs(play, WorkerType.PROBE) == {await latest(play, job, Stage.PROBE)}
 
 
-async def test_what_is_skipped_leaves_no_result(play: Play) -> None:
+async def test_a_skipped_stage_has_no_result(play: Play) -> None:
     async def work(run: StageRun) -> Outcome:
         return Skipped()
 
@@ -42,7 +42,7 @@ async def test_what_is_skipped_leaves_no_result(play: Play) -> None:
     assert await queued_jobs(play, WorkerType.PROBE)
 
 
-async def test_a_job_that_is_no_longer_the_latest_is_not_run(play: Play) -> None:
+async def test_a_job_with_an_old_fencing_token_is_not_run(play: Play) -> None:
     async def work(run: StageRun) -> Outcome:
         raise AssertionError("it ran")
 
@@ -62,7 +62,7 @@ async def test_a_job_that_is_no_longer_the_latest_is_not_run(play: Play) -> None
     ],
     ids=["retryable", "crash"],
 )
-async def test_a_failed_attempt_comes_again_until_there_were_enough(play: Play, error: Exception, code: str) -> None:
+async def test_a_failed_attempt_is_retried_up_to_the_limit(play: Play, error: Exception, code: str) -> None:
     attempts: list[int] = []
 
     async def work(run: StageRun) -> Outcome:
@@ -79,7 +79,7 @@ async def test_a_failed_attempt_comes_again_until_there_were_enough(play: Play, 
             assert status.state is StageState.QUEUED
             again = StageJob(job.upload_id, job.stage, status.fencing_token, job.volume)
             due = await play.parts.client.zscore(play.parts.keys.queue(WorkerType.ASSEMBLE, "local"), again.job_id)
-            assert due is not None, "it is on its way already, with its time"
+            assert due is not None, "the job is in the queue, with its due time"
             job = again
     assert attempts == [1, 2, 3, 4]
     failed = await upload_of(play, job)
@@ -87,7 +87,7 @@ async def test_a_failed_attempt_comes_again_until_there_were_enough(play: Play, 
 
 
 async def _again(play: Play, job: StageJob) -> StageJob:
-    """The run that follows."""
+    """The job of the next run."""
     status = (await upload_of(play, job)).stages[job.stage]
     assert status.state is StageState.QUEUED, status
     return StageJob(job.upload_id, job.stage, status.fencing_token, job.volume)
@@ -96,8 +96,8 @@ async def _again(play: Play, job: StageJob) -> StageJob:
 @pytest.mark.parametrize(
     "error", [StoreUnavailable(reason="503"), DependencyUnavailable("DATABASE_UNAVAILABLE", reason="gone")], ids=repr
 )
-async def test_what_is_away_is_waited_for_by_the_clock(play: Play, error: SluiceError) -> None:
-    """However many attempts that takes; and they do not count against what the stage itself gets wrong."""
+async def test_an_outage_is_bounded_by_time_not_by_attempts(play: Play, error: SluiceError) -> None:
+    """Attempts that fail because of the outage do not count towards the limit of the stage's own failures."""
     errors = [*[error] * 10, ValueError("a bug"), *[error] * 10, *[ValueError("a bug")] * 2]
 
     async def work(run: StageRun) -> Outcome:
@@ -116,7 +116,7 @@ async def test_what_is_away_is_waited_for_by_the_clock(play: Play, error: Sluice
     assert (await upload_of(play, job)).stages[Stage.ASSEMBLE].state is StageState.DONE
 
 
-async def test_patience_ends(play: Play) -> None:
+async def test_an_outage_longer_than_its_budget_fails_the_upload(play: Play) -> None:
     error = StoreUnavailable(reason="503")
 
     async def work(run: StageRun) -> Outcome:
@@ -143,7 +143,7 @@ async def test_patience_ends(play: Play) -> None:
     assert (upload.error_code, upload.error_message) == (error.code, error.message)
 
 
-async def test_what_cannot_succeed_is_not_tried_again(play: Play) -> None:
+async def test_an_error_that_is_not_retryable_is_not_retried(play: Play) -> None:
     async def work(run: StageRun) -> Outcome:
         raise MediaError("NOT_MEDIA", reason="it is a letter")
 
@@ -155,7 +155,7 @@ async def test_what_cannot_succeed_is_not_tried_again(play: Play) -> None:
 
 
 async def test_a_live_run_keeps_its_lease(play: Play) -> None:
-    """For several times as long as the lease."""
+    """For several lease times."""
     work = LongWork()
     job = await assemble_job(play)
     brief = play.impatient(lease_ms=1_000)
@@ -177,7 +177,7 @@ async def test_a_live_run_keeps_its_lease(play: Play) -> None:
     assert (await upload_of(play, job)).stages[Stage.ASSEMBLE].state is StageState.DONE
 
 
-async def test_a_run_that_fell_idle_has_told_the_board_itself(play: Play) -> None:
+async def test_the_engine_records_nothing_after_idle(play: Play) -> None:
     async def work(run: StageRun) -> Outcome:
         await play.store(run.job, run.upload, [1])
         assert await play.stages.idle(run.job)
@@ -189,7 +189,7 @@ async def test_a_run_that_fell_idle_has_told_the_board_itself(play: Play) -> Non
     assert (await upload_of(play, job)).stages[Stage.TRANSFER].state is StageState.IDLE
 
 
-async def test_a_file_that_kills_its_worker_every_time_fails_in_the_end(play: Play) -> None:
+async def test_a_file_that_kills_its_worker_every_time_fails_at_last(play: Play) -> None:
     async def work(run: StageRun) -> Outcome:
         raise AssertionError("it ran once more")
 

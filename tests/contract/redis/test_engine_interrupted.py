@@ -1,4 +1,4 @@
-"""The stage engine over the real boards and queue: a run that is stopped, cancelled or cut off from Redis half-way."""
+"""The stage engine on the real boards and queue: a run that is stopped, cancelled or loses Redis."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.contract.redis.uploads import Play, until
 pytestmark = pytest.mark.integration
 
 
-async def test_an_attempt_that_takes_too_long_is_stopped(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_attempt_that_exceeds_its_timeout_is_cancelled(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     graph: Any = stages.GRAPH
     monkeypatch.setitem(graph, Stage.ASSEMBLE, replace(GRAPH[Stage.ASSEMBLE], timeout_seconds=0.05))
     ended: list[str] = []
@@ -61,7 +61,7 @@ async def test_the_end_of_the_upload_stops_the_run(play: Play) -> None:
     assert (await upload_of(play, job)).stages[Stage.ASSEMBLE].state is StageState.STOPPED
 
 
-async def test_a_worker_that_is_told_to_stop_hands_back(play: Play) -> None:
+async def test_a_stopping_worker_requeues_its_stage(play: Play) -> None:
     async def work(run: StageRun) -> Outcome:
         await run.stop.wait()
         return Requeue()
@@ -77,7 +77,7 @@ async def test_a_worker_that_is_told_to_stop_hands_back(play: Play) -> None:
     assert await queued_jobs(play, WorkerType.ASSEMBLE) == {await latest(play, job, Stage.ASSEMBLE)}
 
 
-async def test_a_run_that_is_cancelled_is_handed_back(play: Play) -> None:
+async def test_a_cancelled_run_is_requeued(play: Play) -> None:
     running = asyncio.Event()
 
     async def work(run: StageRun) -> Outcome:
@@ -94,7 +94,7 @@ async def test_a_run_that_is_cancelled_is_handed_back(play: Play) -> None:
     assert await queued_jobs(play, WorkerType.ASSEMBLE) == {await latest(play, job, Stage.ASSEMBLE)}
 
 
-async def test_work_that_is_done_outlives_a_restart_of_redis(redis_server: EmbeddedStack, play: Play) -> None:
+async def test_finished_work_survives_a_restart_of_redis(redis_server: EmbeddedStack, play: Play) -> None:
     if "redis" not in redis_server.processes():
         pytest.skip("this Redis is not ours to restart")
     work = LongWork()
@@ -103,7 +103,7 @@ async def test_work_that_is_done_outlives_a_restart_of_redis(redis_server: Embed
     await work.running.wait()
     redis_server.stop_process("redis")
     work.end.set()
-    for _ in range(20):  # it says that it is done, and is not heard
+    for _ in range(20):  # the engine tries to record the result while Redis is down
         await asyncio.sleep(0)
     redis_server.start_process("redis")
     async with asyncio.timeout(10):
@@ -111,8 +111,10 @@ async def test_work_that_is_done_outlives_a_restart_of_redis(redis_server: Embed
     assert (await play.stages.results(job.upload_id))[Stage.ASSEMBLE] == {"answer": 42}
 
 
-async def test_a_worker_that_stops_while_redis_is_away_ends_in_peace(redis_server: EmbeddedStack, play: Play) -> None:
-    """Nobody can be told; the lease lapses, and somebody else goes on."""
+async def test_a_worker_that_stops_while_redis_is_unavailable_ends_in_time(
+    redis_server: EmbeddedStack, play: Play
+) -> None:
+    """It cannot requeue its stage; the lease lapses, and the stage is taken over."""
     if "redis" not in redis_server.processes():
         pytest.skip("this Redis is not ours to restart")
     work = LongWork()

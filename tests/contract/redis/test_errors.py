@@ -1,4 +1,4 @@
-"""What Redis says when it takes no commands, told by a real one."""
+"""Errors of a real Redis that runs but takes no commands."""
 
 from __future__ import annotations
 
@@ -43,6 +43,6 @@ async def test_a_script_that_runs_for_too_long_makes_redis_unavailable(play: Pla
         await other.aclose()
 
 
-async def test_an_error_of_the_script_itself_is_a_bug_and_stays_one(play: Play) -> None:
+async def test_an_error_in_a_script_is_not_translated(play: Play) -> None:
     with pytest.raises(ResponseError), translated():
         await play.parts.client.eval("return nothing.at_all", 0)  # type: ignore[misc]  # redis-py types sync and async in one

@@ -1,4 +1,4 @@
-"""`ports.StageBoard` on a real Redis: what was not heard of for too long is taken over, once, or comes back."""
+"""`ports.StageWatch` on a real Redis: lapsed runs are taken over once, and queued jobs that may be lost come back."""
 
 from __future__ import annotations
 
@@ -16,28 +16,30 @@ from tests.contract.redis.uploads import VOLUME, Play, transfer_job, until
 pytestmark = pytest.mark.contract
 
 
-async def test_a_run_that_is_not_heard_of_is_taken_over(play: Play) -> None:
+async def test_a_run_whose_lease_lapsed_is_taken_over(play: Play) -> None:
     brief = play.impatient(lease_ms=50)
     job = await transfer_job(play)
     await brief.start(job, "about to die")
     assert await play.parts.ended.busy(job.upload_id)
     assert list(await brief.overdue(10)) == []
 
-    async def silent() -> bool:
+    async def lapsed() -> bool:
         return not await play.parts.ended.busy(job.upload_id)
 
-    await until(silent)
+    await until(lapsed)
     first, second = await asyncio.gather(brief.overdue(10), brief.overdue(10))
     found = [*first, *second]
-    assert len(found) == 1, "two reapers at once take it over once"
+    assert len(found) == 1, "two processes take it over once"
     assert (found[0].dead_token, found[0].due_in_seconds) == (job.fencing_token, 0)
-    heir = found[0].job
-    assert heir == StageJob(job.upload_id, job.stage, heir.fencing_token, VOLUME)
-    assert heir.fencing_token > job.fencing_token
+    next_run = found[0].job
+    assert next_run == StageJob(job.upload_id, job.stage, next_run.fencing_token, VOLUME)
+    assert next_run.fencing_token > job.fencing_token
     with pytest.raises(StageLost):
         await brief.renew(job)
-    assert (await play.stages.start(found[0].job, "heir")).takeovers == 1
-    assert (await play.board.get(job.upload_id)).stages[Stage.TRANSFER].attempt == 1, "a death is no failed attempt"
+    assert (await play.stages.start(found[0].job, "next worker")).takeovers == 1
+    assert (await play.board.get(job.upload_id)).stages[Stage.TRANSFER].attempt == 1, (
+        "a lost worker is not a failed attempt"
+    )
 
 
 async def test_a_run_that_renews_is_not_taken_over(play: Play) -> None:
@@ -49,7 +51,7 @@ async def test_a_run_that_renews_is_not_taken_over(play: Play) -> None:
     assert await play.parts.ended.busy(job.upload_id)
 
 
-async def test_a_queued_stage_that_nobody_starts_comes_back_as_it_is(play: Play) -> None:
+async def test_a_queued_stage_that_does_not_start_comes_back_unchanged(play: Play) -> None:
     brief = play.impatient(requeue_ms=20)
     job = await play.started(await transfer_job(play))
     queued = await brief.requeue(job)
@@ -61,15 +63,15 @@ async def test_a_queued_stage_that_nobody_starts_comes_back_as_it_is(play: Play)
         found[:] = await brief.overdue(10)
         return bool(found)
 
-    for _ in range(2):  # each time that it is overdue anew
+    for _ in range(2):  # as often as it is overdue
         await until(came_back)
-        assert [(item.job, item.dead_token) for item in found] == [(queued, None)], "the other one is not due yet"
+        assert [(item.job, item.dead_token) for item in found] == [(queued, None)], "the delayed retry is not due yet"
         assert found[0].due_in_seconds == 0
     await play.started(queued)
     assert again.fencing_token > later.fencing_token
 
 
-async def test_a_retry_in_the_future_comes_back_with_its_time(play: Play) -> None:
+async def test_a_delayed_retry_comes_back_with_its_due_time(play: Play) -> None:
     job = await play.started(await transfer_job(play))
     again = await play.impatient(requeue_ms=-59_900).retry(job, "STORE_UNAVAILABLE", after_seconds=60)
     found: list[OverdueStage] = []
@@ -83,7 +85,7 @@ async def test_a_retry_in_the_future_comes_back_with_its_time(play: Play) -> Non
     assert 55 < found[0].due_in_seconds <= 60
 
 
-async def test_what_died_after_its_upload_ended_is_only_noted(play: Play) -> None:
+async def test_a_run_that_died_after_its_upload_ended_is_not_taken_over(play: Play) -> None:
     brief = play.impatient(lease_ms=1)
     job = await transfer_job(play)
     await brief.start(job, "dies")
@@ -97,7 +99,7 @@ async def test_what_died_after_its_upload_ended_is_only_noted(play: Play) -> Non
     assert not await play.parts.ended.busy(job.upload_id)
 
 
-async def test_what_is_taken_over_comes_in_portions(play: Play) -> None:
+async def test_overdue_stages_come_in_batches(play: Play) -> None:
     brief = play.impatient(lease_ms=1, requeue_ms=60_000)
     jobs = [await transfer_job(play) for _ in range(7)]
     for job in jobs:

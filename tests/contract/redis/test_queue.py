@@ -1,4 +1,4 @@
-"""`ports.StageQueue`: arq's queues, without arq's traps."""
+"""`ports.StageQueue` on arq's queues."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any, cast
 
 import pytest
 from arq.connections import ArqRedis
-from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from arq.constants import job_key_prefix, retry_key_prefix
 from redis.asyncio import Redis
 from uuid6 import uuid7
 
-from pipeline.adapters.arq.queue import DUE_NOW_LEAD, arq_client, deserialize, read_job, serialize
+from pipeline.adapters.arq.client import arq_client, deserialize, read_job, serialize
+from pipeline.adapters.arq.queue import DUE_NOW_LEAD
 from pipeline.adapters.redis.reads import now_ms
 from pipeline.bootstrap import RedisParts
 from pipeline.core.model import StageJob
@@ -42,7 +43,7 @@ async def arq_keys(client: Redis, job: StageJob) -> list[bytes]:
 
 
 @pytest.mark.parametrize("stage", Stage)
-async def test_a_job_lies_in_its_worker_types_queue_as_json(parts: RedisParts, raw: ArqRedis, stage: Stage) -> None:
+async def test_a_job_is_in_the_queue_of_its_worker_type_as_json(parts: RedisParts, raw: ArqRedis, stage: Stage) -> None:
     job = new_job(stage)
     await parts.queue.enqueue(job)
     worker = GRAPH[stage].worker
@@ -54,7 +55,7 @@ async def test_a_job_lies_in_its_worker_types_queue_as_json(parts: RedisParts, r
     assert await raw.ttl(job_key_prefix + job.job_id) > 20 * 86_400, "longer than any outage"
 
 
-async def test_a_job_that_is_there_stays_as_it_is(parts: RedisParts, raw: ArqRedis) -> None:
+async def test_a_job_that_is_enqueued_again_keeps_its_place(parts: RedisParts, raw: ArqRedis) -> None:
     job = new_job()
     await asyncio.gather(*(parts.queue.enqueue(job) for _ in range(10)))
     before = await raw.zrange(queue_of(parts, job), 0, -1, withscores=True)
@@ -63,7 +64,9 @@ async def test_a_job_that_is_there_stays_as_it_is(parts: RedisParts, raw: ArqRed
     assert len(before) == 1
 
 
-async def test_what_is_due_now_is_due_for_any_clock_and_what_is_not_waits(parts: RedisParts, raw: ArqRedis) -> None:
+async def test_a_job_that_is_due_now_is_due_by_any_clock_and_a_later_one_waits(
+    parts: RedisParts, raw: ArqRedis
+) -> None:
     at_once, later = new_job(), new_job()
     await parts.queue.enqueue(at_once)
     await parts.queue.enqueue(later, after_seconds=60)
@@ -74,7 +77,7 @@ async def test_what_is_due_now_is_due_for_any_clock_and_what_is_not_waits(parts:
     assert due[later.job_id.encode()] == pytest.approx(now + 60_000, abs=30_000)
 
 
-async def test_enqueueing_wakes_whoever_waits_for_that_queue(parts: RedisParts) -> None:
+async def test_enqueueing_wakes_the_workers_of_that_queue(parts: RedisParts) -> None:
     job = new_job()
     with (
         parts.signals.waiter("queue", queue_of(parts, job)) as woken,
@@ -86,10 +89,9 @@ async def test_enqueueing_wakes_whoever_waits_for_that_queue(parts: RedisParts) 
         assert not other.is_set()
 
 
-async def test_a_dead_runs_job_is_taken_away_whole(parts: RedisParts, raw: ArqRedis) -> None:
+async def test_a_discarded_job_leaves_nothing(parts: RedisParts, raw: ArqRedis) -> None:
     job = new_job()
     await parts.queue.enqueue(job)
-    await raw.set(in_progress_key_prefix + job.job_id, b"1")
     await raw.set(retry_key_prefix + job.job_id, b"1")
     for _ in range(2):
         await parts.queue.discard(job)
@@ -97,18 +99,25 @@ async def test_a_dead_runs_job_is_taken_away_whole(parts: RedisParts, raw: ArqRe
         assert not await raw.exists(queue_of(parts, job))
 
 
-async def test_the_claim_of_a_worker_that_never_started_goes(parts: RedisParts, raw: ArqRedis) -> None:
-    """Enqueued again means: the board says that nobody runs it."""
+async def test_a_claimed_job_can_be_enqueued_again(parts: RedisParts, raw: ArqRedis) -> None:
+    """A worker that died after its claim leaves the job's keys behind."""
     job = new_job()
     await parts.queue.enqueue(job)
-    await raw.psetex(in_progress_key_prefix + job.job_id, 86_400_000, b"1")
+    assert await raw.zrem(queue_of(parts, job), job.job_id) == 1
     await raw.set(retry_key_prefix + job.job_id, b"1")
     await parts.queue.enqueue(job)
-    assert await arq_keys(raw, job) == [(job_key_prefix + job.job_id).encode()]
     assert await raw.zcard(queue_of(parts, job)) == 1
+    assert list(await parts.queue.jobs("local", 10)) == [job]
 
 
-def test_envelopes_are_json_whatever_is_in_them() -> None:
+async def test_a_job_of_a_stage_that_only_another_release_has_is_left_out(parts: RedisParts, raw: ArqRedis) -> None:
+    job = new_job()
+    await parts.queue.enqueue(job)
+    await raw.zadd(queue_of(parts, job), {f"{job.upload_id}:checksum:7": 1})
+    assert list(await parts.queue.jobs("local", 10)) == [job]
+
+
+def test_an_envelope_is_json_whatever_is_in_it() -> None:
     strange = {"e": ValueError("no"), "p": pytest, "ok": [1, "ü"]}
     text = serialize(strange)
     assert deserialize(text)["ok"] == [1, "ü"]

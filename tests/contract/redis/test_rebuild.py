@@ -1,4 +1,4 @@
-"""Records that are made anew from journals, and what the stages make of them."""
+"""Records that are recreated from journals, and the stages that they start."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def journal_of(received: int = 0, **more: Any) -> Journal:
     return Journal(new_upload(**more), {number: number for number in range(1, received + 1)})
 
 
-async def test_it_goes_on_where_it_stood(play: Play) -> None:
+async def test_an_upload_continues_where_it_stopped(play: Play) -> None:
     journal = journal_of(2, metadata={"of": "mine"}, idempotency_key="k", fingerprint="f")
     journal.stored[1] = "etag"
     journal.session = "s"
@@ -48,18 +48,18 @@ async def test_it_goes_on_where_it_stood(play: Play) -> None:
     assert (await play.board.create(again))[0].upload_id == upload.upload_id, "its Idempotency-Key is known again"
 
 
-async def test_what_was_whole_is_processed(play: Play) -> None:
+async def test_an_upload_with_every_segment_is_processed(play: Play) -> None:
     jobs = await rebuilt(play, journal_of(3))
     assert set(jobs) == {Stage.TRANSFER, Stage.ASSEMBLE}
 
 
-async def test_without_a_temp_file_it_waits(play: Play) -> None:
+async def test_an_upload_without_its_temp_file_waits(play: Play) -> None:
     journal = journal_of()
     assert await rebuilt(play, journal, has_file=False) == {}
     assert (await play.board.get(journal.new.upload_id)).status is Status.WAITING
 
 
-async def test_a_run_from_before_the_loss_can_write_nothing(play: Play) -> None:
+async def test_a_run_from_before_the_loss_cannot_write(play: Play) -> None:
     upload = await play.admitted(3)
     before = await play.started((await play.receive(upload, 1)).jobs[0])
     await play.parts.client.delete(play.parts.keys.upload(upload.upload_id))
@@ -77,7 +77,7 @@ async def test_an_import_and_a_direct_upload(play: Play) -> None:
     assert await rebuilt(play, granted, has_file=False) == {}
     upload = await play.board.get(granted.new.upload_id)
     assert upload.status is Status.GRANTED
-    assert upload.grants_until_ms is not None, "its client may write yet, and must be cleaned up after"
+    assert upload.grants_until_ms is not None, "its client may still write, so cleanup must wait"
     complete = journal_of(transport=Transport.DIRECT)
     complete.completed = True
     complete.stored = {1: "a", 2: "b", 3: "c"}
@@ -85,7 +85,7 @@ async def test_an_import_and_a_direct_upload(play: Play) -> None:
     assert (await play.board.get(complete.new.upload_id)).status is Status.WAITING
 
 
-async def test_what_had_ended_is_cleaned_up_and_nothing_else(play: Play) -> None:
+async def test_an_ended_upload_is_only_cleaned_up(play: Play) -> None:
     journal = journal_of(3)
     journal.ended = Ended(Status.CANCELLED, ("UPLOAD_CANCELLED", "why"))
     assert await rebuilt(play, journal) == {}
@@ -95,12 +95,14 @@ async def test_what_had_ended_is_cleaned_up_and_nothing_else(play: Play) -> None
     assert upload.upload_id in await play.parts.ended.due("local", 10)
 
 
-async def test_a_record_that_does_not_know_of_the_end_learns_of_it(play: Play) -> None:
+async def test_a_record_that_misses_the_end_is_corrected(play: Play) -> None:
     upload = await play.admitted(1)
     jobs = await play.receive_all(upload)
     running = await play.started(jobs[Stage.ASSEMBLE])
     journal = journal_of(1, upload_id=upload.upload_id)
-    assert (await play.board.rebuild(journal, has_file=True, grants_seconds=60))[0] is False, "it lives and is known"
+    assert (await play.board.rebuild(journal, has_file=True, grants_seconds=60))[0] is False, (
+        "the record exists and the upload is in flight"
+    )
     journal.ended = Ended(Status.READY)
     await rebuilt(play, journal)
     found = await play.board.get(upload.upload_id)
@@ -111,7 +113,7 @@ async def test_a_record_that_does_not_know_of_the_end_learns_of_it(play: Play) -
     assert not await play.parts.ended.busy(upload.upload_id)
 
 
-async def test_two_at_once_make_one_record(play: Play) -> None:
+async def test_two_rebuilds_at_once_make_one_record(play: Play) -> None:
     journal = journal_of(1)
     answers = await asyncio.gather(*(play.board.rebuild(journal, has_file=True, grants_seconds=60) for _ in range(4)))
     assert sorted(created for created, _ in answers) == [False, False, False, True]
@@ -121,7 +123,7 @@ async def test_two_at_once_make_one_record(play: Play) -> None:
         await play.board.get("another")
 
 
-async def test_the_first_end_counts_also_against_another_of_the_same_kind(play: Play) -> None:
+async def test_the_recorded_end_replaces_another_of_the_same_status(play: Play) -> None:
     upload = await play.admitted(1)
     await play.board.apply(upload.upload_id, Event.FAIL, ("TEMP_FILE_MISSING", "gone"))
     journal = journal_of(1, upload_id=upload.upload_id)

@@ -1,4 +1,4 @@
-"""Receiving segments over the real boards and a real temp volume: what is recorded is whole, and does not change."""
+"""Receiving segments on the real boards and a real temp volume: a recorded segment is complete and does not change."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DATA = bytes(range(100, 125))  # segments of 10, 10 and 5 bytes
 
 
 class Door:
-    """A receiver, and one upload that is admitted and has its temp file."""
+    """A receiver and one admitted upload with its temp file."""
 
     def __init__(self, play: Play, volume: DirectoryTempVolume, upload: Upload) -> None:
         self.play = play
@@ -84,7 +84,7 @@ async def test_many_senders_of_every_segment_at_once(door: Door) -> None:
     assert door.buffer.used_bytes == 0
 
 
-async def test_what_was_accepted_does_not_change(door: Door) -> None:
+async def test_an_accepted_segment_does_not_change(door: Door) -> None:
     await door.send(1)
     assert (await door.send(1)).repeated
     with pytest.raises(RequestError) as refused:
@@ -93,7 +93,7 @@ async def test_what_was_accepted_does_not_change(door: Door) -> None:
     assert door.file()[:10] == DATA[:10]
 
 
-async def test_of_two_senders_with_other_bytes_one_is_refused_whole(door: Door) -> None:
+async def test_of_two_senders_with_different_bytes_one_is_refused(door: Door) -> None:
     bodies = [b"a" * 10, b"b" * 10]
     answers = await asyncio.gather(*(door.send(1, body) for body in bodies), return_exceptions=True)
     winner = next(index for index, answer in enumerate(answers) if isinstance(answer, SegmentReceipt))
@@ -104,7 +104,7 @@ async def test_of_two_senders_with_other_bytes_one_is_refused_whole(door: Door) 
 
 
 @pytest.mark.parametrize("wrong", ["length", "digest"])
-async def test_what_was_refused_stays_missing_and_can_be_sent_again(door: Door, wrong: str) -> None:
+async def test_a_refused_segment_stays_missing_and_can_be_sent_again(door: Door, wrong: str) -> None:
     sent = door.send(2, b"short") if wrong == "length" else door.send(2, None, ClientDigest("crc32c", bytes(4)))
     with pytest.raises(RequestError) as refused:
         await sent
@@ -114,13 +114,13 @@ async def test_what_was_refused_stays_missing_and_can_be_sent_again(door: Door, 
     assert door.file()[10:20] == DATA[10:20]
 
 
-async def test_a_temp_file_that_is_gone_is_made_anew(door: Door) -> None:
+async def test_a_missing_temp_file_is_recreated(door: Door) -> None:
     await door.volume.remove(door.upload.upload_id)
     await door.send(2)
     assert door.file() == bytes(10) + DATA[10:20] + bytes(5)
 
 
-async def test_an_upload_that_ends_in_mid_segment_takes_it_no_more(door: Door) -> None:
+async def test_an_upload_that_ends_during_a_segment_does_not_accept_it(door: Door) -> None:
     board, upload_id = door.play.board, door.upload.upload_id
 
     async def cancelled_meanwhile() -> AsyncIterator[bytes]:
@@ -133,10 +133,10 @@ async def test_an_upload_that_ends_in_mid_segment_takes_it_no_more(door: Door) -
     with pytest.raises(UploadEnded) as ended:
         await door.receiver.receive(slot, cancelled_meanwhile(), ())
     assert ended.value.detail["status"] == "cancelled"
-    assert await door.volume.list() == {}, "no file is made for nobody"
+    assert await door.volume.list() == {}, "no file is created for an unknown upload"
 
 
-async def test_the_door_is_closed_before_the_body_is_read(door: Door) -> None:
+async def test_a_segment_is_refused_before_its_body_is_read(door: Door) -> None:
     waiting, _ = await door.play.board.create(new_upload())
     refusals = {
         "UPLOAD_WAITING": (waiting.upload_id, 1, None),

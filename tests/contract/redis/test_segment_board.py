@@ -1,4 +1,4 @@
-"""`ports.SegmentBoard` on a real Redis: exactly once, whoever comes how often and in which order."""
+"""`ports.SegmentReader` and `SegmentWriter` on a real Redis: each segment counts once, in any order of calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.contract.redis.uploads import Play, crc_of, new_upload
 pytestmark = pytest.mark.contract
 
 
-async def test_the_first_segment_starts_the_transfer_and_the_last_the_rest(play: Play) -> None:
+async def test_the_first_segment_starts_transfer_and_the_last_one_assemble(play: Play) -> None:
     upload = await play.admitted(3)
     verdict = await play.receive(upload, 2)
     assert (verdict.status, verdict.accepted) == (Status.RECEIVING, True)
@@ -31,14 +31,14 @@ async def test_the_first_segment_starts_the_transfer_and_the_last_the_rest(play:
     assert await play.segments.received(upload.upload_id, []) == {}
 
 
-async def test_one_segment_is_first_and_last(play: Play) -> None:
+async def test_a_single_segment_is_the_first_and_the_last(play: Play) -> None:
     upload = await play.admitted(1)
     verdict = await play.receive(upload, 1)
     assert verdict.status is Status.PROCESSING
     assert {job.stage for job in verdict.jobs} == {Stage.TRANSFER, Stage.ASSEMBLE}
 
 
-async def test_a_segment_that_is_here_stays_as_it_is(play: Play) -> None:
+async def test_a_received_segment_does_not_change(play: Play) -> None:
     upload = await play.admitted(2)
     await play.receive(upload, 1)
     verdict = await play.receive(upload, 1, crc32c=0xFFFFFFFF)
@@ -47,8 +47,8 @@ async def test_a_segment_that_is_here_stays_as_it_is(play: Play) -> None:
     assert (await play.board.get(upload.upload_id)).bytes_received == 10
 
 
-async def test_many_senders_at_once_are_counted_once(play: Play) -> None:
-    """Every segment five times, in random order, all at once."""
+async def test_a_segment_from_many_senders_is_counted_once(play: Play) -> None:
+    """Every segment is sent five times, in random order, concurrently."""
     for seed in range(5):
         upload = await play.admitted(20)
         numbers = list(range(1, 21)) * 5
@@ -62,7 +62,7 @@ async def test_many_senders_at_once_are_counted_once(play: Play) -> None:
 
 
 @pytest.mark.parametrize("event", [None, Event.CANCEL, Event.FAIL, Event.EXPIRE])
-async def test_who_waits_or_has_ended_takes_no_segment(play: Play, event: Event | None) -> None:
+async def test_a_waiting_or_ended_upload_accepts_no_segment(play: Play, event: Event | None) -> None:
     upload, _ = await play.board.create(new_upload())
     if event:
         await play.board.apply(upload.upload_id, event)
@@ -72,7 +72,7 @@ async def test_who_waits_or_has_ended_takes_no_segment(play: Play, event: Event 
     assert await play.segments.received(upload.upload_id) == {}
 
 
-async def test_what_waits_for_transfer_comes_in_order_until_all_is_stored(play: Play) -> None:
+async def test_pending_segments_come_in_order_until_all_are_stored(play: Play) -> None:
     upload = await play.admitted(4)
     jobs = [job for number in (3, 1, 4) for job in (await play.receive(upload, number)).jobs]
     transfer = await play.started(jobs[0])
@@ -91,7 +91,7 @@ async def test_what_waits_for_transfer_comes_in_order_until_all_is_stored(play: 
     assert (await play.board.get(upload.upload_id)).bytes_stored == upload.size_bytes
 
 
-async def test_the_last_etag_of_a_segment_counts(play: Play) -> None:
+async def test_the_latest_etag_of_a_segment_is_kept(play: Play) -> None:
     upload = await play.admitted(2)
     transfer = await play.started((await play.receive(upload, 1)).jobs[0])
     for etag in ("first", "second"):
@@ -99,7 +99,7 @@ async def test_the_last_etag_of_a_segment_counts(play: Play) -> None:
     assert await play.segments.stored(upload) == [StoredSegment(1, 10, "second")]
 
 
-async def test_of_many_sessions_the_first_counts_for_all(play: Play) -> None:
+async def test_the_first_of_many_sessions_is_kept(play: Play) -> None:
     upload = await play.admitted()
     sessions = await asyncio.gather(
         *(play.segments.keep_session(upload.upload_id, f"session-{number}") for number in range(10))
@@ -108,11 +108,11 @@ async def test_of_many_sessions_the_first_counts_for_all(play: Play) -> None:
     assert (await play.board.get(upload.upload_id)).target_session == sessions[0]
 
 
-# -- arrivals and a transfer that falls idle
+# -- arrivals while transfer becomes idle
 
 
 async def transfer_worker(play: Play, upload: Upload, queue: asyncio.Queue[StageJob], sealed: list[StageJob]) -> int:
-    """A worker as `stages.transfer` is one, without a store, and as impatient as can be: idle at once. How often it was
+    """Plays `stages.transfer` without a store; becomes idle whenever nothing is pending. Returns how often it was
     idle."""
     idled = 0
     while not sealed:
@@ -129,8 +129,8 @@ async def transfer_worker(play: Play, upload: Upload, queue: asyncio.Queue[Stage
     return idled
 
 
-async def test_no_arrival_is_left_behind_by_a_transfer_that_falls_idle(play: Play) -> None:
-    """Hundreds of times the last look races with the next arrival; a lost one would leave the upload waiting."""
+async def test_no_segment_is_left_behind_when_transfer_becomes_idle(play: Play) -> None:
+    """Becoming idle races with the next arrival hundreds of times; a lost segment would leave the upload waiting."""
     idled = 0
 
     async def one_upload(seed: int) -> None:
@@ -145,9 +145,7 @@ async def test_no_arrival_is_left_behind_by_a_transfer_that_falls_idle(play: Pla
                 for job in (await play.receive(upload, number)).jobs:
                     if job.stage is Stage.TRANSFER:
                         queue.put_nowait(job)
-                for _ in range(
-                    dice.randrange(16)
-                ):  # as many round trips as the worker needs to fall idle, or not quite
+                for _ in range(dice.randrange(16)):  # about as many round trips as the worker needs to become idle
                     await play.stages.results(upload.upload_id)
 
         numbers = list(range(1, 41))
@@ -157,7 +155,7 @@ async def test_no_arrival_is_left_behind_by_a_transfer_that_falls_idle(play: Pla
         async with asyncio.timeout(20):
             idled += await worker
         assert [job.stage for job in sealed] == [Stage.SEAL]
-        assert queue.empty(), "queued once too often"
+        assert queue.empty(), "transfer was queued again without need"
         found = await play.board.get(upload.upload_id)
         assert found.segments_stored == 40
 

@@ -1,4 +1,4 @@
-"""`ports.SegmentBoard` on a real Redis: what was received or stored, and turns out not to be there any more."""
+"""`ports.SegmentWriter` on a real Redis: segments that were received or stored and are lost."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ async def states(play: Play, upload: Upload) -> dict[Stage, StageState]:
     return {stage: status.state for stage, status in (await play.board.get(upload.upload_id)).stages.items()}
 
 
-# -- a segment whose bytes turn out to be others
+# -- a segment whose bytes have changed
 
 
-async def test_a_lost_segment_undoes_what_was_derived_from_it(play: Play) -> None:
+async def test_invalidating_a_segment_resets_the_stages_that_read_it(play: Play) -> None:
     upload, seal, thumbnail = await play.before_persist()
     before = await play.board.get(upload.upload_id)
     assert await play.segments.invalidate(upload.upload_id, 2, crc_of(2))
@@ -38,7 +38,7 @@ async def test_a_lost_segment_undoes_what_was_derived_from_it(play: Play) -> Non
         with pytest.raises(StageLost):
             await play.stages.finish(job, {"of": "other bytes"})
 
-    # Told twice, nothing happens; sent again, everything goes its way once more, as new runs.
+    # A second call changes nothing. When the segment is sent again, the stages run again with new tokens.
     assert not await play.segments.invalidate(upload.upload_id, 2, crc_of(2))
     again = play.by_stage((await play.receive(upload, 2, crc32c=7)).jobs)
     assert set(again) == {Stage.TRANSFER, Stage.ASSEMBLE}
@@ -50,7 +50,7 @@ async def test_a_lost_segment_undoes_what_was_derived_from_it(play: Play) -> Non
     assert set(await play.finished(again[Stage.ASSEMBLE])) == {Stage.PROBE}
 
 
-async def test_a_segment_that_was_sent_again_meanwhile_is_left_alone(play: Play) -> None:
+async def test_a_segment_that_was_sent_again_meanwhile_stays(play: Play) -> None:
     upload = await play.admitted(2)
     await play.receive_all(upload)
     assert await play.segments.invalidate(upload.upload_id, 2, crc_of(2))
@@ -61,7 +61,7 @@ async def test_a_segment_that_was_sent_again_meanwhile_is_left_alone(play: Play)
     assert (await play.segments.received(upload.upload_id))[2] == 7
 
 
-async def test_a_loss_while_the_transfer_runs_keeps_it_running(play: Play) -> None:
+async def test_transfer_keeps_running_while_a_segment_is_invalidated(play: Play) -> None:
     upload = await play.admitted(2)
     jobs = await play.receive_all(upload)
     transfer = await play.started(jobs[Stage.TRANSFER])
@@ -70,12 +70,12 @@ async def test_a_loss_while_the_transfer_runs_keeps_it_running(play: Play) -> No
     await play.segments.record_stored(transfer, StoredSegment(1, 10, "of bytes that are gone"))
     assert await play.segments.stored(upload) == []
     verdict = await play.receive(upload, 1, crc32c=7)
-    assert [job.stage for job in verdict.jobs] == [Stage.ASSEMBLE], "the transfer runs already"
+    assert [job.stage for job in verdict.jobs] == [Stage.ASSEMBLE], "transfer is running already"
     assert (await play.segments.pending(transfer, 10)).crc32c == {1: 7, 2: crc_of(2)}
 
 
-async def test_a_transfer_that_ends_just_after_a_loss_goes_on(play: Play) -> None:
-    """An earlier run finds a segment corrupt when the latest has seen that all is stored, and is about to say so."""
+async def test_a_transfer_that_finishes_after_an_invalidation_is_queued_again(play: Play) -> None:
+    """An earlier run invalidates a segment after the latest has read that all are stored, before it finishes."""
     upload = await play.admitted(2)
     transfer = await play.started((await play.receive_all(upload))[Stage.TRANSFER])
     await play.store(transfer, upload, [1, 2])
@@ -90,17 +90,17 @@ async def test_a_transfer_that_ends_just_after_a_loss_goes_on(play: Play) -> Non
 
 
 @pytest.mark.parametrize("event", [Event.CANCEL, Event.FAIL])
-async def test_nothing_of_an_ended_upload_is_lost_any_more(play: Play, event: Event) -> None:
+async def test_segments_of_an_ended_upload_cannot_be_invalidated(play: Play, event: Event) -> None:
     upload = await play.admitted(2)
     await play.receive_all(upload)
     await play.board.apply(upload.upload_id, event)
     assert not await play.segments.invalidate(upload.upload_id, 1, crc_of(1))
 
 
-# -- segments that the store no longer has as it acknowledged them
+# -- segments that the store has lost
 
 
-async def test_a_refused_manifest_sends_its_segments_again_and_seals_once_more(play: Play) -> None:
+async def test_a_refused_manifest_transfers_its_segments_again_and_seals_again(play: Play) -> None:
     upload, seal, thumbnail = await play.before_persist()
     again = play.by_stage(await play.segments.requeue_segments(seal, [3, 1]))
     assert set(again) == {Stage.TRANSFER}
@@ -123,10 +123,10 @@ async def test_a_refused_manifest_sends_its_segments_again_and_seals_once_more(p
     assert set(play.by_stage(await play.stages.finish(second, {}))) == {Stage.PERSIST}
 
 
-# -- sessions that the store has forgotten
+# -- sessions that the store no longer knows
 
 
-async def test_a_session_that_the_store_has_forgotten_takes_what_it_held_with_it(play: Play) -> None:
+async def test_a_lost_session_makes_its_segments_pending(play: Play) -> None:
     upload = await play.admitted(4)
     jobs = [job for number in (1, 2, 3) for job in (await play.receive(upload, number)).jobs]
     transfer = await play.started(jobs[0])
@@ -138,14 +138,14 @@ async def test_a_session_that_the_store_has_forgotten_takes_what_it_held_with_it
     assert await play.segments.stored(upload) == []
     assert list((await play.segments.pending(transfer, 10)).crc32c) == [1, 2, 3]
 
-    # Told late, by a run that still had the old one, nothing happens to the new one.
+    # A late report of the old session does not touch the new one.
     await play.segments.keep_session(upload.upload_id, "new")
     await play.store(transfer, upload, [2])
     assert await play.segments.session_lost(transfer, "old") == []
     assert [segment.number for segment in await play.segments.stored(upload)] == [2]
 
 
-async def test_a_session_is_forgotten_only_while_its_client_still_sends(play: Play) -> None:
+async def test_a_session_is_forgotten_only_while_the_upload_is_granted(play: Play) -> None:
     upload = (await play.board.create(new_upload(transport=Transport.DIRECT)))[0]
     await play.segments.keep_session(upload.upload_id, "old")
     await play.segments.forget_session(upload.upload_id, "other")

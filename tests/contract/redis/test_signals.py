@@ -1,4 +1,4 @@
-"""`ports.EventFeed` and wake signals over a real Redis: quick, and never silent for good."""
+"""`ports.EventFeed` and wake signals on a real Redis: they are quick, and a lost connection loses no change."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from tests.contract.redis.uploads import Play
 pytestmark = pytest.mark.contract
 
 
-async def test_a_change_is_told_at_once(play: Play) -> None:
+async def test_a_change_is_signalled_at_once(play: Play) -> None:
     upload = await play.admitted(100)
     took: list[float] = []
     async with play.parts.signals.watch(upload.upload_id) as changes:
         for number in range(1, 31):
             began = time.monotonic()
-            told = asyncio.ensure_future(anext(changes))
+            woken = asyncio.ensure_future(anext(changes))
             await play.receive(upload, number)
             async with asyncio.timeout(5):
-                await told
+                await woken
             took.append(time.monotonic() - began)
-    assert statistics.median(took) < 0.5, "who was not woken looks once a second"
+    assert statistics.median(took) < 0.5, "polling alone takes a second"
 
 
-async def test_each_listener_hears_of_its_own_upload(play: Play) -> None:
+async def test_a_listener_is_woken_by_its_own_upload_only(play: Play) -> None:
     mine, other = await play.admitted(), await play.admitted()
     async with play.parts.signals.watch(mine.upload_id) as first, play.parts.signals.watch(mine.upload_id) as second:
-        with play.parts.signals.waiter("upload", other.upload_id) as not_told:
+        with play.parts.signals.waiter("upload", other.upload_id) as not_woken:
             await play.board.apply(mine.upload_id, Event.CANCEL)
             async with asyncio.timeout(5):
                 await asyncio.gather(anext(first), anext(second))
-            assert not not_told.is_set()
-    assert play.parts.signals._waiting == {}, "nobody is remembered"
+            assert not not_woken.is_set()
+    assert play.parts.signals._waiting == {}, "no listener is left"
 
 
-async def test_a_change_before_the_first_look_is_not_missed(play: Play) -> None:
+async def test_a_change_before_the_first_read_is_not_missed(play: Play) -> None:
     upload = await play.admitted()
     async with play.parts.signals.watch(upload.upload_id) as changes:
         with play.parts.signals.waiter("upload", upload.upload_id) as seen:
@@ -52,7 +52,7 @@ async def test_a_change_before_the_first_look_is_not_missed(play: Play) -> None:
             await anext(changes)
 
 
-async def test_after_a_restart_of_redis_everybody_is_woken(redis_server: EmbeddedStack, parts: RedisParts) -> None:
+async def test_every_listener_is_woken_after_a_restart_of_redis(redis_server: EmbeddedStack, parts: RedisParts) -> None:
     if "redis" not in redis_server.processes():
         pytest.skip("this Redis is not ours to restart")
     with (

@@ -1,4 +1,4 @@
-"""`ports.StageBoard` on a real Redis: leases, fencing numbers, and what may start when."""
+"""`ports.StageRuns` and `StageIdle` on a real Redis: leases, fencing tokens, and the order of stages."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ NOT_MEDIA = MediaError("NOT_MEDIA", reason="it is a letter")
 
 WRITES: dict[str, Act] = {
     "renew": lambda play, job: play.stages.renew(job),
-    "finish": lambda play, job: play.stages.finish(job, {"by": "the dead"}),
+    "finish": lambda play, job: play.stages.finish(job, {"by": "a dead run"}),
     "skip": lambda play, job: play.stages.finish(job, None, skipped=True),
     "idle": lambda play, job: play.stages.idle(job),
     "retry": lambda play, job: play.stages.retry(job, "STORE_UNAVAILABLE", 0),
-    "away": lambda play, job: play.stages.record_outage(job),
-    "hand back": lambda play, job: play.stages.requeue(job),
+    "outage": lambda play, job: play.stages.record_outage(job),
+    "requeue": lambda play, job: play.stages.requeue(job),
     "fail": lambda play, job: play.stages.fail(job, NOT_MEDIA),
-    "put again": lambda play, job: play.segments.requeue_segments(job, [1]),
+    "requeue segments": lambda play, job: play.segments.requeue_segments(job, [1]),
     "session lost": lambda play, job: play.segments.session_lost(job, "session"),
     "pending": lambda play, job: play.segments.pending(job, 10),
     "stored": lambda play, job: play.segments.record_stored(job, StoredSegment(1, 10, "e")),
 }
-"""Everything that a run may do."""
+"""Every call that a run may make."""
 WRITES_AND_START: dict[str, Act] = WRITES | {"start": lambda play, job: play.stages.start(job, "late")}
 
 
 async def snapshot(play: Play, upload_id: str) -> dict[str, str]:
-    """All of an upload's record, and what hangs on it."""
+    """An upload's record with its segments and results."""
     client, key = play.parts.client, play.parts.keys.upload(upload_id)
     found: dict[str, str] = {}
     for part in ("", ":received", ":stored", ":results"):
@@ -72,7 +72,7 @@ async def test_a_run_from_start_to_end(play: Play) -> None:
     assert await play.stages.results(upload.upload_id) == {Stage.ASSEMBLE: result}
 
 
-async def test_of_many_workers_with_one_job_one_starts(play: Play) -> None:
+async def test_one_of_many_workers_starts_a_job(play: Play) -> None:
     for _ in range(20):
         job = await transfer_job(play)
         answers = await asyncio.gather(
@@ -83,7 +83,7 @@ async def test_of_many_workers_with_one_job_one_starts(play: Play) -> None:
 
 
 @pytest.mark.parametrize("write", WRITES)
-async def test_who_has_not_started_writes_nothing(play: Play, write: str) -> None:
+async def test_a_run_that_has_not_started_cannot_write(play: Play, write: str) -> None:
     job = await transfer_job(play)
     before = await snapshot(play, job.upload_id)
     with pytest.raises(StageLost):
@@ -92,8 +92,8 @@ async def test_who_has_not_started_writes_nothing(play: Play, write: str) -> Non
 
 
 @pytest.mark.parametrize("write", WRITES_AND_START)
-async def test_an_earlier_run_writes_nothing(play: Play, write: str) -> None:
-    """It was taken over and the next run is at work when the earlier one wakes up."""
+async def test_an_earlier_run_cannot_write(play: Play, write: str) -> None:
+    """It was taken over, and the next run is running when it continues."""
     job = await play.started(await transfer_job(play))
     await play.started(await play.stages.requeue(job))
     before = await snapshot(play, job.upload_id)
@@ -104,18 +104,18 @@ async def test_an_earlier_run_writes_nothing(play: Play, write: str) -> None:
 
 
 @pytest.mark.parametrize("write", WRITES_AND_START)
-async def test_a_run_of_an_ended_upload_writes_nothing(play: Play, write: str) -> None:
+async def test_a_run_of_an_ended_upload_cannot_write(play: Play, write: str) -> None:
     job = await play.started(await transfer_job(play))
     await play.board.apply(job.upload_id, Event.CANCEL)
     before = await snapshot(play, job.upload_id)
     with pytest.raises(StageLost):
         await WRITES_AND_START[write](play, job)
     assert await snapshot(play, job.upload_id) == before
-    assert before["stage.transfer.state"] == "running", "it has not been told yet"
+    assert before["stage.transfer.state"] == "running", "the run has not noticed yet"
 
 
 @pytest.mark.parametrize("write", WRITES_AND_START)
-async def test_a_run_of_a_forgotten_upload_leaves_no_trace(play: Play, write: str) -> None:
+async def test_a_run_of_an_unknown_upload_leaves_no_trace(play: Play, write: str) -> None:
     job = await play.started(await transfer_job(play))
     client, key = play.parts.client, play.parts.keys.upload(job.upload_id)
     await client.delete(key, f"{key}:received", f"{key}:pending")
@@ -131,7 +131,7 @@ async def _away_since(play: Play, job: StageJob) -> str | None:
     return since
 
 
-async def test_how_long_a_dependency_is_away_is_counted_from_the_first_failure(play: Play) -> None:
+async def test_an_outage_begins_with_its_first_failure(play: Play) -> None:
     job = await play.started(await transfer_job(play))
     assert await play.stages.record_outage(job) == Outage(0, 1)
     since = await _away_since(play, job)
@@ -158,7 +158,7 @@ async def _fails_otherwise(play: Play, job: StageJob) -> None:
 
 
 @pytest.mark.parametrize("answered", [_stores_one, _fails_otherwise])
-async def test_an_answer_ends_the_row_of_failures(play: Play, answered: Act) -> None:
+async def test_progress_or_another_failure_ends_an_outage(play: Play, answered: Act) -> None:
     job = await play.started(await transfer_job(play))
     job = await play.started(await play.stages.retry(job, "STORE_UNAVAILABLE", 0, outage=True))
     await play.stages.record_outage(job)
@@ -180,10 +180,12 @@ async def test_a_failed_attempt_is_counted_and_queued_again(play: Play) -> None:
     assert (await play.board.get(job.upload_id)).stages[Stage.TRANSFER].attempt == 2
     back = await play.stages.requeue(again)
     await play.started(back)
-    assert (await play.board.get(job.upload_id)).stages[Stage.TRANSFER].attempt == 2, "handing back is no failure"
+    assert (await play.board.get(job.upload_id)).stages[Stage.TRANSFER].attempt == 2, (
+        "requeueing is not a failed attempt"
+    )
 
 
-async def test_a_stage_that_cannot_succeed_takes_the_upload_with_it(play: Play) -> None:
+async def test_a_failed_stage_fails_the_upload(play: Play) -> None:
     upload, seal, thumbnail = await play.before_persist()
     await play.stages.fail(thumbnail, NOT_MEDIA)
     failed = await play.board.get(upload.upload_id)
@@ -200,19 +202,19 @@ async def test_a_stage_that_cannot_succeed_takes_the_upload_with_it(play: Play) 
     assert not await play.parts.ended.busy(upload.upload_id)
 
 
-async def test_acknowledging_an_end_that_did_not_come_stops_nothing(play: Play) -> None:
-    """Redis was away when a worker handed back, and is here again when it gives up: the stage must not be stuck."""
+async def test_acknowledging_an_end_does_nothing_while_the_upload_lives(play: Play) -> None:
+    """Redis was unavailable when a worker requeued, and responds when it acknowledges: the stage must not be stuck."""
     job = await play.started(await transfer_job(play))
     await play.stages.acknowledge_end(job)
     assert (await play.board.get(job.upload_id)).stages[Stage.TRANSFER].state is StageState.RUNNING
     await play.stages.renew(job)
 
 
-# -- what may start when
+# -- the order of stages
 
 
-async def test_every_stage_starts_what_the_graph_says(play: Play) -> None:
-    """In the order of the graph, each finishing in turn: a stage is queued by the last of those before it."""
+async def test_stages_start_in_the_order_of_the_graph(play: Play) -> None:
+    """The last predecessor that finishes queues a stage."""
     upload = await play.admitted(2)
     jobs = await play.receive_all(upload)
     done: set[Stage] = set()
@@ -233,7 +235,7 @@ async def test_every_stage_starts_what_the_graph_says(play: Play) -> None:
     assert list(await play.parts.ended.due(VOLUME, 10)) == [upload.upload_id]
 
 
-async def test_two_that_end_at_one_moment_start_the_third_once(play: Play) -> None:
+async def test_two_stages_that_finish_at_once_queue_the_next_one_once(play: Play) -> None:
     async def one() -> None:
         upload, seal, thumbnail = await play.before_persist(1)
         answers = await asyncio.gather(play.stages.finish(seal, {}), play.stages.finish(thumbnail, None, skipped=True))
@@ -244,18 +246,18 @@ async def test_two_that_end_at_one_moment_start_the_third_once(play: Play) -> No
         await asyncio.gather(*(one() for _ in range(20)))
 
 
-async def test_a_transfer_that_has_more_to_do_does_not_fall_idle(play: Play) -> None:
+async def test_a_transfer_that_has_more_to_do_does_not_become_idle(play: Play) -> None:
     upload = await play.admitted(2)
     transfer = await play.started((await play.receive(upload, 1)).jobs[0])
-    assert not await play.stages.idle(transfer), "a segment waits"
+    assert not await play.stages.idle(transfer), "a segment is pending"
     await play.store(transfer, upload, [1])
     await play.receive(upload, 2)
     await play.store(transfer, upload, [2])
-    assert not await play.stages.idle(transfer), "it is complete, which somebody has to say"
+    assert not await play.stages.idle(transfer), "everything is stored: the stage has to finish"
     assert (await play.board.get(upload.upload_id)).stages[Stage.TRANSFER].state is StageState.RUNNING
 
 
-async def test_an_idle_transfer_is_queued_by_the_next_arrival_alone(play: Play) -> None:
+async def test_an_idle_transfer_is_queued_by_the_next_arrival_only(play: Play) -> None:
     upload = await play.admitted(3)
     transfer = await play.started((await play.receive(upload, 1)).jobs[0])
     await play.store(transfer, upload, [1])

@@ -1,4 +1,4 @@
-"""The ways in on the real boards: where an upload begins, what it skips, and what its admission starts."""
+"""Transports on the real boards: the status an upload begins with, what it skips, and what its admission starts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def imported(key: str | None = None) -> NewUpload:
     )
 
 
-async def test_an_import_is_processed_the_moment_there_is_room(play: Play) -> None:
+async def test_an_import_is_processed_once_it_is_admitted(play: Play) -> None:
     upload, _ = await play.board.create(imported())
     assert (upload.status, upload.transport, upload.source) == (Status.WAITING, Transport.IMPORT, VERSION)
     assert (upload.bytes_stored, upload.segments_stored) == (25, 3)
@@ -37,7 +37,7 @@ async def test_an_import_is_processed_the_moment_there_is_room(play: Play) -> No
     assert not verdict.accepted
 
 
-async def test_what_is_fetched_counts_once_and_only_for_the_latest_run(play: Play) -> None:
+async def test_a_fetched_range_counts_once_and_only_for_the_latest_run(play: Play) -> None:
     upload, _ = await play.board.create(imported())
     _, _, (job,) = await play.board.admit(upload.upload_id)
     await play.stages.start(job, "worker")
@@ -50,7 +50,7 @@ async def test_what_is_fetched_counts_once_and_only_for_the_latest_run(play: Pla
         await play.segments.record_fetched(job, 2, 10, 0xDEF)
 
 
-async def test_a_key_whose_upload_has_ended_is_free_again(play: Play) -> None:
+async def test_the_key_of_an_ended_import_is_free_again(play: Play) -> None:
     first, created = await play.board.create(imported("k"))
     assert created
     assert (await play.board.create(imported("k")))[0].upload_id == first.upload_id

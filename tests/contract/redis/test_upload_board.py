@@ -1,4 +1,4 @@
-"""`ports.UploadBoard` and `EndedList` on a real Redis."""
+"""`ports.UploadReader`, `UploadWriter` and `EndedList` on a real Redis."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WAYS: dict[Status, tuple[Event, ...]] = {
 }
 
 
-async def test_an_upload_comes_back_as_it_was_created(play: Play) -> None:
+async def test_an_upload_reads_as_it_was_created(play: Play) -> None:
     new = new_upload(
         filename='Ünïcödé "quoted" 日本.mp4',
         size_bytes=2**53 - 1,
@@ -72,7 +72,7 @@ async def test_one_key_sent_many_times_at_once_makes_one_upload(play: Play) -> N
     assert sum(created for _, created in answers) == 1
 
 
-async def test_a_key_outlives_its_record_without_harm(play: Play) -> None:
+async def test_a_key_whose_record_is_gone_is_free(play: Play) -> None:
     first, _ = await play.board.create(new_upload(idempotency_key="k", fingerprint="f"))
     await play.parts.client.delete(play.parts.keys.upload(first.upload_id))
     second, created = await play.board.create(new_upload(idempotency_key="k", fingerprint="f"))
@@ -80,7 +80,7 @@ async def test_a_key_outlives_its_record_without_harm(play: Play) -> None:
     assert second.upload_id != first.upload_id
 
 
-async def test_an_unknown_upload_is_named_as_such(play: Play) -> None:
+async def test_an_unknown_upload_is_not_found(play: Play) -> None:
     upload = await play.admitted()
     await play.parts.client.delete(play.parts.keys.upload(upload.upload_id))
     for call in (
@@ -96,7 +96,7 @@ async def test_an_unknown_upload_is_named_as_such(play: Play) -> None:
 
 
 @pytest.mark.parametrize(("status", "event"), list(itertools.product(Status, Event)))
-async def test_events_do_what_the_lifecycle_table_says(play: Play, status: Status, event: Event) -> None:
+async def test_events_follow_the_lifecycle_table(play: Play, status: Status, event: Event) -> None:
     transport = Transport.DIRECT if status is Status.GRANTED else Transport.GATEWAY
     upload, _ = await play.board.create(new_upload(transport=transport))
     for step in WAYS[status]:
@@ -110,10 +110,10 @@ async def test_events_do_what_the_lifecycle_table_says(play: Play, status: Statu
     again = TRANSITIONS[target].get(event, target)
     assert await play.board.apply(upload.upload_id, event) == (again, again is not target)
     counted = [one for one in Status if await play.parts.client.zcard(play.parts.keys.status(one))]
-    assert counted == [(await play.board.get(upload.upload_id)).status], "it is counted in one status, its own"
+    assert counted == [(await play.board.get(upload.upload_id)).status], "it is counted in its own status only"
 
 
-async def test_of_two_ends_at_once_one_wins_whole(play: Play) -> None:
+async def test_one_of_several_ends_at_once_wins(play: Play) -> None:
     for _ in range(20):
         upload = await play.admitted()
         ends = {Event.CANCEL: "UPLOAD_CANCELLED", Event.FAIL: "NOT_MEDIA", Event.EXPIRE: "UPLOAD_EXPIRED"}
@@ -132,7 +132,7 @@ async def test_of_two_ends_at_once_one_wins_whole(play: Play) -> None:
 
 
 async def walk(board: RedisUploadBoard, status: Status | None, limit: int) -> list[str]:
-    """Every page to the end, as a client follows cursors."""
+    """Every upload, page by page, as a client follows cursors."""
     found: list[Upload] = []
     before: tuple[int, str] | None = None
     while page := await board.page(status, before, limit):
@@ -143,7 +143,7 @@ async def walk(board: RedisUploadBoard, status: Status | None, limit: int) -> li
 
 
 async def dated(play: Play, created_at_ms: Sequence[int]) -> list[str]:
-    """Uploads with these times of creation; their ids, newest first."""
+    """Create uploads with these times of creation; returns their ids, newest first."""
     made: list[tuple[int, str]] = []
     for moment in created_at_ms:
         upload, _ = await play.board.create(new_upload())
@@ -157,7 +157,7 @@ async def dated(play: Play, created_at_ms: Sequence[int]) -> list[str]:
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 100])
 @pytest.mark.parametrize("status", [None, Status.WAITING])
-async def test_pages_show_each_upload_once_even_when_many_are_of_one_moment(
+async def test_pages_list_each_upload_once_also_when_many_have_one_time(
     play: Play, status: Status | None, limit: int
 ) -> None:
     expected = await dated(play, [1_000] * 9 + [2_000] + [3_000] * 8)
@@ -165,8 +165,8 @@ async def test_pages_show_each_upload_once_even_when_many_are_of_one_moment(
 
 
 @pytest.mark.parametrize("limit", [1, 2, 10])
-async def test_pages_of_a_status_are_in_order_of_creation_too(play: Play, limit: int) -> None:
-    """Those that came into the status last are not always those that were created last."""
+async def test_pages_of_a_status_are_in_order_of_creation(play: Play, limit: int) -> None:
+    """The last to reach a status is not always the last that was created."""
     expected = await dated(play, [1_000, 2_000, 3_000, 4_000, 5_000])
     for upload_id in (*expected[2:], *expected[:2]):
         await play.board.apply(upload_id, Event.ADMIT)
@@ -174,13 +174,13 @@ async def test_pages_of_a_status_are_in_order_of_creation_too(play: Play, limit:
     assert await walk(play.board, Status.WAITING, limit) == []
 
 
-async def test_a_record_that_is_gone_leaves_no_hole_in_a_page(play: Play) -> None:
+async def test_an_expired_record_leaves_no_hole_in_a_page(play: Play) -> None:
     expected = await dated(play, [1_000, 2_000, 3_000, 4_000])
     await play.parts.client.delete(play.parts.keys.upload(expected.pop(1)))
     assert [item.upload.upload_id for item in await play.board.page(None, None, 3)] == expected
 
 
-async def test_ids_are_those_that_have_been_in_a_status_for_so_long(play: Play) -> None:
+async def test_ids_have_been_in_a_status_for_a_given_time(play: Play) -> None:
     first, second = await play.admitted(), await play.admitted()
 
     async def both() -> bool:
@@ -196,7 +196,7 @@ async def test_ids_are_those_that_have_been_in_a_status_for_so_long(play: Play) 
 
 
 @pytest.mark.parametrize("event", [Event.CANCEL, Event.FAIL, Event.EXPIRE])
-async def test_an_end_stops_the_stages_and_asks_for_cleaning_up(play: Play, event: Event) -> None:
+async def test_an_end_stops_the_stages_and_wakes_cleanup(play: Play, event: Event) -> None:
     upload = await play.admitted()
     await play.receive(upload, 1)
     assert not await play.parts.ended.due(VOLUME, 10)
@@ -210,10 +210,10 @@ async def test_an_end_stops_the_stages_and_asks_for_cleaning_up(play: Play, even
     assert {status.state for status in ended.stages.values()} == {StageState.STOPPED}
     assert list(await play.parts.ended.due(VOLUME, 10)) == [upload.upload_id]
     assert not await play.parts.ended.busy(upload.upload_id)
-    assert not await play.parts.client.exists(f"{play.parts.keys.prefix}stage-leases"), "nothing is watched any more"
+    assert not await play.parts.client.exists(f"{play.parts.keys.prefix}stage-leases"), "no lease is left"
 
 
-async def test_the_list_of_ended_uploads_can_be_put_off_and_left(play: Play) -> None:
+async def test_ended_uploads_can_be_deferred_and_dropped(play: Play) -> None:
     ended = play.parts.ended
     first, second = await play.admitted(), await play.admitted()
     for upload in (first, second):
@@ -222,7 +222,7 @@ async def test_the_list_of_ended_uploads_can_be_put_off_and_left(play: Play) -> 
     await ended.defer(VOLUME, first.upload_id, 0.1)
     assert list(await ended.due(VOLUME, 10)) == [second.upload_id]
     await ended.drop(VOLUME, second.upload_id)
-    await ended.defer(VOLUME, second.upload_id, 0)  # does not bring it back
+    await ended.defer(VOLUME, second.upload_id, 0)  # does not add it again
     assert second.upload_id not in await ended.due(VOLUME, 10)
 
     async def first_is_due() -> bool:
@@ -235,7 +235,7 @@ async def test_the_list_of_ended_uploads_can_be_put_off_and_left(play: Play) -> 
     assert (await play.board.get(first.upload_id)).released_at_ms is not None
 
 
-async def test_after_the_retention_no_key_is_left(parts: RedisParts, play: Play) -> None:
+async def test_no_key_is_left_after_the_retention_time(parts: RedisParts, play: Play) -> None:
     client, keys = parts.client, parts.keys
     brief = RedisUploadBoard(client, Scripts(client, keys.prefix), keys, retention_ms=200)
     ready = await play.ready()
@@ -251,16 +251,16 @@ async def test_after_the_retention_no_key_is_left(parts: RedisParts, play: Play)
         assert await brief.purge_expired(10) == 0
     for upload in uploads:
         await brief.mark_cleaned(upload.upload_id)
-        assert (await brief.get(upload.upload_id)).status in ENDED, "it can be read for a while"
+        assert (await brief.get(upload.upload_id)).status in ENDED, "it can be read for the retention time"
     assert len(await walk(brief, None, 2)) == len(uploads)
-    retired = 0
+    purged = 0
 
-    async def all_retired() -> bool:
-        nonlocal retired
-        retired += await brief.purge_expired(2)
-        return retired == len(uploads)
+    async def all_purged() -> bool:
+        nonlocal purged
+        purged += await brief.purge_expired(2)
+        return purged == len(uploads)
 
-    await until(all_retired)
+    await until(all_purged)
     never_empty = {keys.events, keys.volumes, keys.volume(VOLUME)}
 
     async def nothing_left() -> bool:

@@ -1,4 +1,4 @@
-"""`workers.process.QueueWorker` over a real Redis: quick to start, never losing a slot, every job once."""
+"""`QueueWorker` on a real Redis: it starts a job at once, never loses a slot, and runs each job once."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 import pytest
-from arq.constants import in_progress_key_prefix
 from uuid6 import uuid7
 
 from deploy.embedded import EmbeddedStack
-from pipeline.bootstrap import RedisParts, WorkerServices
+from pipeline.adapters.arq.worker import QueueWorker
+from pipeline.bootstrap import RedisParts
 from pipeline.core.errors import DependencyUnavailable
 from pipeline.core.model import StageJob
 from pipeline.core.stages import Stage, WorkerType
 from tests.contract.redis.uploads import until
-from workers.process import QueueWorker
 
 pytestmark = pytest.mark.integration
 
@@ -30,7 +28,7 @@ _IDLE_TO_START_SECONDS = 0.2
 
 
 class Engine:
-    """In place of `StageEngine`: notes each job, then does what the test wants done."""
+    """Stands in for `StageEngine`: counts each job, then calls `then`."""
 
     def __init__(self, then: Run | None = None) -> None:
         self.ran: Counter[str] = Counter()
@@ -50,22 +48,10 @@ class Engine:
 
 
 @asynccontextmanager
-async def working(parts: RedisParts, redis_url: str, engine: Any, max_jobs: int = 4) -> AsyncIterator[QueueWorker]:
-    """A worker of the probe queue, as long as the block lasts."""
-    unused: Any = None
-    services = WorkerServices(
-        redis=parts,
-        engine=engine,
-        takeover=unused,
-        upkeep=unused,
-        cleanups=unused,
-        deletions=unused,
-        orphaned_objects=unused,
-        redis_url=redis_url,
-        name="worker",
-        volume="local",
-    )
-    worker = QueueWorker(services, parts.keys.queue(WorkerType.PROBE, "local"), max_jobs, timeout_seconds=60)
+async def working(parts: RedisParts, redis_url: str, engine: Engine, max_jobs: int = 4) -> AsyncIterator[QueueWorker]:
+    """A worker of the probe queue while the block runs."""
+    queue = parts.keys.queue(WorkerType.PROBE, "local")
+    worker = QueueWorker(redis_url, queue, engine.run, parts.signals, max_jobs, timeout_seconds=60)
     task = asyncio.create_task(worker.main())
     try:
         yield worker
@@ -73,7 +59,7 @@ async def working(parts: RedisParts, redis_url: str, engine: Any, max_jobs: int 
     finally:
         await worker.drain(5)
         await task
-        await worker.pool.aclose(close_connection_pool=True)
+        await worker.disconnect()
 
 
 def new_job() -> StageJob:
@@ -142,18 +128,57 @@ async def test_workers_of_one_queue_share_its_jobs(parts: RedisParts, redis_url:
 
 
 async def test_a_job_whose_claimer_died_is_run(parts: RedisParts, redis_url: str) -> None:
-    """It was claimed, then its worker was killed before it told the board; the board enqueues it again."""
+    """A worker claimed it and was killed before it started the stage; the board enqueues it again."""
     engine, job = Engine(), new_job()
     await parts.queue.enqueue(job)
-    await parts.client.psetex(in_progress_key_prefix + job.job_id, 86_400_000, "1")
+    assert await parts.client.zrem(parts.keys.queue(WorkerType.PROBE, "local"), job.job_id) == 1
     async with working(parts, redis_url, engine) as worker:
         await worker._poll_iteration()
         assert not engine.ran
         await parts.queue.enqueue(job)
         await until(lambda: engine.ran[job.job_id] == 1)
 
+        async def nothing_left() -> bool:
+            return not [key async for key in parts.client.scan_iter(f"*{job.job_id}*", count=1000)]
 
-async def test_a_crash_in_the_engine_is_not_the_end_of_the_worker(parts: RedisParts, redis_url: str) -> None:
+        await until(nothing_left)
+
+
+async def test_a_second_copy_of_a_running_job_goes_when_the_job_has_ended(parts: RedisParts, redis_url: str) -> None:
+    """Its envelope goes with the job. If the board still has the stage as queued by then, it enqueues the job again."""
+    gate = asyncio.Event()
+
+    async def until_open(job: StageJob) -> None:
+        await gate.wait()
+
+    engine, job = Engine(until_open), new_job()
+    async with working(parts, redis_url, engine) as worker:
+        await parts.queue.enqueue(job)
+        await until(lambda: engine.running == 1)
+        await parts.queue.enqueue(job)
+        await worker._poll_iteration()
+        assert (engine.running, await is_empty(parts)) == (1, False)
+        gate.set()
+        await until(lambda: worker.job_counter == 0)
+
+        async def gone() -> bool:
+            return await is_empty(parts)
+
+        await until(gone)
+    assert engine.ran[job.job_id] == 1
+
+
+async def test_jobs_of_an_unknown_stage_stay_for_a_worker_that_knows_it(parts: RedisParts, redis_url: str) -> None:
+    engine, queue = Engine(), parts.keys.queue(WorkerType.PROBE, "local")
+    unknown, job = f"{new_job().upload_id}:checksum:1", new_job()
+    await parts.client.zadd(queue, {unknown: 1})
+    await parts.queue.enqueue(job)
+    async with working(parts, redis_url, engine, max_jobs=1):
+        await until(lambda: engine.ran[job.job_id] == 1)
+    assert await parts.client.zrange(queue, 0, -1) == [unknown]
+
+
+async def test_a_crash_in_the_engine_does_not_end_the_worker(parts: RedisParts, redis_url: str) -> None:
     async def crash(job: StageJob) -> None:
         raise RuntimeError("a bug")
 
@@ -166,7 +191,7 @@ async def test_a_crash_in_the_engine_is_not_the_end_of_the_worker(parts: RedisPa
 
 
 async def test_slots_survive_a_restart_of_redis(redis_server: EmbeddedStack, parts: RedisParts, redis_url: str) -> None:
-    """Cut off while it claims and finishes jobs as fast as it can; then all slots must be taken at once again."""
+    """Redis restarts while the worker claims and finishes jobs; afterwards all slots must be usable at once."""
     if "redis" not in redis_server.processes():
         pytest.skip("this Redis is not ours to restart")
     max_jobs = 4
@@ -201,11 +226,11 @@ async def test_slots_survive_a_restart_of_redis(redis_server: EmbeddedStack, par
         assert worker.job_counter == max_jobs
         gate.set()
         await until(lambda: worker.job_counter == 0, seconds=30)
-    assert engine.most == max_jobs, "never more than it may"
+    assert engine.most == max_jobs, "never more than max_jobs"
     assert set(engine.ran.values()) == {1}
 
 
-async def test_drain_lets_jobs_finish_and_takes_no_more(parts: RedisParts, redis_url: str) -> None:
+async def test_drain_lets_jobs_finish_and_claims_no_more(parts: RedisParts, redis_url: str) -> None:
     gate = asyncio.Event()
 
     async def until_open(job: StageJob) -> None:
@@ -222,11 +247,11 @@ async def test_drain_lets_jobs_finish_and_takes_no_more(parts: RedisParts, redis
         gate.set()
         await draining
         assert (engine.running, len(engine.ran)) == (0, 2)
-        assert await parts.client.zcard(parts.keys.queue(WorkerType.PROBE, "local")) == 2, "left for others"
+        assert await parts.client.zcard(parts.keys.queue(WorkerType.PROBE, "local")) == 2, "left for other workers"
 
 
-async def test_drain_stops_a_worker_in_the_midst_of_its_work(parts: RedisParts, redis_url: str) -> None:
-    """Jobs end and others start as fast as they can; after the drain none runs and none is started."""
+async def test_drain_stops_a_busy_worker(parts: RedisParts, redis_url: str) -> None:
+    """Jobs end and others start as fast as they can; after the drain none runs and none starts."""
     engine = Engine(lambda job: a_little_work(parts))
     for _ in range(5):
         await asyncio.gather(*(parts.queue.enqueue(new_job()) for _ in range(60)))
@@ -241,7 +266,7 @@ async def test_drain_stops_a_worker_in_the_midst_of_its_work(parts: RedisParts, 
     assert set(engine.ran.values()) == {1}
 
 
-async def test_drain_cancels_what_does_not_finish(parts: RedisParts, redis_url: str) -> None:
+async def test_drain_cancels_a_job_that_does_not_finish(parts: RedisParts, redis_url: str) -> None:
     cancelled: list[str] = []
 
     async def never_ends(job: StageJob) -> None:
@@ -257,4 +282,4 @@ async def test_drain_cancels_what_does_not_finish(parts: RedisParts, redis_url: 
         await until(lambda: engine.running == 1)
         await worker.drain(0.05)
         assert cancelled == [job.job_id]
-        assert await is_empty(parts), "it was handed back under another number"
+        assert await is_empty(parts), "the engine requeues it under another token"

@@ -1,4 +1,4 @@
-"""Uploads that a test takes to the point it is about, by the ports alone."""
+"""Brings an upload to the state that a test is about, through the ports only."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def crc_of(number: int) -> int:
 
 
 async def until(condition: Callable[[], Awaitable[bool]] | Callable[[], bool], seconds: float = 10.0) -> None:
-    """Wait for a condition; the test fails when it does not come."""
+    """Wait for a condition; the test fails if it does not hold in time."""
     async with asyncio.timeout(seconds):
         while True:
             answer = condition()
@@ -65,12 +65,12 @@ class Play:
         self.stages = parts.stages
 
     def impatient(self, *, lease_ms: int = 6_000, requeue_ms: int = 10_000) -> RedisStageBoard:
-        """A stage board with leases of another length."""
+        """A stage board with other times."""
         client, keys = self.parts.client, self.parts.keys
         return RedisStageBoard(client, Scripts(client, keys.prefix), keys, lease_ms, requeue_ms)
 
     async def admitted(self, segments: int = 3) -> Upload:
-        """An upload of so many segments, the last of them half as long."""
+        """An admitted upload with this many segments, the last one half as long."""
         size_bytes = segments * SEGMENT_BYTES - SEGMENT_BYTES // 2
         upload, _ = await self.board.create(new_upload(size_bytes=size_bytes))
         await self.board.apply(upload.upload_id, Event.ADMIT)
@@ -97,7 +97,7 @@ class Play:
         return job
 
     async def transferred(self, job: StageJob, upload: Upload) -> Mapping[Stage, StageJob]:
-        """Run transfer to its end; the jobs that follow."""
+        """Run transfer to its end; returns the next jobs."""
         await self.started(job)
         await self.store(job, upload, range(1, upload.plan.count + 1))
         return self.by_stage(await self.stages.finish(job, None))
@@ -107,7 +107,7 @@ class Play:
         return self.by_stage(await self.stages.finish(job, result))
 
     async def before_persist(self, segments: int = 3) -> tuple[Upload, StageJob, StageJob]:
-        """An upload whose seal and thumbnail run: only persist is left."""
+        """An upload whose seal and thumbnail are running; only persist is left."""
         upload = await self.admitted(segments)
         jobs = await self.receive_all(upload)
         seal = (await self.transferred(jobs[Stage.TRANSFER], upload))[Stage.SEAL]

@@ -1,4 +1,4 @@
-"""The books that the script keeps in Redis, and whether they say what the model's say."""
+"""The script's keys in Redis, and their comparison with the model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.core.admission import AdmissionModel
 
 
 class Books(Protocol):
-    """What the machine needs of Redis."""
+    """The calls that the machine makes to Redis."""
 
     def call(self, prefix: str, arguments: Mapping[str, Any]) -> dict[str, Any]: ...
 
@@ -20,7 +20,7 @@ class Books(Protocol):
 
 
 def check_books(dump: Sequence[Any], model: AdmissionModel) -> None:
-    """`dump` is what `Books.dump` gave."""
+    """Compare `dump` (see `Books.dump`) with the model."""
     held = model.reservations
     facts, reserved, backed, leases, lapsed, queue, requests, passes, tickets, granted = dump
     assert int(facts.get("epoch", 0)) == model.epoch

@@ -1,4 +1,4 @@
-"""One temp volume and its ledger, as several processes share it; without stages, so that no store is needed."""
+"""One temp volume and its ledger, shared by several processes; without stages, so that no store is needed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Cell:
     cleanups: CleanupQueue
 
     async def register(self, size_bytes: int) -> str:
-        """A new upload that waits, but has not asked for room yet."""
+        """A new upload that is `waiting` and has not requested room yet."""
         new = NewUpload(
             upload_id=str(uuid7()),
             filename="a.mp4",
@@ -54,14 +54,14 @@ class Cell:
 
 
 class Untouched:
-    """In place of a store and a database: an upload that no stage has run for has nothing there."""
+    """Stands in for a store and a database that must not be called: no stage has run for the upload."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AssertionError(f"{name} was asked for")
 
 
 class Hanging:
-    """In place of a store or a database: takes every question, and answers none."""
+    """Stands in for a store or a database that accepts calls and never returns."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -84,7 +84,7 @@ async def open_cell(
     budget_bytes: int = BUDGET_BYTES,
     elsewhere: Untouched | Hanging | None = None,
 ) -> AsyncIterator[Cell]:
-    """`elsewhere` stands for store and database alike."""
+    """`elsewhere` stands in for both store and database."""
     settings = Settings(
         redis_url=SecretStr(redis_url),
         redis_namespace=namespace,

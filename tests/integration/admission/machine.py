@@ -1,8 +1,7 @@
-"""Random schedules of admission: the script in a real Redis and the pure model, step by step side by side.
+"""Random schedules of admission: the script in a real Redis and the pure model, compared after each step.
 
-The machine plays everybody: clients who ask, gateways that carry grants out or die before, the reaper, somebody else
-who fills the disk, and the clock. After each step both must hold the same books; what both must never do is checked
-without asking either.
+The machine plays clients that request room, gateways that carry grants out or die before, the reaper, another program
+that fills the disk, and the clock. What neither may ever do is checked independently of both.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.prefix = next(_prefixes)
         self.now_ms = 1_700_000_000_000
         self.files: dict[str, int] = {}  # upload -> bytes that its temp file takes from the disk
-        self.doomed: set[str] = set()  # uploads whose temp file is gone for good, on their way to `release`
-        self.others_bytes = 0  # what somebody else has put on the disk
-        self.grown_bytes = 0  # how much of that came after something may have been promised
-        self.adopted: dict[str, int] = {}  # what was on the disk without being promised -> its bytes
-        self.order: dict[str, int] = {}  # who waits or holds bytes -> when it first asked
+        self.doomed: set[str] = set()  # uploads whose temp file is removed and that will be released
+        self.others_bytes = 0  # bytes of another program on the disk
+        self.grown_bytes = 0  # how much of that came after a reservation may have counted on it
+        self.adopted: dict[str, int] = {}  # upload with a file but no reservation -> bytes
+        self.order: dict[str, int] = {}  # upload that waits or holds bytes -> when it first requested them
         self.overtaken: dict[str, int] = {}
         self.turns = itertools.count()
 
@@ -61,17 +60,17 @@ class AdmissionMachine(RuleBasedStateMachine):
 
     @rule()
     def read_disk(self) -> None:
-        """As `stages.admission` does it: first the epoch, then the disk. A reading may be used late."""
+        """As `uploads.admission` does: first the epoch, then the disk. A reading may be used late."""
         self.reading = DiskReading(self.free_bytes, self.volume.headroom_bytes, self.model.epoch)
 
     @rule(count_bytes=st.integers(1, 80))
-    def somebody_else_fills_the_disk(self, count_bytes: int) -> None:
+    def another_program_fills_the_disk(self, count_bytes: int) -> None:
         grown = min(count_bytes, self.free_bytes)
         self.others_bytes += grown
         self.grown_bytes += grown
 
     @rule(count_bytes=st.integers(1, 80))
-    def somebody_else_makes_room(self, count_bytes: int) -> None:
+    def another_program_frees_the_disk(self, count_bytes: int) -> None:
         self.others_bytes -= min(count_bytes, self.others_bytes)
 
     @rule(milliseconds=st.integers(0, 200) | st.integers(LEASE_MS - 1, 2 * LEASE_MS))
@@ -109,14 +108,14 @@ class AdmissionMachine(RuleBasedStateMachine):
 
     @rule(upload=uploads)
     def preallocate_and_die(self, upload: str) -> None:
-        """The file is made, and whoever made it is gone before he could say so."""
+        """The file is allocated, and its process dies before it confirms that."""
         size_bytes = self.model.pending_allocations.get(upload, 0)
         if size_bytes - self.files.get(upload, 0) <= self.free_bytes and upload not in self.doomed:
             self.files[upload] = size_bytes
 
     @rule(upload=uploads, size_bytes=sizes)
     def adopt(self, upload: str, size_bytes: int) -> None:
-        """Redis has lost a reservation: its file is found on the disk, or it is there and this is the second time."""
+        """Redis has lost a reservation whose file is found on the disk; or it has not, and this is a repeated call."""
         assume(size_bytes <= min(self.volume.largest_bytes, self.free_bytes))
         if upload not in self.model.reservations:
             self.files[upload] = self.adopted[upload] = size_bytes
@@ -128,7 +127,7 @@ class AdmissionMachine(RuleBasedStateMachine):
 
     @rule(upload=uploads)
     def postpone(self, upload: str) -> None:
-        """The disk could not back it, and nothing is left of the file; unless somebody else has confirmed it."""
+        """The disk could not back it, and no file is left; unless another process has confirmed it."""
         known = upload in self.model.pending_allocations
         assert self.call("postpone", upload)["known"] == self.model.postpone(upload) == known
         if known:
@@ -142,7 +141,7 @@ class AdmissionMachine(RuleBasedStateMachine):
 
     @rule(upload=uploads)
     def remove_file(self, upload: str) -> None:
-        """The first half of cleaning up."""
+        """The first step of cleanup."""
         if upload in self.model.reservations:
             self.doomed.add(upload)
             self.files.pop(upload, None)
@@ -191,7 +190,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         waiting = [item.upload_id for item in model.queue]
         assert answer["queue_position"] == (waiting.index(upload) + 1 if upload in waiting else 0)
         if admitted:
-            assert model.unbacked_bytes <= reading.free_bytes - reading.headroom_bytes, "more than the disk had"
+            assert model.unbacked_bytes <= reading.free_bytes - reading.headroom_bytes, "more than the disk has"
         if waiting:
             first = min(waiting, key=self.order.__getitem__)
             passed_by = [who for who in admitted if self.order[who] > self.order[first]]
@@ -216,7 +215,7 @@ class AdmissionMachine(RuleBasedStateMachine):
             for who, item in self.model.reservations.items()
             if who not in self.doomed
         )
-        # What sparse files leave open stays owed; only what somebody else took since can be missing.
+        # Bytes that a sparse file lacks stay owed; only bytes that another program has taken since can be missing.
         assert owed == 0 or owed + self.volume.headroom_bytes <= self.free_bytes + self.grown_bytes
 
     @invariant()
@@ -228,7 +227,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         assert not set(waiting) & set(self.model.reservations)
         assert all(item.overtaken <= self.volume.max_overtakes for item in self.model.queue)
 
-    # -- the end: nobody starves, nothing leaks
+    # -- the end: no upload starves, nothing leaks
 
     def teardown(self) -> None:
         if not hasattr(self, "model"):

@@ -1,6 +1,6 @@
-"""A process that asks for room, as a gateway does: `python -m tests.integration.admission.requester JSON`.
+"""A process that requests room, as a gateway does: `python -m tests.integration.admission.requester JSON`.
 
-Prints a line for each upload that it holds room for. Told to, it holds what it has got until it is killed.
+Prints a line for each upload that it holds room for. With `holds`, it keeps the room until it is killed.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ BLOCK_BYTES = 4 * KIBIBYTE
 
 
 async def one_upload(cell: Cell, size_bytes: int, *, holds: bool) -> None:
-    """Ask, wait, check that the room is really there, use it for a moment, end."""
+    """Request room, wait, check that the disk has it, use it for a moment, end."""
     upload_id = await cell.register(size_bytes)
-    await asyncio.gather(*(cell.admission.request(upload_id, size_bytes) for _ in range(2)))  # asks twice at once
+    await asyncio.gather(*(cell.admission.request(upload_id, size_bytes) for _ in range(2)))  # two requests at once
     with cell.redis.signals.waiter("upload", upload_id) as changed:
         while (status := (await cell.redis.board.get(upload_id)).status) is Status.WAITING:
             changed.clear()
@@ -38,7 +38,7 @@ async def one_upload(cell: Cell, size_bytes: int, *, holds: bool) -> None:
             assert (await cell.redis.board.get(upload_id)).status in ENDED, "admitted without a temp file"
         else:
             assert facts.st_size == size_bytes, "admitted with a file of the wrong length"
-            assert facts.st_blocks * 512 >= size_bytes, "admitted without its bytes set aside"
+            assert facts.st_blocks * 512 >= size_bytes, "admitted without its bytes allocated"
         sys.stdout.write(f"{upload_id}\n")
         sys.stdout.flush()
         if holds:

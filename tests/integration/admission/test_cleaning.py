@@ -1,4 +1,4 @@
-"""What is cleaned up while a store or PostgreSQL answers nothing."""
+"""Cleanup while a store or PostgreSQL does not respond."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ async def admitted(cell: Cell) -> str:
     return upload_id
 
 
-async def test_what_became_a_content_frees_its_bytes_though_others_hang(
+async def test_a_content_frees_its_bytes_while_other_cleanups_hang(
     redis_url: str, redis_namespace: str, tmp_path: Path
 ) -> None:
     hanging = Hanging()
     async with open_cell(redis_url, redis_namespace, tmp_path, lease_seconds=60, elsewhere=hanging) as cell:
         stuck = [await admitted(cell) for _ in range(_MORE_THAN_AT_ONCE)]
         for upload_id in stuck:
-            # As of one that Redis has forgotten: whatever it may have left elsewhere is to be removed.
+            # The record was recreated: cleanup must remove whatever the upload may have left in the store.
             await cell.redis.client.hset(cell.redis.keys.upload(upload_id), "recovered_at_ms", "1")  # type: ignore[misc]  # redis-py types sync and async in one
             await cell.redis.board.apply(upload_id, Event.CANCEL)
         assert await cell.cleanups.run() == 0
-        assert 0 < hanging.asked < len(stuck), "so many at once, and no more"
+        assert 0 < hanging.asked < len(stuck), "cleanup is bounded"
         asked = hanging.asked
 
         content = await admitted(cell)
@@ -41,4 +41,4 @@ async def test_what_became_a_content_frees_its_bytes_though_others_hang(
         assert await cell.cleanups.run() == 1
         assert set(await cell.redis.ledger.holders()) == set(stuck)
         assert not cell.volume.path(content).exists()
-        assert hanging.asked == asked, "nobody is cleaned up twice at once"
+        assert hanging.asked == asked, "no upload is cleaned up twice at once"

@@ -1,4 +1,4 @@
-"""`volume_admission.lua` in a real Redis against `core.admission.AdmissionModel`: thousands of random schedules."""
+"""`volume_admission.lua` in a real Redis against `core.admission.AdmissionModel`, in thousands of random schedules."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 
 
 class ScriptBooks:
-    """The script's side, through a client that blocks: Hypothesis' machine is not asynchronous."""
+    """Calls the script through a blocking client, because Hypothesis' machine is not asynchronous."""
 
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         self._client = client
@@ -47,7 +47,7 @@ class ScriptBooks:
             return pipe.execute()
 
     def forget(self, prefix: str) -> None:
-        """What stays of an empty volume: its hash, and its name in the list of volumes. Anything else is a leak."""
+        """Of an empty volume only its hash and its name in the list of volumes remain. Anything else is a leak."""
         expected = {f"{self._namespace}:{prefix}volume:v", f"{self._namespace}:{prefix}volumes"}
         assert set(self._client.scan_iter(f"{self._namespace}:{prefix}*", count=1000)) <= expected
         self._client.delete(*expected)
@@ -59,7 +59,7 @@ def books(redis_url: str, redis_namespace: str) -> Iterator[ScriptBooks]:
         yield ScriptBooks(client, redis_namespace)
 
 
-@pytest.mark.timeout(600)  # under a minute; time to find the shortest schedule, should one fail
+@pytest.mark.timeout(600)  # it takes under a minute; the rest is for finding the shortest failing schedule
 @pytest.mark.parametrize(
     ("schedules", "steps"), [(2_000, 14), (60, 150)], ids=["many short schedules", "few long schedules"]
 )

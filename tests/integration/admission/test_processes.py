@@ -1,4 +1,4 @@
-"""Admission by several processes at once, with real leases in Redis' own time, real files and real deaths."""
+"""Admission by several processes at once, with real leases, real files and killed processes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def is_empty(cell: Cell) -> bool:
 
 
 async def bytes_on_disk(cell: Cell) -> int:
-    """What certainly lay there at one moment: the files that are in a first list and still in a second one."""
+    """Bytes that were certainly there at one moment: of files that are in two successive lists."""
     first, second = await cell.volume.list(), await cell.volume.list()
     return sum(min(first[upload_id][0], second[upload_id][0]) for upload_id in first.keys() & second.keys())
 
@@ -49,7 +49,7 @@ async def bytes_on_disk(cell: Cell) -> int:
 async def test_processes_share_a_volume_and_some_of_them_die(
     redis_url: str, redis_namespace: str, tmp_path: Path
 ) -> None:
-    """Never more on the disk than the budget; all get in or end; whatever the dead held comes back."""
+    """The disk never holds more than the budget, every upload ends, and a dead process's bytes are freed."""
     volume = tmp_path / "volume"
     samples = 0
     async with open_cell(redis_url, redis_namespace, volume) as cell:
@@ -67,14 +67,14 @@ async def test_processes_share_a_volume_and_some_of_them_die(
                     await cell.cleanups.run()
                     await cell.upkeep.tick()
                     if killed:
-                        await cell.upkeep.sweep()  # finds who had registered, but died before it asked
+                        await cell.upkeep.sweep()  # finds uploads whose process died before it requested room
                     books = await cell.redis.ledger.snapshot()
                     assert books.reserved_bytes <= BUDGET_BYTES
                     assert books.backed_bytes <= books.reserved_bytes
                     assert await bytes_on_disk(cell) <= BUDGET_BYTES
                     samples += 1
                     if death.done() and not killed:
-                        assert death.result(), "it ended before it held anything"
+                        assert death.result(), "it ended before it held any room"
                         doomed.kill()
                         killed = True
         finally:
@@ -85,9 +85,9 @@ async def test_processes_share_a_volume_and_some_of_them_die(
         for process, end in zip(well, ends, strict=True):
             printed, errors = await end
             assert process.returncode == 0, errors.decode()
-            assert len(printed.splitlines()) == 15, "each of its uploads got in"
+            assert len(printed.splitlines()) == 15, "each of its uploads was admitted"
         lost = await cell.redis.board.page(Status.EXPIRED, None, 100)
-        assert 1 <= len(lost) <= 8, "those of the dead, however far it had come"
+        assert 1 <= len(lost) <= 8, "the dead process's uploads"
         assert samples > 20
 
 
@@ -97,8 +97,8 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def ask_and_die(cell: Cell, upload_id: str, size_bytes: int) -> None:
-    """A caller that is gone before it does anything with the answer."""
+async def request_and_die(cell: Cell, upload_id: str, size_bytes: int) -> None:
+    """A caller that dies before it uses the reply."""
     ledger = cell.redis.ledger
     await ledger.open()
     outcome = await ledger.request(upload_id, size_bytes, DiskReading(BUDGET_BYTES, 0, await ledger.epoch() or 0))
@@ -106,12 +106,12 @@ async def ask_and_die(cell: Cell, upload_id: str, size_bytes: int) -> None:
     assert outcome.to_allocate == ((upload_id, size_bytes),)
 
 
-async def test_a_grant_of_a_dead_caller_is_carried_out_by_the_next_however_late(
+async def test_a_grant_of_a_dead_caller_is_carried_out_by_the_next_run(
     redis_url: str, redis_namespace: str, tmp_path: Path
 ) -> None:
     async with open_cell(redis_url, redis_namespace, tmp_path, lease_seconds=0.2) as cell:
         upload_id = await cell.register(KIBIBYTE)
-        await ask_and_die(cell, upload_id, KIBIBYTE)
+        await request_and_die(cell, upload_id, KIBIBYTE)
         granted = await cell.redis.ledger.standing(upload_id)
         assert granted is not None
         assert granted.lease_until_ms is not None
@@ -127,20 +127,20 @@ async def test_a_grant_of_a_dead_caller_is_carried_out_by_the_next_however_late(
         standing = await cell.redis.ledger.standing(upload_id)
         assert standing is not None
         assert standing.lease_until_ms is not None
-        assert standing.lease_until_ms > deadline_ms, "its lease starts when it can be used"
+        assert standing.lease_until_ms > deadline_ms, "the lease starts when the file exists"
 
         async def is_expired() -> bool:
             await cell.upkeep.tick()
             return (await cell.redis.board.get(upload_id)).status is Status.EXPIRED
 
-        await until(is_expired)  # nobody renews it
+        await until(is_expired)  # no process renews it
         await cell.cleanups.run()
         assert await is_empty(cell)
 
 
 @contextmanager
 def files_cannot_grow_beyond(count_bytes: int) -> Iterator[None]:
-    """The kernel refuses to preallocate more than this: a volume that fails though it says that there is room."""
+    """The kernel refuses to preallocate more than this: the volume fails although it reports free bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (count_bytes, hard))
     try:
@@ -149,7 +149,7 @@ def files_cannot_grow_beyond(count_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-async def test_what_the_disk_cannot_back_waits_at_its_place(
+async def test_an_upload_that_the_disk_cannot_back_keeps_its_place(
     redis_url: str, redis_namespace: str, tmp_path: Path
 ) -> None:
     large, small = 2_000 * KIBIBYTE, 500 * KIBIBYTE
@@ -160,7 +160,7 @@ async def test_what_the_disk_cannot_back_waits_at_its_place(
                 await cell.admission.request(upload_id, size)
             for _ in range(20):
                 await cell.admission.run()
-            assert set(await cell.volume.list()) == {third}, "a file that could not be made whole is gone"
+            assert set(await cell.volume.list()) == {third}, "a file that could not be allocated is removed"
             assert await cell.redis.ledger.holders() == {third: small}
             for place, upload_id in enumerate((first, second), start=1):
                 standing = await cell.redis.ledger.standing(upload_id)
@@ -172,7 +172,7 @@ async def test_what_the_disk_cannot_back_waits_at_its_place(
 
 
 @pytest.mark.parametrize("forgotten", [False, True], ids=["cleaned up", "record gone"])
-async def test_who_asks_after_its_end_holds_nothing(
+async def test_a_request_after_the_end_reserves_nothing(
     redis_url: str, redis_namespace: str, tmp_path: Path, forgotten: bool
 ) -> None:
     """The record was read as `waiting` before it ended: a repeated POST beside a DELETE."""

@@ -1,4 +1,4 @@
-"""The disks, and the rules for each, that random schedules of admission are played on."""
+"""Disks with their rules, for random schedules of admission."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 @dataclass(frozen=True)
 class Volume:
-    """The disk and the rules of one schedule. Bytes."""
+    """The disk and the rules of one schedule, in bytes."""
 
     budget_bytes: int
     disk_bytes: int
@@ -19,7 +19,7 @@ class Volume:
 
     @property
     def largest_bytes(self) -> int:
-        """What can ever be admitted."""
+        """The largest upload that can be admitted."""
         return min(self.budget_bytes, self.disk_bytes - self.headroom_bytes)
 
 

@@ -1,8 +1,8 @@
-"""The Lua scripts, one file each, loaded with the tables of `pipeline.core` in front of them.
+"""The Lua scripts, one file each, named after what they change or read.
 
-Guarantee: every change of an upload's state is one script, so it happens wholly or not at all, and Redis' clock is the
-only clock. The lifecycle and the stage graphs are written into the scripts from `core.lifecycle` and
-`core.transports`: one source, no copy to forget.
+Guarantee: every change of an upload's state is one script, so it happens completely or not at all, and Redis' clock is
+the only clock. Each script begins with the lifecycle and the stage graphs as Lua tables, written from `core.lifecycle`
+and `core.transports`, and with the functions of `lib.lua`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ NAMES = (
 
 
 def _tables() -> str:
-    """The core's tables as Lua source."""
+    """The tables of the core as Lua source."""
 
     def table(value: object) -> str:
         return f"cjson.decode([==[{json.dumps(value)}]==])"
@@ -68,13 +68,13 @@ def _tables() -> str:
 
 
 def source(name: str) -> str:
-    """The whole text of script `name`, as Redis runs it."""
+    """The text of script `name`, as Redis runs it."""
     folder = resources.files(__name__)
     return _tables() + "".join((folder / f"{part}.lua").read_text("utf-8") for part in ("lib", name))
 
 
 class Scripts:
-    """Calls scripts by name. Arguments and answers are JSON objects."""
+    """Calls scripts by name. Arguments and replies are JSON objects."""
 
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._prefix = prefix
@@ -85,5 +85,5 @@ class Scripts:
         given = {key: value for key, value in arguments.items() if value is not None}
         with translated():
             raw = await self._scripts[name](keys=[self._prefix], args=[json.dumps(given)])
-        answer: dict[str, Any] = json.loads(raw)
-        return answer
+        reply: dict[str, Any] = json.loads(raw)
+        return reply

@@ -1,0 +1,53 @@
+"""arq's client, and a stage job as arq stores it.
+
+arq pickles by default, so that anyone who can write to Redis could run code in a worker: jobs are JSON instead.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from arq.connections import ArqRedis
+from arq.jobs import serialize_job
+from arq.utils import timestamp_ms
+
+from pipeline.adapters.redis.pool import SideBySidePool
+from pipeline.core.model import StageJob
+from pipeline.core.stages import Stage
+
+FUNCTION = "run_stage"
+_RESPONSE_SECONDS = 10
+_CONNECT_SECONDS = 5
+
+
+def serialize(value: dict[str, Any]) -> bytes:
+    """arq's job envelope as JSON. What JSON cannot hold (an exception, say) becomes text."""
+    return json.dumps(value, default=str).encode()
+
+
+def deserialize(raw: bytes) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(raw)
+    return value
+
+
+def arq_client(redis_url: str) -> ArqRedis:
+    """The client that an arq worker needs; unlike the other clients it reads bytes."""
+    pool = SideBySidePool.from_url(
+        redis_url,
+        decode_responses=False,
+        socket_timeout=_RESPONSE_SECONDS,
+        socket_connect_timeout=_CONNECT_SECONDS,
+    )
+    return ArqRedis(pool_or_conn=pool, job_serializer=serialize, job_deserializer=deserialize)
+
+
+def write_job(job: StageJob) -> bytes:
+    """The envelope of a call of `FUNCTION`, which `read_job` turns back into the job."""
+    arguments = (job.upload_id, str(job.stage), job.fencing_token, job.volume)
+    return serialize_job(FUNCTION, arguments, {}, None, timestamp_ms(), serializer=serialize)
+
+
+def read_job(upload_id: str, stage: str, fencing_token: int, volume: str) -> StageJob:
+    """The arguments of `FUNCTION`, as a job."""
+    return StageJob(upload_id, Stage(stage), fencing_token, volume)
