@@ -8,6 +8,8 @@ The newer release is a copy of the product with stage `checksum` between `assemb
   finishes a stage does, and one that is to start `persist` queues `checksum` first;
 - an older worker that persists an upload makes it `ready` without `checksum`: it is what the older release would have
   made of it before the upgrade, so nothing is missing.
+
+The cells run the command `sluice` for each process: preloaded ones would have imported this release already.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 import pytest
 
 import deploy
+from deploy.cli.processes import SluiceProcesses
 from deploy.embedded import EmbeddedStack
 from deploy.embedded.process import ChildProcess
 from pipeline.adapters.redis.reads import hash_get
@@ -63,7 +66,7 @@ def newer_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (directory / "pipeline/stages/checksum.py").write_text(_HANDLER)
     _replace(
-        directory / "pipeline/bootstrap/services.py",
+        directory / "pipeline/bootstrap/worker.py",
         (_FIRST_IMPORT, f"{_FIRST_IMPORT}from pipeline.stages.checksum import checksum\n"),
         ("Stage.ASSEMBLE: ", "Stage.CHECKSUM: checksum, Stage.ASSEMBLE: "),
     )
@@ -98,7 +101,7 @@ async def test_an_upload_in_flight_goes_through_the_new_stage(
     servers: EmbeddedStack, tmp_path: Path, newer_release: Path, gateway_first: bool
 ) -> None:
     video = _video(4)
-    async with running_cell(servers, tmp_path) as cell:
+    async with running_cell(servers, tmp_path, processes=SluiceProcesses) as cell:
         upload = await cell.create(len(video))
         for number in (1, 2):
             await cell.put(upload, number, video)
@@ -118,7 +121,7 @@ async def test_an_upload_whose_last_stage_was_running_goes_through_the_new_stage
     servers: EmbeddedStack, tmp_path: Path, newer_release: Path
 ) -> None:
     video = _video(2)
-    async with running_cell(servers, tmp_path, shutdown_seconds=2) as cell:
+    async with running_cell(servers, tmp_path, processes=SluiceProcesses, shutdown_seconds=2) as cell:
         upload = await cell.create(len(video))
         async with held_up(cell, "persist", tmp_path):
             await cell.put_all(upload, video)
@@ -140,7 +143,7 @@ async def test_no_upload_is_stranded_while_workers_of_both_releases_run(
 ) -> None:
     video = _video(2)
     workers = {"worker-older": ["all"], "worker-newer": ["all"]}
-    async with running_cell(servers, tmp_path, workers=workers) as cell:
+    async with running_cell(servers, tmp_path, processes=SluiceProcesses, workers=workers) as cell:
         await _restart(cell.processes.child("worker-newer"), newer_release)
         uploads = [await cell.create(len(video)) for _ in range(8)]
         for upload in uploads:

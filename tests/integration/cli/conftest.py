@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
@@ -23,8 +22,6 @@ SEGMENT_BYTES = 256 * 1024
 SEGMENTS = 96
 FILM_BYTES = SEGMENTS * SEGMENT_BYTES - 1000
 BUDGET_BYTES = 2 * FILM_BYTES
-PIPE_BYTES = 4096
-"""The smallest pipe of Linux. See `Sluice.start`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +60,10 @@ class Sluice:
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start it in the background. It is killed after the test if it still runs.
-
-        Its standard output is a small pipe, so that it blocks at most 8 KiB (about 40 events) ahead of what the test
-        has read: an upload of SEGMENTS segments cannot finish before the test interrupts it.
-        """
+        """Start it in the background. It is killed after the test if it still runs."""
         process = subprocess.Popen(
             self._command(arguments), env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        assert process.stdout is not None
-        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self.running.append(process)
         return process
 

@@ -8,20 +8,26 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from deploy.cli.client import SluiceClient
 from deploy.cli.processes import GATEWAY
 from deploy.cli.resume import ResumeStates, UploadIdentity
 from deploy.embedded.process import run_all
 from schemas.uploads import CreateUpload, UploadView
+from tests.harness.faults.kinds import Hang, Pass
+from tests.harness.faults.shaper import Shaper
 from tests.integration.cli.conftest import BUDGET_BYTES, SEGMENT_BYTES, SEGMENTS, Cell, Sluice, events
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+Run = tuple[subprocess.Popen[str], list[dict[str, Any]]]
 
 
 def manifest_etag(path: Path) -> str:
@@ -103,19 +109,46 @@ def test_a_file_that_is_not_media_does_not_stop_the_others(sluice: Sluice, film:
     assert "ready film.mp4" in result.stderr
 
 
-def test_after_sigkill_the_next_run_sends_only_the_missing_segments(cell: Cell, sluice: Sluice, film: Path) -> None:
-    killed = sluice.start("upload", str(film), "--json", "--concurrency", "2")
-    seen = read_until(killed, is_segment(9))
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
-    assert killed.returncode == -signal.SIGKILL
-    upload_id = seen[-1]["upload_id"]
-    missing = missing_numbers(cell, upload_id)
-    assert 0 < len(missing) <= SEGMENTS - 9, "it must be killed in the middle of the file"
+@asynccontextmanager
+async def holding_line(cell: Cell, segments: int) -> AsyncIterator[Shaper]:
+    """A line to the gateway that passes this many segments. Later ones hang, so no upload ends before the test allows
+    it with `Pass()`."""
+    address = URL(cell.url)
+    assert address.host is not None
+    assert address.port is not None
+    async with Shaper((address.host, address.port), http=True) as shaper:
+        await shaper.set(Hang(path="/segments/", after_requests=segments))
+        yield shaper
 
-    result = sluice.run("upload", str(film), "--json")
+
+async def held_upload(sluice: Sluice, film: Path, line: Shaper, count: int, concurrency: int = 1) -> Run:
+    """A running `sluice upload` that has sent `count` segments, and its events so far."""
+    arguments = ("upload", str(film), "--json", "--concurrency", str(concurrency), "--server", line.url)
+    process = sluice.start(*arguments)
+    return process, await asyncio.to_thread(read_until, process, is_segment(count))
+
+
+async def completed(sluice: Sluice, film: Path, line: Shaper) -> list[dict[str, Any]]:
+    """The events of the same command, run to its end."""
+    result = await asyncio.to_thread(sluice.run, "upload", str(film), "--json", "--server", line.url)
     assert result.returncode == 0, result.stderr
-    again = events(result.stdout)
+    return events(result.stdout)
+
+
+async def test_after_sigkill_the_next_run_sends_only_the_missing_segments(
+    cell: Cell, sluice: Sluice, film: Path
+) -> None:
+    async with holding_line(cell, segments=10) as line:
+        killed, seen = await held_upload(sluice, film, line, 9, concurrency=2)
+        killed.send_signal(signal.SIGKILL)
+        await asyncio.to_thread(killed.communicate)
+        assert killed.returncode == -signal.SIGKILL
+        await line.set(Pass())
+        upload_id = seen[-1]["upload_id"]
+        missing = await asyncio.to_thread(missing_numbers, cell, upload_id)
+        assert 0 < len(missing) <= SEGMENTS - 9
+
+        again = await completed(sluice, film, line)
     assert again[0]["event"] == "resumed"
     # A segment that was being sent at the kill may have arrived completely after `missing` was read.
     assert set(numbers_sent(again)) <= set(missing)
@@ -126,41 +159,47 @@ def test_after_sigkill_the_next_run_sends_only_the_missing_segments(cell: Cell, 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_after_an_interruption_the_same_command_continues(sluice: Sluice, film: Path, number: signal.Signals) -> None:
-    process = sluice.start("upload", str(film), "--json", "--concurrency", "1")
-    upload_id = read_until(process, is_segment(5))[-1]["upload_id"]
-    process.send_signal(number)
-    _, printed = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "run the same command again to continue" in printed
-    assert "Traceback" not in printed
-    assert ended_event(events(sluice.run("upload", str(film), "--json").stdout))["upload_id"] == upload_id
+async def test_after_an_interruption_the_same_command_continues(
+    cell: Cell, sluice: Sluice, film: Path, number: signal.Signals
+) -> None:
+    async with holding_line(cell, segments=5) as line:
+        process, seen = await held_upload(sluice, film, line, 5)
+        process.send_signal(number)
+        _, printed = await asyncio.to_thread(process.communicate, timeout=30)
+        assert process.returncode == 130
+        assert "run the same command again to continue" in printed
+        assert "Traceback" not in printed
+        await line.set(Pass())
+        assert ended_event(await completed(sluice, film, line))["upload_id"] == seen[-1]["upload_id"]
 
 
-def test_a_file_that_changed_between_runs_is_a_new_upload_and_the_old_one_is_cancelled(
+async def test_a_file_that_changed_between_runs_is_a_new_upload_and_the_old_one_is_cancelled(
     cell: Cell, sluice: Sluice, film: Path
 ) -> None:
-    process = sluice.start("upload", str(film), "--json", "--concurrency", "1")
-    upload_id = read_until(process, is_segment(3))[-1]["upload_id"]
-    process.kill()
-    process.communicate()
-    with film.open("r+b") as file:
-        file.seek(-1, os.SEEK_END)
-        file.write(b"x")
-    end = ended_event(events(sluice.run("upload", str(film), "--json").stdout))
+    async with holding_line(cell, segments=3) as line:
+        process, seen = await held_upload(sluice, film, line, 3)
+        process.kill()
+        await asyncio.to_thread(process.communicate)
+        await line.set(Pass())
+        upload_id = seen[-1]["upload_id"]
+        with film.open("r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            file.write(b"x")
+        end = ended_event(await completed(sluice, film, line))
     assert end["upload_id"] != upload_id
-    assert upload_of(cell, upload_id).status == "cancelled"
+    assert (await asyncio.to_thread(upload_of, cell, upload_id)).status == "cancelled"
     assert end["content"]["object"]["etag"] == manifest_etag(film)
 
 
-def test_a_file_that_changes_while_it_is_sent_is_cancelled(cell: Cell, sluice: Sluice, film: Path) -> None:
-    process = sluice.start("upload", str(film), "--json", "--concurrency", "1")
-    upload_id = read_until(process, is_segment(3))[-1]["upload_id"]
-    os.utime(film)
-    rest, _ = process.communicate(timeout=60)
+async def test_a_file_that_changes_while_it_is_sent_is_cancelled(cell: Cell, sluice: Sluice, film: Path) -> None:
+    async with holding_line(cell, segments=3) as line:
+        process, seen = await held_upload(sluice, film, line, 3)
+        os.utime(film)
+        await line.set(Pass())
+        rest, _ = await asyncio.to_thread(process.communicate, timeout=60)
     assert process.returncode == 1
     assert "changed while it was being sent" in events(rest)[-1]["error"]["message"]
-    assert upload_of(cell, upload_id).status == "cancelled"
+    assert (await asyncio.to_thread(upload_of, cell, seen[-1]["upload_id"])).status == "cancelled"
 
 
 async def test_a_run_that_was_killed_before_the_response_creates_no_second_upload(
@@ -216,14 +255,15 @@ def test_a_segment_that_the_server_lost_is_sent_again(cell: Cell, sluice: Sluice
     assert ended_event(again)["content"]["object"]["etag"] == manifest_etag(film)
 
 
-def test_an_upload_survives_a_killed_and_restarted_gateway(cell: Cell, sluice: Sluice, film: Path) -> None:
-    process = sluice.start("upload", str(film), "--json", "--concurrency", "1")
-    read_until(process, is_segment(5))
-    gateway = cell.sluice.child(GATEWAY)
-    gateway.stop(signal.SIGKILL)
-    read_until(process, lambda event: bool(event["event"] == "retry"))
-    run_all([gateway.bring_up()])
-    rest, printed = process.communicate(timeout=90)
+async def test_an_upload_survives_a_killed_and_restarted_gateway(cell: Cell, sluice: Sluice, film: Path) -> None:
+    async with holding_line(cell, segments=5) as line:
+        process, _ = await held_upload(sluice, film, line, 5)
+        gateway = cell.sluice.child(GATEWAY)
+        gateway.stop(signal.SIGKILL)
+        await line.set(Pass())
+        await asyncio.to_thread(read_until, process, lambda event: bool(event["event"] == "retry"))
+        run_all([gateway.bring_up()])
+        rest, printed = await asyncio.to_thread(process.communicate, timeout=90)
     assert process.returncode == 0, printed
     assert ended_event(events(rest))["content"]["object"]["etag"] == manifest_etag(film)
 
