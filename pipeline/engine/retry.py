@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class StoreRetries:
-    """Counts consecutive failures of one piece of work. Once `stop` is set nothing is tried again."""
+    """Counts consecutive failures of one piece of work. Once `stop` is set, the next failure is final."""
 
     def __init__(self, policy: RetryPolicy, stop: asyncio.Event | None = None) -> None:
         self._policy = policy
