@@ -24,7 +24,7 @@ class ScriptBooks:
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         self._client = client
         self._namespace = namespace
-        self._script = client.register_script(source("admission"))
+        self._script = client.register_script(source("volume_admission"))
 
     def call(self, prefix: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         given = {key: value for key, value in arguments.items() if value is not None}
