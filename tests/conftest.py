@@ -23,24 +23,26 @@ from tests.harness.shared_stack import SharedStack, shared_stack, wait_until_sto
 
 _LONGEST_FIRST = (
     "tests/programs/torture/test_short.py",
-    "tests/e2e/test_redis_and_database_away.py",
+    "tests/e2e/test_redis_and_database_outages.py",
     "tests/e2e/test_store_faults.py",
     "tests/e2e/test_takeover.py",
     "tests/e2e/test_direct.py",
     "tests/integration/admission/test_model_and_script.py",
-    "tests/e2e/test_shutdown.py",
-    "tests/e2e/test_keystone.py",
+    "tests/contract/object_store/test_seal.py",
+    "tests/e2e/test_gateway_memory.py",
     "tests/integration/cli/test_up.py",
     "tests/integration/cli/test_upload.py",
-    "tests/e2e/test_disk_faults.py",
+    "tests/integration/cli/test_doctor.py",
+    "tests/contract/object_store/test_reading.py",
     "tests/e2e/test_recovery.py",
-    "tests/e2e/test_gateway_memory.py",
-    "tests/e2e/test_imports.py",
+    "tests/e2e/test_keystone.py",
+    "tests/e2e/test_disk_faults.py",
+    "tests/e2e/test_shutdown.py",
     "tests/e2e/test_deletion.py",
-    "tests/contract/object_store/test_seal.py",
-    "tests/e2e/test_rolling_restart.py",
     "tests/integration/test_embedded_lifecycle.py",
-    "tests/e2e/test_store_away.py",
+    "tests/e2e/test_store_outages.py",
+    "tests/e2e/test_rolling_restart.py",
+    "tests/programs/bench/test_bench.py",
 )
 """Files that take longer than twenty seconds."""
 
@@ -109,7 +111,7 @@ def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedd
         yield stack
 
 
-async def _tell(database_server: EmbeddedStack, command: str) -> None:
+async def _execute(database_server: EmbeddedStack, command: str) -> None:
     connection = await asyncpg.connect(database_server.database_url)
     try:
         await connection.execute(command)
@@ -121,9 +123,9 @@ async def _tell(database_server: EmbeddedStack, command: str) -> None:
 async def empty_database_url(database_server: EmbeddedStack) -> AsyncIterator[str]:
     """A new database without a table in it."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    await _tell(database_server, f"CREATE DATABASE {name}")
+    await _execute(database_server, f"CREATE DATABASE {name}")
     yield database_server.database_url.rpartition("/")[0] + f"/{name}"
-    await _tell(database_server, f"DROP DATABASE {name} WITH (FORCE)")
+    await _execute(database_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A plain HTTP client that sends to the store itself, with nothing but the grants it was given."""
+"""A plain HTTP client that sends segments to the store itself and knows nothing but its grants."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tests.harness.cell import Cell
 from tests.harness.media_samples import sample
 
 MEBIBYTE = 1024 * 1024
-# S3 takes no part under 5 MiB; Swift takes any.
+# S3 accepts no part below 5 MiB; Swift has no lower limit.
 TWO_SEGMENTS_AND_A_BIT = {"swift": 2 * 256 * 1024 + 4321, "s3": 10 * MEBIBYTE + 4321}
 
 
 def video(cell: Cell) -> bytes:
-    """A video of three segments; players and probes overlook what follows it, and no two segments are alike."""
+    """A video of three segments, no two alike: players and probes skip the box of random bytes at its end."""
     head = sample("mp4").read_bytes()
     size = TWO_SEGMENTS_AND_A_BIT[cell.settings.store]
     return head + (size - len(head) - 8).to_bytes(4, "big") + b"free" + os.urandom(size - len(head) - 8)
 
 
 async def send(cell: Cell, grants: Iterable[Mapping[str, Any]], upload: Mapping[str, Any], data: bytes) -> None:
-    """What any HTTP client does with grants."""
+    """Send the granted segments of `data`, as any HTTP client would."""
 
     async def one(grant: Mapping[str, Any]) -> None:
         start = (grant["number"] - 1) * upload["segment_size"]

@@ -1,4 +1,4 @@
-"""What the tests of a failing temp volume upload, and what client, logs and readiness must say."""
+"""What the tests of a failing temp volume upload, and checks of responses, logs and readiness."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ DISK_BYTES = 10 * 1024 * 1024
 
 
 def small_video(segments: int = 8) -> bytes:
-    """A small video with a long tail that is not part of it."""
+    """A small video, padded with zeros to `segments` segments."""
     return sample("mp4").read_bytes().ljust(segments * SEGMENT_BYTES - 7, b"\0")
 
 
 def logged(cell: Cell, event: str) -> list[dict[str, Any]]:
-    """Log lines of that event, of the gateway and of the workers."""
+    """Log lines of this event, from the gateway and the workers."""
     logs = [cell.processes.log_path(name).read_text().splitlines() for name in cell.processes.pids()]
     entries = [json.loads(line) for log in logs for line in log if line.startswith("{")]
     return [entry for entry in entries if entry["event"] == event]

@@ -1,4 +1,4 @@
-"""A TCP relay that counts: who comes through it can be told from who does not."""
+"""A TCP relay that counts connections and bytes, so that a test knows which way traffic took."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from yarl import URL
 
 @dataclass
 class Relay:
-    """`bytes_in` and `bytes_out`: what clients have sent through it, and what they got."""
+    """`bytes_in`: what clients have sent through it; `bytes_out`: what they have received."""
 
     url: str = ""
     connections: int = 0
@@ -22,7 +22,7 @@ class Relay:
 
 @asynccontextmanager
 async def relay_to(server_url: str) -> AsyncIterator[Relay]:
-    """A relay to this server; open connections end with it."""
+    """A relay to this server. Open connections end with it."""
     relay = Relay()
     target = URL(server_url)
     handlers: set[asyncio.Task[None]] = set()
@@ -44,7 +44,7 @@ async def relay_to(server_url: str) -> AsyncIterator[Relay]:
 
         try:
             await asyncio.gather(copy(reader, up_writer, "bytes_in"), copy(up_reader, writer, "bytes_out"))
-        except asyncio.CancelledError:  # the relay ends; nobody waits for this task's result but `relay_to`
+        except asyncio.CancelledError:  # the relay ends; only `relay_to` waits for this task
             pass
         finally:
             writer.close()

@@ -1,5 +1,6 @@
-"""After many uploads of which a third is aborted, a third deleted and a third kept, the store holds the kept ones and
-nothing else: every key is listed and accounted for."""
+"""Of many uploads a third is cancelled, a third deleted and a third kept: the store holds the kept ones and no more.
+
+Every key is listed and accounted for."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ async def _kept(cell: Cell, video: bytes) -> str:
 
 
 async def _aborted(cell: Cell, video: bytes, sent: int) -> None:
-    """Cancelled after `sent` segments, wherever transfer is by then."""
+    """Cancel an upload after `sent` segments, in whatever state its transfer is."""
     upload = await cell.create(len(video))
     for number in range(1, sent + 1):
         await cell.put(upload, number, video)

@@ -1,4 +1,4 @@
-"""Twenty uploads at once against a temp volume that holds three."""
+"""Admission with real processes: twenty uploads at once on a temp volume that holds three."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _UPLOADS = 20
 
 
 async def _sample_volume(cell: Cell, budget_bytes: int, samples: list[tuple[int, int]]) -> None:
-    """Read the books and the disk until cancelled; both must stay within the budget at every look."""
+    """Sample reserved bytes and bytes on disk until cancelled."""
     volume = cell.keys.volume(cell.settings.volume)
     while True:
         reserved = int(await hash_get(cell.redis, volume, "reserved_bytes") or 0)
         on_disk = 0
         for path in cell.settings.temp_dir.glob("*.data"):
-            with suppress(FileNotFoundError):  # removed since the directory was read
+            with suppress(FileNotFoundError):  # removed since the directory was listed
                 on_disk += path.stat().st_blocks * 512
         samples.append((reserved, on_disk))
         await asyncio.sleep(0.002)
@@ -34,7 +34,7 @@ async def _sample_volume(cell: Cell, budget_bytes: int, samples: list[tuple[int,
 
 async def test_twenty_uploads_through_room_for_three(servers: Servers, tmp_path: Path) -> None:
     video = sample("mp4").read_bytes()
-    pages = -(-len(video) // 4096) * 4096  # what a file of that length takes up on the disk
+    pages = -(-len(video) // 4096) * 4096  # what a file of this length occupies on the disk
     budget = 3 * pages
     async with running_cell(servers, tmp_path, temp_budget_bytes=budget, segment_bytes=16 * 1024) as cell:
         samples: list[tuple[int, int]] = []
@@ -46,11 +46,11 @@ async def test_twenty_uploads_through_room_for_three(servers: Servers, tmp_path:
         assert [view["status"] for view in views] == ["ready"] * _UPLOADS
         assert max(reserved for reserved, _ in samples) <= budget
         assert max(on_disk for _, on_disk in samples) <= budget
-        assert max(reserved for reserved, _ in samples) > 2 * len(video), "the volume was not used to the full"
+        assert max(reserved for reserved, _ in samples) > 2 * len(video), "the volume was never full"
         await cell.until_clean()
 
 
-async def test_waiting_upload_knows_its_place_and_is_refused_politely(servers: Servers, tmp_path: Path) -> None:
+async def test_a_waiting_upload_has_a_place_and_takes_no_segments(servers: Servers, tmp_path: Path) -> None:
     video = sample("mp4").read_bytes()
     async with running_cell(servers, tmp_path, temp_budget_bytes=len(video) + 8192) as cell:
         first, second, third = [await cell.create(len(video)) for _ in range(3)]
@@ -69,7 +69,7 @@ async def test_waiting_upload_knows_its_place_and_is_refused_politely(servers: S
         await cell.until_clean()
 
 
-async def test_abandoned_upload_expires_and_frees_everything(servers: Servers, tmp_path: Path) -> None:
+async def test_an_abandoned_upload_expires_and_leaves_nothing(servers: Servers, tmp_path: Path) -> None:
     video = sample("mp4").read_bytes()
     async with running_cell(servers, tmp_path, lease_seconds=4, segment_bytes=16 * 1024) as cell:
         upload = await cell.create(len(video))

@@ -1,4 +1,4 @@
-"""Bad input gets a clear coded error and leaves nothing behind."""
+"""Bad input gets an error with a code and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_wrong_requests_register_nothing(cell: Cell, body: dict[str, Any],
 
 
 async def test_too_large_for_the_store(servers: Servers, tmp_path: Path) -> None:
-    # 1,000 segments of 5 GiB is what a Swift manifest holds; the budget would take it.
+    # A Swift manifest holds 1,000 segments of 5 GiB; the budget of this cell is larger.
     async with running_cell(servers, tmp_path, temp_budget_bytes=2**53) as cell:
         body = {"filename": "f", "size": 1001 * 5 * 2**30, "content_type": "video/mp4"}
         status, answer, _ = await cell.call("POST", "/v1/uploads", json=body)
@@ -105,7 +105,7 @@ async def test_a_body_that_never_ends(cell: Cell) -> None:
     try:
         answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         assert answer.startswith(b"HTTP/1.1 400"), answer
-        # The connection is closed soon after: an endless sender cannot hold it open.
+        # The connection is closed soon after: an endless body cannot hold it open.
         with pytest.raises(ConnectionError):
             await asyncio.wait_for(pouring, 60)
     finally:
@@ -128,7 +128,7 @@ async def test_a_body_that_stalls(servers: Servers, tmp_path: Path) -> None:
         assert (await cell.status(upload["id"]))["missing_segments"] == [[1, 2]]
 
 
-async def test_cancelled_in_mid_flight_leaves_nothing(cell: Cell) -> None:
+async def test_an_upload_cancelled_while_segments_arrive_leaves_nothing(cell: Cell) -> None:
     data = sample("mp4").read_bytes().ljust(12 * SEGMENT_BYTES, b"\0")
     upload = await cell.create(len(data))
     # All but the last, so that the upload cannot end before it is cancelled.

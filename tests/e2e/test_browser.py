@@ -1,7 +1,7 @@
-"""A real browser: a page of another origin uploads a file through CORS, and /docs draws itself.
+"""A real browser: a page of another origin uploads a file through CORS, and /docs renders.
 
-What only a browser can prove: the preflight lets the API's headers through, exposed headers can be read by the page,
-EventSource works across origins, and the page's content security policy lets its own script run and nothing else.
+Only a browser can show that the preflight permits the API's headers, that a page can read the exposed headers, that
+EventSource works across origins, and that the content security policy of /docs permits its own script and nothing else.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ PATIENCE_SECONDS = 90
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A running Sluice, and the socket of the one origin whose pages may call it."""
+    """A running cell, and the socket of the one origin whose pages may call it."""
 
     gateway: str
     origin: str
@@ -77,7 +77,7 @@ def site(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @asynccontextmanager
 async def browser(profile: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Chromium with a profile of its own; it ends with the block. It must not ask anybody but us."""
+    """Chromium with a profile of its own, until the end of the block. It sends requests to loopback only."""
     assert CHROMIUM is not None
     process = await asyncio.create_subprocess_exec(
         CHROMIUM,
@@ -104,8 +104,8 @@ async def browser(profile: Path, *arguments: str) -> AsyncIterator[asyncio.subpr
 
 @asynccontextmanager
 async def page_server(site: Site, body: bytes) -> AsyncIterator[asyncio.Future[dict[str, Any]]]:
-    """The page's own origin: serves it and the file to upload; the future is what the page tells in the end."""
-    told: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+    """The page's own origin: serves the page and the file to upload. The future gets the result of the page."""
+    reported: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
     async def page(_: web.Request) -> web.FileResponse:
         return web.FileResponse(PAGES / "upload.html")
@@ -114,7 +114,7 @@ async def page_server(site: Site, body: bytes) -> AsyncIterator[asyncio.Future[d
         return web.Response(body=body, content_type="video/mp4")
 
     async def tell(request: web.Request) -> web.Response:
-        told.set_result(json.loads(await request.text()))
+        reported.set_result(json.loads(await request.text()))
         return web.Response()
 
     app = web.Application()
@@ -123,7 +123,7 @@ async def page_server(site: Site, body: bytes) -> AsyncIterator[asyncio.Future[d
     await runner.setup()
     await web.SockSite(runner, site.listener).start()
     try:
-        yield told
+        yield reported
     finally:
         await runner.cleanup()
 
@@ -131,8 +131,8 @@ async def page_server(site: Site, body: bytes) -> AsyncIterator[asyncio.Future[d
 async def test_a_page_of_another_origin_uploads_a_file(site: Site, tmp_path: Path) -> None:
     video = sample("mp4").read_bytes()
     assert len(video) > SEGMENT_BYTES
-    async with page_server(site, video) as told, browser(tmp_path, f"{site.origin}/?gateway={site.gateway}"):
-        result = await asyncio.wait_for(told, PATIENCE_SECONDS)
+    async with page_server(site, video) as reported, browser(tmp_path, f"{site.origin}/?gateway={site.gateway}"):
+        result = await asyncio.wait_for(reported, PATIENCE_SECONDS)
     assert "error" not in result, result
     assert result["refused"] == "UPLOAD_NOT_FOUND"
     assert result["segments"] == -(-len(video) // SEGMENT_BYTES) > 1
@@ -145,7 +145,7 @@ async def test_a_page_of_another_origin_uploads_a_file(site: Site, tmp_path: Pat
     assert result["content"]["filename"] == "from a page.mp4"
 
 
-async def test_docs_draw_themselves(site: Site, tmp_path: Path) -> None:
+async def test_docs_render(site: Site, tmp_path: Path) -> None:
     async with browser(tmp_path, "--virtual-time-budget=20000", "--dump-dom", f"{site.gateway}/docs") as process:
         output, _ = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
     dom = output.decode()

@@ -1,5 +1,7 @@
-"""The cache of deploy/cdn with the real nginx: published content and nothing else, one fetch for all viewers, and gone
-at once when it is deleted."""
+"""The cache of deploy/cdn on the real nginx.
+
+It serves published content only, fetches it once for all viewers, and drops it when the content is deleted.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +37,12 @@ pytestmark = [
 
 KEY = "key of the tests' TempURLs"
 TOKEN = "purge-token"
-SEGMENT_BYTES = 1024 * 1024 + 1  # no border of a segment is one of a slice
+SEGMENT_BYTES = 1024 * 1024 + 1  # so that no segment ends where a slice of the cache does
 
 
 @dataclass
 class Origin:
-    """In front of Swift, on the cache's side: counts what reaches the store. While `down` it answers nothing."""
+    """A proxy between the cache and Swift that records each request. While `down` it responds 503."""
 
     url: str = ""
     seen: list[tuple[str, str]] = field(default_factory=list)
@@ -114,7 +116,7 @@ async def nginx(directory: Path, configuration: str, port: int) -> AsyncIterator
                 except aiohttp.ClientError:
                     return False
 
-        await eventually(answers, 15, lambda: "nginx to answer")
+        await eventually(answers, 15, lambda: "nginx to respond")
         yield
     finally:
         process.terminate()
@@ -139,7 +141,7 @@ def video() -> bytes:
 async def cdn(servers: Servers, tmp_path: Path) -> AsyncIterator[Cdn]:
     directory = tmp_path / "cdn"
     make_directories(directory)
-    ports = ReservedPort(), ReservedPort()  # ours until released; nginx may listen on them
+    ports = ReservedPort(), ReservedPort()  # reserved until released; nginx may listen on them
     public_port, purge_port = (port.number for port in ports)
     purge_url = f"http://127.0.0.1:{purge_port}/{{key}}"
     async with running_cell(
@@ -187,7 +189,7 @@ async def published(cdn: Cdn, video: bytes) -> dict[str, Any]:
     content = await cdn.cell.content(view["content_id"])
     assert content["object"]["segment_count"] > 2
     async with cdn.client.get(f"{cdn.cell.url}/v1/contents/{content['id']}/download", allow_redirects=False) as answer:
-        assert answer.status == 302  # which has put the key on the account
+        assert answer.status == 302  # this request has set the TempURL key on the account
     return content
 
 
@@ -245,7 +247,7 @@ async def test_nothing_else_can_be_fetched(cdn: Cdn, video: bytes) -> None:
         status, body, _ = await cdn.get(path)
         assert status in (400, 404), path
         assert b"secret" not in body
-    # A query does nothing: neither a manifest, nor a listing, nor another signature.
+    # A query has no effect: no manifest, no listing, no other signature.
     for query in ("multipart-manifest=get", "format=json", "temp_url_sig=0&temp_url_expires=1", "prefix=secret"):
         status, body, _ = await cdn.get(f"{key}?{query}")
         assert (status, body == video) == (200, True), query
@@ -257,7 +259,7 @@ async def test_nothing_else_can_be_fetched(cdn: Cdn, video: bytes) -> None:
     assert await cdn.cell.read(content["object"]["key"]) == video
 
 
-async def test_what_is_deleted_is_gone_at_once(cdn: Cdn, video: bytes) -> None:
+async def test_deleted_content_is_gone_from_the_cache_at_once(cdn: Cdn, video: bytes) -> None:
     content = await published(cdn, video)
     other = await published(cdn, video)
     paths = [f"/{content[part]['key']}" for part in ("object", "thumbnail")]
@@ -268,14 +270,14 @@ async def test_what_is_deleted_is_gone_at_once(cdn: Cdn, video: bytes) -> None:
     for path in paths:
         assert (await cdn.get(path))[0] == 404
         assert (await cdn.get(path, headers={"Range": "bytes=0-9"}))[0] == 404
-    cdn.origin.down = True  # and not because the store was asked
+    cdn.origin.down = True  # and the store was not asked
     for path in paths:
         assert (await cdn.get(path))[0] == 404
     cdn.origin.down = False
     assert (await cdn.get(f"/{other['object']['key']}"))[1] == video
 
 
-async def test_only_who_may_can_purge(cdn: Cdn, video: bytes) -> None:
+async def test_a_purge_needs_the_token(cdn: Cdn, video: bytes) -> None:
     content = await published(cdn, video)
     key = content["object"]["key"]
     good = {"Authorization": f"Bearer {TOKEN}"}

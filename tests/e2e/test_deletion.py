@@ -1,4 +1,4 @@
-"""A deleted content is gone: row, object, segments and thumbnail; and what could not be removed is, later."""
+"""Deleting a content removes its row, object, segments and thumbnail; what cannot be removed now is removed later."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def video() -> bytes:
 
 @dataclass
 class Cache:
-    """Takes purges; while it is `down` it answers 503."""
+    """Accepts purges; while it is `down` it responds 503."""
 
     url: str = ""
     down: bool = False
@@ -76,7 +76,7 @@ async def leftovers(cell: Cell) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("store", ["swift", "s3", "filesystem"])
-async def test_nothing_stays(servers: Servers, tmp_path: Path, video: bytes, store: str) -> None:
+async def test_a_deleted_content_leaves_nothing(servers: Servers, tmp_path: Path, video: bytes, store: str) -> None:
     async with running_cell(
         servers,
         tmp_path,
@@ -98,7 +98,7 @@ async def test_nothing_stays(servers: Servers, tmp_path: Path, video: bytes, sto
             assert body["error"]["code"] == "CONTENT_NOT_FOUND"
         assert await cell.read(kept["object"]["key"]) == video
 
-        # Somebody was killed half-way: the object's name is gone already, segments that nothing names are not.
+        # As after a process that was killed half-way: the object's name is gone, its segments are still stored.
         name = kept["id"]
         await _forget_manifest(cell, kept)
         await cell.call("DELETE", f"/v1/contents/{name}", expect=200)
@@ -106,7 +106,7 @@ async def test_nothing_stays(servers: Servers, tmp_path: Path, video: bytes, sto
 
 
 async def _forget_manifest(cell: Cell, content: dict[str, Any]) -> None:
-    """Remove what makes an object of the segments, and leave the segments: where the store can have that."""
+    """Remove the manifest and leave the segments, where the store has manifests; elsewhere delete the object."""
     key = content["object"]["key"]
     if cell.settings.store == "swift":
         login = {
@@ -123,7 +123,7 @@ async def _forget_manifest(cell: Cell, content: dict[str, Any]) -> None:
         await cell.store.delete(key)
 
 
-async def test_a_cache_that_is_away_leaves_a_leftover_until_it_is_back(
+async def test_an_unavailable_cache_leaves_a_pending_deletion_until_it_is_back(
     servers: Servers, tmp_path: Path, video: bytes
 ) -> None:
     async with (
@@ -141,7 +141,7 @@ async def test_a_cache_that_is_away_leaves_a_leftover_until_it_is_back(
         cache.down = True
         _, body, _ = await cell.call("DELETE", f"/v1/contents/{content['id']}", expect=200)
         assert body["data"]["leftover"] is True
-        assert await cell.stored_keys() == []  # the store is cleared all the same
+        assert await cell.stored_keys() == []  # the store is cleared nevertheless
         (left,) = await leftovers(cell)
         assert (left["content_id"], left["error_code"]) == (content["id"], "CACHE_PURGE_FAILED")
         assert left["attempts"] >= 1
@@ -151,12 +151,12 @@ async def test_a_cache_that_is_away_leaves_a_leftover_until_it_is_back(
         async def gone() -> bool:
             return not await leftovers(cell)
 
-        await eventually(gone, 30, lambda: "the leftover to be removed")
+        await eventually(gone, 30, lambda: "the pending deletion to be done")
         assert set(cache.purged) == {content["object"]["key"], content["thumbnail"]["key"]}
 
 
 @pytest.mark.parametrize("store", ["swift", "s3"])
-async def test_a_store_that_is_away_leaves_a_leftover_until_it_is_back(
+async def test_an_unavailable_store_leaves_a_pending_deletion_until_it_is_back(
     own_servers: EmbeddedStack, tmp_path: Path, video: bytes, store: str
 ) -> None:
     async with running_cell(own_servers, tmp_path / "cell", store=store, segment_bytes=SEGMENT_BYTES) as cell:
@@ -172,19 +172,19 @@ async def test_a_store_that_is_away_leaves_a_leftover_until_it_is_back(
             async def tried_again() -> bool:
                 return bool((await leftovers(cell))[0]["attempts"] > 1)
 
-            await eventually(tried_again, 60, lambda: "the workers to try while the store is away")
+            await eventually(tried_again, 60, lambda: "the workers to try while the store is unavailable")
 
         async def gone() -> bool:
             return not await leftovers(cell)
 
-        await eventually(gone, 60, lambda: "the leftover to be removed")
+        await eventually(gone, 60, lambda: "the pending deletion to be done")
         assert not any(doomed["id"] in key for key in await cell.stored_keys())
         assert await cell.read(kept["object"]["key"]) == video
         await cell.until_clean()
 
 
-async def test_a_gateway_that_died_in_the_middle_loses_nothing(servers: Servers, tmp_path: Path, video: bytes) -> None:
-    """All that it did was to move the row; its lease has ended."""
+async def test_a_worker_finishes_a_deletion_whose_gateway_died(servers: Servers, tmp_path: Path, video: bytes) -> None:
+    """The gateway had only moved the row, and its lease has ended."""
     async with running_cell(servers, tmp_path, store="swift", segment_bytes=SEGMENT_BYTES) as cell:
         content = await upload(cell, video)
         pool = LazyPool(cell.settings.database_url.get_secret_value(), 1)
@@ -197,4 +197,4 @@ async def test_a_gateway_that_died_in_the_middle_loses_nothing(servers: Servers,
         async def clear() -> bool:
             return await cell.stored_keys() == [] and not await leftovers(cell)
 
-        await eventually(clear, 30, lambda: "the worker to remove what is left")
+        await eventually(clear, 30, lambda: "the worker to finish the deletion")

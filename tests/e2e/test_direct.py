@@ -40,7 +40,7 @@ async def cell(store_cell: CellProcesses) -> AsyncIterator[Cell]:
         yield connected
 
 
-async def test_a_file_goes_past_the_gateway(cell: Cell) -> None:
+async def test_a_client_sends_a_file_to_the_store_itself(cell: Cell) -> None:
     data = video(cell)
     upload = await cell.create(len(data), transport="direct", filename="Träume.mp4", metadata={"a": "b"})
     assert (upload["status"], upload["segment_count"]) == ("granted", 3)
@@ -48,15 +48,17 @@ async def test_a_file_goes_past_the_gateway(cell: Cell) -> None:
     grants = upload["grants"]
     assert [grant["number"] for grant in grants["segments"]] == [1, 2, 3]
     assert grants["more"] == []
-    assert not list(cell.settings.temp_dir.glob("*.data")), "temp disk is held while the client uploads"
+    assert not list(cell.settings.temp_dir.glob("*.data")), (
+        "bytes are allocated on the temp volume while the client uploads to the store"
+    )
 
-    # Told before everything is there: the store is asked, and says what is missing.
+    # Completed too early: the gateway asks the store and reports what is missing.
     status, error = await complete(cell, upload["id"])
     assert (status, error["code"], error["detail"]["missing"]) == (409, "SEGMENTS_MISSING", [[1, 3]])
     await send(cell, grants["segments"][:2], upload, data)
     status, error = await complete(cell, upload["id"])
     assert (status, error["detail"]["missing"], error["detail"]["wrong"]) == (409, [[3, 3]], [])
-    # A last segment that was cut short is told, too.
+    # A last segment that is too short is reported too.
     await send(cell, [{**grants["segments"][2], "size": 100}], upload, data)
     status, error = await complete(cell, upload["id"])
     assert error["detail"]["missing"] == [[3, 3]]
@@ -71,7 +73,7 @@ async def test_a_file_goes_past_the_gateway(cell: Cell) -> None:
         "transfer": "skipped"
     }
     assert view["bytes_received"] == view["bytes_stored"] == len(data)
-    assert (await complete(cell, upload["id"]))[0] == 200, "saying it twice is harmless"
+    assert (await complete(cell, upload["id"]))[0] == 200, "completing twice is harmless"
     content = await cell.content(upload["id"])
     assert (content["filename"], content["metadata"], content["object"]["segment_count"]) == (
         "Träume.mp4",
@@ -105,7 +107,7 @@ async def test_what_is_no_media_fails_and_leaves_nothing(cell: Cell) -> None:
     await cell.until_clean()
 
 
-async def test_requests_that_make_no_sense(cell: Cell) -> None:
+async def test_requests_that_do_not_fit_the_transport_or_the_state_are_refused(cell: Cell) -> None:
     upload = await cell.create(TWO_SEGMENTS_AND_A_BIT[cell.settings.store], transport="direct")
     path = f"/v1/uploads/{upload['id']}"
 
@@ -122,15 +124,15 @@ async def test_requests_that_make_no_sense(cell: Cell) -> None:
         await cell.call("DELETE", f"/v1/uploads/{item['id']}", expect=200)
     assert await refused("POST", f"{path}/complete") == (409, "UPLOAD_ENDED")
     assert await refused("POST", f"{path}/grants", json={"segments": [[1, 1]]}) == (409, "UPLOAD_ENDED")
-    # What is sent with a grant after the end is removed when the last grant has lapsed.
+    # What a client sends with a grant after the upload has ended is removed when the last grant has expired.
     first = upload["grants"]["segments"][0]
     async with cell.http.put(first["url"], data=blocks(bytes(first["size"])), headers=first["headers"]):
         pass
     await cell.until_clean()
 
 
-async def test_a_session_that_the_store_has_ended_is_replaced(servers: Servers, tmp_path: Path) -> None:
-    """As a lifecycle rule of the bucket does to what is incomplete for too long."""
+async def test_a_multipart_upload_that_the_store_has_aborted_is_replaced(servers: Servers, tmp_path: Path) -> None:
+    """A lifecycle rule of the bucket may abort a multipart upload that is incomplete for too long."""
     async with running_cell(servers, tmp_path, store="s3") as cell:
         assert isinstance(cell.store, TransferSessions)
         data = video(cell)
@@ -152,7 +154,7 @@ async def test_a_session_that_the_store_has_ended_is_replaced(servers: Servers, 
 async def test_many_segments_are_granted_in_batches(servers: Servers, tmp_path: Path) -> None:
     async with running_cell(servers, tmp_path, segment_bytes=2048, **KEY) as cell:
         data = sample("mp4").read_bytes().ljust(250 * 2048, b"\0")
-        # Swift reads many tiny segments at one a second, so assemble compares the bytes that it has fetched by ranges.
+        # Swift reads tiny segments at one a second, so assemble compares the bytes that it has fetched by ranges.
         digest = f"sha-256=:{b64encode(hashlib.sha256(data).digest()).decode()}:"
         upload = await cell.create(len(data), transport="direct", digest=digest)
         grants = upload["grants"]
@@ -171,8 +173,10 @@ async def test_many_segments_are_granted_in_batches(servers: Servers, tmp_path: 
 
 
 @pytest.mark.parametrize("store", ["swift", "s3"])
-async def test_clients_have_a_way_of_their_own(servers: Servers, tmp_path: Path, store: str) -> None:
-    """Where no catalogue knows how clients reach the store, a setting does."""
+async def test_clients_use_the_public_endpoint_and_sluice_the_internal_one(
+    servers: Servers, tmp_path: Path, store: str
+) -> None:
+    """Without a catalogue, a setting says how clients reach the store."""
     async with relay_to(servers.swift.proxy_url) as public:
         settings: dict[str, Any] = {**KEY, "store": store, f"{store}_public_url": public.url}
         async with running_cell(servers, tmp_path, **settings) as cell:
@@ -184,7 +188,7 @@ async def test_clients_have_a_way_of_their_own(servers: Servers, tmp_path: Path,
             assert through > len(data)
             assert (await complete(cell, upload["id"]))[0] == 200
             await cell.until(upload["id"], "ready")
-            assert public.bytes_in == through, "our own traffic took the way of clients"
+            assert public.bytes_in == through, "internal traffic went through the public endpoint"
             async with cell.http.get(f"{cell.url}/v1/contents/{upload['id']}/download") as answer:
                 assert await answer.read() == data
             assert public.bytes_out > len(data)
@@ -192,7 +196,7 @@ async def test_clients_have_a_way_of_their_own(servers: Servers, tmp_path: Path,
 
 
 @pytest.mark.parametrize("store", ["swift", "s3"])
-async def test_what_is_abandoned_expires_and_is_removed(servers: Servers, tmp_path: Path, store: str) -> None:
+async def test_an_abandoned_upload_expires_and_is_removed(servers: Servers, tmp_path: Path, store: str) -> None:
     settings: dict[str, Any] = {**KEY, "store": store, "direct_seconds": 10, "upload_grant_seconds": 10}
     async with running_cell(servers, tmp_path, **settings) as cell:
         data = video(cell)
@@ -202,14 +206,14 @@ async def test_what_is_abandoned_expires_and_is_removed(servers: Servers, tmp_pa
         async def stored() -> bool:
             return bool(await cell.stored_keys())
 
-        await eventually(stored, 60, lambda: "the store to show what was sent")
+        await eventually(stored, 60, lambda: "the store to list what was sent")
         view = await cell.until(upload["id"], "expired")
         assert view["error"]["code"] == "UPLOAD_EXPIRED"
         await cell.until_clean()
         assert await cell.stored_keys() == []
 
 
-async def test_a_lent_token(servers: Servers, tmp_path: Path) -> None:
+async def test_a_delegated_token(servers: Servers, tmp_path: Path) -> None:
     swift = servers.swift
     settings: dict[str, Any] = {"swift_lent_user": swift.user, "swift_lent_password": swift.key}
     async with running_cell(servers, tmp_path, **settings) as cell:
@@ -231,7 +235,7 @@ async def test_a_lent_token(servers: Servers, tmp_path: Path) -> None:
         await cell.until_clean()
 
 
-async def test_stores_that_clients_cannot_reach_say_so(servers: Servers, tmp_path: Path) -> None:
+async def test_transports_that_a_store_does_not_offer_are_refused(servers: Servers, tmp_path: Path) -> None:
     async def refused(**settings: Any) -> None:
         name = settings.get("store", "swift")
         async with running_cell(servers, tmp_path / name, **settings) as cell:

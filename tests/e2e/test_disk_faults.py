@@ -1,5 +1,7 @@
-"""A temp volume that is full, fails or may not be written to, under the real processes: whoever sends is told so with
-a code and when to come again, nothing that was acknowledged is lost, and when the disk is well everything finishes."""
+"""A temp volume that is full, fails or is read-only, with real processes.
+
+Clients get an error code and Retry-After, nothing that was acknowledged is lost, and every upload finishes once the
+disk works again."""
 
 from __future__ import annotations
 
@@ -37,8 +39,8 @@ async def _closed(cell: Cell, process: str = "worker-all") -> None:
     await eventually(closed, 30, lambda: "admission to be closed")
 
 
-async def test_somebody_else_fills_the_volume(servers: Servers, tmp_path: Path) -> None:
-    """Who is in goes on, since his bytes are set aside; who is not waits until there is room."""
+async def test_another_program_fills_the_volume(servers: Servers, tmp_path: Path) -> None:
+    """Admitted uploads continue, since their bytes are allocated; others wait until there is room."""
     video, large = small_video(), small_video(28)
     with small_disk(tmp_path / "disk", DISK_BYTES) as disk:
         async with running_cell(
@@ -72,8 +74,8 @@ async def test_somebody_else_fills_the_volume(servers: Servers, tmp_path: Path) 
             assert logged(cell, "volume.open")
 
 
-async def test_no_space_for_a_file_that_was_taken_away(servers: Servers, tmp_path: Path) -> None:
-    """Somebody empties the volume and fills it: bytes that were set aside are not there in the middle of an upload."""
+async def test_no_space_to_allocate_a_deleted_temp_file_again(servers: Servers, tmp_path: Path) -> None:
+    """Another program deletes the temp file and fills the volume, so that an upload loses its allocation."""
     video = small_video()
     with small_disk(tmp_path / "disk", DISK_BYTES) as disk:
         async with running_cell(servers, tmp_path / "cell", temp_dir=str(disk), temp_budget_bytes=DISK_BYTES) as cell:
@@ -82,7 +84,7 @@ async def test_no_space_for_a_file_that_was_taken_away(servers: Servers, tmp_pat
             filler = fill(disk)
             await is_refused(cell, upload, 1, video, "TEMP_VOLUME_FULL")
             assert [path.name for path in disk.iterdir() if path.suffix != ".journal"] == [filler.name], (
-                "what could not be made is not left"
+                "no partial file is left"
             )
             filler.unlink()
             await cell.put_all(upload, video)
@@ -105,7 +107,7 @@ async def test_writing_fails_in_mid_segment(servers: Servers, tmp_path: Path, nu
             assert (await cell.status(upload["id"]))["missing_segments"] == [[2, 8]]
 
             other = await cell.create(len(video))
-            assert other["status"] == "waiting", "nobody is let in to a disk that takes no bytes"
+            assert other["status"] == "waiting", "nothing is admitted to a disk that cannot be written"
             await _closed(cell)
             assert {entry["code"] for entry in logged(cell, "volume.closed")} == {code}
             assert await _metric(cell, "gateway", f'sluice_temp_volume_errors_total{{code="{code}"}}') >= 2
@@ -127,7 +129,7 @@ async def test_writing_fails_in_mid_segment(servers: Servers, tmp_path: Path, nu
 
 
 async def test_reading_fails_while_stages_run(servers: Servers, tmp_path: Path) -> None:
-    """Transfer and assemble try again until the disk reads, with a digest of the whole file and without."""
+    """Transfer and assemble retry until the disk can be read, with a digest of the whole file and without."""
     video = small_video()
     with faulty_disk(tmp_path / "disk") as disk:
         async with running_cell(servers, tmp_path / "cell", temp_dir=str(disk.point)) as cell:
@@ -141,7 +143,7 @@ async def test_reading_fails_while_stages_run(servers: Servers, tmp_path: Path) 
                 looked = (stages["transfer"], stages["assemble"], others["transfer"], others["assemble"])
                 return all(stage["attempts"] >= 2 for stage in looked)
 
-            await eventually(tried_again, 60, lambda: "stages to be tried again")
+            await eventually(tried_again, 60, lambda: "stages to be retried")
             retried = {(entry["stage"], entry["code"]) for entry in logged(cell, "stage.retried")}
             assert retried == {(stage, "TEMP_VOLUME_FAILED") for stage in ("transfer", "assemble")}
             disk.heal()
@@ -152,7 +154,7 @@ async def test_reading_fails_while_stages_run(servers: Servers, tmp_path: Path) 
 
 @pytest.mark.parametrize(("stage", "before"), [("probe", "assemble"), ("thumbnail", "probe")])
 async def test_reading_fails_while_a_tool_runs(servers: Servers, tmp_path: Path, stage: str, before: str) -> None:
-    """No file is called no media for it, and none does without a thumbnail."""
+    """An unreadable disk neither makes a file NOT_MEDIA nor costs it its thumbnail."""
     video = sample("mp4").read_bytes()
     with faulty_disk(tmp_path / "disk") as disk:
         async with running_cell(servers, tmp_path / "cell", temp_dir=str(disk.point), workers=apart(stage)) as cell:
@@ -172,7 +174,7 @@ async def test_reading_fails_while_a_tool_runs(servers: Servers, tmp_path: Path,
             async def tried_again() -> bool:
                 return bool((await cell.status(upload["id"]))["stages"][stage]["attempts"] >= 2)
 
-            await eventually(tried_again, 60, lambda: f"{stage} to be tried again")
+            await eventually(tried_again, 60, lambda: f"{stage} to be retried")
             assert {entry["code"] for entry in logged(cell, "stage.retried")} == {"TEMP_VOLUME_FAILED"}
             disk.heal()
             await finishes(cell, upload, video)
@@ -198,7 +200,7 @@ async def test_a_disk_that_never_reads_again_ends_the_upload_with_its_code(serve
 
 
 async def test_the_volume_becomes_read_only(servers: Servers, tmp_path: Path) -> None:
-    """As a kernel does that finds errors on a disk: what is there can be finished, nothing new comes in."""
+    """Kernels remount a disk read-only when it has errors: complete uploads finish, and no bytes are accepted."""
     video = small_video()
     with small_disk(tmp_path / "disk", DISK_BYTES) as disk:
         async with running_cell(servers, tmp_path / "cell", temp_dir=str(disk), temp_budget_bytes=DISK_BYTES) as cell:
@@ -210,7 +212,7 @@ async def test_the_volume_becomes_read_only(servers: Servers, tmp_path: Path) ->
             async def read_only() -> bool:
                 return remount(disk, "ro")
 
-            await eventually(read_only, 30, lambda: "nobody to be writing")
+            await eventually(read_only, 30, lambda: "all files to be closed for writing")
             await is_refused(cell, half, 5, video, "TEMP_VOLUME_FAILED")
             waiting = await cell.create(len(video))
             assert waiting["status"] == "waiting"

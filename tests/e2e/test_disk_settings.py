@@ -1,5 +1,4 @@
-"""What the settings of a temp volume promise on a real disk: what it can never hold is refused at once, and what an
-acknowledgement waits for."""
+"""Settings of a temp volume on a real disk: its capacity, and what an acknowledgement waits for."""
 
 from __future__ import annotations
 
@@ -15,11 +14,11 @@ from tests.harness.shared_stack import Servers
 pytestmark = pytest.mark.e2e
 
 
-async def test_what_the_volume_can_never_hold_is_refused_at_once(servers: Servers, tmp_path: Path) -> None:
-    """Or it would stand at the head of the queue, and hold up everybody, until it expires."""
+async def test_a_file_larger_than_the_volume_is_refused_at_once(servers: Servers, tmp_path: Path) -> None:
+    """Otherwise it would block the head of the queue until it expires."""
     with small_disk(tmp_path / "disk", DISK_BYTES) as disk:
         headroom = 1024 * 1024
-        capacity = DISK_BYTES - headroom - 1024 * 1024  # and room for journals
+        capacity = DISK_BYTES - headroom - 1024 * 1024  # minus room for journals
         async with running_cell(
             servers,
             tmp_path / "cell",
@@ -42,7 +41,7 @@ async def test_what_the_volume_can_never_hold_is_refused_at_once(servers: Server
 
 @pytest.mark.parametrize("durability", ["fsync", "page-cache"])
 async def test_what_an_acknowledgement_waits_for(servers: Servers, tmp_path: Path, durability: str) -> None:
-    """With `fsync` no segment is acknowledged that the disk does not have; otherwise nobody waits for the disk."""
+    """With `fsync` a segment is acknowledged once it is on the disk; with `page-cache` it does not wait for that."""
     video = small_video(3)
     with faulty_disk(tmp_path / "disk") as disk:
         async with running_cell(

@@ -1,4 +1,4 @@
-"""Fifty clients at once, up and down, some of them slow: the gateway's memory stays bounded. Nothing here is timed."""
+"""The gateway's memory stays bounded with fifty uploads and fifty downloads at once, some of them slow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEAVE_AT = 8 * MEBIBYTE
 
 
 def large_video() -> bytes:
-    """A video with an atom behind it that players pass over (ISO/IEC 14496-12, `free`)."""
+    """A video followed by a `free` box, which players skip (ISO/IEC 14496-12)."""
     video = sample("mp4").read_bytes()
     room = SIZE - len(video)
     return video + room.to_bytes(4, "big") + b"free" + hashlib.shake_128(b"sluice").digest(MEBIBYTE) * 256
@@ -49,7 +49,7 @@ async def test_fifty_at_once(
         filesystem_dir=str(tmp_path / "store"),
         segment_bytes=SEGMENT_BYTES,
         log_level="warning",
-        processes=SluiceProcesses,  # nothing in their memory but what a gateway needs
+        processes=SluiceProcesses,  # a process of its own, with nothing else in its memory
     ) as cell:
         pid = cell.processes.pids()[GATEWAY]
         forget_peak(pid)
@@ -77,14 +77,16 @@ async def test_fifty_at_once(
             async with cell.http.get(f"{cell.url}/metrics") as answer:
                 return "\nsluice_downloads 0.0\n" in await answer.text()
 
-        await eventually(let_go, 20, lambda: "the downloads of those who left to end")
+        await eventually(let_go, 20, lambda: "the downloads of clients that hung up to end")
 
 
 async def _download(
     session: aiohttp.ClientSession, cell: Cell, content: dict[str, Any], everybody: asyncio.Barrier, *, whole: bool
 ) -> str:
-    """Read a little, wait until all others have too (so that every buffer on the way is full), and go on: one to the
-    end, the others until they hang up. The digest of what came."""
+    """Read a little and wait until all others have too, so that every buffer on the way is full.
+
+    Then one client reads to the end; the others read a little more and hang up. Returns the digest of what was read.
+    """
     digest = hashlib.sha256()
     taken = 0
     async with session.get(f"{cell.url}/v1/contents/{content['id']}/download?via=gateway") as answer:

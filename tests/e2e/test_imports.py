@@ -1,4 +1,4 @@
-"""Objects that are in the store already become contents, and stay where they are, byte for byte."""
+"""Objects that are already in the store become contents, and stay where they are, byte for byte."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def cell(store_cell: CellProcesses) -> AsyncIterator[Cell]:
 
 
 def long_video() -> bytes:
-    """A video of several ranges: players and probes overlook what follows it."""
+    """A video padded to several ranges; players and probes ignore the padding."""
     return sample("mp4").read_bytes().ljust(3 * SEGMENT_BYTES + 7, b"\0")
 
 
@@ -78,7 +78,7 @@ async def test_an_object_becomes_a_content_once(cell: Cell) -> None:
     await cell.until_clean(imported={key})
     assert (await _import(cell, key, expect=200))["status"] == "ready"
 
-    # Another version under the same name is another content.
+    # A new version under the same name is a new content.
     await cell.store.put_object(key, data + b"\0", "video/mp4")
     replaced = await _import(cell, key)
     assert replaced["id"] != begun["id"]
@@ -95,7 +95,7 @@ async def test_a_failed_import_leaves_the_object_alone(cell: Cell) -> None:
     assert (await cell.until(first["id"], "failed"))["error"]["code"] == "NOT_MEDIA"
     await cell.until_clean(imported={key})
     assert await cell.read(key) == data
-    # What ended without a content may be tried again.
+    # An import that ended without a content may be repeated.
     second = await _import(cell, key)
     assert second["id"] != first["id"]
     await cell.until(second["id"], "failed")
@@ -103,7 +103,7 @@ async def test_a_failed_import_leaves_the_object_alone(cell: Cell) -> None:
     await cell.store.delete(key)
 
 
-async def test_what_may_not_be_imported_is_refused(cell: Cell) -> None:
+async def test_objects_that_may_not_be_imported_are_refused(cell: Cell) -> None:
     async def refused(body: dict[str, Any]) -> tuple[int, str]:
         status, answer, _ = await cell.call("POST", "/v1/contents/import", json=body)
         return status, answer["error"]["code"]
@@ -129,7 +129,7 @@ async def test_an_import_takes_no_segments(cell: Cell) -> None:
 
 
 async def test_imports_wait_for_room(servers: Servers, tmp_path: Path) -> None:
-    """Ten imports and an upload through room for two: the same queue, and never over the budget."""
+    """Ten imports and an upload share room for two: one queue, and never over the budget."""
     data = long_video()
     budget = 2 * (len(data) + 8192)
     async with running_cell(servers, tmp_path, temp_budget_bytes=budget) as cell:
@@ -151,7 +151,7 @@ def notification(bucket: str, *keys: str, name: str = "ObjectCreated:Put") -> di
     return {"Records": [{"eventName": name, "s3": {"bucket": {"name": bucket}, "object": item}} for item in objects]}
 
 
-async def test_a_notification_twice_is_one_content(cell: Cell) -> None:
+async def test_repeated_notifications_make_one_content(cell: Cell) -> None:
     key = "incoming/two words & more.mp4"
     data = long_video()
     await cell.store.put_object(key, data, "video/mp4")
@@ -162,8 +162,8 @@ async def test_a_notification_twice_is_one_content(cell: Cell) -> None:
         _, answer, _ = await cell.call(
             "POST", "/v1/events/storage", data=json.dumps(body).encode(), headers=bearer, expect=200
         )
-        told: dict[str, Any] = answer["data"]
-        return told
+        report: dict[str, Any] = answer["data"]
+        return report
 
     answers = await asyncio.gather(*(notify(body) for _ in range(4)))
     ids = {item["id"] for answer in answers for item in answer["imports"]}
@@ -178,7 +178,7 @@ async def test_a_notification_twice_is_one_content(cell: Cell) -> None:
     content = await cell.content(upload_id)
     assert await cell.read(content["object"]["key"]) == data
 
-    # What Sluice writes itself, what is gone, and what is no creation: told, and nothing follows.
+    # Objects of Sluice itself, missing objects and events that create nothing are reported as ignored.
     own = notification(cell.store.container, content["thumbnail"]["key"], "gone.mp4")
     assert [item["reason"] for item in (await notify(own))["ignored"]] == ["IMPORT_OWN_OBJECT", "IMPORT_OBJECT_MISSING"]
     removed = await notify(notification(cell.store.container, key, name="ObjectRemoved:Delete"))
@@ -192,7 +192,7 @@ async def test_a_notification_twice_is_one_content(cell: Cell) -> None:
 
 @one_store
 async def test_a_subscription_of_sns(cell: Cell) -> None:
-    """It does not crash, and the answer says what has to be done; nobody's URL is opened for them."""
+    """The response names the URL to confirm. Sluice does not open it."""
     url = "https://sns.example/?Action=ConfirmSubscription&Token=t"
     asked = {"Type": "SubscriptionConfirmation", "TopicArn": "arn:aws:sns:x:1:raw", "Message": "x", "SubscribeURL": url}
     bearer = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "text/plain; charset=UTF-8"}
@@ -203,12 +203,12 @@ async def test_a_subscription_of_sns(cell: Cell) -> None:
         )
         return answer
 
-    told = (await post(asked, 200))["data"]
-    assert (told["confirm_url"], told["imports"], told["ignored"]) == (url, [], [])
+    report = (await post(asked, 200))["data"]
+    assert (report["confirm_url"], report["imports"], report["ignored"]) == (url, [], [])
     assert (await post({**asked, "Type": "UnsubscribeConfirmation"}, 200))["data"]["imports"] == []
     refused = await post({"Type": "Notification", "Message": "hello"}, 422)
     assert [item["field"] for item in refused["error"]["detail"]["fields"]] == ["Message"]
-    # SNS sends the password of its URL only when it is asked to.
+    # SNS sends the password of its URL only after a challenge.
     _, _, headers = await cell.call("POST", "/v1/events/storage", json=asked, expect=401)
     assert headers["WWW-Authenticate"].startswith("Basic ")
 
@@ -255,7 +255,7 @@ async def test_the_command_imports_what_is_there(cell: Cell) -> None:
         await cell.store.delete(key)
 
 
-async def test_an_imported_object_goes_out_and_outlives_its_content(cell: Cell) -> None:
+async def test_an_imported_object_can_be_downloaded_and_outlives_its_content(cell: Cell) -> None:
     key, data = "raw/keep me.mp4", long_video()
     await cell.store.put_object(key, data, "video/mp4")
     content_id = (await cell.until((await _import(cell, key))["id"], "ready"))["id"]
@@ -271,5 +271,5 @@ async def test_an_imported_object_goes_out_and_outlives_its_content(cell: Cell) 
         return not [name for name in await cell.stored_keys() if content_id in name]
 
     await eventually(thumbnail_is_gone, 30, lambda: "the thumbnail to be removed")
-    assert await cell.read(key) == data, "what was imported is not ours to delete"
+    assert await cell.read(key) == data, "an imported object is not deleted"
     await cell.store.delete(key)

@@ -1,5 +1,5 @@
-"""Behind Keystone: one token per process, however many segments go, and one more when it is revoked in mid-upload;
-tokens that are lent; and clients outside while we are inside."""
+"""Keystone: one token per process for any number of segments, and one more after a revocation; delegated tokens; public
+endpoints for clients and internal ones for Sluice."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def _as_admin(http: aiohttp.ClientSession, keystone: KeystoneEndpoint) -> 
 
 
 async def _revoke_all_tokens(http: aiohttp.ClientSession, keystone: KeystoneEndpoint) -> None:
-    """A password that is set anew ends every token of its user."""
+    """Setting a user's password, even to the same value, revokes all tokens of this user."""
     headers = await _as_admin(http, keystone)
     async with http.get(f"{keystone.auth_url}/users?name={keystone.username}", headers=headers) as answer:
         user_id = (await answer.json())["users"][0]["id"]
@@ -65,7 +65,7 @@ async def _revoke_all_tokens(http: aiohttp.ClientSession, keystone: KeystoneEndp
         assert answer.status == 200
 
 
-async def test_a_token_revoked_in_mid_upload(
+async def test_a_token_that_is_revoked_during_an_upload_is_replaced_once(
     keystone_servers: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     keystone = keystone_servers.keystone
@@ -89,7 +89,7 @@ async def test_a_token_revoked_in_mid_upload(
             return keystone.count_token_requests() >= before + 2
 
         await eventually(logged, 30, lambda: "Keystone to log the tokens")
-        # One is the administrator's, for revoking; one is the worker's, though many segments were refused at once.
+        # One is the administrator's, for revoking; one is the worker's, although many segments were refused at once.
         assert keystone.count_token_requests() == before + 2
         assert await cell.read(content["object"]["key"]) == video
         await cell.until_clean()
@@ -97,7 +97,7 @@ async def test_a_token_revoked_in_mid_upload(
 
 @asynccontextmanager
 async def _public_endpoint(keystone: KeystoneEndpoint, url: str) -> AsyncIterator[None]:
-    """The catalogue's public object-store is at `url` meanwhile; internal and admin stay where they are."""
+    """Within the block the catalogue's public object-store endpoint is `url`; internal and admin do not change."""
     async with aiohttp.ClientSession() as http:
         headers = await _as_admin(http, keystone)
         async with http.get(f"{keystone.auth_url}/endpoints?interface=public", headers=headers) as answer:
@@ -117,18 +117,18 @@ async def _public_endpoint(keystone: KeystoneEndpoint, url: str) -> AsyncIterato
             await move(endpoint["url"])
 
 
-async def test_a_lent_token(keystone_servers: EmbeddedStack, tmp_path: Path) -> None:
-    """A client that has nothing but the token and the storage URL sends everything to Swift, past the gateway."""
+async def test_a_delegated_token(keystone_servers: EmbeddedStack, tmp_path: Path) -> None:
+    """A client with nothing but the token and the storage URL sends all segments to Swift itself."""
     keystone = keystone_servers.keystone
     assert keystone is not None
-    lent: dict[str, Any] = {
+    credential: dict[str, Any] = {
         "swift_lent_application_credential_id": keystone.application_credential_id,
         "swift_lent_application_credential_secret": keystone.application_credential_secret,
     }
-    async with running_cell(keystone_servers, tmp_path, **lent) as cell:
+    async with running_cell(keystone_servers, tmp_path, **credential) as cell:
         data = video(cell)
         before = keystone.count_token_requests()
-        upload = await cell.create(len(data), transport="token", filename="lent.mp4")
+        upload = await cell.create(len(data), transport="token", filename="delegated.mp4")
         grants = upload["grants"]
         assert grants["storage_url"] == keystone.storage_url
         assert 0 < grants["expires_in"] <= 3600
@@ -158,7 +158,7 @@ async def test_a_lent_token(keystone_servers: EmbeddedStack, tmp_path: Path) -> 
 
 
 async def test_clients_are_sent_to_the_public_endpoint(keystone_servers: EmbeddedStack, tmp_path: Path) -> None:
-    """What clients get names the public endpoint of the catalogue; our own traffic never takes that way."""
+    """URLs for clients name the catalogue's public endpoint; Sluice's own traffic never uses it."""
     keystone = keystone_servers.keystone
     assert keystone is not None
     settings: dict[str, Any] = {
@@ -179,12 +179,14 @@ async def test_clients_are_sent_to_the_public_endpoint(keystone_servers: Embedde
             assert all(grant["url"].startswith(public.url) for grant in upload["grants"]["segments"])
             assert (upload["grants"]["storage_url"] or public.url).startswith(public.url)
             await send(cell, upload["grants"]["segments"], upload, data)
-            assert public.bytes_in - sent > len(data), "the client took another way"
+            assert public.bytes_in - sent > len(data), "the client did not use the public endpoint"
             through = (public.connections, public.bytes_in, public.bytes_out)
             assert (await complete(cell, upload["id"]))[0] == 200
             await cell.until(upload["id"], "ready")
             plain = await cell.upload(data)
-            assert (public.connections, public.bytes_in, public.bytes_out) == through, "we took the public way"
+            assert (public.connections, public.bytes_in, public.bytes_out) == through, (
+                "internal traffic went through the public endpoint"
+            )
         for content_id in (upload["id"], plain["id"]):
             path = f"{cell.url}/v1/contents/{content_id}"
             async with cell.http.get(f"{path}/download", allow_redirects=False) as answer:

@@ -1,4 +1,4 @@
-"""Redis that loses what it was told: its last second, or everything. What was acknowledged is not lost with it."""
+"""Redis loses its last second, or everything; nothing that was acknowledged is lost with it."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ pytestmark = pytest.mark.e2e
 
 
 def video(number: int) -> bytes:
-    """A sample that is like no other, of a few segments: a `free` box behind the others is skipped."""
+    """A video of a few segments, different for each number: a `free` box of random bytes follows the sample."""
     body = random.Random(number).randbytes(3 * SEGMENT_BYTES)
     return sample("mp4").read_bytes() + (len(body) + 8).to_bytes(4, "big") + b"free" + body
 
 
 async def recover(cell: Cell) -> list[dict[str, Any]]:
-    """Run `sluice recover --json`; what it said of each upload."""
+    """Run `sluice recover --json`; its report on each upload."""
     command = [sys.executable, "-m", "deploy.cli", "recover", "--json"]
     done = await asyncio.to_thread(
         subprocess.run, command, env={**cell.environment}, capture_output=True, text=True, timeout=60, check=False
@@ -43,7 +43,7 @@ async def recover(cell: Cell) -> list[dict[str, Any]]:
 
 
 async def send_until_ready(cell: Cell, upload: Mapping[str, Any], data: bytes, lost: asyncio.Event) -> dict[str, Any]:
-    """A client that goes on for as long as it is told that it may: asks what is missing, sends that, asks again."""
+    """A client that asks which segments are missing and sends them, until the upload is ready."""
     while True:
         status, body, _ = await cell.call("GET", f"/v1/uploads/{upload['id']}")
         if status == 503:
@@ -63,7 +63,7 @@ async def send_until_ready(cell: Cell, upload: Mapping[str, Any], data: bytes, l
         await asyncio.sleep(0.02)
 
 
-async def test_everything_is_lost_in_the_middle_of_twenty_uploads(own_servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_redis_loses_everything_during_twenty_uploads(own_servers: EmbeddedStack, tmp_path: Path) -> None:
     videos = [video(number) for number in range(20)]
     budget = 8 * max(map(len, videos))
     async with running_cell(own_servers, tmp_path, temp_budget_bytes=budget) as cell:
@@ -86,7 +86,7 @@ async def test_everything_is_lost_in_the_middle_of_twenty_uploads(own_servers: E
         assert (status, "sluice recover" in json.dumps(body)) == (503, True), body
         new = {"filename": "a.mp4", "size": 1, "content_type": "video/mp4"}
         _, body, _ = await cell.call("POST", "/v1/uploads", json=new, expect=503)
-        assert body["error"]["code"] == "VOLUME_RECOVERING", "nothing is let in before it is known what is there"
+        assert body["error"]["code"] == "VOLUME_RECOVERING", "nothing is admitted before the volume is recovered"
 
         said = await recover(cell)
         assert {item["upload_id"] for item in said} <= {upload["id"] for upload in uploads}
@@ -98,11 +98,13 @@ async def test_everything_is_lost_in_the_middle_of_twenty_uploads(own_servers: E
             assert await cell.read(content["object"]["key"]) == data
         _, listed, _ = await cell.call("GET", "/v1/contents?limit=100", expect=200)
         assert sorted(item["id"] for item in listed["data"]["items"]) == sorted(item["id"] for item in uploads)
-        assert await recover(cell) == [], "a second time there is nothing to mend"
+        assert await recover(cell) == [], "a second run has nothing to repair"
         await cell.until_clean()
 
 
-async def test_what_changed_on_the_disk_is_asked_for_again(own_servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_recovery_requests_segments_that_changed_on_the_disk_again(
+    own_servers: EmbeddedStack, tmp_path: Path
+) -> None:
     data = video(1)
     async with running_cell(own_servers, tmp_path, workers={}) as cell:
         upload = await cell.create(len(data))
@@ -128,7 +130,7 @@ async def test_what_changed_on_the_disk_is_asked_for_again(own_servers: Embedded
 
 
 class LastSeconds:
-    """What Redis has on its disk at one moment, so that it can be put back there: a fail-over to one that is behind."""
+    """Puts Redis back to an earlier moment, as a fail-over to a replica that lags behind does."""
 
     def __init__(self, servers: EmbeddedStack, directory: Path) -> None:
         self._servers = servers
@@ -136,7 +138,7 @@ class LastSeconds:
         self._aof = ""
 
     async def begin(self, cell: Cell) -> None:
-        """From here on Redis will have been told nothing."""
+        """Remember this moment: `lose` discards every later write."""
         self._aof = (await cell.redis.config_get("dir"))["dir"]
         await cell.redis.config_set("appendfsync", "always")
         copytree(self._aof, self._kept)
@@ -148,9 +150,8 @@ class LastSeconds:
         self._servers.start_process("redis")
 
 
-async def test_the_last_second_is_lost(own_servers: EmbeddedStack, tmp_path: Path) -> None:
-    """A fail-over to a Redis that is a moment behind: it knows less of an upload, or nothing, or takes it for one that
-    lives."""
+async def test_redis_loses_its_last_second(own_servers: EmbeddedStack, tmp_path: Path) -> None:
+    """After a fail-over Redis knows an earlier state of an upload, or nothing, or counts an ended one as alive."""
     first, second, text = video(2), video(3), b"no media at all " * (SEGMENT_BYTES // 8)
     last_seconds = LastSeconds(own_servers, tmp_path)
     async with running_cell(own_servers, tmp_path) as cell:
@@ -172,17 +173,15 @@ async def test_the_last_second_is_lost(own_servers: EmbeddedStack, tmp_path: Pat
             await eventually(partial(_answers, cell, upload["id"]), 60, lambda: "the gateway to know the upload")
             view = await cell.until(upload["id"], "ready")
             assert await cell.read((await cell.content(view["content_id"]))["object"]["key"]) == data
-        # What their clients were told stays true.
+        # What the clients know remains true.
         await cell.until(done["id"], "ready")
         await cell.until(gone["id"], "cancelled")
         assert (await cell.until(wrong["id"], "failed"))["error"]["code"] == "NOT_MEDIA"
         await cell.until_clean()
 
 
-async def test_what_was_stored_is_removed_though_redis_has_forgotten_it(
-    own_servers: EmbeddedStack, tmp_path: Path
-) -> None:
-    """The upload is cancelled by a client who is quicker than its recovery, and by Redis transfer has never run."""
+async def test_stored_segments_unknown_to_redis_are_removed(own_servers: EmbeddedStack, tmp_path: Path) -> None:
+    """The client cancels before the upload is recovered, and according to Redis transfer has never run."""
     data = video(5)
     last_seconds = LastSeconds(own_servers, tmp_path)
     workers = {f"worker-{kind}": [kind] for kind in ("transfer", "admission")}
@@ -205,10 +204,10 @@ async def test_what_was_stored_is_removed_though_redis_has_forgotten_it(
         await cell.until_clean()
 
 
-async def test_a_content_is_kept_though_redis_lets_its_upload_expire(
+async def test_a_content_is_kept_although_its_recovered_upload_expires(
     own_servers: EmbeddedStack, tmp_path: Path
 ) -> None:
-    """Redis loses everything, and the journal was not told of the end: whoever writes it had been killed."""
+    """Redis loses everything, and the journal lacks the end, since the worker that writes it was killed."""
     data = video(6)
     async with running_cell(own_servers, tmp_path, lease_seconds=6) as cell:
         upload = await cell.create(len(data))

@@ -1,4 +1,4 @@
-"""Gateways behind the real nginx are restarted one after another while `sluice upload` sends to it: no upload fails."""
+"""Gateways behind the real nginx restart one after another while `sluice upload` sends through it: no upload fails."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ async def _restarted(gateway: ChildProcess, number: signal.Signals) -> None:
 
 
 async def _upload(url: str, file: Path, state: Path) -> list[dict[str, Any]]:
-    """`sluice upload` as a person runs it; its events. Fails when it does."""
+    """Run `sluice upload`; its events. Fails when the command does."""
     environment = {**os.environ, "PYTHONPATH": import_path(), "XDG_STATE_HOME": str(state), "SLUICE_SERVER": url}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "deploy.cli", "upload", str(file), "--json", "--concurrency", "2"),
@@ -124,9 +124,9 @@ async def _upload(url: str, file: Path, state: Path) -> list[dict[str, Any]]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    told, said = await process.communicate()
-    assert process.returncode == 0, said.decode() + told.decode()[-2000:]
-    return [json.loads(line) for line in told.splitlines()]
+    output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode() + output.decode()[-2000:]
+    return [json.loads(line) for line in output.splitlines()]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
@@ -171,7 +171,7 @@ async def test_gateways_are_restarted_one_after_another_and_no_upload_fails(
                 assert await cell.read(end["content"]["object"]["key"]) == video
             async with cell.http.get(f"{url}/v1/uploads?limit=100") as response:
                 listed = (await response.json())["data"]["items"]
-            assert {upload["id"] for upload in listed} == set(cell.uploads), "none was begun twice"
+            assert {upload["id"] for upload in listed} == set(cell.uploads), "no upload was created twice"
             await cell.until_clean()
             for gateway in gateways:
                 gateway.stop()

@@ -1,4 +1,4 @@
-"""Segments sent in reverse, in parallel, twice each, and cut off half-way: the object is still byte for byte right."""
+"""Segments are sent in reverse, in parallel, twice each, and cut off half-way: the object is correct byte for byte."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ async def _cut_off(cell: Cell, upload: dict[str, str], number: int, data: bytes)
     assert reader is not None
 
 
-async def test_any_order_many_at_once_twice_each_and_cut_off(cell: Cell, video: bytes) -> None:
+async def test_segments_in_any_order_in_parallel_twice_each_and_cut_off(cell: Cell, video: bytes) -> None:
     upload = await cell.create(len(video), filename="video.mkv", content_type="video/x-matroska")
     count = upload["segment_count"]
     assert count >= 5
     await asyncio.gather(*(_cut_off(cell, upload, number, video) for number in range(1, count + 1)))
     view = await cell.status(upload["id"])
-    assert view["missing_segments"] == [[1, count]], "half a segment is no segment"
+    assert view["missing_segments"] == [[1, count]], "half a segment does not count"
 
     answers = await asyncio.gather(*(cell.put(upload, number, video) for number in range(count, 0, -1) for _ in "12"))
     assert {status for status, _, _ in answers} <= {200, 201}, [body for status, body, _ in answers if status >= 400]
     repeated = [body["data"]["repeated"] for _, body, _ in answers]
-    assert repeated.count(False) == count, "each segment is taken exactly once"
+    assert repeated.count(False) == count, "each segment is accepted exactly once"
 
     view = await cell.until(upload["id"], "ready")
     content = await cell.content(view["id"])
     assert await cell.read(content["object"]["key"]) == video
     assert content["object"]["segment_count"] == count
-    # Once more, after the end: what the server has already is still harmless.
+    # Sending a segment again after the end is harmless.
     status, body, _ = await cell.put(upload, 1, video)
     assert (status, body["data"]["repeated"]) == (200, True)
     await cell.until_clean()
 
 
-async def test_a_segment_that_is_here_does_not_change(cell: Cell, video: bytes) -> None:
+async def test_a_received_segment_does_not_change(cell: Cell, video: bytes) -> None:
     upload = await cell.create(len(video), filename="video.mkv", content_type="video/x-matroska")
     await cell.put(upload, 1, video)
     status, body, _ = await cell.put(upload, 1, bytes(len(video)))
@@ -65,7 +65,9 @@ async def test_a_segment_that_is_here_does_not_change(cell: Cell, video: bytes) 
     assert await cell.read(content["object"]["key"]) == video
 
 
-async def test_a_flipped_byte_is_found_and_that_segment_alone_is_asked_for_again(cell: Cell, video: bytes) -> None:
+async def test_a_flipped_byte_on_the_disk_is_found_and_only_its_segment_requested_again(
+    cell: Cell, video: bytes
+) -> None:
     upload = await cell.create(len(video), filename="video.mkv", content_type="video/x-matroska")
     cell.processes.child("worker-all").stop()
     await cell.put_all(upload, video)

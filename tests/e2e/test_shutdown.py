@@ -1,5 +1,6 @@
-"""SIGTERM in the middle of work: a worker finishes or hands back what it holds, a gateway finishes what it receives,
-both within their grace and with exit status 0; what was handed back goes on at once, nobody has to be taken over."""
+"""SIGTERM at work: workers finish or requeue their stages, gateways finish the requests in flight.
+
+Both end within the grace period and with exit status 0. Requeued stages continue at once, without a take-over."""
 
 from __future__ import annotations
 
@@ -23,17 +24,17 @@ from tests.integration.gateway.wire import connect
 pytestmark = pytest.mark.e2e
 
 _GRACE_SECONDS = 4.0
-# A process needs a moment to close its connections, more of it on a busy machine.
+# For closing connections, on a busy machine.
 _MARGIN_SECONDS = 12.0
 
 
 def _video(segments: int) -> bytes:
-    """A small video with a long tail that is not part of it."""
+    """A small video, padded with zeros to `segments` segments."""
     return sample("mp4").read_bytes().ljust(segments * SEGMENT_BYTES, b"\0")
 
 
 async def _told_to_stop(child: ChildProcess) -> float:
-    """SIGTERM; the seconds it took to end. What else runs in this test goes on meanwhile."""
+    """Send SIGTERM and wait for the end; the seconds it took."""
     began = time.monotonic()
     child.ask_to_stop()
 
@@ -47,7 +48,7 @@ async def _told_to_stop(child: ChildProcess) -> float:
 
 
 async def _running(cell: Cell, kinds: Sequence[str], worker: str) -> list[str]:
-    """Stages of these kinds that are running on a worker, as the board has it."""
+    """Stages of these kinds that run on a worker according to the board."""
     found = []
     for upload_id in cell.uploads:
         for stage in kinds:
@@ -59,7 +60,7 @@ async def _running(cell: Cell, kinds: Sequence[str], worker: str) -> list[str]:
 
 
 async def _takeovers(cell: Cell) -> list[str]:
-    """What the board says of stages whose worker was not heard of."""
+    """Take-overs that the board has counted."""
     found = []
     for upload_id in cell.uploads:
         fields = await hash_all(cell.redis, cell.keys.upload(upload_id))
@@ -79,7 +80,7 @@ _STAGES = {"transfer": ("transfer", "seal"), "admission": ()}
 
 
 @pytest.mark.parametrize("kind", ["admission", "transfer", "assemble", "probe", "thumbnail", "persist"])
-async def test_a_worker_under_load_is_told_to_stop(servers: Servers, tmp_path: Path, kind: str) -> None:
+async def test_a_worker_under_load_stops(servers: Servers, tmp_path: Path, kind: str) -> None:
     video = _video(8)
     stages = _STAGES.get(kind, (kind,))
     async with running_cell(servers, tmp_path, workers=apart(kind), shutdown_seconds=_GRACE_SECONDS) as cell:
@@ -98,17 +99,17 @@ async def test_a_worker_under_load_is_told_to_stop(servers: Servers, tmp_path: P
         name = f":{worker.pid}"
         assert await _told_to_stop(worker) < _GRACE_SECONDS + _MARGIN_SECONDS
         assert worker.exit_status == 0
-        assert await _running(cell, stages, name) == [], "what it did not finish was handed back"
+        assert await _running(cell, stages, name) == [], "unfinished stages were requeued"
         await sending
         worker.start()
         await _all_ready(cell, video)
 
 
 @pytest.mark.parametrize("kind", ["probe", "thumbnail", "persist"])
-async def test_what_does_not_end_in_time_is_handed_back_and_goes_on_at_once(
+async def test_a_stage_that_does_not_end_within_the_grace_period_is_requeued(
     servers: Servers, tmp_path: Path, kind: str
 ) -> None:
-    """The lease is so long here that a stage that had to be taken over would not be done in this test."""
+    """The stage lease is so long that this test would fail if the stage had to be taken over."""
     video = sample("mp4").read_bytes()
     async with running_cell(
         servers,
@@ -137,7 +138,7 @@ async def test_what_does_not_end_in_time_is_handed_back_and_goes_on_at_once(
         await _all_ready(cell, video)
 
 
-async def test_a_gateway_finishes_what_it_receives_and_takes_no_more(servers: Servers, tmp_path: Path) -> None:
+async def test_a_gateway_finishes_requests_in_flight_and_accepts_no_more(servers: Servers, tmp_path: Path) -> None:
     video = _video(4)
     async with running_cell(servers, tmp_path, shutdown_seconds=30) as cell:
         upload = await cell.create(len(video))
@@ -153,7 +154,7 @@ async def test_a_gateway_finishes_what_it_receives_and_takes_no_more(servers: Se
                 async with cell.http.get(cell.processes.metrics_url("gateway")) as response:
                     return "sluice_receiving_segments 1.0" in await response.text()
 
-            await eventually(receiving, 30, lambda: "the segment to be under way")
+            await eventually(receiving, 30, lambda: "the segment to be in flight")
             gateway.ask_to_stop()
 
             async def refused() -> bool:
@@ -162,16 +163,16 @@ async def test_a_gateway_finishes_what_it_receives_and_takes_no_more(servers: Se
                         return False
                 except ConnectionRefusedError:
                     return True
-                except ConnectionError:  # it was let in by the kernel just before, and by nobody else
+                except ConnectionError:  # the kernel had accepted it just before the socket was closed
                     return False
 
-            await eventually(refused, 30, lambda: "newcomers to be refused")
+            await eventually(refused, 30, lambda: "new connections to be refused")
             await asking.begin("PUT", f"{path}/2", length, b"")
             head = await asking.head()
             assert (head.status, head.headers["connection"]) == (503, "close")
             assert int(head.headers["retry-after"]) >= 1
             assert (await asking.body(head))["error"]["code"] == "GATEWAY_BUSY"
-            assert gateway.pid is not None, "a segment is still under way"
+            assert gateway.pid is not None, "a segment is still in flight"
 
             await sending.send(video[1000:SEGMENT_BYTES])
             head = await sending.head()

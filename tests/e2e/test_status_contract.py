@@ -1,4 +1,4 @@
-"""The Redis contract of schemas/status.py, held against what a running cell has written."""
+"""What a running cell writes to Redis fits the contract in schemas/status.py."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 
 def _check(model: type[BaseModel], fields: Mapping[str, Any]) -> None:
-    """Every field is documented and of its type; unknown ones are refused by the models."""
+    """Every field is documented and of its type; the models refuse unknown fields."""
     model.model_validate(fields, strict=False)
 
 

@@ -1,4 +1,5 @@
-"""Stores that fail in the middle of uploads: answers, resets, stalls, a slow line, bytes that change on their way.
+"""A store that fails during uploads: error responses, resets, stalls, a slow line, corrupted bytes.
+
 Nothing is lost, nothing is stored wrong, and nothing is left behind."""
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from tests.harness.shared_stack import Servers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-# Uploads and bytes of each, by dialect: S3's parts have 5 MiB at the least.
+# Number of uploads and bytes of each, by dialect: parts of S3 have at least 5 MiB.
 _SIZES = {"swift": (4, 8 * SEGMENT_BYTES), "s3": (2, 11 * MEBIBYTE)}
 _SECONDS = 120.0
-# What a segment's PUT has in its target, by dialect: in mid-upload means in mid-segment too.
+# Part of the target of a segment's PUT, by dialect.
 _SEGMENT_PATHS = {"swift": "_segments/", "s3": "partNumber="}
 
 Reached = Callable[[Cell, Shaper], Awaitable[bool]]
@@ -46,7 +47,7 @@ async def _stage_failed(cell: Cell, shaper: Shaper) -> bool:
 
 
 async def _given_up_on_a_stall(cell: Cell, shaper: Shaper) -> bool:
-    """Requests that nobody answered: the workers count them."""
+    """Whether workers have given up on requests without a response, which their metrics count."""
     async with cell.http.get(cell.processes.metrics_url("worker-all")) as response:
         lines = (await response.text()).splitlines()
     unanswered = [line for line in lines if "store_request_seconds_count" in line and 'status="none"' in line]
@@ -74,7 +75,7 @@ FAULTS: dict[str, tuple[Fault, Reached]] = {
 
 @pytest.mark.parametrize("dialect", ["swift", "s3"])
 @pytest.mark.parametrize("name", FAULTS)
-async def test_in_the_middle_of_uploads(servers: Servers, tmp_path: Path, name: str, dialect: str) -> None:
+async def test_a_fault_during_uploads(servers: Servers, tmp_path: Path, name: str, dialect: str) -> None:
     count, size_bytes = _SIZES[dialect]
     video = _video(size_bytes)
     fault, reached = FAULTS[name]
@@ -85,11 +86,11 @@ async def test_in_the_middle_of_uploads(servers: Servers, tmp_path: Path, name: 
         uploads = [await client.create(len(video)) for _ in range(count)]
         await asyncio.gather(*(cell.put(upload, 1, video) for upload in uploads))
         await eventually(lambda: _first_are_stored(cell), _SECONDS, lambda: "the first segments to be stored")
-        if isinstance(fault, OnRequests):  # on those that are to come
+        if isinstance(fault, OnRequests):  # which acts on later requests
             await shaper.set(fault)
         requests = shaper.requests
         sending = asyncio.gather(*(client.send(upload, video) for upload in uploads))
-        await eventually(lambda: _requested(shaper, requests), _SECONDS, lambda: "segments to be in the air", 0.001)
+        await eventually(lambda: _requested(shaper, requests), _SECONDS, lambda: "segments to be in flight", 0.001)
         await shaper.set(fault)
         await sending
 
@@ -102,13 +103,13 @@ async def test_in_the_middle_of_uploads(servers: Servers, tmp_path: Path, name: 
         await asyncio.gather(*(client.end(upload["id"]) for upload in uploads))
         for upload in uploads:
             assert await cell.read((await cell.content(upload["id"]))["object"]["key"]) == video
-        assert client.codes <= {"UPLOAD_WAITING"}, "the client saw none of it"
+        assert client.codes <= {"UPLOAD_WAITING"}, "the client does not notice"
         assert not [key for key in await cell.stored_keys() if key.startswith(MULTIPART_PREFIX)]
         await cell.until_clean()
 
 
-async def test_every_body_may_change_on_its_way(servers: Servers, tmp_path: Path) -> None:
-    """Manifests, thumbnails and objects of one segment too."""
+async def test_any_body_may_be_corrupted(servers: Servers, tmp_path: Path) -> None:
+    """Manifests, thumbnails and objects of one segment are checked too."""
     large, small = _video(8 * SEGMENT_BYTES), _video(0)
     assert len(small) <= SEGMENT_BYTES
     async with shaped_cell(servers, tmp_path, "swift") as (cell, shaper):
@@ -123,8 +124,8 @@ async def test_every_body_may_change_on_its_way(servers: Servers, tmp_path: Path
         await cell.until_clean()
 
 
-async def test_nothing_remains_of_sessions_whose_begin_was_not_heard(servers: Servers, tmp_path: Path) -> None:
-    """S3 has opened a multipart upload, and nobody has learned of it."""
+async def test_no_multipart_upload_remains_whose_creation_got_no_response(servers: Servers, tmp_path: Path) -> None:
+    """S3 has opened a multipart upload whose response was lost."""
     _, size_bytes = _SIZES["s3"]
     video = _video(size_bytes)
     async with shaped_cell(servers, tmp_path, "s3") as (cell, shaper):

@@ -1,6 +1,6 @@
-"""Processes that are killed in the middle of their work: it is taken over, and nothing is lost or left behind.
+"""Processes that are killed at work: their stages are taken over, and nothing is lost or left behind.
 
-How long that took is read from the board's own event stream, whose ids are the time by Redis' clock.
+How long a take-over takes is read from the board's event stream, whose ids are the time by Redis' clock.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TAKEOVER_MS = 10_000
 
 
 def _video(segments: int = 8) -> bytes:
-    """A small video with a long tail that is not part of it: several segments, quick to probe."""
+    """A small video, padded with zeros to `segments` segments: quick to probe."""
     return sample("mp4").read_bytes().ljust(segments * SEGMENT_BYTES, b"\0")
 
 
@@ -50,7 +50,7 @@ async def _now_ms(cell: Cell) -> int:
 
 
 async def _running(cell: Cell, pid: int) -> set[tuple[str, str]]:
-    """(upload, stage) of all that this process runs, as the board has it."""
+    """(upload, stage) of all that this process runs according to the board."""
     found = set()
     for upload_id in cell.uploads:
         fields = await hash_all(cell.redis, cell.keys.upload(upload_id))
@@ -62,7 +62,7 @@ async def _running(cell: Cell, pid: int) -> set[tuple[str, str]]:
 
 
 async def _taken_over_ms(cell: Cell, dead: set[tuple[str, str]], since_ms: int) -> dict[tuple[str, str], int]:
-    """When each of them ran again, in milliseconds from `since_ms`; what did not yet is missing."""
+    """When each of them ran again, in milliseconds from `since_ms`; those that have not are missing."""
     found: dict[tuple[str, str], int] = {}
     for entry_id, entry in await cell.redis.xrange(cell.keys.events, min=f"{since_ms}-0"):
         key = entry["upload_id"], entry["name"]
@@ -72,7 +72,7 @@ async def _taken_over_ms(cell: Cell, dead: set[tuple[str, str]], since_ms: int) 
 
 
 async def _takeovers(cell: Cell, stages: set[tuple[str, str]]) -> list[int]:
-    """What the board has counted for each of them."""
+    """The number of take-overs that the board has counted for each of them."""
     names = [(cell.keys.upload(upload_id), f"stage.{stage}.takeovers") for upload_id, stage in sorted(stages)]
     return [int(await hash_get(cell.redis, key, name) or 0) for key, name in names]
 
@@ -85,7 +85,7 @@ async def _all_ready(cell: Cell, data: bytes) -> None:
 
 
 async def _insistently(cell: Cell, upload: Mapping[str, Any], data: bytes) -> None:
-    """Send every segment as a client that tries again does, whatever becomes of the gateway."""
+    """Send every segment, and retry whenever the gateway does not accept it."""
     for number in range(1, upload["segment_count"] + 1):
 
         async def taken(number: int = number) -> bool:
@@ -96,11 +96,11 @@ async def _insistently(cell: Cell, upload: Mapping[str, Any], data: bytes) -> No
             assert status in (200, 503), body
             return status == 200
 
-        await eventually(taken, 90, lambda: f"segments of {upload['id']} to be taken", every_seconds=0.2)
+        await eventually(taken, 90, lambda: f"segments of {upload['id']} to be accepted", every_seconds=0.2)
 
 
-async def test_every_worker_killed_in_the_middle_of_twenty_uploads(own_servers: EmbeddedStack, tmp_path: Path) -> None:
-    """The store hangs at that moment, so that no transfer can end before its worker does."""
+async def test_the_only_worker_is_killed_during_twenty_uploads(own_servers: EmbeddedStack, tmp_path: Path) -> None:
+    """The store hangs at that moment, so that no transfer ends before its worker does."""
     video = _video()
     async with running_cell(own_servers, tmp_path) as cell:
         uploads = [await cell.create(len(video)) for _ in range(_UPLOADS)]
@@ -109,7 +109,7 @@ async def test_every_worker_killed_in_the_middle_of_twenty_uploads(own_servers: 
         async def under_way() -> bool:
             return await _stored_segments(cell) >= 20
 
-        await eventually(under_way, 60, lambda: "transfer to be in the middle of it")
+        await eventually(under_way, 60, lambda: "transfers to be in progress")
         worker = cell.processes.child("worker-all")
         with frozen(own_servers, "proxy-server"):
             await first
@@ -128,15 +128,15 @@ async def test_every_worker_killed_in_the_middle_of_twenty_uploads(own_servers: 
 
 
 async def _put(cell: Cell, upload: Mapping[str, Any], numbers: Iterable[int], data: bytes) -> None:
-    """These segments, one after another."""
+    """Send these segments, one after another."""
     for number in numbers:
         status, body, _ = await cell.put(upload, number, data)
         assert status in (200, 201), body
 
 
 @pytest.mark.parametrize("kind", ["transfer", "assemble", "probe", "thumbnail", "persist"])
-async def test_a_worker_killed_in_mid_stage_is_followed_by_another(servers: Servers, tmp_path: Path, kind: str) -> None:
-    """Two of its kind: what the dead one ran is taken over by the one that lives."""
+async def test_a_worker_is_killed_at_work_and_another_takes_over(servers: Servers, tmp_path: Path, kind: str) -> None:
+    """Of two workers of one type, the survivor takes over the stages of the other."""
     video = _video(2)
     async with AsyncExitStack() as exits:
         tools, disk = slow_tools(tmp_path, servers), exits.enter_context(faulty_disk(tmp_path / "disk"))
@@ -150,7 +150,9 @@ async def test_a_worker_killed_in_mid_stage_is_followed_by_another(servers: Serv
 
             async def running(pid: int) -> set[tuple[str, str]]:
                 nonlocal since_ms
-                since_ms = await _now_ms(cell)  # before the kill: the disk may keep it from dying for seconds
+                since_ms = await _now_ms(
+                    cell
+                )  # before the kill: a process that waits for the disk may need seconds to die
                 return await _running(cell, pid)
 
             children = [cell.processes.child(name) for name in (f"worker-{kind}", f"worker-{kind}-2")]
@@ -166,8 +168,8 @@ async def test_a_worker_killed_in_mid_stage_is_followed_by_another(servers: Serv
         await _all_ready(cell, video)
 
 
-async def test_the_admission_worker_killed_while_uploads_wait(servers: Servers, tmp_path: Path) -> None:
-    """Its twin lets in who waits, and takes over; there is room for one upload at a time."""
+async def test_an_admission_worker_is_killed_while_uploads_wait(servers: Servers, tmp_path: Path) -> None:
+    """The second admission worker admits the waiting uploads; there is room for one at a time."""
     video = _video()
     workers = apart("admission", count=2)
     async with running_cell(servers, tmp_path, workers=workers, temp_budget_bytes=len(video)) as cell:
@@ -180,8 +182,8 @@ async def test_the_admission_worker_killed_while_uploads_wait(servers: Servers, 
         await _all_ready(cell, video)
 
 
-async def test_a_store_that_hangs_holds_up_no_take_over(own_servers: EmbeddedStack, tmp_path: Path) -> None:
-    """What has ended is removed from the store by the same worker that takes over; while that waits, this goes on."""
+async def test_a_hanging_store_does_not_delay_a_take_over(own_servers: EmbeddedStack, tmp_path: Path) -> None:
+    """The worker that takes over also cleans up ended uploads; waiting for the store does not delay take-overs."""
     video = _video()
     async with running_cell(own_servers, tmp_path, workers=apart("transfer")) as cell:
         ended, alive = [await cell.create(len(video)) for _ in range(2)]
@@ -204,17 +206,17 @@ async def test_a_store_that_hangs_holds_up_no_take_over(own_servers: EmbeddedSta
             [held] = [item for item in await cell.redis.zrange(lease, 0, -1) if item.startswith(alive["id"])]
             cell.processes.child("worker-transfer").stop(signal.SIGKILL)
 
-            async def given_to_somebody_else() -> bool:
+            async def lease_is_taken() -> bool:
                 return held not in await cell.redis.zrange(lease, 0, -1)
 
-            await eventually(given_to_somebody_else, 30, lambda: "the dead run's lease to be taken")
+            await eventually(lease_is_taken, 30, lambda: "the dead run's lease to be taken")
         cell.processes.child("worker-transfer").start()
         await cell.put_all(alive, video)
         await cell.until(alive["id"], "ready")
         await cell.until_clean()
 
 
-async def test_a_gateway_killed_in_mid_segment(servers: Servers, tmp_path: Path) -> None:
+async def test_a_gateway_is_killed_while_it_receives_a_segment(servers: Servers, tmp_path: Path) -> None:
     video = _video()
     async with running_cell(servers, tmp_path) as cell:
         upload = await cell.create(len(video))
@@ -234,8 +236,8 @@ async def test_a_gateway_killed_in_mid_segment(servers: Servers, tmp_path: Path)
         await _all_ready(cell, video)
 
 
-async def test_everything_killed_at_once(servers: Servers, tmp_path: Path) -> None:
-    """The gateway in mid-segment and a worker of each kind, all in the same instant, and all started again."""
+async def test_all_processes_are_killed_at_once(servers: Servers, tmp_path: Path) -> None:
+    """The gateway and a worker of each type are killed at the same moment, and all start again."""
     video = _video()
     async with running_cell(servers, tmp_path, workers=SEPARATE) as cell:
         uploads = [await cell.create(len(video)) for _ in range(8)]
@@ -246,7 +248,7 @@ async def test_everything_killed_at_once(servers: Servers, tmp_path: Path) -> No
         async def under_way() -> bool:
             return await _stored_segments(cell) >= 16
 
-        await eventually(under_way, 60, lambda: "uploads to be in the middle of it")
+        await eventually(under_way, 60, lambda: "uploads to be in progress")
         for child in children:
             child.ask_to_stop(signal.SIGKILL)
         for child in children:
@@ -261,7 +263,7 @@ async def test_everything_killed_at_once(servers: Servers, tmp_path: Path) -> No
 
 
 def _announced(data: bytes) -> str:
-    """With a digest of the whole file, assemble has to read it."""
+    """The digest of the whole file, with which assemble has to read it."""
     return f"sha-256=:{b64encode(hashlib.sha256(data).digest()).decode()}:"
 
 

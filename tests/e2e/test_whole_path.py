@@ -1,4 +1,4 @@
-"""A file goes in through the gateway and comes out as a stored object, a metadata row and a thumbnail."""
+"""A file uploaded through the gateway becomes a stored object, a metadata row and a thumbnail."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _ffprobe(path: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A video of several segments whose moov atom lies at the very end."""
+    """A video of several segments whose moov box is at its end."""
     path = tmp_path_factory.mktemp("video") / "moov-at-the-end.mp4"
     noise = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=4,noise=alls=40:allf=t"]
     sound = ["-f", "lavfi", "-i", "sine=frequency=440:duration=4"]
@@ -53,7 +53,7 @@ async def test_video_becomes_object_row_and_thumbnail(cell: Cell, video: Path, t
     assert (picture["codec"], picture["width"], picture["height"]) == ("h264", probed["width"], probed["height"])
     assert picture["frame_rate"] == pytest.approx(25)
 
-    # The object is a manifest that lists the segments, and downloads byte for byte.
+    # The object is a manifest of the segments, and downloads byte for byte.
     manifest = json.loads(await cell.manifest(content["object"]["key"]))
     assert [item["bytes"] for item in manifest] == [
         min(SEGMENT_BYTES, len(data) - start) for start in range(0, len(data), SEGMENT_BYTES)

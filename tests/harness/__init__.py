@@ -1,1 +1,1 @@
-"""What tests share: cells, servers, faults, sample media."""
+"""Helpers that tests share: cells, servers, faults, sample media."""

@@ -1,7 +1,6 @@
-"""One cell for tests (`tests.harness.running` starts them), and a plain HTTP client that knows only the API.
+"""A cell as a test sees it (`tests.harness.running` starts it), with an HTTP client that knows only the API.
 
-Guarantee: `left_behind` lists every trace that a cell can leave anywhere; a test that ends with it empty has leaked
-nothing.
+Guarantee: `left_behind` lists every trace that an upload can leave anywhere; when it is empty, nothing has leaked.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from pipeline.ports import Store
 from pipeline.settings import Settings
 
 SEGMENT_BYTES = 256 * 1024
-_PATIENCE_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
 _LONGEST_PAUSE_SECONDS = 0.2
 ENDED = frozenset({"ready", "failed", "expired", "cancelled"})
 
@@ -53,7 +52,7 @@ class Cell:
     async def call(
         self, method: str, path: str, *, expect: int | None = None, **options: Any
     ) -> tuple[int, dict[str, Any], Mapping[str, str]]:
-        """One request: status, parsed envelope, headers. Checks that the envelope is what every answer must be."""
+        """Send one request and check the envelope of the response; its status, parsed body and headers."""
         async with self.http.request(method, path if "://" in path else self.url + path, **options) as response:
             text = await response.text()
             body = json.loads(text)
@@ -74,7 +73,7 @@ class Cell:
     async def put(
         self, upload: Mapping[str, Any], number: int, data: bytes, *, headers: Mapping[str, str] | None = None
     ) -> tuple[int, dict[str, Any], Mapping[str, str]]:
-        """Send segment `number` of `data`, the whole file."""
+        """Send segment `number`; `data` is the whole file."""
         size = upload["segment_size"]
         part = data[(number - 1) * size : number * size]
         return await self.call(
@@ -82,7 +81,7 @@ class Cell:
         )
 
     async def put_all(self, upload: Mapping[str, Any], data: bytes, *, at_once: int = 4) -> None:
-        """Send every segment, with its digest; a segment that cannot be taken now is sent again."""
+        """Send every segment with its digest, `at_once` at a time; each must be accepted."""
         slots = asyncio.Semaphore(at_once)
         size = upload["segment_size"]
 
@@ -100,8 +99,8 @@ class Cell:
         view: dict[str, Any] = body["data"]
         return view
 
-    async def until(self, upload_id: str, *wanted: str, seconds: float = _PATIENCE_SECONDS) -> dict[str, Any]:
-        """Wait until the upload has one of the statuses; fails at once when it has ended otherwise."""
+    async def until(self, upload_id: str, *wanted: str, seconds: float = _TIMEOUT_SECONDS) -> dict[str, Any]:
+        """Wait until the upload has one of these statuses; fails at once when it ends with another."""
         view: dict[str, Any] = {}
 
         async def arrived() -> bool:
@@ -114,7 +113,7 @@ class Cell:
         return view
 
     async def upload(self, data: bytes, **more: Any) -> dict[str, Any]:
-        """A whole upload, waiting for room if need be; returns its view when `ready`."""
+        """Upload `data`, waiting for room if necessary; the view once the upload is `ready`."""
         upload = await self.create(len(data), **more)
         await self.until(upload["id"], "admitted")
         await self.put_all(upload, data)
@@ -129,7 +128,7 @@ class Cell:
         return b"".join([block async for block in self.store.read(key)])
 
     async def manifest(self, key: str) -> bytes:
-        """What Swift keeps under `key` when it is a manifest: JSON that lists the segments."""
+        """The SLO manifest that Swift stores under `key`: JSON that lists the segments."""
         login = {
             "X-Auth-User": self.environment["SLUICE_SWIFT_USER"],
             "X-Auth-Key": self.environment["SLUICE_SWIFT_PASSWORD"],
@@ -145,15 +144,15 @@ class Cell:
         return sorted([key async for key in self.store.list_keys()])
 
     async def left_behind(self, imported: Collection[str] = ()) -> list[str]:
-        """Everything that is there and belongs to no upload that is `ready`; objects called `imported` are not ours."""
+        """Everything that belongs to no `ready` upload, except the objects named in `imported`."""
         kept = {*await self.redis.zrange(self.keys.status(Status.READY), 0, -1), *imported}
         found = [f"stored: {key}" for key in await self.stored_keys() if not any(item in key for item in kept)]
-        # The journal of an upload that has ended stays for half a minute.
+        # The journal of an ended upload is kept for half a minute.
         files = [path.name for path in self.settings.temp_dir.iterdir() if path.suffix != ".journal-ended"]
         found += [f"temp file: {name}" for name in files]
         volume = self.keys.volume(self.settings.volume)
-        books = {name: await hash_get(self.redis, volume, name) for name in ("reserved_bytes", "backed_bytes")}
-        found += [f"{name}: {value}" for name, value in books.items() if value not in (None, "0")]
+        counters = {name: await hash_get(self.redis, volume, name) for name in ("reserved_bytes", "backed_bytes")}
+        found += [f"{name}: {value}" for name, value in counters.items() if value not in (None, "0")]
         for part in ("reservations", "backed", "leases", "lapsed", "queue", "requests", "passes", "granted", "ended"):
             if await self.redis.exists(f"{volume}:{part}"):
                 found.append(f"redis: {volume}:{part}")
@@ -170,8 +169,8 @@ class Cell:
                 found.append(f"content: {upload_id}")
         return found
 
-    async def until_clean(self, seconds: float = _PATIENCE_SECONDS, *, imported: Collection[str] = ()) -> None:
-        """Wait until nothing is left but what belongs to uploads that are `ready`, and objects that are `imported`."""
+    async def until_clean(self, seconds: float = _TIMEOUT_SECONDS, *, imported: Collection[str] = ()) -> None:
+        """Wait until `left_behind` is empty."""
         left: list[str] = []
 
         async def clean() -> bool:
@@ -199,7 +198,7 @@ async def eventually(
 
 
 def swift_command(cell: Cell, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """python-swiftclient's command line, from the servers' own environment, against the cell's store."""
+    """Run python-swiftclient's command, which the servers' environment contains, against the cell's store."""
     environment = cell.environment
     login = [
         "--auth-version", "1",

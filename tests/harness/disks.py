@@ -1,5 +1,7 @@
-"""Real disks for tests: small ones in memory, and ones that fail when they are told to. Mounting needs root; where it
-is not allowed the test is skipped and says so."""
+"""Mounted disks for tests: small ones in memory, and ones that fail on command.
+
+Mounting needs root; without it the test is skipped with the reason.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +32,13 @@ def small_disk(point: Path, size_bytes: int) -> Iterator[Path]:
 
 
 def remount(point: Path, mode: str) -> bool:
-    """To "ro" or "rw"; False while somebody has a file open for writing there."""
+    """Remount it "ro" or "rw"; False while a file on it is open for writing."""
     return subprocess.run(["mount", "-o", f"remount,{mode}", str(point)], capture_output=True).returncode == 0
 
 
 def fill(directory: Path) -> Path:
-    """Take every byte that is free, as somebody else would; the file to be removed again."""
-    path = directory / "somebody-elses"
+    """Fill the disk with one file, as another program would; delete the file to free the space."""
+    path = directory / "of-another-program"
     with path.open("ab", buffering=0) as file, suppress(OSError):
         while True:
             file.write(BLOCK)
@@ -54,17 +56,17 @@ class FaultyDisk:
         self._process = process
 
     def fail(self, operation: str, number: int = errno.EIO, after_bytes: int = 0) -> None:
-        """From now on, or once `after_bytes` more have passed."""
-        self._order(f"fail {operation} {number} {after_bytes}")
+        """Fail this operation from now on, or once `after_bytes` more have passed."""
+        self._send(f"fail {operation} {number} {after_bytes}")
 
     def delay(self, operation: str, seconds: float) -> None:
-        """Each time; meanwhile nothing else is served either."""
-        self._order(f"delay {operation} {seconds}")
+        """Delay each operation of this kind; the disk serves nothing else meanwhile."""
+        self._send(f"delay {operation} {seconds}")
 
     def heal(self) -> None:
-        self._order("heal")
+        self._send("heal")
 
-    def _order(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(line + "\n")
@@ -74,7 +76,7 @@ class FaultyDisk:
 
 @contextmanager
 def faulty_disk(directory: Path) -> Iterator[FaultyDisk]:
-    """At `directory`/mounted, over `directory`/backing."""
+    """A faulty disk at `directory`/mounted, over `directory`/backing."""
     backing, point = directory / "backing", directory / "mounted"
     backing.mkdir(parents=True)
     point.mkdir()
@@ -92,4 +94,4 @@ def faulty_disk(directory: Path) -> Iterator[FaultyDisk]:
         yield FaultyDisk(point, process)
     finally:
         subprocess.run(["umount", "--lazy", str(point)], capture_output=True, check=False)
-        process.communicate(timeout=30)  # it ends when it is unmounted, or with its orders
+        process.communicate(timeout=30)  # it ends when it is unmounted, or when its input ends

@@ -1,9 +1,10 @@
-"""A disk that fails when it is told to: a directory mounted through FUSE, passed on to another one, with errors put in
-between. `python -m tests.harness.faulty_disk BACKING MOUNT_POINT`.
+"""A disk that fails on command: a directory mounted through FUSE that injects errors in front of another directory.
 
-Speaks the kernel's protocol itself (linux/fuse.h, version 7), so that no library has to be installed; mounting needs
-root. Every read and write comes here: nothing is kept in the page cache. Orders come as lines on standard input, each
-answered by one line: `fail OPERATION ERRNO [AFTER_BYTES]` (operation: read, write, fsync, fallocate, unlink),
+    python -m tests.harness.faulty_disk BACKING MOUNT_POINT
+
+It speaks the kernel's protocol itself (linux/fuse.h, version 7), so that no library has to be installed. Mounting needs
+root. Every read and write arrives here: nothing stays in the page cache. Commands are lines on standard input, each
+acknowledged by one line: `fail OPERATION ERRNO [AFTER_BYTES]` (operation: read, write, fsync, fallocate, unlink),
 `delay OPERATION SECONDS` and `heal`.
 """
 
@@ -77,7 +78,7 @@ class FaultyDisk:
             self._faults[words[0]] = (int(words[1]), int(words[2]) if len(words) > 2 else 0)
 
     def answer(self, request: bytes) -> bytes | None:
-        """What goes back to the kernel; None where it expects nothing."""
+        """The reply to the kernel; None where it expects none."""
         _, code, unique, node, *_ = _IN.unpack_from(request)
         if code in _NO_REPLY:
             return None
@@ -238,12 +239,12 @@ def mount(device: int, point: Path) -> None:
 
 
 def serve(backing: Path, point: Path) -> None:
-    """Until it is unmounted, or its orders end."""
+    """Serve until the disk is unmounted or the input ends."""
     device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     mount(device, point)
     try:
         _serve(device, FaultyDisk(backing))
-    finally:  # whoever gave the orders may be gone without unmounting it
+    finally:  # the test may have ended without unmounting it
         ctypes.CDLL(None).umount2(os.fsencode(point), _DETACH)
 
 
@@ -258,7 +259,7 @@ def _serve(device: int, disk: FaultyDisk) -> None:
             except OSError as error:
                 if error.errno == errno.ENODEV:
                     return
-                if error.errno in (errno.ENOENT, errno.EINTR):  # whoever asked has gone
+                if error.errno in (errno.ENOENT, errno.EINTR):  # the caller has ended
                     continue
                 raise
             if (answer := disk.answer(request)) is not None:

@@ -1,4 +1,4 @@
-"""Ways to hold one type of worker up in the middle of its work, by what it stands on, so that a test can come to it."""
+"""Ways to hold up one worker type in the middle of its work, through a dependency of its stage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _READ_SECONDS = 3.0
 
 
 def slow_tools(directory: Path, servers: Servers) -> dict[str, Any]:
-    """ffprobe and ffmpeg that come to no end while `held_up` says so: settings of a cell."""
+    """Settings of a cell whose ffprobe and ffmpeg do not end while they are `held_up`."""
     found: dict[str, Any] = {}
     for tool in _TOOLS.values():
         script, executable = directory / tool, servers.environment()[f"SLUICE_{tool.upper()}"]
@@ -36,7 +36,7 @@ def slow_tools(directory: Path, servers: Servers) -> dict[str, Any]:
 
 @asynccontextmanager
 async def held_up(cell: Cell, kind: str, directory: Path, disk: FaultyDisk | None = None) -> AsyncIterator[None]:
-    """Workers of this type come to no end in this block; where they read a `disk`, they take long.
+    """Stages of this worker type do not end within the block; those that read the `disk` take seconds for each read.
 
     `directory` is that of `slow_tools`.
     """

@@ -1,8 +1,8 @@
 """Writes HEIC and AVIF files box by box, for tests: a single picture, or a grid of tiles, optionally turned.
 
-Guarantee: what comes out is a valid HEIF file (ISO/IEC 23008-12) around coded pictures made elsewhere. Why by hand:
-ffmpeg writes no HEIC and no grids, yet phones do; a grid's tiles are pictures of their own, and only the grid has the
-true size.
+Guarantee: the result is a valid HEIF file (ISO/IEC 23008-12) around coded pictures made elsewhere. It is written by
+hand since ffmpeg writes neither HEIC nor grids, which phones do. The tiles of a grid are pictures of their own, and
+only the grid has the true size.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class CodedPicture:
 
 
 def picture_from_iso(file: bytes, width: int, height: int) -> CodedPicture:
-    """The one frame of an mp4 or avif that ffmpeg wrote."""
+    """The only frame of an mp4 or avif file from ffmpeg."""
     for name in (b"hvcC", b"av1C"):
         if (at := file.find(name)) >= 0:
             configuration = file[at - 4 : at - 4 + int.from_bytes(file[at - 4 : at], "big")]
@@ -75,7 +75,7 @@ def heif(
         for tile, picture in zip(tiles, pictures, strict=True):
             locations.append(struct.pack(">HHHHII", tile, 0, 0, 1, offset, len(picture.sample)))
             offset += len(picture.sample)
-        if grid:  # construction method 1: the bytes lie in idat
+        if grid:  # construction method 1: the bytes are in idat
             locations.append(struct.pack(">HHHHII", main, 1, 0, 1, 0, len(descriptor)))
         boxes = [
             _full(b"hdlr", 0, 0, bytes(4) + b"pict" + bytes(13)),

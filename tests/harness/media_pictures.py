@@ -7,7 +7,7 @@ import zlib
 
 
 def turned_jpeg(jpeg: bytes, orientation: int) -> bytes:
-    """The same picture with an Exif segment that says how a viewer must turn it."""
+    """The same picture with an Exif segment for its orientation."""
     entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
     tiff = b"MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
     segment = b"Exif\0\0" + tiff

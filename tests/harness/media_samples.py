@@ -1,4 +1,4 @@
-"""Small media files of every kind that uploads are made of, and files that only pretend; made on first use by ffmpeg.
+"""Small media files of every kind, and files that only pretend to be media; ffmpeg makes them on first use.
 
 `sample("mp4")` gives a path; each is made once per test session, or once per process outside of one. Every picture is
 320 x 240 unless its name says otherwise and shows four quarters, red, green, blue, white as one reads, so that a test
@@ -45,7 +45,7 @@ def sample(name: str) -> Path:
 
 
 def ffmpeg(*arguments: str | Path) -> bytes:
-    """Run ffmpeg and give what it wrote to standard output; fails with what it said."""
+    """Run ffmpeg; its standard output. Fails with its error output."""
     command = [media_tool_path("ffmpeg"), "-v", "error", "-nostdin", "-y", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, check=False, timeout=120)
     if done.returncode:
@@ -92,7 +92,7 @@ def _remuxed(source: str, *arguments: str, before: tuple[str, ...] = (), suffix:
 
 
 def _made(content: Callable[[], bytes]) -> Callable[[Path], None]:
-    """A builder that writes what `content` gives."""
+    """A builder that writes the result of `content`."""
 
     def build(path: Path) -> None:
         path.write_bytes(content())
@@ -101,7 +101,7 @@ def _made(content: Callable[[], bytes]) -> Callable[[Path], None]:
 
 
 def _piped(*arguments: str) -> Callable[[Path], None]:
-    """Written to a pipe, so that the muxer cannot go back to fill in durations, as a browser's recorder cannot."""
+    """A builder that writes to a pipe, as browsers record: the muxer cannot go back to fill in durations."""
     return _made(lambda: ffmpeg(*arguments, "pipe:1"))
 
 
@@ -172,7 +172,7 @@ def _zip(path: Path) -> None:
 
 
 def _black_then(path: Path) -> None:
-    """Three seconds of black, then seven of the quarters, with one keyframe at the start only."""
+    """Three seconds of black, then seven of the quarters, with a keyframe only at the start."""
     black = "color=black:size=320x240:rate=25:duration=3[black]"
     graph = f"{black};{quarters(seconds=7)}[picture];[black][picture]concat"
     ffmpeg("-f", "lavfi", "-i", graph, *_H264, "-g", "1000", "-sc_threshold", "0", "-f", "mp4", path)
@@ -270,7 +270,7 @@ def _noise(size: int) -> bytes:
 
 
 def playlists(target: str) -> Mapping[str, bytes]:
-    """Scripts and playlists that make a careless ffmpeg open `target`, a path or an address."""
+    """Scripts and playlists that make an ffmpeg without whitelists open `target`, a path or an address."""
     return {
         "ffconcat": f"ffconcat version 1.0\nfile '{target}'\n".encode(),
         "hls": f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{target}\n#EXT-X-ENDLIST\n".encode(),

@@ -1,5 +1,7 @@
-"""Cells that run: a gateway and workers as real processes over the embedded servers, with Redis keys, database, temp
-volume and containers of their own."""
+"""Starts cells: a gateway and workers as real processes on embedded servers.
+
+Each cell has a Redis namespace, a database, a temp volume and containers of its own.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ def apart(kind: str, count: int = 1) -> dict[str, Sequence[str]]:
 
 @dataclass(frozen=True)
 class CellProcesses:
-    """The processes of a cell, which may serve many tests; each test connects for itself (`connected`)."""
+    """The processes of a cell, which may serve many tests. Each test connects itself (`connected`)."""
 
     processes: SluiceProcesses
     environment: Mapping[str, str]
@@ -53,13 +55,13 @@ class CellProcesses:
 
 
 def cell_settings(stack: Servers, directory: Path, **overrides: str | int | float) -> tuple[dict[str, str], Settings]:
-    """A cell with names of its own: what its processes find in their environment, and the same as settings. Makes its
-    database: workers sweep whatever leftovers theirs has, with their own settings.
+    """The environment of a cell with names of its own, and the same as settings. Creates the cell's database.
 
+    Cells share no database, since workers process all pending deletions in theirs with their own settings.
     `overrides` are settings, by the names of `Settings`.
     """
     name = f"t{secrets.token_hex(4)}"
-    _tell_database(stack, f"CREATE DATABASE {name}")
+    _run_in_database(stack, f"CREATE DATABASE {name}")
     environment = {
         **stack.environment(),
         "SLUICE_DATABASE_URL": stack.database_url.rpartition("/")[0] + f"/{name}",
@@ -78,10 +80,10 @@ def cell_settings(stack: Servers, directory: Path, **overrides: str | int | floa
     return environment, settings
 
 
-def _tell_database(stack: Servers, command: str) -> None:
-    """In a thread, since whoever asks may have a loop running."""
+def _run_in_database(stack: Servers, command: str) -> None:
+    """Runs in a thread, since the caller may run an event loop."""
 
-    async def tell() -> None:
+    async def run() -> None:
         connection = await asyncpg.connect(stack.database_url)
         try:
             await connection.execute(command)
@@ -89,7 +91,7 @@ def _tell_database(stack: Servers, command: str) -> None:
             await connection.close()
 
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, tell()).result()
+        thread.submit(asyncio.run, run()).result()
 
 
 @contextmanager
@@ -111,8 +113,8 @@ def cell_processes(
     finally:
         running.stop()
         database = settings.database_url.get_secret_value().rpartition("/")[2]
-        with suppress(OSError, asyncpg.PostgresError):  # a test may have ended the server
-            _tell_database(stack, f"DROP DATABASE {database} WITH (FORCE)")
+        with suppress(OSError, asyncpg.PostgresError):  # a test may have stopped the server
+            _run_in_database(stack, f"DROP DATABASE {database} WITH (FORCE)")
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""A cell whose store is reached through a shaper, and what its stages have met there."""
+"""A cell that reaches its store through a shaper, and the outages that its stages count."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STALL_SECONDS = 2
 async def shaped_cell(
     servers: Servers, directory: Path, dialect: str, **overrides: Any
 ) -> AsyncIterator[tuple[Cell, Shaper]]:
-    """A cell whose store is reached through a shaper."""
+    """A cell that reaches its store through a shaper."""
     proxy = URL(servers.swift.proxy_url)
     assert proxy.host is not None
     assert proxy.port is not None
@@ -42,7 +42,7 @@ async def shaped_cell(
 
 
 async def outages(cell: Cell) -> int:
-    """Failed attempts of stages that were put down to a dependency."""
+    """The number of failed attempts that stages attribute to a dependency."""
     records: list[dict[str, str]] = [
         await hash_all(cell.redis, cell.keys.upload(upload_id)) for upload_id in cell.uploads
     ]

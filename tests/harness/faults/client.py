@@ -1,6 +1,6 @@
-"""A client as the API asks for: whatever may succeed later is sent again, until it does or time is up.
+"""A client that follows the API: it repeats what may succeed later, until it succeeds or time is up.
 
-Guarantee: it gives up at once on an answer that no repetition mends, so an upload that is lost fails its test.
+Guarantee: it fails at once on a response that no repetition changes, so a lost upload fails its test.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import aiohttp
 from tests.harness.cell import ENDED, Cell
 
 PATIENCE_SECONDS = 120.0
-# What a busy test machine may take for one answer. No request may hang, whatever is away.
+# The longest response time on a busy machine. No request may hang, whichever dependency is unavailable.
 _ANSWER_SECONDS = 30.0
 _PAUSE_SECONDS = 0.2
 _PASSING = frozenset({408, 429, 500, 502, 503, 504, 507})
@@ -27,8 +27,7 @@ _PASSING_CODES = frozenset({"UPLOAD_WAITING", "SEGMENT_CUT_OFF", "SEGMENT_DIGEST
 
 
 class PatientClient:
-    """Sends whole uploads to one cell. `codes` are the error codes that it met on the way, `slowest_seconds` what
-    the slowest answer took."""
+    """Sends whole uploads to one cell. `codes`: error codes received; `slowest_seconds`: the longest response time."""
 
     def __init__(self, cell: Cell, seconds: float = PATIENCE_SECONDS) -> None:
         self._cell = cell
@@ -37,16 +36,16 @@ class PatientClient:
         self.slowest_seconds = 0.0
 
     async def upload(self, data: bytes) -> dict[str, Any]:
-        """Create an upload, send all of it, wait for its end; its last view."""
+        """Create an upload, send all of it and wait for its end; the last view."""
         upload = await self.create(len(data))
         await self.send(upload, data)
         return await self.end(upload["id"])
 
     async def create(self, size_bytes: int) -> dict[str, Any]:
-        """One upload, however often it has to be asked for: that is what the Idempotency-Key is for."""
+        """Create one upload; its Idempotency-Key makes repetitions harmless."""
         body = {"filename": "file.mp4", "size": size_bytes, "content_type": "video/mp4"}
         headers = {"Idempotency-Key": secrets.token_hex(8)}
-        upload = await self._until_taken("POST", "/v1/uploads", json=body, headers=headers)
+        upload = await self._until_accepted("POST", "/v1/uploads", json=body, headers=headers)
         self._cell.uploads.append(upload["id"])
         return upload
 
@@ -62,24 +61,26 @@ class PatientClient:
             headers = {"Content-Digest": f"sha-256=:{digest}:"}
             async with slots:
                 path = f"/v1/uploads/{upload['id']}/segments/{number}"
-                await self._until_taken("PUT", path, part, headers=headers)
+                await self._until_accepted("PUT", path, part, headers=headers)
 
         await asyncio.gather(*(one(number) for number in numbers or range(1, upload["segment_count"] + 1)))
 
     async def end(self, upload_id: str, *, wanted: str = "ready") -> dict[str, Any]:
-        """Wait until the upload has ended, which must be as `wanted`."""
+        """Wait until the upload has ended; its status must be `wanted`."""
         view: dict[str, Any] = {}
         try:
             async with asyncio.timeout(self._seconds):
                 while view.get("status") not in ENDED:
-                    view = await self._until_taken("GET", f"/v1/uploads/{upload_id}")
+                    view = await self._until_accepted("GET", f"/v1/uploads/{upload_id}")
                     await asyncio.sleep(_PAUSE_SECONDS)
         except TimeoutError:
             raise AssertionError(f"{upload_id} has not ended within {self._seconds} s: {view}") from None
         assert view["status"] == wanted, view
         return view
 
-    async def _until_taken(self, method: str, path: str, part: bytes | None = None, **options: Any) -> dict[str, Any]:
+    async def _until_accepted(
+        self, method: str, path: str, part: bytes | None = None, **options: Any
+    ) -> dict[str, Any]:
         last: object = None
         body: dict[str, Any]
         try:
@@ -104,4 +105,4 @@ class PatientClient:
                         assert status != 503 or int(headers["Retry-After"]) > 0, answer
                     await asyncio.sleep(_PAUSE_SECONDS)
         except TimeoutError:
-            raise AssertionError(f"{method} {path} was not taken: {last!r}") from None
+            raise AssertionError(f"{method} {path} was not accepted: {last!r}") from None

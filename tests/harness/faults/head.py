@@ -1,4 +1,4 @@
-"""What the shaper reads of a request's head (RFC 9112): enough to tell where its body ends."""
+"""The parts of a request's head that the shaper needs to know where the body ends (RFC 9112)."""
 
 from __future__ import annotations
 

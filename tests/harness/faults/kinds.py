@@ -1,4 +1,4 @@
-"""The faults that a shaper can be set to (`shaper`), as data."""
+"""The faults that a `shaper` can be set to, as data."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Pass:
-    """Nothing is broken."""
+    """No fault."""
 
 
 @dataclass(frozen=True)
 class Refuse:
-    """Connecting is refused; what is open is reset."""
+    """New connections are refused; open ones are reset."""
 
 
 @dataclass(frozen=True)
 class Stall:
-    """Connections are accepted, and nothing moves on any; it goes on where it stood when the stall ends."""
+    """Connections are accepted and no byte passes; all continue when the stall ends."""
 
 
 @dataclass(frozen=True)
 class Slow:
-    """All connections together move so many bytes a second, both ways."""
+    """All connections together pass `bytes_per_second`, both directions counted."""
 
     bytes_per_second: float
 
 
 @dataclass(frozen=True)
 class OnRequests:
-    """What all faults on requests have in common. `times` None: without end. `path` "": every request."""
+    """A fault of single requests. `times`: how many, None for all; `path`: part of the target, "" for every request."""
 
     probability: float = 1.0
     times: int | None = None
@@ -38,24 +38,24 @@ class OnRequests:
 
 @dataclass(frozen=True)
 class Reset(OnRequests):
-    """Both sides get RST once `after_bytes` of a body have passed on; shorter bodies pass."""
+    """Both sides get RST once `after_bytes` of a body have passed; shorter bodies pass."""
 
     after_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class Corrupt(OnRequests):
-    """One bit of a request's body is another one when it arrives."""
+    """One bit of the request's body is flipped."""
 
 
 @dataclass(frozen=True)
 class Mute(OnRequests):
-    """The server gets the request and does what it asks for; the client gets RST in place of the answer."""
+    """The server receives and executes the request; the client gets RST instead of the response."""
 
 
 @dataclass(frozen=True)
 class Answer(OnRequests):
-    """An answer that the server knows nothing of; the request's body is thrown away."""
+    """The shaper responds in place of the server and discards the request's body."""
 
     status: int = 503
     retry_after_seconds: int | None = None

@@ -1,4 +1,4 @@
-"""A loopback TCP shaper: stands between Sluice and a server, and breaks what passes, as it is told while it runs.
+"""A loopback TCP proxy between Sluice and a server that injects faults, chosen while it runs.
 
     async with Shaper(("127.0.0.1", 8080), http=True, seed=7) as shaper:
         environment["SLUICE_SWIFT_AUTH_URL"] = f"{shaper.url}/auth/v1.0"
@@ -7,18 +7,18 @@
         await shaper.set(Pass())
         shaper.injected   # Counter({"answer 503": 12})
 
-One fault at a time (`kinds`); `set` takes effect at once, on connections that are open too. These act on connections,
-whatever is spoken: `Refuse`, `Stall`, `Slow`, and `Reset` (bytes of one connection). With `http=True` requests are told
-apart, and these act on requests that are to come: `Reset` (bytes of one request's body), `Corrupt`, `Mute`, `Answer`,
-`Hang`. Each of the latter takes `probability`, `times` (then it passes) and `path` (a part of the request's target),
-and draws from a generator of its own, seeded: the same requests in the same order meet the same faults.
+There is one fault at a time (`kinds`). `set` takes effect at once, also on open connections. `Refuse`, `Stall`,
+`Slow` and `Reset` (bytes of one connection) act on connections of any protocol. With `http=True` the shaper
+distinguishes requests, and `Reset` (bytes of one request's body), `Corrupt`, `Mute`, `Answer` and `Hang` act on later
+requests. Each of these has `probability`, `times` (afterwards requests pass) and `path` (a part of the target), and
+draws from a seeded generator: the same requests in the same order meet the same faults.
 
-It runs in the event loop that it is opened in: whoever blocks that loop (starting a cell does) stalls what passes.
+The shaper runs in the event loop that it is opened in. Code that blocks this loop, such as starting a cell, stalls it.
 
-Guarantee: the port stays ours, also while connections are refused. Nothing is changed but what is asked for: Host goes
-through as it came, so that signatures hold, and Swift's tempauth, which names the Host that it was asked by in
-X-Storage-Url, sends its clients back here. Keystone's catalogue names Swift itself: set the shaper there instead.
-Chunked requests are passed on to the end of their connection without being told apart.
+Guarantee: the port stays reserved, also while connections are refused. Only the chosen fault changes anything: the
+Host header passes unchanged, so that signatures are valid, and Swift's tempauth, which copies Host to X-Storage-Url,
+leads its clients back here. Keystone's catalogue names Swift itself: set the shaper there instead. After a chunked
+request the rest of its connection passes without distinction of requests.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _BLOCK_BYTES = 64 * 1024
 _SLOW_BLOCK_BYTES = 4 * 1024
 _SLOW_BLOCKS_PER_SECOND = 100
 _LATE_SECONDS = 0.2
-"""A slow line makes up for so much lateness of this process, which a busy machine does not always run in time."""
+"""How far a slow line catches up when a busy machine runs this process late."""
 _HEAD_BYTES = 64 * 1024
 
 
 class Shaper:
-    """Listens on loopback, and passes on to `upstream` (host, port)."""
+    """Listens on loopback and passes everything on to `upstream` (host, port)."""
 
     def __init__(self, upstream: tuple[str, int], *, http: bool = False, seed: int = 0) -> None:
         self._upstream = upstream
@@ -57,13 +57,13 @@ class Shaper:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
-        # Bound and never listening: the port is kept, and whoever connects while nobody listens is refused.
-        self._place = bound(0)
+        # Bound but never listening: this reserves the port, and connections are refused while no server listens.
+        self._reserved = bound(0)
         self.injected: Counter[str] = Counter()
-        """What was done so far: "refuse" and "stall" each time one is set, "cut" for each connection that a Refuse
-        reset, "reset", "corrupt", "mute", "hang" and "answer STATUS" for each request or connection that met one."""
+        """Injected so far: "refuse" and "stall" each time one is set, "cut" for each connection that a Refuse reset,
+        "reset", "corrupt", "mute", "hang" and "answer STATUS" for each request or connection concerned."""
         self.requests = 0
-        """Requests that came, with `http`."""
+        """The number of requests, with `http`."""
 
     @property
     def host(self) -> str:
@@ -71,7 +71,7 @@ class Shaper:
 
     @property
     def port(self) -> int:
-        port: int = self._place.getsockname()[1]
+        port: int = self._reserved.getsockname()[1]
         return port
 
     @property
@@ -80,11 +80,11 @@ class Shaper:
 
     @property
     def fault(self) -> Fault:
-        """What was set last."""
+        """The current fault."""
         return self._fault
 
     async def set(self, fault: Fault) -> None:
-        """From now on `fault`, in place of the one before."""
+        """Replace the current fault."""
         self._fault = fault
         self._times_left = fault.times if isinstance(fault, OnRequests) else None
         self._to_pass = fault.after_requests if isinstance(fault, Hang) else 0
@@ -112,7 +112,7 @@ class Shaper:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._place.close()
+        self._reserved.close()
 
     async def _listen(self) -> None:
         if self._server is None:
@@ -129,7 +129,7 @@ class Shaper:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, until either side ends it."""
+        """Serve one connection until either side ends it."""
         self._writers.add(writer)
         opened: list[asyncio.StreamWriter] = [writer]
         try:
@@ -192,7 +192,7 @@ class Shaper:
             await self._body(request, fault, reader, upstream, writer)
 
     def _drawn(self, request: RequestHead) -> Fault:
-        """What this request meets."""
+        """The fault for this request."""
         fault = self._fault
         if not isinstance(fault, OnRequests) or self._times_left == 0 or fault.path not in request.target:
             return Pass()
@@ -212,7 +212,7 @@ class Shaper:
         self, fault: Answer, request: RequestHead, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.injected[f"answer {fault.status}"] += 1
-        if not request.asks_first:  # else the answer comes in place of "100 Continue", and no body does
+        if not request.asks_first:  # otherwise the response replaces "100 Continue", and the client sends no body
             left = request.body_bytes
             while left:
                 left -= len(await self._read(reader, left))
@@ -250,7 +250,7 @@ class Shaper:
                 raise _Ended
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, resets: bool = False) -> None:
-        """Pass bytes on to the end; then the whole connection ends."""
+        """Pass bytes on until one side ends; then the connection ends."""
         passed = 0
         while True:
             block = await self._read(reader, _BLOCK_BYTES)
@@ -269,7 +269,7 @@ class Shaper:
     async def _answers(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cut: Callable[[bytes], bool]
     ) -> None:
-        """Pass a server's bytes on, until they are to be cut off."""
+        """Pass the server's bytes on, until they are cut off."""
         while True:
             block = await self._read(reader, _BLOCK_BYTES)
             if cut(block):
@@ -280,7 +280,7 @@ class Shaper:
             await writer.drain()
 
     async def _read(self, reader: asyncio.StreamReader, longest: int) -> bytes:
-        """The next bytes, up to `longest`, once they may move. Raises _Ended at the end."""
+        """The next bytes, at most `longest`, once they may pass. Raises _Ended at the end of the stream."""
         most = _BLOCK_BYTES
         if isinstance(self._fault, Slow):
             fair = int(self._fault.bytes_per_second / _SLOW_BLOCKS_PER_SECOND)
@@ -292,7 +292,7 @@ class Shaper:
         return block
 
     async def _moving(self, moved_bytes: int) -> None:
-        """Wait while there is a stall; take the time that a slow line takes."""
+        """Wait for the end of a stall, and as long as a slow line takes."""
         while isinstance(self._fault, Stall):
             await self._changed.wait()
         if isinstance(self._fault, Slow) and moved_bytes:
@@ -309,4 +309,4 @@ class Shaper:
 
 
 class _Ended(Exception):
-    """A connection is over."""
+    """The connection has ended."""

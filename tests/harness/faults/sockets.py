@@ -1,4 +1,4 @@
-"""Sockets as the shaper wants them: a port that is kept without being listened on, and connections that end by RST."""
+"""Sockets for the shaper: ports that are reserved without listening, and connections that end by RST."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import struct
 
 
 def reset(*writers: asyncio.StreamWriter) -> None:
-    """End connections by RST: closed with a linger time of 0."""
+    """End connections by RST, through a linger time of 0."""
     for writer in writers:
         raw = writer.get_extra_info("socket")
         if not writer.transport.is_closing():
@@ -17,9 +17,9 @@ def reset(*writers: asyncio.StreamWriter) -> None:
 
 
 def bound(port: int) -> socket.socket:
-    """A loopback socket with a port of its own (0: a free one) that others of ours may share."""
-    place = socket.socket()
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    place.bind(("127.0.0.1", port))
-    return place
+    """A loopback socket on this port (0: a free one), which other sockets of this function may share."""
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", port))
+    return reserved

@@ -1,4 +1,4 @@
-"""The shaper does what it is told, and nothing else: every fault, between a real client and a real server."""
+"""Every fault of the shaper, between a real client and a real server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PATIENCE_SECONDS = 20.0
 
 
 class Server:
-    """Keeps the bodies that came whole, and answers each with itself."""
+    """Keeps every body that arrived whole, and echoes it."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -66,7 +66,7 @@ async def _put(bench: Bench, path: str = "a", *, expect: bool = False) -> tuple[
         return response.status, await response.read()
 
 
-async def test_everything_passes_on_one_connection_and_host_stays(bench: Bench) -> None:
+async def test_requests_pass_on_one_connection_with_their_host_header(bench: Bench) -> None:
     server, shaper, http = bench
     for expect in (False, True):
         assert await _put(bench, expect=expect) == (200, _BODY)
@@ -77,7 +77,7 @@ async def test_everything_passes_on_one_connection_and_host_stays(bench: Bench) 
     assert not shaper.injected
 
 
-async def test_refuses_cuts_what_is_open_and_keeps_its_port(bench: Bench) -> None:
+async def test_refuse_resets_open_connections_and_keeps_the_port(bench: Bench) -> None:
     _, shaper, _ = bench
     assert (await _put(bench))[0] == 200
     port = shaper.port
@@ -91,7 +91,7 @@ async def test_refuses_cuts_what_is_open_and_keeps_its_port(bench: Bench) -> Non
     assert shaper.injected == {"refuse": 3, "cut": 3}
 
 
-async def test_a_reset_in_mid_body(bench: Bench) -> None:
+async def test_a_reset_within_a_body(bench: Bench) -> None:
     server, shaper, http = bench
     await shaper.set(Reset(after_bytes=100_000, times=1))
     with pytest.raises((aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)):
@@ -114,18 +114,18 @@ async def test_a_flipped_bit(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("expect", [False, True])
-async def test_an_answer_that_is_lost(bench: Bench, expect: bool) -> None:
+async def test_a_lost_response(bench: Bench, expect: bool) -> None:
     server, shaper, http = bench
     await shaper.set(Mute(times=1))
     with pytest.raises((aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)):
         await http.post(f"{shaper.url}/a", data=_BODY, expect100=expect)
-    assert server.bodies == [_BODY], "it has come, and was done"
+    assert server.bodies == [_BODY], "the server has executed it"
     assert (await _put(bench))[0] == 200
     assert shaper.injected == {"mute": 1}
 
 
 @pytest.mark.parametrize("expect", [False, True])
-async def test_answers_in_the_servers_place(bench: Bench, expect: bool) -> None:
+async def test_responses_in_place_of_the_server(bench: Bench, expect: bool) -> None:
     server, shaper, http = bench
     await shaper.set(Answer(times=2, status=429, retry_after_seconds=7))
     for _ in range(2):
@@ -147,7 +147,7 @@ async def test_the_same_seed_meets_the_same_faults(bench: Bench) -> None:
     assert {200, 500} == set(drawn[0])
 
 
-async def test_a_stall_holds_what_is_under_way_and_lets_it_go_on(bench: Bench) -> None:
+async def test_a_stall_holds_requests_until_it_ends(bench: Bench) -> None:
     server, shaper, _ = bench
     await shaper.set(Stall())
     waiting = asyncio.create_task(_put(bench))
@@ -174,7 +174,7 @@ async def test_requests_hang_after_some_have_passed_and_others_pass(bench: Bench
     assert shaper.injected == {"hang": 1}
 
 
-async def test_slow_takes_the_time_it_takes_and_ends_when_told(bench: Bench) -> None:
+async def test_a_slow_line_keeps_its_rate_until_the_fault_changes(bench: Bench) -> None:
     _, shaper, _ = bench
     await shaper.set(Slow(len(_BODY)))
     began = time.monotonic()
@@ -188,8 +188,8 @@ async def test_slow_takes_the_time_it_takes_and_ends_when_told(bench: Bench) -> 
         assert (await waiting)[0] == 200
 
 
-async def test_whatever_is_spoken() -> None:
-    """Bytes that are no HTTP: passed, reset after so many, refused."""
+async def test_other_protocols() -> None:
+    """A protocol other than HTTP: bytes pass, connections are reset after some bytes, or refused."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionResetError):

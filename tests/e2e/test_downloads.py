@@ -1,4 +1,4 @@
-"""Out of every store: by redirect, through the gateway, in ranges, and segment by segment; byte for byte."""
+"""Downloads from every store, byte for byte: by redirect, through the gateway, in ranges, and segment by segment."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ pytestmark = pytest.mark.e2e
 STORES = ("swift", "s3", "filesystem")
 NAME = 'Müller & Söhne "日本" 100%;.mkv'
 TEMPURL_KEY = "key of the tests' TempURLs"
-# S3 takes no smaller ones, and Swift slows down a manifest of many that are under 1 MiB.
+# The minimum of S3; Swift limits the rate of manifests with many segments below 1 MiB.
 SEGMENT_BYTES = 5 * 1024 * 1024
 
 
 @pytest.fixture(scope="module")
 def video() -> bytes:
-    """Of more than two segments, also where a segment has 5 MiB at least."""
+    """A video of more than two segments, also where segments have at least 5 MiB."""
     noise = ["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25:duration=4,noise=alls=100:allf=t"]
     return ffmpeg(*noise, "-c:v", "libx264", "-preset", "ultrafast", "-b:v", "26M", "-f", "matroska", "-")
 
@@ -60,7 +60,7 @@ async def out(processes: CellProcesses) -> AsyncIterator[Cell]:
 
 @pytest.fixture(scope="module")
 def uploaded() -> dict[str, dict[str, Any]]:
-    """What was uploaded to which cell, so that the tests of one store share it."""
+    """The content of each cell, by its URL, so that the tests of one store share it."""
     return {}
 
 
@@ -89,8 +89,8 @@ def named(headers: Mapping[str, str]) -> str:
     return unquote(found[1])
 
 
-async def test_the_whole(out: Cell, content: dict[str, Any], video: bytes) -> None:
-    """As the store grants it; a store that grants nothing streams through the gateway."""
+async def test_a_whole_download(out: Cell, content: dict[str, Any], video: bytes) -> None:
+    """The download redirects to a presigned URL; without grants it streams through the gateway."""
     path = f"/v1/contents/{content['id']}/download"
     status, _, headers = await fetch(out, path)
     assert status == (200 if out.settings.store == "filesystem" else 302)
@@ -107,8 +107,8 @@ async def test_the_whole(out: Cell, content: dict[str, Any], video: bytes) -> No
     assert (status, body) == (206, video[100:300])
 
 
-async def test_asking_before_fetching(out: Cell, content: dict[str, Any], video: bytes) -> None:
-    """HEAD is answered without the store: S3 would refuse it with the URL of a GET."""
+async def test_head_requests(out: Cell, content: dict[str, Any], video: bytes) -> None:
+    """The gateway responds to HEAD itself: S3 refuses HEAD with a URL presigned for GET."""
     path = f"/v1/contents/{content['id']}"
     status, body, headers = await fetch(out, f"{path}/download", "HEAD")
     assert (status, body, headers["Content-Length"]) == (200, b"", str(len(video)))
@@ -122,7 +122,7 @@ async def test_asking_before_fetching(out: Cell, content: dict[str, Any], video:
         assert (status, body, headers["Content-Length"]) == (200, b"", str(len(whole[1])))
 
 
-async def test_through_the_gateway(out: Cell, content: dict[str, Any], video: bytes) -> None:
+async def test_a_download_through_the_gateway(out: Cell, content: dict[str, Any], video: bytes) -> None:
     path = f"/v1/contents/{content['id']}/download?via=gateway"
     size, etag = len(video), f'"{content["object"]["etag"]}"'
     status, body, headers = await fetch(out, path)
@@ -152,8 +152,8 @@ async def test_through_the_gateway(out: Cell, content: dict[str, Any], video: by
     assert (await fetch(out, path, headers={"If-None-Match": etag}))[:2] == (304, b"")
 
 
-async def test_segments_put_together_by_the_client(out: Cell, content: dict[str, Any], video: bytes) -> None:
-    """With nothing but the manifest; no request goes to Sluice where the store grants."""
+async def test_a_client_joins_the_segments_itself(out: Cell, content: dict[str, Any], video: bytes) -> None:
+    """The segment list suffices; where the store has grants, no request goes to Sluice."""
     _, answer, _ = await out.call("GET", f"/v1/contents/{content['id']}/segments?limit=2", expect=200)
     first_page = answer["data"]
     assert (len(first_page["segments"]), first_page["next_first"]) == (2, 3)
@@ -207,7 +207,7 @@ async def test_a_content_of_one_segment(out: Cell) -> None:
         assert (status, body) == (200, data), way
 
 
-async def test_what_is_not_there(out: Cell, tmp_path: Path) -> None:
+async def test_an_unknown_content(out: Cell, tmp_path: Path) -> None:
     nowhere = "/v1/contents/0198c1f2-0000-7000-8000-000000000000"
     for way in ("download", "segments", "segments/1", "thumbnail"):
         _, body, _ = await out.call("GET", f"{nowhere}/{way}", expect=404)

@@ -1,5 +1,6 @@
-"""A store that stays away, or loses what it had: uploads wait, admission comes to rest by itself, and what has to fail
-in the end says why and leaves nothing."""
+"""A store that is unavailable for long, or loses objects.
+
+Uploads wait, admission stops by itself, and an upload that fails in the end has a code and leaves nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ async def _stored_segments(cell: Cell) -> int:
     return sum([int((await cell.status(upload_id))["bytes_stored"]) for upload_id in cell.uploads]) // SEGMENT_BYTES
 
 
-async def test_patience_ends_with_a_code_and_everything_goes_once_the_store_is_back(
+async def test_the_outage_budget_of_the_store_ends_and_cleanup_follows_once_it_is_back(
     servers: Servers, tmp_path: Path
 ) -> None:
     video = _video()
@@ -50,13 +51,13 @@ async def test_patience_ends_with_a_code_and_everything_goes_once_the_store_is_b
         await client.send(upload, video)
         view = await client.end(upload["id"], wanted="failed")
         assert view["error"]["code"] == "STORE_UNAVAILABLE"
-        assert await outages(cell) >= 1, "it was tried more than once"
+        assert await outages(cell) >= 1, "it was retried"
 
-        # What cannot be removed yet keeps its bytes: nobody is promised the same room twice.
+        # An upload that cannot be cleaned up keeps its reservation: the same room is never promised twice.
         async def tried_to_clean() -> bool:
             return "upload.cleanup_deferred" in cell.processes.log_path("worker-all").read_text()
 
-        await eventually(tried_to_clean, _SECONDS, lambda: "cleanup to meet the store's absence")
+        await eventually(tried_to_clean, _SECONDS, lambda: "cleanup to be deferred")
         assert await _reserved(cell) == len(video)
         assert [path.name for path in cell.settings.temp_dir.glob("*.data")]
         await shaper.set(Pass())
@@ -68,7 +69,7 @@ async def _some_stored(cell: Cell) -> bool:
     return await _stored_segments(cell) >= 3
 
 
-async def test_admission_comes_to_rest_while_the_store_is_away_and_goes_on_by_itself(
+async def test_admission_stops_while_the_store_is_unavailable_and_continues_by_itself(
     servers: Servers, tmp_path: Path
 ) -> None:
     video = _video()
@@ -100,7 +101,7 @@ async def test_admission_comes_to_rest_while_the_store_is_away_and_goes_on_by_it
 
 
 async def _delete_container(cell: Cell, servers: Servers, name: str) -> None:
-    """As its owner would: everything in it, then the container itself."""
+    """Delete all objects of the container, then the container."""
     swift = servers.swift
     login = {"X-Auth-User": swift.user, "X-Auth-Key": swift.key}
     async with cell.http.get(swift.auth_url, headers=login) as response:
@@ -119,8 +120,8 @@ async def _delete_container(cell: Cell, servers: Servers, name: str) -> None:
     await eventually(gone, _SECONDS, lambda: f"{name} to be deleted")
 
 
-async def test_a_bucket_deleted_in_mid_upload_is_made_anew(servers: Servers, tmp_path: Path) -> None:
-    """Its sessions go with it, so that everything is put again. Every process has seen the bucket before."""
+async def test_a_bucket_deleted_during_an_upload_is_recreated(servers: Servers, tmp_path: Path) -> None:
+    """Its multipart uploads are gone too, so every part is sent again. Every process has used the bucket before."""
     video = sample("mp4").read_bytes().ljust(11 * MEBIBYTE, b"\0")
     async with shaped_cell(servers, tmp_path, "s3") as (cell, _):
         client = PatientClient(cell)
@@ -141,8 +142,8 @@ async def test_a_bucket_deleted_in_mid_upload_is_made_anew(servers: Servers, tmp
 
 
 @pytest.mark.parametrize("which", ["segments", "both"])
-async def test_containers_deleted_in_mid_upload_are_made_anew(servers: Servers, tmp_path: Path, which: str) -> None:
-    """What was in them and belongs to uploads under way is put again from the temp volume."""
+async def test_containers_deleted_during_uploads_are_recreated(servers: Servers, tmp_path: Path, which: str) -> None:
+    """Segments of uploads in flight are stored again from the temp volume."""
     video = _video()
     async with shaped_cell(servers, tmp_path, "swift") as (cell, _):
         client = PatientClient(cell)

@@ -1,4 +1,4 @@
-"""What comes to a store after its upload was cleaned up is found and removed; what could be a content never is."""
+"""Orphaned objects: what reaches a store after its upload was cleaned up is removed, a possible content never."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def target_of(upload_id: str) -> ObjectTarget:
 
 
 def of_last_month() -> str:
-    """An upload's id as it was given out then: version 7 begins with the milliseconds."""
+    """An upload id of last month: a UUIDv7 begins with the time in milliseconds."""
     long_ago_ms = int((time.time() - 30 * 24 * 3600) * 1000)
     bits = (long_ago_ms << 80) | (uuid7().int & ((1 << 80) - 1))
     return str(uuid.UUID(int=bits))
 
 
 async def cleaned(cell: Cell, upload_id: str) -> None:
-    """Wait until the upload has ended and everything of it that was known is removed."""
+    """Wait until the upload has ended and is cleaned up."""
 
     async def released() -> bool:
         return bool(await hash_get(cell.redis, cell.keys.upload(upload_id), "released_at_ms"))
@@ -52,8 +52,8 @@ async def cleaned(cell: Cell, upload_id: str) -> None:
     await eventually(released, 60, lambda: "the upload to be cleaned up")
 
 
-async def test_a_transfer_that_nobody_has_recorded_is_ended(servers: Servers, tmp_path: Path) -> None:
-    """As of a worker that was frozen between opening it and writing it down."""
+async def test_an_unrecorded_multipart_upload_is_aborted(servers: Servers, tmp_path: Path) -> None:
+    """A worker was frozen after it had opened a multipart upload and before it recorded it."""
     async with running_cell(servers, tmp_path, store="s3") as cell:
         assert isinstance(cell.store, TransferSessions)
         ended, alive = await cell.create(1000), await cell.create(1000)
@@ -66,15 +66,15 @@ async def test_a_transfer_that_nobody_has_recorded_is_ended(servers: Servers, tm
 
         await sweep(cell)
         left = {key async for key, _ in cell.store.open_sessions()}
-        # One of an upload that is alive may just be recorded; of one that nobody knows, another installation may.
+        # Kept: that of an upload that is alive, and that of an unknown recent id, which may be of another installation.
         assert left == {list(begun.values())[1].key, list(begun.values())[3].key, foreign.key}
         for target in (*begun.values(), foreign):
             await cell.store.abort(target)
 
 
-async def test_what_a_worker_put_too_late_is_removed(servers: Servers, tmp_path: Path) -> None:
-    """As of a worker that was frozen before it tried a segment again. A request that began before the cleanup leaves
-    nothing in Swift: the DELETE of the same name is the later one."""
+async def test_a_segment_stored_after_the_cleanup_is_removed(servers: Servers, tmp_path: Path) -> None:
+    """A worker was frozen before it retried a segment. A request that began before the cleanup leaves nothing in Swift:
+    the DELETE of the same name is later."""
     async with running_cell(servers, tmp_path, store="swift") as cell:
         kept = await cell.upload(sample("jpeg").read_bytes(), content_type="image/jpeg")
         upload = await cell.create(2 * SEGMENT_BYTES)
@@ -83,7 +83,7 @@ async def test_what_a_worker_put_too_late_is_removed(servers: Servers, tmp_path:
         async def stored() -> bool:
             return bool((await cell.status(upload["id"]))["bytes_stored"])
 
-        await eventually(stored, 60, lambda: "a worker to be at work")
+        await eventually(stored, 60, lambda: "a segment to be stored")
         await cell.call("DELETE", f"/v1/uploads/{upload['id']}", expect=200)
         await cleaned(cell, upload["id"])
         plan = SegmentPlan(2 * SEGMENT_BYTES, SEGMENT_BYTES)
@@ -95,7 +95,7 @@ async def test_what_a_worker_put_too_late_is_removed(servers: Servers, tmp_path:
 
         await eventually(shows, 30, lambda: "the store to list what was sent")
         await sweep(cell, look_back_seconds=0)
-        assert await shows(), "what ended long ago is not looked at for ever"
+        assert await shows(), "uploads that ended long ago are not checked forever"
         await sweep(cell)
         assert not await shows()
         key = (await cell.content(kept["id"]))["object"]["key"]

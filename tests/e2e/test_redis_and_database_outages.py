@@ -1,5 +1,7 @@
-"""Redis and PostgreSQL away in the middle of uploads: what is acknowledged stays, what waits goes on by itself, and the
-API says so at once, with a code."""
+"""Redis and PostgreSQL are unavailable during uploads.
+
+Acknowledged segments stay, uploads continue by themselves, and the API responds 503 with a code without delay.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ _SECONDS = 120.0
 _SEGMENTS = 8
 _ALL_BUT_THE_LAST = range(1, _SEGMENTS)
 """What is sent before an outage, so that no upload ends before it."""
-# What redis-py waits for an answer (`bootstrap.redis`), and what a busy machine adds.
+# The timeout of our Redis client (`bootstrap.redis`), and what a busy machine adds.
 _QUICK_SECONDS = 12.0
 
 
@@ -44,7 +46,7 @@ async def _some_stored(cell: Cell) -> bool:
 
 
 async def _refusal(cell: Cell, method: str, path: str, **options: Any) -> tuple[dict[str, Any], Mapping[str, str]]:
-    """An answer that says "not now", and quickly."""
+    """A 503 with Retry-After, without delay."""
     began = time.monotonic()
     status, body, headers = await cell.call(method, path, **options)
     assert time.monotonic() - began < _QUICK_SECONDS
@@ -54,7 +56,7 @@ async def _refusal(cell: Cell, method: str, path: str, **options: Any) -> tuple[
     return error, headers
 
 
-async def test_without_the_database_uploads_are_stored_and_wait_for_it(
+async def test_without_the_database_uploads_are_stored_and_wait_at_persist(
     own_servers: EmbeddedStack, tmp_path: Path
 ) -> None:
     video = _video()
@@ -82,13 +84,13 @@ async def test_without_the_database_uploads_are_stored_and_wait_for_it(
             for path in ("/v1/contents", f"/v1/contents/{uploads[0]['id']}"):
                 error, _ = await _refusal(cell, "GET", path)
                 assert error["code"] == "DATABASE_UNAVAILABLE"
-            assert not client.codes, "the uploads' API knows nothing of it"
+            assert not client.codes, "the uploads API needs no database"
         await asyncio.gather(*(client.end(upload["id"]) for upload in uploads))
         await _all_equal(cell, video)
         await cell.until_clean()
 
 
-async def test_patience_with_the_database_ends_too(own_servers: EmbeddedStack, tmp_path: Path) -> None:
+async def test_the_outage_budget_of_the_database_ends(own_servers: EmbeddedStack, tmp_path: Path) -> None:
     video = _video()
     async with running_cell(own_servers, tmp_path, database_patience_seconds=2) as cell:
         client = PatientClient(cell)
@@ -98,12 +100,12 @@ async def test_patience_with_the_database_ends_too(own_servers: EmbeddedStack, t
             view = await client.end(upload["id"], wanted="failed")
             assert view["error"]["code"] == "DATABASE_UNAVAILABLE"
             assert await outages(cell) >= 1
-            assert await cell.stored_keys(), "whether there is a row is not known: what it would name stays"
+            assert await cell.stored_keys(), "whether the row exists is unknown, so the objects that it would name stay"
         await cell.until_clean()
 
 
-async def test_redis_killed_in_the_middle_of_uploads(own_servers: EmbeddedStack, tmp_path: Path) -> None:
-    """Twice, and started again from its append-only file."""
+async def test_redis_is_killed_during_uploads(own_servers: EmbeddedStack, tmp_path: Path) -> None:
+    """Twice; it starts again from its append-only file."""
     video = _video()
     async with running_cell(own_servers, tmp_path, workers=SEPARATE) as cell:
         client = PatientClient(cell)
@@ -126,7 +128,7 @@ async def test_redis_killed_in_the_middle_of_uploads(own_servers: EmbeddedStack,
         await cell.until_clean()
 
 
-# Outage, upload lease, stage lease: the outage outlives the stages' leases many times over, and not the uploads'.
+# Outage, upload lease, stage lease in seconds: the outage is much longer than the stage lease, not than the other.
 _OUTAGES = {
     "in proportion": (8.0, 120.0, 0.8),
     "a minute": (60.0, 900.0, 6.0),
@@ -134,9 +136,7 @@ _OUTAGES = {
 
 
 @pytest.mark.parametrize("name", _OUTAGES)
-async def test_redis_unreachable_in_the_middle_of_uploads(
-    own_servers: EmbeddedStack, tmp_path: Path, name: str
-) -> None:
+async def test_redis_hangs_during_uploads(own_servers: EmbeddedStack, tmp_path: Path, name: str) -> None:
     video = _video()
     outage_seconds, lease_seconds, stage_lease_seconds = _OUTAGES[name]
     async with running_cell(
@@ -163,8 +163,8 @@ async def test_redis_unreachable_in_the_middle_of_uploads(
         await cell.until_clean()
 
 
-async def test_redis_unreachable_for_longer_than_an_uploads_lease(own_servers: EmbeddedStack, tmp_path: Path) -> None:
-    """Nobody could renew it: that is no sign that its client is gone."""
+async def test_redis_hangs_for_longer_than_an_uploads_lease(own_servers: EmbeddedStack, tmp_path: Path) -> None:
+    """The lease could not be renewed, which does not show that the client is gone."""
     video = _video()
     async with running_cell(own_servers, tmp_path, lease_seconds=5, stage_lease_seconds=0.8) as cell:
         client = PatientClient(cell)
