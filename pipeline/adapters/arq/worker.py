@@ -9,7 +9,9 @@ would wait for its longest job timeout before it runs the job of a dead worker a
 
 A worker claims a job by removing its id and its envelope from Redis, which succeeds in exactly one worker. arq leaves
 both there until the job has ended, and claims the job with a key under WATCH.
-MEASURED
+Measured with a job that does nothing, from enqueueing to its end: 9 commands in 4 round trips (arq: 25 in 12). Emptying
+a full queue takes 3 commands per job (arq: 16), and 9 where four processes compete for its jobs (arq: 29): 4,400 jobs/s
+with one process and 4,700 with four, on two cores that Redis shares (arq: 1,000 and 400).
 
 What may go wrong after the claim, and what happens then:
 - The worker dies before the engine starts the stage, or Redis fails in between: the board has the stage as queued, and
