@@ -1,15 +1,15 @@
 """Stage jobs in arq's queues: `ports.StageQueue`.
 
 A queue is arq's sorted set of job ids, scored by when each job is due; a key per job holds its envelope. arq's own
-`enqueue_job` does nothing while the key exists, which would make a job that a dead worker had claimed impossible to
-enqueue again. So a job is written here, in one round trip: the envelope, then the id unless it is in the queue.
+`enqueue_job` does that in four round trips, under WATCH. Here it is one: the envelope, then the id unless it is in the
+queue, then a wake signal.
 
 - Enqueueing is idempotent by job id. A second copy of a job that runs already is harmless: it cannot acquire the
   stage's lease. Ids contain the stage's fencing token, so that no id is used for two runs.
 - A job that is due now is dated an hour back, because workers compare the date with their own clock.
 - A job is kept for 30 days after it is due, longer than any outage; arq keeps it for one day. The board's list of
   overdue stages enqueues a job that is lost.
-- arq polls a queue twice a second. Each enqueueing publishes a wake signal; polling remains as the fallback.
+- Without the signal, a worker finds a job when it polls next.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-from arq.constants import job_key_prefix, retry_key_prefix
+from arq.constants import job_key_prefix
 from arq.utils import timestamp_ms
 from redis.asyncio import Redis
 
@@ -72,5 +72,5 @@ class ArqStageQueue:
         with translated():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.zrem(self._queue(job), job_id)
-                pipe.delete(job_key_prefix + job_id, retry_key_prefix + job_id)
+                pipe.delete(job_key_prefix + job_id)
                 await pipe.execute()

@@ -4,14 +4,14 @@ Guarantee: a job starts within milliseconds of being enqueued (a published signa
 fallback); an unavailable Redis does not end the worker; `drain` stops it from taking jobs and lets running jobs finish,
 or requeues them, within a set time.
 
-arq carries jobs and bounds how many run and for how long. Retries, leases, timeouts and take-over belong to the engine
-and the board: arq would wait for its longest job timeout before it runs the job of a dead worker again.
+arq carries jobs and polls for them. Retries, leases, timeouts and take-over belong to the engine and the board: arq
+would wait for its longest job timeout before it runs the job of a dead worker again.
 
-A worker claims a job by removing its id from the queue, which succeeds in exactly one worker. arq leaves the id in the
-queue until the job has ended and claims it with a key instead, under WATCH. Measured with a job that does nothing, from
-enqueueing to its end: 12 commands in 6 round trips, with arq's claim 25 commands in 12. Emptying a queue takes 7
-commands per job (arq: 16), and 9 where four processes compete for its jobs (arq: 29): 2,300 jobs/s with one process and
-3,000 with four, on two cores that also run Redis (arq: 1,000 and 400).
+A worker claims a job by removing its id and its envelope from Redis, which succeeds in exactly one worker. arq leaves
+both there until the job has ended, and claims the job with a key under WATCH.
+Measured with a job that does nothing, from enqueueing to its end: 9 commands in 4 round trips (arq: 25 in 12). Emptying
+a full queue takes 3 commands per job (arq: 16), and 9 where four processes compete for its jobs (arq: 29): 4,400 jobs/s
+with one process and 4,700 with four, on two cores that Redis shares (arq: 1,000 and 400).
 
 What may go wrong after the claim, and what happens then:
 - The worker dies before the engine starts the stage, or Redis fails in between: the board has the stage as queued, and
@@ -24,13 +24,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from arq.constants import job_key_prefix, retry_key_prefix
-from arq.utils import timestamp_ms
+from arq.constants import job_key_prefix
+from arq.jobs import deserialize_job_raw
 from arq.worker import Function, Worker, func
 from redis.exceptions import RedisError
 
@@ -46,8 +45,6 @@ _REDIS_RETRY_SECONDS = 0.5
 _REQUEUE_SECONDS = 6.0
 # Ids that one poll reads. Jobs of stages that only a newer release has stay in the queue and must not fill it.
 _QUEUE_READ_LIMIT = 500
-# arq counts how often a job id was started; the engine counts attempts.
-_UNBOUNDED = 2**31
 
 
 class Signals(Protocol):
@@ -70,25 +67,20 @@ class QueueWorker(Worker):
         timeout_seconds: float,
     ) -> None:
         async def run_stage(ctx: dict[Any, Any], upload_id: str, stage: str, fencing_token: int, volume: str) -> None:
-            with contextlib.suppress(asyncio.CancelledError):  # the engine has requeued the stage by then
-                await run(read_job(upload_id, stage, fencing_token, volume))
+            await run(read_job(upload_id, stage, fencing_token, volume))
 
-        function: Function = func(
-            run_stage, name=FUNCTION, keep_result=0, timeout=timeout_seconds, max_tries=_UNBOUNDED
-        )
+        function: Function = func(run_stage, name=FUNCTION)
         super().__init__(
             functions=[function],
             queue_name=queue,
             redis_pool=arq_client(redis_url),
             handle_signals=False,
             max_jobs=max_jobs,
-            keep_result=0,
+            job_timeout=timeout_seconds,
             queue_read_limit=_QUEUE_READ_LIMIT,
             job_serializer=serialize,
             job_deserializer=deserialize,
-            log_results=False,
         )
-        logging.getLogger("arq").setLevel(logging.CRITICAL)  # the engine logs what becomes of a job
         self._signals = signals
         self._wake = asyncio.Event()
         self._polling = asyncio.Lock()
@@ -118,46 +110,45 @@ class QueueWorker(Worker):
         waiting = [job_id for job_id in map(bytes.decode, job_ids) if self._is_to_run(job_id)]
         while waiting and self.allow_pick_jobs and (free := self.max_jobs - self.job_counter) > 0:
             wanted, waiting = waiting[:free], waiting[free:]
-            for job_id in await self._claim(wanted):
-                self._start(job_id)
+            for job_id, envelope in await self._claim(wanted):
+                self._start(job_id, envelope)
 
     def _is_to_run(self, job_id: str) -> bool:
         """False for a stage that only another release has, whose worker takes the job, and for a second copy of a job
         that this worker runs."""
         return known_stage(job_id.split(":")[1]) is not None and job_id not in self.tasks
 
-    async def _claim(self, job_ids: Sequence[str]) -> list[str]:
-        """Those that this worker has removed from the queue, and no other."""
-        async with self.pool.pipeline(transaction=False) as pipe:
+    async def _claim(self, job_ids: Sequence[str]) -> list[tuple[str, bytes]]:
+        """Remove these jobs from Redis; returns those that this worker has removed, with their envelopes. A job whose
+        envelope is missing is dropped: if its stage has not started, the board enqueues it again."""
+        async with self.pool.pipeline(transaction=True) as pipe:
             for job_id in job_ids:
                 pipe.zrem(self.queue_name, job_id)
-            removed = await pipe.execute()
-        return [job_id for job_id, count in zip(job_ids, removed, strict=True) if count]
+                pipe.getdel(job_key_prefix + job_id)
+            replies = await pipe.execute()
+        claims = zip(job_ids, replies[::2], replies[1::2], strict=True)
+        return [(job_id, envelope) for job_id, removed, envelope in claims if removed and envelope]
 
-    def _start(self, job_id: str) -> None:
+    def _start(self, job_id: str, envelope: bytes) -> None:
         self.job_counter += 1
-        self.tasks[job_id] = task = asyncio.create_task(self.run_job(job_id, timestamp_ms()))
+        self.tasks[job_id] = task = asyncio.create_task(self._run(envelope))
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self.job_counter -= 1
         self._wake.set()
 
-    async def run_job(self, job_id: str, score: int) -> None:
-        """Run a claimed job. If Redis fails before the engine has started the stage, the board enqueues the job
-        again."""
+    async def _run(self, envelope: bytes) -> None:
+        """Run a claimed job to its end; never raises. It is cancelled by `drain`, or after `job_timeout_s` in case the
+        engine's own timeout did not work, and the engine requeues the stage then."""
+        log = logger(queue=self.queue_name)
         try:
-            await super().run_job(job_id, score)
-        except (RedisError, OSError) as error:
-            logger(queue=self.queue_name).warning(Log.REDIS_UNREACHABLE, reason=str(error))
-
-    async def finish_job(self, job_id: str, *_: Any, **__: Any) -> None:
-        """Remove the job's keys. Its id has left the queue already; if it is there again, that is another copy."""
-        await self.pool.delete(job_key_prefix + job_id, retry_key_prefix + job_id)
-
-    async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:
-        """As `finish_job`, for a job that could not be called."""
-        await self.finish_job(job_id)
+            name, arguments, options, _, _ = deserialize_job_raw(envelope, deserializer=self.job_deserializer)
+            with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+                async with asyncio.timeout(self.job_timeout_s):
+                    await self.functions[name].coroutine({}, *arguments, **options)
+        except Exception:  # a bug must not end the worker; the stage's lease lapses
+            log.exception(Log.STAGE_FAILED)
 
     async def heart_beat(self) -> None:
         """Nothing: there are no cron jobs, and `workers.metrics` keeps a record of the process."""
@@ -176,8 +167,8 @@ class QueueWorker(Worker):
         if not running:
             return
         _, late = await asyncio.wait(running, timeout=max(0.0, requeue - loop.time()))
-        for job in list(self.job_tasks.values()):
-            job.cancel()
+        for task in late:
+            task.cancel()
         if late:
             await asyncio.wait(late, timeout=max(0.0, end - loop.time()))
 

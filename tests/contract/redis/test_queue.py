@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 from arq.connections import ArqRedis
-from arq.constants import job_key_prefix, retry_key_prefix
+from arq.constants import job_key_prefix
 from redis.asyncio import Redis
 from uuid6 import uuid7
 
@@ -92,7 +92,6 @@ async def test_enqueueing_wakes_the_workers_of_that_queue(parts: RedisParts) -> 
 async def test_a_discarded_job_leaves_nothing(parts: RedisParts, raw: ArqRedis) -> None:
     job = new_job()
     await parts.queue.enqueue(job)
-    await raw.set(retry_key_prefix + job.job_id, b"1")
     for _ in range(2):
         await parts.queue.discard(job)
         assert await arq_keys(raw, job) == []
@@ -100,11 +99,10 @@ async def test_a_discarded_job_leaves_nothing(parts: RedisParts, raw: ArqRedis) 
 
 
 async def test_a_claimed_job_can_be_enqueued_again(parts: RedisParts, raw: ArqRedis) -> None:
-    """A worker that died after its claim leaves the job's keys behind."""
+    """A worker has removed it from Redis and died before it started the stage."""
     job = new_job()
     await parts.queue.enqueue(job)
-    assert await raw.zrem(queue_of(parts, job), job.job_id) == 1
-    await raw.set(retry_key_prefix + job.job_id, b"1")
+    await parts.queue.discard(job)
     await parts.queue.enqueue(job)
     assert await raw.zcard(queue_of(parts, job)) == 1
     assert list(await parts.queue.jobs("local", 10)) == [job]
