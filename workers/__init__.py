@@ -1,2 +1,2 @@
-"""Worker processes: `process` runs queue workers and loops until it is told to stop, `loops` supervises a loop,
+"""Worker processes: `process` runs queue workers and loops until it is stopped, `loops` supervises a loop,
 `admission` lists the loops of the admission worker, `metrics` shows what a process does."""

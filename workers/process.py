@@ -1,4 +1,4 @@
-"""One worker process: queue workers of the given types, or the admission worker's loops, until it is told to stop.
+"""One worker process: queue workers of the given types, or the admission worker's loops, until it is stopped.
 
 Guarantee: after SIGTERM or SIGINT the process takes no more jobs; a running job finishes or its stage is requeued
 within the shutdown time, so that another worker continues at once.

@@ -1,6 +1,6 @@
 """Advice for each error code: the sentence that the command line prints after the gateway's own message.
 
-Guarantee: every code of the error catalogue has an entry, and a test compares the two, so that nobody adds a code
+Guarantee: every code of the error catalogue has an entry, and a test compares the two, so that no one adds a code
 without deciding on its advice.
 """
 

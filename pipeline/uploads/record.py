@@ -7,7 +7,7 @@ steps: the next call, or recovery, completes it. An import contract keeps other 
 (`ports.recording`).
 
 Order. The journal is a write-ahead log: it is written first, and the board second. Redis then never holds progress that
-would be missing after a rebuild, and what a client is told when the board has answered is in both.
+would be missing after a rebuild, and what a client is acknowledged after the board has responded is in both.
 
     journal, then board     segment_received, segment_invalid, completed
 

@@ -103,7 +103,8 @@ _FORMAT = TypeAdapter(SharedStack)
 
 @contextmanager
 def shared_stack(session_directory: Path, kind: str) -> Iterator[SharedStack]:
-    """Join the session's stack of this kind, and start it if nobody has. Raises StackError when it does not start."""
+    """Join the session's stack of this kind, and start it if no process has. Raises StackError when it does not
+    start."""
     directory = session_directory / f"shared-{kind}"
     directory.mkdir(exist_ok=True)
     with locked(directory / "lock"):
@@ -179,14 +180,14 @@ def _supervise(directory: Path, kind: str) -> None:
             unfinished.rename(directory / "servers")
             while True:
                 _has_no_users(users, timeout_ms=None)
-                with locked(directory / "lock"):  # so that nobody joins a stack that is stopping
+                with locked(directory / "lock"):  # so that no process joins a stack that is stopping
                     if _has_no_users(users, timeout_ms=0):
                         os.close(users)
                         break
 
 
 def _has_no_users(users: int, timeout_ms: int | None) -> bool:
-    """Whether nobody has the pipe open for writing, within the time; None waits until nobody has."""
+    """Whether no process has the pipe open for writing, within the time; None waits until none has."""
     poll = select.poll()
     poll.register(users, 0)  # POLLHUP is always reported
     return bool(poll.poll(timeout_ms))

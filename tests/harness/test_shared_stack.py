@@ -57,7 +57,7 @@ def test_it_runs_once_and_ends_with_its_last_user(tmp_path: Path) -> None:
         (url,) = urls
         for process in processes[:2]:
             process.communicate()
-        with shared_stack(tmp_path, "redis") as joined:  # somebody may join at any time
+        with shared_stack(tmp_path, "redis") as joined:  # another process may join at any time
             assert joined.redis_url == url
         with pytest.raises(TimeoutError):
             wait_until_stopped(tmp_path, seconds=0.5)

@@ -64,7 +64,7 @@ async def _assert_gone(ids: list[int]) -> None:
     tool, child = ids
     assert _state(tool) is None
     async with asyncio.timeout(20):
-        while _state(child) not in (None, "Z"):  # noqa: ASYNC110  # the kernel tells nobody but the parent
+        while _state(child) not in (None, "Z"):  # noqa: ASYNC110  # only the parent is notified by the kernel
             await asyncio.sleep(0.01)
 
 
@@ -100,13 +100,13 @@ async def test_cancellation_kills_the_whole_group(sandbox: Sandbox, tmp_path: Pa
 
 
 async def test_cancellation_before_asyncio_has_the_process_kills_it_too(sandbox: Sandbox, tmp_path: Path) -> None:
-    """asyncio itself leaves the group running and waits for ever for pipes that it has not connected yet."""
+    """asyncio itself leaves the group running and waits indefinitely for pipes that it has not connected yet."""
     await sandbox.confinement()
     tool, ids = _slow_tool(tmp_path)
     this = psutil.Process()
     before = len(this.children())
     running = asyncio.create_task(_use("probe", tool, 60, sandbox))
-    while len(this.children()) == before:  # noqa: ASYNC110  # the kernel tells nobody but the parent
+    while len(this.children()) == before:  # noqa: ASYNC110  # only the parent is notified by the kernel
         await asyncio.sleep(0)
     processes = [int(word) for word in ids.read_text().split()]  # in the loop's own thread, which stands still
     running.cancel()

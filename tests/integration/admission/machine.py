@@ -235,14 +235,14 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.others_bytes = 0
         while self.model.queue:
             head = self.model.queue[0].upload_id
-            patience = len(self.model.reservations) + self.volume.max_overtakes
+            runs_left = len(self.model.reservations) + self.volume.max_overtakes
             while True:
                 self.read_disk()
                 self.run_pass("run", None, None)
                 if head in self.model.reservations:
                     break
-                assert patience > 0, f"{head} starves"
-                patience -= 1
+                assert runs_left > 0, f"{head} starves"
+                runs_left -= 1
                 self.release(next(iter(self.model.reservations)))
                 self.both_keep_the_same_books()
         for upload in UPLOADS:

@@ -192,7 +192,7 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
         return await held_segments(self._http, self._layout, target, self._options.page_names)
 
     async def delegate_token(self, target: ObjectTarget, numbers: Sequence[int]) -> DelegatedToken | None:
-        """See `DelegatedTokens.delegate_token`; each call logs in anew."""
+        """See `DelegatedTokens.delegate_token`; each call logs in again."""
         if self._delegated is None:
             return None
         await self._containers.ensure_once()

@@ -1,7 +1,7 @@
 -- Uploads with their standing and their received segments. A: upload_id for one upload; for a page of an index, newest first:
 -- status? (without it: every upload), before_ms? and before_id? (only uploads created before that), limit, examine (how many
 -- index entries this call may examine).
--- Returns {uploads} and, if the page is not full but the index goes on, next_ms and next_id: the last entry examined.
+-- Returns {uploads} and, if the page is not full but the index has more entries, next_ms and next_id: the last entry examined.
 -- Each upload: fields (the hash as a flat list), received (segment numbers joined by commas), and standing {queue_position,
 -- lease_until_ms?} unless the upload neither waits nor holds bytes.
 -- `received` is one string because cjson writes an empty array as {}.

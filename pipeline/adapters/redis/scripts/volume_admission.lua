@@ -68,7 +68,7 @@ end
 local function run()
   stand_still()
   for _, who in ipairs(redis.call('ZRANGEBYSCORE', V .. ':leases', '-inf', int(NOW))) do
-    -- A grant that nobody has carried out is handed out again instead.
+    -- A reservation that is not confirmed yet does not lapse: it is returned to the caller of this run.
     if redis.call('SISMEMBER', V .. ':granted', who) == 0 then
       redis.call('ZADD', V .. ':lapsed', redis.call('ZSCORE', V .. ':leases', who), who)
       redis.call('ZREM', V .. ':leases', who)
@@ -147,7 +147,7 @@ if A.op == 'adopt' then
 end
 
 if A.op == 'postpone' then
-  -- Two may carry out one grant: what the other has confirmed is not given back.
+  -- Two callers may allocate one reservation: one that the other has confirmed is not returned to the queue.
   if redis.call('SISMEMBER', V .. ':granted', id) == 0 then return cjson.encode({known = false}) end
   local ticket = redis.call('HGET', V .. ':tickets', id)
   local passes = redis.call('HGET', V .. ':passes', id)
