@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -75,6 +76,13 @@ class Sluice:
 def events(lines: str) -> list[dict[str, Any]]:
     """The events in the standard output of `sluice upload --json`."""
     return [json.loads(line) for line in lines.splitlines()]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sigint_is_not_ignored() -> None:
+    """A shell without job control starts `pytest &` with SIGINT ignored, and the command would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
