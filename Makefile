@@ -52,6 +52,7 @@ run: setup ## Run all of Sluice here, with a demo; FILE="my film.mp4" uploads th
 .PHONY: check
 check: lint types layers test-unit ## What is quick: lint, types, layers and the unit tests
 
+# Bytecode is written even where the environment forbids it: the tests start hundreds of processes.
 .PHONY: test
 test: setup ## Every test, with real servers; PYTEST_ARGS="-k redis -x" narrows it
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST_ARGS)
