@@ -51,6 +51,7 @@ run: setup ## Run all of Sluice with a demo upload; FILE="my film.mp4" uploads t
 .PHONY: check
 check: lint types layers test-unit ## Run the quick checks: lint, types, layers and unit tests
 
+# Bytecode is written even where the environment forbids it: the tests start hundreds of processes.
 .PHONY: test
 test: setup ## Every test, with real servers; PYTEST_ARGS="-k redis -x" narrows it
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST_ARGS)

@@ -12,9 +12,9 @@ from tests.harness.running import CellProcesses, cell_processes
 from tests.harness.shared_stack import Servers
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
-    """Redis, PostgreSQL and Swift of this pytest worker alone, to be stopped, paused or emptied. A test leaves them
+    """Redis, PostgreSQL and Swift for the tests of one file, to be stopped, paused or emptied. A test leaves them
     running."""
     with EmbeddedStack(StackOptions(directory=tmp_path_factory.mktemp("servers"), fast=True)) as stack:
         yield stack

@@ -16,7 +16,7 @@ from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
 
-_UPLOADS = 100
+_UPLOADS = 48
 _SEGMENTS = 3
 
 

@@ -25,7 +25,7 @@ from deploy.cdn import CdnOptions, make_directories, origin_query, render
 from deploy.embedded.ports import ReservedPort
 from pipeline.adapters.object_store.swift import TempUrlSigner
 from tests.harness.cell import Cell, eventually
-from tests.harness.media_samples import ffmpeg
+from tests.harness.media_samples import long_video
 from tests.harness.running import running_cell
 from tests.harness.shared_stack import Servers
 
@@ -133,8 +133,7 @@ def certificate(directory: Path) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def video() -> bytes:
-    noise = ["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25:duration=2,noise=alls=100:allf=t"]
-    return ffmpeg(*noise, "-c:v", "libx264", "-preset", "ultrafast", "-b:v", "26M", "-f", "matroska", "-")
+    return long_video(7 * 2**19 + 1000)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from deploy.embedded import EmbeddedStack
 from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
 from pipeline.adapters.postgres.pool import LazyPool
 from tests.harness.cell import Cell, eventually
-from tests.harness.media_samples import ffmpeg
+from tests.harness.media_samples import long_video
 from tests.harness.outages import killed
 from tests.harness.running import running_cell
 from tests.harness.shared_stack import Servers
@@ -27,8 +27,7 @@ SEGMENT_BYTES = 5 * 1024 * 1024
 
 @pytest.fixture(scope="module")
 def video() -> bytes:
-    noise = ["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25:duration=3,noise=alls=100:allf=t"]
-    return ffmpeg(*noise, "-c:v", "libx264", "-preset", "ultrafast", "-b:v", "26M", "-f", "matroska", "-")
+    return long_video(SEGMENT_BYTES + 2**20)
 
 
 @dataclass

@@ -15,7 +15,7 @@ import pytest
 from yarl import URL
 
 from tests.harness.cell import Cell
-from tests.harness.media_samples import ffmpeg, sample
+from tests.harness.media_samples import long_video, sample
 from tests.harness.running import CellProcesses, cell_processes
 from tests.harness.shared_stack import Servers
 
@@ -31,8 +31,7 @@ SEGMENT_BYTES = 5 * 1024 * 1024
 @pytest.fixture(scope="module")
 def video() -> bytes:
     """A video of more than two segments, also where segments have at least 5 MiB."""
-    noise = ["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25:duration=4,noise=alls=100:allf=t"]
-    return ffmpeg(*noise, "-c:v", "libx264", "-preset", "ultrafast", "-b:v", "26M", "-f", "matroska", "-")
+    return long_video(2 * SEGMENT_BYTES + 2**20)
 
 
 @pytest.fixture(scope="module", params=STORES)

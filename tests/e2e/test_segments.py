@@ -7,15 +7,14 @@ import asyncio
 import pytest
 
 from tests.harness.cell import SEGMENT_BYTES, Cell
-from tests.harness.media_samples import ffmpeg
+from tests.harness.media_samples import long_video
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
 def video() -> bytes:
-    source = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=3,noise=alls=60:allf=t"]
-    return ffmpeg(*source, "-c:v", "libx264", "-preset", "ultrafast", "-b:v", "8M", "-f", "matroska", "-")
+    return long_video(7 * SEGMENT_BYTES - 1000)
 
 
 async def _cut_off(cell: Cell, upload: dict[str, str], number: int, data: bytes) -> None:

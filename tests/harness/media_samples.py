@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import random
 import shutil
 import struct
 import subprocess
@@ -42,6 +43,15 @@ def directory() -> Path:
 def sample(name: str) -> Path:
     """The sample of that name, complete."""
     return made_once(directory() / name, _BUILDERS[name])
+
+
+@functools.cache
+def long_video(size_bytes: int, seed: int = 0) -> bytes:
+    """A Matroska video of this size, no two stretches alike: a Void element of random bytes, which players skip
+    (RFC 8794, section 11.3.2), follows the sample."""
+    head = sample("mkv").read_bytes()
+    room_bytes = size_bytes - len(head) - 9
+    return head + b"\xec\x01" + room_bytes.to_bytes(7, "big") + random.Random(seed).randbytes(room_bytes)
 
 
 def ffmpeg(*arguments: str | Path) -> bytes:
@@ -264,8 +274,6 @@ NAMES = tuple(_BUILDERS)
 
 def _noise(size: int) -> bytes:
     """The same random bytes in every run."""
-    import random
-
     return random.Random(1).randbytes(size)
 
 
