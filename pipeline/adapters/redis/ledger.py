@@ -68,7 +68,7 @@ class RedisReservationLedger:
         if answer.get("stale"):
             return None
         return AdmissionOutcome(
-            to_allocate=tuple((who, int(size)) for who, size in answer["granted"] or ()),
+            to_allocate=tuple((who, int(size)) for who, size in answer["to_allocate"] or ()),
             lapsed=tuple(answer["lapsed"] or ()),
             queue_position=answer["queue_position"],
         )

@@ -1,6 +1,6 @@
 """Random schedules of admission: the script in a real Redis and the pure model, compared after each step.
 
-The machine plays clients that request room, gateways that carry grants out or die before, the reaper, another program
+The machine plays clients that request room, gateways that allocate reservations or die before, upkeep, another program
 that fills the disk, and the clock. What neither may ever do is checked independently of both.
 """
 
@@ -94,7 +94,7 @@ class AdmissionMachine(RuleBasedStateMachine):
 
     @rule(upload=uploads, part=st.sampled_from((1.0, 1.0, 0.5, 0.0)))
     def confirm(self, upload: str, part: float) -> None:
-        """A grant is carried out, or one of long ago once more; a filesystem may set aside less than it should."""
+        """A reservation is allocated, possibly for the second time; a filesystem may allocate less than it should."""
         item = self.model.reservations.get(upload)
         if item is not None and upload not in self.doomed:
             wanted = max(int(item.size_bytes * part), self.files.get(upload, 0))
@@ -185,7 +185,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         model.lapse(self.now_ms)
         admitted = model.admit(reading, self.now_ms, LEASE_MS)
         assert admitted is not None
-        assert dict(answer["granted"] or {}) == model.pending_allocations
+        assert dict(answer["to_allocate"] or {}) == model.pending_allocations
         assert set(answer["lapsed"] or ()) == {who for who, item in model.reservations.items() if item.lapsed}
         waiting = [item.upload_id for item in model.queue]
         assert answer["queue_position"] == (waiting.index(upload) + 1 if upload in waiting else 0)

@@ -106,16 +106,16 @@ async def request_and_die(cell: Cell, upload_id: str, size_bytes: int) -> None:
     assert outcome.to_allocate == ((upload_id, size_bytes),)
 
 
-async def test_a_grant_of_a_dead_caller_is_carried_out_by_the_next_run(
+async def test_the_reservation_of_a_dead_caller_is_allocated_by_the_next_run(
     redis_url: str, redis_namespace: str, tmp_path: Path
 ) -> None:
     async with open_cell(redis_url, redis_namespace, tmp_path, lease_seconds=0.2) as cell:
         upload_id = await cell.register(KIBIBYTE)
         await request_and_die(cell, upload_id, KIBIBYTE)
-        granted = await cell.redis.ledger.standing(upload_id)
-        assert granted is not None
-        assert granted.lease_until_ms is not None
-        deadline_ms = granted.lease_until_ms
+        reserved = await cell.redis.ledger.standing(upload_id)
+        assert reserved is not None
+        assert reserved.lease_until_ms is not None
+        deadline_ms = reserved.lease_until_ms
 
         async def lease_is_over() -> bool:
             return await now_ms(cell.redis.client) > deadline_ms

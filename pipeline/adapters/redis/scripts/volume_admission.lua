@@ -1,8 +1,8 @@
 -- Admission, decided atomically by the rules of pipeline/core/admission.py; a test runs that model and this script side by side.
 -- A: op (open, request, run, confirm, postpone, adopt, renew or release), volume, and more by op. Bytes and milliseconds.
 -- Keys of a volume: hash (opened_at_ms, epoch, reserved_bytes, backed_bytes, ran_at_ms, what was last measured), :reservations and :backed (id -> bytes),
--- :leases and :lapsed (id -> until), :queue (id -> ticket), :requests (id -> bytes), :granted (ids to be carried out),
--- :passes (id -> count) of who waits, and with :tickets of who holds bytes: its place in the queue, should it go back.
+-- :leases and :lapsed (id -> until), :queue (id -> ticket), :requests (id -> bytes), :granted (ids whose reservation is not confirmed),
+-- :passes (id -> count) how often an upload was overtaken; with :tickets, also its place in the queue if its reservation is returned.
 local id = A.upload_id
 local V = P .. 'volume:' .. A.volume
 
@@ -11,7 +11,8 @@ local function reserved() return number(redis.call('HGET', V, 'reserved_bytes'))
 local function backed() return number(redis.call('HGET', V, 'backed_bytes')) end
 local function counter(name, delta) redis.call('HINCRBY', V, name, int(delta)) end
 
-local function grant(who, size)
+-- Move an upload from the queue to the reservations; its caller allocates and confirms it.
+local function reserve(who, size)
   redis.call('HSET', V .. ':tickets', who, redis.call('ZSCORE', V .. ':queue', who))
   redis.call('ZREM', V .. ':queue', who)
   redis.call('HDEL', V .. ':requests', who)
@@ -80,7 +81,7 @@ local function run()
   while head do
     local size = number(redis.call('HGET', V .. ':requests', head))
     if size > room then break end
-    grant(head, size)
+    reserve(head, size)
     room = room - size
     head = redis.call('ZRANGE', V .. ':queue', 0, 0)[1]
   end
@@ -90,7 +91,7 @@ local function run()
       if passes >= A.max_overtakes then break end
       local size = number(redis.call('HGET', V .. ':requests', who))
       if index > 1 and size <= room then
-        grant(who, size)
+        reserve(who, size)
         room = room - size
         passes = passes + 1
         redis.call('HSET', V .. ':passes', head, int(passes))
@@ -99,15 +100,15 @@ local function run()
   end
   redis.call('SADD', P .. 'volumes', A.volume)
   redis.call('HSET', V, 'budget_bytes', int(A.budget_bytes), 'free_bytes', int(A.free_bytes), 'measured_at_ms', int(NOW))
-  local granted = {}
+  local to_allocate = {}
   for _, who in ipairs(redis.call('SMEMBERS', V .. ':granted')) do
-    granted[#granted + 1] = {who, number(redis.call('HGET', V .. ':reservations', who))}
+    to_allocate[#to_allocate + 1] = {who, number(redis.call('HGET', V .. ':reservations', who))}
   end
   local position = 0
   local rank = id and redis.call('ZRANK', V .. ':queue', id)
   if rank then position = rank + 1 end
   return cjson.encode({
-    granted = granted, lapsed = redis.call('ZRANGE', V .. ':lapsed', 0, 99), queue_position = position,
+    to_allocate = to_allocate, lapsed = redis.call('ZRANGE', V .. ':lapsed', 0, 99), queue_position = position,
   })
 end
 
@@ -140,7 +141,7 @@ if A.op == 'adopt' then
     if not redis.call('ZSCORE', V .. ':queue', id) then
       redis.call('ZADD', V .. ':queue', redis.call('HINCRBY', V, 'tickets', 1), id)
     end
-    grant(id, A.size_bytes)
+    reserve(id, A.size_bytes)
   end
   confirm(number(redis.call('HGET', V .. ':reservations', id)))
   return cjson.encode({known = true})
