@@ -76,7 +76,8 @@ class SegmentWriter(Protocol):
         waits for them. Returns the jobs to enqueue. Raises StageLost."""
 
     async def keep_session(self, upload_id: str, session: str) -> str:
-        """Record the store's session unless one is recorded; returns the one that counts."""
+        """Record the store's session unless one is recorded; returns the one that counts. Raises RequestError
+        UPLOAD_NOT_FOUND."""
 
     async def session_lost(self, job: StageJob, session: str) -> Collection[int]:
         """Record that the store no longer knows `session`: the stored segments wait for transfer again. Returns their

@@ -7,12 +7,14 @@ Idempotency-Key is the same upload, also when the first response was lost.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from uuid6 import uuid7
 
 from pipeline.core.digests import parse_content_digest
-from pipeline.core.errors import RequestError, UploadEnded
+from pipeline.core.errors import DependencyUnavailable, RequestError, UploadEnded
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import NewUpload, Upload
 from pipeline.core.segments import plan_segments
@@ -77,7 +79,8 @@ class UploadCreation:
 
     async def register(self, new: NewUpload) -> tuple[UploadDetail, bool]:
         """Register a planned upload and admit it if there is room; False if it was known. Raises RequestError
-        FILE_TOO_LARGE_FOR_VOLUME, IDEMPOTENCY_KEY_REUSED; DependencyUnavailable VOLUME_RECOVERING."""
+        FILE_TOO_LARGE_FOR_VOLUME, IDEMPOTENCY_KEY_REUSED; DependencyUnavailable VOLUME_RECOVERING,
+        UPLOAD_RECOVERING."""
         # While Redis is being recovered, a known Idempotency-Key may be missing and would create a second upload.
         await self._admission.require_open()
         capacity_bytes = await self._admission.capacity_bytes()
@@ -85,8 +88,9 @@ class UploadCreation:
             # It would block the head of the queue until it expires.
             raise too_large(new.size_bytes, self._rules.budget_bytes, capacity_bytes)
         upload, created = await self._cell.record.create(new)
-        await self._request_room(upload)
-        detail = await self._lookup.detail(upload.upload_id)
+        with lost_after_creation():
+            await self._request_room(upload)
+            detail = await self._lookup.detail(upload.upload_id)
         if created:
             logger(upload_id=upload.upload_id).info(
                 Log.UPLOAD_CREATED,
@@ -118,6 +122,18 @@ class UploadCreation:
     async def _request_room(self, upload: Upload) -> None:
         if upload.status is Status.WAITING:
             await self._admission.request(upload.upload_id, upload.size_bytes)
+
+
+@contextmanager
+def lost_after_creation() -> Iterator[None]:
+    """An upload that was created a moment ago and has no record any more was lost by Redis: the client repeats its
+    request. Raises DependencyUnavailable REDIS_UNAVAILABLE in place of RequestError UPLOAD_NOT_FOUND."""
+    try:
+        yield
+    except RequestError as error:
+        if error.code != "UPLOAD_NOT_FOUND":
+            raise
+        raise DependencyUnavailable("REDIS_UNAVAILABLE", reason="it has lost the upload just created") from error
 
 
 def too_large(size_bytes: int, budget_bytes: int, capacity_bytes: int) -> RequestError:

@@ -19,7 +19,7 @@ from pipeline.core.transports import TRANSPORTS, Transport
 from pipeline.ports import DelegatedTokens, PresignedUploads, Store, Stores
 from pipeline.telemetry import Log, logger
 from pipeline.uploads.cell import CellState
-from pipeline.uploads.create import UploadCreation
+from pipeline.uploads.create import UploadCreation, lost_after_creation
 from pipeline.uploads.lookup import UploadDetail, UploadLookup, ended_error, find_upload
 from pipeline.uploads.target import open_target
 from schemas.uploads import CreateUpload
@@ -67,8 +67,10 @@ class DirectUploads:
         detail, created = await self._creation.register(new)
         if detail.upload.status is not Status.GRANTED:
             return detail, None, created
-        grants = await self._grant(detail.upload, [(1, detail.upload.plan.count)])
-        return await self._lookup.detail(detail.upload.upload_id), grants, created
+        with lost_after_creation():
+            grants = await self._grant(detail.upload, [(1, detail.upload.plan.count)])
+            detail = await self._lookup.detail(detail.upload.upload_id)
+        return detail, grants, created
 
     async def grants(self, upload_id: str, wanted: Sequence[tuple[int, int]]) -> Grants:
         """Grants for these inclusive ranges of segments, as many as one response holds.

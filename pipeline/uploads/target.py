@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pipeline.core.errors import RequestError
 from pipeline.core.model import ObjectTarget, Upload, object_key
 from pipeline.ports import ObjectStore
 from pipeline.uploads.record import UploadRecord
@@ -18,12 +19,16 @@ def target_of(upload: Upload) -> ObjectTarget:
 
 async def open_target(upload: Upload, store: ObjectStore, record: UploadRecord) -> ObjectTarget:
     """The upload's target with an open session. One session counts however many processes open one at once; the others
-    are aborted. Raises StoreError, StoreUnavailable, DependencyUnavailable, TempVolumeError."""
+    are aborted. Raises RequestError UPLOAD_NOT_FOUND; StoreError; DependencyUnavailable; TempVolumeError."""
     target = target_of(upload)
     if upload.target_session is not None:
         return target
     opened = await store.begin(target)
-    session = await record.keep_session(upload.upload_id, opened)
+    try:
+        session = await record.keep_session(upload.upload_id, opened)
+    except RequestError:  # Redis has lost the upload
+        await store.abort(replace(target, session=opened))
+        raise
     if session != opened:
         await store.abort(replace(target, session=opened))
     return replace(target, session=session)

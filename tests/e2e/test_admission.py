@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.adapters.redis.reads import hash_get
-from tests.harness.cell import Cell, eventually
+from tests.harness.cell import Cell, eventually, hash_get
 from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
 from tests.harness.shared_stack import Servers

@@ -23,8 +23,7 @@ import deploy
 from deploy.cli.processes import SluiceProcesses
 from deploy.embedded import EmbeddedStack
 from deploy.embedded.process import ChildProcess
-from pipeline.adapters.redis.reads import hash_get
-from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually, hash_get
 from tests.harness.holding import held_up
 from tests.harness.media_samples import sample
 from tests.harness.running import running_cell

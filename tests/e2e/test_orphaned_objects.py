@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 from uuid6 import uuid7
 
-from pipeline.adapters.redis.reads import hash_get
 from pipeline.bootstrap import worker_services
 from pipeline.core.model import ObjectTarget, object_key
 from pipeline.core.segments import SegmentPlan
 from pipeline.ports import TransferSessions
 from pipeline.upkeep.orphaned_objects import OrphanRules
 from tests.contract.object_store.uploads import MemorySource, some_bytes
-from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually, hash_get
 from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
 from tests.harness.shared_stack import Servers

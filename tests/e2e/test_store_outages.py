@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.adapters.object_store.names import MULTIPART_PREFIX
-from pipeline.adapters.redis.reads import hash_get
 from pipeline.core.segments import MEBIBYTE
-from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually, hash_get
 from tests.harness.faults.cells import outages, shaped_cell
 from tests.harness.faults.client import PatientClient
 from tests.harness.faults.kinds import Pass, Refuse

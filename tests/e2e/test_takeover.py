@@ -20,8 +20,8 @@ import pytest
 
 from deploy.cli.processes import SEPARATE
 from deploy.embedded import EmbeddedStack
-from pipeline.adapters.redis.reads import hash_all, hash_get
-from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from pipeline.adapters.redis.reads import hash_all
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually, hash_get
 from tests.harness.disks import faulty_disk
 from tests.harness.holding import held_up, killed_at_work, slow_tools
 from tests.harness.media_samples import sample

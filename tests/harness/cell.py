@@ -13,7 +13,7 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from redis.asyncio import Redis
@@ -21,7 +21,6 @@ from redis.asyncio import Redis
 from deploy.cli.processes import SluiceProcesses
 from deploy.embedded.servers_venv import servers_python
 from pipeline.adapters.redis.keys import Keys
-from pipeline.adapters.redis.reads import hash_get
 from pipeline.core.lifecycle import Status
 from pipeline.ports import Store
 from pipeline.settings import Settings
@@ -178,6 +177,11 @@ class Cell:
             return not left
 
         await eventually(clean, seconds, lambda: f"nothing to be left behind: {left}")
+
+
+async def hash_get(redis: Redis, key: str, field: str) -> str | None:
+    """One field of a hash."""
+    return await cast("Awaitable[str | None]", redis.hget(key, field))
 
 
 async def eventually(

@@ -16,20 +16,9 @@ async def hash_all(redis: Redis, key: str) -> dict[str, str]:
         return await cast("Awaitable[dict[str, str]]", redis.hgetall(key))
 
 
-async def hash_get(redis: Redis, key: str, field: str) -> str | None:
-    with translated():
-        return await cast("Awaitable[str | None]", redis.hget(key, field))
-
-
 async def hash_get_many(redis: Redis, key: str, fields: Sequence[str]) -> list[str | None]:
     with translated():
         return await cast("Awaitable[list[str | None]]", redis.hmget(key, list(fields)))
-
-
-async def hash_set_new(redis: Redis, key: str, field: str, value: str) -> None:
-    """Set the field unless it exists."""
-    with translated():
-        await cast("Awaitable[bool]", redis.hsetnx(key, field, value))
 
 
 async def members(redis: Redis, key: str) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -122,12 +122,16 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
     )
 
 
+def from_flat(flat: Sequence[str]) -> dict[str, str]:
+    """A hash as scripts return it: field, value, field, value, ..."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
 def to_snapshot(item: Mapping[str, Any]) -> UploadSnapshot:
     """Read an upload as `upload_snapshots.lua` returns it."""
-    flat = item["fields"]
     standing = item.get("standing")
     return UploadSnapshot(
-        upload=to_upload(dict(zip(flat[::2], flat[1::2], strict=True))),
+        upload=to_upload(from_flat(item["fields"])),
         standing=Standing(standing["queue_position"], standing.get("lease_until_ms")) if standing else None,
         received=frozenset(map(int, item["received"].split(","))) if item["received"] else frozenset(),
     )

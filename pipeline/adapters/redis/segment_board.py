@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from pipeline.adapters.redis.jobs import fenced, to_jobs
 from pipeline.adapters.redis.keys import Keys
-from pipeline.adapters.redis.reads import hash_all, hash_get, hash_get_many, hash_set_new
+from pipeline.adapters.redis.reads import hash_all, hash_get_many
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import Status
@@ -89,9 +89,10 @@ class RedisSegmentBoard:
         return [StoredSegment(number, upload.plan.length(number), etag) for number, etag in etags]
 
     async def keep_session(self, upload_id: str, session: str) -> str:
-        key = self._keys.upload(upload_id)
-        await hash_set_new(self._redis, key, "target_session", session)
-        return await hash_get(self._redis, key, "target_session") or session
+        reply = await self._scripts.call("segment_keep_session", upload_id=upload_id, session=session)
+        if reply.get("missing"):
+            raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
+        return str(reply["session"])
 
     async def session_lost(self, job: StageJob, session: str) -> Collection[int]:
         reply = fenced(job, await self._scripts.call("segment_session_lost", **_run(job), session=session))

@@ -15,7 +15,7 @@ from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.jobs import to_jobs
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.reads import hash_all, now_ms
-from pipeline.adapters.redis.records import recovered_fields, to_fields, to_snapshot, to_upload
+from pipeline.adapters.redis.records import from_flat, recovered_fields, to_fields, to_snapshot, to_upload
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.errors import RequestError
 from pipeline.core.journal import Journal
@@ -50,7 +50,7 @@ class RedisUploadBoard:
         )
         if reply.get("conflict"):
             raise RequestError("IDEMPOTENCY_KEY_REUSED")
-        return await self.get(reply["upload_id"]), reply["created"]
+        return to_upload(from_flat(reply["fields"])), reply["created"]
 
     async def get(self, upload_id: str) -> Upload:
         fields = await hash_all(self._redis, self._keys.upload(upload_id))

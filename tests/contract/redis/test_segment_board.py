@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Event, Status
 from pipeline.core.model import StageJob, StoredSegment, Upload
 from pipeline.core.stages import Stage
@@ -106,6 +107,13 @@ async def test_the_first_of_many_sessions_is_kept(play: Play) -> None:
     )
     assert len(set(sessions)) == 1
     assert (await play.board.get(upload.upload_id)).target_session == sessions[0]
+
+
+async def test_a_session_of_an_upload_that_redis_has_lost_is_not_recorded(play: Play) -> None:
+    with pytest.raises(RequestError) as refused:
+        await play.segments.keep_session("lost", "session")
+    assert refused.value.code == "UPLOAD_NOT_FOUND"
+    assert await play.keys() == set()
 
 
 # -- arrivals while transfer becomes idle

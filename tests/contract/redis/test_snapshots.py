@@ -168,3 +168,14 @@ async def test_every_transport_is_listed(play: Play, transport: Transport) -> No
 
 def ids(page: Sequence[Any]) -> list[str]:
     return [item.upload.upload_id for item in page]
+
+
+async def test_an_upload_is_created_in_one_round_trip(play: Play, counted_board: RedisUploadBoard) -> None:
+    """A Redis that loses its data after the creation cannot make the creation fail with UPLOAD_NOT_FOUND."""
+    await counted_board.create(new_upload())  # connects, and loads the script
+    new, sent = new_upload(), CountingConnection.sent
+    upload, created = await counted_board.create(new)
+    again, created_again = await counted_board.create(new)
+    assert CountingConnection.sent - sent == 2
+    assert upload == again == await play.board.get(new.upload_id)
+    assert (created, created_again) == (True, new.idempotency_key is None)

@@ -22,6 +22,7 @@ from pipeline.core.transports import transports_table
 NAMES = (
     "segment_fetched",
     "segment_invalidate",
+    "segment_keep_session",
     "segment_pending",
     "segment_received",
     "segment_requeue",

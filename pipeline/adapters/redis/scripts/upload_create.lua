@@ -1,6 +1,6 @@
 -- Register an upload in the status its transport begins with, once per Idempotency-Key.
 -- A: upload_id, fields {name: value}, fingerprint, idempotency_key?, idempotency_ms, again?: the key of an upload that has ended
--- is free. Returns {created, upload_id} or {conflict}.
+-- is free. Returns {created, fields (the hash as a flat list)} or {conflict}.
 local idem = A.idempotency_key and (P .. 'idempotency:' .. A.idempotency_key)
 if idem then
   local known = redis.call('GET', idem)
@@ -9,7 +9,7 @@ if idem then
     if known.fingerprint ~= A.fingerprint then return cjson.encode({conflict = true}) end
     local status = redis.call('HGET', upload_key(known.upload_id), 'status')
     if status and not (A.again and ENDED[status]) then
-      return cjson.encode({created = false, upload_id = known.upload_id})
+      return cjson.encode({created = false, fields = redis.call('HGETALL', upload_key(known.upload_id))})
     end
   end
 end
@@ -28,4 +28,4 @@ if idem then
   redis.call('SET', idem, cjson.encode({upload_id = id, fingerprint = A.fingerprint}), 'PX', int(A.idempotency_ms))
 end
 emit(id, 'status', 'status', status)
-return cjson.encode({created = true, upload_id = id})
+return cjson.encode({created = true, fields = redis.call('HGETALL', key)})
