@@ -23,7 +23,7 @@ from pipeline.ports import Stores
 from pipeline.telemetry import Log, logger
 from pipeline.uploads.admission import Admission
 from pipeline.uploads.cell import CellState
-from pipeline.uploads.lookup import UploadDetail, UploadLookup, find_upload, why_not_found
+from pipeline.uploads.lookup import UploadDetail, UploadLookup, find_upload, naming_a_loss
 from schemas.uploads import CreateUpload
 
 
@@ -111,10 +111,8 @@ class UploadCreation:
 
         Raises RequestError UPLOAD_NOT_FOUND; UploadEnded UPLOAD_ENDED; DependencyUnavailable UPLOAD_RECOVERING.
         """
-        try:
+        async with naming_a_loss(self._cell.journals, upload_id):
             status = await self._cell.record.cancel(upload_id)
-        except RequestError as error:
-            raise await why_not_found(self._cell.journals, upload_id, error) from None
         if status is not Status.CANCELLED:
             raise UploadEnded("UPLOAD_ENDED", upload_id=upload_id, status=str(status))
         return await self._lookup.detail(upload_id)

@@ -20,7 +20,7 @@ from pipeline.ports import DelegatedTokens, PresignedUploads, Store, Stores
 from pipeline.telemetry import Log, logger
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.create import UploadCreation, lost_after_creation
-from pipeline.uploads.lookup import UploadDetail, UploadLookup, ended_error, find_upload
+from pipeline.uploads.lookup import UploadDetail, UploadLookup, ended_error, find_upload, naming_a_loss
 from pipeline.uploads.target import open_target
 from schemas.uploads import CreateUpload
 
@@ -83,7 +83,8 @@ class DirectUploads:
             raise RequestError("UPLOAD_COMPLETE", status=str(upload.status))
         for number in chain.from_iterable(wanted):
             upload.plan.length(number)
-        return await self._grant(upload, wanted)
+        async with naming_a_loss(self._cell.journals, upload_id):
+            return await self._grant(upload, wanted)
 
     async def complete(self, upload_id: str) -> UploadDetail:
         """The client has sent every segment: verify that the store holds them, and continue. Idempotent.
@@ -92,9 +93,11 @@ class DirectUploads:
         """
         upload = await self._find(upload_id)
         if upload.status is Status.GRANTED:
-            held = await self._held_segments(upload)
-            _require_complete(upload.plan, held)
-            await self._cell.record.completed(upload_id, [held[number] for number in range(1, upload.plan.count + 1)])
+            async with naming_a_loss(self._cell.journals, upload_id):
+                held = await self._held_segments(upload)
+                _require_complete(upload.plan, held)
+                segments = [held[number] for number in range(1, upload.plan.count + 1)]
+                await self._cell.record.completed(upload_id, segments)
         return await self._creation.request_admission(upload_id)
 
     async def _held_segments(self, upload: Upload) -> Mapping[int, StoredSegment]:

@@ -5,7 +5,8 @@ Guarantee: an upload that Redis has lost but the temp volume has not is never re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from pipeline.core.errors import DependencyUnavailable, SluiceError, UploadEnded
@@ -48,10 +49,8 @@ class UploadLookup:
 
     async def detail(self, upload_id: str) -> UploadDetail:
         """Raises RequestError UPLOAD_NOT_FOUND; DependencyUnavailable UPLOAD_RECOVERING."""
-        try:
+        async with naming_a_loss(self._journals, upload_id):
             return self._detail(await self._uploads.snapshot(upload_id))
-        except SluiceError as error:
-            raise await why_not_found(self._journals, upload_id, error) from None
 
     async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[UploadDetail]:
         """Up to `limit` uploads, newest first, created before (created_at_ms, id)."""
@@ -79,10 +78,8 @@ class UploadLookup:
 async def find_upload(uploads: UploadReader, journals: JournalReader, upload_id: str) -> Upload:
     """Raises RequestError UPLOAD_NOT_FOUND; DependencyUnavailable UPLOAD_RECOVERING if Redis has lost the upload and
     its journal exists."""
-    try:
+    async with naming_a_loss(journals, upload_id):
         return await uploads.get(upload_id)
-    except SluiceError as error:
-        raise await why_not_found(journals, upload_id, error) from None
 
 
 async def why_not_found(journals: JournalReader, upload_id: str, error: SluiceError) -> SluiceError:
@@ -90,6 +87,15 @@ async def why_not_found(journals: JournalReader, upload_id: str, error: SluiceEr
     if error.code == "UPLOAD_NOT_FOUND" and await journals.read(upload_id) is not None:
         return DependencyUnavailable("UPLOAD_RECOVERING", upload_id=upload_id)
     return error
+
+
+@asynccontextmanager
+async def naming_a_loss(journals: JournalReader, upload_id: str) -> AsyncIterator[None]:
+    """Raises UPLOAD_RECOVERING in place of UPLOAD_NOT_FOUND if the upload has a journal."""
+    try:
+        yield
+    except SluiceError as error:
+        raise await why_not_found(journals, upload_id, error) from None
 
 
 def ended_error(upload: Upload) -> UploadEnded:
