@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from pipeline.adapters.redis.reads import now_ms
 from pipeline.core.errors import RequestError, StageLost
 from pipeline.core.journal import Ended, Journal
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import ObjectVersion, StageJob
 from pipeline.core.stages import Stage, StageState
 from pipeline.core.transports import Transport
-from tests.contract.redis.uploads import Play, new_upload
+from tests.contract.redis.uploads import Play, new_upload, until
 
 pytestmark = pytest.mark.integration
 
@@ -63,6 +64,11 @@ async def test_a_run_from_before_the_loss_cannot_write(play: Play) -> None:
     upload = await play.admitted(3)
     before = await play.started((await play.receive(upload, 1)).jobs[0])
     await play.parts.client.delete(play.parts.keys.upload(upload.upload_id))
+
+    async def time_has_passed() -> bool:  # tokens follow Redis' clock; a loss takes longer than a millisecond
+        return await now_ms(play.parts.client) > before.fencing_token
+
+    await until(time_has_passed)
     journal = journal_of(1, upload_id=upload.upload_id)
     after = await play.started((await rebuilt(play, journal))[Stage.TRANSFER])
     assert after.fencing_token > before.fencing_token
