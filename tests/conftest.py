@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from deploy.embedded import EmbeddedStack, StackOptions
 from pipeline.adapters.postgres.migrate import migrate
@@ -45,6 +46,11 @@ _LONGEST_FIRST = (
     "tests/programs/bench/test_bench.py",
 )
 """Files that take longer than twenty seconds."""
+
+
+# On a busy machine an example may take longer than Hypothesis expects. That says nothing about the code.
+settings.register_profile("sluice", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("sluice")
 
 
 def pytest_configure(config: pytest.Config) -> None:
