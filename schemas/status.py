@@ -110,6 +110,9 @@ class VolumeFields(_Fields):
     measured_at_ms: int
     epoch: int | None = Field(None, description="Count of preallocations")
     tickets: int | None = Field(None, description="Count of uploads that have ever requested room")
+    followed_run: str | None = Field(
+        None, description="The run of the Redis server (`run_id`) whose records have been compared with the journals"
+    )
 
 
 class WorkerFields(_Fields):

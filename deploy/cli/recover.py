@@ -43,12 +43,13 @@ async def _run(as_json: bool) -> int:
     count = 0
     async with redis_parts(settings) as redis:
         parts = volume_parts(settings, redis)
+        run = await redis.board.server_run()
         for upload_id in await parts.cell.journals.ids():
             found = await parts.recovery.recover(upload_id)
             if found is not None:
                 count += 1
                 click.echo(json.dumps(asdict(found)) if as_json else _line(found))
-        await redis.ledger.open()
+        await redis.ledger.open(run)
     return count
 
 

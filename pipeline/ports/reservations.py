@@ -73,8 +73,14 @@ class ReservationLedger(Protocol):
         """The number of allocations so far, to be read before the disk. None: Redis does not know this volume, because
         the volume is new or Redis has lost its data."""
 
-    async def open(self) -> None:
-        """Make this volume known to Redis."""
+    async def followed_run(self) -> str | None:
+        """The run of the Redis server that has been compared with every journal of this volume; None: none has."""
+
+    async def open(self, run: str) -> None:
+        """Make this volume known to Redis: this run of the server has been compared with every journal."""
+
+    async def follow(self, run: str) -> None:
+        """Record that this run of the server has been compared with every journal, unless the volume is not open."""
 
     async def snapshot(self) -> VolumeSnapshot: ...
 

@@ -40,8 +40,8 @@ class Admission:
         await self._decide(lambda disk: self._ledger.request(upload_id, size_bytes, disk))
 
     async def require_open(self) -> None:
-        """Raises DependencyUnavailable VOLUME_RECOVERING while Redis does not know the uploads on the volume."""
-        if not await self._recovery.open():
+        """Raises DependencyUnavailable VOLUME_RECOVERING while Redis does not know every upload on the volume."""
+        if not await self._recovery.up_to_date():
             raise DependencyUnavailable("VOLUME_RECOVERING", volume=self._volume.name)
 
     async def run(self) -> AdmissionOutcome | None:

@@ -13,7 +13,9 @@ exception to `uploads.record`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.core.errors import RequestError, TempVolumeError
@@ -27,6 +29,8 @@ from pipeline.telemetry import Log, logger
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.segment_files import is_intact, segment_source
 
+# How long a client waits for the comparison; an admission worker completes it.
+_FOLLOW_SECONDS = 5.0
 _TAKING_SEGMENTS = (Status.WAITING, Status.ADMITTED, Status.RECEIVING)
 
 
@@ -71,6 +75,7 @@ class Recovery:
         self._writers = writers
         self._grants_seconds = grants_seconds
         self._followed_run: str | None = None
+        self._following = asyncio.Lock()
 
     async def unknown(self) -> Sequence[str]:
         """Uploads that have a journal but no record in Redis: Redis has lost them, since it has a record of every
@@ -83,11 +88,25 @@ class Recovery:
         """Open the volume for use, unless Redis has lost the uploads on it. Idempotent."""
         if await self._cell.ledger.epoch() is not None:
             return True
+        run = await self._cell.uploads.server_run()
         if lost := await self.unknown():
             logger(volume=self._cell.volume.name).error(Log.RECOVERY_NEEDED, uploads=len(lost))
             return False
-        await self._cell.ledger.open()
+        await self._cell.ledger.open(run)
         return True
+
+    async def up_to_date(self) -> bool:
+        """Open the volume, and make sure that this run of Redis has every record that the journals have. False: not
+        now. While records are missing, an Idempotency-Key that is repeated would create a second upload."""
+        if not await self.open():
+            return False
+        run = await self._cell.uploads.server_run()
+        if run in (self._followed_run, await self._cell.ledger.followed_run()):
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FOLLOW_SECONDS), self._following:
+                await self.follow()
+        return run == await self._cell.ledger.followed_run()
 
     async def was_ready(self, upload: Upload) -> None:
         """Restore an upload that had become `ready`, whatever its record says now. Idempotent."""
@@ -106,6 +125,7 @@ class Recovery:
         except TempVolumeError as error:  # admission does not wait for the disk; the next run of upkeep tries again
             logger(volume=self._cell.volume.name).warning(Log.TICK_FAILED, code=error.code, reason=error.message)
             return
+        await self._cell.ledger.follow(run)
         self._followed_run = run
 
     async def recover(self, upload_id: str) -> Recovered | None:

@@ -111,8 +111,15 @@ class RedisReservationLedger:
         opened, epoch = await hash_get_many(self._redis, self._key, ["opened_at_ms", "epoch"])
         return None if opened is None else int(epoch or 0)
 
-    async def open(self) -> None:
-        await self._call("open")
+    async def followed_run(self) -> str | None:
+        (run,) = await hash_get_many(self._redis, self._key, ["followed_run"])
+        return run
+
+    async def open(self, run: str) -> None:
+        await self._call("open", run=run)
+
+    async def follow(self, run: str) -> None:
+        await self._call("follow", run=run)
 
     async def snapshot(self) -> VolumeSnapshot:
         with translated():

@@ -6,12 +6,15 @@ import asyncio
 import random
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Protocol
 
 from pipeline.adapters.object_store.limits import FILESYSTEM_LIMITS, S3_LIMITS, SWIFT_LIMITS
 from pipeline.core.errors import SegmentCorrupt
 from pipeline.core.model import ObjectTarget, StoredObject, StoredSegment
+from pipeline.core.retry import RetryPolicy
 from pipeline.core.segments import SegmentPlan
+from pipeline.engine.retry import retry_store
 from pipeline.ports import ObjectReader, ObjectStore, SegmentSource
 
 BLOCK_BYTES = 64 * 1024
@@ -114,11 +117,13 @@ class Scenario:
         ]
 
     async def put_concurrently(self, at_once: int = 16) -> list[StoredSegment]:
+        """Put every segment; as transfer does, repeat a request that a busy server refuses."""
         limit = asyncio.Semaphore(at_once)
 
         async def put_one(number: int) -> StoredSegment:
             async with limit:
-                return await self.store.put_segment(self.target, self.source(number))
+                put = partial(self.store.put_segment, self.target, self.source(number))
+                return await retry_store(put, RetryPolicy(max_attempts=5))
 
         return await asyncio.gather(*(put_one(number) for number in range(1, self.target.plan.count + 1)))
 

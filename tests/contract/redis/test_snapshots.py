@@ -51,7 +51,7 @@ def ledger_of(parts: RedisParts, lease_seconds: float = 60.0) -> RedisReservatio
 
 
 async def request(ledger: RedisReservationLedger, upload: Upload, free_bytes: int = _GIBIBYTE) -> None:
-    await ledger.open()
+    await ledger.open("run")
     disk = DiskReading(free_bytes, 0, await ledger.epoch() or 0)
     assert await ledger.request(upload.upload_id, upload.size_bytes, disk) is not None
 
@@ -173,9 +173,9 @@ def ids(page: Sequence[Any]) -> list[str]:
 async def test_an_upload_is_created_in_one_round_trip(play: Play, counted_board: RedisUploadBoard) -> None:
     """A Redis that loses its data after the creation cannot make the creation fail with UPLOAD_NOT_FOUND."""
     await counted_board.create(new_upload())  # connects, and loads the script
-    new, sent = new_upload(), CountingConnection.sent
+    new, sent = new_upload(idempotency_key="key", fingerprint="same"), CountingConnection.sent
     upload, created = await counted_board.create(new)
     again, created_again = await counted_board.create(new)
     assert CountingConnection.sent - sent == 2
     assert upload == again == await play.board.get(new.upload_id)
-    assert (created, created_again) == (True, new.idempotency_key is None)
+    assert (created, created_again) == (True, False)

@@ -49,7 +49,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         assume(volume.largest_bytes > 0)
         self.volume = volume
         self.model = AdmissionModel(volume.budget_bytes, volume.max_overtakes, volume.lookahead, PAUSE_MS)
-        self.call("open", None)
+        self.call("open", None, run="run")
         self.read_disk()
 
     # -- the disk and the clock

@@ -100,7 +100,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 async def request_and_die(cell: Cell, upload_id: str, size_bytes: int) -> None:
     """A caller that dies before it uses the reply."""
     ledger = cell.redis.ledger
-    await ledger.open()
+    await ledger.open("run")
     outcome = await ledger.request(upload_id, size_bytes, DiskReading(BUDGET_BYTES, 0, await ledger.epoch() or 0))
     assert outcome is not None
     assert outcome.to_allocate == ((upload_id, size_bytes),)

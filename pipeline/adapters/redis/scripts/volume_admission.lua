@@ -1,6 +1,6 @@
 -- Admission, decided atomically by the rules of pipeline/core/admission.py; a test runs that model and this script side by side.
--- A: op (open, request, run, confirm, postpone, adopt, renew or release), volume, and more by op. Bytes and milliseconds.
--- Keys of a volume: hash (opened_at_ms, epoch, reserved_bytes, backed_bytes, ran_at_ms, what was last measured), :reservations and :backed (id -> bytes),
+-- A: op (open and follow, with run, request, run, confirm, postpone, adopt, renew or release), volume, and more by op. Bytes and milliseconds.
+-- Keys of a volume: hash (opened_at_ms, epoch, reserved_bytes, backed_bytes, ran_at_ms, followed_run, what was last measured), :reservations and :backed (id -> bytes),
 -- :leases and :lapsed (id -> until), :queue (id -> ticket), :requests (id -> bytes), :granted (ids whose reservation is not confirmed),
 -- :passes (id -> count) how often an upload was overtaken; with :tickets, also its place in the queue if its reservation is returned.
 local id = A.upload_id
@@ -114,6 +114,13 @@ end
 
 if A.op == 'open' then
   redis.call('HSETNX', V, 'opened_at_ms', int(NOW))
+  redis.call('HSET', V, 'followed_run', A.run)
+  return cjson.encode({})
+end
+
+-- Only on a volume that is open: Redis may have lost everything since the comparison with the journals began.
+if A.op == 'follow' then
+  if redis.call('HEXISTS', V, 'opened_at_ms') == 1 then redis.call('HSET', V, 'followed_run', A.run) end
   return cjson.encode({})
 end
 
