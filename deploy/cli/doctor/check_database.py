@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 
-from deploy.cli.doctor.findings import Findings
+from deploy.cli.doctor.findings import RESPONSE_SECONDS, Findings
 from pipeline.adapters.postgres.migrate import pending_migrations
 from pipeline.core.errors import SluiceError
 from pipeline.settings import Settings
@@ -16,7 +16,9 @@ OLDEST_VERSION = 13
 async def check_database(settings: Settings, findings: Findings) -> None:
     """Read the version and the list of migrations; write nothing."""
     try:
-        connection = await asyncpg.connect(settings.database_url.get_secret_value(), timeout=5, command_timeout=5)
+        connection = await asyncpg.connect(
+            settings.database_url.get_secret_value(), timeout=RESPONSE_SECONDS, command_timeout=RESPONSE_SECONDS
+        )
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
         findings.error(f"refuses the login: {error}", "Check the user and the password in SLUICE_DATABASE_URL.")
         return

@@ -7,7 +7,7 @@ import time
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError
 
-from deploy.cli.doctor.findings import Findings
+from deploy.cli.doctor.findings import RESPONSE_SECONDS, Findings
 from pipeline.settings import Settings
 
 OLDEST_VERSION = (6, 2)
@@ -17,7 +17,9 @@ MOST_SKEW_SECONDS = 2.0
 
 async def check_redis(settings: Settings, findings: Findings) -> None:
     """Read INFO and TIME; write nothing."""
-    redis: Redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_connect_timeout=5, socket_timeout=5)
+    redis: Redis = Redis.from_url(
+        settings.redis_url.get_secret_value(), socket_connect_timeout=RESPONSE_SECONDS, socket_timeout=RESPONSE_SECONDS
+    )
     try:
         try:
             before = time.time()

@@ -15,7 +15,7 @@ from deploy.cli.doctor.check_temp_volume import check_temp_volume
 from deploy.cli.doctor.findings import Finding, Findings
 from pipeline.settings import Settings
 
-_SECONDS = 20.0
+_SECONDS = 30.0
 
 CHECKS: Final[Mapping[str, Callable[[Settings, Findings], Awaitable[None]]]] = {
     "Redis": check_redis,

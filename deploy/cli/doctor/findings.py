@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+RESPONSE_SECONDS = 10.0
+"""How long a check waits for a server: enough for a busy machine."""
+
 
 class Level(StrEnum):
     """`error`: Sluice cannot work. `warning`: it works, but not as well or as safely as it should."""
