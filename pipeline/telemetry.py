@@ -127,6 +127,7 @@ class Log:
     UPLOAD_ADMITTED = "upload.admitted"
     UPLOAD_ENDED = "upload.ended"
     UPLOAD_CLEANED = "upload.cleaned"
+    UPLOAD_KEPT = "upload.kept"
     CLEANUP_DEFERRED = "upload.cleanup_deferred"
     TOKEN_DELEGATED = "upload.token_delegated"  # noqa: S105  # a name
     EVENT_IGNORED = "storage_event.ignored"
@@ -146,6 +147,7 @@ class Log:
     VOLUME_CLOSED = "volume.closed"
     VOLUME_OPEN = "volume.open"
     VOLUME_TOO_SMALL = "volume.smaller_than_budget"
+    DATABASE_UNEXPECTED = "database.unexpected_error"
     REDIS_UNREACHABLE = "redis.unreachable"
     TICK_FAILED = "admission.tick_failed"
 

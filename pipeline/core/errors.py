@@ -8,6 +8,7 @@
     │   ├── StoreUnavailable    worth retrying (5xx, 429, timeouts, resets)
     │   └── SegmentCorrupt      bytes differ from their digest; that segment must be sent again
     ├── DependencyUnavailable   Redis, PostgreSQL or the cache is unavailable; worth retrying
+    ├── DatabaseRejected    PostgreSQL refused a value; retrying cannot help
     ├── TempVolumeError     the temp volume is full or broken, or a temp file is missing
     └── StageLost           a worker lost its lease; another worker runs the stage
 
@@ -159,6 +160,7 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     # Other dependencies, and the temp volume
     "REDIS_UNAVAILABLE": ErrorSpec(503, True, "Redis is unavailable: {reason}."),
     "DATABASE_UNAVAILABLE": ErrorSpec(503, True, "PostgreSQL is unavailable: {reason}."),
+    "DATABASE_REJECTED": ErrorSpec(422, False, "PostgreSQL refused a value that it was sent: {reason}."),
     "CACHE_PURGE_FAILED": ErrorSpec(503, True, "The cache in front of the store did not purge {key}: {reason}."),
     "TEMP_VOLUME_FULL": ErrorSpec(507, True, "The temp volume is full: {reason}."),
     "TEMP_VOLUME_FAILED": ErrorSpec(507, True, "The temp volume cannot be used: {reason}."),
@@ -240,12 +242,21 @@ class DependencyUnavailable(SluiceError):
     """Redis, PostgreSQL or the cache in front of the store is unavailable."""
 
 
+class DatabaseRejected(SluiceError):
+    """PostgreSQL refused a value that Sluice accepted from a client or found in a file."""
+
+
 class TempVolumeError(SluiceError):
     """The temp volume is full or broken, or a temp file is missing."""
 
 
 class StageLost(SluiceError):
     """The caller no longer holds the lease of its stage, or the upload has ended; it must stop and write nothing."""
+
+
+KEEPS_STORED = frozenset({"STAGE_CRASHED", "STAGE_TIMEOUT", "DATABASE_REJECTED"})
+"""Codes of uploads that failed for an unexpected reason. It may not be the upload's fault, so what is in the object store
+is kept for an operator."""
 
 
 class _Blank(dict[str, Any]):

@@ -43,7 +43,7 @@ class PostgresContentRepository:
         width, height = _dimensions(media)
         content_id = UUID(record.content_id)
         segments = record.stored.segments
-        async with self.pool.connection() as connection, connection.transaction():
+        async with self.pool.connection() as connection:
             written = await connection.fetchval(
                 self._insert,
                 content_id,
@@ -82,14 +82,14 @@ class PostgresContentRepository:
         key = content_uuid(content_id)
         async with self.pool.connection() as connection:
             row = await connection.fetchrow(self._get, key)
-        if row is None:
-            raise RequestError("CONTENT_NOT_FOUND", content_id=content_id)
-        return _content(row)
+            if row is None:
+                raise RequestError("CONTENT_NOT_FOUND", content_id=content_id)
+            return _content(row)
 
     async def of_object(self, store: str, version: ObjectVersion) -> Content | None:
         async with self.pool.connection() as connection:
             row = await connection.fetchrow(self._of_object, store, version.container, version.key, version.etag)
-        return None if row is None else _content(row)
+            return None if row is None else _content(row)
 
     async def page(self, kind: str | None, before: tuple[int, str] | None, limit: int) -> Sequence[Content]:
         moment, last = page_position(before)

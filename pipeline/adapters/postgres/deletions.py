@@ -33,9 +33,9 @@ class PostgresDeletionRepository:
         key = content_uuid(content_id)
         async with self._pool.connection() as connection:
             row = await connection.fetchrow(self._begin, key, lease_seconds)
-        if row is None:
-            raise RequestError("CONTENT_NOT_FOUND", content_id=content_id)
-        return _pending_deletion(row)
+            if row is None:
+                raise RequestError("CONTENT_NOT_FOUND", content_id=content_id)
+            return _pending_deletion(row)
 
     async def claim(self, limit: int, lease_seconds: float) -> Sequence[PendingDeletion]:
         async with self._pool.connection() as connection:

@@ -1,8 +1,13 @@
-"""A pool of connections that is created on first use, so that a process can start while PostgreSQL is unavailable; and
+"""A pool of connections that is opened on first use, so that a process can start while PostgreSQL is unavailable; and
 the queries by name.
 
 Guarantee: with `migrates`, no connection is handed out before the schema is up to date, whichever process starts first
-and however late PostgreSQL becomes available.
+and however late PostgreSQL becomes available. A caller waits a bounded time, however many callers there are.
+
+A connection may lead to a pooler such as PgBouncer in transaction mode, where each transaction may run on another server
+connection. Therefore all statements of a borrowed connection run in one transaction, the driver prepares no statement
+that outlives it (`statement_cache_size=0`), and nothing sets or resets the state of a session. That holds for direct
+connections too: one way that is always tested, and no plan of a cached statement that a schema change makes invalid.
 """
 
 from __future__ import annotations
@@ -14,11 +19,14 @@ from importlib import resources
 
 import asyncpg
 
-from pipeline.adapters.postgres.errors import translated
-from pipeline.adapters.postgres.migrate import migrate
+from pipeline.adapters.postgres.errors import translated, values_translated
+from pipeline.adapters.postgres.migrate import connected, migrate
+from pipeline.core.errors import SluiceError
 
 _CONNECT_SECONDS = 5.0
 _COMMAND_SECONDS = 15.0
+# Applying migrations may take longer; it continues.
+_OPEN_SECONDS = 10.0
 
 
 def query(name: str) -> str:
@@ -34,27 +42,79 @@ class LazyPool:
         self._connections = connections
         self._migrates = migrates
         self._pool: asyncpg.Pool | None = None
-        self._creating = asyncio.Lock()
+        self._opening: asyncio.Task[asyncpg.Pool] | None = None
 
     def terminate(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
         if self._pool is not None:
             self._pool.terminate()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
-        """Borrow a connection; errors inside the block are translated too. Raises DependencyUnavailable."""
+        """Borrow a connection for one transaction: committed when the block ends, rolled back when it raises. Errors
+        inside the block are translated too. Raises DependencyUnavailable, DatabaseRejected."""
+        raised: SluiceError | None = None
         with translated():
-            if self._pool is None:
-                async with self._creating:
-                    if self._pool is None:
-                        if self._migrates:
-                            await migrate(self._database_url)
-                        self._pool = await asyncpg.create_pool(
-                            self._database_url,
-                            min_size=0,
-                            max_size=self._connections,
-                            timeout=_CONNECT_SECONDS,
-                            command_timeout=_COMMAND_SECONDS,
-                        )
-            async with self._pool.acquire(timeout=_CONNECT_SECONDS) as connection:
-                yield connection
+            pool = await self._opened()
+            try:
+                async with pool.acquire(timeout=_CONNECT_SECONDS) as connection, connection.transaction():
+                    try:
+                        with values_translated():
+                            yield connection
+                    except SluiceError as error:
+                        raised = error
+                        raise
+            except Exception:
+                if raised is not None:  # ending the transaction may have failed too, which says less
+                    raise raised from None
+                raise
+
+    @asynccontextmanager
+    async def new_connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection beside the pool, for one transaction that is always rolled back: what a new process would meet.
+        Raises DependencyUnavailable."""
+        with translated():
+            await self._opened()
+            async with connected(self._database_url) as connection:
+                transaction = connection.transaction()
+                await transaction.start()
+                with translated():
+                    yield connection
+                await transaction.rollback()
+
+    async def _opened(self) -> asyncpg.Pool:
+        """The pool. Callers that come while it is being opened wait for the same attempt."""
+        if self._pool is not None:
+            return self._pool
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+            self._opening.add_done_callback(self._keep)
+        opening = self._opening
+        await asyncio.wait({opening}, timeout=_OPEN_SECONDS)
+        if not opening.done():
+            raise TimeoutError(f"the schema is not up to date after {_OPEN_SECONDS:.0f} s")
+        return opening.result()
+
+    def _keep(self, opening: asyncio.Task[asyncpg.Pool]) -> None:
+        self._opening = None
+        if not opening.cancelled() and opening.exception() is None:
+            self._pool = opening.result()
+
+    async def _open(self) -> asyncpg.Pool:
+        if self._migrates:
+            await migrate(self._database_url)
+        return await asyncpg.create_pool(
+            self._database_url,
+            min_size=0,
+            max_size=self._connections,
+            timeout=_CONNECT_SECONDS,
+            command_timeout=_COMMAND_SECONDS,
+            statement_cache_size=0,
+            reset=_reset_nothing,
+        )
+
+
+async def _reset_nothing(connection: asyncpg.Connection) -> None:
+    """Replaces asyncpg's reset of a returned connection: no session has a state, and a pooler may send the reset to the
+    session of another program."""

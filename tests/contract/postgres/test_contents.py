@@ -16,7 +16,7 @@ from uuid6 import uuid7
 from deploy.embedded import EmbeddedStack
 from deploy.embedded.ports import ReservedPort
 from pipeline.adapters.postgres.contents import PostgresContentRepository
-from pipeline.core.errors import DependencyUnavailable, RequestError
+from pipeline.core.errors import DatabaseRejected, DependencyUnavailable, RequestError
 from pipeline.core.model import ContentRecord, StoredObject, StoredSegment, object_key, thumbnail_key
 from schemas.media import MediaMetadata
 from schemas.uploads import CreateUpload
@@ -62,8 +62,8 @@ async def contents(database_url: str) -> AsyncIterator[PostgresContentRepository
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url)
+async def database(database_url: str, direct_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(direct_url)
     yield connection
     await connection.close()
 
@@ -157,7 +157,7 @@ async def test_a_failure_during_saving_leaves_no_rows(
 ) -> None:
     await database.execute("ALTER TABLE content_segments ADD CONSTRAINT broken CHECK (number < 3)")
     record = new_record()
-    with pytest.raises(asyncpg.CheckViolationError):
+    with pytest.raises(DatabaseRejected, match="23514 check_violation"):
         await contents.save(record)
     assert await database.fetchval("SELECT count(*) FROM contents") == 0
     await database.execute("ALTER TABLE content_segments DROP CONSTRAINT broken")

@@ -31,8 +31,8 @@ async def deletions(contents: PostgresContentRepository) -> PostgresDeletionRepo
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url)
+async def database(database_url: str, direct_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(direct_url)
     await connection.execute("DELETE FROM leftovers")
     yield connection
     await connection.close()
