@@ -88,6 +88,9 @@ class StageFields(_Fields):
         description="First of the consecutive failures of that kind; removed by success, progress or another failure",
     )
     away_failures: int | None = Field(None, description="How many consecutive failures those are")
+    away_dependency: str | None = Field(
+        None, description="What caused them: store, database, redis, disk or worker (its tools, its memory or a bug)"
+    )
     takeovers: int | None = Field(None, description="Runs that were taken over because their lease lapsed")
     queued_at_ms: int | None = None
     started_at_ms: int | None = Field(None, description="Start of the first run")

@@ -44,14 +44,14 @@ class HttpCachePurge:
         """See `ports.CachePurge`. PUT and POST send a line of text, because nginx does not store an empty body."""
         if self._session is None:
             raise RuntimeError("HttpCachePurge must be entered with `async with` before use")
-        url = URL(self._template.replace("{key}", quote(key, safe="/")), encoded=True)
         body = b"deleted\n" if self._method in {"PUT", "POST"} else None
         try:
+            url = URL(self._template.replace("{key}", quote(key, safe="/")), encoded=True)
             async with self._session.request(
                 self._method, url, data=body, headers=self._headers, allow_redirects=False
             ) as response:
                 status = response.status
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        except Exception as error:  # also a URL or a response that cannot be parsed
             raise DependencyUnavailable(
                 "CACHE_PURGE_FAILED", key=key, reason=f"{type(error).__name__}: {error}".rstrip(": ")
             ) from error

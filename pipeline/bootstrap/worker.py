@@ -86,7 +86,10 @@ async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
         contents = content_repository(settings)
         stack.push_async_callback(contents.close)
         budget = OutageBudget(
-            settings.store_patience_seconds, settings.database_patience_seconds, settings.disk_patience_seconds
+            settings.store_patience_seconds,
+            settings.database_patience_seconds,
+            settings.disk_patience_seconds,
+            settings.crash_patience_seconds,
         )
         handlers = stage_handlers(settings, redis, cell, stores, contents)
         cleanup = Cleanup(cell, redis.ended, stores, contents, parts.recovery)

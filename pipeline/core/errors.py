@@ -255,8 +255,8 @@ class StageLost(SluiceError):
 
 
 KEEPS_STORED = frozenset({"STAGE_CRASHED", "STAGE_TIMEOUT", "DATABASE_REJECTED"})
-"""Codes of uploads that failed for an unexpected reason. It may not be the upload's fault, so what is in the object store
-is kept for an operator."""
+"""Codes of uploads that failed for an unexpected reason. It may not be the upload's fault, so what is in the object
+store is kept for an operator."""
 
 
 class _Blank(dict[str, Any]):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.core.errors import KEEPS_STORED
 from pipeline.core.lifecycle import Status
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stages import Stage, StageState
@@ -91,6 +92,12 @@ class Upload:
     @property
     def plan(self) -> SegmentPlan:
         return SegmentPlan(self.size_bytes, self.segment_bytes)
+
+    @property
+    def keeps_stored(self) -> bool:
+        """Whether what it has in the object store is kept although it ended without becoming a content. Of an import,
+        only the thumbnail could be."""
+        return self.status is Status.FAILED and self.error_code in KEEPS_STORED and self.source is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,11 @@ repeated. Pauses double from attempt to attempt up to a cap, are drawn between h
 that many callers spread out and none retries at once), and are never shorter than what the other side asked for
 (Retry-After, RFC 9110 section 10.2.3).
 
-There are two limits. An error of the stage itself is limited by a number of attempts. An unavailable dependency does
-not count against the upload's attempts, because the original exists nowhere else; it is limited by time, the outage
-budget, however many attempts that takes.
+There are two limits. An error that is known to be the upload's is limited by a number of attempts. An unavailable
+dependency does not count against the upload's attempts, because the original exists nowhere else; it is limited by
+time, the outage budget, however many attempts that takes. The same holds for what nobody expected (an exception that no
+adapter has translated, a stage that does not end) and for a worker that cannot run its tools: the upload is not to
+blame.
 """
 
 from __future__ import annotations
@@ -21,12 +23,14 @@ from pipeline.core.errors import SluiceError
 
 
 class Dependency(StrEnum):
-    """What stages depend on and what may become available again by itself."""
+    """What stages depend on and what may become available again by itself, or by an operator's action. `worker`: the
+    worker's own environment, such as its release, memory, threads and media tools."""
 
     STORE = "store"
     DATABASE = "database"
     REDIS = "redis"
     DISK = "disk"
+    WORKER = "worker"
 
 
 # Refused credentials are an outage too: an operator corrects a password, the next upload would fail in the same way.
@@ -37,6 +41,9 @@ _OUTAGES: Mapping[str, Dependency] = {
     "REDIS_UNAVAILABLE": Dependency.REDIS,
     "TEMP_VOLUME_FULL": Dependency.DISK,
     "TEMP_VOLUME_FAILED": Dependency.DISK,
+    "STAGE_CRASHED": Dependency.WORKER,
+    "STAGE_TIMEOUT": Dependency.WORKER,
+    "MEDIA_TOOL_FAILED": Dependency.WORKER,
 }
 
 
@@ -66,20 +73,33 @@ class OutageBudget:
     store_seconds: float = 12 * 3600
     database_seconds: float = 24 * 3600
     disk_seconds: float = 600
+    worker_seconds: float = 24 * 3600
 
-    def seconds_for(self, error: SluiceError) -> float | None:
-        """The budget of the dependency that `error` is about; None: it is about none, so attempts are counted."""
-        dependency = _OUTAGES.get(error.code)
-        if dependency is None:
-            return None
+    def seconds_for(self, dependency: Dependency) -> float:
+        """The budget of a dependency."""
         # Recording a failure takes Redis, so an upload fails by this budget only if there is a bug.
         longest = max(self.store_seconds, self.database_seconds)
         seconds = {
             Dependency.STORE: self.store_seconds,
             Dependency.DATABASE: self.database_seconds,
             Dependency.DISK: self.disk_seconds,
+            Dependency.WORKER: self.worker_seconds,
         }
         return seconds.get(dependency, longest)
+
+
+# A bug or a missing program lasts longer than a restart of a server, and each attempt repeats the whole stage.
+_OUTAGE_CAP_SECONDS: Mapping[Dependency, float] = {Dependency.WORKER: 300.0}
+
+
+def dependency_of(error: SluiceError) -> Dependency | None:
+    """The dependency that `error` is about; None: it is about none, so attempts are counted."""
+    return _OUTAGES.get(error.code)
+
+
+def outage_policy(dependency: Dependency) -> RetryPolicy:
+    """The pauses between attempts during an outage, which attempts do not limit."""
+    return RetryPolicy(max_attempts=0, cap_seconds=_OUTAGE_CAP_SECONDS.get(dependency, RetryPolicy(0).cap_seconds))
 
 
 @dataclass(frozen=True, slots=True)

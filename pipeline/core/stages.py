@@ -60,7 +60,7 @@ class StageSpec:
     """One stage: its worker type, the stages that must be `done` or `skipped` before it, and its limits.
 
     `timeout_seconds` limits one attempt. `max_attempts` limits attempts that end in a retryable error, except errors of
-    an unavailable dependency: those are limited by time (`core.retry.OutageBudget`).
+    an unavailable dependency and unexpected ones: those are limited by time (`core.retry.OutageBudget`).
     """
 
     worker: WorkerType

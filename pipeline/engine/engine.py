@@ -2,8 +2,8 @@
 
 Guarantee: of all runs of a stage only the latest can write (fencing token). A run whose lease is lost, or whose upload
 ends, is stopped and acknowledges it, so that cleanup never races with it. `core.retry` decides whether a failed attempt
-is repeated or fails the upload: an unavailable dependency is limited by time, any other error by attempts. What the
-engine cannot record (Redis unavailable, process killed) is repaired by take-over.
+is repeated or fails the upload: an unavailable dependency and an unexpected exception are limited by time, the upload's
+own errors by attempts. What the engine cannot record (Redis unavailable, process killed) is repaired by take-over.
 """
 
 from __future__ import annotations
@@ -18,8 +18,17 @@ from typing import TypeVar
 import structlog
 
 from pipeline.core.errors import DependencyUnavailable, SluiceError, StageLost
-from pipeline.core.model import StageJob
-from pipeline.core.retry import GiveUp, OutageBudget, RetryAfter, RetryPolicy, decide, decide_outage
+from pipeline.core.model import StageJob, Upload
+from pipeline.core.retry import (
+    GiveUp,
+    OutageBudget,
+    RetryAfter,
+    RetryPolicy,
+    decide,
+    decide_outage,
+    dependency_of,
+    outage_policy,
+)
 from pipeline.core.stages import FINAL, Stage
 from pipeline.core.transports import TRANSPORTS
 from pipeline.engine.contract import Blocked, Done, Idle, Outcome, Requeue, Skipped, StageHandler, StageRun
@@ -74,6 +83,10 @@ class StageEngine:
         except SluiceError as error:
             log.warning(Log.STAGE_LOST, when="start", code=error.code)
             return
+        except Exception as error:  # a record of another release, for example
+            log.exception(Log.STAGE_FAILED)
+            await self._conclude_failure(job, None, _crashed(job, type(error).__name__), log)
+            return
         log = log.bind(attempt=upload.stages[job.stage].attempt)
         STAGE_WAIT_SECONDS.labels(job.stage).observe(max(0.0, started.waited_seconds))
         log.info(Log.STAGE_STARTED, waited_seconds=started.waited_seconds)
@@ -87,10 +100,8 @@ class StageEngine:
         job = run.job
         try:
             if takeovers > _MAX_TAKEOVERS:
-                crashed = SluiceError(
-                    "STAGE_CRASHED", stage=str(job.stage), reason=f"its worker died {takeovers} times"
-                )
-                return await self._conclude_failure(run, crashed, log, final=True)
+                died = _crashed(job, f"its worker died {takeovers} times")
+                return await self._conclude_failure(job, run.upload, died, log, final=True)
             outcome = await self._handle(run)
             return await self._conclude(job, outcome, log)
         except StageLost:
@@ -101,11 +112,10 @@ class StageEngine:
             await asyncio.shield(self._requeue(job, log))
             raise
         except SluiceError as error:
-            return await self._conclude_failure(run, error, log)
+            return await self._conclude_failure(job, run.upload, error, log)
         except Exception as error:  # a bug in a handler is a failed attempt, not the end of the worker
             log.exception(Log.STAGE_FAILED)
-            crashed = SluiceError("STAGE_CRASHED", stage=str(job.stage), reason=type(error).__name__)
-            return await self._conclude_failure(run, crashed, log)
+            return await self._conclude_failure(job, run.upload, _crashed(job, type(error).__name__), log)
 
     async def _handle(self, run: StageRun) -> Outcome:
         stage = run.job.stage
@@ -113,9 +123,11 @@ class StageEngine:
         work = asyncio.ensure_future(self._handlers[stage](run))
         async with heartbeats(self._runs, run.job, work):
             try:
-                async with asyncio.timeout(limit):
+                async with asyncio.timeout(limit) as deadline:
                     return await work
             except TimeoutError as error:
+                if not deadline.expired():  # the stage's own
+                    raise
                 raise SluiceError("STAGE_TIMEOUT", stage=str(stage), timeout_seconds=limit) from error
             finally:
                 if not work.done():
@@ -143,19 +155,23 @@ class StageEngine:
         return "skipped" if skipped else "done"
 
     async def _conclude_failure(
-        self, run: StageRun, error: SluiceError, log: structlog.typing.FilteringBoundLogger, *, final: bool = False
+        self,
+        job: StageJob,
+        upload: Upload | None,
+        error: SluiceError,
+        log: structlog.typing.FilteringBoundLogger,
+        *,
+        final: bool = False,
     ) -> str:
         """Retry the stage or fail the upload (`final`: always fail it)."""
-        job = run.job
-        budget_seconds = None if final else self._budget.seconds_for(error)
         try:
-            decision = GiveUp(error.code) if final else await self._decide(run, error, budget_seconds)
+            decision = GiveUp(error.code) if final else await self._decide(job, upload, error)
             if isinstance(decision, GiveUp):
                 await self._persistently(lambda: self._runs.fail(job, error))
                 UPLOADS_ENDED.labels("failed", error.code).inc()
                 log.warning(Log.STAGE_FAILED, code=error.code, reason=error.message)
                 return "failed"
-            seconds, outage = decision.seconds, budget_seconds is not None
+            seconds, outage = decision.seconds, dependency_of(error) is not None
             again = await self._persistently(lambda: self._runs.retry(job, error.code, seconds, outage=outage))
             STAGE_RETRIES.labels(job.stage, error.code).inc()
             log.info(Log.STAGE_RETRIED, code=error.code, reason=error.message, after_seconds=round(seconds, 3))
@@ -166,32 +182,50 @@ class StageEngine:
         except DependencyUnavailable as unavailable:  # only while the worker stops: the lease lapses and is taken over
             log.warning(Log.STAGE_LOST, when="end", code=unavailable.code)
             return "lost"
+        except Exception:  # as above
+            log.exception(Log.STAGE_LOST, when="end")
+            return "lost"
         return "retried"
 
-    async def _decide(self, run: StageRun, error: SluiceError, budget_seconds: float | None) -> RetryAfter | GiveUp:
-        stage = run.job.stage
-        policy = RetryPolicy(TRANSPORTS[run.upload.transport].graph[stage].max_attempts)
-        if budget_seconds is None:
-            return decide(error, run.upload.stages[stage].own_attempt, policy, random.random())
-        outage = await self._persistently(lambda: self._runs.record_outage(run.job))
-        return decide_outage(error, outage, budget_seconds, policy, random.random())
+    async def _decide(self, job: StageJob, upload: Upload | None, error: SluiceError) -> RetryAfter | GiveUp:
+        dependency = dependency_of(error)
+        if dependency is not None:
+            outage = await self._persistently(lambda: self._runs.record_outage(job, dependency))
+            budget_seconds = self._budget.seconds_for(dependency)
+            return decide_outage(error, outage, budget_seconds, outage_policy(dependency), random.random())
+        assert upload is not None  # noqa: S101  # without its record, only a crash is known of it
+        policy = RetryPolicy(TRANSPORTS[upload.transport].graph[job.stage].max_attempts)
+        return decide(error, upload.stages[job.stage].own_attempt, policy, random.random())
 
     async def _requeue(self, job: StageJob, log: structlog.typing.FilteringBoundLogger) -> None:
-        with suppress(SluiceError):
+        try:
             again = await self._runs.requeue(job)
+        except SluiceError:
+            await self._acknowledge_end(job)
+        except Exception:  # the lease lapses
+            log.exception(Log.STAGE_LOST, when="end")
+        else:
             log.info(Log.STAGE_REQUEUED)
             await self._enqueue([again])
-            return
-        await self._acknowledge_end(job)
 
     async def _enqueue(self, jobs: Sequence[StageJob], after_seconds: float = 0.0) -> None:
         for job in jobs:
-            with suppress(DependencyUnavailable):  # take-over enqueues it again
+            log = logger(upload_id=job.upload_id, stage=str(job.stage))
+            try:
                 await self._queue.enqueue(job, after_seconds)
+            except DependencyUnavailable:  # take-over enqueues it again
+                continue
+            except Exception:  # as above
+                log.exception(Log.STAGE_LOST, when="enqueue")
 
     async def _acknowledge_end(self, job: StageJob) -> None:
-        with suppress(SluiceError):  # otherwise the lease lapses
+        log = logger(upload_id=job.upload_id, stage=str(job.stage))
+        try:
             await self._runs.acknowledge_end(job)
+        except SluiceError:  # the lease lapses
+            return
+        except Exception:  # as above
+            log.exception(Log.STAGE_LOST, when="end")
 
     async def _persistently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Repeat `call` while Redis is unavailable, so that finished work is not lost. Raises StageLost if another run
@@ -203,3 +237,7 @@ class StageEngine:
                 if self.stop.is_set():
                     raise
                 await asyncio.sleep(_REDIS_RETRY_SECONDS)
+
+
+def _crashed(job: StageJob, reason: str) -> SluiceError:
+    return SluiceError("STAGE_CRASHED", stage=str(job.stage), reason=reason)

@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.core.errors import DependencyUnavailable, StageLost
 from pipeline.core.model import StageJob
 from pipeline.ports import StageRuns
+from pipeline.telemetry import Log, logger
 
 HEARTBEATS_PER_LEASE = 4
 
@@ -18,6 +19,7 @@ HEARTBEATS_PER_LEASE = 4
 async def heartbeats(runs: StageRuns, job: StageJob, work: asyncio.Future[Any]) -> AsyncIterator[None]:
     """Renew the lease of `job` until the block ends. A lost lease cancels `work` and raises StageLost."""
     lost: list[StageLost] = []
+    log = logger(upload_id=job.upload_id, stage=str(job.stage))
 
     async def beat() -> None:
         while True:
@@ -30,6 +32,8 @@ async def heartbeats(runs: StageRuns, job: StageJob, work: asyncio.Future[Any]) 
                 return
             except DependencyUnavailable:
                 continue  # while Redis is unavailable no other worker can take the stage over either
+            except Exception:  # a heartbeat that ends would have the stage taken over while it runs
+                log.exception(Log.STAGE_LOST, when="renew")
 
     beats = asyncio.create_task(beat())
     try:

@@ -47,8 +47,9 @@ class UploadWriter(Protocol):
         """Record that the store holds every segment of a direct upload, and apply `complete`. Returns the status.
         Idempotent."""
 
-    async def mark_cleaned(self, upload_id: str) -> None:
-        """Note that an ended upload has been cleaned up; its record is kept for the retention time. Idempotent."""
+    async def mark_cleaned(self, upload_id: str, *, forget: bool = True) -> None:
+        """Note that an ended upload has been cleaned up. `forget`: its record is kept for the retention time, and
+        otherwise without limit. Idempotent."""
 
     async def purge_expired(self, limit: int) -> int:
         """Remove up to `limit` records past their retention time from the indexes; returns how many."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from pipeline.core.errors import SluiceError
 from pipeline.core.model import StageJob
-from pipeline.core.retry import Outage
+from pipeline.core.retry import Dependency, Outage
 from pipeline.core.stages import Stage
 
 
@@ -49,9 +49,9 @@ class StageRuns(Protocol):
     ) -> Sequence[StageJob]:
         """Record that the stage is done, with its result. Returns the jobs to enqueue."""
 
-    async def record_outage(self, job: StageJob) -> Outage:
+    async def record_outage(self, job: StageJob, dependency: Dependency) -> Outage:
         """Count a failure caused by a dependency; returns the consecutive failures of this kind. Success, progress (a
-        segment stored or fetched) and a failure of another kind end the sequence."""
+        segment stored or fetched) and a failure of another kind or of another dependency end the sequence."""
 
     async def retry(self, job: StageJob, error_code: str, after_seconds: float, *, outage: bool = False) -> StageJob:
         """Count a failed attempt (`outage`: a dependency caused it) and queue the next one."""

@@ -21,6 +21,12 @@ class WorkerSettings(BaseModel):
     media_concurrency: int = Field(
         2, ge=1, description="Jobs that one probe or thumbnail worker runs at once; each keeps one CPU core busy"
     )
+    crash_patience_seconds: float = Field(
+        86_400,
+        gt=0,
+        description="Outage budget of the workers: an upload fails when a stage ends unexpectedly, does not end, or "
+        "cannot run its media tools for this long; one day, because the upload is not to blame",
+    )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Port of a worker's /metrics and /healthz; 0: a free port, which is logged"
     )

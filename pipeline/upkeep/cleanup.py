@@ -4,6 +4,9 @@ Guarantee: nothing is removed while a stage of the upload may still write; every
 released; and an upload stays on the list of ended uploads until nothing of it is left, however often that has to be
 tried. An upload that became a content asks neither the store nor PostgreSQL, and never waits behind one that does:
 admission waits for its bytes while a store hangs.
+
+An upload that failed for an unexpected reason (`core.errors.KEEPS_STORED`) keeps what it has in the object store, and
+its record does not expire: an operator decides, see docs/operations.md. Its temp file and its reservation are released.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import asyncio
 from pipeline.core.errors import RequestError, SluiceError, TempVolumeError
 from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import Upload, thumbnail_key
+from pipeline.core.model import Upload, object_key, thumbnail_key
 from pipeline.core.stages import Stage
 from pipeline.ports import ContentRepository, EndedList, Stores
 from pipeline.telemetry import Log, logger
@@ -46,6 +49,7 @@ class Cleanup:
     async def clean(self, upload_id: str) -> bool:
         """Clean up one ended upload; False if it has to wait. Idempotent."""
         volume = self._cell.volume.name
+        log = logger(upload_id=upload_id)
         try:
             async with self._local:
                 upload, journal = await self._read(upload_id)
@@ -60,9 +64,11 @@ class Cleanup:
             await self._ended.drop(volume, upload_id)
             return True
         except SluiceError as error:
-            logger(upload_id=upload_id).warning(Log.CLEANUP_DEFERRED, code=error.code, reason=error.message)
-            await self._ended.defer(volume, upload_id, _FAILED_SECONDS)
-            return False
+            log.warning(Log.CLEANUP_DEFERRED, code=error.code, reason=error.message)
+        except Exception:  # a bug in one cleanup must not delay the others
+            log.exception(Log.CLEANUP_DEFERRED)
+        await self._ended.defer(volume, upload_id, _FAILED_SECONDS)
+        return False
 
     async def _read(self, upload_id: str) -> tuple[Upload | None, Journal | None]:
         """An upload that can be cleaned up now, and its journal; no upload if it has to wait."""
@@ -89,8 +95,19 @@ class Cleanup:
         freed = await self._cell.ledger.release(upload.upload_id)
         if upload.status is not Status.READY and await self._client_may_write(upload):
             return False
-        await self._cell.record.mark_cleaned(upload.upload_id)
+        await self._cell.record.mark_cleaned(upload.upload_id, forget=not upload.keeps_stored)
         log = logger(upload_id=upload.upload_id)
+        if upload.keeps_stored:
+            log.error(
+                Log.UPLOAD_KEPT,
+                code=upload.error_code,
+                reason=upload.error_message,
+                store=upload.store,
+                key=object_key(upload.upload_id),
+                segments_stored=upload.segments_stored,
+                segment_count=upload.plan.count,
+                session=upload.target_session or None,
+            )
         log.info(Log.UPLOAD_CLEANED, status=str(upload.status), freed_bytes=freed)
         return True
 
@@ -117,14 +134,16 @@ class Cleanup:
         """A client that holds a grant can write after the cleanup; the upload is cleaned up again when the last grant
         has expired."""
         moment_ms = upload.grants_until_ms
-        if moment_ms is None:
+        if moment_ms is None or upload.keeps_stored:
             return False
         return await self._ended.defer_until(self._cell.volume.name, upload.upload_id, moment_ms)
 
     async def remove_stored(self, upload: Upload, *, begun: bool = False) -> None:
         """Remove what stages that have run may have written to store and database; `begun`: any stage may have run.
-        Only for uploads that ended without a content. Idempotent. Raises StoreError, StoreUnavailable,
-        DependencyUnavailable."""
+        Only for uploads that ended without a content; removes nothing of those that keep it. Idempotent. Raises
+        StoreError, StoreUnavailable, DependencyUnavailable."""
+        if upload.keeps_stored:
+            return
 
         def has_run(stage: Stage) -> bool:
             return begun or upload.recovered_at_ms is not None or upload.stages[stage].attempt > 0

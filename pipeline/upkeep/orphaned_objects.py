@@ -6,7 +6,8 @@ request that it began in its grant's last second; a killed process leaves half-w
 Guarantee: nothing that could be a content is removed. Uploads are checked again only while their record says that they
 ended without a content and were cleaned up. Of uploads without a record, only sessions that were begun and never sealed
 are ended, and only after a week: their objects and segments may belong to another installation, or to contents of a
-restored database, and are left alone. Every step may be repeated, by several processes at once.
+restored database, and are left alone. Nothing is removed of an upload that failed for an unexpected reason: an operator
+decides (`upkeep.cleanup`). Every step may be repeated, by several processes at once.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class OrphanedObjects:
             upload = await self._uploads.get(upload_id)
         except RequestError:
             return _age_seconds(upload_id) > self.rules.unknown_seconds
-        return upload.status in ENDED and upload.released_at_ms is not None
+        return upload.status in ENDED and upload.released_at_ms is not None and not upload.keeps_stored
 
 
 @contextmanager

@@ -118,9 +118,10 @@ class UploadRecord:
         error = (upload.error_code, upload.error_message or "") if upload.error_code else None
         await self._journals.end(upload.upload_id, Ended(upload.status, error))
 
-    async def mark_cleaned(self, upload_id: str) -> None:
-        """Nothing of an ended upload is left; its record is kept for the retention time."""
-        await self._uploads.mark_cleaned(upload_id)
+    async def mark_cleaned(self, upload_id: str, *, forget: bool = True) -> None:
+        """An ended upload is cleaned up; its record is kept for the retention time, or, unless `forget`, until an
+        operator removes it."""
+        await self._uploads.mark_cleaned(upload_id, forget=forget)
 
     async def purge_expired(self, limit: int) -> None:
         """Remove up to `limit` records that are past their retention time."""

@@ -12,6 +12,7 @@ from arq.connections import ArqRedis
 from arq.jobs import serialize_job
 from arq.utils import timestamp_ms
 
+from pipeline.adapters.redis.jobs import known_stage
 from pipeline.adapters.redis.pool import SideBySidePool
 from pipeline.core.model import StageJob
 from pipeline.core.stages import Stage
@@ -51,3 +52,12 @@ def write_job(job: StageJob) -> bytes:
 def read_job(upload_id: str, stage: str, fencing_token: int, volume: str) -> StageJob:
     """The arguments of `FUNCTION`, as a job."""
     return StageJob(upload_id, Stage(stage), fencing_token, volume)
+
+
+def read_id(job_id: str) -> tuple[str, Stage, int] | None:
+    """Upload id, stage and fencing token in `StageJob.job_id`; None for a stage that only another release has, and for
+    the id of a job that is not Sluice's."""
+    upload_id, _, rest = job_id.partition(":")
+    name, _, token = rest.partition(":")
+    stage = known_stage(name)
+    return (upload_id, stage, int(token)) if stage and token.isascii() and token.isdigit() else None

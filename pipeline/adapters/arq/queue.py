@@ -22,9 +22,8 @@ from arq.constants import job_key_prefix
 from arq.utils import timestamp_ms
 from redis.asyncio import Redis
 
-from pipeline.adapters.arq.client import write_job
+from pipeline.adapters.arq.client import read_id, write_job
 from pipeline.adapters.redis.errors import translated
-from pipeline.adapters.redis.jobs import known_stage
 from pipeline.adapters.redis.keys import Keys
 from pipeline.core.model import StageJob
 from pipeline.core.stages import GRAPH
@@ -63,9 +62,8 @@ class ArqStageQueue:
                 for queue in queues:
                     pipe.zrange(queue, 0, limit - 1)
                 found: list[list[str]] = await pipe.execute()
-        ids = [job_id.split(":") for job_ids in found for job_id in job_ids]
-        jobs = ((upload_id, known_stage(stage), int(token)) for upload_id, stage, token in ids)
-        return [StageJob(upload_id, stage, token, volume) for upload_id, stage, token in jobs if stage]
+        jobs = (read_id(job_id) for job_ids in found for job_id in job_ids)
+        return [StageJob(*job, volume) for job in jobs if job]
 
     async def discard(self, job: StageJob) -> None:
         job_id = job.job_id

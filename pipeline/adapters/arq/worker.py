@@ -33,8 +33,7 @@ from arq.jobs import deserialize_job_raw
 from arq.worker import Function, Worker, func
 from redis.exceptions import RedisError
 
-from pipeline.adapters.arq.client import FUNCTION, arq_client, deserialize, read_job, serialize
-from pipeline.adapters.redis.jobs import known_stage
+from pipeline.adapters.arq.client import FUNCTION, arq_client, deserialize, read_id, read_job, serialize
 from pipeline.core.model import StageJob
 from pipeline.telemetry import Log, logger
 
@@ -101,22 +100,26 @@ class QueueWorker(Worker):
                 except (RedisError, OSError) as error:
                     log.warning(Log.REDIS_UNREACHABLE, reason=str(error))
                     await asyncio.sleep(_REDIS_RETRY_SECONDS)
+                except Exception:  # what cannot be read now must not end the worker
+                    log.exception(Log.REDIS_UNREACHABLE)
+                    await asyncio.sleep(_REDIS_RETRY_SECONDS)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_POLL_SECONDS):
                         await wake.wait()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Claim as many of these jobs as there are free slots, in order, and start them."""
-        waiting = [job_id for job_id in map(bytes.decode, job_ids) if self._is_to_run(job_id)]
+        names = (job_id.decode("utf-8", "replace") for job_id in job_ids)
+        waiting = [job_id for job_id in names if self._is_to_run(job_id)]
         while waiting and self.allow_pick_jobs and (free := self.max_jobs - self.job_counter) > 0:
             wanted, waiting = waiting[:free], waiting[free:]
             for job_id, envelope in await self._claim(wanted):
                 self._start(job_id, envelope)
 
     def _is_to_run(self, job_id: str) -> bool:
-        """False for a stage that only another release has, whose worker takes the job, and for a second copy of a job
-        that this worker runs."""
-        return known_stage(job_id.split(":")[1]) is not None and job_id not in self.tasks
+        """False for a stage that only another release has, whose worker takes the job, for a job that is not Sluice's,
+        and for a second copy of a job that this worker runs."""
+        return read_id(job_id) is not None and job_id not in self.tasks
 
     async def _claim(self, job_ids: Sequence[str]) -> list[tuple[str, bytes]]:
         """Remove these jobs from Redis; returns those that this worker has removed, with their envelopes. A job whose

@@ -27,6 +27,24 @@ _MACHINE_AT_FAULT = (
     ("Option not found", "this version lacks a required option; ffmpeg 7.1 or newer is required"),
     ("Protocol not found", "this build lacks the fd protocol; ffmpeg 7.1 or newer is required"),
     ("error while loading shared libraries", "a shared library is missing"),
+    ("Too many open files", "too many files are open"),
+    ("Resource temporarily unavailable", "the machine has no room for another thread or process"),
+    ("Permission denied", "permission to read the temp file is missing"),
+    ("Stale file handle", "the temp volume was mounted anew"),
+)
+# Signals that a program raises by its own mistake. Any other comes from the kernel, a supervisor or an operator.
+_CRASHES = frozenset(
+    {
+        signal.SIGSEGV,
+        signal.SIGABRT,
+        signal.SIGBUS,
+        signal.SIGFPE,
+        signal.SIGILL,
+        signal.SIGTRAP,
+        signal.SIGSYS,
+        signal.SIGXFSZ,
+        signal.SIGPIPE,
+    }
 )
 _DISK_AT_FAULT = "Input/output error"
 _COULD_NOT_START = {126: "permission to execute it is missing", 127: "it was not found"}
@@ -37,8 +55,11 @@ async def run_tool(
 ) -> ToolResult:
     """`Sandbox.run`, raising MEDIA_TIMEOUT, MEDIA_TOOL_FAILED, TEMP_FILE_MISSING or TEMP_VOLUME_FAILED."""
     tool = Path(argv[0]).name
-    if not (path.is_file() or path.is_char_device()):
-        raise TempVolumeError("TEMP_FILE_MISSING")
+    try:
+        if not (path.is_file() or path.is_char_device()):
+            raise TempVolumeError("TEMP_FILE_MISSING")
+    except OSError as error:
+        raise TempVolumeError("TEMP_VOLUME_FAILED", reason=error.strerror or str(error)) from error
     try:
         return await sandbox.run(
             argv, stdin=path, timeout_seconds=timeout_seconds, stdout_limit_bytes=stdout_limit_bytes
@@ -49,6 +70,8 @@ async def run_tool(
         if error.errno == errno.EIO:
             raise TempVolumeError("TEMP_VOLUME_FAILED", reason=os.strerror(errno.EIO)) from error
         raise SluiceError("MEDIA_TOOL_FAILED", tool=tool, reason=error.strerror or str(error)) from error
+    except (RuntimeError, MemoryError) as error:  # no thread or no memory to watch the process with
+        raise SluiceError("MEDIA_TOOL_FAILED", tool=tool, reason=str(error) or type(error).__name__) from error
 
 
 def raise_for_exit(result: ToolResult, tool: str, timeout_seconds: float) -> None:
@@ -58,7 +81,7 @@ def raise_for_exit(result: ToolResult, tool: str, timeout_seconds: float) -> Non
         return
     if code == -signal.SIGXCPU:
         raise MediaError("MEDIA_TIMEOUT", timeout_seconds=timeout_seconds)
-    if code == -signal.SIGKILL:  # not by this process: by the kernel when out of memory, or by an operator
+    if code < 0 and -code not in _CRASHES:  # SIGKILL: by the kernel when out of memory; SIGTERM: by a supervisor
         raise SluiceError("MEDIA_TOOL_FAILED", tool=tool, reason="it was killed by another process or the kernel")
     if code < 0:
         raise MediaError("NOT_MEDIA", reason="the media tool crashed while reading it")

@@ -3,10 +3,10 @@
     DependencyUnavailable DATABASE_UNAVAILABLE   the default: worth retrying
     DatabaseRejected DATABASE_REJECTED           proven: PostgreSQL or its driver refused a value that was sent
 
-Guarantee: nothing but a SluiceError and CancelledError leaves the two blocks. An error is PostgreSQL's fault unless it is
-proven otherwise, because most errors pass by themselves or by an operator's action: a cancelled statement, a full disk,
-too many connections, a missing privilege, a schema of another release, a damaged page. The reason contains the SQLSTATE
-and its name as PostgreSQL's documentation (appendix A) has them; `detail.sqlstate` holds the SQLSTATE.
+Guarantee: nothing but a SluiceError and CancelledError leaves the two blocks. An error is PostgreSQL's fault unless it
+is proven otherwise, because most errors pass by themselves or by an operator's action: a cancelled statement, a full
+disk, too many connections, a missing privilege, a schema of another release, a damaged page. The reason contains the
+SQLSTATE and its name as PostgreSQL's documentation (appendix A) has them; `detail.sqlstate` holds the SQLSTATE.
 """
 
 from __future__ import annotations

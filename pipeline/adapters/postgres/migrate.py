@@ -36,7 +36,7 @@ def known_migrations() -> dict[str, str]:
 
 @asynccontextmanager
 async def connected(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection of its own for the block, which runs its statements in transactions; see `adapters.postgres.pool`."""
+    """A connection for the block, which runs its statements in transactions; see `adapters.postgres.pool`."""
     connection = await asyncpg.connect(database_url, timeout=_CONNECT_SECONDS, statement_cache_size=0)
     try:
         yield connection

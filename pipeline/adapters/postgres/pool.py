@@ -4,10 +4,10 @@ the queries by name.
 Guarantee: with `migrates`, no connection is handed out before the schema is up to date, whichever process starts first
 and however late PostgreSQL becomes available. A caller waits a bounded time, however many callers there are.
 
-A connection may lead to a pooler such as PgBouncer in transaction mode, where each transaction may run on another server
-connection. Therefore all statements of a borrowed connection run in one transaction, the driver prepares no statement
-that outlives it (`statement_cache_size=0`), and nothing sets or resets the state of a session. That holds for direct
-connections too: one way that is always tested, and no plan of a cached statement that a schema change makes invalid.
+A connection may lead to a pooler such as PgBouncer in transaction mode, where each transaction may run on another
+server connection. Therefore all statements of a borrowed connection run in one transaction, the driver prepares no
+statement that outlives it (`statement_cache_size=0`), and nothing sets or resets the state of a session. That holds for
+direct connections too: it is one way that every test uses, and no schema change makes a cached plan invalid.
 """
 
 from __future__ import annotations

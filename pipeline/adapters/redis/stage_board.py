@@ -16,7 +16,7 @@ from pipeline.adapters.redis.reads import hash_all
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.errors import SluiceError
 from pipeline.core.model import StageJob
-from pipeline.core.retry import Outage
+from pipeline.core.retry import Dependency, Outage
 from pipeline.core.stages import Stage, StageState
 from pipeline.ports import OverdueStage, StageStart
 
@@ -70,8 +70,8 @@ class RedisStageBoard:
     async def idle(self, job: StageJob) -> bool:
         return bool((await self._call("stage_idle", job))["idle"])
 
-    async def record_outage(self, job: StageJob) -> Outage:
-        reply = await self._call("stage_outage", job)
+    async def record_outage(self, job: StageJob, dependency: Dependency) -> Outage:
+        reply = await self._call("stage_outage", job, dependency=str(dependency))
         return Outage(seconds=reply["outage_ms"] / 1000, failures=reply["failures"])
 
     async def retry(self, job: StageJob, error_code: str, after_seconds: float, *, outage: bool = False) -> StageJob:

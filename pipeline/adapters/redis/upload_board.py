@@ -158,8 +158,9 @@ class RedisUploadBoard:
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
         return reply
 
-    async def mark_cleaned(self, upload_id: str) -> None:
-        await self._scripts.call("upload_cleaned", upload_id=upload_id, retention_ms=self._retention_ms)
+    async def mark_cleaned(self, upload_id: str, *, forget: bool = True) -> None:
+        retention_ms = self._retention_ms if forget else None
+        await self._scripts.call("upload_cleaned", upload_id=upload_id, retention_ms=retention_ms)
 
     async def purge_expired(self, limit: int) -> int:
         return int((await self._scripts.call("upload_purge", limit=limit))["count"])

@@ -24,6 +24,11 @@ def translated() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
+        if error.filename and not os.path.isdir(
+            directory := os.path.dirname(error.filename)
+        ):  # no file is known to be lost
+            VOLUME_ERRORS.labels("TEMP_VOLUME_FAILED").inc()
+            raise TempVolumeError("TEMP_VOLUME_FAILED", reason=f"{directory} does not exist") from error
         raise TempVolumeError("TEMP_FILE_MISSING") from error
     except OSError as error:
         code = "TEMP_VOLUME_FULL" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "TEMP_VOLUME_FAILED"

@@ -11,7 +11,7 @@ from pipeline.adapters.redis.reads import hash_all
 from pipeline.core.errors import MediaError, StageLost
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import StageJob, StoredSegment
-from pipeline.core.retry import Outage
+from pipeline.core.retry import Dependency, Outage
 from pipeline.core.stages import GRAPH, Stage, StageState
 from tests.contract.redis.uploads import VOLUME, Play, transfer_job, until
 
@@ -26,7 +26,7 @@ WRITES: dict[str, Act] = {
     "skip": lambda play, job: play.stages.finish(job, None, skipped=True),
     "idle": lambda play, job: play.stages.idle(job),
     "retry": lambda play, job: play.stages.retry(job, "STORE_UNAVAILABLE", 0),
-    "outage": lambda play, job: play.stages.record_outage(job),
+    "outage": lambda play, job: play.stages.record_outage(job, Dependency.STORE),
     "requeue": lambda play, job: play.stages.requeue(job),
     "fail": lambda play, job: play.stages.fail(job, NOT_MEDIA),
     "requeue segments": lambda play, job: play.segments.requeue_segments(job, [1]),
@@ -133,15 +133,15 @@ async def _away_since(play: Play, job: StageJob) -> str | None:
 
 async def test_an_outage_begins_with_its_first_failure(play: Play) -> None:
     job = await play.started(await transfer_job(play))
-    assert await play.stages.record_outage(job) == Outage(0, 1)
+    assert await play.stages.record_outage(job, Dependency.STORE) == Outage(0, 1)
     since = await _away_since(play, job)
 
     async def some_time_has_passed() -> bool:
-        return (await play.stages.record_outage(job)).seconds >= 0.02
+        return (await play.stages.record_outage(job, Dependency.STORE)).seconds >= 0.02
 
     await until(some_time_has_passed)
     job = await play.started(await play.stages.retry(job, "STORE_UNAVAILABLE", 0, outage=True))
-    away = await play.stages.record_outage(job)
+    away = await play.stages.record_outage(job, Dependency.STORE)
     assert away.seconds >= 0.02
     assert away.failures >= 3
     assert await _away_since(play, job) == since
@@ -154,19 +154,28 @@ async def _stores_one(play: Play, job: StageJob) -> None:
 
 
 async def _fails_otherwise(play: Play, job: StageJob) -> None:
-    await play.stages.retry(job, "STAGE_CRASHED", 0)
+    await play.stages.retry(job, "MANIFEST_REFUSED", 0)
+
+
+async def test_an_outage_of_another_dependency_begins_anew(play: Play) -> None:
+    """Otherwise a disk error after hours without a store would have used up the disk's ten minutes."""
+    job = await play.started(await transfer_job(play))
+    for failures in (1, 2):
+        assert (await play.stages.record_outage(job, Dependency.STORE)).failures == failures
+    assert await play.stages.record_outage(job, Dependency.DISK) == Outage(0, 1)
+    assert (await play.stages.record_outage(job, Dependency.DISK)).failures == 2
 
 
 @pytest.mark.parametrize("answered", [_stores_one, _fails_otherwise])
 async def test_progress_or_another_failure_ends_an_outage(play: Play, answered: Act) -> None:
     job = await play.started(await transfer_job(play))
     job = await play.started(await play.stages.retry(job, "STORE_UNAVAILABLE", 0, outage=True))
-    await play.stages.record_outage(job)
+    await play.stages.record_outage(job, Dependency.STORE)
     assert await _away_since(play, job) is not None
     await answered(play, job)
     assert await _away_since(play, job) is None
     fields = await hash_all(play.parts.client, play.parts.keys.upload(job.upload_id))
-    assert f"stage.{job.stage}.away_failures" not in fields
+    assert not {f"stage.{job.stage}.away_{name}" for name in ("failures", "dependency")} & set(fields)
 
 
 async def test_a_failed_attempt_is_counted_and_queued_again(play: Play) -> None:

@@ -7,7 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import CATALOGUE, MediaError, SluiceError, StoreUnavailable
-from pipeline.core.retry import GiveUp, Outage, OutageBudget, RetryAfter, RetryPolicy, decide, decide_outage, jittered
+from pipeline.core.retry import (
+    Dependency,
+    GiveUp,
+    Outage,
+    OutageBudget,
+    RetryAfter,
+    RetryPolicy,
+    decide,
+    decide_outage,
+    dependency_of,
+    jittered,
+    outage_policy,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -66,7 +78,7 @@ def test_any_error_is_either_retried_within_its_step_or_given_up(
         assert decision == GiveUp(code)
 
 
-BUDGET = OutageBudget(store_seconds=100, database_seconds=200, disk_seconds=50)
+BUDGET = OutageBudget(store_seconds=100, database_seconds=200, disk_seconds=50, worker_seconds=150)
 
 
 @pytest.mark.parametrize(
@@ -78,18 +90,36 @@ BUDGET = OutageBudget(store_seconds=100, database_seconds=200, disk_seconds=50)
         ("REDIS_UNAVAILABLE", 200),
         ("TEMP_VOLUME_FAILED", 50),
         ("TEMP_VOLUME_FULL", 50),
-        ("STAGE_CRASHED", None),
+        ("STAGE_CRASHED", 150),
+        ("STAGE_TIMEOUT", 150),
+        ("MEDIA_TOOL_FAILED", 150),
+        ("DATABASE_REJECTED", None),
         ("MANIFEST_REFUSED", None),
         ("NOT_MEDIA", None),
     ],
 )
 def test_each_dependency_has_its_own_budget(code: str, seconds: float | None) -> None:
-    assert BUDGET.seconds_for(SluiceError(code)) == seconds
+    dependency = dependency_of(SluiceError(code))
+    assert (None if dependency is None else BUDGET.seconds_for(dependency)) == seconds
 
 
 def test_default_budgets_outlast_hours() -> None:
-    for code in ("STORE_UNAVAILABLE", "DATABASE_UNAVAILABLE", "REDIS_UNAVAILABLE"):
-        assert (OutageBudget().seconds_for(SluiceError(code)) or 0) >= 6 * 3600
+    for dependency in Dependency:
+        if dependency is not Dependency.DISK:
+            assert OutageBudget().seconds_for(dependency) >= 6 * 3600
+
+
+def test_an_unexpected_error_is_repeated_less_and_less_often() -> None:
+    """A day of it takes some 300 attempts, not one every half minute."""
+    error = SluiceError("STAGE_CRASHED", stage="probe", reason="KeyError")
+    policy = outage_policy(Dependency.WORKER)
+    seconds, attempts = 0.0, 0
+    while isinstance(decision := decide_outage(error, Outage(seconds, attempts + 1), 86_400, policy, 0.5), RetryAfter):
+        seconds += decision.seconds
+        attempts += 1
+    assert decision == GiveUp("STAGE_CRASHED")
+    assert seconds >= 86_400
+    assert 100 < attempts < 500
 
 
 def test_pauses_grow_with_the_outage_up_to_the_cap() -> None:

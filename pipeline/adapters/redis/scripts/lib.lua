@@ -72,7 +72,8 @@ end
 
 -- Forget the consecutive failures that stage_outage counts: the stage's dependency has responded.
 local function end_outage(id, stage)
-  redis.call('HDEL', upload_key(id), stage_field(stage, 'away_since_ms'), stage_field(stage, 'away_failures'))
+  redis.call('HDEL', upload_key(id), stage_field(stage, 'away_since_ms'), stage_field(stage, 'away_failures'),
+    stage_field(stage, 'away_dependency'))
 end
 
 local function set_stage(id, stage, state, code)

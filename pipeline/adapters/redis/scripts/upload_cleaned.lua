@@ -1,4 +1,5 @@
--- Note that an ended upload has been cleaned up; its record is kept for the retention time. A: upload_id, retention_ms.
+-- Note that an ended upload has been cleaned up. Its record is kept for the retention time, or without limit if there is none:
+-- until an operator adds it to `retired`. A: upload_id, retention_ms?.
 local id = A.upload_id
 local key = upload_key(id)
 local volume = redis.call('HGET', key, 'volume')
@@ -6,7 +7,9 @@ if not volume then return cjson.encode({}) end
 redis.call('HSET', key, 'released_at_ms', int(NOW))
 redis.call('ZREM', P .. 'volume:' .. volume .. ':ended', id)
 redis.call('DEL', key .. ':pending', key .. ':results')
-for _, part in ipairs({'', ':received', ':stored'}) do redis.call('PEXPIRE', key .. part, int(A.retention_ms)) end
-redis.call('ZADD', P .. 'retired', int(NOW + A.retention_ms), id)
+if A.retention_ms then
+  for _, part in ipairs({'', ':received', ':stored'}) do redis.call('PEXPIRE', key .. part, int(A.retention_ms)) end
+  redis.call('ZADD', P .. 'retired', int(NOW + A.retention_ms), id)
+end
 changed(id)
 return cjson.encode({})
