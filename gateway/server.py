@@ -54,7 +54,7 @@ async def serve(settings: Settings, ready: Callable[[str], None] | None = None) 
             app = build_app(services, options_from(settings))
             async with listening(app, settings.host, settings.port) as gateway:
                 logger().info(Log.STARTED, process="gateway", url=gateway.url)
-                for problem in (await services.warnings()).values():
+                if problem := (await services.warnings()).get("temp_volume"):
                     logger().warning(Log.VOLUME_TOO_SMALL, volume=settings.volume, reason=problem)
                 if ready is not None:
                     ready(gateway.url)

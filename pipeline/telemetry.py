@@ -118,6 +118,8 @@ class Log:
     REQUEST = "http.request"
     REQUEST_CRASHED = "http.crashed"
     DOWNLOAD_BROKEN = "download.broken"
+    STORE_EXAMINED = "store.examined"
+    STORE_NOT_EXAMINED = "store.examination_crashed"
     CONTENT_DELETED = "content.deleted"
     DELETION_DONE = "deletion.done"
     DELETION_DEFERRED = "deletion.deferred"

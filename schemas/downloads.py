@@ -16,7 +16,10 @@ class SegmentDownload(BaseModel):
     offset: int = Field(ge=0, description="Offset of its first byte in the file")
     size: int = Field(ge=0, description="Bytes")
     digest: str = Field(description="The store's digest of it, unquoted: its MD5, unless an S3 store encrypts with KMS")
-    url: str = Field(description="GET returns exactly these bytes with status 200 or 206; no header is needed")
+    url: str = Field(description="GET with `headers` returns exactly these bytes with status 200 or 206")
+    headers: dict[str, str] = Field(
+        description="Headers to send with the GET; without its Range, a URL of the whole object returns more bytes"
+    )
 
 
 class SegmentManifest(BaseModel):

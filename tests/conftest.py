@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 
 from deploy.embedded import EmbeddedStack, StackOptions
 from pipeline.adapters.postgres.migrate import migrate
+from tests.harness.ceph import CephEndpoint, require_ceph
 from tests.harness.session import SESSION_DIRECTORY, session_directory
 from tests.harness.shared_stack import SharedStack, shared_stack, wait_until_stopped
 
@@ -88,6 +89,14 @@ def servers() -> Iterator[SharedStack]:
     """Redis, PostgreSQL and Swift, for all pytest workers together. Not to be stopped, paused or emptied."""
     with shared_stack(session_directory(), "servers") as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def ceph() -> Iterator[CephEndpoint]:
+    """Ceph's object gateway, for all pytest workers together. Skips the test where Ceph is not installed."""
+    require_ceph()
+    with shared_stack(session_directory(), "ceph") as stack:
+        yield stack.ceph
 
 
 @pytest.fixture(scope="session")

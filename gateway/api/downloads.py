@@ -18,9 +18,10 @@ from gateway.api.shared import LinkSeconds, content_id, parse_query, segment_num
 from gateway.http.streaming import Download, send
 from gateway.keys import SERVICES
 from gateway.routing import Access, RequestHeader, ResponseSpec, Route
-from pipeline.contents.downloads import may_be_shown
+from pipeline.contents.downloads import Downloads, may_be_shown
 from pipeline.core.disposition import content_disposition
 from pipeline.core.errors import RequestError
+from pipeline.core.model import SegmentSpan
 from schemas.content import ContentObject
 
 
@@ -80,7 +81,13 @@ async def segment(request: web.Request) -> web.StreamResponse:
         content_disposition(f"{content.filename}.{number:05d}", inline=False),
         lambda first, last: downloads.blocks(content.object, span.first_byte + first, span.first_byte + last),
     )
-    return await _deliver(request, query, partial(downloads.presign_segment, content.object, span), body)
+    return await _deliver(request, query, partial(_segment_url, downloads, content.object, span), body)
+
+
+async def _segment_url(downloads: Downloads, stored: ContentObject, span: SegmentSpan, *, seconds: int) -> str | None:
+    """A URL that alone yields the segment: a redirect cannot carry the headers that others need."""
+    link = await downloads.presign_segment(stored, span, seconds=seconds)
+    return None if link is None or link.headers else link.url
 
 
 async def _object(
@@ -170,7 +177,8 @@ ROUTES: tuple[Route, ...] = (
         segment,
         "Contents",
         "Download one segment",
-        "The bytes of segment `number`. Works like the download of the whole content.",
+        "The bytes of segment `number`. Works like the download of the whole content, but is a redirect only where the "
+        "segment is an object of its own (Swift), or the only one.",
         responses=_RESPONSES,
         errors=(*_ERRORS, "SEGMENT_OUT_OF_RANGE"),
         query=GrantQuery,

@@ -41,15 +41,16 @@ async def manifest(request: web.Request) -> web.StreamResponse:
     listed: list[SegmentDownload] = []
     granted = False
     for stored, span in spans[query.first - 1 : query.first - 1 + query.limit]:
-        url = await downloads.presign_segment(content.object, span, seconds=seconds)
-        granted = url is not None
+        link = await downloads.presign_segment(content.object, span, seconds=seconds)
+        granted = link is not None
         listed.append(
             SegmentDownload(
                 number=span.number,
                 offset=span.first_byte,
                 size=stored.size_bytes,
                 digest=stored.etag,
-                url=url or f"{own_url}/{span.number}?via=gateway",
+                url=link.url if link else f"{own_url}/{span.number}?via=gateway",
+                headers=dict(link.headers) if link else {},
             )
         )
         if len(listed) % _SIGNED_AT_ONCE == 0:
@@ -75,8 +76,9 @@ ROUTES: tuple[Route, ...] = (
         manifest,
         "Contents",
         "List a content's segments",
-        "The manifest, with a URL for each segment. A client fetches or plays the segments in order or in parallel and "
-        "joins them itself; no server merges them.",
+        "The manifest, with a URL and the headers to send for each segment. A client fetches or plays the segments in "
+        "order or in parallel and joins them itself; no server merges them. The URLs lead to the store where it serves "
+        "them correctly, else to the gateway.",
         responses=(ResponseSpec(200, "Segments in order", SegmentManifest),),
         errors=("VALIDATION_FAILED", *CONTENT_LOOKUP_ERRORS, *STORE_ERRORS, "STORE_OBJECT_MISSING"),
         query=ManifestQuery,

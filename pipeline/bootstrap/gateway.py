@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from pipeline.adapters.plain_http import HttpPlainClient
 from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
 from pipeline.bootstrap.redis import RedisParts, redis_parts
 from pipeline.bootstrap.shared import cache_purge, content_repository
@@ -13,6 +14,7 @@ from pipeline.bootstrap.stores import open_stores
 from pipeline.bootstrap.volume import VolumeParts, volume_parts
 from pipeline.contents.deletion import Deletions
 from pipeline.contents.downloads import DownloadRules, Downloads
+from pipeline.contents.known_stores import ExaminedStores, KnowledgeRules
 from pipeline.core.errors import SluiceError
 from pipeline.ports import ContentRepository, DeletionRepository, EventFeed
 from pipeline.settings import Settings
@@ -41,6 +43,7 @@ class GatewayServices:
     feed: EventFeed
     _redis: RedisParts
     _parts: VolumeParts
+    _known: ExaminedStores
     _headroom_bytes: int
 
     async def problems(self) -> Mapping[str, str]:
@@ -61,6 +64,8 @@ class GatewayServices:
     async def warnings(self) -> Mapping[str, str]:
         """What an operator should check although requests are served: dependency -> problem."""
         found: dict[str, str] = {}
+        if problems := self._known.problems():
+            found["store"] = f"{'; '.join(problems)}. Run `sluice doctor` for details."
         try:
             volume = await self._redis.ledger.snapshot()
             usable_bytes = await self._parts.cell.volume.free_bytes() - self._headroom_bytes + volume.backed_bytes
@@ -99,6 +104,9 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
         receive = ReceiveRules(settings.segment_stall_seconds, settings.segment_deadline_seconds)
         lookup = UploadLookup(cell.uploads, cell.journals, parts.expiry)
         creation = UploadCreation(cell, lookup, parts.admission, stores, rules)
+        client = await stack.enter_async_context(HttpPlainClient())
+        knowledge = KnowledgeRules(settings.store, trusted=settings.store_grants == "trusted")
+        known = await stack.enter_async_context(ExaminedStores(stores, client, knowledge))
         sources = ImportRules(
             store=settings.store,
             buckets=settings.import_buckets,
@@ -110,16 +118,17 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             creation=creation,
             lookup=lookup,
             importer=Importer(creation, stores, contents, sources),
-            direct=DirectUploads(cell, creation, lookup, stores, settings.upload_grant_seconds),
+            direct=DirectUploads(cell, creation, lookup, stores, known, settings.upload_grant_seconds),
             receiver=Receiver(cell, ReceiveBuffer(settings.receive_buffer_bytes), receive),
             contents=contents,
             downloads=Downloads(
-                contents, stores, DownloadRules(settings.download_grant_seconds, settings.store_stall_seconds)
+                contents, stores, known, DownloadRules(settings.download_grant_seconds, settings.store_stall_seconds)
             ),
             deletions=Deletions(deletion_list, stores, purge),
             deletion_list=deletion_list,
             feed=redis.signals,
             _redis=redis,
             _parts=parts,
+            _known=known,
             _headroom_bytes=settings.temp_headroom_bytes,
         )

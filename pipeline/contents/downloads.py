@@ -1,4 +1,4 @@
-"""Downloads: a presigned URL if the store offers one, otherwise the bytes, block by block.
+"""Downloads: a presigned URL if the store is known to serve it correctly, otherwise the bytes, block by block.
 
 Guarantee of `blocks`: exactly the requested bytes in order, or an error. A read that disconnects or stalls is resumed
 at its position, up to three times without progress, so that a transient error of the store does not reach the client.
@@ -14,11 +14,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
 
+from pipeline.core.capabilities import Capability
 from pipeline.core.errors import StoreUnavailable
-from pipeline.core.model import SegmentSpan, StoredSegment
+from pipeline.core.model import SegmentLink, SegmentSpan, StoredSegment
 from pipeline.core.retry import RetryPolicy
 from pipeline.engine.retry import StoreRetries
-from pipeline.ports import ContentRepository, PresignedDownloads, Stores
+from pipeline.ports import ContentRepository, KnownStores, PresignedDownloads, Stores
 from schemas.content import Content, ContentObject
 
 _RETRIES = RetryPolicy(max_attempts=4, base_seconds=0.2, cap_seconds=2.0)
@@ -40,23 +41,27 @@ class DownloadRules:
 class Downloads:
     """Reads contents from their stores."""
 
-    def __init__(self, contents: ContentRepository, stores: Stores, rules: DownloadRules) -> None:
+    def __init__(self, contents: ContentRepository, stores: Stores, known: KnownStores, rules: DownloadRules) -> None:
         self._contents = contents
         self._stores = stores
+        self._known = known
         self.rules = rules
 
     async def presign(self, stored: ContentObject, filename: str, *, seconds: int, inline: bool) -> str | None:
-        """A presigned URL of the object in its own store, or None. Raises StoreError."""
-        presigning = self._presigning(stored)
+        """A presigned URL of the object in its own store; None where that is not known to work. Raises StoreError."""
+        joined = stored.segment_count > 1
+        presigning = await self._presigning(
+            stored, Capability.PRESIGNED_GET_JOINED if joined else Capability.PRESIGNED_GET
+        )
         if presigning is None:
             return None
         return await presigning.presign_download(
             stored.key, segment_count=stored.segment_count, seconds=seconds, filename=filename, inline=inline
         )
 
-    async def presign_segment(self, stored: ContentObject, span: SegmentSpan, *, seconds: int) -> str | None:
-        """A presigned URL of one segment in its own store, or None. Raises StoreError."""
-        presigning = self._presigning(stored)
+    async def presign_segment(self, stored: ContentObject, span: SegmentSpan, *, seconds: int) -> SegmentLink | None:
+        """A presigned GET of one segment in its own store; None where that is not known to work. Raises StoreError."""
+        presigning = await self._presigning(stored, Capability.PRESIGNED_GET_SEGMENT)
         return (
             None if presigning is None else await presigning.presign_segment_download(stored.key, span, seconds=seconds)
         )
@@ -102,11 +107,14 @@ class Downloads:
         except TimeoutError:
             raise StoreUnavailable(reason=f"no byte of {key} arrived for {self.rules.stall_seconds} s") from None
 
-    def _presigning(self, stored: ContentObject) -> PresignedDownloads | None:
-        """The store, if it can presign this object: only objects in its own container, so not imports from others."""
+    async def _presigning(self, stored: ContentObject, capability: Capability) -> PresignedDownloads | None:
+        """The store, if it can presign this object (only objects in its own container, so not imports from others) and
+        `capability` is known to work."""
         store = self._stores.named(stored.store)
-        own = stored.container == store.container
-        return store if own and isinstance(store, PresignedDownloads) else None
+        if stored.container != store.container or not isinstance(store, PresignedDownloads):
+            return None
+        report = await self._known.report(stored.store)
+        return store if report is not None and report.works(capability) else None
 
 
 def may_be_shown(content_type: str) -> bool:

@@ -198,6 +198,14 @@ class SegmentRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class SegmentLink:
+    """A GET by which a client reads exactly one segment from the store; `headers` must be sent with it."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class DelegatedToken:
     """A store token for a client, valid for `seconds`, and the requests to send with it. It permits everything that the
     role of its user permits."""

@@ -5,6 +5,7 @@ Guarantee: services depend on these and on `core` alone. Every implementation of
 suite. `ports.recording` is not re-exported: only the record and recovery may change the state of an upload.
 """
 
+from pipeline.ports.capabilities import KnownStores, PlainClient, PlainResponse
 from pipeline.ports.contents import CachePurge, ContentRepository, DeletionRepository
 from pipeline.ports.media import MediaProbe, Thumbnailer
 from pipeline.ports.object_store import (
@@ -43,12 +44,15 @@ __all__ = [
     "EndedList",
     "EventFeed",
     "JournalReader",
+    "KnownStores",
     "MediaProbe",
     "ObjectReader",
     "ObjectSource",
     "ObjectStore",
     "OverdueStage",
     "PendingSegments",
+    "PlainClient",
+    "PlainResponse",
     "PresignedDownloads",
     "PresignedUploads",
     "ReservationLedger",

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 from pipeline.core.model import (
     DelegatedToken,
     ObjectTarget,
+    SegmentLink,
     SegmentRequest,
     SegmentSpan,
     StoredObject,
@@ -92,8 +93,8 @@ class ObjectReader(ObjectSource, Protocol):
         succeeds when nothing exists."""
 
     async def check(self) -> str:
-        """Make sure that the store responds and can be written to. Returns a sentence for `sluice doctor`. Raises
-        StoreError."""
+        """Make sure that the store responds and has its container, created where it is missing. Stores nothing. Returns
+        which store and container it is, for `sluice doctor`. Raises StoreError."""
 
 
 class Store(ObjectStore, ObjectReader, Protocol):
@@ -119,8 +120,9 @@ class PresignedDownloads(Protocol):
         """A URL of the object, which consists of `segment_count` segments; its response has a Content-Disposition with
         `filename`. None when the store's configuration does not offer it."""
 
-    async def presign_segment_download(self, key: str, span: SegmentSpan, *, seconds: int) -> str | None:
-        """A URL of one segment's bytes only (the status is 200 or 206). None as above."""
+    async def presign_segment_download(self, key: str, span: SegmentSpan, *, seconds: int) -> SegmentLink | None:
+        """A GET of one segment's bytes only (the status is 200 or 206). Its URL may be one of the whole object: then
+        its headers have a Range. None as above."""
 
 
 @runtime_checkable

@@ -47,6 +47,11 @@ class ObjectStoreSettings(BaseModel):
         gt=0,
         description="A request to the store is aborted when no byte moves, or no response arrives, for this long",
     )
+    store_grants: Literal["checked", "trusted"] = Field(
+        "checked",
+        description="`checked`: a gateway gives clients only presigned URLs of a kind that it has seen to work; "
+        "`trusted`: without a check, for gateways that cannot reach the URLs of clients",
+    )
     cdn_purge_url: str = Field(
         "",
         description="URL to call for each deleted object, with `{key}` in place of its key, until the call succeeds; "

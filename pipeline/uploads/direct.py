@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
-from pipeline.core.errors import RequestError, StoreError
+from pipeline.core.capabilities import Capability
+from pipeline.core.errors import RequestError, StoreError, StoreUnavailable
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import NewUpload, ObjectTarget, SegmentRequest, StoredSegment, Upload, object_key
 from pipeline.core.segments import SegmentPlan, to_ranges
 from pipeline.core.transports import TRANSPORTS, Transport
-from pipeline.ports import DelegatedTokens, PresignedUploads, Store, Stores
+from pipeline.ports import DelegatedTokens, KnownStores, PresignedUploads, Store, Stores
 from pipeline.telemetry import Log, logger
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.create import UploadCreation, lost_after_creation
@@ -47,12 +48,19 @@ class DirectUploads:
     """Creates and completes direct uploads, and makes their grants."""
 
     def __init__(
-        self, cell: CellState, creation: UploadCreation, lookup: UploadLookup, stores: Stores, grant_seconds: int
+        self,
+        cell: CellState,
+        creation: UploadCreation,
+        lookup: UploadLookup,
+        stores: Stores,
+        known: KnownStores,
+        grant_seconds: int,
     ) -> None:
         self._cell = cell
         self._creation = creation
         self._lookup = lookup
         self._stores = stores
+        self._known = known
         self._grant_seconds = grant_seconds
 
     async def create(
@@ -140,7 +148,7 @@ class DirectUploads:
         return replace(grants, more=_rest(ranges, len(numbers)))
 
     async def _make(self, store: Store, transport: Transport, target: ObjectTarget, numbers: Sequence[int]) -> Grants:
-        """Raises RequestError TRANSPORT_NOT_OFFERED."""
+        """Raises RequestError TRANSPORT_NOT_OFFERED; StoreUnavailable while it is not known whether grants work."""
         if transport is Transport.TOKEN:
             delegated = await store.delegate_token(target, numbers) if isinstance(store, DelegatedTokens) else None
             if delegated is None:
@@ -151,7 +159,19 @@ class DirectUploads:
         if requests is None:
             reason = f"the store '{store.name}' is not configured to presign URLs (Swift: SLUICE_SWIFT_TEMPURL_KEY)"
             raise RequestError("TRANSPORT_NOT_OFFERED", transport=str(transport), reason=reason)
+        await self._require_working(store, transport)
         return Grants(self._grant_seconds, requests)
+
+    async def _require_working(self, store: Store, transport: Transport) -> None:
+        """A presigned PUT has been seen to work. Raises as `_make`."""
+        report = await self._known.report(store.name)
+        found = None if report is None else report.of(Capability.PRESIGNED_PUT)
+        if found is None or found.transient:
+            reason = f"it is not known yet whether '{store.name}' accepts presigned requests"
+            raise StoreUnavailable(reason=f"{reason}: {found.reason}" if found else reason)
+        if not found.works:
+            reason = f"the store '{store.name}' does not accept presigned requests of clients: {found.reason}"
+            raise RequestError("TRANSPORT_NOT_OFFERED", transport=str(transport), reason=reason)
 
     async def _require_offered(self, new: NewUpload) -> None:
         """Raises RequestError TRANSPORT_NOT_OFFERED, before anything is registered."""

@@ -1,4 +1,4 @@
-"""An embedded stack that all processes of one test session share.
+"""Servers that all processes of one test session share: an embedded stack, or Ceph.
 
 Guarantee: each kind of stack runs at most once per session. It starts when the first process asks for it and stops when
 the last process has left, however that process ended: `kill -9` of every pytest process leaves nothing running.
@@ -24,7 +24,7 @@ import select
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -34,17 +34,10 @@ from pydantic import TypeAdapter
 from deploy.cli.processes import import_path
 from deploy.embedded import EmbeddedStack, KeystoneEndpoint, StackError, StackOptions
 from deploy.embedded.endpoints import SwiftEndpoint
+from tests.harness.ceph import Ceph, CephEndpoint
 from tests.harness.session import locked
 
 _POLL_SECONDS = 0.05
-
-KINDS: Mapping[str, Callable[[Path], StackOptions]] = {
-    "servers": lambda directory: StackOptions(directory, fast=True),
-    "keystone": lambda directory: StackOptions(directory, postgres=False, redis=False, keystone=True, fast=True),
-    "redis": lambda directory: StackOptions(directory, postgres=False, swift=False, fast=True),
-}
-"""`servers`: Redis, PostgreSQL and Swift. `keystone`: Swift and Keystone, with the caches that a production has.
-`redis`: the smallest, for the tests of this module."""
 
 
 class Servers(Protocol):
@@ -67,8 +60,9 @@ class SharedStack:
     """The addresses of a stack that a supervisor holds."""
 
     variables: dict[str, str]
-    swift_endpoint: SwiftEndpoint | None
-    keystone: KeystoneEndpoint | None
+    swift_endpoint: SwiftEndpoint | None = None
+    keystone: KeystoneEndpoint | None = None
+    ceph_endpoint: CephEndpoint | None = None
 
     @classmethod
     def of(cls, stack: EmbeddedStack) -> SharedStack:
@@ -93,12 +87,43 @@ class SharedStack:
             raise StackError("this session runs no Swift")
         return self.swift_endpoint
 
+    @property
+    def ceph(self) -> CephEndpoint:
+        """Raises StackError when the session runs no Ceph."""
+        if self.ceph_endpoint is None:
+            raise StackError("this session runs no Ceph")
+        return self.ceph_endpoint
+
     def environment(self) -> dict[str, str]:
         """SLUICE_* variables for a gateway and its workers."""
         return dict(self.variables)
 
 
 _FORMAT = TypeAdapter(SharedStack)
+
+
+@contextmanager
+def _embedded(options: StackOptions) -> Iterator[SharedStack]:
+    with EmbeddedStack(options) as stack:
+        yield SharedStack.of(stack)
+
+
+@contextmanager
+def _ceph(directory: Path) -> Iterator[SharedStack]:
+    with Ceph(directory) as ceph:
+        yield SharedStack({}, ceph_endpoint=ceph.endpoint)
+
+
+KINDS: Mapping[str, Callable[[Path], AbstractContextManager[SharedStack]]] = {
+    "servers": lambda directory: _embedded(StackOptions(directory, fast=True)),
+    "keystone": lambda directory: _embedded(
+        StackOptions(directory, postgres=False, redis=False, keystone=True, fast=True)
+    ),
+    "redis": lambda directory: _embedded(StackOptions(directory, postgres=False, swift=False, fast=True)),
+    "ceph": _ceph,
+}
+"""`servers`: Redis, PostgreSQL and Swift. `keystone`: Swift and Keystone, with the caches that a production has.
+`redis`: the smallest, for the tests of this module. `ceph`: Ceph's object gateway alone, with S3 and Swift."""
 
 
 @contextmanager
@@ -174,9 +199,9 @@ def _supervise(directory: Path, kind: str) -> None:
     users = os.open(directory / "users", os.O_RDONLY | os.O_NONBLOCK)
     with (directory / "alive").open("w") as alive:
         fcntl.flock(alive, fcntl.LOCK_EX)
-        with EmbeddedStack(KINDS[kind](directory / "stack")) as stack:
+        with KINDS[kind](directory / "stack") as stack:
             unfinished = directory / "servers-unfinished"
-            unfinished.write_bytes(_FORMAT.dump_json(SharedStack.of(stack)))
+            unfinished.write_bytes(_FORMAT.dump_json(stack))
             unfinished.rename(directory / "servers")
             while True:
                 _has_no_users(users, timeout_ms=None)

@@ -1,28 +1,59 @@
-"""Checks that the object store responds, accepts our credentials, and can be written to."""
+"""Checks what the store of new uploads can do: a round trip through it, also by a client that has only presigned
+URLs."""
 
 from __future__ import annotations
 
 from deploy.cli.doctor.findings import Findings
+from deploy.cli.doctor.store_advice import advice, where
+from deploy.cli.formatting import format_bytes
+from pipeline.adapters.plain_http import HttpPlainClient
 from pipeline.bootstrap import open_store
+from pipeline.contents.round_trip import examine_store
+from pipeline.core.capabilities import CAPABILITIES, Examined, StoreReport
 from pipeline.core.errors import StoreError
+from pipeline.core.segments import StoreLimits
 from pipeline.settings import Settings
 
 
 async def check_store(settings: Settings, findings: Findings) -> None:
-    """Uses the same adapter as the gateway and the workers."""
+    """Uses the same adapter as the gateway and the workers, and the same examination as the gateway."""
     try:
-        async with open_store(settings) as store:
-            findings.ok(await store.check())
-    except StoreError as error:
-        where = f"SLUICE_SWIFT_AUTH_URL is {settings.swift_auth_url}"
-        if error.code == "STORE_AUTH_FAILED":
-            findings.error(
-                str(error),
-                f"Check SLUICE_SWIFT_USER, SLUICE_SWIFT_PASSWORD and the other SLUICE_SWIFT_* settings. {where}.",
-            )
-        elif error.code == "STORE_UNAVAILABLE":
-            findings.error(str(error), f"Check that it is running and reachable from this machine. {where}.")
-        else:
-            findings.error(
-                str(error), f"Check that this user may write to the container {settings.swift_container}. {where}."
-            )
+        async with open_store(settings) as store, HttpPlainClient() as client:
+            report = await examine_store(store, client, thorough=True)
+    except StoreError as error:  # it is not configured, or its settings are invalid
+        findings.error(str(error), f"Check the settings of the store. {where(settings)}")
+        return
+    judge_report(report, settings, findings)
+
+
+def judge_report(report: StoreReport, settings: Settings, findings: Findings) -> None:
+    """One finding for each capability, with what follows where it does not work."""
+    if report.description:
+        findings.ok(report.description)
+    if report.limits is not None:
+        findings.ok(_limits(report.limits))
+    for found in report.examined:
+        _judge(found, settings, findings)
+
+
+def _judge(found: Examined, settings: Settings, findings: Findings) -> None:
+    spec = CAPABILITIES[found.capability]
+    what = f"{found.capability}: {found.verdict}"
+    if found.works:
+        findings.ok(what)
+        return
+    text, hint = f"{what}: {found.reason}", f"{spec.without} {advice(found, settings)}".rstrip()
+    if spec.required:
+        findings.error(text, hint)
+    elif found.offered:
+        findings.warning(text, hint)
+    else:
+        findings.ok(text, hint)
+
+
+def _limits(limits: StoreLimits) -> str:
+    shortest, longest = format_bytes(limits.min_segment_bytes), format_bytes(limits.max_segment_bytes)
+    return (
+        f"limits: an object has at most {limits.max_segments} segments of {shortest} to {longest}, and "
+        f"{format_bytes(limits.max_object_bytes)}"
+    )

@@ -15,7 +15,8 @@ from deploy.cli.doctor.check_temp_volume import check_temp_volume
 from deploy.cli.doctor.findings import Finding, Findings
 from pipeline.settings import Settings
 
-_SECONDS = 30.0
+_SECONDS = 60.0
+"""The object store's check sends and reads several MiB."""
 
 CHECKS: Final[Mapping[str, Callable[[Settings, Findings], Awaitable[None]]]] = {
     "Redis": check_redis,

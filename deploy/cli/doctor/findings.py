@@ -19,7 +19,8 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fact about one dependency. `advice` says what to do; it is empty at level `ok`."""
+    """One fact about one dependency. `advice` says what follows and what to do; at level `ok` it is mostly
+    empty."""
 
     check: str
     level: Level
@@ -37,8 +38,8 @@ class Findings:
         self._check = check
         self.all: list[Finding] = []
 
-    def ok(self, what: str) -> None:
-        self.all.append(Finding(self._check, Level.OK, what))
+    def ok(self, what: str, advice: str = "") -> None:
+        self.all.append(Finding(self._check, Level.OK, what, advice))
 
     def warning(self, what: str, advice: str) -> None:
         self.all.append(Finding(self._check, Level.WARNING, what, advice))

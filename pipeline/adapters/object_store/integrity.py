@@ -10,9 +10,6 @@ from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.core.model import ObjectTarget, StoredObject, StoredSegment
 from pipeline.ports import ObjectReader
 
-CHECK_BODY = b"sluice"
-"""What `ObjectReader.check` writes and reads back."""
-
 
 def check_segments(target: ObjectTarget, segments: Sequence[StoredSegment]) -> None:
     """Require every segment of the plan, in order and with its length. Raises StoreError MANIFEST_REFUSED; `segments`
@@ -46,12 +43,6 @@ def require_etag(what: str, etag: str, expected: str) -> None:
     ETag confirms nothing."""
     if not etag or etag != expected:
         raise StoreUnavailable(reason=f"{what}: the store returned etag {etag!r}, expected {expected!r}")
-
-
-def require_check_body(read: bytes, where: str) -> None:
-    """Raises StoreError STORE_REJECTED when `read` is not what `ObjectReader.check` wrote."""
-    if read != CHECK_BODY:
-        raise StoreError("STORE_REJECTED", reason=f"what was written to {where} came back changed")
 
 
 def etag_of_etags(segments: Sequence[StoredSegment]) -> str:

@@ -16,10 +16,12 @@ from tests.contract.object_store.dialects import DIALECTS as DIALECTS_OVER_HTTP
 from tests.contract.object_store.dialects import Dialect
 from tests.contract.object_store.faulty_server import FaultyStore
 from tests.contract.object_store.uploads import Store
+from tests.harness.ceph import CephEndpoint
 from tests.harness.session import session_directory
 from tests.harness.shared_stack import SharedStack, shared_stack
 
-DIALECTS = ("filesystem", "swift-tempauth", "swift-keystone", "s3")
+DIALECTS = ("filesystem", "swift-tempauth", "swift-keystone", "s3", "s3-rgw")
+"""`s3`: Swift's S3 API. `s3-rgw`: Ceph's object gateway."""
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +82,19 @@ async def store(request: pytest.FixtureRequest, container: str, tmp_path: Path) 
             assert isinstance(endpoint, SwiftEndpoint)
             async with S3ObjectStore(container, s3_credentials(endpoint), options=s3_options(endpoint)) as s3_store:
                 yield s3_store
+        case "s3-rgw":
+            ceph = fixture("ceph")
+            assert isinstance(ceph, CephEndpoint)
+            async with S3ObjectStore(container, ceph_credentials(ceph), options=ceph_options(ceph)) as s3_store:
+                yield s3_store
+
+
+def ceph_credentials(ceph: CephEndpoint) -> S3Credentials:
+    return S3Credentials(ceph.access_key, ceph.secret_key)
+
+
+def ceph_options(ceph: CephEndpoint) -> S3Options:
+    return S3Options(endpoint_url=ceph.url, region=ceph.region)
 
 
 def s3_credentials(endpoint: SwiftEndpoint) -> S3Credentials:

@@ -8,6 +8,7 @@ import json
 import pytest
 from aiohttp import web
 
+from pipeline.adapters.object_store.s3.parts import multipart_etag
 from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.core.model import StoredSegment
 from tests.contract.object_store.dialects import s3_client, swift_client
@@ -95,3 +96,45 @@ async def test_a_multipart_upload_that_was_not_completed_is_an_error_with_its_re
     async with s3_client(faulty.url) as client:
         error = await seal(client)
     assert (error.code, isinstance(error, StoreUnavailable)) == (code, unavailable)
+
+
+@pytest.mark.parametrize("code", ["NoSuchUpload", "NoSuchKey"])
+async def test_a_500_about_a_session_that_no_longer_exists_is_not_repeated(faulty: FaultyStore, code: str) -> None:
+    """Ceph 16 responds so, with NoSuchKey, when the session was aborted."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.method == "POST":
+            return web.Response(status=500, body=xml("InternalError"))
+        return web.Response(status=404, body=xml(code))
+
+    faulty.fault = handler
+    async with s3_client(faulty.url) as client:
+        error = await seal(client)
+    assert (error.code, error.detail["segments"]) == ("MANIFEST_REFUSED", [1, 2, 3])
+
+
+@pytest.mark.parametrize("etag", ["", "&quot;EXPECTED&quot;"])
+@pytest.mark.parametrize("joined", ["EXPECTED", "0123456789abcdef0123456789abcdef-3"])
+async def test_the_etag_of_the_object_decides(faulty: FaultyStore, etag: str, joined: str) -> None:
+    """Ceph 16 sends an empty ETag when it completes a multipart upload; HEAD then has it."""
+    expected = multipart_etag([StoredSegment(number, 1, "0" * 32) for number in (1, 2, 3)])
+    completed = COMPLETED.replace(b"&quot;feed-3&quot;", etag.replace("EXPECTED", expected).encode())
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.method == "POST":
+            return web.Response(body=completed)
+        if request.method == "HEAD":
+            headers = {"ETag": f'"{joined.replace("EXPECTED", expected)}"', "Content-Length": "205"}
+            return web.Response(headers=headers)
+        return web.Response(body=b"<ListMultipartUploadsResult/>")
+
+    faulty.fault = handler
+    async with s3_client(faulty.url) as client:
+        upload = Scenario(client, sizes=(100, 100, 5))
+        await upload.begin()
+        segments = [StoredSegment(number, upload.target.plan.length(number), "0" * 32) for number in (1, 2, 3)]
+        if joined == "EXPECTED":
+            assert (await client.seal(upload.target, segments)).etag == expected
+        else:
+            with pytest.raises(StoreUnavailable, match="expected"):
+                await client.seal(upload.target, segments)

@@ -16,20 +16,29 @@ from pipeline.adapters.object_store.s3 import S3ObjectStore
 from pipeline.adapters.object_store.swift import ClientAccess, SwiftObjectStore, TempAuth, TempUrlSigner
 from pipeline.adapters.object_store.swift.presigned import ACCOUNT_KEY_HEADERS
 from pipeline.adapters.object_store.swift.tempurl import TempUrlDigest
+from pipeline.adapters.plain_http import HttpPlainClient
+from pipeline.contents.round_trip import examine_store
+from pipeline.core.capabilities import CLIENT_CAPABILITIES, Capability, Verdict
 from pipeline.core.model import SegmentSpan
 from pipeline.ports import PresignedDownloads
-from tests.contract.object_store.conftest import s3_credentials, s3_options
+from tests.contract.object_store.conftest import ceph_credentials, ceph_options, s3_credentials, s3_options
 from tests.contract.object_store.uploads import Scenario
+from tests.harness.ceph import CephEndpoint
 
 pytestmark = pytest.mark.contract
 
 NAME = 'Ünï "日本" & 100%.mp4'
 
 
-@pytest.fixture(params=["swift-sha256", "swift-sha512", "s3"])
+@pytest.fixture(params=["swift-sha256", "swift-sha512", "s3", "s3-rgw"])
 async def presigning(
     request: pytest.FixtureRequest, swift: SwiftEndpoint, tempauth: TempAuth, container: str
 ) -> AsyncIterator[SwiftObjectStore | S3ObjectStore]:
+    if request.param == "s3-rgw":
+        ceph: CephEndpoint = request.getfixturevalue("ceph")
+        async with S3ObjectStore(container, ceph_credentials(ceph), options=ceph_options(ceph)) as s3_store:
+            yield s3_store
+        return
     if request.param == "s3":
         async with S3ObjectStore(container, s3_credentials(swift), options=s3_options(swift)) as s3_store:
             yield s3_store
@@ -91,8 +100,9 @@ async def test_each_segment_has_a_url(
     upload = Scenario(presigning)
     await upload.sealed()
     for span in spans(upload):
-        url = await presigning.presign_segment_download(upload.target.key, span, seconds=60)
-        status, body, _ = await get(client, url)
+        link = await presigning.presign_segment_download(upload.target.key, span, seconds=60)
+        assert link is not None
+        status, body, _ = await get(client, link.url, **link.headers)
         assert status in (200, 206)
         assert body == upload.data[span.first_byte : span.last_byte + 1]
 
@@ -103,8 +113,10 @@ async def test_a_plain_object_is_its_own_segment(
     upload = Scenario(presigning, sizes=(300,))
     await upload.sealed()
     (span,) = spans(upload)
-    url = await presigning.presign_segment_download(upload.target.key, span, seconds=60)
-    assert (await get(client, url))[:2] == (200, upload.data)
+    link = await presigning.presign_segment_download(upload.target.key, span, seconds=60)
+    assert link is not None
+    assert link.headers == {}
+    assert (await get(client, link.url))[:2] == (200, upload.data)
 
 
 async def test_a_url_expires(presigning: SwiftObjectStore | S3ObjectStore, client: aiohttp.ClientSession) -> None:
@@ -126,8 +138,9 @@ async def test_existing_containers_get_the_key(
         assert await keyless.presign_segment_download(upload.target.key, spans(upload)[0], seconds=60) is None
     for key in ("first", "second"):  # the second replaces the first when the setting changes
         async with SwiftObjectStore(tempauth, container, clients=ClientAccess(TempUrlSigner(key))) as store:
-            url = await store.presign_segment_download(upload.target.key, spans(upload)[0], seconds=60)
-            assert (await get(client, url))[:2] == (200, upload.segment(1))
+            link = await store.presign_segment_download(upload.target.key, spans(upload)[0], seconds=60)
+            assert link is not None
+            assert (await get(client, link.url))[:2] == (200, upload.segment(1))
 
 
 async def test_no_other_key_on_the_account_is_overwritten(
@@ -153,6 +166,19 @@ async def test_no_other_key_on_the_account_is_overwritten(
             else:
                 assert url is None
     await account("POST", **{first: "", second: ""})
+
+
+@pytest.mark.parametrize("key", ["", "k ey"])
+async def test_swift_offers_urls_with_a_key(tempauth: TempAuth, container: str, key: str) -> None:
+    access = ClientAccess(TempUrlSigner(key)) if key else ClientAccess()
+    async with SwiftObjectStore(tempauth, container, clients=access) as store, HttpPlainClient() as plain:
+        report = await examine_store(store, plain, thorough=False)
+        assert all(report.works(capability) is bool(key) for capability in CLIENT_CAPABILITIES), report
+        assert not report.broken
+        verdicts = {found.capability: found.verdict for found in report.examined}
+        assert verdicts[Capability.PRESIGNED_PUT] is (Verdict.WORKS if key else Verdict.MISSING)
+        assert verdicts[Capability.PRESIGNED_GET] is (Verdict.WORKS if key else Verdict.FALLBACK)
+        assert [name async for name in store.list_keys()] == []
 
 
 async def _presigned_url(store: SwiftObjectStore, upload: Scenario) -> str | None:

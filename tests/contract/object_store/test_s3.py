@@ -11,19 +11,29 @@ import pytest
 from deploy.embedded.endpoints import KeystoneEndpoint, SwiftEndpoint
 from pipeline.adapters.object_store.s3 import S3Credentials, S3ObjectStore, S3Options
 from pipeline.core.errors import StoreError, StoreUnavailable
+from tests.contract.object_store.conftest import ceph_credentials, ceph_options, s3_credentials, s3_options
 from tests.contract.object_store.uploads import FailingSource, Scenario, content, keys
+from tests.harness.ceph import CephEndpoint
 
 pytestmark = pytest.mark.contract
 
 
-@pytest.fixture
-def credentials(swift: SwiftEndpoint) -> S3Credentials:
-    return S3Credentials(swift.s3_access_key, swift.s3_secret_key)
+@pytest.fixture(params=["swift", "rgw"])
+def server(request: pytest.FixtureRequest) -> SwiftEndpoint | CephEndpoint:
+    """Swift's S3 API, and Ceph's object gateway."""
+    found = request.getfixturevalue("swift" if request.param == "swift" else "ceph")
+    assert isinstance(found, SwiftEndpoint | CephEndpoint)
+    return found
 
 
 @pytest.fixture
-def options(swift: SwiftEndpoint) -> S3Options:
-    return S3Options(endpoint_url=swift.s3_endpoint, region=swift.s3_region)
+def credentials(server: SwiftEndpoint | CephEndpoint) -> S3Credentials:
+    return s3_credentials(server) if isinstance(server, SwiftEndpoint) else ceph_credentials(server)
+
+
+@pytest.fixture
+def options(server: SwiftEndpoint | CephEndpoint) -> S3Options:
+    return s3_options(server) if isinstance(server, SwiftEndpoint) else ceph_options(server)
 
 
 @pytest.fixture
@@ -79,7 +89,7 @@ async def test_seal_without_session_and_object_is_refused(store: S3ObjectStore) 
     await store.delete(f"multipart:{upload.target.key}:{upload.target.session}")
     with pytest.raises(StoreError) as refused:
         await store.seal(upload.target, segments)
-    assert refused.value.code == "MANIFEST_REFUSED"
+    assert refused.value.code == "MANIFEST_REFUSED", refused.value
     assert refused.value.detail["segments"] == [1, 2, 3]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.contents.downloads import DownloadRules, Downloads, may_be_shown
 from pipeline.core.errors import StoreError, StoreUnavailable
-from pipeline.ports import ContentRepository, Stores
+from pipeline.ports import ContentRepository, KnownStores, Stores
 from schemas.content import ContentObject
 
 pytestmark = pytest.mark.unit
@@ -54,7 +54,8 @@ class FaultyStore:
 
 
 def downloads(store: FaultyStore, stall_seconds: float = 5) -> Downloads:
-    return Downloads(cast(ContentRepository, None), cast(Stores, store), DownloadRules(60, stall_seconds))
+    known = cast(KnownStores, None)  # nothing is presigned here
+    return Downloads(cast(ContentRepository, None), cast(Stores, store), known, DownloadRules(60, stall_seconds))
 
 
 async def read(store: FaultyStore, first: int = 0, last: int = len(DATA) - 1, **more: float) -> bytes:

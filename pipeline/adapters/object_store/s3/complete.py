@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from pipeline.adapters.object_store.integrity import require_etag, unquoted
 from pipeline.adapters.object_store.s3.client import S3Client
-from pipeline.adapters.object_store.s3.errors import on_session
+from pipeline.adapters.object_store.s3.errors import MISSING_SESSION_CODES, on_session
 from pipeline.adapters.object_store.s3.options import S3Options
-from pipeline.adapters.object_store.s3.parts import missing_parts, multipart_etag
+from pipeline.adapters.object_store.s3.parts import held_parts, missing_parts, multipart_etag
 from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.core.model import ObjectTarget, StoredObject, StoredSegment
 from pipeline.ports import ObjectSource
@@ -40,16 +40,34 @@ async def complete_parts(
                 MultipartUpload={"Parts": parts},
             )
     except StoreError as error:
-        if error.code not in ("STORE_SESSION_LOST", "MANIFEST_REFUSED"):
+        lost = error.code == "STORE_SESSION_LOST" or await _session_lost(client, target, error)
+        if not lost and error.code != "MANIFEST_REFUSED":
             raise
-        if error.code == "STORE_SESSION_LOST":
+        if lost:
             earlier = await _completed_before(reader, target, segments, options)
             if earlier is not None:
                 return earlier
         numbers = await missing_parts(client, target, segments)
         raise StoreError("MANIFEST_REFUSED", reason=error.detail["reason"], segments=numbers) from error
-    verify_etag(options, f"complete {target.key}", unquoted(response.get("ETag")), multipart_etag(segments))
-    stored = await reader.head(target.key)
+    return await _verified(reader, target, segments, unquoted(response.get("ETag")), options)
+
+
+async def _verified(
+    reader: ObjectSource, target: ObjectTarget, segments: Sequence[StoredSegment], etag: str, options: S3Options
+) -> StoredObject:
+    """The object that the store says it has completed, as HEAD shows it. `etag` is that of the response; Ceph 16 sends
+    an empty one. Raises StoreUnavailable when one of the two ETags, or the size, is not the expected one."""
+    what = f"complete {target.key}"
+    expected = multipart_etag(segments)
+    if etag:
+        verify_etag(options, what, etag, expected)
+    try:
+        stored = await reader.head(target.key)
+    except StoreError as error:
+        if error.code != "STORE_OBJECT_MISSING":
+            raise
+        raise StoreUnavailable(reason=f"{what}: confirmed, but the object does not exist") from error
+    verify_etag(options, what, stored.etag, expected)
     if stored.size_bytes != target.plan.size_bytes:
         raise StoreUnavailable(reason=f"{target.key} has {stored.size_bytes} bytes, expected {target.plan.size_bytes}")
     return replace(stored, segments=tuple(segments))
@@ -59,6 +77,19 @@ def verify_etag(options: S3Options, what: str, etag: str, expected: str) -> None
     """As `integrity.require_etag`; with `verify="content-md5"` any ETag is accepted, because the store has checked the
     digest."""
     require_etag(what, etag, expected if options.verify == "etag" else etag)
+
+
+async def _session_lost(client: S3Client, target: ObjectTarget, error: StoreError) -> bool:
+    """Whether a 5xx response is about a session that no longer exists. Ceph 16 responds 500 InternalError to that
+    ("already in progress"), which would otherwise be repeated for the whole outage budget."""
+    if not isinstance(error, StoreUnavailable) or "store_code" not in error.detail:
+        return False
+    try:
+        await held_parts(client, target)
+    except StoreError as listing:
+        # Ceph 16: NoSuchKey. A 404 without one of these codes may be from something in between.
+        return listing.detail.get("store_code") in MISSING_SESSION_CODES | {"NoSuchKey"}
+    return False
 
 
 async def _completed_before(

@@ -24,11 +24,10 @@ from yarl import URL
 
 from pipeline.adapters.object_store.closing import ClosedOnExit
 from pipeline.adapters.object_store.http.observe import RequestObserver, unobserved
+from pipeline.adapters.object_store.http.ranges import range_header
 from pipeline.adapters.object_store.http.sender import RequestSender, new_session, reading
 from pipeline.adapters.object_store.integrity import (
-    CHECK_BODY,
     check_segments,
-    require_check_body,
     unquoted,
     verify_plain,
 )
@@ -43,7 +42,7 @@ from pipeline.adapters.object_store.s3.parts import held_parts, presign_parts, p
 from pipeline.adapters.object_store.s3.reader import STORE_NAME, S3Reader
 from pipeline.core.disposition import content_disposition
 from pipeline.core.errors import StoreError
-from pipeline.core.model import ObjectTarget, SegmentRequest, SegmentSpan, StoredObject, StoredSegment
+from pipeline.core.model import ObjectTarget, SegmentLink, SegmentRequest, SegmentSpan, StoredObject, StoredSegment
 from pipeline.core.segments import StoreLimits
 from pipeline.ports import SegmentSource
 
@@ -149,14 +148,9 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
         await self._delete_object(target.key)
 
     async def check(self) -> str:
-        """See `ObjectReader.check`: create the bucket where it is missing, write, read and remove one small object."""
+        """See `ObjectReader.check`."""
         await self._bucket_maker.ensure()
-        key = "sluice-check"
-        await self.put_object(key, CHECK_BODY, "text/plain")
-        read = b"".join([block async for block in self.read(key)])
-        await self.delete(key)
-        require_check_body(read, key)
-        return f"S3 at {self._options.endpoint_url or self._options.region} can be written, bucket {self._bucket}"
+        return f"S3 at {self._options.endpoint_url or self._options.region}, bucket {self._bucket}"
 
     async def presign_segments(
         self, target: ObjectTarget, numbers: Sequence[int], *, seconds: int
@@ -185,15 +179,14 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
             "get_object", seconds=seconds, Key=key, ResponseContentDisposition=disposition
         )
 
-    async def presign_segment_download(self, key: str, span: SegmentSpan, *, seconds: int) -> str | None:
-        """See `PresignedDownloads.presign_segment_download`: a GET with `partNumber` (status 206).
+    async def presign_segment_download(self, key: str, span: SegmentSpan, *, seconds: int) -> SegmentLink | None:
+        """See `PresignedDownloads.presign_segment_download`: a GET of the object, with a Range that is not signed.
 
-        A presigned Range would not do: Range is a header, so the URL does not contain it, and a client that omitted it
-        would be refused. A store that ignores `partNumber` (Ceph before Squid) sends the whole object; use the gateway
-        there.
+        A GET with `partNumber` would need no header, but Ceph before Squid and others ignore it and send the whole
+        object with status 200.
         """
-        part = {"PartNumber": span.number} if span.count > 1 else {}
-        return await self._client.presign_for_client("get_object", seconds=seconds, Key=key, **part)
+        url = await self._client.presign_for_client("get_object", seconds=seconds, Key=key)
+        return SegmentLink(url, range_header(span.first_byte, span.last_byte) if span.count > 1 else {})
 
     async def _put(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
         body = SegmentPayload(source, self._hashing)

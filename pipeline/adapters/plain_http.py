@@ -1,0 +1,61 @@
+"""`ports.PlainClient`: a client that uses presigned URLs as a browser or an app does.
+
+Guarantee: it follows no redirect, keeps no cookie, sends no header that was not given except those of HTTP itself, and
+ends within its time limit. The operator configures where the URLs lead, so their target is not checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from pipeline.core.errors import StoreUnavailable
+from pipeline.ports import PlainResponse
+
+_TIMEOUT_SECONDS = 10.0
+
+
+class HttpPlainClient:
+    """Opened by `async with`."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def request(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None, max_bytes: int
+    ) -> PlainResponse:
+        """See `PlainClient.request`."""
+        if self._session is None:
+            raise RuntimeError("HttpPlainClient must be entered with `async with` before use")
+        try:
+            async with self._session.request(
+                method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
+            ) as response:
+                received = bytearray()
+                async for block in response.content.iter_any():
+                    received += block
+                    if len(received) > max_bytes:
+                        response.close()
+                        break
+                found = {name.lower(): value for name, value in response.headers.items()}
+                return PlainResponse(response.status, found, bytes(received[:max_bytes]))
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            raise StoreUnavailable(reason=f"no response: {error or type(error).__name__}") from error

@@ -1,0 +1,125 @@
+"""What is known about the stores: `ports.KnownStores`, kept up to date by examining them.
+
+Guarantee: a capability for clients is confirmed only after this process has seen it work. Until a store has been
+examined, nothing is confirmed: the gateway streams downloads itself and refuses direct uploads for now, because a wrong
+URL would give clients wrong bytes, and a missing one only costs the gateway some work.
+
+The store of new uploads is examined at start, others when they are first needed. An examination that the store's
+outage spoils is repeated, and does not change what is known. A process keeps its knowledge to itself, so gateways on
+several machines need no coordination, and each one finds out what its own network allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from pipeline.contents.round_trip import examine_store
+from pipeline.core.capabilities import StoreReport, assumed
+from pipeline.ports import PlainClient, PresignedDownloads, PresignedUploads, Store, Stores
+from pipeline.telemetry import Log, logger
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeRules:
+    """`first`: the store that is examined at start. `trusted`: nothing is examined, and everything is confirmed.
+
+    `wait_seconds`: how long a request waits for the first report. `retry_seconds`: the pause after an examination that
+    was spoiled. `broken_seconds`: the pause while something does not work that the store is configured for, so that a
+    repaired configuration is noticed. `every_seconds`: the pause otherwise.
+    """
+
+    first: str
+    trusted: bool = False
+    wait_seconds: float = 5.0
+    retry_seconds: float = 5.0
+    broken_seconds: float = 60.0
+    every_seconds: float = 3600.0
+
+
+@dataclass
+class _Entry:
+    report: StoreReport | None = None
+    examined: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class ExaminedStores:
+    """Opened by `async with`; one per gateway."""
+
+    def __init__(self, stores: Stores, client: PlainClient, rules: KnowledgeRules) -> None:
+        self._stores = stores
+        self._client = client
+        self._rules = rules
+        self._entries: dict[str, _Entry] = {}
+
+    async def __aenter__(self) -> Self:
+        self._entry(self._stores.named(self._rules.first))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends examinations; they remove what they have stored."""
+        tasks = [entry.task for entry in self._entries.values() if entry.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def report(self, store: str) -> StoreReport | None:
+        """See `KnownStores.report`."""
+        entry = self._entry(self._stores.named(store))
+        if entry.report is None and not entry.examined.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._rules.wait_seconds):
+                    await entry.examined.wait()
+        return entry.report
+
+    def problems(self) -> Sequence[str]:
+        """What stores are configured for and what does not work, a sentence each."""
+        return [
+            f"{entry.report.store}: {found.capability}: {found.reason}"
+            for entry in self._entries.values()
+            if entry.report is not None
+            for found in entry.report.broken
+        ]
+
+    def _entry(self, store: Store) -> _Entry:
+        if store.name not in self._entries:
+            entry = self._entries[store.name] = _Entry()
+            if self._rules.trusted:
+                entry.report = assumed(store.name, works=True)
+            elif not isinstance(store, PresignedDownloads | PresignedUploads):
+                entry.report = assumed(store.name, works=False)
+            else:
+                entry.task = asyncio.create_task(self._keep(store, entry), name=f"examine-{store.name}")
+        return self._entries[store.name]
+
+    async def _keep(self, store: Store, entry: _Entry) -> None:
+        """Examine one store until cancelled."""
+        log = logger(store=store.name)
+        while True:
+            pause_seconds = self._rules.broken_seconds
+            try:
+                report = await examine_store(store, self._client, thorough=False)
+            except Exception:  # a bug in the examination must not end it for good
+                log.exception(Log.STORE_NOT_EXAMINED)
+            else:
+                before, entry.report = entry.report, report.after(entry.report)
+                if before != entry.report:
+                    works = [str(found.capability) for found in entry.report.examined if found.works]
+                    broken = {str(found.capability): found.reason for found in entry.report.broken}
+                    log.log(logging.WARNING if broken else logging.INFO, Log.STORE_EXAMINED, works=works, broken=broken)
+                pause_seconds = self._pause_seconds(report)
+            entry.examined.set()
+            await asyncio.sleep(pause_seconds)
+
+    def _pause_seconds(self, report: StoreReport) -> float:
+        if report.unknown:
+            return self._rules.retry_seconds
+        return self._rules.broken_seconds if report.broken else self._rules.every_seconds

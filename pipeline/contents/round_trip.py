@@ -1,0 +1,252 @@
+"""A round trip through a store: everything that Sluice and its clients do with it, on a few small objects.
+
+Guarantee: a capability is reported to work only when the right bytes came back. Everything that was stored is removed,
+also when a step fails or the examination is cancelled; what a killed process left, a later examination removes. No
+object of a content is touched.
+
+Cost: about 30 requests. Two segments are joined only where they may be small, or in a `thorough` round trip (5 MiB on
+S3); otherwise a small object stands for the joined one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from uuid6 import uuid7
+
+from pipeline.contents.client_trip import ClientTrip, NotOffered, Sample, WrongResult
+from pipeline.core.capabilities import CAPABILITIES, Capability, Examined, StoreReport
+from pipeline.core.errors import StoreError, StoreUnavailable
+from pipeline.core.model import ObjectTarget
+from pipeline.core.segments import MEBIBYTE, SegmentPlan, StoreLimits
+from pipeline.ports import PlainClient, Store, TransferSessions
+
+CHECK_NAME: Final = "sluice-check"
+"""What every name of a round trip begins with."""
+
+_SMALL_BYTES = 64
+_LIST_SECONDS = 5.0
+_PAUSE_SECONDS = 0.2
+_REMOVE_SECONDS = 15.0
+_STALE_SECONDS = 3600.0
+_STALE_NAME = re.compile(rf"{CHECK_NAME}[-/]([0-9a-f-]{{36}})")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Bytes:
+    """A `SegmentSource` in memory."""
+
+    number: int
+    data: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.data)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self.data), MEBIBYTE):
+            yield self.data[start : start + MEBIBYTE]
+
+
+async def examine_store(store: Store, client: PlainClient, *, thorough: bool) -> StoreReport:
+    """What `store` can do. Failures of the store are part of the report, not errors."""
+    return await _RoundTrip(store, client, await store.limits(), thorough).run()
+
+
+class _RoundTrip:
+    """One examination. `_joined` is the upload of two segments, `_single` of one, `_plain` a small object."""
+
+    def __init__(self, store: Store, client: PlainClient, limits: StoreLimits, thorough: bool) -> None:
+        self._store = store
+        self._limits = limits
+        self._client = ClientTrip(store, client)
+        first_bytes = max(limits.min_segment_bytes, _SMALL_BYTES)
+        self._joins = thorough or first_bytes < MEBIBYTE
+        name = str(uuid7())
+        self._segments = (secrets.token_bytes(first_bytes if self._joins else 1), secrets.token_bytes(_SMALL_BYTES))
+        self._joined = self._target(name, "joined", SegmentPlan(first_bytes + _SMALL_BYTES, first_bytes))
+        self._single = self._target(name, "single", SegmentPlan(_SMALL_BYTES, first_bytes))
+        self._plain = Sample(f"{CHECK_NAME}/{name}/plain", secrets.token_bytes(2 * _SMALL_BYTES), None, "")
+        self._begun = False
+        self._writes = False
+        self._found: dict[Capability, Examined] = {}
+
+    async def run(self) -> StoreReport:
+        description = ""
+        try:
+            description = await self._store.check()
+            self._writes = True
+            await self._examine()
+        except StoreError as error:
+            self._found[Capability.WRITE] = _failed(Capability.WRITE, error)
+        finally:
+            if self._writes:
+                await _to_the_end(self._step(Capability.DELETE, self._remove()))
+        found = tuple(self._found[capability] for capability in CAPABILITIES if capability in self._found)
+        return StoreReport(self._store.name, description, self._limits, found)
+
+    async def _examine(self) -> None:
+        if not await self._step(Capability.WRITE, self._write()):
+            return
+        await self._step(Capability.RANGED_READ, self._read())
+        await self._step(Capability.LIST, self._list())
+        await self._step(Capability.PRESIGNED_PUT, self._client_puts())
+        sample = self._plain
+        await self._step(Capability.PRESIGNED_GET, self._client.get(self._plain))
+        if not self._joins:
+            alike = self._found[Capability.PRESIGNED_GET]
+            self._found[Capability.PRESIGNED_GET_JOINED] = replace(alike, capability=Capability.PRESIGNED_GET_JOINED)
+        elif await self._step(Capability.SEGMENTS, self._join()):
+            border = self._joined.plan.segment_bytes
+            sample = Sample(self._joined.key, b"".join(self._segments), border, self._joined.upload_id)
+            await self._step(Capability.PRESIGNED_GET_JOINED, self._client.get(sample))
+        else:
+            return
+        await self._step(Capability.PRESIGNED_GET_SEGMENT, self._client.get_segment(sample))
+
+    async def _step(self, capability: Capability, work: Awaitable[None]) -> bool:
+        """Whether it works; the reason is kept."""
+        try:
+            await work
+        except (StoreError, WrongResult, NotOffered) as error:
+            self._found[capability] = _failed(capability, error)
+            return False
+        self._found[capability] = Examined(capability, True)
+        return True
+
+    async def _write(self) -> None:
+        data = self._plain.data
+        await _to_the_end(self._store.put_object(self._plain.key, data, "application/octet-stream"))
+        stored = await self._store.head(self._plain.key)
+        if stored.size_bytes != len(data):
+            raise WrongResult(f"{len(data)} bytes were written, but HEAD says {stored.size_bytes}")
+        await self._require_bytes(self._plain.key, data)
+
+    async def _read(self) -> None:
+        for first, last in ((10, 19), (len(self._plain.data) - 1, None), (0, 0)):
+            await self._require_bytes(self._plain.key, self._plain.data, first, last)
+
+    async def _list(self) -> None:
+        prefix = f"{self._plain.key.rpartition('/')[0]}/"
+        until = time.monotonic() + _LIST_SECONDS  # listings of Swift lag behind
+        while [name async for name in self._store.list_keys(prefix)] != [self._plain.key]:
+            if time.monotonic() > until:
+                raise WrongResult(f"an object does not appear in the listing within {_LIST_SECONDS:.0f} s")
+            await asyncio.sleep(_PAUSE_SECONDS)
+        await self._begin()
+        if isinstance(self._store, TransferSessions) and self._joined.session:
+            key, session = self._joined.key, self._joined.session
+            if (key, session) not in [found async for found in self._store.open_sessions(prefix)]:
+                raise WrongResult("an open multipart upload does not appear in the listing")
+
+    async def _begin(self) -> None:
+        if not self._begun:
+            self._joined = replace(self._joined, session=await _to_the_end(self._store.begin(self._joined)))
+            self._begun = True
+
+    async def _client_puts(self) -> None:
+        """The last of two segments, and the only one of an upload."""
+        await self._begin()
+        await _to_the_end(self._client.put(self._joined, 2, self._segments[1]))
+        await _to_the_end(self._client.put(self._single, 1, self._segments[1]))
+
+    async def _join(self) -> None:
+        await self._begin()
+        sources = (_Bytes(number, data) for number, data in enumerate(self._segments, start=1))
+        stored = [await _to_the_end(self._store.put_segment(self._joined, source)) for source in sources]
+        await _to_the_end(self._store.seal(self._joined, stored))
+        data, border = b"".join(self._segments), self._joined.plan.segment_bytes
+        await self._require_bytes(self._joined.key, data)
+        await self._require_bytes(self._joined.key, data, border - 5, border + 4)
+
+    async def _require_bytes(self, key: str, data: bytes, first: int = 0, last: int | None = None) -> None:
+        expected = data[first : None if last is None else last + 1]
+        received = bytearray()
+        async for block in self._store.read(key, first, last):
+            received += block
+            if len(received) > len(expected):
+                break
+        if received != expected:
+            whole = "the object" if last is None and not first else f"bytes {first} to {last or 'the end'}"
+            raise WrongResult(f"reading {whole} returned other bytes than were stored")
+
+    async def _remove(self) -> None:
+        """Remove everything of this round trip, and what killed ones left. Every item is tried."""
+        removals = (
+            self._store.delete(self._plain.key),
+            self._store.abort(self._joined),
+            self._store.abort(self._single),
+            self._remove_stale(),
+        )
+        try:
+            async with asyncio.timeout(_REMOVE_SECONDS):
+                for failure in await asyncio.gather(*removals, return_exceptions=True):
+                    if failure is not None:
+                        raise failure
+                for key in (self._plain.key, self._joined.key, self._single.key):
+                    await self._require_missing(key)
+        except TimeoutError:
+            raise WrongResult(f"removing did not end within {_REMOVE_SECONDS:.0f} s") from None
+
+    async def _require_missing(self, key: str) -> None:
+        try:
+            await self._store.head(key)
+        except StoreError as error:
+            if error.code != "STORE_OBJECT_MISSING":
+                raise
+        else:
+            raise WrongResult("an object that was removed still exists")
+
+    async def _remove_stale(self) -> None:
+        for prefix in (f"{CHECK_NAME}/", f"segment:{CHECK_NAME}-", f"multipart:{CHECK_NAME}/"):
+            for name in [name async for name in self._store.list_keys(prefix) if _is_stale(name)]:
+                await self._store.delete(name)
+
+    @staticmethod
+    def _target(name: str, kind: str, plan: SegmentPlan) -> ObjectTarget:
+        upload_id = f"{CHECK_NAME}-{name}" if plan.count > 1 else f"{CHECK_NAME}-{name}-{kind}"
+        return ObjectTarget(upload_id, f"{CHECK_NAME}/{name}/{kind}", "application/octet-stream", plan)
+
+
+def _failed(capability: Capability, error: StoreError | WrongResult | NotOffered) -> Examined:
+    reason = str(error.detail.get("reason", error)) if isinstance(error, StoreError) else str(error)
+    return Examined(
+        capability,
+        works=False,
+        reason=reason,
+        offered=not isinstance(error, NotOffered),
+        transient=isinstance(error, StoreUnavailable),
+        code=error.code if isinstance(error, StoreError) else "",
+    )
+
+
+def _is_stale(name: str) -> bool:
+    """Whether `name` belongs to a round trip that began an hour ago; its id contains the time (RFC 9562 section
+    5.7)."""
+    found = _STALE_NAME.search(name)
+    try:
+        number = UUID(found[1]) if found else None
+    except ValueError:
+        return False
+    return number is not None and number.version == 7 and time.time() - (number.int >> 80) / 1000 > _STALE_SECONDS
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which a cancellation of the caller does not interrupt: a request that was cut off could
+    still be stored, after everything has been removed."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=_REMOVE_SECONDS)
+        task.cancel()  # does nothing when it has ended
+        raise
