@@ -34,6 +34,21 @@ class Content(BaseModel):
     content_type: str
     created_at: datetime
     kind: str = Field(description="video, image or audio")
+    # From here to sample_rate: values of `media` by which lists are filtered and sorted. Null: unknown or none.
+    container_format: str | None = Field(None, description="The file's format: mp4, webm, matroska, mp3, jpeg, ...")
+    video_codec: str | None = Field(
+        None,
+        description="Codec of the picture: h264, vp9, ...; images have one too; cover art of a song does not count",
+    )
+    audio_codec: str | None = Field(None, description="Codec of the default audio stream, else of the first one")
+    duration_seconds: float | None = Field(None, description="Duration; null for a still image")
+    width: int | None = Field(None, description="Width of the picture as displayed, in pixels")
+    height: int | None = Field(None, description="Height of the picture as displayed, in pixels")
+    rotation: int | None = Field(None, description="Degrees clockwise by which the picture is turned for display")
+    bit_rate: int | None = Field(None, description="Bits per second of the whole file")
+    frame_rate: float | None = Field(None, description="Frames per second, with six decimals: 29.97003 for 30000/1001")
+    channels: int | None = Field(None, description="Number of channels of the audio stream")
+    sample_rate: int | None = Field(None, description="Samples per second of the audio stream, Hz")
     object: ContentObject
     thumbnail: ContentObject | None
     media: MediaMetadata

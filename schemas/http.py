@@ -43,7 +43,7 @@ class Success(BaseModel, Generic[T]):
 
 
 class Page(BaseModel, Generic[T]):
-    """One page of a list, newest first. `next_cursor` is null on the last page."""
+    """One page of a list. `next_cursor` is null on the last page."""
 
     model_config = ConfigDict(frozen=True)
 

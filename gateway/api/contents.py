@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
 
 from aiohttp import web
 from pydantic import Field
@@ -14,16 +14,21 @@ from gateway.http.cursors import Position
 from gateway.http.envelope import success
 from gateway.keys import SERVICES
 from gateway.routing import Access, ResponseSpec, Route
+from pipeline.ports.contents import ContentPosition
 from schemas.content import Content
+from schemas.content_list import NEWEST_FIRST, ContentFilters, Sort, sort_value
 from schemas.deletions import Deletion
 from schemas.http import Page
-from schemas.media import MediaKind
 
 
-class ContentQuery(PageQuery):
-    """Query of `GET /v1/contents`."""
+class ContentQuery(ContentFilters, PageQuery):
+    """Query of `GET /v1/contents`. A name that is not here is refused: a misspelt filter must not list everything."""
 
-    kind: MediaKind | None = Field(None, description="Only contents of this kind")
+    sort: Sort = Field(
+        NEWEST_FIRST,
+        description="Field to sort by, smallest value first; with `-` in front, largest first. Contents without a "
+        "value come last in both directions. Equal values are sorted by creation.",
+    )
 
 
 async def show(request: web.Request) -> web.StreamResponse:
@@ -37,14 +42,17 @@ async def delete(request: web.Request) -> web.StreamResponse:
 
 
 async def index(request: web.Request) -> web.StreamResponse:
-    query = parse_query(request, ContentQuery)
-    fetch = partial(request.app[SERVICES].contents.page, query.kind)
-    items, next_cursor = await paginate(query, fetch, _position)
+    query = parse_query(request, ContentQuery, once=True)
+
+    async def fetch(after: Position | None, limit: int) -> Sequence[Content]:
+        start = None if after is None else ContentPosition(after.moment, after.name, after.value)
+        return await request.app[SERVICES].contents.page(query, query.sort, start, limit)
+
+    def position(content: Content) -> Position:
+        return Position(microseconds(content.created_at), content.id, sort_value(content, query.sort))
+
+    items, next_cursor = await paginate(query, fetch, position)
     return success(Page[Content](items=list(items), next_cursor=next_cursor))
-
-
-def _position(content: Content) -> Position:
-    return microseconds(content.created_at), content.id
 
 
 ROUTES: tuple[Route, ...] = (
@@ -54,7 +62,9 @@ ROUTES: tuple[Route, ...] = (
         index,
         "Contents",
         "List contents",
-        "All contents, newest first.",
+        "All contents, newest first, or those that match all filters, in the order of `sort`. A filter has the name of "
+        "the content's field; `size_bytes` is that of its object. `min_` and `max_` are inclusive. A content whose "
+        "value is unknown (null) matches no filter of that field.",
         responses=(ResponseSpec(200, "One page", Page[Content]),),
         errors=(*LIST_ERRORS, "DATABASE_UNAVAILABLE"),
         query=ContentQuery,

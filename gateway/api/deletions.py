@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from gateway.api.error_codes import LIST_ERRORS
@@ -17,12 +19,16 @@ from schemas.http import Page
 
 async def index(request: web.Request) -> web.StreamResponse:
     query = parse_query(request, PageQuery)
-    items, next_cursor = await paginate(query, request.app[SERVICES].deletion_list.page, _position)
+
+    async def fetch(after: Position | None, limit: int) -> Sequence[PendingDeletion]:
+        return await request.app[SERVICES].deletion_list.page(after.pair if after else None, limit)
+
+    items, next_cursor = await paginate(query, fetch, _position)
     return success(Page[PendingDeletion](items=list(items), next_cursor=next_cursor))
 
 
 def _position(deletion: PendingDeletion) -> Position:
-    return microseconds(deletion.deleted_at), deletion.content_id
+    return Position(microseconds(deletion.deleted_at), deletion.content_id)
 
 
 ROUTES: tuple[Route, ...] = (

@@ -34,7 +34,11 @@ class PageQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     limit: int = Field(50, ge=1, le=200, description="Items per page")
-    cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the previous page")
+    cursor: str | None = Field(
+        None,
+        max_length=2000,
+        description="`next_cursor` of the previous page; repeat that page's other parameters, `limit` may differ",
+    )
 
 
 async def paginate(
@@ -44,13 +48,14 @@ async def paginate(
 ) -> tuple[Sequence[T], str | None]:
     """The items of one page, and the cursor of the next page or None.
 
-    `fetch(before, limit)` returns up to `limit` items that follow the position `before`. Raises RequestError
-    CURSOR_INVALID.
+    `fetch(after, limit)` returns up to `limit` items that follow the position `after`. Raises RequestError
+    CURSOR_INVALID, also for a cursor of another list or of the same list with other filters or another order.
     """
-    before = cursors.decode(query.cursor) if query.cursor else None
-    found = await fetch(before, query.limit + 1)  # the extra item shows that there is another page
+    digest = cursors.query_digest(query)
+    after = cursors.decode(query.cursor, digest) if query.cursor else None
+    found = await fetch(after, query.limit + 1)  # the extra item shows that there is another page
     items = found[: query.limit]
-    return items, cursors.encode(position(items[-1])) if len(found) > query.limit else None
+    return items, cursors.encode(position(items[-1]), digest) if len(found) > query.limit else None
 
 
 def upload_id(request: web.Request) -> str:
@@ -71,9 +76,13 @@ def segment_number(request: web.Request) -> int:
     return int(text)
 
 
-def parse_query(request: web.Request, model: type[Q]) -> Q:
-    """The query string as a `model`; of a repeated parameter the last value counts. Raises RequestError
-    VALIDATION_FAILED."""
+def parse_query(request: web.Request, model: type[Q], *, once: bool = False) -> Q:
+    """The query string as a `model`. Of a repeated parameter the last value counts; with `once` it is refused. Raises
+    RequestError VALIDATION_FAILED."""
+    if once:
+        for name in request.query:
+            if len(request.query.getall(name)) > 1:
+                raise invalid_field(name[:64], "Give this parameter once")
     try:
         return model.model_validate(dict(request.query))
     except ValidationError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import partial
+from collections.abc import Sequence
 
 from aiohttp import web
 from pydantic import Field
@@ -58,13 +58,16 @@ async def show(request: web.Request) -> web.StreamResponse:
 
 async def index(request: web.Request) -> web.StreamResponse:
     query = parse_query(request, UploadQuery)
-    fetch = partial(request.app[SERVICES].lookup.page, query.status)
+
+    async def fetch(after: Position | None, limit: int) -> Sequence[UploadDetail]:
+        return await request.app[SERVICES].lookup.page(query.status, after.pair if after else None, limit)
+
     found, next_cursor = await paginate(query, fetch, _position)
     return success(Page[UploadView](items=[show_upload(request, detail) for detail in found], next_cursor=next_cursor))
 
 
 def _position(detail: UploadDetail) -> Position:
-    return detail.upload.created_at_ms, detail.upload.upload_id
+    return Position(detail.upload.created_at_ms, detail.upload.upload_id)
 
 
 async def cancel(request: web.Request) -> web.StreamResponse:

@@ -1,6 +1,7 @@
 """Cursors: where the next page of a list begins.
 
-Guarantee: `decode` accepts every cursor that `encode` made and refuses anything else with CURSOR_INVALID. Cursors are
+Guarantee: `decode` accepts every cursor that `encode` made for the same query and refuses anything else with
+CURSOR_INVALID: with other filters or another order, the position would silently skip or repeat items. Cursors are
 opaque, so that clients do not build their own and the order of a list can change without breaking clients.
 """
 
@@ -8,28 +9,65 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from pipeline.core.errors import RequestError
 
-Position = tuple[int, str]
-"""The last item of a page: its creation time, in the unit of its list, and its id."""
-
-_POSITION = re.compile(r"([0-9]{1,18}):([0-9A-Za-z-]{1,64})")
 _LATEST = 253_402_300_799_999_999  # the end of the year 9999 in microseconds: Python's datetime ends there
 
-
-def encode(position: Position) -> str:
-    return base64.urlsafe_b64encode(f"{position[0]}:{position[1]}".encode()).decode().rstrip("=")
+Value = int | float | str | None
 
 
-def decode(cursor: str) -> Position:
-    """Raises RequestError CURSOR_INVALID."""
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The last item of a page: its creation time, in the unit of its list, its id, and its value of the sort field, if
+    the list is sorted by another field than the creation time."""
+
+    moment: int
+    name: str
+    value: Value = None
+
+    @property
+    def pair(self) -> tuple[int, str]:
+        return self.moment, self.name
+
+
+_PAYLOAD = TypeAdapter(
+    tuple[
+        str,
+        Annotated[int, Field(ge=0, le=_LATEST)],
+        Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,64}\z")],
+        Annotated[float, Field(allow_inf_nan=False)] | int | str | None,
+    ]
+)
+
+
+def query_digest(query: BaseModel) -> str:
+    """Identifies a list, its filters and its order, so everything of a query except the page."""
+    fields = query.model_dump(mode="json", exclude={"limit", "cursor"}, exclude_defaults=True)
+    text = json.dumps([type(query).__name__, fields], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def encode(position: Position, digest: str) -> str:
+    """`digest`: of the query whose page ends at `position`."""
+    payload: list[Any] = [digest, position.moment, position.name, position.value]
+    text = json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode(cursor: str, digest: str) -> Position:
+    """Raises RequestError CURSOR_INVALID, also if the cursor was made for a query with another digest."""
     try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        made_for, moment, name, value = _PAYLOAD.validate_json(text, strict=True)
+    except (binascii.Error, ValidationError, ValueError):
         raise RequestError("CURSOR_INVALID") from None
-    match = _POSITION.fullmatch(text)
-    if match is None or int(match[1]) > _LATEST:
+    if made_for != digest:
         raise RequestError("CURSOR_INVALID")
-    return int(match[1]), match[2]
+    return Position(moment, name, value)

@@ -53,7 +53,7 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
         409, False, "This Idempotency-Key was used for a different request; use a new key for a new upload."
     ),
     "CURSOR_INVALID": ErrorSpec(
-        400, False, "The cursor was not issued by this API; start again from the first page, without a cursor."
+        400, False, "The cursor does not belong to this list with these filters and this order; start again without it."
     ),
     "UPLOAD_NOT_FOUND": ErrorSpec(404, False, "There is no upload {upload_id}."),
     "UPLOAD_RECOVERING": ErrorSpec(

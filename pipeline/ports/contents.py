@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.core.model import ContentRecord, ObjectVersion, StoredSegment
 from schemas.content import Content
+from schemas.content_list import ContentFilters
 from schemas.deletions import PendingDeletion
 
 
@@ -41,6 +43,16 @@ class CachePurge(Protocol):
         DependencyUnavailable CACHE_PURGE_FAILED."""
 
 
+@dataclass(frozen=True, slots=True)
+class ContentPosition:
+    """A content's place in a list: its creation in microseconds since 1970, its id, and its value of the field that the
+    list is sorted by. The value is not used if that field is `created_at`."""
+
+    created_us: int
+    content_id: str
+    value: int | float | str | None = None
+
+
 class ContentRepository(Protocol):
     """Content metadata. Errors: DependencyUnavailable, CONTENT_NOT_FOUND (RequestError)."""
 
@@ -53,8 +65,12 @@ class ContentRepository(Protocol):
     async def of_object(self, store: str, version: ObjectVersion) -> Content | None:
         """The content of this version of an object, if there is one."""
 
-    async def page(self, kind: str | None, before: tuple[int, str] | None, limit: int) -> Sequence[Content]:
-        """Contents, newest first, created before (created_at in microseconds since 1970, id)."""
+    async def page(
+        self, filters: ContentFilters, sort: str, after: ContentPosition | None, limit: int
+    ) -> Sequence[Content]:
+        """Up to `limit` contents that match all filters, in the order of `sort` (`schemas.content_list.Sort`), from the
+        first one after `after`. Equal values are sorted by creation, then id, in the same direction. Contents without a
+        value are last in both directions. Raises RequestError CURSOR_INVALID for a position that cannot exist."""
 
     async def segments(self, content_id: str) -> Sequence[StoredSegment]:
         """A content's segments in order; empty if there is no such content."""

@@ -13,12 +13,20 @@ from uuid import UUID
 
 import asyncpg
 
+from pipeline.adapters.postgres.content_list import statements
 from pipeline.adapters.postgres.pool import LazyPool, query
-from pipeline.adapters.postgres.rows import content_uuid, object_of, page_position, thumbnail_of
+from pipeline.adapters.postgres.rows import content_uuid, object_of, thumbnail_of
 from pipeline.core.errors import RequestError
 from pipeline.core.model import ContentRecord, ObjectVersion, StoredObject, StoredSegment
+from pipeline.ports.contents import ContentPosition
 from schemas.content import Content, ContentObject
+from schemas.content_list import ContentFilters
 from schemas.media import MediaMetadata
+
+_MEDIA_COLUMNS = (
+    "container_format", "video_codec", "audio_codec", "duration_seconds", "width", "height", "rotation", "bit_rate",
+    "frame_rate", "channels", "sample_rate",
+)  # fmt: skip
 
 
 class PostgresContentRepository:
@@ -31,7 +39,6 @@ class PostgresContentRepository:
         self._insert_segments = query("insert_segments")
         self._get = query("get_content")
         self._get_segments = query("get_segments")
-        self._page = query("page_contents")
         self._delete = query("delete_content")
         self._of_object = query("find_object")
 
@@ -91,10 +98,15 @@ class PostgresContentRepository:
             row = await connection.fetchrow(self._of_object, store, version.container, version.key, version.etag)
             return None if row is None else _content(row)
 
-    async def page(self, kind: str | None, before: tuple[int, str] | None, limit: int) -> Sequence[Content]:
-        moment, last = page_position(before)
+    async def page(
+        self, filters: ContentFilters, sort: str, after: ContentPosition | None, limit: int
+    ) -> Sequence[Content]:
+        found: list[asyncpg.Record] = []
         async with self.pool.connection() as connection:
-            return [_content(row) for row in await connection.fetch(self._page, kind, moment, last, limit)]
+            for text, arguments in statements(filters, sort, after):
+                if len(found) < limit:
+                    found += await connection.fetch(text, limit - len(found), *arguments)
+            return [_content(row) for row in found]
 
     async def segments(self, content_id: str) -> Sequence[StoredSegment]:
         async with self.pool.connection() as connection:
@@ -108,7 +120,7 @@ class PostgresContentRepository:
     async def check(self) -> None:
         """Raises DependencyUnavailable when the database cannot be used."""
         async with self.pool.connection() as connection:
-            await connection.fetchval("SELECT 1 FROM contents LIMIT 1")
+            await connection.fetchval("SELECT container_format FROM contents LIMIT 1")  # of the newest schema
 
 
 def _dimensions(media: MediaMetadata) -> tuple[int | None, int | None]:
@@ -129,6 +141,7 @@ def _content(row: asyncpg.Record) -> Content:
         content_type=row["content_type"],
         created_at=row["created_at"],
         kind=row["kind"],
+        **{name: row[name] for name in _MEDIA_COLUMNS},
         object=object_of(row, row["etag"]),
         thumbnail=thumbnail_of(row),
         media=MediaMetadata.model_validate_json(row["media"]),

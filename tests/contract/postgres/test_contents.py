@@ -18,6 +18,8 @@ from deploy.embedded.ports import ReservedPort
 from pipeline.adapters.postgres.contents import PostgresContentRepository
 from pipeline.core.errors import DatabaseRejected, DependencyUnavailable, RequestError
 from pipeline.core.model import ContentRecord, StoredObject, StoredSegment, object_key, thumbnail_key
+from pipeline.ports.contents import ContentPosition
+from schemas.content_list import NEWEST_FIRST, ContentFilters
 from schemas.media import MediaMetadata
 from schemas.uploads import CreateUpload
 
@@ -179,7 +181,9 @@ async def test_deleting_removes_all_rows_and_is_idempotent(
         await contents.save(record)
     for _ in range(2):
         await contents.delete(gone.content_id)
-    assert [content.id for content in await contents.page(None, None, 10)] == [kept.content_id]
+    assert [content.id for content in await contents.page(ContentFilters(), NEWEST_FIRST, None, 10)] == [
+        kept.content_id
+    ]
     assert await database.fetchval("SELECT count(*) FROM content_segments") == 3
 
 
@@ -189,11 +193,12 @@ async def test_deleting_removes_all_rows_and_is_idempotent(
 async def walk(contents: PostgresContentRepository, kind: str | None, limit: int) -> list[str]:
     """The ids on every page, following cursors to the end as a client does."""
     found: list[str] = []
-    before: tuple[int, str] | None = None
-    while page := await contents.page(kind, before, limit):
+    filters = ContentFilters.model_validate({"kind": kind})
+    after: ContentPosition | None = None
+    while page := await contents.page(filters, NEWEST_FIRST, after, limit):
         assert len(page) <= limit
         found += [content.id for content in page]
-        before = (page[-1].created_at - EPOCH) // timedelta(microseconds=1), page[-1].id
+        after = ContentPosition((page[-1].created_at - EPOCH) // timedelta(microseconds=1), page[-1].id)
     return found
 
 
@@ -225,7 +230,7 @@ async def test_pages_list_each_content_once_even_with_equal_timestamps(
 
 async def test_a_cursor_with_a_malformed_id_is_refused(contents: PostgresContentRepository) -> None:
     with pytest.raises(RequestError) as refused:
-        await contents.page(None, (1, "not-a-uuid"), 10)
+        await contents.page(ContentFilters(), NEWEST_FIRST, ContentPosition(1, "not-a-uuid"), 10)
     assert refused.value.code == "CURSOR_INVALID"
 
 
@@ -237,7 +242,7 @@ def uses(contents: PostgresContentRepository) -> list[Awaitable[object]]:
     return [
         contents.save(record),
         contents.get(record.content_id),
-        contents.page(None, None, 10),
+        contents.page(ContentFilters(), NEWEST_FIRST, None, 10),
         contents.delete(record.content_id),
         contents.check(),
     ]

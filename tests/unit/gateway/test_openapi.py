@@ -19,6 +19,7 @@ from gateway.pages.docs import _page
 from gateway.routing import Access, methods_of
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import CATALOGUE
+from schemas.content_list import SORT_FIELDS, ContentFilters
 
 pytestmark = pytest.mark.unit
 
@@ -101,6 +102,21 @@ def test_query_parameters_are_what_the_handler_parses() -> None:
     assert set(named) == {"status", "limit", "cursor"}
     assert named["limit"] == {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
     assert "waiting" in named["status"]["enum"]
+
+
+def test_filters_of_contents_are_documented_with_their_types() -> None:
+    named = {item["name"]: item for item in API["paths"]["/v1/contents"]["get"]["parameters"] if item["in"] == "query"}
+    assert set(named) == {"limit", "cursor", "sort", *ContentFilters.model_fields}
+    assert all(item["description"] for item in named.values())
+    schemas = {name: item["schema"] for name, item in named.items()}
+    assert schemas["min_width"] == {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
+    assert schemas["max_bit_rate"] == {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
+    assert schemas["min_frame_rate"] == {"type": "number", "minimum": 0}
+    assert schemas["min_created_at"] == {"type": "string", "format": "date-time"}
+    assert schemas["rotation"] == {"type": "integer", "enum": [0, 90, 180, 270]}
+    assert schemas["kind"]["enum"] == ["video", "image", "audio"]
+    assert set(schemas["sort"]["enum"]) == {sign + name for name in SORT_FIELDS for sign in ("", "-")}
+    assert schemas["sort"]["default"] == "-created_at"
 
 
 def test_every_operation_says_who_may_call_it() -> None:

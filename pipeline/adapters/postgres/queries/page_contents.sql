@@ -1,7 +1,9 @@
--- Contents before the position ($2 created_at, $3 id), newest first; $1 filters by kind.
-SELECT c.*, (SELECT count(*) FROM content_segments s WHERE s.content_id = c.id) AS segment_count
+-- Up to $1 contents that match {conditions}, in {order}. Both are filled in by content_list.py from fixed texts.
+SELECT c.id, c.filename, c.content_type, c.created_at, c.kind, c.size_bytes, c.duration_seconds, c.width, c.height,
+       c.container_format, c.video_codec, c.audio_codec, c.bit_rate, c.frame_rate, c.channels, c.sample_rate,
+       c.rotation, c.store, c.container, c.object_key, c.etag, c.thumbnail, c.media, c.metadata,
+       (SELECT count(*) FROM content_segments s WHERE s.content_id = c.id) AS segment_count
 FROM contents c
-WHERE ($1::text IS NULL OR c.kind = $1)
-  AND ($2::timestamptz IS NULL OR (c.created_at, c.id) < ($2, $3::uuid))
-ORDER BY c.created_at DESC, c.id DESC
-LIMIT $4
+WHERE {conditions}
+ORDER BY {order}
+LIMIT $1
