@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 from deploy.embedded import EmbeddedStack, StackOptions
 from pipeline.adapters.postgres.migrate import migrate
 from tests.harness.ceph import CephEndpoint, require_ceph
+from tests.harness.redis_versions import VERSIONS, RedisServer, redis_server_of
 from tests.harness.session import SESSION_DIRECTORY, session_directory
 from tests.harness.shared_stack import SharedStack, shared_stack, wait_until_stopped
 
@@ -110,6 +111,13 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedS
 @pytest.fixture(scope="session")
 def redis_url(redis_server: EmbeddedStack) -> str:
     return redis_server.redis_url
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def each_redis(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis for the tests of one file, of each version. Tests may break it, and leave it as it was."""
+    with redis_server_of(request.param, tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
 @pytest.fixture

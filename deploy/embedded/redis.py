@@ -17,8 +17,8 @@ from deploy.embedded.process import ChildProcess
 _PROBE_SECONDS = 1.0
 
 
-def redis_process(layout: Layout, port: int) -> ChildProcess:
-    """The server, not started yet. Its data is in DIRECTORY/redis."""
+def redis_process(layout: Layout, port: int, program: str | None = None) -> ChildProcess:
+    """The server, not started yet. Its data is in DIRECTORY/redis. `program`: another redis-server than ours."""
     data = layout.directory / "redis"
     data.mkdir(exist_ok=True)
     options = {
@@ -30,7 +30,7 @@ def redis_process(layout: Layout, port: int) -> ChildProcess:
         "save": "",
         "daemonize": "no",
     }
-    command = [redis_server_path()]
+    command = [program or redis_server_path()]
     for name, value in options.items():
         command += [f"--{name}", value]
     return ChildProcess(

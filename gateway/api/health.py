@@ -47,9 +47,10 @@ ROUTES: tuple[Route, ...] = (
         ready,
         "Operation",
         "Readiness",
-        "503 while Redis is unavailable or has lost the uploads on the temp volume, while the temp volume is not "
-        "writable (`detail.problems`), and from the beginning of a shutdown. A full temp volume is not an error: "
-        "uploads wait for room. `warnings` lists what else an operator should fix.",
+        "503 while Redis is unavailable, refuses writes (out of memory, read-only, failed save, missing rights) or has "
+        "lost the uploads on the temp volume, while the temp volume is not writable (`detail.problems`), and from the "
+        "beginning of a shutdown. A full temp volume is not an error: uploads wait for room. `warnings` lists what "
+        "else an operator should fix.",
         responses=(ResponseSpec(200, "Ready", Ready),),
         errors=("NOT_READY", "GATEWAY_BUSY"),
         quiet=True,

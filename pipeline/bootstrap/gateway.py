@@ -52,6 +52,7 @@ class GatewayServices:
         try:
             if not await self._parts.recovery.open():
                 found["redis"] = "Redis has lost uploads that are on the temp volume: run `sluice recover`."
+            await self._redis.health.check()
         except SluiceError as error:
             found["redis"] = error.message
         try:
@@ -66,6 +67,8 @@ class GatewayServices:
         found: dict[str, str] = {}
         if problems := self._known.problems():
             found["store"] = f"{'; '.join(problems)}. Run `sluice doctor` for details."
+        if problem := self._redis.signals.problem:
+            found["redis"] = f"Changes are found by polling, which is slower: {problem}"
         try:
             volume = await self._redis.ledger.snapshot()
             usable_bytes = await self._parts.cell.volume.free_bytes() - self._headroom_bytes + volume.backed_bytes

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from pipeline.adapters.arq.queue import ArqStageQueue
+from pipeline.adapters.arq.queue import ArqStageQueue, envelope_key
 from pipeline.adapters.redis.ended_list import RedisEndedList
 from pipeline.adapters.redis.gauges import RedisGauges
+from pipeline.adapters.redis.health import RedisHealth
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.ledger import LedgerRules, RedisReservationLedger
 from pipeline.adapters.redis.pool import SideBySidePool
@@ -43,6 +44,12 @@ class RedisParts:
     signals: RedisSignals
     gauges: RedisGauges
     workers: RedisWorkerRecords
+    health: RedisHealth
+
+
+def redis_health(client: Redis, scripts: Scripts, keys: Keys) -> RedisHealth:
+    """Checks the server, and the user's rights to our keys and to those of arq's jobs."""
+    return RedisHealth(client, scripts, [keys.probe, envelope_key(keys.probe)])
 
 
 @asynccontextmanager
@@ -59,7 +66,9 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
             health_check_interval=15,
         )
     )
-    listener: Redis = Redis.from_url(url, decode_responses=True, socket_connect_timeout=5)
+    listener: Redis = Redis.from_url(
+        url, decode_responses=True, socket_timeout=_RESPONSE_SECONDS, socket_connect_timeout=_RESPONSE_SECONDS
+    )
     scripts = Scripts(client, keys.prefix)
     rules = LedgerRules(settings.temp_budget_bytes, settings.lease_seconds, settings.max_passes, settings.lookahead)
     signals = RedisSignals(listener, keys)
@@ -79,4 +88,5 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
             signals=signals,
             gauges=RedisGauges(client, keys),
             workers=RedisWorkerRecords(client, keys),
+            health=redis_health(client, scripts, keys),
         )

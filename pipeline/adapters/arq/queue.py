@@ -34,6 +34,11 @@ _KEPT = timedelta(days=30)
 _ENQUEUE_SECONDS = 5.0
 
 
+def envelope_key(job_id: str) -> str:
+    """The key that holds a job's envelope. It has arq's prefix, not that of our keys."""
+    return f"{job_key_prefix}{job_id}"
+
+
 class ArqStageQueue:
     """Implements `ports.StageQueue`."""
 
@@ -50,7 +55,7 @@ class ArqStageQueue:
         due_ms = timestamp_ms() + due // timedelta(milliseconds=1)
         with translated():
             async with asyncio.timeout(_ENQUEUE_SECONDS), self._redis.pipeline(transaction=False) as pipe:
-                pipe.psetex(job_key_prefix + job.job_id, due + _KEPT, write_job(job))
+                pipe.psetex(envelope_key(job.job_id), due + _KEPT, write_job(job))
                 pipe.zadd(queue, {job.job_id: due_ms}, nx=True)
                 pipe.publish(self._keys.wake, queue)
                 await pipe.execute()
@@ -70,5 +75,5 @@ class ArqStageQueue:
         with translated():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.zrem(self._queue(job), job_id)
-                pipe.delete(job_key_prefix + job_id)
+                pipe.delete(envelope_key(job_id))
                 await pipe.execute()

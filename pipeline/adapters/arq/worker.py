@@ -31,9 +31,10 @@ from typing import Any, Protocol
 from arq.constants import job_key_prefix
 from arq.jobs import deserialize_job_raw
 from arq.worker import Function, Worker, func
-from redis.exceptions import RedisError
 
 from pipeline.adapters.arq.client import FUNCTION, arq_client, deserialize, read_id, read_job, serialize
+from pipeline.adapters.redis.errors import translated
+from pipeline.core.errors import DependencyUnavailable
 from pipeline.core.model import StageJob
 from pipeline.telemetry import Log, logger
 
@@ -95,13 +96,14 @@ class QueueWorker(Worker):
             while self.allow_pick_jobs:
                 wake.clear()
                 try:
-                    async with self._polling:
-                        await self._poll_iteration()
-                except (RedisError, OSError) as error:
-                    log.warning(Log.REDIS_UNREACHABLE, reason=str(error))
+                    with translated():
+                        async with self._polling:
+                            await self._poll_iteration()
+                except DependencyUnavailable as error:
+                    log.warning(Log.REDIS_UNREACHABLE, code=error.code, reason=error.message)
                     await asyncio.sleep(_REDIS_RETRY_SECONDS)
-                except Exception:  # what cannot be read now must not end the worker
-                    log.exception(Log.REDIS_UNREACHABLE)
+                except Exception as error:  # a bug must not end the worker
+                    log.exception(Log.REDIS_UNREACHABLE, reason=str(error))
                     await asyncio.sleep(_REDIS_RETRY_SECONDS)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_POLL_SECONDS):
@@ -177,4 +179,5 @@ class QueueWorker(Worker):
 
     async def disconnect(self) -> None:
         """Close the worker's own connections, once `main` has returned."""
-        await self.pool.aclose(close_connection_pool=True)
+        with contextlib.suppress(DependencyUnavailable), translated():
+            await self.pool.aclose(close_connection_pool=True)

@@ -63,6 +63,11 @@ class Keys:
         return f"{self.prefix}changed"
 
     @property
+    def probe(self) -> str:
+        """Written and deleted to learn whether Redis accepts writes."""
+        return f"{self.prefix}probe"
+
+    @property
     def wake(self) -> str:
         return f"{self.prefix}wake"
 

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from redis.asyncio import Redis
+from redis.exceptions import InvalidResponse
 
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.jobs import to_jobs
@@ -168,4 +169,6 @@ class RedisUploadBoard:
     async def server_run(self) -> str:
         with translated():
             facts = await self._redis.info("server")
+            if "run_id" not in facts:
+                raise InvalidResponse("INFO names no run_id")
         return str(facts["run_id"])

@@ -3,18 +3,26 @@
 Guarantee: every change of an upload's state is one script, so it happens completely or not at all, and Redis' clock is
 the only clock. Each script begins with the lifecycle and the stage graphs as Lua tables, written from `core.lifecycle`
 and `core.transports`, and with the functions of `lib.lua`.
+
+Redis does not undo what a script has written before an error. No state of the server stops a script between two writes:
+Redis refuses its first write or none (out of memory, read-only, failed save, too few replicas). Only a user's rights
+are checked at each command. Therefore every script first proves its rights (`rights.lua`, from Redis 7 on), and no
+script runs before `server_probe.lua` has run every command once (Redis 6 can only try).
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
+from redis.exceptions import InvalidResponse
 
 from pipeline.adapters.redis.errors import translated
+from pipeline.core.errors import DependencyUnavailable
 from pipeline.core.lifecycle import ENDED, Event, moves
 from pipeline.core.stages import FINAL
 from pipeline.core.transports import transports_table
@@ -29,6 +37,7 @@ NAMES = (
     "segment_restore",
     "segment_session_lost",
     "segment_stored",
+    "server_probe",
     "stage_fail",
     "stage_finish",
     "stage_idle",
@@ -49,6 +58,8 @@ NAMES = (
     "upload_snapshots",
     "volume_admission",
 )
+
+_LACKS_RIGHTS = frozenset({"NOPERM", "UNKNOWN"})
 
 
 def _tables() -> str:
@@ -71,7 +82,7 @@ def _tables() -> str:
 def source(name: str) -> str:
     """The text of script `name`, as Redis runs it."""
     folder = resources.files(__name__)
-    return _tables() + "".join((folder / f"{part}.lua").read_text("utf-8") for part in ("lib", name))
+    return _tables() + "".join((folder / f"{part}.lua").read_text("utf-8") for part in ("rights", "lib", name))
 
 
 class Scripts:
@@ -80,11 +91,41 @@ class Scripts:
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._prefix = prefix
         self._scripts: dict[str, AsyncScript] = {name: redis.register_script(source(name)) for name in NAMES}
+        self._may_run = False
 
     async def call(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Run script `name`. Raises DependencyUnavailable."""
+        if not self._may_run:
+            await self.probe()
+        try:
+            return await self._call(name, arguments)
+        except DependencyUnavailable as error:
+            if error.detail.get("redis_code") in _LACKS_RIGHTS:
+                self._may_run = False
+            raise
+
+    async def probe(self) -> None:
+        """Run every command that scripts use, on a key of its own. While it raises DependencyUnavailable, no script
+        runs."""
+        try:
+            await self._call("server_probe", {})
+        except DependencyUnavailable:
+            self._may_run = False
+            raise
+        self._may_run = True
+
+    async def _call(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         given = {key: value for key, value in arguments.items() if value is not None}
         with translated():
-            raw = await self._scripts[name](keys=[self._prefix], args=[json.dumps(given)])
-        reply: dict[str, Any] = json.loads(raw)
-        return reply
+            return _parsed(await self._scripts[name](keys=[self._prefix], args=[json.dumps(given)]))
+
+
+def _parsed(reply: object) -> dict[str, Any]:
+    """Raises InvalidResponse: something other than Redis has replied, or to another command."""
+    try:
+        parsed = json.loads(reply) if isinstance(reply, str | bytes) else None
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise InvalidResponse(f"a script returned {str(reply)[:80]!r}")
+    return parsed

@@ -180,4 +180,4 @@ if A.op == 'release' then
   return cjson.encode({bytes = drop(id) or 0})
 end
 
-return redis.error_reply('unknown op')
+error('unknown op ' .. tostring(A.op))

@@ -1,0 +1,40 @@
+-- Run every command that scripts use, and leave nothing. Raises the error of the first one that the user may not run or that
+-- the server does not know. DEL comes first, so that it is proven before anything is written. Returns {}.
+local key = P .. 'probe'
+redis.call('DEL', key)
+redis.call('GET', key)
+redis.call('HEXISTS', key, 'f')
+redis.call('HGET', key, 'f')
+redis.call('HGETALL', key)
+redis.call('HKEYS', key)
+redis.call('HMGET', key, 'f')
+redis.call('PUBLISH', P .. 'changed', '')
+redis.call('PUBLISH', P .. 'wake', '')
+redis.call('SISMEMBER', key, 'm')
+redis.call('SMEMBERS', key)
+redis.call('ZCARD', key)
+redis.call('ZRANGE', key, 0, 0)
+redis.call('ZRANGEBYSCORE', key, 0, 0)
+redis.call('ZRANK', key, 'm')
+redis.call('ZREVRANGEBYSCORE', key, 0, 0)
+redis.call('ZSCORE', key, 'm')
+redis.call('HDEL', key, 'f')
+redis.call('SREM', key, 'm')
+redis.call('ZREM', key, 'm')
+redis.call('PEXPIRE', key, 1)
+local problem
+-- Each creates the key, so it is deleted whether or not the command succeeds.
+local function try(...)
+  local reply = redis.pcall(...)
+  redis.call('DEL', key)
+  if type(reply) == 'table' and reply.err then problem = problem or reply end
+end
+try('HINCRBY', key, 'f', 1)
+try('HSET', key, 'f', 'v')
+try('HSETNX', key, 'f', 'v')
+try('SADD', key, 'm')
+try('SET', key, 'v')
+try('XADD', key, '*', 'f', 'v')
+try('ZADD', key, 1, 'm')
+try('ZINCRBY', key, 1, 'm')
+return problem or cjson.encode({})
