@@ -123,6 +123,8 @@ class Log:
     CONTENT_DELETED = "content.deleted"
     DELETION_DONE = "deletion.done"
     DELETION_DEFERRED = "deletion.deferred"
+    STORE_ERROR_UNEXPECTED = "store.error_unexpected"
+    TEMPURL_LIMITED = "store.tempurl_limited"
     ORPHANED_OBJECT_REMOVED = "orphaned_object.removed"
     ORPHANED_OBJECTS_DEFERRED = "orphaned_object.deferred"
     UPLOAD_CREATED = "upload.created"
@@ -132,6 +134,7 @@ class Log:
     UPLOAD_KEPT = "upload.kept"
     CLEANUP_DEFERRED = "upload.cleanup_deferred"
     TOKEN_DELEGATED = "upload.token_delegated"  # noqa: S105  # a name
+    EVENT_DEFERRED = "storage_event.deferred"
     EVENT_IGNORED = "storage_event.ignored"
     EVENTS_SUBSCRIPTION = "storage_event.subscription"
     SEGMENT_LOST = "segment.lost"
@@ -145,12 +148,14 @@ class Log:
     ORPHAN_REMOVED = "temp_file.orphan_removed"
     JOURNAL_FAILED = "journal.failed"
     UPLOAD_RECOVERED = "upload.recovered"
+    RECOVERY_DEFERRED = "upload.recovery_deferred"
     RECOVERY_NEEDED = "volume.recovery_needed"
     VOLUME_CLOSED = "volume.closed"
     VOLUME_OPEN = "volume.open"
     VOLUME_TOO_SMALL = "volume.smaller_than_budget"
     DATABASE_UNEXPECTED = "database.unexpected_error"
     REDIS_UNREACHABLE = "redis.unreachable"
+    ITEM_FAILED = "sweep.item_failed"
     TICK_FAILED = "admission.tick_failed"
 
 

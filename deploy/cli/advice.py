@@ -67,6 +67,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "STORE_UNAVAILABLE": _SERVER_SIDE,
     "STORE_AUTH_FAILED": "Run `sluice doctor` on the server to check the store's credentials.",
     "STORE_REJECTED": "Run `sluice doctor` on the server to check the store.",
+    "DELETION_CRASHED": "The deletion is tried again; please report the error.",
     "STORE_OBJECT_MISSING": "It was deleted from the store, but not by Sluice.",
     "SEGMENT_CORRUPT": "The disk of the server's temp volume may be failing. " + _CONTINUE,
     "STORE_SESSION_LOST": _SERVER_SIDE,

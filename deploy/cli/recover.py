@@ -36,7 +36,8 @@ async def _run(as_json: bool) -> int:
     """How many uploads had to be rebuilt, wholly or in part."""
     from pipeline.bootstrap import redis_parts, volume_parts
     from pipeline.settings import Settings
-    from pipeline.telemetry import configure_logging
+    from pipeline.sweeps import Sweep
+    from pipeline.telemetry import Log, configure_logging
 
     settings = Settings()
     configure_logging(settings.log_format, settings.log_level)
@@ -44,11 +45,18 @@ async def _run(as_json: bool) -> int:
     async with redis_parts(settings) as redis:
         parts = volume_parts(settings, redis)
         run = await redis.board.server_run()
+        sweep = Sweep(Log.RECOVERY_DEFERRED, volume=settings.volume)
         for upload_id in await parts.cell.journals.ids():
-            found = await parts.recovery.recover(upload_id)
-            if found is not None:
-                count += 1
-                click.echo(json.dumps(asdict(found)) if as_json else _line(found))
+            with sweep.item(upload_id=upload_id):
+                found = await parts.recovery.recover(upload_id)
+                if found is not None:
+                    count += 1
+                    click.echo(json.dumps(asdict(found)) if as_json else _line(found))
+        sweep.end()
+        if sweep.failed:
+            raise click.ClickException(
+                f"{sweep.failed} uploads could not be rebuilt, so the volume stays closed; the log above says why."
+            )
         await redis.ledger.open(run)
     return count
 

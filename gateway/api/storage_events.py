@@ -3,7 +3,8 @@
 Guarantee: no body is read before the secret is verified. A notification may come twice, late, out of order or for an
 object that no longer exists: each object is looked up in the store, and one version of it is one content. An object
 that can never be imported is reported as ignored, so that the store does not resend the notification forever. A
-temporary failure is an error response, so that the store sends it again.
+temporary failure is an error response, so that the store sends it again; the other objects of the notification are
+imported all the same.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from gateway.http.state import OPTIONS
 from gateway.keys import SERVICES
 from gateway.routing import Access, RequestHeader, ResponseSpec, Route
 from pipeline.core.errors import RequestError
+from pipeline.sweeps import Sweep
 from pipeline.telemetry import Log, logger
 from schemas.imports import EventsTaken, IgnoredEvent, ImportObject, ImportView
 from schemas.storage_events import EventRecord, StorageEvents
@@ -42,13 +44,22 @@ async def take(request: web.Request) -> web.StreamResponse:
         raise invalid_field("Message", "Must be a notification of S3, as JSON") from None
     imports: list[ImportView] = []
     ignored: list[IgnoredEvent] = []
+    sweep = Sweep(Log.EVENT_DEFERRED)
+    failure: Exception | None = None
     for record in events.records:
-        outcome = await _import(request, record)
-        if isinstance(outcome, ImportView):
-            imports.append(outcome)
-        else:
-            ignored.append(outcome)
-            logger().info(Log.EVENT_IGNORED, bucket=outcome.bucket, key=outcome.key, reason=outcome.reason)
+        with sweep.item(bucket=record.s3.bucket.name, key=record.s3.object.name):
+            try:
+                outcome = await _import(request, record)
+            except Exception as error:
+                failure = error
+                raise
+            if isinstance(outcome, ImportView):
+                imports.append(outcome)
+            else:
+                ignored.append(outcome)
+                logger().info(Log.EVENT_IGNORED, bucket=outcome.bucket, key=outcome.key, reason=outcome.reason)
+    if failure is not None:  # the store sends the whole notification again; what was imported is found again
+        raise failure
     return success(EventsTaken(imports=imports, ignored=ignored))
 
 

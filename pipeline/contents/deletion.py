@@ -4,7 +4,7 @@ Guarantee: once its row is gone, a content is a pending deletion, and remains on
 thumbnail and cached copies are removed, however often that has to be tried and whichever process dies meanwhile.
 Everything is found by the content's id in the store that it remembers. An interrupted removal of an object leaves
 segments that no manifest names, so segments are also found by listing. Every step may be repeated, also by several
-processes at once.
+processes at once. An attempt that fails, for whatever reason, is recorded with its deletion and delays no other one.
 
 The cache is purged twice: first, so that a deleted content is no longer served, and last, since the cache may have
 fetched the object again in between.
@@ -20,6 +20,7 @@ from pipeline.core.model import ObjectTarget, object_key
 from pipeline.core.retry import jittered
 from pipeline.core.segments import SegmentPlan
 from pipeline.ports import CachePurge, DeletionRepository, Stores
+from pipeline.sweeps import Sweep
 from pipeline.telemetry import Log, logger
 from schemas.deletions import PendingDeletion
 
@@ -32,6 +33,7 @@ _CAP_SECONDS = 600.0
 _REQUEST_SECONDS = 15.0
 # How long the row of a finished deletion is kept: longer than a worker can be delayed in a content's last stage.
 _KEPT_SECONDS = 7 * 24 * 3600.0
+_REASON_CHARACTERS = 512
 
 
 class Deletions:
@@ -58,7 +60,7 @@ class Deletions:
             async with slots:
                 await self._attempt(pending, _LEASE_SECONDS)
 
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group:  # `_attempt` raises nothing, so no deletion cancels another
             for pending in due:
                 group.create_task(one(pending))
         return len(due)
@@ -68,30 +70,35 @@ class Deletions:
         await self._repository.purge(_KEPT_SECONDS)
 
     async def _attempt(self, pending: PendingDeletion, seconds: float) -> bool:
-        """Try once, for at most `seconds`. A failure is recorded; if that fails too, the deletion is due when its lease
-        ends."""
+        """Try once, for at most `seconds`. A failure of any kind is recorded; if that fails too, the deletion is due
+        when its lease ends. Raises nothing but cancellation."""
+        log = logger(content_id=pending.content_id)
+        sweep = Sweep(Log.DELETION_DEFERRED, content_id=pending.content_id)
+        error = await self._failure(pending, seconds)
+        with sweep.item():
+            if error is None:
+                await self._repository.finish(pending.content_id)
+                log.info(Log.DELETION_DONE)
+            else:
+                after_seconds = _pause_seconds(pending.attempts, error)
+                log.warning(Log.DELETION_DEFERRED, code=error.code, reason=error.message, after_seconds=after_seconds)
+                await self._repository.defer(pending.content_id, (error.code, error.message), after_seconds)
+        return error is None and not sweep.failed
+
+    async def _failure(self, pending: PendingDeletion, seconds: float) -> SluiceError | None:
+        """Why nothing, or not all of it, could be removed; None when nothing is left."""
         log = logger(content_id=pending.content_id)
         try:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._remove(pending)
-            except TimeoutError:
-                raise StoreUnavailable(reason=f"removing took longer than {seconds:.0f} s") from None
+            async with asyncio.timeout(seconds):
+                await self._remove(pending)
+        except TimeoutError:
+            return StoreUnavailable(reason=f"removing took longer than {seconds:.0f} s")
         except SluiceError as error:
-            after_seconds = _pause_seconds(pending.attempts, error)
-            log.warning(Log.DELETION_DEFERRED, code=error.code, reason=error.message, after_seconds=after_seconds)
-            try:
-                await self._repository.defer(pending.content_id, (error.code, error.message), after_seconds)
-            except SluiceError as unavailable:
-                log.warning(Log.DELETION_DEFERRED, code=unavailable.code, reason=unavailable.message)
-            return False
-        try:
-            await self._repository.finish(pending.content_id)
-        except SluiceError as unavailable:
-            log.warning(Log.DELETION_DEFERRED, code=unavailable.code, reason=unavailable.message)
-            return False
-        log.info(Log.DELETION_DONE)
-        return True
+            return error
+        except Exception as error:  # a bug: it must be seen with the deletion that it concerns
+            log.exception(Log.DELETION_DEFERRED)
+            return SluiceError("DELETION_CRASHED", reason=f"{type(error).__name__}: {error}"[:_REASON_CHARACTERS])
+        return None
 
     async def _remove(self, pending: PendingDeletion) -> None:
         """Remove everything: first the object with the segments that its manifest names, then segments found by
@@ -99,16 +106,26 @@ class Deletions:
         stored, thumbnail = pending.object, pending.thumbnail
         keys = [stored.key] + ([thumbnail.key] if thumbnail else [])
         await self._purge_cache(keys)
-        # An imported object existed before and is not removed; only its thumbnail and row are Sluice's.
+        failures: list[SluiceError] = []
+        try:
+            await self._remove_object(pending)
+        except SluiceError as error:
+            failures.append(error)
+        if thumbnail is not None:
+            await self._stores.named(thumbnail.store).delete(thumbnail.key)
+        if failure := await self._purge_cache(keys):
+            failures.append(failure)
+        if failures:
+            raise failures[0]
+
+    async def _remove_object(self, pending: PendingDeletion) -> None:
+        """An imported object existed before and is not removed; only its thumbnail and row are Sluice's."""
+        stored = pending.object
         if stored.key == object_key(pending.content_id):
             store = self._stores.named(stored.store)
             await store.delete(stored.key)
             plan = SegmentPlan(max(1, stored.size_bytes), max(1, stored.size_bytes))
             await store.abort(ObjectTarget(pending.content_id, stored.key, pending.content_type, plan))
-        if thumbnail is not None:
-            await self._stores.named(thumbnail.store).delete(thumbnail.key)
-        if failure := await self._purge_cache(keys):
-            raise failure
 
     async def _purge_cache(self, keys: list[str]) -> SluiceError | None:
         """Purge the cache; returns its error, so that an unavailable cache does not keep the store from being

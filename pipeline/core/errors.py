@@ -5,7 +5,8 @@
     ├── UploadEnded         the upload has ended: failed, expired, cancelled or ready
     ├── MediaError          the file itself is at fault; retrying cannot help
     ├── StoreError          the object store refused the request or failed
-    │   ├── StoreUnavailable    worth retrying (5xx, 429, timeouts, resets)
+    │   ├── StoreUnavailable    worth retrying (5xx, 429, timeouts, resets, responses that cannot be read)
+    │   ├── StoreUnsupported    the store does not have this operation and never will (501, 405, 505)
     │   └── SegmentCorrupt      bytes differ from their digest; that segment must be sent again
     ├── DependencyUnavailable   Redis, PostgreSQL or the cache is unavailable; worth retrying
     ├── DatabaseRejected    PostgreSQL refused a value; retrying cannot help
@@ -157,6 +158,7 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
         502, True, "The object store no longer knows the multipart upload that was started: {reason}."
     ),
     "MANIFEST_REFUSED": ErrorSpec(502, True, "The object store refused the manifest: {reason}."),
+    "DELETION_CRASHED": ErrorSpec(500, True, "Removing the content ended unexpectedly: {reason}."),
     # Other dependencies, and the temp volume
     "REDIS_UNAVAILABLE": ErrorSpec(503, True, "Redis is unavailable: {reason}."),
     "DATABASE_UNAVAILABLE": ErrorSpec(503, True, "PostgreSQL is unavailable: {reason}."),
@@ -225,6 +227,13 @@ class StoreUnavailable(StoreError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.code, {**self.detail, "retry_after_seconds": self.retry_after_seconds}))
+
+
+class StoreUnsupported(StoreError):
+    """The object store does not implement a request (STORE_REJECTED): repeating it cannot help, another way may."""
+
+    def __init__(self, code: str = "STORE_REJECTED", /, **detail: Any) -> None:
+        super().__init__(code, **detail)
 
 
 class SegmentCorrupt(StoreError):

@@ -95,8 +95,8 @@ class SwiftSettings(BaseModel):
     swift_public_url: str = Field(
         "",
         pattern=_BASE_URL,
-        description="Base URL that clients use, without `/v1/ACCOUNT`, such as `https://swift.example`; "
-        "empty: the URL from the service catalogue or the login response",
+        description="Base URL that clients use, with or without `/v1/ACCOUNT`, such as `https://swift.example` or "
+        "`https://ceph.example/swift`; empty: the URL from the service catalogue or the login response",
     )
     swift_container: str = Field(
         "sluice", description="Container of the objects; segments are stored in `<container>_segments`"
@@ -106,10 +106,10 @@ class SwiftSettings(BaseModel):
         description="Key that signs TempURLs. Sluice sets it on its containers, and on the account if its user may and "
         "a key is unset; it never replaces a key of the account. Empty: no TempURLs",
     )
-    swift_tempurl_digest: Literal["sha256", "sha512"] = Field(
+    swift_tempurl_digest: Literal["sha256", "sha512", "sha1"] = Field(
         "sha256",
-        description="HMAC digest of TempURLs; the proxy's `allowed_digests` must include it, as it includes sha256 "
-        "by default",
+        description="HMAC digest of TempURLs. Where the cluster's `/info` does not allow it, an allowed sha256 or "
+        "sha512 is used, or the gateway streams. `sha1` accepts SHA-1 where a cluster knows nothing else (Ceph 16)",
     )
     swift_lent_user: str = Field(
         "",

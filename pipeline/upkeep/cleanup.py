@@ -19,6 +19,7 @@ from pipeline.core.lifecycle import Status
 from pipeline.core.model import Upload, object_key, thumbnail_key
 from pipeline.core.stages import Stage
 from pipeline.ports import ContentRepository, EndedList, Stores
+from pipeline.sweeps import Sweep
 from pipeline.telemetry import Log, logger
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.recovery import Recovery, ended_otherwise
@@ -173,8 +174,15 @@ class CleanupQueue:
                 self._running[upload_id] = asyncio.create_task(self._cleanup.clean(upload_id))
         if self._running:
             await asyncio.wait(self._running.values(), timeout=_BATCH_SECONDS)
-        done = [self._running.pop(upload_id) for upload_id, task in list(self._running.items()) if task.done()]
-        return sum(await asyncio.gather(*done))
+        done = {upload_id: task for upload_id, task in self._running.items() if task.done()}
+        cleaned = 0
+        sweep = Sweep(Log.CLEANUP_DEFERRED)
+        for upload_id, task in done.items():
+            del self._running[upload_id]
+            with sweep.item(upload_id=upload_id):
+                cleaned += task.result()
+        sweep.end()
+        return cleaned
 
     async def stop(self) -> None:
         """Cancel the running cleanups; another process, or the next start, repeats them."""

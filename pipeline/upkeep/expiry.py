@@ -1,13 +1,15 @@
 """Expiry: ends uploads that their clients have abandoned.
 
 Guarantee: an upload that waits for Sluice and not for its client does not expire: its reservation is renewed. Each step
-may run in several processes at once and be killed at any point; the next run continues.
+may run in several processes at once and be killed at any point; the next run continues. An upload that fails does
+not keep the others from being handled.
 """
 
 from __future__ import annotations
 
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Status
+from pipeline.sweeps import Sweep
 from pipeline.uploads.admission import Admission
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.lookup import ExpiryRules
@@ -43,15 +45,21 @@ class Expiry:
 
     async def end_idle(self) -> None:
         """Expire uploads that have waited for room, or for their client's grants, for too long."""
+        sweep = Sweep(step="end_idle")
         for status, longest_ms in self._longest_ms.items():
             for upload_id in await self._cell.uploads.ids(status, longest_ms, _BATCH):
-                await self._cell.record.expire(upload_id)
+                with sweep.item(upload_id=upload_id):
+                    await self._cell.record.expire(upload_id)
+        sweep.end()
 
     async def request_again(self) -> None:
         """Request admission for uploads in flight that neither hold bytes nor wait for them."""
+        sweep = Sweep(step="request_again")
         for status in (Status.WAITING, Status.ADMITTED, Status.RECEIVING, Status.PROCESSING):
             for upload_id in await self._cell.uploads.ids(status, _UNQUEUED_MS, _BATCH):
-                if await self._cell.ledger.standing(upload_id) is None:
-                    upload = await self._cell.uploads.get(upload_id)
-                    if upload.status not in ENDED and upload.volume == self._cell.volume.name:
-                        await self._admission.request(upload_id, upload.size_bytes)
+                with sweep.item(upload_id=upload_id):
+                    if await self._cell.ledger.standing(upload_id) is None:
+                        upload = await self._cell.uploads.get(upload_id)
+                        if upload.status not in ENDED and upload.volume == self._cell.volume.name:
+                            await self._admission.request(upload_id, upload.size_bytes)
+        sweep.end()

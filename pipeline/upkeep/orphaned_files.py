@@ -2,7 +2,7 @@
 
 Guarantee: a temp file is removed only if no reservation holds it and neither a record nor a journal accounts for it.
 Nothing is removed while Redis has lost the volume. Each step may run in several processes at once and be killed at any
-point.
+point. What fails for one of them does not keep the others from being removed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED
 from pipeline.ports import StageWatch
+from pipeline.sweeps import Sweep
 from pipeline.telemetry import Log, logger
 from pipeline.uploads.cell import CellState
 
@@ -30,8 +31,11 @@ class OrphanedFiles:
     async def discard_stale_jobs(self) -> None:
         """A worker that died between ending a stage and removing its job has left the job in the queue."""
         queue = self._cell.queue
+        sweep = Sweep(step="discard_stale_jobs")
         for job in await self._watch.stale(await queue.jobs(self._cell.volume.name, _JOBS)):
-            await queue.discard(job)
+            with sweep.item(upload_id=job.upload_id, stage=str(job.stage)):
+                await queue.discard(job)
+        sweep.end()
 
     async def remove(self) -> None:
         """Remove orphaned temp files, and journals that are no longer needed. Raises TempVolumeError,
@@ -39,30 +43,38 @@ class OrphanedFiles:
         cell = self._cell
         if await cell.ledger.epoch() is None:
             return
-        await self._remove_journals()
+        sweep = Sweep(volume=cell.volume.name)
+        with sweep.item(step="remove_journals"):
+            await self._remove_journals(sweep)
         journaled = set(await cell.journals.ids())
         files = await cell.volume.list()
         holders = await cell.ledger.holders()
         for upload_id, (_, idle_seconds) in files.items():
             if upload_id in holders or idle_seconds < _FILE_SECONDS:
                 continue
-            try:
-                owned = (await cell.uploads.get(upload_id)).status not in ENDED
-            except RequestError:
-                owned = upload_id in journaled
-            if not owned:
-                await cell.volume.remove(upload_id)
-                logger(upload_id=upload_id).warning(Log.ORPHAN_REMOVED, volume=cell.volume.name)
+            with sweep.item(upload_id=upload_id, step="remove_file"):
+                await self._remove_file(upload_id, upload_id in journaled)
+        sweep.end()
 
-    async def _remove_journals(self) -> None:
+    async def _remove_file(self, upload_id: str, journaled: bool) -> None:
+        """Remove a temp file that no reservation holds, if its upload is not in flight."""
+        try:
+            owned = (await self._cell.uploads.get(upload_id)).status not in ENDED
+        except RequestError:
+            owned = journaled
+        if not owned:
+            await self._cell.volume.remove(upload_id)
+            logger(upload_id=upload_id).warning(Log.ORPHAN_REMOVED, volume=self._cell.volume.name)
+
+    async def _remove_journals(self, sweep: Sweep) -> None:
         """Remove the journals of uploads that are cleaned up, or have no record any more."""
-        cleaned: list[str] = []
         for upload_id in await self._cell.journals.ended(_JOURNAL_SECONDS):
-            try:
-                upload = await self._cell.uploads.get(upload_id)
-            except RequestError:
-                cleaned.append(upload_id)
-                continue
-            if upload.released_at_ms is not None:
-                cleaned.append(upload_id)
-        await self._cell.record.remove_journals(cleaned)
+            with sweep.item(upload_id=upload_id, step="remove_journal"):
+                try:
+                    upload = await self._cell.uploads.get(upload_id)
+                except RequestError:
+                    needed = False
+                else:
+                    needed = upload.released_at_ms is None
+                if not needed:
+                    await self._cell.record.remove_journals([upload_id])

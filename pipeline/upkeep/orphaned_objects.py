@@ -13,15 +13,15 @@ decides (`upkeep.cleanup`). Every step may be repeated, by several processes at 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from pipeline.core.errors import RequestError, StoreError
+from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import Upload, owner_of
 from pipeline.ports import Drafts, Store, Stores, TransferSessions, UploadReader
+from pipeline.sweeps import Sweep
 from pipeline.telemetry import Log, logger
 from pipeline.upkeep.cleanup import Cleanup
 
@@ -50,19 +50,20 @@ class OrphanedObjects:
         self.rules = rules
 
     async def sweep(self) -> None:
-        """Check once. An unavailable store does not prevent the others from being checked. Raises
-        DependencyUnavailable."""
+        """Check once. What fails for one upload, session or store does not prevent the others from being checked.
+        Raises DependencyUnavailable."""
+        sweep = Sweep(Log.ORPHANED_OBJECTS_DEFERRED)
         async for upload in self._cleaned_recently():
-            with _deferring(upload.store):
+            with sweep.item(store=upload.store, upload_id=upload.upload_id):
                 await self._cleanup.remove_stored(upload)
         for store in self._stores.every():
-            with _deferring(store.name):
-                if isinstance(store, TransferSessions):
-                    await self._end_sessions(store, store)
-                if isinstance(store, Drafts):
-                    removed = await store.remove_drafts(self.rules.draft_seconds)
-                    if removed:
-                        logger(store=store.name).warning(Log.ORPHANED_OBJECT_REMOVED, what="drafts", count=removed)
+            if isinstance(store, TransferSessions):
+                with sweep.item(store=store.name, what="sessions"):
+                    await self._end_sessions(store, store, sweep)
+            if isinstance(store, Drafts):
+                with sweep.item(store=store.name, what="drafts"):
+                    await self._remove_drafts(store, store)
+        sweep.end()
 
     async def _cleaned_recently(self) -> AsyncIterator[Upload]:
         since_ms = (time.time() - self.rules.look_back_seconds) * 1000
@@ -75,13 +76,21 @@ class OrphanedObjects:
                 last = page[-1].upload
                 before = (last.created_at_ms, last.upload_id)
 
-    async def _end_sessions(self, store: Store, sessions: TransferSessions) -> None:
+    async def _end_sessions(self, store: Store, sessions: TransferSessions, sweep: Sweep) -> None:
         async for key, session in sessions.open_sessions():
             upload_id = owner_of(key)
-            if upload_id is not None and await self._is_orphaned(upload_id):
-                await sessions.end_session(key, session)
-                log = logger(upload_id=upload_id, store=store.name)
-                log.warning(Log.ORPHANED_OBJECT_REMOVED, what="session", count=1)
+            if upload_id is None:
+                continue
+            with sweep.item(store=store.name, upload_id=upload_id, what="session"):
+                if await self._is_orphaned(upload_id):
+                    await sessions.end_session(key, session)
+                    log = logger(upload_id=upload_id, store=store.name)
+                    log.warning(Log.ORPHANED_OBJECT_REMOVED, what="session", count=1)
+
+    async def _remove_drafts(self, store: Store, drafts: Drafts) -> None:
+        removed = await drafts.remove_drafts(self.rules.draft_seconds)
+        if removed:
+            logger(store=store.name).warning(Log.ORPHANED_OBJECT_REMOVED, what="drafts", count=removed)
 
     async def _is_orphaned(self, upload_id: str) -> bool:
         """False before the upload's cleanup, which finds all of its sessions."""
@@ -90,15 +99,6 @@ class OrphanedObjects:
         except RequestError:
             return _age_seconds(upload_id) > self.rules.unknown_seconds
         return upload.status in ENDED and upload.released_at_ms is not None and not upload.keeps_stored
-
-
-@contextmanager
-def _deferring(store: str) -> Iterator[None]:
-    """Log an error of this store; the next sweep tries again."""
-    try:
-        yield
-    except StoreError as error:
-        logger(store=store).warning(Log.ORPHANED_OBJECTS_DEFERRED, code=error.code, reason=error.message)
 
 
 def _age_seconds(upload_id: str) -> float:

@@ -1,16 +1,14 @@
 """Upkeep of one temp volume, in the order that an admission worker runs it.
 
-Guarantee: `tick` and `sweep` ask neither the store nor PostgreSQL, which may take minutes to respond. A temp volume
-that fails does not keep them from what does not need it.
+Guarantee: `tick` and `sweep` ask neither the store nor PostgreSQL, which may take minutes to respond. No step and no
+upload that fails keeps the others from being handled, unless Redis is unavailable.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from pipeline.core.errors import TempVolumeError
-from pipeline.telemetry import Log, logger
+from pipeline.ports import AdmissionOutcome
+from pipeline.sweeps import Sweep
+from pipeline.telemetry import Log
 from pipeline.upkeep.expiry import Expiry
 from pipeline.upkeep.orphaned_files import OrphanedFiles
 from pipeline.uploads.admission import Admission
@@ -34,25 +32,31 @@ class VolumeUpkeep:
 
     async def tick(self) -> None:
         """Once a second: repair what Redis has lost, admit uploads, end those whose lease has lapsed."""
-        await self._recovery.follow()
-        outcome = await self._admission.run()
+        sweep = self._new_sweep()
+        outcome: AdmissionOutcome | None = None
+        with sweep.item(step="recovery"):
+            await self._recovery.follow()
+        with sweep.item(step="admission"):
+            outcome = await self._admission.run()
         for upload_id in outcome.lapsed if outcome else ():
-            with self._tolerating_the_disk():
+            with sweep.item(upload_id=upload_id):
                 await self._expiry.end_lapsed(upload_id)
+        sweep.end()
 
     async def sweep(self) -> None:
         """Every few seconds: end idle uploads, and repair what a crash between two steps has left."""
-        await self._expiry.end_idle()
-        await self._expiry.request_again()
-        await self._orphans.discard_stale_jobs()
-        await self._cell.record.purge_expired(_PURGE_BATCH)
-        with self._tolerating_the_disk():
+        sweep = self._new_sweep()
+        with sweep.item(step="end_idle"):
+            await self._expiry.end_idle()
+        with sweep.item(step="request_again"):
+            await self._expiry.request_again()
+        with sweep.item(step="discard_stale_jobs"):
+            await self._orphans.discard_stale_jobs()
+        with sweep.item(step="purge_expired"):
+            await self._cell.record.purge_expired(_PURGE_BATCH)
+        with sweep.item(step="remove_orphans"):
             await self._orphans.remove()
+        sweep.end()
 
-    @contextmanager
-    def _tolerating_the_disk(self) -> Iterator[None]:
-        """Log a failing temp volume; the next run tries again."""
-        try:
-            yield
-        except TempVolumeError as error:
-            logger(volume=self._cell.volume.name).warning(Log.TICK_FAILED, code=error.code, reason=error.message)
+    def _new_sweep(self) -> Sweep:
+        return Sweep(Log.TICK_FAILED, volume=self._cell.volume.name)

@@ -14,6 +14,7 @@ from pipeline.core.admission import DiskReading
 from pipeline.core.errors import DependencyUnavailable, RequestError, TempVolumeError
 from pipeline.core.lifecycle import ENDED
 from pipeline.ports import AdmissionOutcome
+from pipeline.sweeps import Sweep
 from pipeline.telemetry import VOLUME_CLOSED, Log, logger
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.recovery import Recovery
@@ -73,32 +74,39 @@ class Admission:
 
     async def _allocate_all(self, outcome: AdmissionOutcome, disk: DiskReading) -> None:
         failure: TempVolumeError | None = None
+        sweep = Sweep(step="admission")
         for upload_id, size_bytes in outcome.to_allocate:
-            if (
-                failure is not None and failure.code != "TEMP_VOLUME_FULL"
-            ):  # a full disk may have room for a smaller one
-                await self._ledger.postpone(upload_id)
-                continue
-            try:
-                in_flight = await self._cell.record.keep_journal(upload_id)
-                # Nothing is allocated for an ended upload: another upload may hold its bytes already.
-                backed_bytes = await self._volume.allocate(upload_id, size_bytes) if in_flight else 0
-            except TempVolumeError as error:
-                failure = error
-                await self._ledger.postpone(upload_id)
-                continue
-            try:
-                await self._admit(upload_id, size_bytes, backed_bytes)
-            except TempVolumeError as error:  # a file without an owner could not be removed: the next run tries again
-                failure = error
+            with sweep.item(upload_id=upload_id):
+                failure = await self._allocate(upload_id, size_bytes, failure)
         if failure is None and disk.free_bytes <= disk.headroom_bytes:
             failure = TempVolumeError(
                 "TEMP_VOLUME_FULL", reason=f"{disk.free_bytes} bytes are free, less than headroom"
             )
         if failure is not None:
             self._close(failure)
-        elif outcome.to_allocate or await self._accepts_bytes():
+        elif (outcome.to_allocate and not sweep.failed) or await self._accepts_bytes():
             self._reopen()
+        sweep.end()
+
+    async def _allocate(
+        self, upload_id: str, size_bytes: int, failure: TempVolumeError | None
+    ) -> TempVolumeError | None:
+        """Allocate and admit one upload, unless the disk has failed before. Returns the disk's latest failure."""
+        if failure is not None and failure.code != "TEMP_VOLUME_FULL":  # a full disk may have room for a smaller one
+            await self._ledger.postpone(upload_id)
+            return failure
+        try:
+            in_flight = await self._cell.record.keep_journal(upload_id)
+            # Nothing is allocated for an ended upload: another upload may hold its bytes already.
+            backed_bytes = await self._volume.allocate(upload_id, size_bytes) if in_flight else 0
+        except TempVolumeError as error:
+            await self._ledger.postpone(upload_id)
+            return error
+        try:
+            await self._admit(upload_id, size_bytes, backed_bytes)
+        except TempVolumeError as error:  # a file without an owner could not be removed: the next run tries again
+            return error
+        return failure
 
     async def _admit(self, upload_id: str, size_bytes: int, backed_bytes: int) -> None:
         try:

@@ -25,6 +25,7 @@ from pipeline.core.model import NewUpload, StageJob, Upload
 from pipeline.core.segments import to_ranges
 from pipeline.core.transports import TRANSPORTS
 from pipeline.ports.recording import JournalWriter, SegmentWriter, UploadRebuilder, UploadWriter
+from pipeline.sweeps import Sweep
 from pipeline.telemetry import Log, logger
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.segment_files import is_intact, segment_source
@@ -115,15 +116,18 @@ class Recovery:
         await self.recover(upload.upload_id)
 
     async def follow(self) -> None:
-        """Repair what a restart or failover of Redis may have lost. Does nothing while the same server runs."""
+        """Repair what a restart or failover of Redis may have lost. Does nothing while the same server runs. An upload
+        that cannot be repaired now does not keep the others from it; it is tried again by the next run."""
         run = await self._cell.uploads.server_run()
         if run == self._followed_run or not await self.open():
             return
-        try:
+        sweep = Sweep(Log.TICK_FAILED, volume=self._cell.volume.name)
+        with sweep.item(step="recovery"):  # admission does not wait for the disk; the next run of upkeep tries again
             for upload_id in await self._cell.journals.ids():
-                await self.recover(upload_id)
-        except TempVolumeError as error:  # admission does not wait for the disk; the next run of upkeep tries again
-            logger(volume=self._cell.volume.name).warning(Log.TICK_FAILED, code=error.code, reason=error.message)
+                with sweep.item(upload_id=upload_id):
+                    await self.recover(upload_id)
+        sweep.end()
+        if sweep.failed:
             return
         await self._cell.ledger.follow(run)
         self._followed_run = run

@@ -17,6 +17,7 @@ from pipeline.adapters.redis.replies import PROBLEMS
 from pipeline.bootstrap import RedisParts, redis_parts
 from pipeline.core.errors import DependencyUnavailable
 from pipeline.core.lifecycle import Event
+from pipeline.core.retry import Dependency
 from pipeline.core.stages import Stage
 from pipeline.settings import Settings
 from tests.contract.redis.uploads import Play, new_upload, until
@@ -181,7 +182,7 @@ async def test_out_of_memory_stops_a_script_before_its_first_write_or_not_at_all
         "store": lambda: play.store(job, upload, [1]),
         "invalidate": lambda: parts.segments.invalidate(upload.upload_id, 1, 0x1001),
         "renew": lambda: parts.stages.renew(job),
-        "record_outage": lambda: parts.stages.record_outage(job),
+        "record_outage": lambda: parts.stages.record_outage(job, Dependency.STORE),
         "overdue": lambda: parts.stages.overdue(10),
         "cleaned": lambda: parts.board.mark_cleaned(ended.upload_id),
         "purge": lambda: parts.board.purge_expired(10),

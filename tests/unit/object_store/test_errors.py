@@ -66,7 +66,7 @@ def test_each_error_of_botocore_is_translated(kind: type[Exception]) -> None:
         ("InvalidPart", 400, "MANIFEST_REFUSED"),
         ("EntityTooSmall", 400, "STORE_REJECTED"),
         ("SlowDown", 503, "STORE_UNAVAILABLE"),
-        ("InternalError", 200, "STORE_REJECTED"),
+        ("InternalError", 200, "STORE_UNAVAILABLE"),
         ("InternalError", 500, "STORE_UNAVAILABLE"),
         ("RequestTimeout", 400, "STORE_UNAVAILABLE"),
         ("AccessDenied", 403, "STORE_AUTH_FAILED"),

@@ -6,15 +6,15 @@ import json
 
 import pytest
 
-from pipeline.adapters.object_store.integrity import check_segments
+from pipeline.adapters.object_store.integrity import check_segments, etag_of_etags, md5_hex
 from pipeline.adapters.object_store.limits import S3_LIMITS, SWIFT_LIMITS
 from pipeline.adapters.object_store.names import multipart_name, split_multipart
-from pipeline.adapters.object_store.swift.account import info_url, public_account
+from pipeline.adapters.object_store.swift.account import info_urls, public_account
+from pipeline.adapters.object_store.swift.info import MAX_SEGMENTS, parse_info
 from pipeline.adapters.object_store.swift.keystone import Endpoint, _lifetime_seconds, _public_url, _storage_url
 from pipeline.adapters.object_store.swift.layout import SwiftLayout, account_url
-from pipeline.adapters.object_store.swift.limits import MAX_SEGMENTS, parse_info
 from pipeline.adapters.object_store.swift.manifest import manifest_json, parse_response, raise_unless_sealed
-from pipeline.core.errors import StoreError, StoreUnavailable
+from pipeline.core.errors import StoreError, StoreUnavailable, StoreUnsupported
 from pipeline.core.model import ObjectTarget, StoredSegment
 from pipeline.core.segments import SegmentPlan, StoreLimits
 
@@ -85,18 +85,27 @@ def test_the_error_names_the_refused_segments() -> None:
     }
     response = parse_response(202, "", b"  \r\n\r\n" + json.dumps(refusal).encode())
     with pytest.raises(StoreError) as refused:
-        raise_unless_sealed(response, LAYOUT, TARGET, "x")
+        raise_unless_sealed(response, LAYOUT, TARGET, SEGMENTS)
     assert refused.value.code == "MANIFEST_REFUSED"
     assert refused.value.detail["segments"] == [1, 3]
     assert "404 Not Found" in refused.value.message
 
 
 def test_the_etag_of_a_stored_manifest_is_compared() -> None:
-    body = json.dumps({"Response Status": "201 Created", "Etag": '"abc"', "Errors": []}).encode()
-    raise_unless_sealed(parse_response(202, "", body), LAYOUT, TARGET, "abc")
-    raise_unless_sealed(parse_response(201, '"abc"', b""), LAYOUT, TARGET, "abc")
+    etag = etag_of_etags(SEGMENTS)
+    body = json.dumps({"Response Status": "201 Created", "Etag": f'"{etag}"', "Errors": []}).encode()
+    raise_unless_sealed(parse_response(202, "", body), LAYOUT, TARGET, SEGMENTS)
+    raise_unless_sealed(parse_response(201, f'"{etag}"', b""), LAYOUT, TARGET, SEGMENTS)
     with pytest.raises(StoreUnavailable):
-        raise_unless_sealed(parse_response(201, '"abc"', b""), LAYOUT, TARGET, "abd")
+        raise_unless_sealed(parse_response(201, '"abd"', b""), LAYOUT, TARGET, SEGMENTS)
+
+
+def test_a_manifest_that_was_stored_as_a_file_is_never_repeated() -> None:
+    """A server without static large objects stores the JSON, and would do so for twelve hours."""
+    etag = md5_hex(manifest_json(LAYOUT, TARGET, SEGMENTS))
+    with pytest.raises(StoreUnsupported) as refused:
+        raise_unless_sealed(parse_response(201, etag, b""), LAYOUT, TARGET, SEGMENTS)
+    assert (refused.value.code, refused.value.retryable) == ("STORE_REJECTED", False)
 
 
 CATALOG = {
@@ -137,8 +146,12 @@ def test_a_public_url_gets_the_account_of_the_login() -> None:
     assert public_account("", "http://in/v1/AUTH_p") == ""
     assert public_account("https://out/", "http://in:8080/v1/AUTH_p/") == "https://out/v1/AUTH_p"
     assert public_account("https://out/swift", "http://in/object-store/v1/AUTH_p") == "https://out/swift/v1/AUTH_p"
-    with pytest.raises(StoreError, match="no /v1/ACCOUNT"):
-        public_account("https://out", "http://in/AUTH_p")
+    assert public_account("https://out/", "http://in:8080/swift/v1") == "https://out/v1"
+    assert public_account("https://out/swift", "http://in:8080/swift/v1") == "https://out/swift/v1"
+    assert public_account("https://out/swift/v1/", "http://in:8080/swift/v1") == "https://out/swift/v1"
+    assert public_account("https://out/swift/v1", "http://in/v1/AUTH_p") == "https://out/swift/v1/AUTH_p"
+    assert public_account("https://out/v1/AUTH_p", "http://in/v1/AUTH_p") == "https://out/v1/AUTH_p"
+    assert public_account("https://out", "http://in/AUTH_p") == "https://out/AUTH_p"
 
 
 def test_a_catalogue_without_an_object_store_is_reported() -> None:
@@ -154,20 +167,22 @@ def test_a_lifetime_is_computed_from_the_server_s_clock() -> None:
 
 
 @pytest.mark.parametrize(
-    ("storage_url", "url"),
+    ("storage_url", "urls"),
     [
-        ("http://h:8080/v1/AUTH_a", "http://h:8080/info"),
-        ("https://lb/swift/v1/AUTH_a", "https://lb/swift/info"),
-        ("https://rgw/swift/v1", "https://rgw/swift/info"),
-        ("https://h/elsewhere", "https://h/info"),
+        ("http://h:8080/v1/AUTH_a", ["http://h:8080/info"]),
+        ("https://lb/swift/v1/AUTH_a", ["https://lb/swift/info", "https://lb/info"]),
+        ("https://rgw/swift/v1", ["https://rgw/swift/info", "https://rgw/info"]),
+        ("https://lb/a/b/v1/AUTH_a/", ["https://lb/a/b/info", "https://lb/a/info", "https://lb/info"]),
+        ("https://h/elsewhere", ["https://h/elsewhere/info", "https://h/info"]),
     ],
 )
-def test_info_is_beside_v1(storage_url: str, url: str) -> None:
-    assert info_url(storage_url) == url
+def test_info_is_beside_v1_or_below_a_shorter_prefix(storage_url: str, urls: list[str]) -> None:
+    assert info_urls(storage_url) == urls
 
 
 def info(slo: object = None, **swift: object) -> StoreLimits | None:
-    return parse_info(json.dumps({"slo": slo or {}, "swift": swift}).encode())
+    found = parse_info(json.dumps({"slo": slo or {}, "swift": swift}).encode())
+    return found.limits if found else None
 
 
 def test_limits_come_from_info() -> None:

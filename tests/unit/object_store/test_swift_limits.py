@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.adapters.object_store.limits import SWIFT_LIMITS
 from pipeline.adapters.object_store.swift.http import SwiftHttp
-from pipeline.adapters.object_store.swift.limits import SwiftLimits
+from pipeline.adapters.object_store.swift.info import SwiftInfo
 from pipeline.adapters.object_store.swift.options import SwiftOptions
 from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.core.segments import StoreLimits
@@ -36,15 +36,22 @@ class Cluster:
         slo = {"max_manifest_segments": max_segments}
         self.body = json.dumps({"swift": {"max_file_size": 100}, "slo": slo}).encode()
 
-    async def info(self) -> bytes:
+    async def info_urls(self) -> list[str]:
+        return ["http://cluster/info"]
+
+    async def info(self, url: str) -> bytes:
         self.requests += 1
         await self.gate.wait()
         if self.error is not None:
             raise self.error
         return self.body
 
-    def limits(self, options: SwiftOptions = OPTIONS) -> SwiftLimits:
-        return SwiftLimits(cast(SwiftHttp, cast(Any, self)), options, clock=lambda: self.now)
+    def limits(self, options: SwiftOptions = OPTIONS) -> SwiftInfo:
+        return SwiftInfo(cast(SwiftHttp, cast(Any, self)), options, clock=lambda: self.now)
+
+
+async def limits_of(info: SwiftInfo) -> StoreLimits:
+    return (await info.current()).limits
 
 
 @pytest.fixture
@@ -58,20 +65,20 @@ def published(max_segments: int) -> StoreLimits:
 
 async def test_published_limits_are_read_once_an_hour(cluster: Cluster) -> None:
     limits = cluster.limits()
-    assert await limits.current() == published(50)
+    assert await limits_of(limits) == published(50)
     cluster.publish(60)
     cluster.now += 3599
-    assert await limits.current() == published(50)
+    assert await limits_of(limits) == published(50)
     assert cluster.requests == 1
     cluster.now += 1
-    assert await limits.current() == published(60)
+    assert await limits_of(limits) == published(60)
     assert cluster.requests == 2
 
 
 async def test_concurrent_callers_share_one_request(cluster: Cluster) -> None:
     cluster.gate.clear()
     limits = cluster.limits()
-    callers = [asyncio.create_task(limits.current()) for _ in range(20)]
+    callers = [asyncio.create_task(limits_of(limits)) for _ in range(20)]
     await asyncio.sleep(0)
     callers[0].cancel()
     await asyncio.sleep(0)
@@ -91,36 +98,36 @@ async def test_after_a_failure_the_presets_apply_until_the_next_request_succeeds
     cluster.body = b"<html>a captive portal</html>"
     limits = cluster.limits()
     for _ in range(3):
-        assert await limits.current() == SWIFT_LIMITS
+        assert await limits_of(limits) == SWIFT_LIMITS
         cluster.now += 19
     assert cluster.requests == 1
     cluster.now += 3
     cluster.error = None
     cluster.publish(50)
-    assert await limits.current() == published(50)
+    assert await limits_of(limits) == published(50)
 
 
 async def test_a_failed_refresh_keeps_the_last_published_limits(cluster: Cluster) -> None:
     limits = cluster.limits()
-    await limits.current()
+    await limits_of(limits)
     cluster.error = StoreUnavailable(reason="down")
     cluster.now += 3600
-    assert await limits.current() == published(50)
+    assert await limits_of(limits) == published(50)
     assert cluster.requests == 2
 
 
 async def test_a_cluster_that_hangs_delays_only_the_first_caller(cluster: Cluster) -> None:
     cluster.gate.clear()
     limits = cluster.limits(SwiftOptions(info_seconds=0.01))
-    assert await limits.current() == SWIFT_LIMITS
-    assert await limits.current() == SWIFT_LIMITS
+    assert await limits_of(limits) == SWIFT_LIMITS
+    assert await limits_of(limits) == SWIFT_LIMITS
     assert cluster.requests == 1
 
 
 async def test_closing_cancels_a_request_in_flight(cluster: Cluster) -> None:
     cluster.gate.clear()
     limits = cluster.limits()
-    caller = asyncio.create_task(limits.current())
+    caller = asyncio.create_task(limits_of(limits))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     await limits.aclose()

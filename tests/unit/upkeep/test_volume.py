@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from pipeline.core.errors import DependencyUnavailable, SluiceError, TempVolumeError
+from pipeline.core.errors import DependencyUnavailable, TempVolumeError
 from pipeline.ports import AdmissionOutcome
 from pipeline.telemetry import Log
 from pipeline.upkeep.volume import VolumeUpkeep
@@ -25,7 +26,7 @@ SWEEP = ["end_idle", "request_again", "discard_stale_jobs", "purge_expired", "re
 class Steps:
     """Every collaborator in one. `calls` names the steps in order; a step named in `errors` raises."""
 
-    def __init__(self, errors: Mapping[str, SluiceError], lapsed: tuple[str, ...] | None = ()) -> None:
+    def __init__(self, errors: Mapping[str, Exception], lapsed: tuple[str, ...] | None = ()) -> None:
         self.calls: list[str] = []
         self._errors = errors
         self._lapsed = lapsed
@@ -101,16 +102,26 @@ async def test_a_tick_ends_no_upload_while_the_volume_is_not_open() -> None:
     assert steps.calls == ["follow", "run"]
 
 
+@pytest.mark.parametrize("error", [REDIS_ERROR, DISK_ERROR, KeyError("volume"), ExceptionGroup("two", [OSError()])])
 @pytest.mark.parametrize("failing", SWEEP)
-async def test_an_unavailable_redis_ends_the_sweep(failing: str) -> None:
-    steps = Steps({failing: REDIS_ERROR})
-    with pytest.raises(DependencyUnavailable):
+async def test_a_step_that_fails_does_not_cancel_the_others(failing: str, error: Exception) -> None:
+    steps = Steps({failing: error})
+    with pytest.raises(DependencyUnavailable) if error is REDIS_ERROR else nullcontext():
         await upkeep(steps).sweep()
-    assert steps.calls == SWEEP[: SWEEP.index(failing) + 1]
+    assert steps.calls == SWEEP
 
 
-async def test_an_unavailable_redis_ends_the_tick() -> None:
-    steps = Steps({"end_lapsed a": REDIS_ERROR}, lapsed=("a", "b"))
+@pytest.mark.parametrize("error", [REDIS_ERROR, DISK_ERROR, KeyError("volume")])
+@pytest.mark.parametrize("failing", ["follow", "run", "end_lapsed a", "end_lapsed b"])
+async def test_a_tick_handles_what_does_not_fail(failing: str, error: Exception) -> None:
+    steps = Steps({failing: error}, lapsed=("a", "b"))
+    with pytest.raises(DependencyUnavailable) if error is REDIS_ERROR else nullcontext():
+        await upkeep(steps).tick()
+    assert steps.calls == ["follow", "run", *([] if failing == "run" else ["end_lapsed a", "end_lapsed b"])]
+
+
+async def test_redis_that_is_unavailable_for_three_in_a_row_ends_the_tick() -> None:
+    steps = Steps({f"end_lapsed {name}": REDIS_ERROR for name in "abcd"}, lapsed=tuple("abcd"))
     with pytest.raises(DependencyUnavailable):
         await upkeep(steps).tick()
-    assert steps.calls == ["follow", "run", "end_lapsed a"]
+    assert steps.calls == ["follow", "run", "end_lapsed a", "end_lapsed b", "end_lapsed c"]

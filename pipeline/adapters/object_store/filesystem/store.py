@@ -17,6 +17,7 @@ from pipeline.adapters.object_store.closing import ClosedOnExit
 from pipeline.adapters.object_store.filesystem.files import Draft, disk_errors
 from pipeline.adapters.object_store.filesystem.layout import FilesystemLayout
 from pipeline.adapters.object_store.filesystem.tree import Tree
+from pipeline.adapters.object_store.guard import Guarded
 from pipeline.adapters.object_store.integrity import (
     check_segments,
     md5_hex,
@@ -35,7 +36,7 @@ _READ_BYTES = 256 * 1024
 """Held for each slow reader: blocks of 1 MiB made fifty of them cost a gateway 250 MiB."""
 
 
-class FilesystemObjectStore(ClosedOnExit):
+class FilesystemObjectStore(Guarded, ClosedOnExit):
     """`ObjectStore` and `ObjectReader` over a directory.
 
     With `fsync` an acknowledged segment survives a power failure, and each segment waits for the disk.

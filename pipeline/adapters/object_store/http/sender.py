@@ -115,7 +115,7 @@ class RequestSender:
             async with asyncio.timeout(
                 times.connect_seconds + max(times.stall_seconds, times.response_seconds)
             ) as clock:
-                return await self._session.request(
+                response = await self._session.request(
                     method,
                     url,
                     headers=headers,
@@ -124,6 +124,9 @@ class RequestSender:
                     allow_redirects=False,
                     timeout=self._timeout,
                 )
+            if response.status == 417:  # RFC 9110 section 10.1.1; the caller's retry does without
+                self._expects_continue = False
+            return response
         except TimeoutError as error:
             if expect and not body.passed_bytes:
                 # Something on the way does not support `Expect`. RFC 9110 section 10.1.1 does not let a client wait

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.adapters.object_store.s3.errors import MISSING_BUCKET
-from pipeline.core.errors import StoreError
+from pipeline.core.errors import StoreError, StoreUnsupported
 
 T = TypeVar("T")
 
@@ -27,6 +27,8 @@ class BucketMaker:
             return
         try:
             await self._client.call("head_bucket")
+        except StoreUnsupported:
+            pass  # a request that needs the bucket finds out whether it exists
         except StoreError as error:
             if error.code != "STORE_OBJECT_MISSING":
                 raise

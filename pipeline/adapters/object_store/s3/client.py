@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from copy import copy
 from typing import Any
 
+from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
-from botocore.config import Config
 
+from pipeline.adapters.object_store.http.bodies import text, unusable
 from pipeline.adapters.object_store.http.observe import RequestObserver
 from pipeline.adapters.object_store.http.paging import every_item
+from pipeline.adapters.object_store.s3.bounded import BoundedSession
 from pipeline.adapters.object_store.s3.deadline import within
 from pipeline.adapters.object_store.s3.errors import store_errors
 from pipeline.adapters.object_store.s3.options import S3Credentials, S3Options
@@ -31,10 +33,20 @@ _METHODS = {
     "head_bucket": "HEAD",
     "head_object": "HEAD",
     "list_multipart_uploads": "GET",
+    "list_objects": "GET",
     "list_objects_v2": "GET",
     "list_parts": "GET",
     "put_object": "PUT",
 }
+
+# Listing -> the parameters of its next page, by the fields that hold them.
+_CONTINUATIONS = {
+    "list_multipart_uploads": {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"},
+    "list_objects": {"Marker": "NextMarker"},
+    "list_objects_v2": {"ContinuationToken": "NextContinuationToken"},
+    "list_parts": {"PartNumberMarker": "NextPartNumberMarker"},
+}
+Cursor = tuple[tuple[str, str], ...]
 
 
 class S3Client:
@@ -60,7 +72,8 @@ class S3Client:
     async def open(self) -> None:
         """Raises StoreError STORE_REJECTED for an endpoint that is not a URL."""
         options, credentials = self._options, self._credentials
-        config = Config(
+        config = AioConfig(
+            http_session_cls=BoundedSession,
             signature_version="s3v4",
             region_name=options.region,
             connect_timeout=options.connect_seconds,
@@ -135,14 +148,27 @@ class S3Client:
             )
             return url
 
+    async def remove(self, operation: str, *, key: str, **parameters: Any) -> None:
+        """One call that removes something. Raises as `call`, and StoreUnavailable when the status is not 204 ("Response
+        Syntax" of the API reference): another success, such as a page of a proxy, removes nothing."""
+        response = await self.call(operation, key=key, **parameters)
+        status = response["ResponseMetadata"]["HTTPStatusCode"]
+        if status != 204:
+            raise unusable(f"{operation} {self._bucket}/{key}", f"the status is {status}, not 204")
+
     def items(self, operation: str, items: str, **parameters: Any) -> AsyncIterator[Any]:
-        """Every item of a listing; `items` is the field that holds them."""
+        """Every item of a listing; `items` is the field that holds them. Raises as `call`, and StoreUnavailable when a
+        page is no listing: botocore makes an empty one of an empty body and of XML of another kind."""
+        what = f"{operation} {self._bucket}"
 
-        async def fetch(continuation: Mapping[str, Any] | None) -> tuple[Sequence[Any], Mapping[str, Any] | None]:
-            page = await self.call(operation, **parameters, **(continuation or {}))
-            return page.get(items, ()), _continuation(page) if page.get("IsTruncated") else None
+        async def fetch(continuation: Cursor | None) -> tuple[Sequence[Any], Cursor | None]:
+            following: dict[str, Any] = dict(continuation or ())
+            page = await self.call(operation, **parameters, **following)
+            if "IsTruncated" not in page:
+                raise unusable(what, "it is not a listing")
+            return page.get(items, ()), _continuation(operation, page, what) if page["IsTruncated"] else None
 
-        return every_item(fetch)
+        return every_item(fetch, what)
 
     def _open_client(self) -> Any:
         if self._client is None:
@@ -155,12 +181,16 @@ class S3Client:
         return "path" if self._options.endpoint_url else "auto"
 
 
-def _continuation(page: Any) -> dict[str, Any]:
-    if "NextContinuationToken" in page:
-        return {"ContinuationToken": page["NextContinuationToken"]}
-    if "NextPartNumberMarker" in page:
-        return {"PartNumberMarker": page["NextPartNumberMarker"]}
-    return {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+def _continuation(operation: str, page: Any, what: str) -> Cursor:
+    """What requests the next page. Raises StoreUnavailable when a truncated page does not say it."""
+    if operation == "list_objects" and not page.get("NextMarker"):  # sent only with a delimiter
+        keys = [item["Key"] for item in page.get("Contents", ())]
+        return (("Marker", text(keys[-1] if keys else None, what, "the last key")),)
+    return tuple(
+        (parameter, text(str(page[field]) if field in page else None, what, field))
+        for parameter, field in _CONTINUATIONS[operation].items()
+        if parameter != "UploadIdMarker" or page.get(field)  # some stores mark multipart uploads by their key only
+    )
 
 
 def _status_of(error: StoreError) -> int | None:

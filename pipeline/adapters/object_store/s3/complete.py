@@ -7,12 +7,13 @@ ETag that its parts add up to.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from pipeline.adapters.object_store.http.bodies import unusable
 from pipeline.adapters.object_store.integrity import require_etag, unquoted
 from pipeline.adapters.object_store.s3.client import S3Client
-from pipeline.adapters.object_store.s3.errors import MISSING_SESSION_CODES, on_session
+from pipeline.adapters.object_store.s3.errors import on_session
 from pipeline.adapters.object_store.s3.options import S3Options
 from pipeline.adapters.object_store.s3.parts import held_parts, missing_parts, multipart_etag
 from pipeline.core.errors import StoreError, StoreUnavailable
@@ -88,8 +89,16 @@ async def _session_lost(client: S3Client, target: ObjectTarget, error: StoreErro
         await held_parts(client, target)
     except StoreError as listing:
         # Ceph 16: NoSuchKey. A 404 without one of these codes may be from something in between.
-        return listing.detail.get("store_code") in MISSING_SESSION_CODES | {"NoSuchKey"}
+        return listing.detail.get("store_code") in ("NoSuchUpload", "NoSuchKey")
     return False
+
+
+def require_no_body(what: str, headers: Mapping[str, str]) -> None:
+    """Raises StoreUnavailable when a response to a PUT has a body: S3's has none, a proxy's page has one. Matters with
+    `verify="content-md5"`, where any ETag is accepted."""
+    length = headers.get("Content-Length", headers.get("content-length", "0"))
+    if length != "0":
+        raise unusable(what, f"it has a body of {length} bytes")
 
 
 async def _completed_before(

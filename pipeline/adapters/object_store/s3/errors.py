@@ -1,7 +1,8 @@
 """Errors of S3 and of its driver, as errors of the catalogue.
 
 Guarantee: no error of botocore leaves the adapter. The store's own code decides ("Error responses" of the API
-reference), or the status where the response has no code. A driver's error means that no response came.
+reference), or the status where the response has no code. A driver's error means that no response came, or none that
+botocore can parse; it may be retried, unless it is about our own parameters and settings.
 """
 
 from __future__ import annotations
@@ -13,42 +14,60 @@ from xml.etree import ElementTree
 
 import aiohttp
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 
 from pipeline.adapters.object_store.http.errors import driver_errors
-from pipeline.adapters.object_store.http.retry_after import retry_after_seconds
+from pipeline.adapters.object_store.http.verdicts import Verdict, refused, verdict_of_status
 from pipeline.core.errors import StoreError, StoreUnavailable
 
-# Transient 4xx. 400: a slow connection, damaged bytes; 409: another request is working on the same name.
-TRANSIENT_CODES = frozenset(
-    {
-        "RequestTimeout",
-        "BadDigest",
-        "IncompleteBody",
-        "OperationAborted",
-        "ConditionalRequestConflict",
-        "RequestTimeTooSkewed",
-        "SlowDown",
-        "TooManyRequests",
-        "XAmzContentSHA256Mismatch",
-    }
-)
-AUTH_CODES = frozenset(
-    {
-        "AccessDenied",
-        "AccountProblem",
-        "AllAccessDisabled",
-        "AuthorizationHeaderMalformed",
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidToken",
-        "SignatureDoesNotMatch",
-    }
-)
+_REASON_CHARACTERS = 512
+
 MISSING_BUCKET = "NoSuchBucket"
-MISSING_CODES = frozenset({"NoSuchKey", MISSING_BUCKET, "NotFound", "404"})
-# Segments that are missing or changed: the manifest is refused.
-MANIFEST_CODES = frozenset({"InvalidPart", "InvalidPartOrder"})
-MISSING_SESSION_CODES = frozenset({"NoSuchUpload"})
+
+_CODES_BY_VERDICT: Mapping[Verdict, str] = {
+    # 400: a slow connection, damaged bytes. 403: a full quota, which an operator may raise; clocks that differ. 409:
+    # another request is working on the same name.
+    Verdict.TRANSIENT: """
+        BadDigest BandwidthLimitExceeded Busy ConditionalRequestConflict IncompleteBody InternalError
+        InternalServerError OperationAborted QuotaExceeded RequestLimitExceeded RequestThrottled RequestTimeout
+        RequestTimeTooSkewed ServiceFailure ServiceUnavailable SlowDown SlowDownRead SlowDownWrite TemporaryRedirect
+        Throttling ThrottlingException TooManyRequests TooManyRequestsException XAmzContentSHA256Mismatch
+        XMinioServerNotInitialized XMinioStorageFull""",
+    Verdict.CREDENTIALS: """
+        AccessDenied AccountProblem AllAccessDisabled AuthFailure AuthorizationHeaderMalformed
+        AuthorizationQueryParametersError CredentialsNotSupported ExpiredToken ExpiredTokenException Forbidden
+        InvalidAccessKeyId InvalidPayer InvalidSecurity InvalidSignature InvalidToken InvalidTokenId
+        MissingAuthenticationToken NotSignedUp RequestExpired SignatureDoesNotMatch TokenRefreshRequired
+        Unauthorized UnauthorizedAccess UserSuspended""",
+    Verdict.MISSING: "NoSuchBucket NoSuchKey NoSuchVersion NotFound",
+    Verdict.SESSION_LOST: "NoSuchUpload",
+    Verdict.MANIFEST: "InvalidPart InvalidPartOrder",
+    Verdict.UNSUPPORTED: """
+        MethodNotAllowed MethodNotImplemented NotImplemented NotSupported OperationNotSupported UnsupportedOperation
+        XNotImplemented""",
+    Verdict.REJECTED: """
+        AccessControlListNotSupported AmbiguousGrantByEmailAddress BucketAlreadyExists BucketAlreadyOwnedByYou
+        BucketNotEmpty ClientTokenConflict ConnectionClosedByRequester CrossLocationLoggingProhibited EntityTooLarge
+        EntityTooSmall IllegalLocationConstraintException IllegalVersioningConfigurationException
+        IncorrectNumberOfFilesInPostRequest InlineDataTooLarge InvalidAddressingHeader InvalidArgument
+        InvalidBucketAclWithObjectOwnership InvalidBucketName InvalidBucketOwnerAWSAccountID InvalidBucketState
+        InvalidDigest InvalidEncryptionAlgorithmError InvalidHostHeader InvalidHttpMethod InvalidLocationConstraint
+        InvalidObjectState InvalidPolicyDocument InvalidRange InvalidRegion InvalidRequest InvalidSessionException
+        InvalidSOAPRequest InvalidStorageClass InvalidTag InvalidTargetBucketForLogging InvalidURI KeyTooLongError
+        MalformedACLError MalformedPOSTRequest MalformedXML MaxMessageLengthExceeded
+        MaxPostPreDataLengthExceededError MetadataTooLarge MissingAttachment MissingContentLength
+        MissingRequestBodyError MissingSecurityElement MissingSecurityHeader NoLoggingStatusForKey
+        NoSuchBucketPolicy NoSuchCORSConfiguration NoSuchLifecycleConfiguration NoSuchTagSet
+        NotDeviceOwnerError NotModified ObjectLockConfigurationNotFoundError OwnershipControlsNotFoundError
+        PermanentRedirect PreconditionFailed Redirect RequestHeaderSectionTooLarge RequestIsNotMultiPartContent
+        RequestTorrentOfBucketError ResponseInterrupted RestoreAlreadyInProgress
+        ServerSideEncryptionConfigurationNotFoundError TooManyBuckets TooManyParts
+        UnexpectedContent UnexpectedIPError UnresolvableGrantByEmailAddress UserKeyMustBeSpecified""",
+}
+CODES: Mapping[str, Verdict] = {code: verdict for verdict, codes in _CODES_BY_VERDICT.items() for code in codes.split()}
+"""The class of every code that the API reference lists, and of codes of other servers. Any other counts by its
+status."""
+
 _CREDENTIAL_ERRORS = (
     boto.NoCredentialsError,
     boto.PartialCredentialsError,
@@ -56,29 +75,35 @@ _CREDENTIAL_ERRORS = (
     boto.TokenRetrievalError,
     boto.NoAuthTokenError,
 )
-_TRANSPORT_ERRORS = (
-    boto.HTTPClientError,
-    boto.ConnectionError,
-    boto.IncompleteReadError,
-    boto.ChecksumError,
-    boto.FlexibleChecksumError,
+# Of our own making: parameters and settings that no server ever sees.
+_SETTING_ERRORS = (
+    boto.ParamValidationError,
+    boto.ValidationError,
+    boto.DataNotFoundError,
+    boto.NoRegionError,
+    boto.ProfileNotFound,
+    boto.ConfigParseError,
+    boto.ConfigNotFound,
+    boto.UnknownEndpointError,
+    boto.EndpointProviderError,
+    boto.UnsupportedS3ConfigurationError,
+    boto.InvalidS3AddressingStyleError,
+    boto.InvalidRetryConfigurationError,
+    boto.InvalidRetryModeError,
+    boto.UnknownSignatureVersionError,
 )
 
 
 def refusal(code: str, status: int, said: str, headers: Mapping[str, str], what: str, key: str) -> StoreError:
     """The error for an unexpected response. `store_code` in its detail is the store's own code."""
-    reason = f"{what}: {status} {code} {said}".rstrip()
-    if code in MISSING_SESSION_CODES:
-        return StoreError("STORE_SESSION_LOST", reason=reason, store_code=code)
-    if code in MANIFEST_CODES:
-        return StoreError("MANIFEST_REFUSED", reason=reason, store_code=code)
-    if code in TRANSIENT_CODES or status >= 500 or status in (408, 429):
-        return StoreUnavailable(retry_after_seconds=retry_after_seconds(headers), reason=reason, store_code=code)
-    if code in AUTH_CODES or status in (401, 403):
-        return StoreError("STORE_AUTH_FAILED", reason=reason, store_code=code)
-    if code in MISSING_CODES or status == 404:
-        return StoreError("STORE_OBJECT_MISSING", key=key, reason=reason, store_code=code)
-    return StoreError("STORE_REJECTED", reason=reason, store_code=code)
+    reason = f"{what}: {status} {code[:64]} {said[:_REASON_CHARACTERS]}".rstrip()
+    return refused(s3_verdict(code, status), reason, key=key, headers=headers, store_code=code)
+
+
+def s3_verdict(code: str, status: int) -> Verdict:
+    """The store's own code decides; the status where there is none, or one that the table does not have (the code of a
+    HEAD is its status)."""
+    return CODES.get(code) or verdict_of_status(status)
 
 
 @contextmanager
@@ -96,10 +121,10 @@ def store_errors(what: str, key: str) -> Iterator[None]:
         raise refusal(code, status, str(facts.get("Message", "")), headers, what, key) from error
     except _CREDENTIAL_ERRORS as error:
         raise StoreError("STORE_AUTH_FAILED", reason=f"{what}: {error}") from error
-    except _TRANSPORT_ERRORS as error:
-        raise StoreUnavailable(reason=f"{what}: {error}") from error
-    except boto.BotoCoreError as error:
+    except _SETTING_ERRORS as error:
         raise StoreError("STORE_REJECTED", reason=f"{what}: {error}") from error
+    except (boto.BotoCoreError, ResponseParserError) as error:
+        raise StoreUnavailable(reason=f"{what}: {' '.join(str(error).split())[:_REASON_CHARACTERS]}") from error
 
 
 @contextmanager
@@ -122,6 +147,6 @@ async def response_refusal(response: aiohttp.ClientResponse, what: str, key: str
     try:
         root = ElementTree.fromstring(await response.content.read(64 * 1024))  # noqa: S314  bounded, from the store
         code, said = root.findtext("Code", ""), root.findtext("Message", "")
-    except ElementTree.ParseError:
+    except (ElementTree.ParseError, ValueError, LookupError):  # no XML, or in an encoding that does not exist
         said = response.reason or ""
     return refusal(code, response.status, said, response.headers, what, key)

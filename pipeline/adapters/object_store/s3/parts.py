@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.adapters.object_store.http.bodies import text, whole_number
 from pipeline.adapters.object_store.integrity import unquoted
 from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.adapters.object_store.s3.errors import on_session
-from pipeline.core.errors import StoreError
+from pipeline.core.errors import StoreError, StoreUnsupported
 from pipeline.core.model import ObjectTarget, SegmentRequest, StoredSegment
 
 
@@ -52,16 +53,25 @@ async def held_parts(client: S3Client, target: ObjectTarget) -> list[StoredSegme
     """The parts of an open multipart upload, in order. Raises StoreError STORE_SESSION_LOST."""
     with on_session():
         parts = client.items("list_parts", "Parts", key=target.key, UploadId=target.session)
+        what = f"list_parts {target.key}"
         found = [
-            StoredSegment(int(part["PartNumber"]), int(part["Size"]), unquoted(part["ETag"])) async for part in parts
+            StoredSegment(
+                whole_number(part["PartNumber"], what, "PartNumber"),
+                whole_number(part["Size"], what, "Size"),
+                text(unquoted(part["ETag"]), what, "ETag"),
+            )
+            async for part in parts
         ]
     return sorted(found, key=lambda segment: segment.number)
 
 
 async def missing_parts(client: S3Client, target: ObjectTarget, segments: Sequence[StoredSegment]) -> list[int]:
-    """The segments that the store lacks or holds with other bytes; all of them when the session no longer exists."""
+    """The segments that the store lacks or holds with other bytes; all of them when the session no longer exists, or
+    when the store does not list its parts."""
     try:
         stored = {part.number: part.etag for part in await held_parts(client, target)}
+    except StoreUnsupported:
+        stored = {}
     except StoreError as error:
         if error.code != "STORE_SESSION_LOST":
             raise

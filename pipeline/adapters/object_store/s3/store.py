@@ -17,12 +17,16 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Self
 
 import aiohttp
 from yarl import URL
 
 from pipeline.adapters.object_store.closing import ClosedOnExit
+from pipeline.adapters.object_store.each import each_of
+from pipeline.adapters.object_store.http.bodies import text
 from pipeline.adapters.object_store.http.observe import RequestObserver, unobserved
 from pipeline.adapters.object_store.http.ranges import range_header
 from pipeline.adapters.object_store.http.sender import RequestSender, new_session, reading
@@ -35,13 +39,13 @@ from pipeline.adapters.object_store.limits import S3_LIMITS
 from pipeline.adapters.object_store.payload import SegmentPayload, new_hashing_pool
 from pipeline.adapters.object_store.s3.bucket import BucketMaker
 from pipeline.adapters.object_store.s3.client import S3Client
-from pipeline.adapters.object_store.s3.complete import complete_parts, verify_etag
+from pipeline.adapters.object_store.s3.complete import complete_parts, require_no_body, verify_etag
 from pipeline.adapters.object_store.s3.errors import on_session, response_refusal
 from pipeline.adapters.object_store.s3.options import S3Credentials, S3Options
 from pipeline.adapters.object_store.s3.parts import held_parts, presign_parts, put_operation
 from pipeline.adapters.object_store.s3.reader import STORE_NAME, S3Reader
 from pipeline.core.disposition import content_disposition
-from pipeline.core.errors import StoreError
+from pipeline.core.errors import StoreError, StoreUnsupported
 from pipeline.core.model import ObjectTarget, SegmentLink, SegmentRequest, SegmentSpan, StoredObject, StoredSegment
 from pipeline.core.segments import StoreLimits
 from pipeline.ports import SegmentSource
@@ -100,7 +104,7 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
         response = await self._bucket_maker.ensured(
             lambda: self._client.call("create_multipart_upload", key=target.key, ContentType=target.content_type)
         )
-        return str(response["UploadId"])
+        return text(response.get("UploadId"), f"create_multipart_upload {target.key}", "UploadId")
 
     async def put_segment(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
         """See `ObjectStore.put_segment`. An upload of one segment is stored under its own key, as a plain object."""
@@ -120,6 +124,7 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
             )
         )
         etag = unquoted(response.get("ETag"))
+        require_no_body(f"put_object {key}", response["ResponseMetadata"]["HTTPHeaders"])
         verify_etag(self._options, f"put_object {key}", etag, digest.hexdigest())
         return StoredObject(STORE_NAME, self._bucket, key, len(body), etag)
 
@@ -138,14 +143,7 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
         A part that is in flight while its session is aborted may restore the session ("AbortMultipartUpload" of the API
         reference), so the listing is read until it shows no new one.
         """
-        aborted: set[str] = set()
-        sessions = {target.session} - {""} | await self._sessions_of(target.key)
-        while sessions - aborted:
-            for session in sessions - aborted:
-                await self.end_session(target.key, session)
-            aborted |= sessions
-            sessions = await self._sessions_of(target.key)
-        await self._delete_object(target.key)
+        await each_of((self._abort_sessions, self._abort_object), lambda step: step(target))
 
     async def check(self) -> str:
         """See `ObjectReader.check`."""
@@ -202,15 +200,29 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
         async with reading(response, what, body):
             if response.status != 200:
                 raise await response_refusal(response, what, target.key)
+            require_no_body(what, response.headers)
             etag = unquoted(response.headers.get("ETag"))
         verify_etag(self._options, what, etag, body.md5_hex)
         return StoredSegment(source.number, source.size_bytes, etag)
 
+    async def _abort_object(self, target: ObjectTarget) -> None:
+        await self._delete_object(target.key)
+
+    async def _abort_sessions(self, target: ObjectTarget) -> None:
+        aborted: set[str] = set()
+        sessions = {target.session} - {""} | await self._sessions_of(target.key)
+        while sessions - aborted:
+            new = sorted(sessions - aborted)
+            await each_of(new, partial(self.end_session, target.key))
+            aborted |= sessions
+            sessions = await self._sessions_of(target.key)
+
     async def _abort_others(self, target: ObjectTarget) -> None:
-        """End the sessions whose `begin` succeeded but whose response was lost; they are unused once the object
-        exists."""
-        for session in await self._sessions_of(target.key) - {target.session}:
-            await self.end_session(target.key, session)
+        """End the sessions whose `begin` succeeded but whose response was lost; they are unused once the object exists.
+        A store that cannot end them keeps them: the object is sealed all the same."""
+        with suppress(StoreUnsupported):
+            for session in await self._sessions_of(target.key) - {target.session}:
+                await self.end_session(target.key, session)
 
     async def _sessions_of(self, key: str) -> set[str]:
         return {session async for name, session in self.open_sessions(key) if name == key}

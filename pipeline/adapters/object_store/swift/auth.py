@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -40,6 +41,28 @@ class Token:
 
     def __repr__(self) -> str:  # a token is a password
         return f"Token(storage_url={self.storage_url!r}, lifetime_seconds={self.lifetime_seconds!r})"
+
+
+def usable(token: Token) -> Token:
+    """The token, if requests can be made with it. Raises StoreError STORE_AUTH_FAILED for what is no token or no URL:
+    something else than a login responded."""
+    if not token.value or not token.value.isascii() or not token.value.isprintable():
+        raise StoreError("STORE_AUTH_FAILED", reason="the response to the login has no usable token")
+    for url in (token.storage_url, token.client_url):
+        if not _is_base_url(url):
+            raise StoreError("STORE_AUTH_FAILED", reason=f"the login returned {url[:200]!a}, which is no storage URL")
+    return token
+
+
+def _is_base_url(url: str) -> bool:
+    """Whether requests can go below this URL."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not parts.query
+    except ValueError:
+        return False
 
 
 class SwiftAuth(Protocol):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.layout import SwiftLayout, container_path
 from pipeline.adapters.object_store.swift.single_flight import SingleFlight
 from pipeline.adapters.object_store.swift.tempurl import KEY_HEADER, TempUrlSigner
+from pipeline.core.errors import StoreUnsupported
 
 
 class SwiftContainers:
@@ -34,20 +37,29 @@ class SwiftContainers:
 
         HEAD comes first: a user may have access to containers that it could not create. A user who does not own the
         account may not set the key (403), and does not see it. Then the containers' owner has to set it; until that is
-        done Swift responds 401 to our TempURLs.
+        done Swift responds 401 to our TempURLs. Where the server has no HEAD of a container, PUT is sent, which changes
+        nothing on one that exists; where it has no POST, the key stays unset.
         """
         for container in (self._layout.container, self._layout.segment_container):
             path = container_path(container)
-            async with self._http.request("HEAD", path, accept=(200, 204, 404)) as response:
-                missing = response.status == 404
-                keyless = any(response.headers.get(name) != value for name, value in self._key.items())
+            missing, keyless = await self._look_at(path)
             if missing:
                 async with self._http.request("PUT", path, accept=(201, 202), headers=self._key):
                     pass
             elif keyless:
-                async with self._http.request("POST", path, accept=(204, 403), headers=self._key):
-                    pass
+                with suppress(StoreUnsupported):
+                    async with self._http.request("POST", path, accept=(204, 403), headers=self._key):
+                        pass
         self._exist = True
+
+    async def _look_at(self, path: str) -> tuple[bool, bool]:
+        """Whether a container is missing, and whether it lacks our key."""
+        try:
+            async with self._http.request("HEAD", path, accept=(200, 204, 404)) as response:
+                keyless = any(response.headers.get(name) != value for name, value in self._key.items())
+                return response.status == 404, keyless
+        except StoreUnsupported:
+            return True, True
 
     async def aclose(self) -> None:
         """Cancel a check in flight. Idempotent."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from pipeline.adapters.object_store.integrity import unquoted
+from pipeline.adapters.object_store.http.bodies import size_and_etag
 from pipeline.adapters.object_store.names import segment_name
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.layout import SwiftLayout
@@ -27,9 +27,9 @@ async def held_segments(
     if plan.count > 1:
         names = {segment_name(target.upload_id, number): number for number in range(1, plan.count + 1)}
         async for entry in entries(http, layout.segment_container, f"{target.upload_id}/", page_names):
-            number = names.get(str(entry["name"]))
-            if number is not None:
-                found[number] = StoredSegment(number, int(entry["bytes"]), str(entry["hash"]))
+            number = names.get(entry.name)
+            if number is not None and entry.etag:
+                found[number] = StoredSegment(number, entry.size_bytes, entry.etag)
     doubtful = iter([n for n in range(1, plan.count + 1) if n not in found or found[n].size_bytes != plan.length(n)])
 
     async def head_next() -> None:
@@ -44,8 +44,8 @@ async def held_segments(
 
 async def _head(http: SwiftHttp, layout: SwiftLayout, target: ObjectTarget, number: int) -> StoredSegment | None:
     path, _ = layout.destination(target, number)
-    async with http.request("HEAD", path, accept=(200, 204, 404)) as response:
+    async with http.request("HEAD", path, accept=(200, 404)) as response:
         if response.status == 404:
             return None
-        length, etag = response.headers.get("Content-Length", "-1"), response.headers.get("Etag")
-    return StoredSegment(number, int(length), unquoted(etag))
+        size_bytes, etag = size_and_etag(response.headers, f"HEAD {path}")
+    return StoredSegment(number, size_bytes, etag)

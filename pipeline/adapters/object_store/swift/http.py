@@ -11,12 +11,15 @@ from contextlib import asynccontextmanager
 import aiohttp
 from yarl import URL
 
+from pipeline.adapters.object_store.http.bodies import MEBIBYTE, read_bounded
 from pipeline.adapters.object_store.http.sender import RequestSender, reading
 from pipeline.adapters.object_store.payload import SegmentPayload
-from pipeline.adapters.object_store.swift.account import info_url
+from pipeline.adapters.object_store.swift.account import info_urls
 from pipeline.adapters.object_store.swift.auth import Token, TokenSource
 from pipeline.adapters.object_store.swift.errors import refusal
 from pipeline.adapters.object_store.swift.layout import account_url
+
+INFO_BYTES = MEBIBYTE
 
 
 class SwiftHttp:
@@ -67,15 +70,18 @@ class SwiftHttp:
                 raise await refusal(response, what, key or path)
             yield response
 
-    async def info(self) -> bytes:
+    async def info_urls(self) -> list[str]:
+        """Where the cluster may publish its capabilities, the likeliest place first. Raises as `request`."""
+        return info_urls(await self.storage_url())
+
+    async def info(self, url: str) -> bytes:
         """The body of the cluster's `/info`, which is read without a token. Raises as `request`."""
-        url = info_url(await self.storage_url())
         what = f"GET {url}"
         response = await self._sender.send("GET", URL(url), what=what, headers={})
         async with reading(response, what):
             if response.status != 200:
                 raise await refusal(response, what, url)
-            return await response.read()
+            return await read_bounded(response, what, INFO_BYTES)
 
     async def storage_url(self) -> str:
         """The account's URL for our own requests. Raises as `request`."""

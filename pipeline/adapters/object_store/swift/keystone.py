@@ -15,9 +15,11 @@ from typing import Any
 
 import aiohttp
 
+from pipeline.adapters.object_store.guard import Guarded
+from pipeline.adapters.object_store.http.bodies import read_json, unusable
 from pipeline.adapters.object_store.http.errors import driver_errors
 from pipeline.adapters.object_store.swift.account import public_account
-from pipeline.adapters.object_store.swift.auth import Token
+from pipeline.adapters.object_store.swift.auth import Token, usable
 from pipeline.adapters.object_store.swift.errors import login_refusal
 from pipeline.core.errors import StoreError
 
@@ -35,7 +37,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class KeystonePassword:
+class KeystonePassword(Guarded):
     """User and password, scoped to a project; domains by name. `auth_url` ends in `/v3`."""
 
     auth_url: str
@@ -57,7 +59,7 @@ class KeystonePassword:
 
 
 @dataclass(frozen=True, slots=True)
-class KeystoneApplicationCredential:
+class KeystoneApplicationCredential(Guarded):
     """An application credential: bound to its project, limited to the rights it was given, revocable by itself."""
 
     auth_url: str
@@ -84,14 +86,14 @@ async def _token(
             if response.status != 201:
                 raise await login_refusal(response, what)
             value = response.headers.get("X-Subject-Token", "")
-            body: Any = await response.json(content_type=None)
+            body = await read_json(response, what)
     try:
         token: Mapping[str, Any] = body["token"]
         storage_url = endpoint.storage_url.rstrip("/") or _storage_url(token, endpoint)
         public_url = public_account(endpoint.public_url, storage_url) or _public_url(token, endpoint)
-        return Token(value, storage_url, _lifetime_seconds(token), public_url)
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError("STORE_AUTH_FAILED", reason=f"{what}: the response is not Keystone's ({error!r})") from error
+        return usable(Token(value, storage_url, _lifetime_seconds(token), public_url))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise unusable(what, f"it is not Keystone's ({error!r})"[:500]) from error
 
 
 def _storage_url(token: Mapping[str, Any], wanted: Endpoint) -> str:

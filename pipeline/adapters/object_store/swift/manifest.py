@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.adapters.object_store.http.errors import on_one_line
-from pipeline.adapters.object_store.integrity import require_etag, unquoted
-from pipeline.adapters.object_store.swift.errors import is_transient
+from pipeline.adapters.object_store.http.verdicts import refused
+from pipeline.adapters.object_store.integrity import etag_of_etags, md5_hex, require_etag, unquoted
+from pipeline.adapters.object_store.swift.errors import swift_verdict
 from pipeline.adapters.object_store.swift.layout import SwiftLayout, location_path
-from pipeline.core.errors import StoreError, StoreUnavailable
+from pipeline.core.errors import StoreError, StoreUnavailable, StoreUnsupported
 from pipeline.core.model import ObjectTarget, StoredSegment
 
 
@@ -54,24 +55,26 @@ def parse_response(status: int, etag: str, body: bytes) -> ManifestResponse:
     if status != 202:
         return ManifestResponse(status, unquoted(etag), said=on_one_line(body))
     try:
-        final: dict[str, Any] = json.loads(body)
+        final: Any = json.loads(body)
         return ManifestResponse(
             status=int(str(final["Response Status"]).split()[0]),
             etag=unquoted(final.get("Etag")),
             errors=tuple((str(path), str(why)) for path, why in final.get("Errors", [])),
             said=str(final.get("Response Body", "")),
         )
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise StoreUnavailable(reason="the response to the manifest is incomplete") from error
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        raise StoreUnavailable(reason=f"the response to the manifest is incomplete: {error!r}"[:500]) from error
 
 
 def raise_unless_sealed(
-    response: ManifestResponse, layout: SwiftLayout, target: ObjectTarget, expected_etag: str
+    response: ManifestResponse, layout: SwiftLayout, target: ObjectTarget, segments: Sequence[StoredSegment]
 ) -> None:
     """Raises StoreError MANIFEST_REFUSED (`segments` in its detail: the missing or changed ones, to be sent again) or
-    STORE_REJECTED, and StoreUnavailable."""
+    STORE_REJECTED, StoreUnsupported by a server that does not know manifests, and StoreUnavailable."""
     if response.status == 201:
-        require_etag(f"manifest of {target.key}", response.etag, expected_etag)
+        if response.etag == md5_hex(manifest_json(layout, target, segments)):
+            raise StoreUnsupported(reason=f"PUT {target.key}: the manifest was stored as a file: there is no slo here")
+        require_etag(f"manifest of {target.key}", response.etag, etag_of_etags(segments))
         return
     reason = f"{response.status} {response.said}".strip()
     if response.errors:
@@ -81,9 +84,7 @@ def raise_unless_sealed(
         if any(why.startswith(("5", "401")) for _, why in response.errors):
             raise StoreUnavailable(reason=reason)
         raise StoreError("MANIFEST_REFUSED", reason=reason, segments=_numbers(response, layout, target))
-    if is_transient(response.status):
-        raise StoreUnavailable(reason=reason)
-    raise StoreError("STORE_REJECTED", reason=reason)
+    raise refused(swift_verdict(response.status), reason, key=target.key, headers={})
 
 
 def _numbers(response: ManifestResponse, layout: SwiftLayout, target: ObjectTarget) -> list[int]:

@@ -7,25 +7,25 @@ be read.
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import AsyncIterator, Iterable
 
-from pipeline.adapters.object_store.http.ranges import range_header
-from pipeline.adapters.object_store.integrity import unquoted
+from pipeline.adapters.object_store.each import each_of
+from pipeline.adapters.object_store.guard import Guarded, only_sluice_errors
+from pipeline.adapters.object_store.http.bodies import read_json, size_and_etag, text, unusable
+from pipeline.adapters.object_store.http.ranges import ByteCount, length_of_range, range_header
 from pipeline.adapters.object_store.names import SEGMENT_PREFIX, may_match
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.layout import SwiftLayout, location_path
 from pipeline.adapters.object_store.swift.listing import entries
 from pipeline.adapters.object_store.swift.options import SwiftOptions
 from pipeline.core.errors import StoreError
-from pipeline.core.model import StoredObject
+from pipeline.core.model import StoredObject, owner_of
 from pipeline.core.segments import MEBIBYTE
 
 STORE_NAME = "swift"
 
 
-class SwiftReader:
+class SwiftReader(Guarded):
     """`ObjectSource` and deletion over a container."""
 
     def __init__(self, http: SwiftHttp, layout: SwiftLayout, options: SwiftOptions) -> None:
@@ -34,13 +34,22 @@ class SwiftReader:
         self._options = options
 
     async def read(self, key: str, first: int = 0, last: int | None = None) -> AsyncIterator[bytes]:
-        """See `ObjectSource.read`."""
+        """See `ObjectSource.read`. STORE_REJECTED also when the store responds to a range with the whole object."""
         headers = range_header(first, last)
         path = self._layout.object_path(key)
-        accept = (206,) if headers else (200,)
+        accept = (200, 206) if headers else (200,)
+        what = f"GET {path}"
         async with self._http.request("GET", path, accept=accept, headers=headers, key=key) as response:
+            size_bytes = None
+            if headers:
+                if response.status != 206:
+                    raise StoreError("STORE_REJECTED", reason=f"{what}: the store ignored the range")
+                size_bytes = length_of_range(response.headers.get("Content-Range"), first, last, what)
+            count = ByteCount(size_bytes, what)
             async for block in response.content.iter_chunked(MEBIBYTE):
+                count.add(block)
                 yield block
+            count.end()
 
     async def head(self, key: str) -> StoredObject:
         """See `ObjectSource.head`."""
@@ -58,7 +67,7 @@ class SwiftReader:
         path = self._layout.object_path(key)
         try:
             _, is_manifest = await self._head(key)
-            segments = await self._manifest_paths(path) if is_manifest else []
+            segments = await self._segment_paths(key, path) if is_manifest else []
         except StoreError as error:
             if error.code != "STORE_OBJECT_MISSING":
                 raise
@@ -79,39 +88,47 @@ class SwiftReader:
         path = self._layout.object_path(key)
         async with self._http.request("HEAD", path, accept=(200,), key=key) as response:
             headers = response.headers
-        stored = StoredObject(
-            store=STORE_NAME,
-            container=self._layout.container,
-            key=key,
-            size_bytes=int(headers.get("Content-Length", "-1")),
-            etag=unquoted(headers.get("Etag")),
-        )
+        size_bytes, etag = size_and_etag(headers, f"HEAD {path}")
+        stored = StoredObject(STORE_NAME, self._layout.container, key, size_bytes, etag)
         return stored, headers.get("X-Static-Large-Object", "").lower() == "true"
 
+    async def _segment_paths(self, key: str, path: str) -> list[str]:
+        """The segments of a manifest: those that it names, or those that bear its upload's name, where it cannot be
+        read. Raises StoreError, StoreUnavailable."""
+        try:
+            with only_sluice_errors(f"manifest of {key}"):
+                return await self._manifest_paths(path)
+        except StoreError as error:
+            upload_id = owner_of(key)
+            if upload_id is None or error.code == "STORE_AUTH_FAILED":
+                raise
+        return [
+            self._layout.named_segment_path(name)
+            async for name in self._list(self._layout.segment_container, f"{upload_id}/")
+        ]
+
     async def _manifest_paths(self, path: str) -> list[str]:
+        """As the manifest names them. Ceph 16 does not return manifests, but 200 and no bytes."""
+        what = f"GET {path}?multipart-manifest=get"
         async with self._http.request("GET", path, accept=(200,), query={"multipart-manifest": "get"}) as response:
-            return [location_path(str(segment["name"])) for segment in json.loads(await response.read())]
+            segments = await read_json(response, what)
+        if not isinstance(segments, list) or not segments:
+            raise unusable(what, "it is not a manifest")
+        names = [text(segment["name"], what, "name") for segment in segments]
+        wrong = [name for name in names if not name.startswith("/")]
+        if wrong:
+            raise unusable(what, f"it names {wrong[0][:100]!a}")
+        return [location_path(name) for name in names]
 
     async def _list(self, container: str, prefix: str) -> AsyncIterator[str]:
         async for entry in entries(self._http, container, prefix, self._options.page_names):
-            yield str(entry["name"])
+            yield entry.name
 
     async def _delete_path(self, path: str) -> None:
-        async with self._http.request("DELETE", path, accept=(200, 204, 404)):
+        async with self._http.request("DELETE", path, accept=(204, 404)):
             pass
 
     async def _delete_paths(self, paths: Iterable[str]) -> None:
         """DELETE each path, `delete_concurrency` at a time. The bulk middleware works two at a time and needs rights on
-        the account."""
-        queue = iter(paths)
-
-        async def worker() -> None:
-            for path in queue:
-                await self._delete_path(path)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(self._options.delete_concurrency):
-                    group.create_task(worker())
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+        the account, and not every server has it."""
+        await each_of(paths, self._delete_path, self._options.delete_concurrency)

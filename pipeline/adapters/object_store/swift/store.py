@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.adapters.object_store.closing import ClosedOnExit
+from pipeline.adapters.object_store.each import each_of
+from pipeline.adapters.object_store.http.bodies import read_bounded
 from pipeline.adapters.object_store.http.observe import RequestObserver, unobserved
 from pipeline.adapters.object_store.http.sender import RequestSender, new_session
 from pipeline.adapters.object_store.integrity import (
@@ -34,8 +36,8 @@ from pipeline.adapters.object_store.swift.containers import SwiftContainers
 from pipeline.adapters.object_store.swift.delegated import delegated_token
 from pipeline.adapters.object_store.swift.held import held_segments
 from pipeline.adapters.object_store.swift.http import SwiftHttp
+from pipeline.adapters.object_store.swift.info import SwiftInfo
 from pipeline.adapters.object_store.swift.layout import SwiftLayout
-from pipeline.adapters.object_store.swift.limits import SwiftLimits
 from pipeline.adapters.object_store.swift.manifest import (
     ManifestResponse,
     manifest_json,
@@ -92,8 +94,8 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
         http = SwiftHttp(RequestSender(self._session, options, observer), self._tokens)
         super().__init__(http, layout, options)
         self._containers = SwiftContainers(http, layout, clients.signer)
-        self._limits = SwiftLimits(http, options)
-        self._presigned = None if clients.signer is None else SwiftPresigned(http, layout, clients.signer)
+        self._info = SwiftInfo(http, options)
+        self._presigned = None if clients.signer is None else SwiftPresigned(http, layout, clients.signer, self._info)
         self._delegated = clients.delegated
         self._hashing = new_hashing_pool()
 
@@ -107,7 +109,7 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
 
     async def aclose(self) -> None:
         """Idempotent."""
-        await self._limits.aclose()
+        await self._info.aclose()
         await self._containers.aclose()
         await self._tokens.aclose()
         await self._session.close()
@@ -115,7 +117,7 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
 
     async def limits(self) -> StoreLimits:
         """See `ObjectStore.limits`: those of `/info`."""
-        return await self._limits.current()
+        return (await self._info.current()).limits
 
     async def begin(self, target: ObjectTarget) -> str:
         """See `ObjectStore.begin`. Swift needs no session; the containers are created if they are missing."""
@@ -148,7 +150,7 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
         if response.status == 404:  # the container was deleted
             await self._containers.ensure_again()
             response = await self._put_manifest(target, segments)
-        raise_unless_sealed(response, self._layout, target, expected)
+        raise_unless_sealed(response, self._layout, target, segments)
         return StoredObject(STORE_NAME, self.container, target.key, target.plan.size_bytes, expected, tuple(segments))
 
     async def abort(self, target: ObjectTarget) -> None:
@@ -159,15 +161,7 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
         """
         await self._delete_path(self._layout.object_path(target.key))
         seen: set[str] = set()
-        while True:
-            listed = {name async for name in self._list(self._layout.segment_container, f"{target.upload_id}/")}
-            if listed <= seen:
-                break
-            await self._delete_paths(self._layout.named_segment_path(name) for name in sorted(listed - seen))
-            seen |= listed
-        numbers = range(1, target.plan.count + 1) if target.plan.count > 1 else ()
-        unlisted = [number for number in numbers if segment_name(target.upload_id, number) not in seen]
-        await self._delete_paths(self._layout.segment_path(target.upload_id, number) for number in unlisted)
+        await each_of((self._delete_listed, self._delete_unlisted), lambda step: step(target, seen))
 
     async def check(self) -> str:
         """See `ObjectReader.check`."""
@@ -212,7 +206,22 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
         if self._presigned is None:
             return None
         await self._containers.ensure_once()
-        return SegmentLink(await self._presigned.segment_download(key, span, seconds))
+        url = await self._presigned.segment_download(key, span, seconds)
+        return None if url is None else SegmentLink(url)
+
+    async def _delete_listed(self, target: ObjectTarget, seen: set[str]) -> None:
+        while True:
+            listed = {name async for name in self._list(self._layout.segment_container, f"{target.upload_id}/")}
+            if listed <= seen:
+                return
+            new = sorted(listed - seen)
+            seen |= listed
+            await self._delete_paths(self._layout.named_segment_path(name) for name in new)
+
+    async def _delete_unlisted(self, target: ObjectTarget, seen: set[str]) -> None:
+        numbers = range(1, target.plan.count + 1) if target.plan.count > 1 else ()
+        unlisted = [number for number in numbers if segment_name(target.upload_id, number) not in seen]
+        await self._delete_paths(self._layout.segment_path(target.upload_id, number) for number in unlisted)
 
     async def _put_manifest(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> ManifestResponse:
         async with self._http.request(
@@ -224,7 +233,8 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
             body=manifest_json(self._layout, target, segments),
             response_seconds=self._options.manifest_seconds,
         ) as response:
-            return parse_response(response.status, response.headers.get("Etag", ""), await response.read())
+            body = await read_bounded(response, f"PUT {target.key}")
+            return parse_response(response.status, response.headers.get("Etag", ""), body)
 
     async def _put(self, path: str, body: bytes | SegmentPayload, headers: dict[str, str]) -> str:
         """PUT one object and return its ETag. A 404 means that the container is missing: it is created, and the PUT is

@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+from pipeline.adapters.object_store.guard import Guarded
 from pipeline.adapters.object_store.http.errors import driver_errors
 from pipeline.adapters.object_store.swift.account import public_account
-from pipeline.adapters.object_store.swift.auth import Token
+from pipeline.adapters.object_store.swift.auth import Token, usable
 from pipeline.adapters.object_store.swift.errors import login_refusal
 from pipeline.core.errors import StoreError
 
 
 @dataclass(frozen=True, slots=True)
-class TempAuth:
+class TempAuth(Guarded):
     """`GET auth_url` with a user (`account:user`) and a key; the response's headers hold token, lifetime and storage
     URL.
 
@@ -50,4 +51,5 @@ class TempAuth:
                 expires = response.headers.get("X-Auth-Token-Expires", "")
                 lifetime_seconds = float(expires) if expires.isdecimal() else None
                 storage_url = storage_url.rstrip("/")
-                return Token(value, storage_url, lifetime_seconds, public_account(self.public_url, storage_url))
+                public_url = public_account(self.public_url, storage_url)
+                return usable(Token(value, storage_url, lifetime_seconds, public_url))

@@ -1,0 +1,28 @@
+"""botocore's HTTP session with a limit on the responses that it holds in memory.
+
+Guarantee: a response that botocore parses, and an error's body, have at most `PARSED_BYTES`; a longer one raises
+StoreUnavailable. An object's body is not read here, but block by block.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiobotocore.httpsession import AIOHTTPSession
+
+from pipeline.adapters.object_store.http.bodies import read_bounded
+
+
+class BoundedSession(AIOHTTPSession):  # type: ignore[misc]  # the wheel ships no types
+    """For `AioConfig(http_session_cls=...)`."""
+
+    async def send(self, request: Any) -> Any:
+        """As its base. That reads the body without a limit, unless the body is to be streamed."""
+        streamed = request.stream_output
+        request.stream_output = True
+        response = await super().send(request)
+        request.stream_output = streamed
+        if not streamed or response.status_code >= 300:
+            what = f"{request.method} {request.url.partition('?')[0]}"
+            response._content = await read_bounded(response.raw, what)  # where `content` keeps what it has read
+        return response
