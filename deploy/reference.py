@@ -24,7 +24,7 @@ def _default(value: Any) -> str:
         value = value.get_secret_value()
     if value is None or value == "" or value == ():
         return ""
-    return f"`{value}`"
+    return f"`{', '.join(value) if isinstance(value, tuple) else value}`"
 
 
 def settings_table() -> str:

@@ -107,7 +107,7 @@ def _options(allowed: tuple[str, ...]) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         headers = {"Allow": ", ".join(allowed)}
         if "Access-Control-Request-Method" in request.headers:
-            headers.update(preflight_headers(request.headers.get("Origin"), request.app[OPTIONS].cors_origins, allowed))
+            headers.update(preflight_headers(request.headers, request.app[OPTIONS], allowed))
         return success(AllowedMethods(allowed=list(allowed)), headers=headers)
 
     return handle

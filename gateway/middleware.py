@@ -1,4 +1,5 @@
-"""Surrounds every request: request id, error envelope, one log line, two metrics, response headers.
+"""Surrounds every request: request id, error envelope, one log line, two metrics, response headers. Reports responses
+that their route does not document.
 
 Guarantee: no exception of a handler reaches aiohttp, so every response has the one envelope; a crash is logged with its
 traceback, which the response does not contain. Metric labels hold the route's template, never a path, and only known
@@ -13,7 +14,7 @@ import structlog
 from aiohttp import web
 
 from gateway.http.cors import cors_headers
-from gateway.http.envelope import REQUEST_ID, SERVER, failure
+from gateway.http.envelope import REQUEST_ID, SERVER, STANDARD_HEADERS, failure
 from gateway.http.request_ids import HEADER, request_id
 from gateway.http.state import OPTIONS, RUNNING
 from gateway.keys import CURRENT_ROUTE, ROUTE_HEADERS
@@ -56,9 +57,9 @@ async def set_response_headers(request: web.Request, response: web.StreamRespons
     response.headers.update(request.get(ROUTE_HEADERS, {}))
     response.headers.setdefault(HEADER, request.get(REQUEST_ID, ""))
     response.headers["Server"] = SERVER
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.update(cors_headers(request.headers.get("Origin"), request.app[OPTIONS].cors_origins))
+    for name, value in STANDARD_HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.update(cors_headers(request.headers.get("Origin"), request.app[OPTIONS]))
 
 
 def _close_if_needed(request: web.Request, response: web.StreamResponse) -> None:
@@ -76,6 +77,9 @@ def _observe(request: web.Request, response: web.StreamResponse, error: SluiceEr
     if route is None or not route.streaming:
         HTTP_SECONDS.labels(template).observe(seconds)
     log = logger()
+    code = error.code if error else None
+    if route is not None and not route.documents(response.status, code):
+        log.warning(Log.RESPONSE_UNDOCUMENTED, method=request.method, route=template, status=response.status, code=code)
     write = log.debug if route is not None and route.quiet else log.info
     if response.status >= 500:
         write = log.warning

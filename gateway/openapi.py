@@ -199,7 +199,7 @@ def _failure(route: Route, status: int, codes: list[str]) -> dict[str, Any]:
         }
         for code in codes
     }
-    waits = "UPLOAD_WAITING" in codes or any(CATALOGUE[code].retryable and status in {503, 507} for code in codes)
+    waits = any(CATALOGUE[code].retryable for code in codes)
     return {
         "description": ", ".join(codes),
         "headers": {**_header(HEADER), **(_header("Retry-After") if waits else {}), **_route_headers(route)},

@@ -15,12 +15,16 @@ class GatewayOptions:
     """Times and limits of the HTTP side. The defaults are for production; tests use shorter times.
 
     `public_url`: the URL at which clients reach the gateway; "" takes it from each request. `trust_forwarded`: believe
-    X-Forwarded-Proto and X-Forwarded-Host. `cors_origins`: origins whose pages may call the API, compared exactly.
+    X-Forwarded-Proto and X-Forwarded-Host. `cors_origins`: origins whose pages may call the API, as browsers send them,
+    `https://*.example.com` or `*`. `cors_headers`: what these pages may send besides the headers of the API, or `*`.
+    `cors_credentials`: whether they may send cookies.
     """
 
     public_url: str = ""
     trust_forwarded: bool = False
     cors_origins: frozenset[str] = frozenset()
+    cors_headers: tuple[str, ...] = ()
+    cors_credentials: bool = False
     events_token: SecretStr = field(default=SecretStr(""))
     """The secret that stores send with their notifications. Empty: notifications are refused."""
     json_limit_bytes: int = 64 * 1024

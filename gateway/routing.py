@@ -3,8 +3,8 @@
 `gateway.app` mounts these rows and `gateway.openapi` documents them. So every served route is documented, and every
 documented route is served.
 
-`errors` and `responses` are declarations: nothing checks them at run time. The client of the integration tests compares
-each response that it receives with /openapi.json, so a code that no test provokes can still be missing here.
+`errors` and `responses` are declarations. A response that its row does not declare is sent and logged as
+`response.undocumented`; the tests fail if any process has logged that.
 """
 
 from __future__ import annotations
@@ -94,9 +94,15 @@ class Route:
 
     @property
     def all_errors(self) -> tuple[str, ...]:
-        """`errors`, and the codes that any route can respond with."""
+        """`errors`, and the codes that any route can respond with, each once."""
         busy = ("GATEWAY_BUSY",) if self.new_work else ()
-        return (*self.errors, *busy, "REQUEST_MALFORMED", "INTERNAL")
+        return tuple(dict.fromkeys((*self.errors, *busy, "REQUEST_MALFORMED", "INTERNAL")))
+
+    def documents(self, status: int, code: str | None) -> bool:
+        """Whether this row declares a response: an error with this code, or a success with this status."""
+        if code is not None:
+            return code in self.all_errors
+        return any(response.status == status for response in self.responses)
 
 
 def require_access(routes: Iterable[Route]) -> None:

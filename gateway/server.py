@@ -21,6 +21,7 @@ from gateway.http.connection import EnvelopeProtocol
 from gateway.http.state import OPTIONS, RUNNING
 from gateway.options import GatewayOptions
 from pipeline.bootstrap import gateway_services
+from pipeline.bootstrap.listening import listening_at
 from pipeline.settings import Settings
 from pipeline.telemetry import Log, configure_logging, logger
 
@@ -68,9 +69,11 @@ async def serve(settings: Settings, ready: Callable[[str], None] | None = None) 
 def options_from(settings: Settings) -> GatewayOptions:
     """The options that settings determine; the others keep their defaults."""
     return GatewayOptions(
-        public_url=settings.public_url.rstrip("/"),
+        public_url=settings.public_url,
         trust_forwarded=settings.trust_forwarded,
         cors_origins=frozenset(settings.cors_origins),
+        cors_headers=settings.cors_headers,
+        cors_credentials=settings.cors_credentials,
         events_token=settings.events_token,
         body_seconds=settings.segment_stall_seconds,
         shutdown_seconds=settings.shutdown_seconds,
@@ -81,7 +84,8 @@ def options_from(settings: Settings) -> GatewayOptions:
 
 @asynccontextmanager
 async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[Listening]:
-    """Serve `app` on `host` and `port` (0: a free one) until the block ends, then let running requests finish."""
+    """Serve `app` on `host` and `port` (0: a free one) until the block ends, then let running requests finish. Raises
+    CannotListenError."""
     options = app[OPTIONS]
     limits: dict[str, Any] = {
         "auto_decompress": False,  # else 200 KB could become 200 MB before any limit applies
@@ -96,9 +100,10 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
         manager = runner.server
         if manager is None:
             raise RuntimeError("aiohttp's runner has no server after setup")
-        server = await asyncio.get_running_loop().create_server(
-            lambda: EnvelopeProtocol(manager, **limits), host, port, backlog=BACKLOG, reuse_address=True
-        )
+        with listening_at(host, port, "SLUICE_PORT"):
+            server = await asyncio.get_running_loop().create_server(
+                lambda: EnvelopeProtocol(manager, **limits), host, port, backlog=BACKLOG, reuse_address=True
+            )
         try:
             address = server.sockets[0].getsockname()
             yield Listening(_url(address[0], address[1]), address[1])

@@ -117,6 +117,7 @@ class Log:
     STOPPING = "process.stopping"
     REQUEST = "http.request"
     REQUEST_CRASHED = "http.crashed"
+    RESPONSE_UNDOCUMENTED = "response.undocumented"
     DOWNLOAD_BROKEN = "download.broken"
     STORE_EXAMINED = "store.examined"
     STORE_NOT_EXAMINED = "store.examination_crashed"

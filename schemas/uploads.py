@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from schemas.media_types import UNKNOWN, MediaType
+
 # PostgreSQL stores every Unicode character except NUL.
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00]*$")]
 MetadataValue = Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00]*$")]
@@ -21,9 +23,7 @@ class CreateUpload(BaseModel):
 
     filename: str = Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f/\\]+$", examples=["holiday.mp4"])
     size: int = Field(ge=1, le=2**53 - 1, strict=True, description="Bytes in the whole file")
-    content_type: str = Field(
-        max_length=127, pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+$", examples=["video/mp4"]
-    )
+    content_type: MediaType = UNKNOWN
     digest: str | None = Field(
         default=None,
         max_length=200,

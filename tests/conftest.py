@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import asyncpg
 import pytest
@@ -23,6 +23,7 @@ from tests.harness.ceph import CephEndpoint, require_ceph
 from tests.harness.redis_versions import VERSIONS, RedisServer, redis_server_of
 from tests.harness.session import SESSION_DIRECTORY, session_directory
 from tests.harness.shared_stack import SharedStack, shared_stack, wait_until_stopped
+from tests.harness.undocumented import fail_if_undocumented, undocumented_in_logs
 
 _LONGEST_FIRST = (
     "tests/programs/torture/test_short.py",
@@ -79,6 +80,21 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         wait_until_stopped(directory)
         if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    fail_if_undocumented(report)
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def documented_responses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every response of the gateways that this pytest worker has started is documented."""
+    yield
+    found = list(undocumented_in_logs([tmp_path_factory.getbasetemp()]))
+    assert not found, "\n".join(found)
 
 
 def _is_xdist_worker() -> bool:

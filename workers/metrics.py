@@ -10,6 +10,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from pipeline.bootstrap import WorkerServices
+from pipeline.bootstrap.listening import listening_at
 from pipeline.core.errors import SluiceError
 from pipeline.core.stages import WorkerType
 from pipeline.settings import Settings
@@ -36,7 +37,8 @@ async def serve_metrics(settings: Settings, services: WorkerServices) -> AsyncIt
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.host, settings.metrics_port).start()
+        with listening_at(settings.host, settings.metrics_port, "SLUICE_METRICS_PORT"):
+            await web.TCPSite(runner, settings.host, settings.metrics_port).start()
         host, port = runner.addresses[0][:2]
         yield f"http://{host}:{port}"
     finally:

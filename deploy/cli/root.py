@@ -76,15 +76,16 @@ def _sentence(error: Exception) -> str | None:
 
     from deploy.cli.errors import ClientError
     from deploy.embedded import StackError
+    from pipeline.bootstrap.listening import CannotListenError
     from pipeline.core.errors import SluiceError
 
     if isinstance(error, SluiceError):
         return f"{error} [{error.code}]"
-    if isinstance(error, ClientError | StackError):
+    if isinstance(error, ClientError | StackError | CannotListenError):
         return str(error)
     if isinstance(error, ValidationError) and error.title == "Settings":
-        wrong = (f"  SLUICE_{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors(include_input=False))
-        return "\n".join(["These settings are invalid:", *wrong])
+        wrong = [f"SLUICE_{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors(include_input=False)]
+        return f"Invalid setting {wrong[0]}" if len(wrong) == 1 else "\n  ".join(["Invalid settings:", *wrong])
     return None
 
 

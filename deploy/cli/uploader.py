@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import mimetypes
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from deploy.cli.errors import ApiError, ClientError, FileChangedError
 from deploy.cli.resume import ResumeState, ResumeStates, UploadIdentity
 from deploy.cli.segment_file import DigestName, SegmentFile
 from pipeline.core.segments import SegmentPlan
+from schemas import media_types
 from schemas.content import Content
 from schemas.uploads import CreateUpload, UploadView
 
@@ -98,7 +98,7 @@ class Uploader:
         """
         with SegmentFile(path) as file:
             progress = UploadProgress(path, file.stat.st_size)
-            content_type = self._options.content_type or guess_content_type(path)
+            content_type = self._options.content_type or media_types.of_file(path.name)
             identity = UploadIdentity.of(path, file.stat, self._client.server, content_type, self._options.metadata)
             state = await self._open(identity, progress)
             try:
@@ -216,11 +216,6 @@ class Uploader:
             )
 
         return report
-
-
-def guess_content_type(path: Path) -> str:
-    """By the file's name, else application/octet-stream. The gateway reads the real type from the file."""
-    return mimetypes.guess_type(path.name, strict=False)[0] or "application/octet-stream"
 
 
 def _view(progress: UploadProgress) -> UploadView:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aiohttp import web
 from pydantic import Field
 
-from gateway.api.error_codes import CONTENT_LOOKUP_ERRORS, LIST_ERRORS
+from gateway.api.error_codes import CONTENT_LOOKUP_ERRORS, DATABASE_ERRORS, LIST_ERRORS
 from gateway.api.shared import PageQuery, content_id, paginate, parse_query
 from gateway.api.views import microseconds
 from gateway.http.cursors import Position
@@ -66,7 +66,7 @@ ROUTES: tuple[Route, ...] = (
         "the content's field; `size_bytes` is that of its object. `min_` and `max_` are inclusive. A content whose "
         "value is unknown (null) matches no filter of that field.",
         responses=(ResponseSpec(200, "One page", Page[Content]),),
-        errors=(*LIST_ERRORS, "DATABASE_UNAVAILABLE"),
+        errors=(*LIST_ERRORS, *DATABASE_ERRORS),
         query=ContentQuery,
         access=Access.CLIENT,
     ),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from gateway.api.error_codes import LIST_ERRORS
+from gateway.api.error_codes import DATABASE_ERRORS, LIST_ERRORS
 from gateway.api.shared import PageQuery, paginate, parse_query
 from gateway.api.views import microseconds
 from gateway.http.cursors import Position
@@ -41,7 +41,7 @@ ROUTES: tuple[Route, ...] = (
         "Deleted contents of which something remains in a store or a cache, newest first, each with the error of the "
         "last attempt to remove it. Workers retry until the list is empty.",
         responses=(ResponseSpec(200, "One page", Page[PendingDeletion]),),
-        errors=(*LIST_ERRORS, "DATABASE_UNAVAILABLE"),
+        errors=(*LIST_ERRORS, *DATABASE_ERRORS),
         query=PageQuery,
         access=Access.OPERATOR,
     ),

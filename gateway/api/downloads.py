@@ -7,6 +7,7 @@ gateway streams the same bytes itself.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Literal
 
@@ -15,14 +16,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api.error_codes import CONTENT_LOOKUP_ERRORS, STORE_ERRORS
 from gateway.api.shared import LinkSeconds, content_id, parse_query, segment_number
-from gateway.http.streaming import Download, send
+from gateway.http.conditions import Validators
+from gateway.http.streaming import Download, not_modified, send
 from gateway.keys import SERVICES
 from gateway.routing import Access, RequestHeader, ResponseSpec, Route
 from pipeline.contents.downloads import Downloads, may_be_shown
 from pipeline.core.disposition import content_disposition
 from pipeline.core.errors import RequestError
 from pipeline.core.model import SegmentSpan
-from schemas.content import ContentObject
+from schemas.content import Content, ContentObject
 
 
 class GrantQuery(BaseModel):
@@ -54,7 +56,13 @@ async def download(request: web.Request) -> web.StreamResponse:
     query = parse_query(request, DownloadQuery)
     content = await request.app[SERVICES].contents.get(content_id(request))
     inline = query.disposition == "inline" and may_be_shown(content.content_type)
-    return await _object(request, query, content.object, content.content_type, content.filename, inline)
+    body = _body(
+        request, content, content.object, content.content_type, content_disposition(content.filename, inline=inline)
+    )
+    downloads = request.app[SERVICES].downloads
+    return await _deliver(
+        request, query, partial(downloads.presign, content.object, content.filename, inline=inline), body
+    )
 
 
 async def thumbnail(request: web.Request) -> web.StreamResponse:
@@ -62,7 +70,10 @@ async def thumbnail(request: web.Request) -> web.StreamResponse:
     content = await request.app[SERVICES].contents.get(content_id(request))
     if content.thumbnail is None:
         raise RequestError("THUMBNAIL_NOT_FOUND", content_id=content.id)
-    return await _object(request, query, content.thumbnail, "image/jpeg", f"{content.id}.jpg", True)
+    name = f"{content.id}.jpg"
+    body = _body(request, content, content.thumbnail, "image/jpeg", content_disposition(name, inline=True))
+    downloads = request.app[SERVICES].downloads
+    return await _deliver(request, query, partial(downloads.presign, content.thumbnail, name, inline=True), body)
 
 
 async def segment(request: web.Request) -> web.StreamResponse:
@@ -76,7 +87,7 @@ async def segment(request: web.Request) -> web.StreamResponse:
     stored, span = spans[number - 1]
     body = Download(
         stored.size_bytes,
-        stored.etag,
+        _validators(stored.etag, content),
         "application/octet-stream",
         content_disposition(f"{content.filename}.{number:05d}", inline=False),
         lambda first, last: downloads.blocks(content.object, span.first_byte + first, span.first_byte + last),
@@ -90,18 +101,17 @@ async def _segment_url(downloads: Downloads, stored: ContentObject, span: Segmen
     return None if link is None or link.headers else link.url
 
 
-async def _object(
-    request: web.Request, query: GrantQuery, stored: ContentObject, content_type: str, filename: str, inline: bool
-) -> web.StreamResponse:
-    downloads = request.app[SERVICES].downloads
-    body = Download(
-        stored.size_bytes,
-        stored.etag,
-        content_type,
-        content_disposition(filename, inline=inline),
-        partial(downloads.blocks, stored),
-    )
-    return await _deliver(request, query, partial(downloads.presign, stored, filename, inline=inline), body)
+def _body(
+    request: web.Request, content: Content, stored: ContentObject, content_type: str, disposition: str
+) -> Download:
+    """A whole object of a content, as the gateway sends it."""
+    blocks = partial(request.app[SERVICES].downloads.blocks, stored)
+    return Download(stored.size_bytes, _validators(stored.etag, content), content_type, disposition, blocks)
+
+
+def _validators(digest: str, content: Content) -> Validators:
+    """Nothing of a content changes after its creation."""
+    return Validators.of(digest, content.created_at, datetime.now(UTC))
 
 
 async def _deliver(
@@ -110,15 +120,27 @@ async def _deliver(
     """A redirect to the URL of `grant(seconds=...)` if it is wanted and there is one, else `body`."""
     # HEAD is never redirected, since S3 signs the method: a URL signed for GET refuses HEAD.
     if query.via == "store" and request.method != "HEAD":
+        # The store's ETag is compared here, which spares a redirect. Dates are left to the store: a client that follows
+        # redirects has the store's Last-Modified, which differs from ours.
+        if (unchanged := not_modified(request, body, dates=False)) is not None:
+            return unchanged
         seconds = query.expires or request.app[SERVICES].downloads.rules.grant_seconds
         if url := await grant(seconds=seconds):
             return web.Response(status=302, headers={"Location": url})
     return await send(request, body)
 
 
-_ERRORS = ("VALIDATION_FAILED", *CONTENT_LOOKUP_ERRORS, *STORE_ERRORS, "STORE_OBJECT_MISSING", "RANGE_NOT_SATISFIABLE")
+_ERRORS = (
+    "VALIDATION_FAILED",
+    *CONTENT_LOOKUP_ERRORS,
+    *STORE_ERRORS,
+    "STORE_OBJECT_MISSING",
+    "PRECONDITION_FAILED",
+    "RANGE_NOT_SATISFIABLE",
+)
 _STREAMED = {
     "ETag": "The store's digest of the object",
+    "Last-Modified": "When the content was created; its bytes never change",
     "Accept-Ranges": "`bytes`",
     "Content-Length": "Bytes in the body",
     "Content-Disposition": "The original file name, exact in any script (RFC 8187)",
@@ -139,17 +161,23 @@ _RESPONSES = (
     ),
     ResponseSpec(
         304,
-        "The object has an ETag of `If-None-Match` (through the gateway)",
+        "The client has the bytes already, by `If-None-Match` (also in place of a redirect) or `If-Modified-Since`",
         media_type="",
         headers={"ETag": "The store's digest of the object"},
     ),
 )
+_TEXT = {"type": "string"}
 _CONDITIONS = (
-    RequestHeader("Range", "One range of bytes. For several ranges the whole is sent.", {"type": "string"}),
+    RequestHeader("Range", "Bytes, for GET only. For ranges with gaps between them the whole is sent.", _TEXT),
+    RequestHeader("If-Match", "ETags, or `*`. PRECONDITION_FAILED if the object has none of them.", _TEXT),
+    RequestHeader("If-Unmodified-Since", "A date. PRECONDITION_FAILED if the content is newer.", _TEXT),
+    RequestHeader("If-None-Match", "ETags, or `*`. 304 if the object has one of them.", _TEXT),
+    RequestHeader("If-Modified-Since", "A date. 304 if the content is not newer.", _TEXT),
     RequestHeader(
-        "If-Range", "An ETag. The range applies only if the object has it; else the whole is sent.", {"type": "string"}
+        "If-Range",
+        "The ETag or Last-Modified. The range applies only if it is still that; else the whole is sent.",
+        _TEXT,
     ),
-    RequestHeader("If-None-Match", "ETags, or `*`. 304 if the object has one of them.", {"type": "string"}),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.api.error_codes import JSON_BODY_ERRORS, REGISTRATION_ERRORS, STORE_ERRORS
+from gateway.api.error_codes import DATABASE_ERRORS, JSON_BODY_ERRORS, REGISTRATION_ERRORS, STORE_ERRORS
 from gateway.api.views import import_view
 from gateway.http.bodies import parse_json
 from gateway.http.envelope import success
@@ -44,7 +44,7 @@ ROUTES: tuple[Route, ...] = (
             "IMPORT_EMPTY",
             "FILE_TOO_LARGE_FOR_VOLUME",
             *STORE_ERRORS,
-            "DATABASE_UNAVAILABLE",
+            *DATABASE_ERRORS,
             *REGISTRATION_ERRORS,
         ),
         body=ImportObject,

@@ -16,7 +16,7 @@ import hmac
 from aiohttp import web
 from pydantic import ValidationError
 
-from gateway.api.error_codes import ANY_TYPE_BODY_ERRORS, REGISTRATION_ERRORS, STORE_ERRORS
+from gateway.api.error_codes import ANY_TYPE_BODY_ERRORS, DATABASE_ERRORS, REGISTRATION_ERRORS, STORE_ERRORS
 from gateway.api.views import import_view
 from gateway.http.bodies import invalid_field, parse_json
 from gateway.http.envelope import success
@@ -119,7 +119,7 @@ ROUTES: tuple[Route, ...] = (
             "EVENTS_TOKEN_WRONG",
             *ANY_TYPE_BODY_ERRORS,
             *STORE_ERRORS,
-            "DATABASE_UNAVAILABLE",
+            *DATABASE_ERRORS,
             *REGISTRATION_ERRORS,
         ),
         request_headers=(

@@ -11,6 +11,7 @@ from pydantic import Field
 from gateway.api.error_codes import (
     JSON_BODY_ERRORS,
     LIST_ERRORS,
+    REDIS_ERRORS,
     REGISTRATION_ERRORS,
     STORE_ERRORS,
     UPLOAD_LOOKUP_ERRORS,
@@ -123,7 +124,7 @@ ROUTES: tuple[Route, ...] = (
         "List uploads",
         "Uploads in flight and those that ended recently, newest first.",
         responses=(ResponseSpec(200, "One page", Page[UploadView]),),
-        errors=(*LIST_ERRORS, "REDIS_UNAVAILABLE"),
+        errors=(*LIST_ERRORS, *REDIS_ERRORS),
         query=UploadQuery,
         access=Access.CLIENT,
     ),

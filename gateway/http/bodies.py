@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.http.state import OPTIONS
 from pipeline.core.errors import RequestError
+from schemas import media_types
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -61,10 +62,8 @@ async def parse_json(
     """
     refuse_encoded(request)
     # A page of another origin can send text/plain without a preflight, but not JSON: this check forces the preflight.
-    if not any_type and request.content_type not in _JSON_TYPES:
-        raise RequestError(
-            "CONTENT_TYPE_NOT_SUPPORTED", content_type=request.content_type[:127], expected="application/json"
-        )
+    if not any_type:
+        _require_json(request)
     body = await _read(request, limit_bytes or request.app[OPTIONS].json_limit_bytes)
     try:
         return model.model_validate_json(body)
@@ -75,6 +74,16 @@ async def parse_json(
         if not first["loc"] and first["type"] == "model_type":
             raise RequestError("BODY_NOT_JSON", reason="it is JSON, but not an object") from None
         raise invalid(error) from None
+
+
+def _require_json(request: web.Request) -> None:
+    sent = ", ".join(request.headers.getall("Content-Type", []))
+    try:
+        found = media_types.essence(media_types.parse(sent))
+    except ValueError:
+        found = ""
+    if found not in _JSON_TYPES:
+        raise RequestError("CONTENT_TYPE_NOT_SUPPORTED", content_type=sent[:127], expected="application/json")
 
 
 def invalid(error: ValidationError) -> RequestError:

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
-from gateway.http.envelope import SERVER, failure
+from gateway.http.envelope import SERVER, STANDARD_HEADERS, failure
 from gateway.http.request_ids import HEADER, request_id
 from pipeline.core.errors import RequestError, SluiceError
 from pipeline.telemetry import HTTP_REQUESTS, Log, logger
@@ -63,7 +63,7 @@ class EnvelopeProtocol(web.RequestHandler):
             logger().error(Log.REQUEST_CRASHED, request_id=name, path=request.path, exc_info=exc)
         HTTP_REQUESTS.labels("unknown", "other", str(error.http_status)).inc()
         response = failure(error, request.path, name)
-        response.headers.update({HEADER: name, "Server": SERVER})
+        response.headers.update({HEADER: name, "Server": SERVER, **STANDARD_HEADERS, "Vary": "Origin"})
         response.force_close()
         return response
 

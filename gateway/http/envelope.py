@@ -21,8 +21,14 @@ REQUEST_ID = web.RequestKey("request_id", str)
 SERVER = "sluice"
 """The Server header. It replaces aiohttp's default, which names library versions."""
 
-DEFAULT_RETRY_AFTER_SECONDS = 2
-"""Used when the error names no time: long enough to avoid hammering, short enough to go unnoticed."""
+STANDARD_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""Headers of every response that does not set them itself."""
+
+UNAVAILABLE_SECONDS = 2
+"""Retry-After of a server error that names no time: long enough to avoid hammering, short enough to go unnoticed."""
+
+AT_ONCE_SECONDS = 1
+"""Retry-After of a client error that names no time: the request was damaged or too slow; repeat it at once."""
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -59,10 +65,10 @@ def failure(error: SluiceError, path: str, request_id: str) -> web.Response:
 
 
 def retry_after(error: SluiceError) -> int | None:
-    """Whole seconds until the same request may succeed; None where waiting does not help or the time is unknown."""
+    """Whole seconds until the same request may succeed; None where waiting does not help."""
     asked = error.detail.get("retry_after_seconds", getattr(error, "retry_after_seconds", None))
     if isinstance(asked, int | float) and math.isfinite(asked):
         return max(1, math.ceil(asked))
-    if error.retryable and error.http_status in {503, 507}:
-        return DEFAULT_RETRY_AFTER_SECONDS
-    return None
+    if not error.retryable:
+        return None
+    return UNAVAILABLE_SECONDS if error.http_status >= 500 else AT_ONCE_SECONDS

@@ -16,7 +16,8 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from gateway.http import ranges
+from gateway.http import conditions, ranges
+from gateway.http.conditions import Validators
 from gateway.http.connection import client_gone
 from gateway.http.state import DOWNLOAD_SLOTS, OPTIONS
 from pipeline.core.errors import RequestError, SluiceError
@@ -31,26 +32,24 @@ class Download:
     """What to send. `blocks(first, last)` yields those bytes, both inclusive."""
 
     size_bytes: int
-    etag: str
+    validators: Validators
     content_type: str
     disposition: str
     blocks: Callable[[int, int], AsyncIterator[bytes]]
 
 
 async def send(request: web.Request, download: Download) -> web.StreamResponse:
-    """The response: 200, 206 or 304. Raises RANGE_NOT_SATISFIABLE, GATEWAY_BUSY, and what the store
-    raised before its first byte."""
-    headers = {
-        "ETag": f'"{download.etag}"',
+    """The response to GET and HEAD: 200 or 206, or 304 if the conditions say so. Raises PRECONDITION_FAILED,
+    RANGE_NOT_SATISFIABLE, GATEWAY_BUSY, and what the store raised before its first byte."""
+    if (unchanged := not_modified(request, download)) is not None:
+        return unchanged
+    headers = _caching(download) | {
+        "Last-Modified": download.validators.last_modified,
         "Accept-Ranges": "bytes",
-        "Cache-Control": "private, no-cache",  # may be stored, but must be revalidated: the object may be deleted
+        "Content-Type": download.content_type,
+        "Content-Disposition": download.disposition,
     }
-    if ranges.matches_any(request.headers.get("If-None-Match"), download.etag):
-        return web.Response(status=304, headers=headers)
-    headers |= {"Content-Type": download.content_type, "Content-Disposition": download.disposition}
-    part = None
-    if ranges.range_applies(request.headers.get("If-Range"), download.etag):
-        part = ranges.requested_range(request.headers.get("Range"), download.size_bytes)
+    part = _requested(request, download)
     first, last = part or (0, download.size_bytes - 1)
     if part is not None:
         headers["Content-Range"] = f"bytes {first}-{last}/{download.size_bytes}"
@@ -65,6 +64,27 @@ async def send(request: web.Request, download: Download) -> web.StreamResponse:
         with DOWNLOADS.track_inprogress():
             await _while_connected(request, _copy(request, response, download.blocks(first, last)))
     return response
+
+
+def not_modified(request: web.Request, download: Download, *, dates: bool = True) -> web.Response | None:
+    """304 if the client has the bytes already, else None; `dates` as for `conditions.is_not_modified`. Raises
+    RequestError PRECONDITION_FAILED."""
+    if not conditions.is_not_modified(request.headers, download.validators, dates=dates):
+        return None
+    return web.Response(status=304, headers=_caching(download))  # no other header: RFC 9110 section 15.4.5
+
+
+def _caching(download: Download) -> dict[str, str]:
+    # May be stored, but must be revalidated: the object may be deleted.
+    return {"ETag": download.validators.etag, "Cache-Control": "private, no-cache"}
+
+
+def _requested(request: web.Request, download: Download) -> ranges.Range | None:
+    """The range to send; only GET has ranges (RFC 9110 section 14.2). Raises RANGE_NOT_SATISFIABLE."""
+    lines = request.headers.getall("Range", [])
+    if request.method != "GET" or len(lines) != 1 or not conditions.range_applies(request.headers, download.validators):
+        return None
+    return ranges.requested_range(lines[0], download.size_bytes)
 
 
 async def _copy(request: web.Request, response: web.StreamResponse, blocks: AsyncIterator[bytes]) -> None:

@@ -69,6 +69,7 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "THUMBNAIL_NOT_FOUND": ErrorSpec(
         404, False, "Content {content_id} has no thumbnail, because no picture could be made from the file."
     ),
+    "PRECONDITION_FAILED": ErrorSpec(412, False, "{condition} does not hold for this content, whose ETag is {etag}."),
     "RANGE_NOT_SATISFIABLE": ErrorSpec(
         416, False, "The range starts beyond the end of the content, which has {size_bytes} bytes."
     ),

@@ -218,7 +218,8 @@ class DelegatedToken:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """A whole object in the store. `etag` as in the response to HEAD, unquoted."""
+    """A whole object in the store. `etag` as in the response to HEAD, unquoted. `content_type` is what the store
+    reports about an object that it was asked about, in any form; "" otherwise."""
 
     store: str
     container: str
@@ -226,6 +227,7 @@ class StoredObject:
     size_bytes: int
     etag: str
     segments: tuple[StoredSegment, ...] = ()
+    content_type: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

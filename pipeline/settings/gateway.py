@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from pipeline.core.segments import MEBIBYTE
+from pipeline.settings.values import BaseUrl, HeaderList, ListenHost, OriginList
 
 
 class GatewaySettings(BaseModel):
     """Where the gateway listens, and what one request may use."""
 
-    host: str = Field("127.0.0.1", description="Address on which the gateway and the workers' metrics listen")
+    host: ListenHost = Field("127.0.0.1", description="Address on which the gateway and the workers' metrics listen")
     port: int = Field(8080, ge=0, le=65535, description="Port of the gateway; 0: a free port, which is logged")
-    public_url: str = Field(
+    public_url: BaseUrl = Field(
         "", description="Base URL at which clients reach the gateway; empty: taken from each request (Host header)"
     )
     trust_forwarded: bool = Field(
         False,
         description="Whether to trust X-Forwarded-Proto and X-Forwarded-Host; only behind a proxy that sets both",
     )
-    cors_origins: tuple[str, ...] = Field(
-        (), description='Origins whose pages may call the gateway, as JSON such as ["https://a.example"]'
+    cors_origins: OriginList = Field(
+        (),
+        description='Origins whose pages may call the gateway, as JSON such as ["https://a.example"] or separated by '
+        "commas; `https://*.a.example` for all subdomains, `*` for every page",
+    )
+    cors_headers: HeaderList = Field(
+        ("Authorization", "X-Requested-With", "X-CSRF-Token", "traceparent", "tracestate", "baggage"),
+        description="Request headers that these pages may send besides those that the API reads; a proxy or a tracing "
+        "library may need them. `*` for every header",
+    )
+    cors_credentials: bool = Field(
+        False,
+        description="Whether these pages may send cookies and TLS client certificates, for a proxy that authenticates "
+        "users by them; not with the origin `*`",
     )
     receive_buffer_bytes: int = Field(
         64 * MEBIBYTE,
@@ -50,3 +64,11 @@ class GatewaySettings(BaseModel):
     shutdown_seconds: float = Field(
         20, gt=0, description="Time after SIGTERM for requests and stages to finish; unfinished stages are requeued"
     )
+
+    @field_validator("cors_credentials")
+    @classmethod
+    def _named_origins(cls, value: bool, info: ValidationInfo) -> bool:
+        # The Fetch standard, section "CORS protocol and credentials". Any page on the web could act for a user.
+        if value and "*" in info.data.get("cors_origins", ()):
+            raise PydanticCustomError("setting", "Must be false while SLUICE_CORS_ORIGINS contains *; name the origins")
+        return value

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
-_BASE_URL = r"^(https?://[^/\s?#]+(/[^\s?#]*)?)?$"
+from pipeline.settings.values import BaseUrl, PurgeUrl, TextList, UpperCase
 
 
 class ObjectStoreSettings(BaseModel):
@@ -20,7 +20,7 @@ class ObjectStoreSettings(BaseModel):
     filesystem_dir: Path | None = Field(
         None, description="Directory of the store `filesystem`, for sites with one disk; empty: not available"
     )
-    import_buckets: tuple[str, ...] = Field(
+    import_buckets: TextList = Field(
         (),
         description='Buckets or containers whose objects may be imported, as JSON such as ["raw"]; empty: only the '
         "store's own",
@@ -52,12 +52,12 @@ class ObjectStoreSettings(BaseModel):
         description="`checked`: a gateway gives clients only presigned URLs of a kind that it has seen to work; "
         "`trusted`: without a check, for gateways that cannot reach the URLs of clients",
     )
-    cdn_purge_url: str = Field(
+    cdn_purge_url: PurgeUrl = Field(
         "",
         description="URL to call for each deleted object, with `{key}` in place of its key, until the call succeeds; "
         "empty: no cache to purge",
     )
-    cdn_purge_method: Literal["PURGE", "PUT", "POST", "DELETE", "BAN"] = Field(
+    cdn_purge_method: Annotated[Literal["PURGE", "PUT", "POST", "DELETE", "BAN"], UpperCase] = Field(
         "PURGE", description="HTTP method of the purge request; PUT for the nginx in deploy/cdn"
     )
     cdn_purge_token: SecretStr = Field(
@@ -71,7 +71,7 @@ class SwiftSettings(BaseModel):
     swift_auth: Literal["v1", "v3"] = Field(
         "v3", description="Authentication: `v3` is Keystone, `v1` is tempauth and servers with the same API"
     )
-    swift_auth_url: str = Field(
+    swift_auth_url: BaseUrl = Field(
         "http://127.0.0.1:5000/v3", description="URL of Keystone, ending in /v3, or of tempauth, ending in /auth/v1.0"
     )
     swift_user: str = Field("", description="User name; with v1 `account:user`")
@@ -92,9 +92,8 @@ class SwiftSettings(BaseModel):
         "public",
         description="Endpoint interface that Sluice uses (v3); clients always receive URLs of the public interface",
     )
-    swift_public_url: str = Field(
+    swift_public_url: BaseUrl = Field(
         "",
-        pattern=_BASE_URL,
         description="Base URL that clients use, with or without `/v1/ACCOUNT`, such as `https://swift.example` or "
         "`https://ceph.example/swift`; empty: the URL from the service catalogue or the login response",
     )
@@ -133,9 +132,9 @@ class S3Settings(BaseModel):
     """How to reach S3 or a compatible store. The store `s3` exists when a bucket is set."""
 
     s3_bucket: str = Field("", description="Bucket of objects and segments; empty: the store `s3` is not available")
-    s3_endpoint_url: str = Field("", description="URL of an S3-compatible store; empty: Amazon S3")
-    s3_public_url: str = Field(
-        "", pattern=_BASE_URL, description="Base URL of presigned URLs, which clients use; empty: the endpoint URL"
+    s3_endpoint_url: BaseUrl = Field("", description="URL of an S3-compatible store; empty: Amazon S3")
+    s3_public_url: BaseUrl = Field(
+        "", description="Base URL of presigned URLs, which clients use; empty: the endpoint URL"
     )
     s3_region: str = Field("us-east-1", description="Region, part of every signature")
     s3_access_key: str = Field(

@@ -10,7 +10,8 @@ from pipeline.core.model import StoredObject, StoredSegment
 
 
 def stored_to_data(stored: StoredObject) -> dict[str, Any]:
-    return asdict(stored)
+    """Without its content type, which only an import asks for."""
+    return {name: value for name, value in asdict(stored).items() if name != "content_type"}
 
 
 def stored_from_data(data: Mapping[str, Any]) -> StoredObject:

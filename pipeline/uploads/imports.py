@@ -8,7 +8,6 @@ that Sluice has written are never imported.
 from __future__ import annotations
 
 import hashlib
-import mimetypes
 import re
 from dataclasses import dataclass
 
@@ -20,10 +19,13 @@ from pipeline.core.model import OWN_PREFIX, NewUpload, ObjectVersion, StoredObje
 from pipeline.core.transports import Transport
 from pipeline.ports import ContentRepository, Stores
 from pipeline.uploads.create import UploadCreation, too_large
+from schemas import media_types
 from schemas.imports import ImportObject
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f/\\]")
 _FILENAME_CHARACTERS = 255
+# What stores report for objects that were stored without a type: Swift and others, Amazon S3, AWS' and old FTP tools.
+_NO_TYPE = frozenset({media_types.UNKNOWN, "binary/octet-stream", "application/x-www-form-urlencoded"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Importer:
             filename=_filename(found.key),
             size_bytes=found.size_bytes,
             segment_bytes=rules.segment_bytes,
-            content_type=mimetypes.guess_type(found.key)[0] or "application/octet-stream",
+            content_type=_content_type(found),
             volume=rules.volume,
             store=rules.store,
             digest=None,
@@ -118,6 +120,12 @@ def _identity(found: StoredObject) -> str:
     """A hash of the object version: equal for the same version, different for any other."""
     facts = (found.store, found.container, found.key, found.etag, str(found.size_bytes))
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()
+
+
+def _content_type(found: StoredObject) -> str:
+    """The stored type, unless it only says that there is none; then the type that the name suggests."""
+    stored = media_types.parse_stored(found.content_type)
+    return media_types.of_file(found.key) if media_types.essence(stored) in _NO_TYPE else stored
 
 
 def _filename(key: str) -> str:

@@ -64,7 +64,7 @@ def site(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "SLUICE_TEMP_DIR": str(directory / "temp"),
             "SLUICE_TEMP_HEADROOM_BYTES": "0",
             "SLUICE_SEGMENT_BYTES": str(SEGMENT_BYTES),
-            "SLUICE_CORS_ORIGINS": json.dumps([origin]),
+            "SLUICE_CORS_ORIGINS": f"{origin}/, https://other.example",
         }
         Layout(directory).make()
         processes = SluiceProcesses(directory, environment, workers=ALL_IN_ONE)
@@ -143,6 +143,9 @@ async def test_a_page_of_another_origin_uploads_a_file(site: Site, tmp_path: Pat
     assert result["content"]["kind"] == "video"
     assert result["content"]["size"] == len(video)
     assert result["content"]["filename"] == "from a page.mp4"
+    assert result["content"]["type"] == 'video/mp4;codecs="avc1,mp4a"'
+    assert result["part"] == [206, f"bytes 0-9/{len(video)}", 10]
+    assert result["same"] == [200, True]
 
 
 async def test_docs_render(site: Site, tmp_path: Path) -> None:

@@ -87,6 +87,26 @@ async def test_an_object_becomes_a_content_once(cell: Cell) -> None:
     await cell.store.delete(key)
 
 
+@pytest.mark.parametrize(
+    ("name", "stored", "normal"),
+    [
+        ("odd-1", "Video/MP4; codecs=avc1,mp4a", 'video/mp4;codecs="avc1,mp4a"'),
+        ("odd-2.mp4", "binary/octet-stream", "video/mp4"),
+        ("odd-3.mp4", "no type", "video/mp4"),
+    ],
+)
+async def test_an_object_may_have_any_stored_type(cell: Cell, name: str, stored: str, normal: str) -> None:
+    key = f"raw/{name}"
+    await cell.store.put_object(key, sample("mp4").read_bytes(), stored)
+    view = await cell.status((await _import(cell, key))["id"])
+    if cell.settings.store == "filesystem":  # it stores no types
+        normal = "video/mp4" if name.endswith(".mp4") else "application/octet-stream"
+    assert view["content_type"] == normal
+    await cell.until(view["id"], "ready")
+    await cell.until_clean(imported={key})
+    await cell.store.delete(key)
+
+
 async def test_a_failed_import_leaves_the_object_alone(cell: Cell) -> None:
     key = "raw/notes.txt"
     data = b"no film at all " * 40_000

@@ -130,7 +130,7 @@ def _dimensions(media: MediaMetadata) -> tuple[int | None, int | None]:
 
 
 def _object(stored: StoredObject) -> ContentObject:
-    fields = {key: value for key, value in asdict(stored).items() if key != "segments"}
+    fields = {key: value for key, value in asdict(stored).items() if key not in {"segments", "content_type"}}
     return ContentObject(**fields, segment_count=max(1, len(stored.segments)))
 
 

@@ -30,6 +30,7 @@ BUDGET_BYTES = 1024 * 1024
 
 OPTIONS = GatewayOptions(
     cors_origins=frozenset({ORIGIN}),
+    cors_headers=("Authorization", "X-Requested-With"),
     body_seconds=0.5,
     linger_seconds=0.5,
     shutdown_seconds=10,

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.options import GatewayOptions
 from pipeline.core.errors import DependencyUnavailable
-from tests.integration.gateway.conftest import OPTIONS, ORIGIN, Gateway
+from tests.integration.gateway.conftest import OPTIONS, Gateway
 from tests.integration.gateway.wire import connect
 
 pytestmark = pytest.mark.integration
@@ -78,6 +78,11 @@ async def test_requests_that_are_not_http(gateway: Gateway, request_bytes: bytes
         assert (head.status, body["error"]["code"]) == (400, "REQUEST_MALFORMED")
         assert head.headers["x-request-id"] == body["error"]["request_id"]
         assert "aaaa" not in json.dumps(body)
+        assert [head.headers[name] for name in ("vary", "cache-control", "x-content-type-options")] == [
+            "Origin",
+            "no-store",
+            "nosniff",
+        ]
         await wire.closed()
 
 
@@ -144,34 +149,6 @@ async def test_an_unavailable_redis_gives_retry_after(gateway: Gateway, monkeypa
     response = await gateway.client.request("GET", "/v1/uploads/u")
     assert (response.status, response.code) == (503, "REDIS_UNAVAILABLE")
     assert int(response.headers["Retry-After"]) >= 1
-
-
-class TestCors:
-    """Pages of a configured origin may send requests and read responses; others may not."""
-
-    async def test_preflight(self, gateway: Gateway) -> None:
-        headers = {
-            "Origin": ORIGIN,
-            "Access-Control-Request-Method": "PUT",
-            "Access-Control-Request-Headers": "content-digest",
-        }
-        response = await gateway.client.request("OPTIONS", "/v1/uploads/u/segments/1", headers=headers)
-        assert response.status == 200
-        assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
-        assert "PUT" in response.headers["Access-Control-Allow-Methods"]
-        assert "Content-Digest" in response.headers["Access-Control-Allow-Headers"]
-
-    async def test_errors_are_readable_too(self, gateway: Gateway) -> None:
-        for target in ("/v1/uploads/u", "/nowhere"):
-            response = await gateway.client.request("GET", target, headers={"Origin": ORIGIN})
-            assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
-            assert "X-Request-Id" in response.headers["Access-Control-Expose-Headers"]
-
-    async def test_another_origin_gets_nothing(self, gateway: Gateway) -> None:
-        headers = {"Origin": "http://evil.example", "Access-Control-Request-Method": "PUT"}
-        response = await gateway.client.request("OPTIONS", "/v1/uploads", headers=headers)
-        assert not [name for name in response.headers if name.startswith("Access-Control")]
-        assert response.headers["Vary"] == "Origin"
 
 
 class TestSlowHeaders:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import aiohttp
@@ -13,10 +15,11 @@ from aiohttp import web
 from gateway.app import build_app
 from gateway.keys import DOCUMENT
 from gateway.pages.docs import ROUTES as DOCS
-from gateway.routing import Access, ResponseSpec, Route
+from gateway.routing import Access, Handler, ResponseSpec, Route
 from gateway.server import listening
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError
+from pipeline.telemetry import Log
 from schemas.health import Alive
 from tests.integration.gateway.conftest import OPTIONS, ORIGIN
 from tests.integration.gateway.truth import TruthfulClient
@@ -79,6 +82,35 @@ async def test_every_response_of_a_route_carries_its_headers(name: str, status: 
     assert {header: response.headers.getall(header) for header in HEADERS} == {
         header: [value] for header, value in HEADERS.items()
     }
+
+
+async def undeclared(_: web.Request) -> web.StreamResponse:
+    raise RequestError("CURSOR_INVALID")
+
+
+async def partial(_: web.Request) -> web.StreamResponse:
+    return web.Response(status=206, text="{}", content_type="application/json")
+
+
+@pytest.mark.parametrize(
+    ("handler", "status", "fact"),
+    [(undeclared, 400, "code=CURSOR_INVALID"), (partial, 206, "status=206"), (refuse, 404, ""), (succeed, 200, "")],
+)
+async def test_a_response_that_its_route_does_not_declare_is_logged(
+    capfd: pytest.CaptureFixture[str], handler: Handler, status: int, fact: str
+) -> None:
+    route = replace(ROUTES[0], handler=handler, path="/tested/{id}")
+    app = build_app(cast(GatewayServices, None), OPTIONS, (route,))
+    async with (
+        listening(app, "127.0.0.1", 0) as served,
+        aiohttp.ClientSession() as session,
+        session.get(f"{served.url}/tested/some-id") as response,
+    ):
+        assert response.status == status
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", "".join(capfd.readouterr())).splitlines()
+    found = [line for line in lines if Log.RESPONSE_UNDOCUMENTED in line]
+    assert len(found) == bool(fact)
+    assert all(fact in line and "route=/tested/{id}" in line and "some-id" not in line for line in found)
 
 
 async def test_head_carries_them_too() -> None:

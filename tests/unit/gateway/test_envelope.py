@@ -59,9 +59,12 @@ def test_detail_that_is_not_json_is_converted() -> None:
         (StoreUnavailable(retry_after_seconds=7, reason=""), 7),
         (SluiceError("REDIS_UNAVAILABLE", reason=""), 2),
         (SluiceError("TEMP_VOLUME_FULL", reason=""), 2),
-        (SluiceError("INTERNAL"), None),
+        (SluiceError("INTERNAL"), 2),
+        (SluiceError("STORE_AUTH_FAILED", reason=""), 2),
+        (RequestError("SEGMENT_DIGEST_WRONG", algorithm="md5"), 1),
+        (RequestError("BODY_TIMEOUT", timeout_seconds=1), 1),
         (RequestError("UPLOAD_NOT_FOUND", upload_id="u"), None),
-        (RequestError("UPLOAD_WAITING", retry_after_seconds=float("nan")), None),
+        (RequestError("UPLOAD_WAITING", retry_after_seconds=float("nan")), 1),
     ],
 )
 def test_retry_after(error: SluiceError, seconds: int | None) -> None:

@@ -59,9 +59,9 @@ class S3Reader(Guarded):
         response = await self._client.call("head_object", key=key)
         what = f"head_object {self._bucket}/{key}"
         size_bytes = whole_number(response.get("ContentLength"), what, "Content-Length")
-        return StoredObject(
-            STORE_NAME, self._bucket, key, size_bytes, text(unquoted(response.get("ETag")), what, "ETag")
-        )
+        etag = text(unquoted(response.get("ETag")), what, "ETag")
+        content_type = str(response.get("ContentType", ""))
+        return StoredObject(STORE_NAME, self._bucket, key, size_bytes, etag, content_type=content_type)
 
     async def delete(self, key: str) -> None:
         """See `ObjectReader.delete`. S3 removes an object's segments with it."""

@@ -89,7 +89,8 @@ class SwiftReader(Guarded):
         async with self._http.request("HEAD", path, accept=(200,), key=key) as response:
             headers = response.headers
         size_bytes, etag = size_and_etag(headers, f"HEAD {path}")
-        stored = StoredObject(STORE_NAME, self._layout.container, key, size_bytes, etag)
+        content_type = headers.get("Content-Type", "")
+        stored = StoredObject(STORE_NAME, self._layout.container, key, size_bytes, etag, content_type=content_type)
         return stored, headers.get("X-Static-Large-Object", "").lower() == "true"
 
     async def _segment_paths(self, key: str, path: str) -> list[str]:

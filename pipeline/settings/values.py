@@ -1,0 +1,130 @@
+"""Types of settings that are more than a string or a number: lists, URLs, host names, origins, header names.
+
+Guarantee: what could never work is refused when the settings are read, with one sentence that says what is expected.
+What has one obvious meaning is brought into the form that the code compares: `https://A.example:443/` becomes
+`https://a.example`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BeforeValidator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import NoDecode
+from yarl import URL
+
+_LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_SUBDOMAINS: Final = re.compile(rf"\*\.{_LABEL}(?:\.{_LABEL})*")
+_ORIGIN: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#@\\\s]+)/?")
+_BASE_URL: Final = re.compile(r"https?://([^/?#@\\\s]+)(?:/[^?#\\\s]*)?", re.IGNORECASE)
+_PURGE_URL: Final = re.compile(r"https?://(?:[^/?#@\\\s]*@)?([^/?#@\\\s]+)([/?][^#\\\s]*)", re.IGNORECASE)
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
+_KEY: Final = "{key}"
+
+
+def _refused(sentence: str, **facts: str) -> PydanticCustomError:
+    return PydanticCustomError("setting", sentence, facts)
+
+
+def _items(value: Any) -> Any:
+    """A JSON list, or items separated by commas or spaces."""
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith("["):
+        return [item for item in re.split(r"[,\s]+", value) if item]
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise _refused('Must be a JSON list such as ["a", "b"], or items separated by commas') from None
+
+
+def _is_host(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        # A name that ends in a number is an IPv4 address, and wrong.
+        return bool(_HOST_NAME.fullmatch(text)) and not text.rpartition(".")[2].isdigit()
+    return True
+
+
+def _host_and_port(scheme: str, authority: str) -> tuple[str, int | None] | None:
+    """The host in ASCII and lower case, and the port unless it is the scheme's own; None: not valid."""
+    try:
+        url = URL(f"{scheme}://{authority}")
+        if authority.endswith(":") or url.explicit_port == 0:
+            return None
+        return url.raw_host or "", None if url.is_default_port() else url.explicit_port
+    except ValueError:
+        return None
+
+
+def _origin(text: str) -> str:
+    """An origin as browsers send it (RFC 6454 section 6.2), `*`, or `https://*.example.com` for every subdomain."""
+    if text == "*":
+        return text
+    found = _ORIGIN.fullmatch(text)
+    scheme = found[1].lower() if found else ""
+    parts = _host_and_port(scheme, found[2]) if found else None
+    if parts is None or not (_is_host(parts[0]) or _SUBDOMAINS.fullmatch(parts[0])):
+        raise _refused(
+            "'{origin}' is not an origin. Expected: SCHEME://HOST[:PORT] without a path, such as https://app.example; "
+            "https://*.app.example for all of its subdomains; or * for every page, also local files and sandboxed ones",
+            origin=text[:200],
+        )
+    host = f"[{parts[0]}]" if ":" in parts[0] else parts[0]
+    return f"{scheme}://{host}" + (f":{parts[1]}" if parts[1] is not None else "")
+
+
+def _header(text: str) -> str:
+    if not _TOKEN.fullmatch(text):
+        raise _refused("'{name}' is not the name of a header, such as X-Api-Key, and not *", name=text[:200])
+    return text
+
+
+def _base_url(text: str) -> str:
+    """Without the slash at its end."""
+    if text and not _is_url(text):
+        raise _refused("Must be http(s)://HOST[:PORT][/PATH], without a user, a query or a fragment")
+    return text.rstrip("/")
+
+
+def _purge_url(text: str) -> str:
+    found = _PURGE_URL.fullmatch(text)
+    if text and not (found and _is_url(f"http://{found[1]}") and _KEY in found[2]):
+        raise _refused("Must be an http(s) URL with {key} in its path or query, such as http://cache.example/{key}")
+    if found and re.search(r"[{}]", found[2].replace(_KEY, "")):
+        raise _refused("Must contain no braces except {key}")
+    return text
+
+
+def _is_url(text: str) -> bool:
+    found = _BASE_URL.fullmatch(text)
+    parts = _host_and_port("http", found[1]) if found else None
+    return parts is not None and _is_host(parts[0])
+
+
+def _listen_host(text: str) -> str:
+    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if not _is_host(host.lower()):
+        raise _refused(
+            "Must be an IP address or a host name, without a scheme and a port, such as 127.0.0.1 or 0.0.0.0"
+        )
+    return host
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)]
+OriginList = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_items)]
+HeaderList = Annotated[tuple[Annotated[str, AfterValidator(_header)], ...], NoDecode, BeforeValidator(_items)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+PurgeUrl = Annotated[str, AfterValidator(_purge_url)]
+ListenHost = Annotated[str, AfterValidator(_listen_host)]
+UpperCase = BeforeValidator(_upper)

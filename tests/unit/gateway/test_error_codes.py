@@ -1,0 +1,140 @@
+"""Each route documents what the services that its handler calls can raise, and what its body, query and path can cause.
+
+The calls are read from the source: from the handler and from what it uses in its module.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from gateway.api.error_codes import (
+    ANY_TYPE_BODY_ERRORS,
+    CONTENT_LOOKUP_ERRORS,
+    DATABASE_ERRORS,
+    JSON_BODY_ERRORS,
+    LIST_ERRORS,
+    REDIS_ERRORS,
+    REGISTRATION_ERRORS,
+    STORE_ERRORS,
+    TEMP_VOLUME_ERRORS,
+    UPLOAD_LOOKUP_ERRORS,
+)
+from gateway.api.shared import PageQuery
+from gateway.app import ALL_ROUTES
+from gateway.http import envelope
+from gateway.openapi import build_document
+from gateway.routing import Route
+from pipeline.core.errors import CATALOGUE, SluiceError
+
+pytestmark = pytest.mark.unit
+
+ERRORS: Mapping[str, tuple[str, ...]] = {
+    "creation.create": (*REGISTRATION_ERRORS, *STORE_ERRORS),
+    "creation.cancel": UPLOAD_LOOKUP_ERRORS,
+    "lookup.detail": UPLOAD_LOOKUP_ERRORS,
+    "lookup.page": REDIS_ERRORS,
+    "importer.take": (*REGISTRATION_ERRORS, *STORE_ERRORS, *DATABASE_ERRORS),
+    "direct.create": (*REGISTRATION_ERRORS, *STORE_ERRORS),
+    "direct.grants": (*UPLOAD_LOOKUP_ERRORS, *STORE_ERRORS),
+    "direct.complete": (*UPLOAD_LOOKUP_ERRORS, *STORE_ERRORS),
+    "receiver.open": UPLOAD_LOOKUP_ERRORS,
+    "receiver.receive": UPLOAD_LOOKUP_ERRORS,
+    "contents.get": CONTENT_LOOKUP_ERRORS,
+    "contents.page": DATABASE_ERRORS,
+    "downloads.segments": CONTENT_LOOKUP_ERRORS,
+    "downloads.presign": STORE_ERRORS,
+    "downloads.presign_segment": STORE_ERRORS,
+    "downloads.blocks": STORE_ERRORS,
+    "downloads.rules": (),
+    "deletions.delete": CONTENT_LOOKUP_ERRORS,
+    "deletion_list.page": DATABASE_ERRORS,
+    "feed.watch": REDIS_ERRORS,
+    "problems": (),
+    "warnings": (),
+    "collect": (),
+}
+"""What each call of a service can raise because of its dependencies."""
+
+
+def used(module: ModuleType, name: str, seen: set[str]) -> Iterator[str]:
+    """The source of a function or class and of everything of its module that it uses."""
+    if name in seen:
+        return
+    seen.add(name)
+    tree = ast.parse(inspect.getsource(module))
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == name:
+            yield ast.unparse(node)
+            for part in ast.walk(node):
+                if isinstance(part, ast.Name):
+                    yield from used(module, part.id, seen)
+
+
+def calls(route: Route) -> set[str]:
+    """What a handler calls of the services: `service.method`, or the method alone."""
+    source = "\n".join(used(sys.modules[route.handler.__module__], route.handler.__name__, set()))
+    source = source.replace("self._request.app[SERVICES]", "SERVICES").replace("request.app[SERVICES]", "SERVICES")
+    for name, value in re.findall(r"^ *(\w+) = (SERVICES[.\w]*)$", source, re.MULTILINE):
+        source = re.sub(rf"(?<![.\w]){name}(?=\.)", value, source)
+    found = {".".join(filter(None, names)) for names in re.findall(r"SERVICES\.(\w+)(?:\.(\w+))?", source)}
+    return {call for call in found if "." in call or call in ERRORS}
+
+
+@pytest.mark.parametrize("route", ALL_ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_a_route_documents_what_its_services_raise(route: Route) -> None:
+    assert calls(route) <= set(ERRORS), "name what this call raises"
+    raised = {code for call in calls(route) for code in ERRORS[call]}
+    assert raised - set(route.all_errors) == set()
+
+
+def test_the_calls_are_found() -> None:
+    assert {call for route in ALL_ROUTES for call in calls(route)} == set(ERRORS)
+
+
+@pytest.mark.parametrize("route", ALL_ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_a_route_documents_what_its_request_can_cause(route: Route) -> None:
+    expected: set[str] = {"INTERNAL", "REQUEST_MALFORMED"}
+    if route.body is not None:
+        expected |= set(ANY_TYPE_BODY_ERRORS if route.access == "store" else JSON_BODY_ERRORS)
+    if route.raw_body:
+        expected |= {"ENCODING_NOT_SUPPORTED"}
+    if route.query is not None:
+        expected |= set(LIST_ERRORS) if issubclass(route.query, PageQuery) else {"VALIDATION_FAILED"}
+    if "{number}" in route.path:
+        expected |= {"VALIDATION_FAILED"}
+    if any(response.status == 206 for response in route.responses):
+        expected |= {"RANGE_NOT_SATISFIABLE", "PRECONDITION_FAILED", "STORE_OBJECT_MISSING"}
+    assert expected - set(route.all_errors) == set()
+
+
+def test_no_code_is_documented_twice() -> None:
+    for route in ALL_ROUTES:
+        assert len(set(route.all_errors)) == len(route.all_errors)
+
+
+@pytest.mark.parametrize("code", [code for code, spec in CATALOGUE.items() if spec.retryable])
+def test_every_retryable_error_says_when(code: str) -> None:
+    response = envelope.failure(SluiceError(code), "/", "id")
+    assert int(response.headers["Retry-After"]) >= 1
+
+
+def test_retry_after_is_documented_wherever_it_is_sent() -> None:
+    document: dict[str, Any] = build_document(ALL_ROUTES)
+    for item in document["paths"].values():
+        for operation in item.values():
+            for status, response in operation["responses"].items():
+                codes = response.get("content", {}).get("application/json", {}).get("examples", {})
+                if int(status) >= 400 and any(CATALOGUE[code].retryable for code in codes):
+                    assert "Retry-After" in response["headers"]
+
+
+def test_temp_volume_errors_are_part_of_every_lookup() -> None:
+    assert set(TEMP_VOLUME_ERRORS) <= set(UPLOAD_LOOKUP_ERRORS)
