@@ -18,9 +18,10 @@ CODE := gateway workers pipeline schemas deploy tests
 WHEEL_DIR := build/wheel
 PIP := -m pip --disable-pip-version-check
 
-# The file that `make run` uploads, and whether it stops after that upload.
+# The file that `make run` uploads, whether it stops after that upload, and whether it runs Keystone.
 FILE ?=
 ONCE ?=
+KEYSTONE ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 # How many test files run at a time: tests mostly wait, so there are more of them than cores.
@@ -44,8 +45,8 @@ setup: $(VENV)/.installed $(SERVERS)/.installed ## Create .venv and .venv/server
 setup-servers: $(SERVERS)/.installed ## Create only .venv/servers: Swift and Keystone, separate from our own packages
 
 .PHONY: run
-run: setup ## Run all of Sluice with a demo upload; FILE="my film.mp4" uploads that file, ONCE=1 stops after it
-	@exec $(BIN)/sluice up --demo $(if $(FILE),--file "$$FILE") $(if $(ONCE),--once)
+run: setup ## Run all of Sluice with a demo upload; FILE="my film.mp4" uploads that file, ONCE=1 stops after it, KEYSTONE=1 adds Keystone
+	@exec $(BIN)/sluice up --demo $(if $(FILE),--file "$$FILE") $(if $(ONCE),--once) $(if $(KEYSTONE),--keystone)
 
 ##@ Check a change
 .PHONY: check

@@ -138,6 +138,7 @@ class Log:
     EVENT_DEFERRED = "storage_event.deferred"
     EVENT_IGNORED = "storage_event.ignored"
     EVENTS_SUBSCRIPTION = "storage_event.subscription"
+    CONTENT_TYPE_KEPT = "store.content_type_kept"
     SEGMENT_LOST = "segment.lost"
     STAGE_STARTED = "stage.started"
     STAGE_DONE = "stage.done"

@@ -18,9 +18,7 @@ class ContentObject(BaseModel):
     container: str = Field(description="Container or bucket")
     key: str = Field(description="Object name in the container")
     size_bytes: int = Field(ge=0)
-    etag: str = Field(
-        description="The store's own digest of the object, unquoted (for a Swift SLO: MD5 over its segments' MD5s)"
-    )
+    etag: str = Field(description="The store's ETag of the object, unquoted: it identifies this version of the object")
     segment_count: int = Field(ge=1, description="1: a plain object; more: a manifest of that many segments")
 
 
@@ -53,3 +51,33 @@ class Content(BaseModel):
     thumbnail: ContentObject | None
     media: MediaMetadata
     metadata: dict[str, str] = Field(description="Sent by the client when it created the upload")
+
+
+class ObjectView(ContentObject):
+    """An object as the API shows it."""
+
+    digest: str | None = Field(
+        description="Digest of the object's bytes in the form of Content-Digest (RFC 9530), `md5=:BASE64:`. Null for a "
+        "manifest, whose segments have digests, for imported objects, and where the store's ETags are no digests",
+        examples=["md5=:1B2M2Y8AsgTpgAmY7PhCfg==:"],
+    )
+
+
+class ContentLinks(BaseModel):
+    """Absolute URLs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    self: str = Field(description="The content: GET shows it, DELETE deletes it")
+    download: str = Field(description="GET downloads it")
+    segments: str = Field(description="GET lists its segments, with a URL for each")
+    segment: str = Field(description="GET downloads one segment; replace `{number}` with its number")
+    thumbnail: str | None = Field(description="GET shows its thumbnail; null if it has none")
+
+
+class ContentView(Content):
+    """A content as the API shows it."""
+
+    object: ObjectView
+    thumbnail: ObjectView | None
+    links: ContentLinks

@@ -15,7 +15,12 @@ class SegmentDownload(BaseModel):
     number: int = Field(ge=1, description="From 1; the file is the concatenation of its segments in this order")
     offset: int = Field(ge=0, description="Offset of its first byte in the file")
     size: int = Field(ge=0, description="Bytes")
-    digest: str = Field(description="The store's digest of it, unquoted: its MD5, unless an S3 store encrypts with KMS")
+    etag: str = Field(description="The store's ETag of it, unquoted")
+    digest: str | None = Field(
+        description="Digest of these bytes in the form of Content-Digest (RFC 9530), `md5=:BASE64:`. Null for imported "
+        "objects, and where the store's ETags are no digests (SSE-KMS)",
+        examples=["md5=:1B2M2Y8AsgTpgAmY7PhCfg==:"],
+    )
     url: str = Field(description="GET with `headers` returns exactly these bytes with status 200 or 206")
     headers: dict[str, str] = Field(
         description="Headers to send with the GET; without its Range, a URL of the whole object returns more bytes"
@@ -29,7 +34,7 @@ class SegmentManifest(BaseModel):
 
     content_id: str
     size: int = Field(ge=0, description="Bytes in the whole file")
-    etag: str = Field(description="The store's own digest of the whole object, unquoted")
+    etag: str = Field(description="The store's ETag of the whole object, unquoted")
     segment_count: int = Field(ge=1)
     expires_at: datetime | None = Field(
         description="When the URLs expire; null: they lead to the gateway and do not expire"

@@ -29,6 +29,16 @@ class ImportObject(BaseModel):
     )
 
 
+class ImportLinks(BaseModel):
+    """Absolute URLs; null: does not apply to the import's status."""
+
+    model_config = ConfigDict(frozen=True)
+
+    self: str | None = Field(description="The import's upload, until it is `ready`: GET shows it, DELETE cancels it")
+    events: str | None = Field(description="GET follows it, until it is `ready`")
+    content: str | None = Field(description="The content, once the import is `ready`")
+
+
 class ImportView(BaseModel):
     """An object that becomes, or has become, a content. `GET /v1/uploads/{id}` shows its progress."""
 
@@ -40,7 +50,8 @@ class ImportView(BaseModel):
     bucket: str
     key: str
     size: int
-    etag: str = Field(description="Identifies the version of the object")
+    etag: str = Field(description="The store's ETag, unquoted: it identifies the version of the object")
+    links: ImportLinks
 
 
 class IgnoredEvent(BaseModel):

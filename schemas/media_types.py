@@ -77,7 +77,7 @@ def essence(media_type: str) -> str:
     return media_type.partition(";")[0]
 
 
-def of_file(name: str) -> str:
+def guessed_type(name: str) -> str:
     """The type that a file's name suggests. A compressed file (`a.mp4.gz`) has none of the types of its content."""
     guessed, encoding = mimetypes.guess_type(name, strict=False)
     return UNKNOWN if guessed is None or encoding else parse_stored(guessed)

@@ -62,14 +62,26 @@ class UploadError(BaseModel):
 
 
 class UploadLinks(BaseModel):
-    """Absolute URLs. `segment` is a template: replace `{number}` with the segment's number."""
+    """Absolute URLs of the requests that apply to this upload now; null: does not apply to its transport or status."""
 
     model_config = ConfigDict(frozen=True)
 
-    self: str
-    events: str
-    segment: str
-    content: str | None
+    self: str = Field(description="The upload: GET shows it, DELETE cancels it")
+    events: str = Field(description="GET follows it")
+    segment: str | None = Field(
+        None,
+        description="Transport `gateway`: PUT sends a segment; replace `{number}` with its number. Null once the "
+        "upload has ended",
+    )
+    grants: str | None = Field(
+        None, description="Transport `direct` or `token`: POST requests more grants, while the upload is `granted`"
+    )
+    complete: str | None = Field(
+        None,
+        description="Transport `direct` or `token`: POST reports that every segment was sent. Null once the upload has "
+        "ended",
+    )
+    content: str | None = Field(None, description="The content, once the upload is `ready`")
 
 
 class SegmentGrantView(BaseModel):
@@ -115,6 +127,9 @@ class UploadView(BaseModel):
     content_type: str
     transport: str = Field("gateway", description="How its bytes are sent: gateway, import, direct or token")
     metadata: dict[str, str]
+    digest: str | None = Field(
+        None, description="Digest of the whole file as the client announced it (RFC 9530), `sha-256=:BASE64:`"
+    )
     segment_size: int = Field(description="Bytes in every segment except the last, which may be shorter")
     segment_count: int
     bytes_received: int = Field(description="Bytes of the received segments")
@@ -152,6 +167,10 @@ class SegmentView(BaseModel):
 
     number: int
     size: int
-    crc32c: str = Field(description="CRC-32C (RFC 3720) of the bytes, 8 hex digits")
+    digest: str = Field(
+        description="Digest of the bytes as the gateway received them, in the form of Content-Digest (RFC 9530)",
+        examples=["crc32c=:4waSgw==:"],
+    )
+    crc32c: str = Field(description="The CRC-32C (RFC 3720) of `digest` as 8 hex digits")
     repeated: bool
     upload_status: str

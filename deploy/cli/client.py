@@ -116,7 +116,8 @@ class SluiceClient:
     ) -> SegmentView:
         """Send one segment of `length` bytes to the upload's `links.segment`. Idempotent."""
         headers = {"Content-Length": str(length), "Content-Type": "application/octet-stream", **digest}
-        url = view.links.segment.replace("{number}", str(number))
+        template = view.links.segment or f"{view.links.self}/segments/{{number}}"  # null: it has ended meanwhile
+        url = template.replace("{number}", str(number))
         return await self._call("PUT", url, SegmentView, headers=headers, make_body=make_body, on_retry=on_retry)
 
     async def watch(self, upload_id: str, on_retry: OnRetry | None = None) -> AsyncIterator[UploadView]:

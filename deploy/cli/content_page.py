@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
-from pathlib import Path
-
 from deploy.cli.formatting import format_bytes, format_media, format_stream, format_time
 from schemas.content import Content, ContentObject
 
@@ -25,26 +21,6 @@ def content_lines(content: Content) -> list[tuple[str, str]]:
         ("segments", f"{stored.segment_count}" + (", joined by a manifest" if stored.segment_count > 1 else "")),
         ("thumbnail", _place(content.thumbnail) if content.thumbnail else "none"),
     ]
-
-
-def swift_download_command(environment: Mapping[str, str], swift: str, stored: ContentObject, target: Path) -> str:
-    """The `swift` command line (python-swiftclient) that downloads `stored` to `target`.
-
-    `environment` holds the SLUICE_* variables of the processes that stored it.
-    """
-
-    def get(name: str) -> str:
-        return environment.get(f"SLUICE_SWIFT_{name}", "")
-
-    if environment.get("SLUICE_SWIFT_AUTH") == "v1":
-        login = ["--auth-version", "1", "--auth", get("AUTH_URL"), "--user", get("USER"), "--key", get("PASSWORD")]
-    else:
-        login = ["--auth-version", "3", "--os-auth-url", get("AUTH_URL"), "--os-username", get("USER")]
-        login += ["--os-password", get("PASSWORD"), "--os-project-name", get("PROJECT")]
-        login += ["--os-user-domain-name", get("USER_DOMAIN") or "Default"]
-        login += ["--os-project-domain-name", get("PROJECT_DOMAIN") or "Default"]
-        login += ["--os-region-name", get("REGION")] if get("REGION") else []
-    return shlex.join([swift, *login, "download", stored.container, stored.key, "--output", str(target)])
 
 
 def _place(stored: ContentObject) -> str:

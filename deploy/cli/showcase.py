@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -10,16 +11,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from deploy.cli.client import SluiceClient
-from deploy.cli.content_page import content_lines, swift_download_command
+from deploy.cli.content_page import content_lines
 from deploy.cli.errors import ClientError
 from deploy.cli.formatting import format_seconds
 from deploy.cli.processes import GATEWAY, SluiceProcesses
 from deploy.cli.progress import BarDisplay
 from deploy.cli.resume import ResumeStates
 from deploy.cli.sample_video import make_sample_video
+from deploy.cli.store_access import Access
 from deploy.cli.uploader import Uploader
-from deploy.embedded import StackError
-from deploy.embedded.servers_venv import servers_python
 
 
 class Showcase:
@@ -30,11 +30,12 @@ class Showcase:
     ) -> None:
         self._sluice = sluice
         self._environment = environment
+        self._access = Access(environment)
         self._directory = directory
         self._console = console
 
-    def print_banner(self, servers: Mapping[str, int], seconds: float) -> None:
-        """Print the URLs and the commands to try next."""
+    def print_banner(self, servers: Mapping[str, int], environment_file: Path, seconds: float) -> None:
+        """Print the URLs and the commands to try next; `environment_file` as `deploy.cli.environment_file` wrote it."""
         url = self._sluice.url
         self._print(f"[green]Sluice is up[/] after {format_seconds(seconds)}; press Ctrl-C to stop it.\n")
         metrics = [(self._sluice.metrics_url(name), name) for name in self._sluice.pids()]
@@ -43,9 +44,11 @@ class Showcase:
                 ("API", f"{url}/v1/uploads"),
                 ("documentation", f"{url}/docs"),
                 *(("metrics" if name == GATEWAY else "", f"{address}  {name}") for address, name in metrics),
-                ("Redis", f"redis-cli -u {self._environment['SLUICE_REDIS_URL']}"),
+                *self._access.lines(),
                 ("servers", ", ".join(servers) or "none: all are your own"),
                 ("directory", str(self._directory)),
+                ("environment", f". {shlex.quote(str(environment_file))}"),
+                ("", "in a shell; then `sluice doctor`, `sluice recover`, redis-cli and psql use these servers"),
                 ("send a file", f"sluice upload --server {url} FILE"),
                 ("watch uploads", f"sluice status --server {url} --watch"),
             ]
@@ -79,7 +82,8 @@ class Showcase:
         self._print("")
         self._print_all(content_lines(outcome.content))
         if outcome.content.object.store == "swift":
-            command = swift_download_command(self._environment, _swift_client(), outcome.content.object, target)
+            stored = outcome.content.object
+            command = self._access.swift_command("download", stored.container, stored.key, "--output", str(target))
             self._print(f"\nDownload it with\n  {escape(command)}")
         return outcome.view.status == "ready"
 
@@ -90,12 +94,3 @@ class Showcase:
     def _print(self, line: str) -> None:
         # soft_wrap: URLs and commands are for copying, so rich must not insert line breaks.
         self._console.print(line, highlight=False, soft_wrap=True)
-
-
-def _swift_client() -> str:
-    """The `swift` command of the servers' environment, else the one on PATH."""
-    try:
-        installed = servers_python().parent / "swift"
-    except StackError:
-        return "swift"
-    return str(installed) if installed.exists() else "swift"

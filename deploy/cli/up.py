@@ -7,6 +7,7 @@ everything else is stopped, and the exit status is 1.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -43,6 +44,11 @@ from deploy.cli.up_run import UpOptions, UpRun
     show_default=True,
     help="One process per worker type, or one for all of them, which needs less memory and starts faster.",
 )
+@click.option(
+    "--keystone",
+    is_flag=True,
+    help="Also run Keystone: Sluice logs in with it, and delegates tokens of a second user (transport `token`).",
+)
 @click.option("--verbose", is_flag=True, help="Print the logs of all processes as they are written.")
 def up(
     demo: bool,
@@ -53,9 +59,13 @@ def up(
     fresh: bool,
     keep: bool,
     workers: str,
+    keystone: bool,
     verbose: bool,
 ) -> None:
     """Run all of Sluice on this machine: Redis, PostgreSQL, Swift, a gateway and every worker, on loopback.
+
+    It prints their addresses and the path of an environment file. After `. DIRECTORY/env.sh`, `sluice doctor`,
+    `sluice recover`, psql and redis-cli in that shell use them.
 
     It needs neither Docker nor root. To use servers of your own instead, set SLUICE_REDIS_URL, SLUICE_DATABASE_URL, or
     SLUICE_SWIFT_AUTH_URL with the other SLUICE_SWIFT_* settings. All other SLUICE_* variables apply too.
@@ -64,6 +74,13 @@ def up(
         raise click.UsageError("--once needs --demo or --file: it stops after that upload.")
     if fresh and directory is None:
         raise click.UsageError("--fresh needs --directory; without it, every run starts empty.")
+    if keystone:
+        _require_embedded_swift()
+        if directory is not None and directory.exists() and any(directory.iterdir()) and not fresh:
+            raise click.UsageError(
+                "--keystone with a --directory that has data needs --fresh: each start of Keystone creates new"
+                " projects, so earlier objects could not be found."
+            )
     options = UpOptions(
         sends=demo or own_file is not None,
         own_file=own_file,
@@ -71,6 +88,7 @@ def up(
         port=port,
         workers=SEPARATE if workers == "separate" else ALL_IN_ONE,
         verbose=verbose,
+        keystone=keystone,
     )
     console = Console()
     with StopSignals() as signals:
@@ -90,3 +108,12 @@ def up(
                 f"To continue with this data: sluice up --directory {home.path}", highlight=False, soft_wrap=True
             )
     sys.exit(status)
+
+
+def _require_embedded_swift() -> None:
+    """Raises click.UsageError when the environment names another store, which this Keystone could not serve."""
+    store = os.environ.get("SLUICE_STORE") or "swift"
+    if store != "swift":
+        raise click.UsageError(f"--keystone works with the store swift; SLUICE_STORE is {store}.")
+    if "SLUICE_SWIFT_AUTH_URL" in os.environ:
+        raise click.UsageError("--keystone runs its own Swift; unset SLUICE_SWIFT_AUTH_URL.")

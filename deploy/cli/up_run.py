@@ -11,15 +11,19 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from deploy.cli.environment_file import environment_file
 from deploy.cli.log_follower import LogFollower
 from deploy.cli.processes import SluiceProcesses
 from deploy.cli.showcase import Showcase
 from deploy.cli.stop_signals import StopSignals
+from deploy.cli.tools import program_directories
 from deploy.embedded import EmbeddedStack, StackOptions
 from deploy.embedded.errors import log_tail
 from deploy.embedded.layout import Layout
 
 _WATCH_SECONDS = 0.2
+# Well known, as the passwords of the embedded servers are: they listen on loopback only.
+_TEMPURL_KEY = "mediatempurl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class UpOptions:
     port: int
     workers: Mapping[str, Sequence[str]]
     verbose: bool
+    keystone: bool = False
 
     @property
     def status_when_stopped(self) -> int:
@@ -47,14 +52,15 @@ class UpRun:
         self._options = options
         self._signals = signals
         self._console = console
-        self._stack = EmbeddedStack(StackOptions(directory))
+        self._stack = EmbeddedStack(StackOptions(directory, keystone=options.keystone, tempurl_key=_TEMPURL_KEY))
         self._sluice: SluiceProcesses | None = None
 
     def to_the_end(self) -> int:
         """Start everything, serve, stop everything. Returns the exit status."""
         began = time.monotonic()
         try:
-            with self._console.status("Starting Redis, PostgreSQL and Swift"):
+            names = "Redis, PostgreSQL, Keystone and Swift" if self._options.keystone else "Redis, PostgreSQL and Swift"
+            with self._console.status(f"Starting {names}"):
                 self._stack.start()
             environment = self._stack.environment()
             self._sluice = SluiceProcesses(
@@ -63,8 +69,10 @@ class UpRun:
             with self._console.status("Starting the gateway and the workers"):
                 self._sluice.start()
             showcase = Showcase(self._sluice, environment, self._layout.directory, self._console)
-            showcase.print_banner(self._stack.processes(), time.monotonic() - began)
-            return asyncio.run(self._serve(showcase))
+            variables = {**environment, "SLUICE_SERVER": self._sluice.url}
+            with environment_file(self._layout.directory, variables, program_directories()) as path:
+                showcase.print_banner(self._stack.processes(), path, time.monotonic() - began)
+                return asyncio.run(self._serve(showcase))
         finally:
             self._signals.ignore()
             with self._console.status("Stopping"):

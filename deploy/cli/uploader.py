@@ -18,8 +18,8 @@ from deploy.cli.client import ENDED, SluiceClient
 from deploy.cli.errors import ApiError, ClientError, FileChangedError
 from deploy.cli.resume import ResumeState, ResumeStates, UploadIdentity
 from deploy.cli.segment_file import DigestName, SegmentFile
+from pipeline.core.media_types import type_of_name
 from pipeline.core.segments import SegmentPlan
-from schemas import media_types
 from schemas.content import Content
 from schemas.uploads import CreateUpload, UploadView
 
@@ -98,7 +98,7 @@ class Uploader:
         """
         with SegmentFile(path) as file:
             progress = UploadProgress(path, file.stat.st_size)
-            content_type = self._options.content_type or media_types.of_file(path.name)
+            content_type = self._options.content_type or type_of_name(path.name)
             identity = UploadIdentity.of(path, file.stat, self._client.server, content_type, self._options.metadata)
             state = await self._open(identity, progress)
             try:

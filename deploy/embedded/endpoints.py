@@ -47,6 +47,10 @@ class KeystoneEndpoint:
     """The S3 API of this proxy accepts EC2 credentials (region us-east-1)."""
     proxy_url: str
     storage_url: str
+    delegated_username: str
+    """A user whose tokens may be given to clients: it may write to the containers of `let_delegated_user_write`, and
+    nothing else."""
+    delegated_password: str
     token_log_path: Path
     """Keystone's access log, with one line per request; see `count_token_requests`."""
     admin_username: str

@@ -28,14 +28,18 @@ def answers(url: str) -> bool:
 
 
 def call_json(
-    method: str, url: str, body: Mapping[str, Any] | None = None, token: str | None = None
+    method: str,
+    url: str,
+    body: Mapping[str, Any] | None = None,
+    token: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, Any], Mapping[str, str]]:
     """Sends JSON and returns (JSON, headers). Raises urllib.error.HTTPError for a status of 400 or above."""
-    headers = {"Content-Type": "application/json"}
+    sent = {"Content-Type": "application/json", **(headers or {})}
     if token is not None:
-        headers["X-Auth-Token"] = token
+        sent["X-Auth-Token"] = token
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310 -- http:// to loopback
+    request = urllib.request.Request(url, data=data, headers=sent, method=method)  # noqa: S310 -- http:// to loopback
     with _opener.open(request, timeout=_CALL_TIMEOUT_SECONDS) as response:
         raw = response.read()
         return (json.loads(raw) if raw else {}), dict(response.headers)

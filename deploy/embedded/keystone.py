@@ -17,11 +17,14 @@ from deploy.embedded.keystone_seed import (
     ADMIN_PASSWORD,
     ADMIN_PROJECT,
     ADMIN_USER,
+    DELEGATED_PASSWORD,
+    DELEGATED_USER,
     DOMAIN_NAME,
     PASSWORD,
     PROJECT,
     REGION,
     USER,
+    allow_writing,
     seed,
 )
 from deploy.embedded.layout import Layout
@@ -76,6 +79,7 @@ class Keystone:
         self.process: ChildProcess | None = None
         self.endpoint: KeystoneEndpoint | None = None
         """None until `bring_up` has returned."""
+        self._delegated_user_id = ""
 
     def bring_up(self) -> BringUp:
         """Creates the database, starts the server and seeds it."""
@@ -96,6 +100,7 @@ class Keystone:
         # Both spend seconds importing Keystone, and the server does not open its database before the first request.
         yield from side_by_side([setup.run_to_end(), self.process.bring_up()])
         seeded = seed(f"{self.url}/v3", self._swift_url)
+        self._delegated_user_id = seeded.delegated_user_id
         self.endpoint = KeystoneEndpoint(
             auth_url=f"{self.url}/v3",
             username=USER,
@@ -111,11 +116,21 @@ class Keystone:
             ec2_secret_key=seeded.ec2_secret_key,
             proxy_url=self._swift_url,
             storage_url=f"{self._swift_url}/v1/AUTH_{seeded.project_id}",
+            delegated_username=DELEGATED_USER,
+            delegated_password=DELEGATED_PASSWORD,
             token_log_path=self._access_log,
             admin_username=ADMIN_USER,
             admin_password=ADMIN_PASSWORD,
             admin_project=ADMIN_PROJECT,
         )
+
+    def let_delegated_user_write(self, *containers: str) -> None:
+        """Creates the containers and lets the delegated user write to them, but neither read nor list. Call it once
+        the Swift proxy responds."""
+        if self.endpoint is None:
+            raise RuntimeError("Keystone has not been started")
+        for name in containers:
+            allow_writing(self.endpoint.auth_url, f"{self.endpoint.storage_url}/{name}", self._delegated_user_id)
 
     def _server(self) -> ChildProcess:
         options = {

@@ -1,7 +1,8 @@
 """Seeds a new Keystone through its API: the service user of the Swift proxy, and the project and user `media`.
 
 It creates what an operator creates by hand for Sluice: a user with the role `swiftoperator` in one project, an
-application credential, an EC2 credential for the S3 API, and the object-store endpoint in the catalogue.
+application credential, an EC2 credential for the S3 API, and the object-store endpoint in the catalogue. A second user,
+`media-client`, has no right in Swift but what a container's ACL gives it; its tokens may be delegated to clients.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ DOMAIN_ID, DOMAIN_NAME = "default", "Default"
 REGION = "RegionOne"
 ADMIN_USER, ADMIN_PASSWORD, ADMIN_PROJECT = "admin", "adminpass", "admin"
 USER, PASSWORD, PROJECT = "media", "mediapass", "media"
+DELEGATED_USER, DELEGATED_PASSWORD = "media-client", "clientpass"
 OPERATOR_ROLE = "swiftoperator"
 
 
@@ -24,6 +26,7 @@ class Seeded:
     """The ids and secrets that Keystone generated."""
 
     project_id: str
+    delegated_user_id: str
     application_credential_id: str
     application_credential_secret: str
     ec2_access_key: str
@@ -39,11 +42,14 @@ def seed(keystone_url: str, swift_url: str) -> Seeded:
     media_project = admin.create("project", {"name": PROJECT, "domain_id": DOMAIN_ID})
     service_user = admin.create("user", {"name": SERVICE_USER, "password": SERVICE_PASSWORD, "domain_id": DOMAIN_ID})
     media_user = admin.create("user", {"name": USER, "password": PASSWORD, "domain_id": DOMAIN_ID})
+    delegated = {"name": DELEGATED_USER, "password": DELEGATED_PASSWORD, "domain_id": DOMAIN_ID}
+    delegated_user = admin.create("user", delegated)
     for project, user, role in (
         (service_project, service_user, "admin"),
         (service_project, service_user, "service"),
         (media_project, media_user, "member"),
         (media_project, media_user, OPERATOR_ROLE),
+        (media_project, delegated_user, "member"),
     ):
         admin.call("PUT", f"/projects/{project}/users/{user}/roles/{roles[role]}")
     service = admin.create("service", {"type": "object-store", "name": "swift"})
@@ -57,7 +63,12 @@ def seed(keystone_url: str, swift_url: str) -> Seeded:
     application = media.call(
         "POST", f"/users/{media_user}/application_credentials", {"application_credential": {"name": "sluice"}}
     )["application_credential"]
-    return Seeded(media_project, application["id"], application["secret"], ec2["access"], ec2["secret"])
+    return Seeded(media_project, delegated_user, application["id"], application["secret"], ec2["access"], ec2["secret"])
+
+
+def allow_writing(keystone_url: str, container_url: str, user_id: str) -> None:
+    """Creates a container of the project `media`, and lets a user of any project write to it (Swift's ACL)."""
+    _Session(keystone_url, USER, PASSWORD, PROJECT).allow_writing(container_url, user_id)
 
 
 class _Session:
@@ -74,6 +85,9 @@ class _Session:
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         return call_json(method, self._url + path, body, self._token)[0]
+
+    def allow_writing(self, container_url: str, user_id: str) -> None:
+        call_json("PUT", container_url, token=self._token, headers={"X-Container-Write": f"*:{user_id}"})
 
     def create(self, kind: str, fields: dict[str, Any]) -> str:
         """Creates a role, project, user, service or endpoint; returns its id."""

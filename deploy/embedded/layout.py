@@ -8,6 +8,8 @@ DIRECTORY/
   keystone/   database, keys
   temp/       the temp volume of a gateway and its workers
   store/      the objects of the store `filesystem`
+
+`sluice up` adds env.sh: the servers' addresses as shell variables, while it runs.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from deploy.embedded.redis import redis_process
 from deploy.embedded.swift import Swift
 
 CONTAINER = "sluice"
-VOLUME = "embedded"
+VOLUME = "local"  # the default of SLUICE_VOLUME, so that the Redis keys are those of the documentation
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class StackOptions:
     token_lifetime_seconds: int = 3600
     token_cache_seconds: int = 300
     """How long the Keystone proxy caches a validated token. -1: it validates every time, so a revoked token fails."""
+    tempurl_key: str = ""
+    """Signs URLs with which clients reach the embedded Swift. Empty: `environment` names no key."""
     fast: bool = False
     """For tests: PostgreSQL does not wait for the disk, and Keystone hashes with the fewest rounds."""
 
@@ -78,6 +80,9 @@ class EmbeddedStack:
         self._layout.make()
         try:
             run_all(self._bring_ups())
+            if self._keystone is not None:
+                container = os.environ.get("SLUICE_SWIFT_CONTAINER") or CONTAINER
+                self._keystone.let_delegated_user_write(container, f"{container}_segments")
         except BaseException:
             self.stop()
             raise
@@ -128,6 +133,8 @@ class EmbeddedStack:
         if self._swift is not None:
             variables |= self._swift_variables()
             variables.setdefault("SLUICE_SWIFT_CONTAINER", CONTAINER)
+            if self._options.tempurl_key:
+                variables.setdefault("SLUICE_SWIFT_TEMPURL_KEY", self._options.tempurl_key)
             if "SLUICE_S3_BUCKET" not in variables:
                 variables |= self._s3_variables()
         variables.setdefault("SLUICE_FILESYSTEM_DIR", str(self._layout.store))
@@ -208,6 +215,8 @@ class EmbeddedStack:
                 "SLUICE_SWIFT_USER_DOMAIN": self.keystone.user_domain,
                 "SLUICE_SWIFT_PROJECT_DOMAIN": self.keystone.project_domain,
                 "SLUICE_SWIFT_REGION": self.keystone.region,
+                "SLUICE_SWIFT_LENT_USER": self.keystone.delegated_username,
+                "SLUICE_SWIFT_LENT_PASSWORD": self.keystone.delegated_password,
             }
         return {
             "SLUICE_SWIFT_AUTH": "v1",

@@ -8,14 +8,14 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.api.error_codes import CONTENT_LOOKUP_ERRORS, DATABASE_ERRORS, LIST_ERRORS
-from gateway.api.shared import PageQuery, content_id, paginate, parse_query
+from gateway.api.shared import PageQuery, content_id, paginate, parse_query, show_content
 from gateway.api.views import microseconds
 from gateway.http.cursors import Position
 from gateway.http.envelope import success
 from gateway.keys import SERVICES
 from gateway.routing import Access, ResponseSpec, Route
 from pipeline.ports.contents import ContentPosition
-from schemas.content import Content
+from schemas.content import Content, ContentView
 from schemas.content_list import NEWEST_FIRST, ContentFilters, Sort, sort_value
 from schemas.deletions import Deletion
 from schemas.http import Page
@@ -32,7 +32,7 @@ class ContentQuery(ContentFilters, PageQuery):
 
 
 async def show(request: web.Request) -> web.StreamResponse:
-    return success(await request.app[SERVICES].contents.get(content_id(request)))
+    return success(show_content(request, await request.app[SERVICES].contents.get(content_id(request))))
 
 
 async def delete(request: web.Request) -> web.StreamResponse:
@@ -52,7 +52,8 @@ async def index(request: web.Request) -> web.StreamResponse:
         return Position(microseconds(content.created_at), content.id, sort_value(content, query.sort))
 
     items, next_cursor = await paginate(query, fetch, position)
-    return success(Page[Content](items=list(items), next_cursor=next_cursor))
+    shown = [show_content(request, content) for content in items]
+    return success(Page[ContentView](items=shown, next_cursor=next_cursor))
 
 
 ROUTES: tuple[Route, ...] = (
@@ -65,7 +66,7 @@ ROUTES: tuple[Route, ...] = (
         "All contents, newest first, or those that match all filters, in the order of `sort`. A filter has the name of "
         "the content's field; `size_bytes` is that of its object. `min_` and `max_` are inclusive. A content whose "
         "value is unknown (null) matches no filter of that field.",
-        responses=(ResponseSpec(200, "One page", Page[Content]),),
+        responses=(ResponseSpec(200, "One page", Page[ContentView]),),
         errors=(*LIST_ERRORS, *DATABASE_ERRORS),
         query=ContentQuery,
         access=Access.CLIENT,
@@ -78,7 +79,7 @@ ROUTES: tuple[Route, ...] = (
         "Show a content",
         "The location of the object and its thumbnail, and the media metadata. A content has the same id as the upload "
         "that it came from.",
-        responses=(ResponseSpec(200, "The content", Content),),
+        responses=(ResponseSpec(200, "The content", ContentView),),
         errors=CONTENT_LOOKUP_ERRORS,
         access=Access.CLIENT,
     ),

@@ -26,6 +26,8 @@ from pipeline.core.errors import RequestError
 from pipeline.core.model import SegmentSpan
 from schemas.content import Content, ContentObject
 
+_THUMBNAIL_TYPE = "image/jpeg"
+
 
 class GrantQuery(BaseModel):
     """Query of the routes that may respond with a redirect."""
@@ -61,7 +63,10 @@ async def download(request: web.Request) -> web.StreamResponse:
     )
     downloads = request.app[SERVICES].downloads
     return await _deliver(
-        request, query, partial(downloads.presign, content.object, content.filename, inline=inline), body
+        request,
+        query,
+        partial(downloads.presign, content.object, content.filename, content.content_type, inline=inline),
+        body,
     )
 
 
@@ -71,9 +76,10 @@ async def thumbnail(request: web.Request) -> web.StreamResponse:
     if content.thumbnail is None:
         raise RequestError("THUMBNAIL_NOT_FOUND", content_id=content.id)
     name = f"{content.id}.jpg"
-    body = _body(request, content, content.thumbnail, "image/jpeg", content_disposition(name, inline=True))
+    body = _body(request, content, content.thumbnail, _THUMBNAIL_TYPE, content_disposition(name, inline=True))
     downloads = request.app[SERVICES].downloads
-    return await _deliver(request, query, partial(downloads.presign, content.thumbnail, name, inline=True), body)
+    grant = partial(downloads.presign, content.thumbnail, name, _THUMBNAIL_TYPE, inline=True)
+    return await _deliver(request, query, grant, body)
 
 
 async def segment(request: web.Request) -> web.StreamResponse:

@@ -16,11 +16,12 @@ from schemas.imports import ImportObject, ImportView
 
 async def take(request: web.Request) -> web.StreamResponse:
     imported = await request.app[SERVICES].importer.take(await parse_json(request, ImportObject))
-    location = f"{base_url(request)}/v1/uploads/{imported.upload_id}"
-    return success(import_view(imported), 201 if imported.created else 200, headers={"Location": location})
+    shown = import_view(imported, base_url(request))
+    location = shown.links.content or shown.links.self or ""
+    return success(shown, 201 if imported.created else 200, headers={"Location": location})
 
 
-_LOCATION = {"Location": "URL of the import's upload; works as long as its status is kept"}
+_LOCATION = {"Location": "URL of the import's upload, `links.self`; of its content, `links.content`, once it is ready"}
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -42,6 +43,7 @@ ROUTES: tuple[Route, ...] = (
             "IMPORT_OWN_OBJECT",
             "IMPORT_OBJECT_MISSING",
             "IMPORT_EMPTY",
+            "CONTENT_TYPE_NOT_MEDIA",
             "FILE_TOO_LARGE_FOR_VOLUME",
             *STORE_ERRORS,
             *DATABASE_ERRORS,

@@ -48,7 +48,8 @@ async def manifest(request: web.Request) -> web.StreamResponse:
                 number=span.number,
                 offset=span.first_byte,
                 size=stored.size_bytes,
-                digest=stored.etag,
+                etag=stored.etag,
+                digest=downloads.segment_digest(content, stored),
                 url=link.url if link else f"{own_url}/{span.number}?via=gateway",
                 headers=dict(link.headers) if link else {},
             )

@@ -9,12 +9,14 @@ from typing import Annotated, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gateway.api.views import upload_view
+from gateway.api.views import content_view, upload_view
 from gateway.http import cursors
 from gateway.http.bodies import invalid, invalid_field
 from gateway.http.links import base_url
+from gateway.keys import SERVICES
 from pipeline.core.errors import RequestError
 from pipeline.uploads.lookup import UploadDetail
+from schemas.content import Content, ContentView
 from schemas.uploads import UploadView
 
 Q = TypeVar("Q", bound=BaseModel)
@@ -92,6 +94,11 @@ def parse_query(request: web.Request, model: type[Q], *, once: bool = False) -> 
 def show_upload(request: web.Request, detail: UploadDetail) -> UploadView:
     """An upload, with links to the gateway at the address that this client used."""
     return upload_view(detail, base_url(request))
+
+
+def show_content(request: web.Request, content: Content) -> ContentView:
+    """A content, with links as `show_upload` makes them."""
+    return content_view(content, base_url(request), request.app[SERVICES].downloads)
 
 
 def _identifier(request: web.Request, code: str, name: str) -> str:

@@ -20,6 +20,7 @@ from gateway.api.error_codes import ANY_TYPE_BODY_ERRORS, DATABASE_ERRORS, REGIS
 from gateway.api.views import import_view
 from gateway.http.bodies import invalid_field, parse_json
 from gateway.http.envelope import success
+from gateway.http.links import base_url
 from gateway.http.state import OPTIONS
 from gateway.keys import SERVICES
 from gateway.routing import Access, RequestHeader, ResponseSpec, Route
@@ -77,11 +78,12 @@ async def _import(request: web.Request, record: EventRecord) -> ImportView | Ign
     if not record.is_creation:
         return IgnoredEvent(bucket=bucket, key=key, reason="NOT_A_CREATION")
     try:
-        return import_view(await request.app[SERVICES].importer.take(ImportObject(bucket=bucket, key=key)))
+        imported = await request.app[SERVICES].importer.take(ImportObject(bucket=bucket, key=key))
     except ValidationError:
         return IgnoredEvent(bucket=bucket, key=key, reason="VALIDATION_FAILED")
     except RequestError as error:  # permanent: the next notification would fail in the same way
         return IgnoredEvent(bucket=bucket, key=key, reason=error.code)
+    return import_view(imported, base_url(request))
 
 
 def _authenticate(request: web.Request) -> None:

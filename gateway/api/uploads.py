@@ -94,6 +94,7 @@ ROUTES: tuple[Route, ...] = (
         ),
         errors=(
             *JSON_BODY_ERRORS,
+            "CONTENT_TYPE_NOT_MEDIA",
             "DIGEST_NOT_SUPPORTED",
             "IDEMPOTENCY_KEY_REUSED",
             "FILE_TOO_LARGE_FOR_VOLUME",

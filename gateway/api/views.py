@@ -8,13 +8,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import overload
 
-from pipeline.core.model import StageStatus
+from gateway.api.links import content_links, import_links, upload_links
+from pipeline.contents.downloads import Downloads
+from pipeline.core.digests import format_content_digest
+from pipeline.core.model import ClientDigest, StageStatus
 from pipeline.uploads.direct import Grants
 from pipeline.uploads.imports import Imported
 from pipeline.uploads.lookup import UploadDetail
 from pipeline.uploads.receive import SegmentReceipt
+from schemas.content import Content, ContentObject, ContentView, ObjectView
 from schemas.imports import ImportView
-from schemas.uploads import GrantsView, SegmentGrantView, SegmentView, StageView, UploadError, UploadLinks, UploadView
+from schemas.uploads import GrantsView, SegmentGrantView, SegmentView, StageView, UploadError, UploadView
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -33,19 +37,8 @@ def microseconds(time: datetime) -> int:
     return (time - _EPOCH) // timedelta(microseconds=1)
 
 
-def upload_links(base: str, upload_id: str, content_id: str | None) -> UploadLinks:
-    """`base`: the gateway's URL without a trailing slash."""
-    upload = f"{base}/v1/uploads/{upload_id}"
-    return UploadLinks(
-        self=upload,
-        events=f"{upload}/events",
-        segment=f"{upload}/segments/{{number}}",
-        content=f"{base}/v1/contents/{content_id}" if content_id else None,
-    )
-
-
 def upload_view(detail: UploadDetail, base: str) -> UploadView:
-    """`base`: as in `upload_links`."""
+    """`base`: as in `gateway.api.links.upload_links`."""
     upload = detail.upload
     return UploadView(
         id=upload.upload_id,
@@ -56,6 +49,7 @@ def upload_view(detail: UploadDetail, base: str) -> UploadView:
         content_type=upload.content_type,
         transport=str(upload.transport),
         metadata=dict(upload.metadata),
+        digest=format_content_digest(upload.digest) if upload.digest else None,
         segment_size=upload.segment_bytes,
         segment_count=upload.plan.count,
         bytes_received=upload.bytes_received,
@@ -67,7 +61,7 @@ def upload_view(detail: UploadDetail, base: str) -> UploadView:
         created_at=instant(upload.created_at_ms),
         updated_at=instant(upload.updated_at_ms),
         expires_at=instant(detail.expires_at_ms),
-        links=upload_links(base, upload.upload_id, upload.content_id),
+        links=upload_links(base, upload.upload_id, upload.transport, upload.status),
     )
 
 
@@ -86,7 +80,8 @@ def grants_view(grants: Grants) -> GrantsView:
     )
 
 
-def import_view(imported: Imported) -> ImportView:
+def import_view(imported: Imported, base: str) -> ImportView:
+    """`base`: as in `upload_view`."""
     found = imported.found
     return ImportView(
         id=imported.upload_id,
@@ -96,13 +91,30 @@ def import_view(imported: Imported) -> ImportView:
         key=found.key,
         size=found.size_bytes,
         etag=found.etag,
+        links=import_links(base, imported.upload_id, imported.status),
     )
+
+
+def content_view(content: Content, base: str, downloads: Downloads) -> ContentView:
+    """`base`: as in `upload_view`. `downloads` knows which ETags are digests."""
+
+    def shown(stored: ContentObject) -> ObjectView:
+        return ObjectView(**dict(stored), digest=downloads.object_digest(content.id, stored))
+
+    fields = {
+        **dict(content),
+        "object": shown(content.object),
+        "thumbnail": shown(content.thumbnail) if content.thumbnail else None,
+    }
+    links = content_links(base, content.id, thumbnail=content.thumbnail is not None)
+    return ContentView(**fields, links=links)
 
 
 def segment_view(receipt: SegmentReceipt) -> SegmentView:
     return SegmentView(
         number=receipt.number,
         size=receipt.size_bytes,
+        digest=format_content_digest(ClientDigest("crc32c", receipt.crc32c.to_bytes(4, "big"))),
         crc32c=f"{receipt.crc32c:08x}",
         repeated=receipt.repeated,
         upload_status=str(receipt.status),

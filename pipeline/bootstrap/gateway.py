@@ -124,9 +124,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             direct=DirectUploads(cell, creation, lookup, stores, known, settings.upload_grant_seconds),
             receiver=Receiver(cell, ReceiveBuffer(settings.receive_buffer_bytes), receive),
             contents=contents,
-            downloads=Downloads(
-                contents, stores, known, DownloadRules(settings.download_grant_seconds, settings.store_stall_seconds)
-            ),
+            downloads=Downloads(contents, stores, known, _download_rules(settings)),
             deletions=Deletions(deletion_list, stores, purge),
             deletion_list=deletion_list,
             feed=redis.signals,
@@ -135,3 +133,9 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             _known=known,
             _headroom_bytes=settings.temp_headroom_bytes,
         )
+
+
+def _download_rules(settings: Settings) -> DownloadRules:
+    # `content-md5` says that the ETags of this S3 store are no MD5 digests.
+    md5_stores = {"swift", "filesystem"} | ({"s3"} if settings.s3_verify == "etag" else set())
+    return DownloadRules(settings.download_grant_seconds, settings.store_stall_seconds, frozenset(md5_stores))

@@ -70,7 +70,7 @@ def stage_handlers(
         Stage.ASSEMBLE: Assemble(cell, Fetcher(cell, stores, limiter)),
         Stage.PROBE: Probe(cell.volume, probe),
         Stage.THUMBNAIL: Thumbnail(redis.stages, cell.volume, thumbnailer, stores),
-        Stage.PERSIST: Persist(redis.stages, contents),
+        Stage.PERSIST: Persist(redis.stages, contents, stores),
     }
 
 

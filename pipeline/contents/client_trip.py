@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from pipeline.core.errors import StoreUnavailable
 from pipeline.core.model import ObjectTarget, SegmentSpan
 from pipeline.ports import PlainClient, PlainResponse, PresignedDownloads, PresignedUploads, Store
+from schemas import media_types
 
 _SECONDS = 300
 _FILE_NAME = "sluice check ü.bin"
@@ -95,6 +96,7 @@ class ClientTrip:
             segment_count=1 if sample.border is None else 2,
             seconds=_SECONDS,
             filename=_FILE_NAME,
+            content_type=media_types.UNKNOWN,
             inline=False,
         )
         if url is None:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from pipeline.core.capabilities import Capability
+from pipeline.core.digests import format_content_digest, md5_of_etag
 from pipeline.core.errors import StoreUnavailable
-from pipeline.core.model import SegmentLink, SegmentSpan, StoredSegment
+from pipeline.core.model import SegmentLink, SegmentSpan, StoredSegment, owner_of
 from pipeline.core.retry import RetryPolicy
 from pipeline.engine.retry import StoreRetries
 from pipeline.ports import ContentRepository, KnownStores, PresignedDownloads, Stores
@@ -32,10 +33,11 @@ _SHOWN_KINDS = ("video/", "audio/", "image/")
 @dataclass(frozen=True, slots=True)
 class DownloadRules:
     """`grant_seconds`: the default validity of a presigned URL; `stall_seconds`: a read that receives nothing for this
-    long is resumed."""
+    long is resumed; `md5_stores`: names of the stores whose ETags are MD5 digests of the bytes."""
 
     grant_seconds: int
     stall_seconds: float
+    md5_stores: frozenset[str] = frozenset()
 
 
 class Downloads:
@@ -47,7 +49,9 @@ class Downloads:
         self._known = known
         self.rules = rules
 
-    async def presign(self, stored: ContentObject, filename: str, *, seconds: int, inline: bool) -> str | None:
+    async def presign(
+        self, stored: ContentObject, filename: str, content_type: str, *, seconds: int, inline: bool
+    ) -> str | None:
         """A presigned URL of the object in its own store; None where that is not known to work. Raises StoreError."""
         joined = stored.segment_count > 1
         presigning = await self._presigning(
@@ -56,7 +60,12 @@ class Downloads:
         if presigning is None:
             return None
         return await presigning.presign_download(
-            stored.key, segment_count=stored.segment_count, seconds=seconds, filename=filename, inline=inline
+            stored.key,
+            segment_count=stored.segment_count,
+            seconds=seconds,
+            filename=filename,
+            content_type=content_type,
+            inline=inline,
         )
 
     async def presign_segment(self, stored: ContentObject, span: SegmentSpan, *, seconds: int) -> SegmentLink | None:
@@ -78,6 +87,21 @@ class Downloads:
             spans.append((segment, SegmentSpan(content.id, segment.number, len(found), first, last)))
             first = last + 1
         return spans
+
+    def object_digest(self, content_id: str, stored: ContentObject) -> str | None:
+        """The digest of the bytes of a content's object or thumbnail in the form of Content-Digest, if its ETag is one:
+        not of a manifest, and not of an imported object, which may be a manifest."""
+        return self._digest(content_id, stored, stored.etag) if stored.segment_count == 1 else None
+
+    def segment_digest(self, content: Content, segment: StoredSegment) -> str | None:
+        """The digest of a segment's bytes, as `object_digest`."""
+        return self._digest(content.id, content.object, segment.etag)
+
+    def _digest(self, content_id: str, stored: ContentObject, etag: str) -> str | None:
+        if owner_of(stored.key) != content_id or stored.store not in self.rules.md5_stores:
+            return None
+        digest = md5_of_etag(etag)
+        return None if digest is None else format_content_digest(digest)
 
     async def blocks(self, stored: ContentObject, first: int, last: int) -> AsyncIterator[bytes]:
         """Bytes `first` to `last` (inclusive), in blocks of at most 1 MiB. Raises StoreError, StoreUnavailable."""

@@ -1,5 +1,5 @@
-"""Parses the digests that clients send: `Content-Digest` (RFC 9530), such as `sha-256=:BASE64:`, and `Content-MD5`
-(RFC 1864).
+"""The digests that clients send and receive: `Content-Digest` (RFC 9530), such as `sha-256=:BASE64:`, and
+`Content-MD5` (RFC 1864).
 
 Guarantee: a returned digest has an algorithm of `LENGTHS` and the right number of bytes. Anything else raises
 RequestError DIGEST_NOT_SUPPORTED.
@@ -8,7 +8,7 @@ RequestError DIGEST_NOT_SUPPORTED.
 from __future__ import annotations
 
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 
 from pipeline.core.errors import RequestError
 from pipeline.core.model import ClientDigest
@@ -17,6 +17,7 @@ LENGTHS = {"sha-256": 32, "md5": 16, "crc32c": 4}
 
 # RFC 8941 section 3.3.5: a byte sequence is base64 between colons; keys are lower case (section 3.1.2).
 _MEMBER = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):\s*")
+_MD5_HEX = re.compile(r"[0-9a-fA-F]{32}")
 
 
 def parse_content_digest(value: str) -> list[ClientDigest]:
@@ -37,6 +38,16 @@ def parse_content_digest(value: str) -> list[ClientDigest]:
 def parse_content_md5(value: str) -> ClientDigest:
     """The digest of a Content-MD5 field. Raises RequestError DIGEST_NOT_SUPPORTED."""
     return _digest("md5", value.strip())
+
+
+def format_content_digest(digest: ClientDigest) -> str:
+    """The digest as a member of a Content-Digest field: what a client can compare with what it sends."""
+    return f"{digest.algorithm}=:{b64encode(digest.value).decode()}:"
+
+
+def md5_of_etag(etag: str) -> ClientDigest | None:
+    """The MD5 that an ETag consists of; None if it has another form, as that of an S3 multipart object has."""
+    return ClientDigest("md5", bytes.fromhex(etag)) if _MD5_HEX.fullmatch(etag) else None
 
 
 def _digest(algorithm: str, text: str) -> ClientDigest:

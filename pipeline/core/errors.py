@@ -50,6 +50,12 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "ENCODING_NOT_SUPPORTED": ErrorSpec(
         415, False, "Send the body without Content-Encoding; '{encoding}' is not supported."
     ),
+    "CONTENT_TYPE_NOT_MEDIA": ErrorSpec(
+        422,
+        False,
+        "A file of type '{content_type}' is not a video, image or audio file that can be read. If its type is not"
+        " known, send application/octet-stream.",
+    ),
     "IDEMPOTENCY_KEY_REUSED": ErrorSpec(
         409, False, "This Idempotency-Key was used for a different request; use a new key for a new upload."
     ),

@@ -9,6 +9,7 @@ from pipeline.ports.capabilities import KnownStores, PlainClient, PlainResponse
 from pipeline.ports.contents import CachePurge, ContentRepository, DeletionRepository
 from pipeline.ports.media import MediaProbe, Thumbnailer
 from pipeline.ports.object_store import (
+    ContentTypes,
     DelegatedTokens,
     Drafts,
     ObjectReader,
@@ -38,6 +39,7 @@ __all__ = [
     "AdmissionOutcome",
     "CachePurge",
     "ContentRepository",
+    "ContentTypes",
     "DelegatedTokens",
     "DeletionRepository",
     "Drafts",

@@ -77,7 +77,7 @@ class ObjectSource(Protocol):
         Raises StoreError STORE_OBJECT_MISSING, STORE_REJECTED when `first` is beyond the end; StoreUnavailable."""
 
     async def head(self, key: str) -> StoredObject:
-        """Size and etag of an object, without its segments. Raises StoreError STORE_OBJECT_MISSING,
+        """Size, etag and content type of an object, without its segments. Raises StoreError STORE_OBJECT_MISSING,
         StoreUnavailable."""
 
     def list_keys(self, prefix: str = "") -> AsyncIterator[str]:
@@ -115,10 +115,11 @@ class PresignedDownloads(Protocol):
     use it, for GET (with Swift also for HEAD). Errors: as ObjectStore."""
 
     async def presign_download(
-        self, key: str, *, segment_count: int, seconds: int, filename: str, inline: bool
+        self, key: str, *, segment_count: int, seconds: int, filename: str, content_type: str, inline: bool
     ) -> str | None:
         """A URL of the object, which consists of `segment_count` segments; its response has a Content-Disposition with
-        `filename`. None when the store's configuration does not offer it."""
+        `filename`, and `content_type` unless the store has the ability `ContentTypes`. None when the store's
+        configuration does not offer it."""
 
     async def presign_segment_download(self, key: str, span: SegmentSpan, *, seconds: int) -> SegmentLink | None:
         """A GET of one segment's bytes only (the status is 200 or 206). Its URL may be one of the whole object: then
@@ -147,6 +148,15 @@ class DelegatedTokens(PresignedUploads, Protocol):
     async def delegate_token(self, target: ObjectTarget, numbers: Sequence[int]) -> DelegatedToken | None:
         """A new token, with the request that it is meant for for each of these segments. None when the store's
         configuration does not offer it."""
+
+
+@runtime_checkable
+class ContentTypes(Protocol):
+    """Optional ability, where the type in a download's response can be that of the object only, and can be changed
+    later. Errors: as ObjectStore."""
+
+    async def set_content_type(self, key: str, content_type: str) -> None:
+        """Change an object's type, and nothing else. Idempotent. Raises StoreError STORE_OBJECT_MISSING."""
 
 
 @runtime_checkable

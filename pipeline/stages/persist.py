@@ -1,35 +1,73 @@
-"""Persist: one transaction turns the results of the other stages into a content. The upload is `ready` afterwards."""
+"""Persist: one transaction turns the results of the other stages into a content. The upload is `ready` afterwards.
+
+The content gets the media type of the format that was recognised, unless the client declared a type of that format. The
+object itself was stored before the file was recognised, with the declared type. Where the store can change that, it is
+changed here, before the row is written; a store that refuses does not hold up the content.
+"""
 
 from __future__ import annotations
 
-from pipeline.core.model import ContentRecord
+import asyncio
+from functools import partial
+
+from pipeline.core.errors import StoreError
+from pipeline.core.media_types import recognised_type
+from pipeline.core.model import ContentRecord, StoredObject
+from pipeline.core.retry import RetryPolicy
 from pipeline.core.stages import Stage
 from pipeline.engine.contract import Done, Outcome, StageRun
-from pipeline.ports import ContentRepository, StageResults
+from pipeline.engine.retry import retry_store
+from pipeline.ports import ContentRepository, ContentTypes, StageResults, Stores
 from pipeline.stages.stored_object import stored_from_data
+from pipeline.telemetry import Log, logger
+from schemas.media import MediaMetadata
+
+_RETRIES = RetryPolicy(max_attempts=4, base_seconds=0.3, cap_seconds=2)
+# For all attempts: the type of the object is worth this delay, and no more.
+_TYPE_SECONDS = 15.0
 
 
 class Persist:
     """The handler of stage `persist`."""
 
-    def __init__(self, results: StageResults, contents: ContentRepository) -> None:
+    def __init__(self, results: StageResults, contents: ContentRepository, stores: Stores) -> None:
         self._results = results
         self._contents = contents
+        self._stores = stores
 
     async def __call__(self, run: StageRun) -> Outcome:
         upload = run.upload
         results = await self._results.results(upload.upload_id)
         thumbnail = results.get(Stage.THUMBNAIL)
+        media = MediaMetadata.model_validate(results[Stage.PROBE])
+        # an import is not sealed: assemble has found its object in the store
+        stored = stored_from_data(results.get(Stage.SEAL) or results[Stage.ASSEMBLE])
+        content_type = recognised_type(upload.content_type, media.container, media.kind)
+        if content_type != upload.content_type:
+            await self._retype(run, stored, content_type)
         await self._contents.save(
             ContentRecord(
                 content_id=upload.upload_id,
                 filename=upload.filename,
-                content_type=upload.content_type,
-                # an import is not sealed: assemble has found its object in the store
-                stored=stored_from_data(results.get(Stage.SEAL) or results[Stage.ASSEMBLE]),
+                content_type=content_type,
+                stored=stored,
                 thumbnail=stored_from_data(thumbnail) if thumbnail else None,
                 media=results[Stage.PROBE],
                 metadata=upload.metadata,
             )
         )
         return Done()
+
+    async def _retype(self, run: StageRun, stored: StoredObject, content_type: str) -> None:
+        """Give the object its type in the store, if it is not an imported object and the store can change it."""
+        if run.upload.source is not None:
+            return
+        try:
+            store = self._stores.named(stored.store)
+            if isinstance(store, ContentTypes):
+                async with asyncio.timeout(_TYPE_SECONDS):
+                    await retry_store(partial(store.set_content_type, stored.key, content_type), _RETRIES, run.stop)
+        except (StoreError, TimeoutError) as error:
+            logger(upload_id=run.upload.upload_id).warning(
+                Log.CONTENT_TYPE_KEPT, key=stored.key, content_type=content_type, reason=str(error) or "no response"
+            )

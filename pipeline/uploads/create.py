@@ -23,6 +23,7 @@ from pipeline.ports import Stores
 from pipeline.telemetry import Log, logger
 from pipeline.uploads.admission import Admission
 from pipeline.uploads.cell import CellState
+from pipeline.uploads.declared_type import require_media_type
 from pipeline.uploads.lookup import UploadDetail, UploadLookup, find_upload, naming_a_loss
 from schemas.uploads import CreateUpload
 
@@ -55,9 +56,10 @@ class UploadCreation:
         return await self.register(await self.plan(request, idempotency_key))
 
     async def plan(self, request: CreateUpload, idempotency_key: str | None) -> NewUpload:
-        """Cut the file into segments that its store can hold. Raises RequestError FILE_TOO_LARGE_FOR_VOLUME,
-        FILE_TOO_LARGE_FOR_STORE, DIGEST_NOT_SUPPORTED."""
+        """Cut the file into segments that its store can hold. Raises RequestError CONTENT_TYPE_NOT_MEDIA,
+        FILE_TOO_LARGE_FOR_VOLUME, FILE_TOO_LARGE_FOR_STORE, DIGEST_NOT_SUPPORTED."""
         rules = self._rules
+        require_media_type(request.content_type)
         if request.size > rules.budget_bytes:
             raise too_large(request.size, rules.budget_bytes, rules.budget_bytes)
         limits = await self._stores.named(rules.store).limits()

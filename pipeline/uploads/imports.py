@@ -19,13 +19,11 @@ from pipeline.core.model import OWN_PREFIX, NewUpload, ObjectVersion, StoredObje
 from pipeline.core.transports import Transport
 from pipeline.ports import ContentRepository, Stores
 from pipeline.uploads.create import UploadCreation, too_large
-from schemas import media_types
+from pipeline.uploads.declared_type import declared_type
 from schemas.imports import ImportObject
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f/\\]")
 _FILENAME_CHARACTERS = 255
-# What stores report for objects that were stored without a type: Swift and others, Amazon S3, AWS' and old FTP tools.
-_NO_TYPE = frozenset({media_types.UNKNOWN, "binary/octet-stream", "application/x-www-form-urlencoded"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class Importer:
         """Import an object, or return its existing import.
 
         Raises RequestError IMPORT_NOT_ALLOWED, IMPORT_OWN_OBJECT, IMPORT_OBJECT_MISSING, IMPORT_EMPTY,
-        FILE_TOO_LARGE_FOR_VOLUME; StoreError; DependencyUnavailable.
+        CONTENT_TYPE_NOT_MEDIA, FILE_TOO_LARGE_FOR_VOLUME; StoreError; DependencyUnavailable.
         """
         rules = self._rules
         found = await self._head(request.bucket or self.default_bucket, request.key)
@@ -76,6 +74,7 @@ class Importer:
         known = await self._contents.of_object(rules.store, version)
         if known is not None:
             return Imported(known.id, Status.READY, False, found)
+        content_type = declared_type(found)
         if found.size_bytes > rules.budget_bytes:
             raise too_large(found.size_bytes, rules.budget_bytes, rules.budget_bytes)
         name = _identity(found)
@@ -84,7 +83,7 @@ class Importer:
             filename=_filename(found.key),
             size_bytes=found.size_bytes,
             segment_bytes=rules.segment_bytes,
-            content_type=_content_type(found),
+            content_type=content_type,
             volume=rules.volume,
             store=rules.store,
             digest=None,
@@ -120,12 +119,6 @@ def _identity(found: StoredObject) -> str:
     """A hash of the object version: equal for the same version, different for any other."""
     facts = (found.store, found.container, found.key, found.etag, str(found.size_bytes))
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()
-
-
-def _content_type(found: StoredObject) -> str:
-    """The stored type, unless it only says that there is none; then the type that the name suggests."""
-    stored = media_types.parse_stored(found.content_type)
-    return media_types.of_file(found.key) if media_types.essence(stored) in _NO_TYPE else stored
 
 
 def _filename(key: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -185,7 +186,9 @@ async def test_a_client_joins_the_segments_itself(out: Cell, content: dict[str, 
             assert answer.status in (200, 206)
             body = await answer.read()
         assert len(body) == segment["size"]
-        assert hashlib.md5(body, usedforsecurity=False).hexdigest() == segment["digest"]
+        digest = hashlib.md5(body, usedforsecurity=False).digest()
+        assert segment["digest"] == f"md5=:{b64encode(digest).decode()}:"
+        assert segment["etag"] == digest.hex()
         return body
 
     async with aiohttp.ClientSession() as session:

@@ -108,9 +108,9 @@ async def test_an_object_may_have_any_stored_type(cell: Cell, name: str, stored:
 
 
 async def test_a_failed_import_leaves_the_object_alone(cell: Cell) -> None:
-    key = "raw/notes.txt"
+    key = "raw/notes.mp4"
     data = b"no film at all " * 40_000
-    await cell.store.put_object(key, data, "text/plain")
+    await cell.store.put_object(key, data, "video/mp4")
     first = await _import(cell, key)
     assert (await cell.until(first["id"], "failed"))["error"]["code"] == "NOT_MEDIA"
     await cell.until_clean(imported={key})

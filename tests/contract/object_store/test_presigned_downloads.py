@@ -20,13 +20,14 @@ from pipeline.adapters.plain_http import HttpPlainClient
 from pipeline.contents.round_trip import examine_store
 from pipeline.core.capabilities import CLIENT_CAPABILITIES, Capability, Verdict
 from pipeline.core.model import SegmentSpan
-from pipeline.ports import PresignedDownloads
+from pipeline.ports import ContentTypes, PresignedDownloads
 from tests.contract.object_store.conftest import ceph_credentials, ceph_options, s3_credentials, s3_options
 from tests.contract.object_store.uploads import Scenario
 from tests.harness.ceph import CephEndpoint
 
 pytestmark = pytest.mark.contract
 
+TYPE = "video/webm"
 NAME = 'Ünï "日本" & 100%.mp4'
 
 
@@ -80,7 +81,7 @@ async def test_the_url_alone_reads_the_object_and_nothing_else(
     upload = Scenario(presigning)
     await upload.sealed()
     url = await presigning.presign_download(
-        upload.target.key, segment_count=3, seconds=60, filename=NAME, inline=inline
+        upload.target.key, segment_count=3, seconds=60, filename=NAME, content_type=TYPE, inline=inline
     )
     status, body, disposition = await get(client, url)
     assert (status, body) == (200, upload.data)
@@ -92,6 +93,25 @@ async def test_the_url_alone_reads_the_object_and_nothing_else(
     assert (await get(client, url, "PUT"))[0] in (401, 403)
     assert (await get(client, url, "DELETE"))[0] in (401, 403)
     assert (await get(client, (url or "").replace("original", "other")))[0] in (401, 403)
+
+
+async def test_the_response_has_the_type_that_was_recognised_after_storing(
+    presigning: SwiftObjectStore | S3ObjectStore, client: aiohttp.ClientSession
+) -> None:
+    """By the URL where the store allows that, else by the object."""
+    for sizes in ((300,), None):
+        upload = Scenario(presigning, sizes=sizes)
+        await upload.sealed()
+        key = upload.target.key
+        assert (await presigning.head(key)).content_type != TYPE
+        if isinstance(presigning, ContentTypes):
+            await presigning.set_content_type(key, TYPE)
+        url = await presigning.presign_download(
+            key, segment_count=upload.target.plan.count, seconds=60, filename=NAME, content_type=TYPE, inline=True
+        )
+        async with client.get(URL(url or "", encoded=True)) as response:
+            assert (response.status, response.headers["Content-Type"]) == (200, TYPE)
+            assert await response.read() == upload.data
 
 
 async def test_each_segment_has_a_url(
@@ -122,7 +142,9 @@ async def test_a_plain_object_is_its_own_segment(
 async def test_a_url_expires(presigning: SwiftObjectStore | S3ObjectStore, client: aiohttp.ClientSession) -> None:
     upload = Scenario(presigning, sizes=(300,))
     await upload.sealed()
-    url = await presigning.presign_download(upload.target.key, segment_count=1, seconds=-30, filename="a", inline=False)
+    url = await presigning.presign_download(
+        upload.target.key, segment_count=1, seconds=-30, filename="a", content_type="video/mp4", inline=False
+    )
     if isinstance(presigning, S3ObjectStore):
         url = re.sub(r"X-Amz-Expires=[^&]*", "X-Amz-Expires=0", url or "")
     assert (await get(client, url))[0] in (400, 401, 403)
@@ -182,7 +204,9 @@ async def test_swift_offers_urls_with_a_key(tempauth: TempAuth, container: str, 
 
 
 async def _presigned_url(store: SwiftObjectStore, upload: Scenario) -> str | None:
-    return await store.presign_download(upload.target.key, segment_count=3, seconds=60, filename="a", inline=False)
+    return await store.presign_download(
+        upload.target.key, segment_count=3, seconds=60, filename="a", content_type="video/mp4", inline=False
+    )
 
 
 def test_a_directory_presigns_nothing() -> None:

@@ -9,7 +9,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -17,58 +16,10 @@ import pytest
 
 from deploy.cli.processes import import_path
 from deploy.embedded.media_tools import media_tool_path
-from deploy.embedded.process_tree import descendants, is_alive
+from tests.harness.up import Up, wait_until_gone
 from tests.programs.bench.samples import make_large_video
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
-
-_DEADLINE_SECONDS = 60
-
-
-class Up:
-    """One run of `sluice up`, in its own directory."""
-
-    def __init__(self, directory: Path, *arguments: str) -> None:
-        directory.mkdir(exist_ok=True)
-        self.directory = directory
-        self.lines: list[str] = []
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.cli", "up", "--workers", "all-in-one", *arguments],
-            cwd=directory,
-            env={**os.environ, "PYTHONPATH": import_path()},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def wait_for(self, text: str) -> str:
-        """The first line that contains `text`."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line)
-            if text in line:
-                return line
-        raise AssertionError(f"{text!r} was never printed: {self.lines}")
-
-    def family(self) -> list[psutil.Process]:
-        return descendants(self.process.pid)
-
-    def end(self) -> int:
-        rest, _ = self.process.communicate(timeout=_DEADLINE_SECONDS)
-        self.lines += rest.splitlines()
-        return self.process.returncode
-
-    def close(self) -> None:
-        """Send SIGKILL if it still runs."""
-        with self.process:
-            self.process.kill()
-
-
-def wait_until_gone(family: list[psutil.Process]) -> None:
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while alive := [member for member in family if is_alive(member)]:
-        assert time.monotonic() < deadline, f"still running: {alive}"
-        os.sched_yield()
 
 
 def test_it_uploads_a_file_and_shows_the_content_and_a_download_command_that_works(tmp_path: Path) -> None:
@@ -91,7 +42,7 @@ def test_it_uploads_a_file_and_shows_the_content_and_a_download_command_that_wor
 
 
 def test_once_with_a_file_that_is_not_media_ends_with_1_and_the_reason(tmp_path: Path) -> None:
-    text = tmp_path / "notes.txt"
+    text = tmp_path / "notes.mp4"
     text.write_text("no video at all\n")
     run = Up(tmp_path / "run", "--file", str(text), "--once")
     assert run.end() == 1

@@ -77,7 +77,7 @@ async def _create(client: SluiceClient) -> UploadView:
 
 async def _send_slowly(view: UploadView, number: int, all_in_flight: asyncio.Barrier, finish: asyncio.Event) -> int:
     """Send a segment on a connection of its own, wait before the last block until `finish`, and return the status."""
-    url = urlsplit(view.links.segment.replace("{number}", str(number)))
+    url = urlsplit((view.links.segment or "").replace("{number}", str(number)))
     reader, writer = await asyncio.open_connection(url.hostname, url.port)
     try:
         length = view.segment_size

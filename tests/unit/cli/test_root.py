@@ -34,6 +34,16 @@ def test_help_lists_every_command_and_imports_none() -> None:
         assert f"'{heavy}'" not in shown
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SLUICE_STORE", "s3"), ("SLUICE_STORE", "filesystem"), ("SLUICE_SWIFT_AUTH_URL", "http://swift.example/v3")],
+)
+def test_keystone_is_refused_for_another_store(name: str, value: str) -> None:
+    result = CliRunner().invoke(sluice, ["up", "--keystone"], env={name: value})
+    assert result.exit_code == 2
+    assert name in result.output
+
+
 def test_the_help_of_worker_explains_every_worker_type() -> None:
     text = CliRunner().invoke(sluice, ["worker", "--help"]).output
     for kind in WorkerType:
@@ -50,6 +60,7 @@ def test_the_help_of_worker_explains_every_worker_type() -> None:
         (["status", "--server", "ftp://x"], "http://"),
         (["up", "--once"], "--demo"),
         (["up", "--fresh"], "--directory"),
+        (["up", "--keystone", "--directory", "/"], "--fresh"),
         (["frobnicate"], "frobnicate"),
     ],
 )

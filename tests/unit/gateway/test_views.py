@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from gateway.api.views import instant, microseconds, segment_view, upload_links, upload_view
+from gateway.api.views import instant, microseconds, segment_view, upload_view
+from pipeline.core.digests import parse_content_digest
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import StageStatus, Upload
 from pipeline.core.stages import Stage, StageState
@@ -58,6 +60,13 @@ def test_an_upload_in_flight() -> None:
     assert shown.error is None
 
 
+def test_the_digest_of_the_file_is_shown_as_it_was_announced() -> None:
+    announced = parse_content_digest("sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:")[0]
+    shown = upload_view(UploadDetail(replace(upload(), digest=announced), None, [], None), BASE)
+    assert shown.digest == "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"
+    assert upload_view(UploadDetail(upload(), None, [], None), BASE).digest is None
+
+
 def test_a_waiting_upload_shows_its_queue_position() -> None:
     shown = upload_view(UploadDetail(upload(Status.WAITING), 4, [(1, 3)], None), BASE)
     assert (shown.status, shown.queue_position, shown.expires_at) == ("waiting", 4, None)
@@ -71,18 +80,10 @@ def test_a_failed_upload_shows_its_error() -> None:
 
 def test_a_crc_keeps_its_leading_zeros() -> None:
     shown = segment_view(SegmentReceipt(1, 10, 0xAB, repeated=True, status=Status.RECEIVING))
+    assert shown.digest == "crc32c=:AAAAqw==:"
     assert (shown.crc32c, shown.repeated, shown.upload_status) == ("000000ab", True, "receiving")
 
 
 @pytest.mark.parametrize("moment_ms", [0, 1, 1_700_000_000_123, 9_999_999_999_999])
 def test_times_are_exact(moment_ms: int) -> None:
     assert microseconds(instant(moment_ms)) == moment_ms * 1000
-
-
-def test_links() -> None:
-    links = upload_links(BASE, "u", None)
-    assert links.self == "http://h/v1/uploads/u"
-    assert links.segment == "http://h/v1/uploads/u/segments/{number}"
-    assert links.events == "http://h/v1/uploads/u/events"
-    assert links.content is None
-    assert upload_links(BASE, "u", "u").content == "http://h/v1/contents/u"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.media_types import MAX_CHARACTERS, UNKNOWN, essence, of_file, parse, parse_stored
+from schemas.media_types import MAX_CHARACTERS, UNKNOWN, essence, guessed_type, parse, parse_stored
 from schemas.uploads import CreateUpload
 
 pytestmark = pytest.mark.unit
@@ -165,7 +165,7 @@ def test_a_stored_type_may_be_anything(stored: str, normal: str) -> None:
     [("a.mp4", "video/mp4"), ("A.JPG", "image/jpeg"), ("a.mp4.gz", UNKNOWN), ("a", UNKNOWN), ("a.nosuch", UNKNOWN)],
 )
 def test_the_type_that_a_name_suggests(name: str, kind: str) -> None:
-    assert of_file(name) == kind
+    assert guessed_type(name) == kind
 
 
 def test_the_essence() -> None:

@@ -169,13 +169,12 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
         return [StoredSegment(1, stored.size_bytes, stored.etag)]
 
     async def presign_download(
-        self, key: str, *, segment_count: int, seconds: int, filename: str, inline: bool
+        self, key: str, *, segment_count: int, seconds: int, filename: str, content_type: str, inline: bool
     ) -> str | None:
         """See `PresignedDownloads.presign_download`."""
         disposition = content_disposition(filename, inline=inline)
-        return await self._client.presign_for_client(
-            "get_object", seconds=seconds, Key=key, ResponseContentDisposition=disposition
-        )
+        headers = {"ResponseContentDisposition": disposition, "ResponseContentType": content_type}
+        return await self._client.presign_for_client("get_object", seconds=seconds, Key=key, **headers)
 
     async def presign_segment_download(self, key: str, span: SegmentSpan, *, seconds: int) -> SegmentLink | None:
         """See `PresignedDownloads.presign_segment_download`: a GET of the object, with a Range that is not signed.

@@ -192,14 +192,20 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
         return delegated_token(token, self._layout, target, numbers)
 
     async def presign_download(
-        self, key: str, *, segment_count: int, seconds: int, filename: str, inline: bool
+        self, key: str, *, segment_count: int, seconds: int, filename: str, content_type: str, inline: bool
     ) -> str | None:
-        """See `PresignedDownloads.presign_download`: a TempURL. None without a TempURL key, and for a manifest when the
-        account does not have the key."""
+        """See `PresignedDownloads.presign_download`: a TempURL, which cannot name a type. None without a TempURL key,
+        and for a manifest when the account does not have the key."""
         if self._presigned is None:
             return None
         await self._containers.ensure_once()
         return await self._presigned.object_download(key, segment_count, seconds, filename, inline)
+
+    async def set_content_type(self, key: str, content_type: str) -> None:
+        """See `ContentTypes.set_content_type`. A POST keeps the bytes, and a manifest remains one."""
+        path = self._layout.object_path(key)
+        async with self._http.request("POST", path, accept=(202,), headers={"Content-Type": content_type}, key=key):
+            pass
 
     async def presign_segment_download(self, key: str, span: SegmentSpan, *, seconds: int) -> SegmentLink | None:
         """See `PresignedDownloads.presign_segment_download`: a TempURL of the segment's own object (status 200)."""
