@@ -23,8 +23,8 @@ SORT_FIELDS = (
 
 NEWEST_FIRST = "-created_at"
 
-MAX_CONTENT_TYPE_CHARACTERS = 255
-"""Content types are filtered and sorted by so many characters."""
+MAX_ESSENCE_CHARACTERS = 255
+"""Lists are sorted by so many characters of content types."""
 
 _SORTS = [sign + field for field in SORT_FIELDS for sign in ("-", "")]
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"  # PostgreSQL refuses NUL
@@ -95,10 +95,11 @@ class ContentFilters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: MediaKind | None = Field(None, description="What a person would call the file")
-    content_type: (
-        Annotated[str, StringConstraints(min_length=1, max_length=MAX_CONTENT_TYPE_CHARACTERS, pattern=_PRINTABLE)]
-        | None
-    ) = Field(None, description="Exactly as in the content, for example video/mp4")
+    content_type: Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=_PRINTABLE)] | None = Field(
+        None,
+        description="Media type: video/webm matches every video/webm, with or without parameters; with parameters, "
+        "exactly as in the content",
+    )
     container_format: _Name | None = Field(None, description="mp4, mov, webm, matroska, mp3, jpeg, png, gif, heic, ...")
     video_codec: _Name | None = Field(
         None, description="Codec of the picture: h264, hevc, vp9, av1, ...; images have one too: mjpeg, png, gif, ..."
@@ -135,6 +136,11 @@ class ContentFilters(BaseModel):
     max_created_at: _Time | None = Field(None, description="Latest creation")
 
 
+def essence(content_type: str) -> str:
+    """What lists sort content types by: no parameters, no more characters than an index can hold."""
+    return content_type.partition(";")[0][:MAX_ESSENCE_CHARACTERS]
+
+
 def sort_value(content: Content, sort: str) -> int | float | str | None:
     """The content's value of the field that `sort` names; None for `created_at`, which is part of every position."""
     name = sort.removeprefix("-")
@@ -142,5 +148,7 @@ def sort_value(content: Content, sort: str) -> int | float | str | None:
         return None
     if name == "size_bytes":
         return content.object.size_bytes
+    if name == "content_type":
+        return essence(content.content_type)
     value: int | float | str | None = getattr(content, name)
-    return value[:MAX_CONTENT_TYPE_CHARACTERS] if isinstance(value, str) else value
+    return value

@@ -42,6 +42,8 @@ _LONGEST_FIRST = (
     "tests/e2e/test_keystone.py",
     "tests/e2e/test_disk_faults.py",
     "tests/e2e/test_shutdown.py",
+    "tests/contract/contents/test_content_list.py",
+    "tests/contract/contents/test_media_columns.py",
     "tests/e2e/test_deletion.py",
     "tests/integration/test_embedded_lifecycle.py",
     "tests/e2e/test_store_outages.py",

@@ -38,7 +38,7 @@ class PageQuery(BaseModel):
     limit: int = Field(50, ge=1, le=200, description="Items per page")
     cursor: str | None = Field(
         None,
-        max_length=2000,
+        max_length=4000,
         description="`next_cursor` of the previous page; repeat that page's other parameters, `limit` may differ",
     )
 

@@ -52,6 +52,14 @@ async def test_video_becomes_object_row_and_thumbnail(cell: Cell, video: Path, t
     assert media["duration_seconds"] == pytest.approx(float(facts["format"]["duration"]), abs=0.001)
     assert (picture["codec"], picture["width"], picture["height"]) == ("h264", probed["width"], probed["height"])
     assert picture["frame_rate"] == pytest.approx(25)
+    heard = next(stream for stream in facts["streams"] if stream["codec_type"] == "audio")
+    assert (content["container_format"], content["video_codec"], content["audio_codec"]) == ("mp4", "h264", "aac")
+    assert (content["width"], content["height"], content["rotation"]) == (probed["width"], probed["height"], 0)
+    assert (content["bit_rate"], content["frame_rate"]) == (int(facts["format"]["bit_rate"]), 25)
+    assert (content["channels"], content["sample_rate"]) == (heard["channels"], int(heard["sample_rate"]))
+    bounds = f"min_bit_rate={content['bit_rate']}&max_bit_rate={content['bit_rate']}"
+    _, body, _ = await cell.call("GET", f"/v1/contents?video_codec=h264&{bounds}", expect=200)
+    assert content in body["data"]["items"]
 
     # The object is a manifest of the segments, and downloads byte for byte.
     manifest = json.loads(await cell.manifest(content["object"]["key"]))

@@ -15,11 +15,13 @@ from pipeline.adapters.postgres.pool import query
 from pipeline.adapters.postgres.rows import page_position
 from pipeline.core.errors import RequestError
 from pipeline.ports.contents import ContentPosition
-from schemas.content_list import MAX_CONTENT_TYPE_CHARACTERS, ContentFilters
+from schemas.content_list import MAX_ESSENCE_CHARACTERS, ContentFilters, essence
 
 _TEMPLATE = query("page_contents")
 
-_EXPRESSIONS: Mapping[str, str] = {"content_type": f"left(c.content_type, {MAX_CONTENT_TYPE_CHARACTERS})"}
+_EXPRESSIONS: Mapping[str, str] = {
+    "content_type": f"left(split_part(c.content_type, ';', 1), {MAX_ESSENCE_CHARACTERS})"
+}
 """Fields that are indexed as an expression, not as the column alone."""
 
 _OPERATORS: Mapping[str, str] = {"min_": ">=", "max_": "<="}
@@ -73,7 +75,14 @@ def _statement(
         return f"${1 + len(arguments)}"
 
     for name in ContentFilters.model_fields:
-        if (value := getattr(filters, name)) is not None:
+        value = getattr(filters, name)
+        if value is None:
+            continue
+        if name == "content_type":
+            conditions.append(f"{_column(name)} = {argument(essence(value))}")
+            if value != essence(value):
+                conditions.append(f"c.content_type = {argument(value)}")
+        else:
             operator = _OPERATORS.get(name[:4], "=")
             column = _column(name if operator == "=" else name[4:])
             conditions.append(f"{column} {operator} {argument(value)}")
@@ -95,7 +104,7 @@ def _column(name: str) -> str:
 def _checked(name: str, value: object) -> object:
     """The value of a position, which PostgreSQL can compare with the column. Raises RequestError CURSOR_INVALID."""
     if name in _TEXTS:
-        fits = isinstance(value, str) and "\x00" not in value and len(value) <= MAX_CONTENT_TYPE_CHARACTERS
+        fits = isinstance(value, str) and "\x00" not in value and len(value) <= MAX_ESSENCE_CHARACTERS
     elif name in _FRACTIONS:
         largest = sys.float_info.max
         fits = isinstance(value, int | float) and -largest <= value <= largest

@@ -182,5 +182,19 @@ async def test_a_forged_position_is_refused_or_harmless(gateway: Gateway, value:
 async def test_the_longest_content_type_fits_into_a_cursor(gateway: Gateway) -> None:
     long = f"video/{uuid.uuid4().hex}{'é' * 300}"
     names = [await keep(gateway, long, number) for number in (1, 2)]
-    query = {"content_type": long[:255], "sort": "content_type", "limit": 1}
-    assert [item["id"] for item in await walk(gateway, **query)] == names
+    await keep(gateway, f"{long}x", 3)  # differs after the characters that are indexed
+    for sort, wanted in (("content_type", names), ("-content_type", names[::-1])):
+        assert [item["id"] for item in await walk(gateway, content_type=long, sort=sort, limit=1)] == wanted
+
+
+async def test_a_media_type_matches_with_any_parameters(gateway: Gateway, content_type: str) -> None:
+    plain = await keep(gateway, content_type, 1)
+    recorded = await keep(gateway, f'{content_type};codecs="vp9,opus"', 2)
+    await keep(gateway, f"{content_type}2", 3)
+    for wanted, query in (
+        ([recorded, plain], content_type),
+        ([recorded], f'{content_type};codecs="vp9,opus"'),
+        ([], f"{content_type};codecs=vp8"),
+        ([], f"{content_type};"),
+    ):
+        assert [item["id"] for item in await walk(gateway, content_type=query, limit=1)] == wanted
