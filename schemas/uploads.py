@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from schemas.media_types import UNKNOWN, MediaType
+
+FILENAME_EXCLUDED: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029/\\"
+"""Characters that no `filename` contains, as the inside of a character class: control characters, line and paragraph
+separators, slash and backslash."""
 
 # PostgreSQL stores every Unicode character except NUL.
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00]*$")]
@@ -21,7 +25,13 @@ class CreateUpload(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    filename: str = Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f/\\]+$", examples=["holiday.mp4"])
+    filename: str = Field(
+        min_length=1,
+        max_length=255,
+        pattern=f"^[^{FILENAME_EXCLUDED}]+$",
+        description="Without control characters, line separators, slashes and backslashes",
+        examples=["holiday.mp4"],
+    )
     size: int = Field(ge=1, le=2**53 - 1, strict=True, description="Bytes in the whole file")
     content_type: MediaType = UNKNOWN
     digest: str | None = Field(

@@ -2,30 +2,32 @@
 
 Guarantee: every call either returns the parsed response that the API promises or raises a ClientError. A request that
 may succeed later is first repeated, with jitter and after the pause that Retry-After asks for. Requests to a server on
-loopback bypass any proxy that the environment names.
+loopback bypass any proxy that the environment names. Redirects are not followed: they would turn a POST into a GET.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 import random
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from deploy.cli.errors import ApiError, ClientError, ServerAwayError
-from deploy.cli.event_stream import event_data
+from deploy.cli.errors import ClientError, NoResponseError
+from deploy.cli.event_stream import STREAM_ERRORS, event_data
+from deploy.cli.responses import failure, origin, parse, parse_success
 from deploy.cli.retrying import FIRST_CONTACT, PATIENT, decide
+from pipeline.adapters.http_reasons import connection_reason
 from pipeline.core import lifecycle
 from pipeline.core.retry import GiveUp, RetryPolicy
 from schemas.content import Content
-from schemas.http import Failure, Page, Success
+from schemas.http import Page
 from schemas.imports import ImportObject, ImportView
 from schemas.uploads import CreateUpload, SegmentView, UploadView
 
@@ -37,6 +39,9 @@ _CONNECT_SECONDS = 10.0
 # stream may be waiting for its next heartbeat.
 _SILENCE_SECONDS = 90.0
 _POLL_SECONDS = 1.0
+
+# Repeating the request cannot help: the URL is wrong, or TLS is.
+_FINAL_ERRORS = (aiohttp.InvalidURL, aiohttp.ClientSSLError, aiohttp.ClientResponseError, UnicodeError)
 
 OnRetry = Callable[[ClientError, int, float], None]
 """Called before a request is repeated, with the error, the number of the failed attempt, and the pause in seconds."""
@@ -101,9 +106,9 @@ class SluiceClient:
         body = ImportObject(bucket=bucket, key=key).model_dump(exclude_none=True)
         return await self._call("POST", self._url("/v1/contents/import"), ImportView, json_body=body)
 
-    async def content(self, content_id: str) -> Content:
+    async def content(self, content_id: str, on_retry: OnRetry | None = None) -> Content:
         """A content's metadata row. Raises ApiError CONTENT_NOT_FOUND."""
-        return await self._call("GET", self._url(f"/v1/contents/{content_id}"), Content)
+        return await self._call("GET", self._url(f"/v1/contents/{content_id}"), Content, on_retry=on_retry)
 
     async def put_segment(
         self,
@@ -114,30 +119,45 @@ class SluiceClient:
         digest: Mapping[str, str],
         on_retry: OnRetry | None = None,
     ) -> SegmentView:
-        """Send one segment of `length` bytes to the upload's `links.segment`. Idempotent."""
+        """Send one segment of `length` bytes to the upload's `links.segment`. Idempotent.
+
+        A ClientError that the body raises is raised at once, without another attempt.
+        """
         headers = {"Content-Length": str(length), "Content-Type": "application/octet-stream", **digest}
         template = view.links.segment or f"{view.links.self}/segments/{{number}}"  # null: it has ended meanwhile
         url = template.replace("{number}", str(number))
         return await self._call("PUT", url, SegmentView, headers=headers, make_body=make_body, on_retry=on_retry)
 
-    async def watch(self, upload_id: str, on_retry: OnRetry | None = None) -> AsyncIterator[UploadView]:
-        """Yields the upload at once, and again at each change until it has ended.
+    async def watch(self, upload_id: str, on_retry: OnRetry | None = None) -> AsyncGenerator[UploadView, None]:
+        """Yields the upload at once, and again at each change until it has ended."""
+        view = await self.upload(upload_id, on_retry)
+        yield view
+        if view.status in ENDED:
+            return
+        async with aclosing(self.follow(view, on_retry)) as views:
+            async for now in views:
+                if now != view:
+                    view = now
+                    yield view
+
+    async def follow(self, upload: UploadView, on_retry: OnRetry | None = None) -> AsyncGenerator[UploadView, None]:
+        """Yields the upload as it is now, and again at each change until it has ended.
 
         Reads server-sent events. Where the stream breaks or is not available, it polls once a second.
         """
-        view = await self.upload(upload_id, on_retry)
-        yield view
-        while view.status not in ENDED:
+        view: UploadView | None = None
+        while view is None or view.status not in ENDED:
             try:
-                async for data in event_data(self._session, view.links.events):
-                    changed = _parse(data, UploadView) if data.startswith("{") else None
-                    if changed is not None and changed != view:
-                        view = changed
-                        yield view
-            except (TimeoutError, aiohttp.ClientError):
+                async with aclosing(event_data(self._session, upload.links.events)) as stream:
+                    async for data in stream:
+                        now = parse(data, UploadView) if data.startswith("{") else None
+                        if now is not None and now != view:
+                            view = now
+                            yield view
+            except STREAM_ERRORS:
                 await asyncio.sleep(_POLL_SECONDS)
-            if view.status not in ENDED:
-                now = await self.upload(upload_id, on_retry)
+            if view is None or view.status not in ENDED:
+                now = await self.upload(upload.id, on_retry)
                 if now == view:
                     await asyncio.sleep(_POLL_SECONDS)
                 else:
@@ -151,19 +171,11 @@ class SluiceClient:
         return self._http
 
     def _url(self, path: str, query: Mapping[str, str | int | None] | None = None) -> str:
-        chosen = "&".join(f"{key}={value}" for key, value in (query or {}).items() if value is not None)
+        chosen = urlencode({key: value for key, value in (query or {}).items() if value is not None})
         return f"{self.server}{path}" + (f"?{chosen}" if chosen else "")
 
     async def _call(self, method: str, url: str, model: type[M], **options: Any) -> M:
-        text = await self._request(method, url, **options)
-        try:
-            return Success[model].model_validate_json(text).data  # type: ignore[valid-type]  # a generic model made at run time
-        except ValidationError as error:
-            raise ApiError(
-                status=200,
-                code="ANSWER_NOT_UNDERSTOOD",
-                message=f"{self.server} does not respond like this version of Sluice: {error}",
-            ) from None
+        return parse_success(await self._request(method, url, **options), model, origin(url))
 
     async def _request(
         self,
@@ -174,59 +186,52 @@ class SluiceClient:
         headers: Mapping[str, str] | None = None,
         make_body: MakeBody | None = None,
         on_retry: OnRetry | None = None,
-    ) -> str:
-        """The body of the first response with a status below 400.
+    ) -> bytes:
+        """The body of the first response with a status below 300.
 
         Raises the first ClientError that is not retryable, or the last one when the policy's attempts are used up.
         """
         attempt = 0
         while True:
             attempt += 1
+            body = _Body(make_body()) if make_body is not None else None
             try:
-                body = make_body() if make_body is not None else None
-                async with self._session.request(method, url, json=json_body, data=body, headers=headers) as response:
+                async with self._session.request(
+                    method, url, json=json_body, data=body, headers=headers, allow_redirects=False
+                ) as response:
                     self._was_reached = True
-                    text = await response.text()
-                    if response.status < 400:
-                        return text
-                    failure: ClientError = _api_error(response, text)
-            except (TimeoutError, aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
-                failure = ServerAwayError(self.server, str(error) or type(error).__name__)
+                    content = await response.read()
+                    if response.status < 300:
+                        return content
+                    failed: ClientError = failure(response, content)
+            except (TimeoutError, aiohttp.ClientError, UnicodeError) as error:
+                if body is not None and body.error is not None:
+                    raise body.error from None
+                retryable = not isinstance(error, _FINAL_ERRORS)
+                failed = NoResponseError(origin(url), connection_reason(error), retryable=retryable)
             policy = self._policy if self._was_reached else FIRST_CONTACT
-            decision = decide(failure, attempt, policy, random.random())
+            decision = decide(failed, attempt, policy, random.random())
             if isinstance(decision, GiveUp):
-                raise failure
+                raise failed
             if on_retry is not None:
-                on_retry(failure, attempt, decision.seconds)
+                on_retry(failed, attempt, decision.seconds)
             await asyncio.sleep(decision.seconds)
 
 
-def _api_error(response: aiohttp.ClientResponse, text: str) -> ApiError:
-    retry_after = response.headers.get("Retry-After", "")
-    retry_after_seconds = float(retry_after) if retry_after.isdigit() else None
-    failure = _parse(text, Failure)
-    if failure is None:
-        return ApiError(
-            status=response.status,
-            code=f"HTTP_{response.status}",
-            message=f"{response.url.origin()} responded {response.status} {response.reason}, not in Sluice's format.",
-            retry_after_seconds=retry_after_seconds,
-        )
-    return ApiError(
-        status=failure.status,
-        code=failure.error.code,
-        message=failure.error.message,
-        detail=failure.error.detail,
-        request_id=failure.error.request_id,
-        retry_after_seconds=retry_after_seconds,
-    )
+class _Body(AsyncIterable[bytes]):
+    """A request body that keeps the error it raised: aiohttp reports such an error as one of the connection."""
 
+    def __init__(self, blocks: AsyncIterable[bytes]) -> None:
+        self._blocks = blocks
+        self.error: ClientError | None = None
 
-def _parse(text: str, model: type[M]) -> M | None:
-    try:
-        return model.model_validate(json.loads(text))
-    except (ValidationError, json.JSONDecodeError):
-        return None
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for block in self._blocks:
+                yield block
+        except ClientError as error:
+            self.error = error
+            raise
 
 
 def _is_loopback(server: str) -> bool:

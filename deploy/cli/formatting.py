@@ -19,6 +19,20 @@ def format_bytes(count: float) -> str:
     return f"{count:.0f} {_UNITS[unit]}" if unit == 0 else f"{count:.1f} {_UNITS[unit]}"
 
 
+def format_part(part: float, whole: float) -> str:
+    """(5 MiB, 1 GiB) -> "0.0 of 1.0 GiB": both in the unit of the whole."""
+    number, unit = format_bytes(whole).split()
+    scale = 1024 ** _UNITS.index(unit)
+    return f"{part / scale:.{0 if scale == 1 else 1}f} of {number} {unit}"
+
+
+def format_clock(seconds: float) -> str:
+    """42 -> "0:42", 3725 -> "1:02:05"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
 def format_seconds(seconds: float | None) -> str:
     """0.04 -> "40 ms", 75 -> "1:15 min", 3725 -> "1:02:05 h"; "-" for None."""
     if seconds is None:

@@ -16,7 +16,9 @@ import click
 
 from deploy.cli.client import SluiceClient
 from deploy.cli.errors import ApiError
+from deploy.cli.names import shown
 from deploy.cli.options import json_option, server_option
+from deploy.cli.output import print_line
 from pipeline.adapters.object_store.names import MULTIPART_PREFIX, SEGMENT_PREFIX
 from pipeline.bootstrap import open_store
 from pipeline.core.model import OWN_PREFIX
@@ -63,9 +65,9 @@ async def _run(prefix: str, bucket: str | None, dry_run: bool, server: str, as_j
                     outcome, reason = error.code, str(error)
             counts[outcome] += 1
             if as_json:
-                click.echo(json.dumps({"key": key, "outcome": outcome}, ensure_ascii=False))
+                print_line(json.dumps({"key": key, "outcome": outcome}))
             else:
-                click.echo(f"{outcome:8} {key}" + (f": {reason}" if reason else ""))
+                print_line(f"{outcome:8} {shown(key)}" + (f": {shown(reason)}" if reason else ""))
 
     async with SluiceClient(server, connections=_AT_ONCE) as client, asyncio.TaskGroup() as group:
         for _ in range(_AT_ONCE):

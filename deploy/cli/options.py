@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
+
+from deploy.cli.names import shown
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,7 +30,17 @@ def json_option(help_text: str) -> Callable[[F], F]:
 
 
 def check_server(value: str) -> str:
-    """Raises click.BadParameter unless `value` is an http(s) URL."""
-    if not value.startswith(("http://", "https://")):
-        raise click.BadParameter(f"{value!r} does not begin with http:// or https://")
+    """Raises click.BadParameter unless `value` is an http(s) URL with a host and without a query."""
+    name = shown(value)
+    try:
+        url = urlsplit(value)
+        usable = bool(url.hostname) and (url.port is None or url.port > 0)
+    except ValueError:  # a port that is no number, or an IPv6 address without its bracket
+        usable = False
+    if not value.lower().startswith(("http://", "https://")):
+        raise click.BadParameter(f"{name} does not begin with http:// or https://")
+    if not usable or not value.isprintable() or " " in value:
+        raise click.BadParameter(f"{name} is not a URL such as http://127.0.0.1:8080")
+    if url.query or url.fragment:
+        raise click.BadParameter(f"{name} has a query; name only the server")
     return value

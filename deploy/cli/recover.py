@@ -9,6 +9,7 @@ from dataclasses import asdict
 import click
 
 from deploy.cli.formatting import format_ranges
+from deploy.cli.names import shown
 from deploy.cli.options import json_option
 from pipeline.uploads.recovery import Recovered
 
@@ -65,4 +66,4 @@ def _line(found: Recovered) -> str:
     line = f"{found.upload_id}  {found.status:<10}  {found.segments} segments"
     if found.missing:
         line += f", to be sent: {format_ranges(found.missing)}"
-    return f"{line}  {found.filename}"
+    return f"{line}  {shown(found.filename)}"

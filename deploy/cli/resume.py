@@ -4,10 +4,14 @@ Guarantee: a state file is complete or absent (it is written under another name,
 the upload is created, with the Idempotency-Key of that request. So the next run continues after a kill at any moment
 and never creates a second upload of the same file. When the file has changed, a new upload replaces the old one, and
 the old one's state is returned so that it can be cancelled.
+
+The files are not flushed to the disk: after a power failure, a state may be missing and its file is sent again from the
+start. Where the directory cannot be written, uploads work without states, and `problem` says why.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,6 +23,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from deploy.cli.names import shown
 
 FORGET_AFTER_SECONDS: Final = 14 * 86_400
 """No server keeps an unfinished upload for this long."""
@@ -69,13 +75,20 @@ class ResumeStates:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self.problem: str | None = None
 
     @classmethod
     def of_user(cls) -> Self:
         """In $XDG_STATE_HOME/sluice/uploads (XDG Base Directory Specification 0.8), by default below ~/.local/state."""
         base = os.environ.get("XDG_STATE_HOME") or ""
-        root = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state"
-        return cls(root / "sluice" / "uploads")
+        if Path(base).is_absolute():
+            return cls(Path(base) / "sluice" / "uploads")
+        try:
+            return cls(Path.home() / ".local" / "state" / "sluice" / "uploads")
+        except RuntimeError:  # a user without an entry in the password database, as in many containers
+            states = cls(Path(os.devnull))
+            states.problem = "this user has no home directory; set XDG_STATE_HOME"
+            return states
 
     def open(self, identity: UploadIdentity) -> tuple[ResumeState, ResumeState | None]:
         """(state, replaced): the state that an earlier run left, or a new one.
@@ -85,7 +98,7 @@ class ResumeStates:
         """
         try:
             found = ResumeState.model_validate_json(self._file(identity.name).read_bytes())
-        except (FileNotFoundError, ValidationError):
+        except (OSError, ValidationError):
             return self.begin(identity), None
         return (found, None) if found.is_of(identity) else (self.begin(identity), found)
 
@@ -93,7 +106,7 @@ class ResumeStates:
         """A new state with a new Idempotency-Key. Replaces an existing state."""
         state = ResumeState(
             name=identity.name,
-            path=str(identity.path),
+            path=shown(identity.path),
             size_bytes=identity.size_bytes,
             modified_ns=identity.modified_ns,
             server=identity.server,
@@ -110,27 +123,38 @@ class ResumeStates:
 
     def forget(self, state: ResumeState) -> None:
         """Delete the state, when the upload has ended. Idempotent."""
-        self._file(state.name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._file(state.name).unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Delete states that are too old to be continued."""
-        if not self._directory.is_dir():
+        """Create the directory, and delete states that are too old to be continued."""
+        if self.problem is not None:
             return
-        for file in self._directory.iterdir():
-            try:
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            files = list(self._directory.iterdir())
+        except OSError as error:
+            self.problem = _reason(error)
+            return
+        for file in files:
+            with contextlib.suppress(OSError):  # another run deleted it
                 if time.time() - file.stat().st_mtime > FORGET_AFTER_SECONDS:
                     file.unlink()
-            except FileNotFoundError:  # another run deleted it
-                continue
 
     def _file(self, name: str) -> Path:
         return self._directory / f"{name}.json"
 
     def _write(self, state: ResumeState) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.problem is not None:
+            return
         unfinished = self._directory / f"{state.name}.{os.getpid()}.tmp"
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.write(state.model_dump_json())
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(self._file(state.name))
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            unfinished.write_text(state.model_dump_json(), encoding="utf-8")
+            unfinished.replace(self._file(state.name))
+        except OSError as error:
+            self.problem = _reason(error)
+
+
+def _reason(error: OSError) -> str:
+    return f"{shown(error.filename or 'the state directory')}: {error.strerror}"

@@ -12,10 +12,10 @@ from rich.markup import escape
 
 from deploy.cli.client import SluiceClient
 from deploy.cli.content_page import content_lines
+from deploy.cli.displays import display_for
 from deploy.cli.errors import ClientError
 from deploy.cli.formatting import format_seconds
 from deploy.cli.processes import GATEWAY, SluiceProcesses
-from deploy.cli.progress import BarDisplay
 from deploy.cli.resume import ResumeStates
 from deploy.cli.sample_video import make_sample_video
 from deploy.cli.store_access import Access
@@ -65,7 +65,7 @@ class Showcase:
             path = self._directory / "sample.mp4"
             self._print("Creating a sample video with ffmpeg")
             await asyncio.to_thread(make_sample_video, self._environment["SLUICE_FFMPEG"], path)
-        display = BarDisplay(self._console)
+        display = display_for(self._console)
         async with SluiceClient(self._sluice.url) as client:
             # The states belong in the run's directory, because the stack they refer to is deleted with it.
             uploader = Uploader(client, ResumeStates(self._directory / "uploads"), observe=display.observe)
@@ -73,8 +73,8 @@ class Showcase:
                 with display:
                     outcome = await uploader.send(path)
                     display.ended(outcome)
-            except (ClientError, OSError) as error:
-                display.failed(path, error)
+            except ClientError as error:
+                display.failed(path, error.code, str(error))
                 return False
         if outcome.content is None:
             return False

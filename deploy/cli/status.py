@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.markup import escape
-from rich.table import Table
 
-from deploy.cli.client import ENDED, SluiceClient
-from deploy.cli.formatting import format_bytes, format_ranges, format_seconds, format_time
+from deploy.cli.client import SluiceClient
 from deploy.cli.options import json_option, server_option
-from schemas.uploads import StageView, UploadView
+from deploy.cli.output import on_terminal, print_line
+from deploy.cli.status_text import upload_line, upload_lines, upload_page, uploads_table
+from deploy.cli.upload_ids import find_upload_id
+from pipeline.core.lifecycle import Status
+from schemas.uploads import UploadView
 
 _REFRESH_SECONDS = 1.0
-_COLOURS = {"ready": "green", "failed": "red", "expired": "red", "cancelled": "yellow", "waiting": "yellow"}
 
 
 @click.command()
@@ -28,7 +28,11 @@ _COLOURS = {"ready": "green", "failed": "red", "expired": "red", "cancelled": "y
 @json_option("Print the API's JSON; with --watch, one object per line.")
 @click.option("--watch", is_flag=True, help="Keep updating: one upload until it has ended, the list until Ctrl-C.")
 @click.option(
-    "--status", "wanted", metavar="STATUS", help="Show only uploads in this status (waiting, receiving, ready, ...)."
+    "--status",
+    "wanted",
+    type=click.Choice([str(status) for status in Status], case_sensitive=False),
+    metavar="STATUS",
+    help=f"Show only uploads in this status: {', '.join(Status)}.",
 )
 @click.option(
     "--limit",
@@ -38,7 +42,11 @@ _COLOURS = {"ready": "green", "failed": "red", "expired": "red", "cancelled": "y
     help="How many uploads to show, newest first.",
 )
 def status(upload_id: str | None, server: str, as_json: bool, watch: bool, wanted: str | None, limit: int) -> None:
-    """Show the newest uploads, or the upload ID with its stages."""
+    """Show the newest uploads, or the upload ID with its stages. The beginning of an ID is enough if it is unique.
+
+    Without a terminal, each upload is one line of fields separated by tabs: id, status, size, received, stored,
+    created, file.
+    """
     show = Screen(as_json=as_json, watch=watch)
 
     async def run() -> None:
@@ -49,22 +57,29 @@ def status(upload_id: str | None, server: str, as_json: bool, watch: bool, wante
                     if not watch:
                         return
                     await asyncio.sleep(_REFRESH_SECONDS)
-            async for view in client.watch(upload_id):
-                show.upload(view)
-                if not watch:
-                    return
+            found = await find_upload_id(client, upload_id)
+            async with contextlib.aclosing(client.watch(found)) as views:
+                async for view in views:
+                    show.upload(view)
+                    if not watch:
+                        return
 
-    with show, contextlib.suppress(KeyboardInterrupt):
+    stops_by_interrupt = contextlib.suppress(KeyboardInterrupt) if watch else contextlib.nullcontext()
+    with show, stops_by_interrupt:
         asyncio.run(run())
 
 
 class Screen(contextlib.AbstractContextManager["Screen"]):
-    """Shows uploads: printed once, redrawn in place, or as lines of JSON."""
+    """Shows uploads: as tables on a terminal, redrawn in place; as lines elsewhere, each time they change; as JSON."""
 
     def __init__(self, *, as_json: bool, watch: bool) -> None:
         self._as_json = as_json
+        self._watch = watch
         self._console = Console()
-        self._live = Live(console=self._console, auto_refresh=False) if watch and not as_json else None
+        self._plain = not on_terminal(self._console)
+        redraw = watch and not as_json and not self._plain
+        self._live = Live(console=self._console, auto_refresh=False) if redraw else None
+        self._printed: set[str] = set()
 
     def __enter__(self) -> Screen:
         if self._live is not None:
@@ -77,76 +92,30 @@ class Screen(contextlib.AbstractContextManager["Screen"]):
 
     def uploads(self, views: Sequence[UploadView]) -> None:
         if self._as_json:
-            click.echo(json.dumps([view.model_dump(mode="json") for view in views]))
+            print_line(json.dumps([view.model_dump(mode="json") for view in views]))
+        elif self._plain:
+            self._print(map(upload_line, views) if views or self._watch else ["No uploads."])
         else:
-            self._draw(uploads_table(views))
+            self._draw(uploads_table(views, self._console))
 
     def upload(self, view: UploadView) -> None:
         if self._as_json:
-            click.echo(view.model_dump_json())
+            print_line(view.model_dump_json())
+        elif self._plain:
+            self._print([upload_line(view)] if self._watch else upload_lines(view))
         else:
             self._draw(upload_page(view))
+
+    def _print(self, lines: Iterable[str]) -> None:
+        """Print the lines that differ from all of the last time."""
+        now = list(lines)
+        for line in now:
+            if line not in self._printed:
+                print_line(line)
+        self._printed = set(now)
 
     def _draw(self, what: RenderableType) -> None:
         if self._live is None:
             self._console.print(what)
         else:
             self._live.update(what, refresh=True)
-
-
-def uploads_table(views: Sequence[UploadView]) -> RenderableType:
-    """A table with one row per upload."""
-    if not views:
-        return "No uploads."
-    table = Table("id", "file", "status", "size", "received", "stored", "created", box=None, pad_edge=False)
-    for view in views:
-        table.add_row(
-            view.id,
-            escape(view.filename),
-            _status(view),
-            format_bytes(view.size),
-            _share(view.bytes_received, view.size),
-            _share(view.bytes_stored, view.size),
-            format_time(view.created_at),
-        )
-    return table
-
-
-def upload_page(view: UploadView) -> RenderableType:
-    """Everything about one upload."""
-    facts = Table.grid(padding=(0, 2))
-    facts.add_row("upload", view.id)
-    facts.add_row("file", f"{escape(view.filename)} · {view.content_type} · {format_bytes(view.size)}")
-    facts.add_row("status", _status(view))
-    received, stored = _share(view.bytes_received, view.size), _share(view.bytes_stored, view.size)
-    facts.add_row(
-        "segments", f"{view.segment_count} of {format_bytes(view.segment_size)} · received {received}, stored {stored}"
-    )
-    if view.missing_segments and view.status not in ENDED:
-        facts.add_row("missing", format_ranges(view.missing_segments))
-    if view.expires_at is not None:
-        facts.add_row("expires", f"{format_time(view.expires_at)}, unless another segment arrives")
-    if view.error is not None:
-        facts.add_row("error", f"[red]{escape(view.error.message)}[/] \\[{view.error.code}]")
-    if view.content_id is not None:
-        facts.add_row("content", view.content_id)
-    stages = Table("stage", "state", "attempts", "took", "error", box=None, pad_edge=False)
-    for name, stage in view.stages.items():
-        stages.add_row(name, stage.state, str(stage.attempts), format_seconds(_took(stage)), stage.error_code or "")
-    return Group(facts, "", stages)
-
-
-def _status(view: UploadView) -> str:
-    colour = _COLOURS.get(view.status, "cyan")
-    place = f", number {view.queue_position} in the queue" if view.queue_position else ""
-    return f"[{colour}]{view.status}[/]{place}"
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{100 * part // whole} %"
-
-
-def _took(stage: StageView) -> float | None:
-    if stage.started_at is None or stage.finished_at is None:
-        return None
-    return (stage.finished_at - stage.started_at).total_seconds()

@@ -9,22 +9,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from deploy.cli.client import SluiceClient
+from deploy.cli.displays import display_for
 from deploy.cli.errors import ClientError
+from deploy.cli.failures import failure_code, sentence
+from deploy.cli.names import shown
 from deploy.cli.options import json_option, server_option
-from deploy.cli.progress import BarDisplay, Display, JsonDisplay
+from deploy.cli.output import OutputError
+from deploy.cli.progress import Display, JsonDisplay
 from deploy.cli.resume import ResumeStates
-from deploy.cli.segment_file import DigestName
+from deploy.cli.segment_file import DigestName, SegmentFile
 from deploy.cli.uploader import Uploader, UploaderOptions
 
 _INTERRUPTED = 130
 
 
 @click.command()
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
-)
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @server_option
 @json_option("Print one JSON object per line: every event, and how each file ended.")
 @click.option(
@@ -58,23 +61,25 @@ def upload(
 ) -> None:
     """Send FILES to a gateway and wait until each is ready.
 
-    Segments are sent in parallel, each with its digest, and repeated after transient errors. After an interruption
-    (Ctrl-C, a lost connection, a crash) run the same command again to continue.
+    Several files are sent at a time, in segments, each with its digest; transient errors are repeated. A file that
+    cannot be sent is reported in one line and does not stop the others. After an interruption (Ctrl-C, a lost
+    connection, a crash) run the same command again to continue.
 
     The exit status is 0 only if every file became ready.
     """
     options = UploaderOptions(concurrency, digest, content_type, dict(_pair(item) for item in metadata))
-    display: Display = JsonDisplay() if as_json else BarDisplay()
+    display: Display = JsonDisplay() if as_json else display_for(Console(stderr=True))
     states = ResumeStates.of_user()
     states.sweep()
+    if states.problem is not None:
+        click.echo(f"Warning: an interrupted upload cannot be resumed: {states.problem}", err=True)
 
     async def run() -> bool:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         if task is not None:
             loop.add_signal_handler(signal.SIGTERM, task.cancel)
-        async with SluiceClient(server, connections=concurrency) as client:
-            uploader = Uploader(client, states, options, observe=display.observe)
-            return await send_all(uploader, display, list(dict.fromkeys(files)), concurrency)
+        async with SluiceClient(server, connections=concurrency + options.files_at_once) as client:
+            return await send_all(client, Uploader(client, states, options, observe=display.observe), display, files)
 
     try:
         with display:
@@ -85,27 +90,62 @@ def upload(
     sys.exit(0 if all_ready else 1)
 
 
-async def send_all(uploader: Uploader, display: Display, files: Sequence[Path], at_once: int) -> bool:
-    """Send every file, `at_once` at a time. A file that fails does not stop the others. True when all became ready."""
-    slots = asyncio.Semaphore(at_once)
+async def send_all(client: SluiceClient, uploader: Uploader, display: Display, files: Sequence[Path]) -> bool:
+    """Send every file. A file that fails does not stop the others. True when all became ready.
+
+    Files that cannot be read are reported before anything is sent. A server that does not respond, or is not Sluice,
+    is asked once and not again for each file.
+    """
+    usable, all_usable = _usable(files, display)
+    if not usable:
+        return False
+    display.expect(len(usable), sum(usable.values()))
+    try:
+        await client.uploads(limit=1)
+    except ClientError as error:
+        for path in usable:
+            display.failed(path, error.code, str(error))
+        return False
 
     async def send(path: Path) -> bool:
-        async with slots:
-            try:
-                outcome = await uploader.send(path)
-            except (ClientError, OSError) as error:
-                display.failed(path, error)
-                return False
-            display.ended(outcome)
-            return outcome.view.status == "ready"
+        try:
+            outcome = await uploader.send(path)
+        except OutputError:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with one file must not stop the others
+            display.failed(path, failure_code(error), sentence(error))
+            return False
+        display.ended(outcome)
+        return outcome.view.status == "ready"
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(send(path)) for path in files]
-    return all(task.result() for task in tasks)
+        tasks = [group.create_task(send(path)) for path in usable]
+    return all(task.result() for task in tasks) and all_usable
+
+
+def _usable(files: Sequence[Path], display: Display) -> tuple[dict[Path, int], bool]:
+    """(sizes of the files to send, whether all files can be sent). A file that is named twice is sent once."""
+    sizes: dict[Path, int] = {}
+    first_names: dict[Path, Path] = {}
+    all_usable = True
+    for path in files:
+        try:
+            with SegmentFile(path) as file:
+                size_bytes, where = file.stat.st_size, path.resolve()
+        except (ClientError, OSError) as error:
+            display.failed(path, failure_code(error), sentence(error))
+            all_usable = False
+            continue
+        if where in first_names:
+            display.skipped(path, f"the same file as {shown(first_names[where])}, which is sent once")
+        else:
+            first_names[where] = path
+            sizes[path] = size_bytes
+    return sizes, all_usable
 
 
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise click.BadParameter(f"{text!r} is not of the form KEY=VALUE", param_hint="--metadata")
+        raise click.BadParameter(f"{shown(text)!r} is not of the form KEY=VALUE", param_hint="--metadata")
     return key, value

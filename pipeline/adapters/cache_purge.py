@@ -13,6 +13,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from pipeline.adapters.http_reasons import client_error_text
 from pipeline.core.errors import DependencyUnavailable
 
 _TIMEOUT_SECONDS = 10.0
@@ -52,9 +53,7 @@ class HttpCachePurge:
             ) as response:
                 status = response.status
         except Exception as error:  # also a URL or a response that cannot be parsed
-            raise DependencyUnavailable(
-                "CACHE_PURGE_FAILED", key=key, reason=f"{type(error).__name__}: {error}".rstrip(": ")
-            ) from error
+            raise DependencyUnavailable("CACHE_PURGE_FAILED", key=key, reason=client_error_text(error)) from error
         if not (200 <= status < 300 or status == 404):
             raise DependencyUnavailable(
                 "CACHE_PURGE_FAILED", key=key, reason=f"the response to {self._method} was {status}"

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from deploy.cli.run_directory import RunDirectory
-from tests.programs.bench import downloads, images, memory, throughput, uploads
+from tests.programs.bench import downloads, images, memory, photos, throughput, uploads
 from tests.programs.bench.bed import Bed, open_bed
 from tests.programs.bench.figures import Figure, figures_table
 from tests.programs.bench.machine import machine_facts
@@ -18,7 +18,7 @@ from tests.programs.bench.machine import machine_facts
 _TABLE_COLUMNS = 110
 PARTS = (throughput.PART, memory.PART, images.PART)
 # Measured only on request: 50 transfers of the large file through one Swift proxy take minutes.
-ON_DEMAND = (downloads.PART, uploads.PART)
+ON_DEMAND = (downloads.PART, uploads.PART, photos.PART)
 
 
 @click.command()
@@ -28,7 +28,7 @@ ON_DEMAND = (downloads.PART, uploads.PART)
     default=3,
     show_default=True,
     type=click.IntRange(1),
-    help="How often the large file is uploaded with each program.",
+    help="How often the large file, or the set of photos, is uploaded with each program.",
 )
 @click.option(
     "--concurrency",
@@ -36,6 +36,9 @@ ON_DEMAND = (downloads.PART, uploads.PART)
     show_default=True,
     type=click.IntRange(1, 64),
     help="How many segments `sluice upload` sends at once.",
+)
+@click.option(
+    "--photos", "photo_count", default=100, show_default=True, type=click.IntRange(1), help="How many photos."
 )
 @click.option(
     "--only",
@@ -50,7 +53,7 @@ ON_DEMAND = (downloads.PART, uploads.PART)
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where to write the figures and their samples as JSON.",
 )
-def bench(size_mib: int, repeat: int, concurrency: int, only: tuple[str, ...], output: Path) -> None:
+def bench(size_mib: int, repeat: int, concurrency: int, photo_count: int, only: tuple[str, ...], output: Path) -> None:
     """Measure the throughput, latency and memory of Sluice on this machine, with real servers on loopback.
 
     \b
@@ -59,6 +62,7 @@ def bench(size_mib: int, repeat: int, concurrency: int, only: tuple[str, ...], o
     image       a 200 KB photo from POST to `ready`
     downloads   gateway memory with 50 downloads of the large file
     uploads     gateway memory with 50 uploads of the large file
+    photos      photos per second: `sluice upload` and a plain HTTP client in turn
     """
     console = Console(soft_wrap=True)
     console.width = max(console.width, _TABLE_COLUMNS)
@@ -67,7 +71,7 @@ def bench(size_mib: int, repeat: int, concurrency: int, only: tuple[str, ...], o
         facts = machine_facts(home.path)
         console.print(", ".join(f"{name}: {fact}" for name, fact in facts.items()), highlight=False)
         with open_bed(home.path) as bed:
-            figures = _measure(bed, console, only or PARTS, size_mib, repeat, concurrency)
+            figures = _measure(bed, console, only or PARTS, size_mib, repeat, concurrency, photo_count)
     finally:
         home.close()
     console.print()
@@ -86,13 +90,15 @@ def bench(size_mib: int, repeat: int, concurrency: int, only: tuple[str, ...], o
 
 
 def _measure(
-    bed: Bed, console: Console, parts: tuple[str, ...], size_mib: int, repeat: int, concurrency: int
+    bed: Bed, console: Console, parts: tuple[str, ...], size_mib: int, repeat: int, concurrency: int, photo_count: int
 ) -> list[Figure]:
     figures: list[Figure] = []
     if images.PART in parts:
         figures += images.measure_images(bed, console)
     if memory.PART in parts:
         figures += memory.measure_memory(bed, console)
+    if photos.PART in parts:
+        figures += photos.measure_photos(bed, console, count=photo_count, repeat=repeat)
     if downloads.PART in parts:
         figures += downloads.measure_downloads(bed, console, size_mib=size_mib)
     if uploads.PART in parts:

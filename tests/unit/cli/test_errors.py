@@ -33,6 +33,13 @@ def test_an_unknown_code_from_a_newer_server_is_printed_without_advice() -> None
     assert str(ApiError(status=418, code="TEAPOT", message="I am a teapot.")) == "I am a teapot. [TEAPOT]"
 
 
-def test_a_validation_error_names_the_invalid_fields() -> None:
-    error = ApiError(status=422, code="VALIDATION_FAILED", message="Wrong.", detail={"fields": ["size"]})
-    assert "['size']" in str(error)
+def test_a_validation_error_names_the_invalid_fields_as_a_person_would() -> None:
+    fields = [{"field": "size", "message": "Must be positive."}, {"field": "metadata.a", "message": "Too long"}]
+    error = ApiError(status=422, code="VALIDATION_FAILED", message="Wrong.", detail={"fields": fields})
+    assert str(error).startswith("The server refused size: Must be positive; metadata.a: Too long. Check ")
+
+
+@pytest.mark.parametrize("fields", [None, "size", ["size"], [{}], {"size": 1}])
+def test_a_validation_error_of_another_shape_keeps_its_message(fields: object) -> None:
+    error = ApiError(status=422, code="VALIDATION_FAILED", message="Wrong.", detail={"fields": fields})
+    assert str(error).startswith("Wrong. ")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli.errors import ApiError, ClientError, FileChangedError, ServerAwayError
+from deploy.cli.errors import ApiError, ClientError, FileChangedError, NoResponseError
 from deploy.cli.retrying import decide
 from pipeline.core.errors import CATALOGUE
 from pipeline.core.retry import GiveUp, RetryAfter, RetryPolicy
@@ -31,7 +31,7 @@ def test_a_request_that_cannot_succeed_is_not_repeated(status: int) -> None:
 
 
 def test_a_request_without_a_response_is_repeated() -> None:
-    assert isinstance(decide(ServerAwayError("http://here", "reset"), 1, POLICY, 0.5), RetryAfter)
+    assert isinstance(decide(NoResponseError("http://here", "reset"), 1, POLICY, 0.5), RetryAfter)
 
 
 def test_a_changed_file_is_not_sent_again() -> None:

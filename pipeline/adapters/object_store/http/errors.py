@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import aiohttp
 
+from pipeline.adapters.http_reasons import client_error_text
 from pipeline.core.errors import StoreError, StoreUnavailable
 
 # A person reads the reason; more of an error page than this does not help.
@@ -27,7 +28,7 @@ def driver_errors(what: str) -> Iterator[None]:
     except TimeoutError as error:
         raise StoreUnavailable(reason=f"{what}: {str(error) or 'no progress within the configured time'}") from error
     except (aiohttp.ClientError, OSError) as error:
-        raise StoreUnavailable(reason=f"{what}: {str(error) or type(error).__name__}") from error
+        raise StoreUnavailable(reason=f"{what}: {client_error_text(error)}") from error
 
 
 async def reason_in_body(response: aiohttp.ClientResponse) -> str:

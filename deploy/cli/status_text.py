@@ -1,0 +1,121 @@
+"""Uploads as text: tables for a terminal, one record per line elsewhere.
+
+Guarantee: an id is never shortened or broken. A line for a program has the same fields in the same order, separated by
+tabs: id, status, size, received, stored, created, file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Column, Table
+from rich.text import Text
+
+from deploy.cli.client import ENDED
+from deploy.cli.formatting import format_bytes, format_ranges, format_seconds, format_time
+from deploy.cli.names import shown
+from schemas.uploads import StageView, UploadView
+
+_COLOURS: Final = {"ready": "green", "failed": "red", "expired": "red", "cancelled": "yellow", "waiting": "yellow"}
+_WIDE_COLUMNS: Final = 110
+_NARROW_COLUMNS: Final = 72
+
+
+def upload_line(view: UploadView) -> str:
+    """One upload as one line of fields separated by tabs."""
+    return "\t".join(
+        [
+            view.id,
+            view.status,
+            format_bytes(view.size),
+            _share(view.bytes_received, view.size),
+            _share(view.bytes_stored, view.size),
+            format_time(view.created_at),
+            shown(view.filename),
+        ]
+    )
+
+
+def upload_lines(view: UploadView) -> Iterator[str]:
+    """Everything about one upload: a line for each fact and for each stage, with the name before a tab."""
+    for name, text in _facts(view):
+        yield f"{name}\t{text}"
+    for stage, *rest in _stages(view):
+        yield "\t".join(["stage " + stage, *rest])
+
+
+def uploads_table(views: Sequence[UploadView], console: Console) -> RenderableType:
+    """A table with one row per upload; where it does not fit, less important columns are left out."""
+    if not views:
+        return "No uploads."
+    if console.width < _NARROW_COLUMNS:
+        return Group(
+            *(Text(f"{view.id}\n  ").append_text(_status(view)).append(f"  {shown(view.filename)}") for view in views)
+        )
+    wide = console.width >= _WIDE_COLUMNS
+    fixed = ["status", "size", "received", *(["stored", "created"] if wide else [])]
+    table = Table(
+        Column("id", no_wrap=True, min_width=max(len(view.id) for view in views)),
+        *(Column(name, no_wrap=True) for name in fixed),
+        Column("file", no_wrap=True, overflow="ellipsis", ratio=1),  # it alone gives way
+        expand=True,
+        box=None,
+        pad_edge=False,
+        padding=(0, 2 if wide else 1, 0, 0),
+    )
+    for view in views:
+        cells: list[RenderableType] = [_status(view), format_bytes(view.size), _share(view.bytes_received, view.size)]
+        if wide:
+            cells += [_share(view.bytes_stored, view.size), format_time(view.created_at)]
+        table.add_row(view.id, *cells, Text(shown(view.filename)))
+    return table
+
+
+def upload_page(view: UploadView) -> RenderableType:
+    """Everything about one upload, as two tables."""
+    facts = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 2))
+    for name, text in _facts(view):
+        facts.add_row(name, _status(view) if name == "status" else Text(text, style="red" if name == "error" else ""))
+    stages = Table("stage", "state", "attempts", "took", "error", box=None, pad_edge=False)
+    for row in _stages(view):
+        stages.add_row(*row)
+    return Group(facts, "", stages)
+
+
+def _facts(view: UploadView) -> Iterator[tuple[str, str]]:
+    yield "upload", view.id
+    yield "file", f"{shown(view.filename)} · {shown(view.content_type)} · {format_bytes(view.size)}"
+    yield "status", _status(view).plain
+    received, stored = _share(view.bytes_received, view.size), _share(view.bytes_stored, view.size)
+    segments = f"{view.segment_count} of {format_bytes(view.segment_size)}"
+    yield "segments", f"{segments} · received {received}, stored {stored}"
+    if view.missing_segments and view.status not in ENDED:
+        yield "missing", format_ranges(view.missing_segments)
+    if view.expires_at is not None:
+        yield "expires", f"{format_time(view.expires_at)}, unless another segment arrives"
+    if view.error is not None:
+        yield "error", f"{shown(view.error.message)} [{view.error.code}]"
+    if view.content_id is not None:
+        yield "content", view.content_id
+
+
+def _stages(view: UploadView) -> Iterator[tuple[str, str, str, str, str]]:
+    for name, stage in view.stages.items():
+        yield name, stage.state, str(stage.attempts), format_seconds(_took(stage)), stage.error_code or ""
+
+
+def _status(view: UploadView) -> Text:
+    place = f", number {view.queue_position} in the queue" if view.queue_position else ""
+    return Text(view.status, style=_COLOURS.get(view.status, "cyan")).append(place, style="default")
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part // whole} %" if whole else "-"
+
+
+def _took(stage: StageView) -> float | None:
+    if stage.started_at is None or stage.finished_at is None:
+        return None
+    return (stage.finished_at - stage.started_at).total_seconds()

@@ -1,0 +1,100 @@
+"""Uploads as text, for terminals of every width and for programs."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from deploy.cli.formatting import format_time
+from deploy.cli.status_text import upload_line, upload_lines, upload_page, uploads_table
+from schemas.uploads import StageView, UploadError, UploadLinks, UploadView
+
+pytestmark = pytest.mark.unit
+
+ID = "01890000-0000-7000-8000-000000000001"
+CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def view(**changes: object) -> UploadView:
+    plain = UploadView(
+        id=ID,
+        status="processing",
+        queue_position=None,
+        filename="film.mp4",
+        size=3 * 1024 * 1024,
+        content_type="video/mp4",
+        metadata={},
+        segment_size=1024 * 1024,
+        segment_count=3,
+        bytes_received=3 * 1024 * 1024,
+        bytes_stored=1024 * 1024,
+        missing_segments=[],
+        stages={"probe": StageView(state="done", attempts=1, started_at=CREATED, finished_at=CREATED, error_code=None)},
+        error=None,
+        content_id=None,
+        created_at=CREATED,
+        updated_at=CREATED,
+        expires_at=None,
+        links=UploadLinks(self="", events="", segment="", content=None),
+    )
+    return plain.model_copy(update=changes)
+
+
+def drawn(views: list[UploadView], width: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width)
+    with console.capture() as capture:
+        console.print(uploads_table(views, console))
+    return capture.get().splitlines()
+
+
+def test_a_record_for_programs_is_one_line_of_seven_fields() -> None:
+    time = format_time(CREATED)
+    assert upload_line(view()) == f"{ID}\tprocessing\t3.0 MiB\t100 %\t33 %\t{time}\tfilm.mp4"
+
+
+def test_a_record_stays_one_line_whatever_the_name_is() -> None:
+    line = upload_line(view(filename="a\nb\tc\x1b[1m" + "x" * 300))
+    assert line.endswith(r"a\nb\tc\x1b[1m" + "x" * 300)
+    assert line.count("\t") == 6
+
+
+@pytest.mark.parametrize("width", [36, 40, 71, 72, 80, 100, 110, 200])
+@pytest.mark.parametrize("filename", ["film.mp4", "a very long name of a film " * 9 + ".mp4"])
+def test_ids_are_never_shortened_on_a_terminal(width: int, filename: str) -> None:
+    views = [view(filename=filename, status="waiting", queue_position=123456), view(filename=filename)]
+    assert sum(ID in line for line in drawn(views, width)) == 2
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_a_row_does_not_wrap(width: int) -> None:
+    lines = drawn([view(filename="x" * 200), view()], width)
+    assert len(lines) == 3
+    assert max(map(len, lines)) <= width
+    assert "3.0 MiB" in lines[1]
+    assert "100 %" in lines[1]
+
+
+def test_no_uploads() -> None:
+    assert drawn([], 80) == ["No uploads."]
+
+
+def test_a_page_for_programs_has_a_line_for_each_fact_and_stage() -> None:
+    found = view(status="failed", error=UploadError(code="NOT_MEDIA", message="It\nis text."))
+    assert list(upload_lines(found)) == [
+        f"upload\t{ID}",
+        "file\tfilm.mp4 · video/mp4 · 3.0 MiB",
+        "status\tfailed",
+        "segments\t3 of 1.0 MiB · received 100 %, stored 33 %",
+        r"error" + "\t" + r"It\nis text. [NOT_MEDIA]",
+        "stage probe\tdone\t1\t0 ms\t",
+    ]
+
+
+def test_a_page_on_a_terminal_keeps_the_id_whole() -> None:
+    console = Console(file=io.StringIO(), width=60)
+    with console.capture() as capture:
+        console.print(upload_page(view(content_id=ID)))
+    assert capture.get().count(ID) == 2
