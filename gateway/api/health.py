@@ -49,8 +49,9 @@ ROUTES: tuple[Route, ...] = (
         "Readiness",
         "503 while Redis is unavailable, refuses writes (out of memory, read-only, failed save, missing rights) or has "
         "lost the uploads on the temp volume, while the temp volume is not writable (`detail.problems`), and from the "
-        "beginning of a shutdown. A full temp volume is not an error: uploads wait for room. `warnings` lists what "
-        "else an operator should fix.",
+        "beginning of a shutdown. A full temp volume is not an error: uploads wait for room. Nor is a problem of "
+        "PostgreSQL: uploads continue, and wait for it at their last stage. `warnings` lists what an operator should "
+        "fix.",
         responses=(ResponseSpec(200, "Ready", Ready),),
         errors=("NOT_READY", "GATEWAY_BUSY"),
         quiet=True,

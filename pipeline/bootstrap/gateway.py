@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pipeline.adapters.plain_http import HttpPlainClient
 from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
+from pipeline.adapters.postgres.health import DatabaseHealth
 from pipeline.bootstrap.redis import RedisParts, redis_parts
 from pipeline.bootstrap.shared import cache_purge, content_repository
 from pipeline.bootstrap.stores import open_stores
@@ -45,9 +46,10 @@ class GatewayServices:
     _parts: VolumeParts
     _known: ExaminedStores
     _headroom_bytes: int
+    _database: DatabaseHealth
 
     async def problems(self) -> Mapping[str, str]:
-        """Readiness: dependency -> problem. Empty: ready. PostgreSQL is not checked: uploads continue without it."""
+        """Readiness: dependency -> problem. Empty: ready. PostgreSQL is not among them: uploads continue without it."""
         found: dict[str, str] = {}
         try:
             if not await self._parts.recovery.open():
@@ -69,6 +71,11 @@ class GatewayServices:
             found["store"] = f"{'; '.join(problems)}. Run `sluice doctor` for details."
         if problem := self._redis.signals.problem:
             found["redis"] = f"Changes are found by polling, which is slower: {problem}"
+        if database := await self._database.problem():
+            found["database"] = (
+                f"{database}. Uploads wait at `persist`, and requests for contents receive DATABASE_UNAVAILABLE. Run "
+                "`sluice doctor` for details."
+            )
         try:
             volume = await self._redis.ledger.snapshot()
             usable_bytes = await self._parts.cell.volume.free_bytes() - self._headroom_bytes + volume.backed_bytes
@@ -132,6 +139,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             _parts=parts,
             _known=known,
             _headroom_bytes=settings.temp_headroom_bytes,
+            _database=DatabaseHealth(contents.pool),
         )
 
 

@@ -117,11 +117,6 @@ class PostgresContentRepository:
         async with self.pool.connection() as connection:
             await connection.execute(self._delete, UUID(content_id))
 
-    async def check(self) -> None:
-        """Raises DependencyUnavailable when the database cannot be used."""
-        async with self.pool.connection() as connection:
-            await connection.fetchval("SELECT container_format FROM contents LIMIT 1")  # of the newest schema
-
 
 def _dimensions(media: MediaMetadata) -> tuple[int | None, int | None]:
     """Displayed width and height of the file's picture; None for audio files, even with cover art."""

@@ -244,7 +244,6 @@ def uses(contents: PostgresContentRepository) -> list[Awaitable[object]]:
         contents.get(record.content_id),
         contents.page(ContentFilters(), NEWEST_FIRST, None, 10),
         contents.delete(record.content_id),
-        contents.check(),
     ]
 
 
