@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from deploy.cli.doctor.redis_advice import rights
 from deploy.embedded.layout import Layout
 from deploy.embedded.ports import LOOPBACK, PortPool
-from deploy.embedded.process import ChildProcess, run_all
+from deploy.embedded.process import run_all
 from deploy.embedded.redis import redis_process, redis_server_path
 
 VERSIONS = ("redis-6", "redis-7")
@@ -28,8 +28,6 @@ class RedisServer:
 
     version: str
     port: int
-    data: Path
-    process: ChildProcess
 
     @property
     def url(self) -> str:
@@ -63,7 +61,7 @@ def redis_server_of(version: str, directory: Path) -> Iterator[RedisServer]:
     process = redis_process(layout, ports.port("redis"), program)
     try:
         run_all([process.bring_up()])
-        yield RedisServer(version, ports.port("redis"), directory / "redis", process)
+        yield RedisServer(version, ports.port("redis"))
     finally:
         process.stop()
         ports.release_all()

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.keys import Keys
-from pipeline.adapters.redis.reads import hash_all, hash_get_many
+from pipeline.adapters.redis.reads import expect, hash_all, hash_get_many
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.admission import DiskReading
 from pipeline.ports import AdmissionOutcome, Standing, VolumeSnapshot
@@ -128,6 +128,7 @@ class RedisReservationLedger:
                 pipe.hlen(f"{self._key}:reservations")
                 pipe.zcard(f"{self._key}:queue")
                 fields, reservations, waiting = await pipe.execute()
+            expect(dict, fields)
         return VolumeSnapshot(
             budget_bytes=self._rules.budget_bytes,
             reserved_bytes=int(fields.get("reserved_bytes", 0)),

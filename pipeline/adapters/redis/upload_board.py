@@ -15,7 +15,7 @@ from redis.exceptions import InvalidResponse
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.jobs import to_jobs
 from pipeline.adapters.redis.keys import Keys
-from pipeline.adapters.redis.reads import hash_all, now_ms
+from pipeline.adapters.redis.reads import expect, hash_all, now_ms
 from pipeline.adapters.redis.records import from_flat, recovered_fields, to_fields, to_snapshot, to_upload
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.errors import RequestError
@@ -168,7 +168,7 @@ class RedisUploadBoard:
 
     async def server_run(self) -> str:
         with translated():
-            facts = await self._redis.info("server")
+            facts = expect(dict, await self._redis.info("server"))
             if "run_id" not in facts:
                 raise InvalidResponse("INFO names no run_id")
         return str(facts["run_id"])

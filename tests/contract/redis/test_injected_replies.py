@@ -125,6 +125,8 @@ async def test_bytes_that_are_not_redis_are_an_outage(parts: RedisParts, proxy: 
         lambda: parts.board.create(new_upload()),
         lambda: play.receive(upload, 2),
         lambda: parts.ledger.renew(upload.upload_id),
+        lambda: parts.ledger.epoch(),
+        lambda: parts.ledger.snapshot(),
         lambda: parts.gauges.collect(),
         lambda: parts.board.server_run(),
         lambda: parts.health.check(),

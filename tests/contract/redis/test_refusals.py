@@ -88,7 +88,7 @@ async def test_whatever_redis_refuses_is_an_outage(
     await parts.health.check()
     scripts_pass = fault.codes == {"NOREPLICAS"} and each_redis.version == "redis-6"
     without_scripts = name in ("without scripts", "without a command", "without its channels")
-    async with fault.during(each_redis, admin):
+    async with fault.during(admin):
         if not scripts_pass:
             await _refused(fault, parts.board.create(new_upload()))
             await _refused(fault, parts.board.apply(upload.upload_id, Event.CANCEL))
@@ -190,7 +190,7 @@ async def test_out_of_memory_stops_a_script_before_its_first_write_or_not_at_all
         "requeue": lambda: parts.stages.requeue(job),
         "cancel": lambda: parts.board.apply(upload.upload_id, Event.CANCEL),
     }
-    async with REDIS_FAULTS["out of memory"].during(each_redis, admin):
+    async with REDIS_FAULTS["out of memory"].during(admin):
         for name, call in calls.items():
             before = await _everything(admin, redis_namespace)
             refused = (await asyncio.gather(call(), return_exceptions=True))[0]

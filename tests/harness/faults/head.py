@@ -10,6 +10,7 @@ from dataclasses import dataclass
 class RequestHead:
     """One head; field names in lower case."""
 
+    method: str
     target: str
     headers: Mapping[str, str]
 
@@ -17,7 +18,8 @@ class RequestHead:
     def parse(cls, head: bytes) -> RequestHead:
         first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
         fields = (line.partition(":") for line in lines)
-        return cls(first.split(" ")[1], {name.strip().lower(): value.strip() for name, _, value in fields})
+        method, target, _ = first.split(" ")
+        return cls(method, target, {name.strip().lower(): value.strip() for name, _, value in fields})
 
     @property
     def body_bytes(self) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.harness.faults.head import RequestHead
+
 
 @dataclass(frozen=True)
 class Pass:
@@ -35,6 +37,9 @@ class OnRequests:
     times: int | None = None
     path: str = ""
 
+    def concerns(self, request: RequestHead) -> bool:
+        return self.path in request.target
+
 
 @dataclass(frozen=True)
 class Reset(OnRequests):
@@ -59,6 +64,26 @@ class Answer(OnRequests):
 
     status: int = 503
     retry_after_seconds: int | None = None
+    body: bytes = b""
+
+    def response(self, method: str) -> bytes:
+        """Head and body; a response to HEAD has no body."""
+        lines = [f"HTTP/1.1 {self.status} Injected", f"Content-Length: {len(self.body)}", "Connection: close"]
+        if self.retry_after_seconds is not None:
+            lines.append(f"Retry-After: {self.retry_after_seconds}")
+        return "\r\n".join([*lines, "", ""]).encode() + (b"" if method == "HEAD" else self.body)
+
+
+@dataclass(frozen=True)
+class Unparsable(Answer):
+    """The shaper reports success, stores nothing, and sends a body that is neither JSON nor XML, or none. `kinds`:
+    the requests concerned, each a method and a part of the target."""
+
+    status: int = 200
+    kinds: tuple[tuple[str, str], ...] = ()
+
+    def concerns(self, request: RequestHead) -> bool:
+        return any(request.method == method and part in request.target for method, part in self.kinds)
 
 
 @dataclass(frozen=True)

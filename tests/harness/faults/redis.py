@@ -10,14 +10,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from tests.harness.redis_versions import PASSWORD, USER, RedisServer
+from tests.harness.redis_versions import PASSWORD, USER
 
-Fault = Callable[[RedisServer, Redis], AbstractAsyncContextManager[None]]
-"""Called with the server and a client of its default user."""
+Fault = Callable[[Redis], AbstractAsyncContextManager[None]]
+"""Called with a client of the server's default user."""
 
 _NOBODY = ("127.0.0.1", "9")
 _THRESHOLD = "lua-time-limit"  # milliseconds; newer servers also call it busy-reply-threshold
@@ -41,12 +42,12 @@ def _configured(**settings: str | int) -> Fault:
     """Other settings than before (CONFIG SET)."""
 
     @asynccontextmanager
-    async def during(server: RedisServer, admin: Redis) -> AsyncIterator[None]:
+    async def during(admin: Redis) -> AsyncIterator[None]:
         names = {name.replace("_", "-"): value for name, value in settings.items()}
         before = {name: (await admin.config_get(name))[name] for name in names}
-        for name, value in names.items():
-            await admin.config_set(name, value)
         try:
+            for name, value in names.items():
+                await admin.config_set(name, value)
             yield
         finally:
             for name, value in before.items():
@@ -56,29 +57,29 @@ def _configured(**settings: str | int) -> Fault:
 
 
 @asynccontextmanager
-async def read_only(server: RedisServer, admin: Redis) -> AsyncIterator[None]:
+async def read_only(admin: Redis) -> AsyncIterator[None]:
     """A replica. Its primary is gone, which it tolerates."""
-    await admin.execute_command("REPLICAOF", *_NOBODY)  # type: ignore[no-untyped-call]  # redis-py has no types here
     try:
+        await admin.execute_command("REPLICAOF", *_NOBODY)  # type: ignore[no-untyped-call]  # redis-py has no types here
         yield
     finally:
         await admin.execute_command("REPLICAOF", "NO", "ONE")  # type: ignore[no-untyped-call]  # as above
 
 
 @asynccontextmanager
-async def primary_lost(server: RedisServer, admin: Redis) -> AsyncIterator[None]:
+async def primary_lost(admin: Redis) -> AsyncIterator[None]:
     """A replica that serves nothing without its primary."""
-    async with _configured(replica_serve_stale_data="no")(server, admin), read_only(server, admin):
+    async with _configured(replica_serve_stale_data="no")(admin), read_only(admin):
         yield
 
 
 @asynccontextmanager
-async def save_failed(server: RedisServer, admin: Redis) -> AsyncIterator[None]:
+async def save_failed(admin: Redis) -> AsyncIterator[None]:
     """The last snapshot could not be written: a directory has its name."""
-    obstacle = server.data / "dump.rdb"
+    obstacle = Path((await admin.config_get("dir"))["dir"]) / "dump.rdb"
     obstacle.unlink(missing_ok=True)
     obstacle.mkdir()
-    async with _configured(save="3600 1")(server, admin):
+    async with _configured(save="3600 1")(admin):
         try:
             await _save(admin, "err")
             yield
@@ -96,10 +97,11 @@ async def _save(admin: Redis, status: str) -> None:
 
 
 @asynccontextmanager
-async def busy(server: RedisServer, admin: Redis) -> AsyncIterator[None]:
+async def busy(admin: Redis) -> AsyncIterator[None]:
     """A script runs that does not end."""
-    async with _configured(**{_THRESHOLD.replace("-", "_"): 1})(server, admin):
-        other: Redis = Redis.from_url(server.url)
+    async with _configured(**{_THRESHOLD.replace("-", "_"): 1})(admin):
+        address = admin.connection_pool.connection_kwargs
+        other: Redis = Redis(host=address["host"], port=address["port"])
         running = asyncio.ensure_future(other.eval("while true do end", 0))  # type: ignore[arg-type]  # redis-py types sync and async in one
         try:
             with suppress(ResponseError):
@@ -117,7 +119,7 @@ def _ruled(*rules: str, undo: tuple[str, ...], kill: bool = False) -> Fault:
     """Other rules for the user of the cell. A server checks a login only when a connection begins."""
 
     @asynccontextmanager
-    async def during(server: RedisServer, admin: Redis) -> AsyncIterator[None]:
+    async def during(admin: Redis) -> AsyncIterator[None]:
         async def apply(*changed: str) -> None:
             await admin.execute_command("ACL", "SETUSER", USER, *changed)  # type: ignore[no-untyped-call]  # as above
 
@@ -133,9 +135,9 @@ def _ruled(*rules: str, undo: tuple[str, ...], kill: bool = False) -> Fault:
 
 
 @asynccontextmanager
-async def no_more_clients(server: RedisServer, admin: Redis) -> AsyncIterator[None]:
+async def no_more_clients(admin: Redis) -> AsyncIterator[None]:
     """maxclients is reached: every connection but the administrator's has ended."""
-    async with _configured(maxclients=1)(server, admin):
+    async with _configured(maxclients=1)(admin):
         for kind in ("normal", "pubsub"):
             await admin.execute_command("CLIENT", "KILL", "TYPE", kind)  # type: ignore[no-untyped-call]  # as above
         yield

@@ -9,9 +9,9 @@
 
 There is one fault at a time (`kinds`). `set` takes effect at once, also on open connections. `Refuse`, `Stall`,
 `Slow` and `Reset` (bytes of one connection) act on connections of any protocol. With `http=True` the shaper
-distinguishes requests, and `Reset` (bytes of one request's body), `Corrupt`, `Mute`, `Answer` and `Hang` act on later
-requests. Each of these has `probability`, `times` (afterwards requests pass) and `path` (a part of the target), and
-draws from a seeded generator: the same requests in the same order meet the same faults.
+distinguishes requests, and `Reset` (bytes of one request's body), `Corrupt`, `Mute`, `Answer`, `Unparsable` and `Hang`
+act on later requests. Each of these has `probability`, `times` (afterwards requests pass) and `path` (a part of the
+target), and draws from a seeded generator (`draws`): the same requests in the same order meet the same faults.
 
 The shaper runs in the event loop that it is opened in. Code that blocks this loop, such as starting a cell, stalls it.
 
@@ -24,14 +24,14 @@ request the rest of its connection passes without distinction of requests.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from tests.harness.faults.draws import Draws
 from tests.harness.faults.head import RequestHead
-from tests.harness.faults.kinds import Answer, Corrupt, Fault, Hang, Mute, OnRequests, Pass, Refuse, Reset, Slow, Stall
+from tests.harness.faults.kinds import Answer, Corrupt, Fault, Hang, Mute, Refuse, Reset, Slow, Stall, Unparsable
 from tests.harness.faults.sockets import bound, reset
 
 _BLOCK_BYTES = 64 * 1024
@@ -48,10 +48,7 @@ class Shaper:
     def __init__(self, upstream: tuple[str, int], *, http: bool = False, seed: int = 0) -> None:
         self._upstream = upstream
         self._http = http
-        self._random = random.Random(seed)
-        self._fault: Fault = Pass()
-        self._times_left: int | None = None
-        self._to_pass = 0
+        self._draws = Draws(seed)
         self._changed = asyncio.Event()
         self._free_at = 0.0
         self._server: asyncio.Server | None = None
@@ -61,7 +58,7 @@ class Shaper:
         self._reserved = bound(0)
         self.injected: Counter[str] = Counter()
         """Injected so far: "refuse" and "stall" each time one is set, "cut" for each connection that a Refuse reset,
-        "reset", "corrupt", "mute", "hang" and "answer STATUS" for each request or connection concerned."""
+        "reset", "corrupt", "mute", "hang", "unparsable" and "answer STATUS" for each request or connection."""
         self.requests = 0
         """The number of requests, with `http`."""
 
@@ -81,13 +78,11 @@ class Shaper:
     @property
     def fault(self) -> Fault:
         """The current fault."""
-        return self._fault
+        return self._draws.fault
 
     async def set(self, fault: Fault) -> None:
         """Replace the current fault."""
-        self._fault = fault
-        self._times_left = fault.times if isinstance(fault, OnRequests) else None
-        self._to_pass = fault.after_requests if isinstance(fault, Hang) else 0
+        self._draws.set(fault)
         self._free_at = asyncio.get_running_loop().time()
         self._changed.set()
         self._changed = asyncio.Event()
@@ -177,10 +172,10 @@ class Shaper:
             await self._moving(len(head))
             request = RequestHead.parse(head)
             self.requests += 1
-            fault = self._drawn(request)
+            fault = self._draws.for_request(request)
             if isinstance(fault, Hang):
                 self.injected["hang"] += 1
-                while self._fault is fault:
+                while self.fault is fault:
                     await self._changed.wait()
             if isinstance(fault, Answer):
                 return await self._answer(fault, request, reader, writer)
@@ -191,35 +186,15 @@ class Shaper:
                 return await self._pump(reader, upstream)
             await self._body(request, fault, reader, upstream, writer)
 
-    def _drawn(self, request: RequestHead) -> Fault:
-        """The fault for this request."""
-        fault = self._fault
-        if not isinstance(fault, OnRequests) or self._times_left == 0 or fault.path not in request.target:
-            return Pass()
-        too_short = isinstance(fault, Reset) and request.body_bytes <= fault.after_bytes
-        if too_short or (isinstance(fault, Corrupt) and not request.body_bytes):
-            return Pass()
-        if self._random.random() >= fault.probability:
-            return Pass()
-        if self._to_pass:
-            self._to_pass -= 1
-            return Pass()
-        if self._times_left is not None:
-            self._times_left -= 1
-        return fault
-
     async def _answer(
         self, fault: Answer, request: RequestHead, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        self.injected[f"answer {fault.status}"] += 1
+        self.injected["unparsable" if isinstance(fault, Unparsable) else f"answer {fault.status}"] += 1
         if not request.asks_first:  # otherwise the response replaces "100 Continue", and the client sends no body
             left = request.body_bytes
             while left:
                 left -= len(await self._read(reader, left))
-        lines = [f"HTTP/1.1 {fault.status} Injected", "Content-Length: 0", "Connection: close"]
-        if fault.retry_after_seconds is not None:
-            lines.append(f"Retry-After: {fault.retry_after_seconds}")
-        writer.write("\r\n".join([*lines, "", ""]).encode())
+        writer.write(fault.response(request.method))
         await writer.drain()
 
     async def _body(
@@ -230,7 +205,7 @@ class Shaper:
         upstream: asyncio.StreamWriter,
         client: asyncio.StreamWriter,
     ) -> None:
-        flipped = self._random.randrange(request.body_bytes) if isinstance(fault, Corrupt) else -1
+        flipped = self._draws.random.randrange(request.body_bytes) if isinstance(fault, Corrupt) else -1
         passed = 0
         while passed < request.body_bytes:
             longest = request.body_bytes - passed
@@ -257,14 +232,10 @@ class Shaper:
             writer.write(block)
             await writer.drain()
             passed += len(block)
-            fault = self._fault
-            if resets and isinstance(fault, Reset) and passed >= fault.after_bytes and self._times_left != 0:
-                if self._times_left is not None:
-                    self._times_left -= 1
-                if self._random.random() < fault.probability:
-                    self.injected["reset"] += 1
-                    reset(writer)
-                    raise _Ended
+            if resets and self._draws.resets_now(passed):
+                self.injected["reset"] += 1
+                reset(writer)
+                raise _Ended
 
     async def _answers(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cut: Callable[[bytes], bool]
@@ -282,8 +253,8 @@ class Shaper:
     async def _read(self, reader: asyncio.StreamReader, longest: int) -> bytes:
         """The next bytes, at most `longest`, once they may pass. Raises _Ended at the end of the stream."""
         most = _BLOCK_BYTES
-        if isinstance(self._fault, Slow):
-            fair = int(self._fault.bytes_per_second / _SLOW_BLOCKS_PER_SECOND)
+        if isinstance(self.fault, Slow):
+            fair = int(self.fault.bytes_per_second / _SLOW_BLOCKS_PER_SECOND)
             most = min(max(fair, _SLOW_BLOCK_BYTES), _BLOCK_BYTES)
         block = await reader.read(min(longest, most))
         if not block:
@@ -293,11 +264,11 @@ class Shaper:
 
     async def _moving(self, moved_bytes: int) -> None:
         """Wait for the end of a stall, and as long as a slow line takes."""
-        while isinstance(self._fault, Stall):
+        while isinstance(self.fault, Stall):
             await self._changed.wait()
-        if isinstance(self._fault, Slow) and moved_bytes:
+        if isinstance(self.fault, Slow) and moved_bytes:
             now = asyncio.get_running_loop().time()
-            self._free_at = max(self._free_at, now - _LATE_SECONDS) + moved_bytes / self._fault.bytes_per_second
+            self._free_at = max(self._free_at, now - _LATE_SECONDS) + moved_bytes / self.fault.bytes_per_second
             if self._free_at <= now:
                 return
             try:

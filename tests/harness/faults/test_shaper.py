@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.harness.faults.kinds import Answer, Corrupt, Hang, Mute, Pass, Refuse, Reset, Slow, Stall
+from tests.harness.faults.kinds import Answer, Corrupt, Hang, Mute, Pass, Refuse, Reset, Slow, Stall, Unparsable
 from tests.harness.faults.shaper import Shaper
 
 pytestmark = pytest.mark.integration
@@ -134,6 +134,22 @@ async def test_responses_in_place_of_the_server(bench: Bench, expect: bool) -> N
     assert server.bodies == []
     assert (await _put(bench, expect=expect))[0] == 200
     assert shaper.injected == {"answer 429": 2}
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>no store</html>"])
+async def test_success_with_a_body_that_cannot_be_parsed(bench: Bench, body: bytes) -> None:
+    server, shaper, http = bench
+    await shaper.set(Unparsable(body=body, kinds=(("GET", "format=json"), ("HEAD", ""), ("PUT", "?manifest"))))
+    for method in ("GET", "HEAD"):
+        async with http.request(method, f"{shaper.url}/a?format=json") as response:
+            assert (response.status, await response.read()) == (200, body if method == "GET" else b"")
+    async with http.put(f"{shaper.url}/a?manifest", data=_BODY) as response:
+        assert (response.status, await response.read()) == (200, body)
+    assert server.bodies == []
+    async with http.get(f"{shaper.url}/a") as response:
+        assert response.headers["X-Host"]
+    assert await _put(bench) == (200, _BODY)
+    assert shaper.injected == {"unparsable": 3}
 
 
 async def test_the_same_seed_meets_the_same_faults(bench: Bench) -> None:

@@ -4,6 +4,7 @@ schedule.py   what will happen, computed from a seed; pure
 files.py      the bytes of each upload
 world.py      the servers, the cell's processes, and the proxy in front of the store
 faults.py     each kind of fault: how it is injected and how it is healed
+refusals.py   of these, the faults of servers that run and refuse what they are asked
 client.py     uploads files as a correct client does, and retries until they have ended
 board.py      which stages are queued or running now
 watch.py      records events and take-overs during the run

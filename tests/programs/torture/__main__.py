@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ from rich.console import Console
 from deploy.cli.run_directory import RunDirectory
 from tests.programs.torture.report import as_dict, problems, table
 from tests.programs.torture.run import Outcome, run
-from tests.programs.torture.schedule import make_schedule
+from tests.programs.torture.schedule import FaultKind, Schedule, make_schedule
 from tests.programs.torture.world import open_world, servers
 
 _TABLE_COLUMNS = 110
@@ -40,8 +41,14 @@ _TABLE_COLUMNS = 110
 @click.option(
     "--store", default="swift", show_default=True, type=click.Choice(["swift", "s3"]), help="The store to upload to."
 )
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice([kind.name.lower() for kind in FaultKind]),
+    help="Inject faults of this kind only; may be repeated.",
+)
 @click.option("--keep", is_flag=True, help="Keep the logs and data even if nothing is lost or left over.")
-def torture(seed: int, minutes: float, store: str, keep: bool) -> None:
+def torture(seed: int, minutes: float, store: str, only: Sequence[str], keep: bool) -> None:
     """Inject faults at random while uploads run, then check that nothing is lost and nothing is left over.
 
     Writes build/torture-STORE-SEED.json. The exit status is 0 only if the check succeeds; otherwise the logs and data
@@ -51,7 +58,8 @@ def torture(seed: int, minutes: float, store: str, keep: bool) -> None:
     console.width = max(console.width, _TABLE_COLUMNS)
     home = RunDirectory.of_its_own(Path("build/torture"), keep=True)
     try:
-        outcome = _run(home.path, seed, minutes * 60, store, console)
+        kinds = [FaultKind[name.upper()] for name in only] or list(FaultKind)
+        outcome = _run(home.path, make_schedule(seed, minutes * 60, kinds), store, console)
     except BaseException:
         console.print(f"Interrupted; logs and data are in {home.path}")
         raise
@@ -67,11 +75,9 @@ def torture(seed: int, minutes: float, store: str, keep: bool) -> None:
     raise SystemExit(not outcome.is_clean)
 
 
-def _run(directory: Path, seed: int, seconds: float, store: str, console: Console) -> Outcome:
-    schedule = make_schedule(seed, seconds)
-
+def _run(directory: Path, schedule: Schedule, store: str, console: Console) -> Outcome:
     async def in_world() -> Outcome:
-        async with open_world(stack, directory, seed, store) as world:
+        async with open_world(stack, directory, schedule.seed, store) as world:
             return await run(world, schedule, console.print)
 
     with servers(directory) as stack:

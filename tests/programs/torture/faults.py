@@ -21,9 +21,10 @@ from typing import Protocol
 from redis.exceptions import RedisError
 
 from pipeline.core.stages import GRAPH, Stage, StageState
-from tests.harness.faults.kinds import Answer, Corrupt, Pass, Refuse, Reset, Slow, Stall
+from tests.harness.faults.kinds import Answer, Corrupt, Pass, Refuse, Reset, Slow, Stall, Unparsable
 from tests.harness.faults.kinds import Fault as Shape
 from tests.programs.torture.board import live_stages
+from tests.programs.torture.refusals import ChangeDatabase, FillConnections, RefuseInRedis
 from tests.programs.torture.schedule import FaultKind, PlannedFault, targets_of
 from tests.programs.torture.world import World
 
@@ -178,6 +179,39 @@ def _disrupt(shape: Callable[[random.Random], Shape]) -> _Make:
     return partial(DisruptStore, shape=shape)
 
 
+def _change_database(name: str, value: str) -> _Make:
+    return lambda world, _: ChangeDatabase(world.settings.database_url.get_secret_value(), name, value)
+
+
+def _in_redis(name: str) -> _Make:
+    return lambda world, _: RefuseInRedis(world.redis, name)
+
+
+PARSED_RESPONSES = (
+    ("GET", "format=json"),
+    ("GET", "multipart-manifest=get"),
+    ("PUT", "multipart-manifest=put"),
+    ("GET", "/info"),
+    ("GET", "/auth/v1.0"),
+    ("GET", "list-type=2"),
+    ("GET", "uploadId="),
+    ("POST", "uploads"),
+    ("POST", "uploadId="),
+    ("HEAD", "/"),
+)
+"""Requests to Swift and to S3 whose response a client has to read: listings, manifests, limits, the login, multipart
+uploads, and the headers of objects. A success of any other request that stores nothing could not be noticed."""
+
+
+def unparsable_responses(dice: random.Random) -> Unparsable:
+    return Unparsable(
+        status=dice.choice((200, 201, 202)),
+        body=dice.choice((b"", b"<html>Welcome!</html>", b"{", b"\xff\xfe")),
+        probability=dice.uniform(0.5, 1),
+        kinds=tuple(dice.sample(PARSED_RESPONSES, dice.randint(1, len(PARSED_RESPONSES)))),
+    )
+
+
 FAULTS: Mapping[FaultKind, _Make] = {
     FaultKind.KILL: _end(signal.SIGKILL),
     FaultKind.TERM: _end(signal.SIGTERM),
@@ -186,8 +220,14 @@ FAULTS: Mapping[FaultKind, _Make] = {
     FaultKind.REDIS_PAUSE: PauseServer,
     FaultKind.REDIS_ROLLBACK: RollBackRedis,
     FaultKind.REDIS_EMPTY: EmptyRedis,
+    FaultKind.REDIS_FULL: _in_redis("out of memory"),
+    FaultKind.REDIS_READ_ONLY: _in_redis("read-only replica"),
+    FaultKind.REDIS_UNSAVED: _in_redis("failed save"),
     FaultKind.POSTGRES_KILL: _end(signal.SIGKILL),
     FaultKind.POSTGRES_STOP: _end(signal.SIGINT),
+    FaultKind.POSTGRES_CANCEL: _change_database("statement_timeout", "1ms"),
+    FaultKind.POSTGRES_FULL: lambda world, _: FillConnections(world.settings.database_url.get_secret_value()),
+    FaultKind.POSTGRES_READ_ONLY: _change_database("default_transaction_read_only", "on"),
     FaultKind.SWIFT_KILL: _end(signal.SIGKILL),
     FaultKind.SWIFT_PAUSE: PauseServer,
     FaultKind.STORE_503: _disrupt(lambda dice: Answer(status=503, probability=dice.uniform(0.3, 1))),
@@ -196,6 +236,7 @@ FAULTS: Mapping[FaultKind, _Make] = {
     FaultKind.STORE_STALL: _disrupt(lambda dice: Stall()),
     FaultKind.STORE_SLOW: _disrupt(lambda dice: Slow(dice.uniform(50_000, 500_000))),
     FaultKind.STORE_REFUSE: _disrupt(lambda dice: Refuse()),
+    FaultKind.STORE_UNPARSABLE: _disrupt(unparsable_responses),
     FaultKind.STORE_CORRUPT: _disrupt(lambda dice: Corrupt(probability=0.3)),
     FaultKind.FLIP: FlipBit,
 }

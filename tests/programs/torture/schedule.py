@@ -8,7 +8,7 @@ the previous fault.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -39,8 +39,14 @@ class FaultKind(StrEnum):
     REDIS_PAUSE = "redis paused"
     REDIS_ROLLBACK = "redis restored without its last second"
     REDIS_EMPTY = "redis emptied, then recovered"
+    REDIS_FULL = "redis is out of memory"
+    REDIS_READ_ONLY = "redis is a read-only replica"
+    REDIS_UNSAVED = "redis refuses writes after a failed save"
     POSTGRES_KILL = "postgres killed"
     POSTGRES_STOP = "postgres stopped"
+    POSTGRES_CANCEL = "postgres cancels statements"
+    POSTGRES_FULL = "postgres has no connection left"
+    POSTGRES_READ_ONLY = "postgres is read-only"
     SWIFT_KILL = "swift server killed"
     SWIFT_PAUSE = "swift server paused"
     STORE_503 = "store responds 503"
@@ -49,6 +55,7 @@ class FaultKind(StrEnum):
     STORE_STALL = "store stalls"
     STORE_SLOW = "store is slow"
     STORE_REFUSE = "store refuses connections"
+    STORE_UNPARSABLE = "store sends responses that cannot be parsed"
     STORE_CORRUPT = "byte changed on the way to the store"
     FLIP = "bit flipped on the temp volume"
 
@@ -72,8 +79,14 @@ _RULES: Mapping[FaultKind, _Rule] = {
     FaultKind.REDIS_PAUSE: _Rule(4, ("redis",), (1, 8)),
     FaultKind.REDIS_ROLLBACK: _Rule(3, ("redis",), (0, 3)),
     FaultKind.REDIS_EMPTY: _Rule(3, ("redis",), (0, 4)),
+    FaultKind.REDIS_FULL: _Rule(3, ("redis",), (1, 8)),
+    FaultKind.REDIS_READ_ONLY: _Rule(2, ("redis",), (1, 6)),
+    FaultKind.REDIS_UNSAVED: _Rule(2, ("redis",), (1, 6)),
     FaultKind.POSTGRES_KILL: _Rule(4, ("postgres",), (0, 10)),
     FaultKind.POSTGRES_STOP: _Rule(3, ("postgres",), (1, 15)),
+    FaultKind.POSTGRES_CANCEL: _Rule(3, ("postgres",), (2, 12)),
+    FaultKind.POSTGRES_FULL: _Rule(2, ("postgres",), (2, 8)),
+    FaultKind.POSTGRES_READ_ONLY: _Rule(2, ("postgres",), (2, 10)),
     FaultKind.SWIFT_KILL: _Rule(5, _SWIFT, (0, 6)),
     FaultKind.SWIFT_PAUSE: _Rule(5, _SWIFT, (1, 10)),
     FaultKind.STORE_503: _Rule(3, _STORE, (2, 10)),
@@ -82,6 +95,7 @@ _RULES: Mapping[FaultKind, _Rule] = {
     FaultKind.STORE_STALL: _Rule(3, _STORE, (2, 14)),
     FaultKind.STORE_SLOW: _Rule(2, _STORE, (2, 10)),
     FaultKind.STORE_REFUSE: _Rule(2, _STORE, (1, 8)),
+    FaultKind.STORE_UNPARSABLE: _Rule(3, _STORE, (2, 10)),
     FaultKind.STORE_CORRUPT: _Rule(2, _STORE, (2, 6)),
     FaultKind.FLIP: _Rule(8, ("temp volume",), (0, 0)),
 }
@@ -141,9 +155,9 @@ class Schedule:
     uploads: tuple[PlannedUpload, ...]
 
 
-def make_schedule(seed: int, seconds: float) -> Schedule:
-    """The schedule of a run of `seconds`."""
-    faults = tuple(_until(_faults(random.Random(f"faults {seed}")), seconds))
+def make_schedule(seed: int, seconds: float, only: Collection[FaultKind] = tuple(FaultKind)) -> Schedule:
+    """The schedule of a run of `seconds`, with faults of these kinds."""
+    faults = tuple(_until(_faults(random.Random(f"faults {seed}"), only), seconds))
     uploads = tuple(_until(_uploads(random.Random(f"uploads {seed}")), seconds))
     return Schedule(seed, seconds, faults, uploads)
 
@@ -163,10 +177,11 @@ def _until(items: Iterator[T], seconds: float) -> Iterator[T]:
         yield item
 
 
-def _faults(dice: random.Random) -> Iterator[PlannedFault]:
+def _faults(dice: random.Random, only: Collection[FaultKind]) -> Iterator[PlannedFault]:
     at = 2.0
     free_at: dict[str, float] = {}
-    kinds, weights = list(_RULES), [rule.weight for rule in _RULES.values()]
+    kinds = [kind for kind in _RULES if kind in only]
+    weights = [_RULES[kind].weight for kind in kinds]
     while True:
         for _ in range(1 if dice.random() >= _SEVERAL_AT_ONCE else dice.randint(2, 3)):
             kind = dice.choices(kinds, weights)[0]

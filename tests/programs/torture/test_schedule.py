@@ -31,6 +31,11 @@ def test_ten_minutes_contain_every_kind_of_fault_and_every_scenario() -> None:
         assert {upload.scenario for upload in schedule.uploads} == set(Scenario)
 
 
+def test_a_run_may_be_limited_to_some_kinds() -> None:
+    only = {FaultKind.POSTGRES_CANCEL, FaultKind.REDIS_FULL}
+    assert {fault.kind for fault in make_schedule(7, 600, only).faults} == only
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_faults_never_overlap_on_one_target(seed: int) -> None:
     free_at: dict[str, float] = {}
