@@ -110,6 +110,10 @@ class _RoundTrip:
             sample = Sample(self._joined.key, b"".join(self._segments), border, self._joined.upload_id)
             await self._step(Capability.PRESIGNED_GET_JOINED, self._client.get(sample))
         else:
+            offered = self._found[Capability.PRESIGNED_GET].offered
+            failed = replace(self._found[Capability.SEGMENTS], reason="no segments could be joined", offered=offered)
+            for capability in (Capability.PRESIGNED_GET_JOINED, Capability.PRESIGNED_GET_SEGMENT):
+                self._found[capability] = replace(failed, capability=capability)
             return
         await self._step(Capability.PRESIGNED_GET_SEGMENT, self._client.get_segment(sample))
 
