@@ -1,12 +1,12 @@
 """Any exception as one line for a person. The root of the command and `sluice upload` share it.
 
 Guarantee: the text is one printable line, except for the log lines of a server that died and for a list of invalid
-settings, which has a line for each. It names no secret: the values of settings are never part of it.
+settings, which has a line for each. It quotes the value of a setting only where the setting's own message does, which
+no secret's does.
 """
 
 from __future__ import annotations
 
-import re
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,6 @@ import deploy
 from deploy.cli.names import shown
 
 _ROOT: Final = Path(deploy.__file__).resolve().parent.parent
-_FIELD: Final = re.compile(r'field "(\w+)"')
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
@@ -46,7 +45,6 @@ def failure_code(error: BaseException) -> str:
 
 def _expected_sentence(error: BaseException) -> str | None:
     from pydantic import ValidationError
-    from pydantic_settings import SettingsError
 
     from deploy.cli.errors import ClientError
     from deploy.cli.output import OutputError
@@ -61,10 +59,8 @@ def _expected_sentence(error: BaseException) -> str | None:
     if isinstance(error, StackError):
         return str(error)
     if isinstance(error, ValidationError) and error.title == "Settings":
-        found = (_setting_problem(item["loc"], item["msg"]) for item in error.errors(include_input=False))
-        return "\n".join(["These settings are invalid:", *found])
-    if isinstance(error, SettingsError):
-        return _unparsed_setting(error)
+        found = [_setting_problem(item["loc"], item["msg"]) for item in error.errors(include_input=False)]
+        return f"Invalid setting {found[0]}" if len(found) == 1 else "\n  ".join(["Invalid settings:", *found])
     if isinstance(error, OSError) and error.strerror:
         return _os_sentence(error)
     return None
@@ -73,16 +69,9 @@ def _expected_sentence(error: BaseException) -> str | None:
 def _setting_problem(place: tuple[int | str, ...], message: str) -> str:
     message = " ".join(message.removeprefix("Value error, ").split())
     if not place:
-        return f"  {message}"
-    rest = "".join(f" item {part}" if isinstance(part, int) else f" {part}" for part in place[1:])
-    return f"  SLUICE_{str(place[0]).upper()}{rest}: {message}"
-
-
-def _unparsed_setting(error: Exception) -> str:
-    """For a list that is not JSON. The error's cause would quote the value."""
-    field = _FIELD.search(str(error))
-    name = f"SLUICE_{field[1].upper()}" if field else "A setting"
-    return f'These settings are invalid:\n  {name}: the value is not JSON, such as ["a", "b"]'
+        return message
+    rest = "".join(f" item {part + 1}" if isinstance(part, int) else f" {part}" for part in place[1:])
+    return f"SLUICE_{str(place[0]).upper()}{rest}: {message}"
 
 
 def _os_sentence(error: OSError) -> str:

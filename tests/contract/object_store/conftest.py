@@ -20,7 +20,7 @@ from tests.harness.ceph import CephEndpoint
 from tests.harness.session import session_directory
 from tests.harness.shared_stack import SharedStack, shared_stack
 
-DIALECTS = ("filesystem", "swift-tempauth", "swift-keystone", "s3", "s3-rgw")
+DIALECTS = ("filesystem", "swift-tempauth", "swift-keystone", "s3", "s3-rgw", "swift-rgw")
 """`s3`: Swift's S3 API. `s3-rgw`: Ceph's object gateway."""
 
 
@@ -82,11 +82,20 @@ async def store(request: pytest.FixtureRequest, container: str, tmp_path: Path) 
             assert isinstance(endpoint, SwiftEndpoint)
             async with S3ObjectStore(container, s3_credentials(endpoint), options=s3_options(endpoint)) as s3_store:
                 yield s3_store
+        case "swift-rgw":
+            ceph = fixture("ceph")
+            assert isinstance(ceph, CephEndpoint)
+            async with SwiftObjectStore(ceph_tempauth(ceph), container) as swift_store:
+                yield swift_store
         case "s3-rgw":
             ceph = fixture("ceph")
             assert isinstance(ceph, CephEndpoint)
             async with S3ObjectStore(container, ceph_credentials(ceph), options=ceph_options(ceph)) as s3_store:
                 yield s3_store
+
+
+def ceph_tempauth(ceph: CephEndpoint) -> TempAuth:
+    return TempAuth(ceph.auth_url, ceph.swift_user, ceph.swift_key)
 
 
 def ceph_credentials(ceph: CephEndpoint) -> S3Credentials:

@@ -24,12 +24,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 class FaultyStore:
     """Accepts every login and has every container and bucket. Requests for objects are handled by `fault`, logins by
-    `auth_fault` and `/info` by `info`, if they are set; without `info` that is 404."""
+    `auth_fault`, `/info` by `info` and all requests but logins by `everything`, if they are set; without `info` that is
+    404. The account's URL is `storage_path` of this server."""
 
     def __init__(self) -> None:
         self.fault: Handler | None = None
         self.auth_fault: Handler | None = None
         self.info: Handler | None = None
+        self.everything: Handler | None = None
+        self.storage_path = "/v1/AUTH_test"
         self.sends_continue = True
         self.logins = 0
         self.info_requests = 0
@@ -44,8 +47,8 @@ class FaultyStore:
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_get("/auth/v1.0", self._login)
-        app.router.add_get("/info", self._info)
-        app.router.add_route("*", "/v1/AUTH_test/{name:.*}", self._serve, expect_handler=self._expect)
+        app.router.add_get("/{prefix:(.*/)?}info", self._info)
+        app.router.add_route("*", "/v1/AUTH_test{slash:/?}{name:.*}", self._serve, expect_handler=self._expect)
         app.router.add_route("*", "/{name:.*}", self._serve, expect_handler=self._expect)  # S3: bucket and key
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -75,11 +78,13 @@ class FaultyStore:
         self.logins += 1
         if self.auth_fault is not None:
             return await self.auth_fault(request)
-        headers = {"X-Auth-Token": f"token-{self.logins}", "X-Storage-Url": f"{self.url}/v1/AUTH_test"}
+        headers = {"X-Auth-Token": f"token-{self.logins}", "X-Storage-Url": f"{self.url}{self.storage_path}"}
         return web.Response(headers=headers)
 
     async def _info(self, request: web.Request) -> web.StreamResponse:
         self.info_requests += 1
+        if self.everything is not None:
+            return await self.everything(request)
         return web.Response(status=404) if self.info is None else await self.info(request)
 
     async def _expect(self, request: web.Request) -> None:
@@ -88,6 +93,8 @@ class FaultyStore:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if self.everything is not None:
+            return await self.everything(request)
         is_object = request.match_info["name"].count("/") > 0
         if not is_object:
             return web.Response(status=200 if _is_s3(request) else 204)
@@ -127,6 +134,19 @@ def refuse_unread(status: int) -> Handler:
 
     async def handler(request: web.Request) -> web.StreamResponse:
         return web.Response(status=status)
+
+    return handler
+
+
+def raw(response: bytes) -> Handler:
+    """Send these bytes, which need not be HTTP, and close the connection."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        assert request.transport is not None
+        request.transport.write(response)
+        request.transport.close()
+        return web.Response()
 
     return handler
 

@@ -89,9 +89,9 @@ def test_errors_have_codes_for_programs() -> None:
             {"SLUICE_PORT": "secret-text"},
             "SLUICE_PORT: Input should be a valid integer, unable to parse string as an integer",
         ),
-        ({"SLUICE_CORS_ORIGINS": "secret-text"}, 'SLUICE_CORS_ORIGINS: the value is not JSON, such as ["a", "b"]'),
+        ({"SLUICE_CORS_ORIGINS": "[secret-text"}, "SLUICE_CORS_ORIGINS: Must be a JSON list such as "),
         ({"SLUICE_IMPORT_BUCKETS": '{"a": 1}'}, "SLUICE_IMPORT_BUCKETS: Input should be a valid "),
-        ({"SLUICE_CORS_ORIGINS": '["a", 1]'}, "SLUICE_CORS_ORIGINS item 1: Input should be a valid string"),
+        ({"SLUICE_CORS_ORIGINS": '["a", 1]'}, "SLUICE_CORS_ORIGINS item 2: Input should be a valid string"),
         ({"SLUICE_STORE": "tape"}, "SLUICE_STORE: Input should be 'swift'"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
@@ -104,10 +104,9 @@ def test_each_invalid_setting_is_one_line(
     result = CliRunner().invoke(root.sluice, command)
     assert result.exit_code == 1
     assert result.stdout == ""
-    first, second = result.stderr.splitlines()
-    assert first == "Error: These settings are invalid:"
-    assert second.strip().startswith(line)
-    assert "secret-text" not in second
+    (only,) = result.stderr.splitlines()
+    assert only.startswith(f"Error: Invalid setting {line}")
+    assert "secret-text" not in only
 
 
 def test_every_setting_that_is_not_text_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,15 +28,19 @@ def unusable(what: str, problem: str) -> StoreUnavailable:
 
 
 async def read_bounded(response: aiohttp.ClientResponse, what: str, limit_bytes: int = PARSED_BYTES) -> bytes:
-    """The whole body. Raises StoreUnavailable when it has more than `limit_bytes`; the connection is then closed."""
+    """The whole body. Raises StoreUnavailable when it has more than `limit_bytes`, and errors of the HTTP client; the
+    connection is then closed."""
     blocks: list[bytes] = []
     left = limit_bytes
-    async for block in response.content.iter_any():
-        left -= len(block)
-        if left < 0:
-            response.close()
-            raise unusable(what, f"it has more than {limit_bytes} bytes")
-        blocks.append(block)
+    try:
+        async for block in response.content.iter_any():
+            left -= len(block)
+            if left < 0:
+                raise unusable(what, f"it has more than {limit_bytes} bytes")
+            blocks.append(block)
+    except BaseException:
+        response.close()
+        raise
     return b"".join(blocks)
 
 

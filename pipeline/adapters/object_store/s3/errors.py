@@ -23,6 +23,7 @@ from pipeline.core.errors import StoreError, StoreUnavailable
 _REASON_CHARACTERS = 512
 
 MISSING_BUCKET = "NoSuchBucket"
+MISSING_SESSION_CODES = frozenset({"NoSuchUpload"})
 
 _CODES_BY_VERDICT: Mapping[Verdict, str] = {
     # 400: a slow connection, damaged bytes. 403: a full quota, which an operator may raise; clocks that differ. 409:

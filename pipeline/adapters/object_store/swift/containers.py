@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from pipeline.adapters.object_store.http.bodies import whole_number
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.layout import SwiftLayout, container_path
 from pipeline.adapters.object_store.swift.single_flight import SingleFlight
@@ -56,6 +57,8 @@ class SwiftContainers:
         """Whether a container is missing, and whether it lacks our key."""
         try:
             async with self._http.request("HEAD", path, accept=(200, 204, 404)) as response:
+                if response.status == 200:  # of a page of a proxy; Swift and Ceph respond 204
+                    whole_number(response.headers.get("X-Container-Object-Count"), f"HEAD {path}", "object count")
                 keyless = any(response.headers.get(name) != value for name, value in self._key.items())
                 return response.status == 404, keyless
         except StoreUnsupported:
