@@ -91,7 +91,7 @@ def test_errors_have_codes_for_programs() -> None:
         ),
         ({"SLUICE_CORS_ORIGINS": "[secret-text"}, "SLUICE_CORS_ORIGINS: Must be a JSON list such as "),
         ({"SLUICE_IMPORT_BUCKETS": '{"a": 1}'}, "SLUICE_IMPORT_BUCKETS: Input should be a valid "),
-        ({"SLUICE_CORS_ORIGINS": '["a", 1]'}, "SLUICE_CORS_ORIGINS item 2: Input should be a valid string"),
+        ({"SLUICE_CORS_ORIGINS": '["https://a", 1]'}, "SLUICE_CORS_ORIGINS item 2: Input should be a valid string"),
         ({"SLUICE_STORE": "tape"}, "SLUICE_STORE: Input should be 'swift'"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
