@@ -94,6 +94,15 @@ def test_every_redis_command_of_the_documentation_works(run: Up, content_id: str
         assert not re.search(r"^(ERR|WRONG|\(error\))", result.stdout, re.MULTILINE), (command, result.stdout)
 
 
+def test_every_psql_command_of_the_documentation_works(run: Up, content_id: str) -> None:
+    commands = documented("psql")
+    assert commands
+    for command in commands:
+        result = run.shell(command)
+        assert result.returncode == 0, (command, result.stderr)
+        assert "sample.mp4" in result.stdout
+
+
 def test_the_volume_has_the_name_that_the_documentation_uses(run: Up, content_id: str) -> None:
     (command,) = [line for line in documented("redis-cli") if "HMGET sluice:v1:volume" in line]
     values = run.shell(command).stdout.split()

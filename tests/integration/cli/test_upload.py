@@ -100,11 +100,11 @@ def test_the_result_is_printed_to_standard_error(sluice: Sluice, film: Path) -> 
 
 
 def test_a_file_that_is_not_media_does_not_stop_the_others(sluice: Sluice, film: Path, tmp_path: Path) -> None:
-    text = tmp_path / "notes.txt"
+    text = tmp_path / "notes.mp4"
     text.write_text("no video at all\n" * 50)
     result = sluice.run("upload", str(text), str(film))
     assert result.returncode == 1
-    assert "failed notes.txt" in result.stderr
+    assert "failed notes.mp4" in result.stderr
     assert "[NOT_MEDIA]" in result.stderr
     assert "ready film.mp4" in result.stderr
 

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
+from pydantic import ValidationError
 
 from gateway.http.links import base_url
 from gateway.http.state import OPTIONS
 from gateway.options import GatewayOptions
+from gateway.server import options_from
+from pipeline.settings import Settings
 
 pytestmark = pytest.mark.unit
 
@@ -43,3 +46,21 @@ def test_base_url(headers: Mapping[str, str], options: GatewayOptions, expected:
         assert "a/b" not in found
     else:
         assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("configured", "expected"),
+    [
+        ("https://up.example", "https://up.example"),
+        ("https://up.example/", "https://up.example"),
+        ("http://up.example:8080/sluice/", "http://up.example:8080/sluice"),
+    ],
+)
+def test_the_configured_url_may_end_in_a_slash(configured: str, expected: str) -> None:
+    assert base({"Host": "h"}, options_from(Settings(public_url=configured))) == expected
+
+
+@pytest.mark.parametrize("configured", ["up.example", "//up.example", "ftp://up.example", "https://up.example/?a=b"])
+def test_a_configured_url_that_could_not_be_followed_is_refused(configured: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings(public_url=configured)
