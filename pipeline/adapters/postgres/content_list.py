@@ -51,12 +51,11 @@ def statements(filters: ContentFilters, sort: str, after: ContentPosition | None
         return [_statement(filters, None, _UNIQUE, position, descending)]
     column = _column(name)
     order = (column, *_UNIQUE)
-    if name in _NEVER_NULL:
-        values = None if after is None or position is None else (_checked(name, after.value), *position)
-        return [_statement(filters, None, order, values, descending)]
-    if after is not None and after.value is None:
+    if name not in _NEVER_NULL and after is not None and after.value is None:
         return [_statement(filters, f"{column} IS NULL", order, position, descending)]
     values = None if after is None or position is None else (_checked(name, after.value), *position)
+    if name in _NEVER_NULL:
+        return [_statement(filters, None, order, values, descending)]
     return [
         _statement(filters, f"{column} IS NOT NULL", order, values, descending),
         _statement(filters, f"{column} IS NULL", order, None, descending),

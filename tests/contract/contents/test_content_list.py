@@ -173,7 +173,7 @@ SORTS = [sign + field for field in SORT_FIELDS for sign in ("", "-")]
 async def test_every_order_lists_each_content_once_with_unknown_values_last(
     contents: PostgresContentRepository, database: asyncpg.Connection, chance: random.Random
 ) -> None:
-    rows = await fill(contents, database, chance, 120)
+    rows = await fill(contents, database, chance, 80)
     for sort in SORTS:
         for limit in (7, 200):
             found = await walk(contents, ContentFilters(), sort, limit)
@@ -186,7 +186,7 @@ async def test_every_order_lists_each_content_once_with_unknown_values_last(
 async def test_the_values_of_a_content_are_those_of_its_media(
     contents: PostgresContentRepository, database: asyncpg.Connection, chance: random.Random
 ) -> None:
-    rows = {row.content_id: row for row in await fill(contents, database, chance, 120)}
+    rows = {row.content_id: row for row in await fill(contents, database, chance, 80)}
     for content in await walk(contents, ContentFilters(), NEWEST_FIRST, 200):
         assert {name: getattr(content, name) for name in expected(content.media)} == expected(content.media)
         assert content == await contents.get(content.id)
@@ -197,14 +197,14 @@ async def test_filters_are_combined_with_and(
     contents: PostgresContentRepository, database: asyncpg.Connection, chance: random.Random
 ) -> None:
     """Every filter alone with every value that occurs, then pairs and triples of them in a random order."""
-    rows = await fill(contents, database, chance, 120)
+    rows = await fill(contents, database, chance, 80)
     choices: list[tuple[str, Any]] = []
     for name in ContentFilters.model_fields:
         field = name.removeprefix("min_").removeprefix("max_")
         choices += [(name, value) for value in {row.values[field] for row in rows} if value is not None]
     assert {name for name, _ in choices} == set(ContentFilters.model_fields)
     wanted = [{name: value} for name, value in choices]
-    wanted += [dict(chance.sample(choices, number)) for number in (2, 3) for _ in range(100)]
+    wanted += [dict(chance.sample(choices, number)) for number in (2, 3) for _ in range(40)]
     lengths = set()
     for some in wanted:
         sort = chance.choice(SORTS)

@@ -1,4 +1,4 @@
--- Up to $1 contents that match {conditions}, in {order}. Both are filled in by content_list.py from fixed texts.
+-- Up to $1 contents. content_list.py fills in conditions and order, from fixed texts.
 SELECT c.id, c.filename, c.content_type, c.created_at, c.kind, c.size_bytes, c.duration_seconds, c.width, c.height,
        c.container_format, c.video_codec, c.audio_codec, c.bit_rate, c.frame_rate, c.channels, c.sample_rate,
        c.rotation, c.store, c.container, c.object_key, c.etag, c.thumbnail, c.media, c.metadata,
