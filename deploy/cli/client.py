@@ -199,8 +199,8 @@ class SluiceClient:
                 async with self._session.request(
                     method, url, json=json_body, data=body, headers=headers, allow_redirects=False
                 ) as response:
-                    self._was_reached = True
                     content = await response.read()
+                    self._was_reached = True
                     if response.status < 300:
                         return content
                     failed: ClientError = failure(response, content)

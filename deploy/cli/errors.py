@@ -151,7 +151,7 @@ def _option_problem(problem: ErrorDetails, content_type: str) -> str:
         case "string_too_long":
             return f"{name}: the {'key' if '[key]' in keys else 'value'} is longer than {most} characters"
         case "string_unicode":
-            return f"{name} is not valid UTF-8"
+            return "a key of --metadata is not valid UTF-8" if "[key]" in keys else f"{name} is not valid UTF-8"
     return f"{name}: {problem['msg']}"
 
 

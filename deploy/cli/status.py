@@ -104,7 +104,7 @@ class Screen(contextlib.AbstractContextManager["Screen"]):
         elif self._plain:
             self._print([upload_line(view)] if self._watch else upload_lines(view))
         else:
-            self._draw(upload_page(view))
+            self._draw(upload_page(view, self._console))
 
     def _print(self, lines: Iterable[str]) -> None:
         """Print the lines that differ from all of the last time."""

@@ -73,8 +73,12 @@ def uploads_table(views: Sequence[UploadView], console: Console) -> RenderableTy
     return table
 
 
-def upload_page(view: UploadView) -> RenderableType:
-    """Everything about one upload, as two tables."""
+def upload_page(view: UploadView, console: Console) -> RenderableType:
+    """Everything about one upload: two tables; below 72 columns, names and texts on lines of their own."""
+    if console.width < _NARROW_COLUMNS:
+        return Group(
+            *(Text(f"{name}:\n{text}") for name, text in _facts(view)), *map(Text, map(" ".join, _stages(view)))
+        )
     facts = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 2))
     for name, text in _facts(view):
         facts.add_row(name, _status(view) if name == "status" else Text(text, style="red" if name == "error" else ""))

@@ -68,6 +68,13 @@ class Sluice:
         self.running.append(process)
         return process
 
+    def shell(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run a script of bash, in which `$SLUICE` is the command."""
+        environment = {**self.environment, "SLUICE": f"{sys.executable} -m deploy.cli"}
+        return subprocess.run(
+            ["bash", "-c", script], env=environment, capture_output=True, text=True, check=False, timeout=120
+        )
+
     @staticmethod
     def _command(arguments: Sequence[str]) -> list[str]:
         return [sys.executable, "-m", "deploy.cli", *arguments]

@@ -93,8 +93,10 @@ def test_a_page_for_programs_has_a_line_for_each_fact_and_stage() -> None:
     ]
 
 
-def test_a_page_on_a_terminal_keeps_the_id_whole() -> None:
-    console = Console(file=io.StringIO(), width=60)
+@pytest.mark.parametrize("width", [36, 40, 71, 72, 80, 200])
+def test_a_page_on_a_terminal_keeps_ids_whole(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width)
     with console.capture() as capture:
-        console.print(upload_page(view(content_id=ID)))
-    assert capture.get().count(ID) == 2
+        console.print(upload_page(view(content_id=ID), console))
+    assert sum(ID in line for line in capture.get().splitlines()) == 2
+    assert "probe" in capture.get()
