@@ -161,7 +161,9 @@ CASES: Mapping[str, Case] = {
         "sluice migrate",
     ),
     "column missing": Case(
-        commands(("ALTER TABLE contents RENAME filename TO gone",), ("ALTER TABLE contents RENAME gone TO filename",)),
+        commands(
+            ("ALTER TABLE contents RENAME object_key TO gone",), ("ALTER TABLE contents RENAME gone TO object_key",)
+        ),
         "42703",
         "sluice migrate",
     ),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
+_UNLIMITED = {"statement_timeout": "0", "lock_timeout": "0", "default_transaction_read_only": "off"}
 _KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = $2"
 
 
@@ -27,7 +28,7 @@ class LimitedDatabase:
 
     async def execute(self, *commands: str) -> None:
         """As superuser, inside the database."""
-        connection = await asyncpg.connect(self.admin_url, server_settings={"statement_timeout": "0"})
+        connection = await asyncpg.connect(self.admin_url, server_settings=_UNLIMITED)
         try:
             for command in commands:
                 await connection.execute(command.format(name=self.name, role=self.role))
@@ -36,7 +37,7 @@ class LimitedDatabase:
 
     async def end_sessions(self) -> None:
         """End the user's sessions: settings of users and databases hold for new sessions only."""
-        connection = await asyncpg.connect(self.admin_url, server_settings={"statement_timeout": "0"})
+        connection = await asyncpg.connect(self.admin_url, server_settings=_UNLIMITED)
         try:
             await connection.execute(_KILL, self.name, self.role)
         finally:

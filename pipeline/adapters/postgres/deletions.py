@@ -12,9 +12,11 @@ from uuid import UUID
 import asyncpg
 
 from pipeline.adapters.postgres.pool import LazyPool, query
-from pipeline.adapters.postgres.rows import content_uuid, object_of, page_position, thumbnail_of
+from pipeline.adapters.postgres.rows import content_uuid, object_of, page_position, storable_text, thumbnail_of
 from pipeline.core.errors import RequestError
 from schemas.deletions import PendingDeletion
+
+_LONGEST_SECONDS = 7 * 24 * 3600.0
 
 
 class PostgresDeletionRepository:
@@ -46,8 +48,10 @@ class PostgresDeletionRepository:
             await connection.execute(self._finish, UUID(content_id))
 
     async def defer(self, content_id: str, error: tuple[str, str], after_seconds: float) -> None:
+        code, message = error
+        seconds = min(after_seconds, _LONGEST_SECONDS)
         async with self._pool.connection() as connection:
-            await connection.execute(self._defer, UUID(content_id), *error, after_seconds)
+            await connection.execute(self._defer, UUID(content_id), code, storable_text(message), seconds)
 
     async def page(self, before: tuple[int, str] | None, limit: int) -> Sequence[PendingDeletion]:
         moment, last = page_position(before)

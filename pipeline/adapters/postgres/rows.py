@@ -28,8 +28,13 @@ def page_position(before: tuple[int, str] | None) -> tuple[datetime | None, UUID
     microseconds, content_id = before
     try:
         return _EPOCH + timedelta(microseconds=microseconds), UUID(content_id)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise RequestError("CURSOR_INVALID") from None
+
+
+def storable_text(text: str) -> str:
+    """`text` without what PostgreSQL cannot store: NUL and lone surrogates."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 def object_of(row: asyncpg.Record, etag: str) -> ContentObject:

@@ -24,16 +24,20 @@ def translated() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        if error.filename and not os.path.isdir(
-            directory := os.path.dirname(error.filename)
-        ):  # no file is known to be lost
+        if (missing := _missing_directory(error)) is not None:
             VOLUME_ERRORS.labels("TEMP_VOLUME_FAILED").inc()
-            raise TempVolumeError("TEMP_VOLUME_FAILED", reason=f"{directory} does not exist") from error
+            raise TempVolumeError("TEMP_VOLUME_FAILED", reason=f"{missing} does not exist") from error
         raise TempVolumeError("TEMP_FILE_MISSING") from error
     except OSError as error:
         code = "TEMP_VOLUME_FULL" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "TEMP_VOLUME_FAILED"
         VOLUME_ERRORS.labels(code).inc()
         raise TempVolumeError(code, reason=os.strerror(error.errno or 0)) from error
+
+
+def _missing_directory(error: FileNotFoundError) -> str | None:
+    """The directory that would hold the file, if that is missing too: then nothing is known about the file."""
+    directory = os.path.dirname(error.filename or "")
+    return directory if directory and not os.path.isdir(directory) else None
 
 
 async def in_thread(work: Callable[[], T]) -> T:

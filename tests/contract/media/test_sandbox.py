@@ -129,7 +129,12 @@ async def test_endless_output_is_cut_off_and_refused(sandbox: Sandbox, tmp_path:
     ("script", "code"),
     [
         ("kill -SEGV $$", "NOT_MEDIA"),
+        ("kill -ABRT $$", "NOT_MEDIA"),
         ("kill -KILL $$", "MEDIA_TOOL_FAILED"),
+        ("kill -TERM $$", "MEDIA_TOOL_FAILED"),
+        ("kill -HUP $$", "MEDIA_TOOL_FAILED"),
+        ("echo Too many open files >&2; exit 1", "MEDIA_TOOL_FAILED"),
+        ("echo Resource temporarily unavailable >&2; exit 1", "MEDIA_TOOL_FAILED"),
         ("kill -XCPU $$", "MEDIA_TIMEOUT"),
         ("echo Unrecognized option >&2; exit 1", "MEDIA_TOOL_FAILED"),
         ("echo not JSON", "NOT_MEDIA"),

@@ -192,3 +192,20 @@ async def test_a_removed_directory_raises_a_temp_volume_error(volume: DirectoryT
     with pytest.raises(TempVolumeError) as raised:
         await volume.allocate(ID, 1)
     assert code_of(raised) == "TEMP_VOLUME_FAILED"
+
+
+async def test_a_missing_directory_is_the_volumes_fault(volume: DirectoryTempVolume) -> None:
+    """It may be mounted again; that the file is lost is not known."""
+    await volume.allocate(ID, 10)
+    directory = volume.path(ID).parent
+    directory.rename(directory.with_name("elsewhere"))
+    for use in (volume.verify(ID, 10), volume.write(ID, 0, [b"x"], 0), volume.digest(ID, "crc32c")):
+        with pytest.raises(TempVolumeError) as raised:
+            await use
+        assert code_of(raised) == "TEMP_VOLUME_FAILED"
+    directory.with_name("elsewhere").rename(directory)
+    await volume.verify(ID, 10)
+    volume.path(ID).unlink()
+    with pytest.raises(TempVolumeError) as raised:
+        await volume.verify(ID, 10)
+    assert code_of(raised) == "TEMP_FILE_MISSING"
