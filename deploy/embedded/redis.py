@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.embedded.errors import StackError
@@ -17,7 +18,9 @@ from deploy.embedded.process import ChildProcess
 _PROBE_SECONDS = 1.0
 
 
-def redis_process(layout: Layout, port: int, program: str | None = None) -> ChildProcess:
+def redis_process(
+    layout: Layout, port: int, program: str | None = None, more_options: Sequence[str] = ()
+) -> ChildProcess:
     """The server, not started yet. Its data is in DIRECTORY/redis. `program`: another redis-server than ours."""
     data = layout.directory / "redis"
     data.mkdir(exist_ok=True)
@@ -35,7 +38,7 @@ def redis_process(layout: Layout, port: int, program: str | None = None) -> Chil
         command += [f"--{name}", value]
     return ChildProcess(
         name="redis",
-        command=command,
+        command=[*command, *more_options],
         log_path=layout.log("redis"),
         environment=layout.server_environment(),
         is_ready=lambda: answers_ping(port),

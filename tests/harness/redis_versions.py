@@ -50,15 +50,21 @@ class RedisServer:
         return f"redis://{USER}:{PASSWORD}@{LOOPBACK}:{self.port}/0"
 
 
-@contextmanager
-def redis_server_of(version: str, directory: Path) -> Iterator[RedisServer]:
-    """Run a server while the block runs. Skips the test where that version is not installed."""
+def program_of(version: str) -> str:
+    """The executable. Skips the test where that version is not installed."""
     program = redis_server_path() if version == "redis-6" else shutil.which("redis-server")
     if program is None:
         pytest.skip("no redis-server is installed (apt-get install redis-server)")
+    return program
+
+
+@contextmanager
+def redis_server_of(version: str, directory: Path, *options: str) -> Iterator[RedisServer]:
+    """Run a server while the block runs. Skips the test where that version is not installed."""
+    program = program_of(version)
     layout, ports = Layout(directory), PortPool()
     layout.make()
-    process = redis_process(layout, ports.port("redis"), program)
+    process = redis_process(layout, ports.port("redis"), program, options)
     try:
         run_all([process.bring_up()])
         yield RedisServer(version, ports.port("redis"))

@@ -1,8 +1,9 @@
 """`sluice doctor`: checks everything that Sluice depends on, and says how to fix what it finds.
 
-Guarantee: it removes what it writes: a probe file on the temp volume, and a few objects in the store, whose container
-or bucket it creates where it is missing. Every check has a time limit, and a check that fails does not hide the others.
-The exit status is 1 when something is so wrong that Sluice cannot work, else 0.
+Guarantee: it removes what it writes: a probe file on the temp volume, two keys in Redis, a row in PostgreSQL (in a
+transaction that is rolled back), and a few objects in the store, whose container or bucket it creates where it is
+missing. Every check has a time limit, and a check that fails does not hide the others. The exit status is 1 when
+something is so wrong that Sluice cannot work, else 0.
 """
 
 from __future__ import annotations

@@ -58,6 +58,7 @@ _CODE_OF_CLASS: Final[Mapping[type[Exception], str]] = {
 _CODE_OF_TEXT: Final = (
     ("The user executing the script can't", "NOPERM"),
     ("ACL failure in script", "NOPERM"),
+    ("EXEC without MULTI", "NOPERM"),  # redis-py raises this when MULTI itself was refused
     ("Authentication required", "NOAUTH"),
     ("max number of clients reached", "MAXCLIENTS"),
     ("unknown command", "UNKNOWN"),

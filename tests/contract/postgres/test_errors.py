@@ -24,6 +24,8 @@ from pipeline.adapters.postgres.inspection import inspect_database
 from pipeline.adapters.postgres.migrate import migrate
 from pipeline.adapters.postgres.pool import LazyPool
 from pipeline.core.errors import DatabaseRejected, DependencyUnavailable, RequestError, SluiceError
+from pipeline.ports.contents import ContentPosition
+from schemas.content_list import NEWEST_FIRST, ContentFilters
 from tests.contract.postgres.conftest import POOLED
 from tests.contract.postgres.test_contents import new_record
 
@@ -75,7 +77,7 @@ async def test_an_error_is_postgresqls_unless_a_value_causes_it(contents: Postgr
             await connection.execute(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{code}'; END $$")
     assert raised.value.code == "DATABASE_UNAVAILABLE"
     assert raised.value.detail["sqlstate"] == code
-    assert await contents.page(None, None, 1) == [], "the connection works again"
+    assert await contents.page(ContentFilters(), NEWEST_FIRST, None, 1) == [], "the connection works again"
 
 
 @pytest.mark.parametrize("code", ["22001", "22003", "22021", "22P05", "23502", "23505", "23514"])
@@ -109,13 +111,17 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
 async def test_a_value_that_cannot_be_stored_is_refused(contents: PostgresContentRepository, name: str) -> None:
     with pytest.raises(DatabaseRejected):
         await contents.save(new_record(**BAD_VALUES[name]))
-    assert await contents.page(None, None, 1) == []
+    assert await contents.page(ContentFilters(), NEWEST_FIRST, None, 1) == []
 
 
 @pytest.mark.parametrize("moment", [-(10**17), 10**18, 10**30])
 async def test_a_cursor_out_of_range_is_refused(contents: PostgresContentRepository, moment: int) -> None:
-    before = (moment, str(uuid7()))
-    for page in (contents.page(None, before, 10), PostgresDeletionRepository(contents.pool).page(before, 10)):
+    last = str(uuid7())
+    pages = (
+        contents.page(ContentFilters(), NEWEST_FIRST, ContentPosition(moment, last), 10),
+        PostgresDeletionRepository(contents.pool).page((moment, last), 10),
+    )
+    for page in pages:
         with pytest.raises(RequestError) as refused:
             await page
         assert refused.value.code == "CURSOR_INVALID"
@@ -142,7 +148,7 @@ async def test_a_row_that_cannot_be_read_is_postgresqls_fault(
     await contents.save(record)
     await database.execute("UPDATE contents SET media = '{}'")
     with structlog.testing.capture_logs() as logs:
-        for use in (contents.get(record.content_id), contents.page(None, None, 1)):
+        for use in (contents.get(record.content_id), contents.page(ContentFilters(), NEWEST_FIRST, None, 1)):
             with pytest.raises(DependencyUnavailable, match="ValidationError"):
                 await use
     assert [log["event"] for log in logs] == ["database.unexpected_error"] * 2
@@ -209,7 +215,7 @@ async def test_many_clients_share_few_sessions(database_url: str) -> None:
         saved = await contents.save(record)
         assert await contents.get(record.content_id) == saved
         assert len(await contents.segments(record.content_id)) == 3
-        await contents.page("video", None, 3)
+        await contents.page(ContentFilters(kind="video"), NEWEST_FIRST, None, 3)
         with suppress(RequestError):
             await contents.get(str(uuid7()))
 

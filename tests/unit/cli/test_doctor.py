@@ -23,6 +23,11 @@ GOOD_INFO: dict[str, object] = {
     "aof_enabled": 1,
     "aof_last_write_status": "ok",
     "maxmemory_policy": "noeviction",
+    "rdb_last_bgsave_status": "ok",
+    "used_memory": 500,
+    "maxmemory": 1000,
+    "connected_clients": 50,
+    "maxclients": 100,
 }
 
 
@@ -46,6 +51,9 @@ def test_a_correctly_configured_redis_is_ok() -> None:
         ({"aof_enabled": 0}, Level.WARNING),
         ({"aof_last_write_status": "err"}, Level.ERROR),
         ({"maxmemory_policy": "allkeys-lru"}, Level.ERROR),
+        ({"rdb_last_bgsave_status": "err"}, Level.WARNING),
+        ({"used_memory": 950, "maxmemory": 1000}, Level.WARNING),
+        ({"connected_clients": 95, "maxclients": 100}, Level.WARNING),
     ],
 )
 def test_a_redis_with_one_problem_is_reported_with_advice(fact: dict[str, object], level: Level) -> None:
