@@ -21,17 +21,25 @@ from pipeline.contents.round_trip import examine_store
 from pipeline.core.capabilities import CLIENT_CAPABILITIES, Capability, Verdict
 from pipeline.core.model import SegmentSpan
 from pipeline.ports import ContentTypes, PresignedDownloads
-from tests.contract.object_store.conftest import ceph_credentials, ceph_options, s3_credentials, s3_options
+from tests.contract.object_store.conftest import (
+    ceph_credentials,
+    ceph_options,
+    ceph_tempauth,
+    s3_credentials,
+    s3_options,
+)
 from tests.contract.object_store.uploads import Scenario
 from tests.harness.ceph import CephEndpoint
 
 pytestmark = pytest.mark.contract
 
 TYPE = "video/webm"
+CEPH_KEY = "the key of the account"
+"""Ceph has keys on accounts only, and the tests share one account."""
 NAME = 'Ünï "日本" & 100%.mp4'
 
 
-@pytest.fixture(params=["swift-sha256", "swift-sha512", "s3", "s3-rgw"])
+@pytest.fixture(params=["swift-sha256", "swift-sha512", "swift-rgw", "s3", "s3-rgw"])
 async def presigning(
     request: pytest.FixtureRequest, swift: SwiftEndpoint, tempauth: TempAuth, container: str
 ) -> AsyncIterator[SwiftObjectStore | S3ObjectStore]:
@@ -39,6 +47,12 @@ async def presigning(
         ceph: CephEndpoint = request.getfixturevalue("ceph")
         async with S3ObjectStore(container, ceph_credentials(ceph), options=ceph_options(ceph)) as s3_store:
             yield s3_store
+        return
+    if request.param == "swift-rgw":
+        endpoint: CephEndpoint = request.getfixturevalue("ceph")
+        access = ClientAccess(TempUrlSigner(CEPH_KEY, "sha1"))
+        async with SwiftObjectStore(ceph_tempauth(endpoint), container, clients=access) as swift_store:
+            yield swift_store
         return
     if request.param == "s3":
         async with S3ObjectStore(container, s3_credentials(swift), options=s3_options(swift)) as s3_store:

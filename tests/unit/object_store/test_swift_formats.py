@@ -180,6 +180,23 @@ def test_info_is_beside_v1_or_below_a_shorter_prefix(storage_url: str, urls: lis
     assert info_urls(storage_url) == urls
 
 
+@pytest.mark.parametrize(
+    ("tempurl", "digests"),
+    [
+        (None, None),  # hidden (`disallowed_sections`), or TempURLs are off
+        ({"methods": ["GET"]}, {"sha1"}),
+        ({"methods": ["GET"], "allowed_digests": ["sha256", "sha512"]}, {"sha256", "sha512"}),
+        ({"allowed_digests": []}, set()),
+        ({"allowed_digests": "sha256"}, {"sha1"}),
+        ("on", None),
+    ],
+)
+def test_info_names_the_digests_of_tempurls(tempurl: object, digests: set[str] | None) -> None:
+    found = parse_info(json.dumps({"swift": {}, "tempurl": tempurl}).encode())
+    assert found is not None
+    assert found.tempurl_digests == digests
+
+
 def info(slo: object = None, **swift: object) -> StoreLimits | None:
     found = parse_info(json.dumps({"slo": slo or {}, "swift": swift}).encode())
     return found.limits if found else None

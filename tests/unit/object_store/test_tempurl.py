@@ -21,7 +21,10 @@ ACCOUNT = "https://swift.example/v1/AUTH_a"
 NAMES = ("plain", "contents/0198/original", "a b+c%2F#?&=;", "ünï/𝄞.mp4", "..//.", "'\"\\\n")
 
 
-def allowed_by_swift(url: str, method: str, key: str, allowed: tuple[str, ...] = ("sha256", "sha512")) -> bool:
+ALL_DIGESTS = get_args(TempUrlDigest)
+
+
+def allowed_by_swift(url: str, method: str, key: str, allowed: tuple[str, ...] = ALL_DIGESTS) -> bool:
     """Whether the middleware allows a request, whose path its WSGI server has unquoted."""
     parts = urlsplit(url)
     query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
@@ -99,8 +102,65 @@ def test_a_prefix_before_v1_is_not_signed() -> None:
     assert allowed_by_swift(url.replace("/swift/v1/", "/v1/"), "GET", "key")
 
 
+def allowed_by_ceph(url: str, method: str, key: str, entry_point: str) -> bool:
+    """`TempURLEngine::authenticate` of Ceph 16: SHA-1 over the decoded path, whole or without the entry point
+    (`rgw_swift_url_prefix`)."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    path = unquote(parts.path)
+    for signed in (path, path[len(entry_point.rstrip("/")) + 1 :]):
+        message = f"{method}\n{query['temp_url_expires'][0]}\n{signed}".encode()
+        if hmac.compare_digest(hmac.new(key.encode(), message, "sha1").hexdigest(), query["temp_url_sig"][0]):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
-    "storage_url", ["https://h/v1", "https://h/v1/", "https://h/swift/AUTH_a", "https://h/v2/AUTH_a"]
+    ("storage_url", "entry_point"),
+    [
+        ("http://h:7480/swift/v1", "swift"),
+        ("http://h:7480/swift/v1/", "swift"),
+        ("http://h/v1", "/"),
+        ("http://h/a/b/v1", "a/b"),
+        ("http://h/swift/v1/AUTH_a", "swift"),
+    ],
+)
+def test_ceph_accepts_the_path_with_and_without_an_account(storage_url: str, entry_point: str, name: str) -> None:
+    path = SwiftLayout("c o").object_path(name)
+    for method in ("GET", "PUT"):
+        url = TempUrlSigner("k€y", "sha1").sign(storage_url, path, method=method, expires_at=1_900_000_000)
+        assert allowed_by_ceph(url, method, "k€y", entry_point)
+        assert not allowed_by_ceph(url, method, "another", entry_point)
+        assert not allowed_by_ceph(url, "DELETE", "k€y", entry_point)
+
+
+@pytest.mark.parametrize(
+    ("configured", "allowed", "used"),
+    [
+        ("sha256", None, "sha256"),
+        ("sha256", {"sha1", "sha256", "sha512"}, "sha256"),
+        ("sha256", {"sha512"}, "sha512"),
+        ("sha256", {"sha1"}, None),
+        ("sha256", set(), None),
+        ("sha512", {"sha1", "sha256"}, "sha256"),
+        ("sha512", {"sha1"}, None),
+        ("sha1", None, "sha1"),
+        ("sha1", {"sha1"}, "sha1"),
+        ("sha1", {"sha1", "sha512"}, "sha512"),
+        ("sha1", {"sha256", "sha512"}, "sha256"),
+        ("sha1", {"md5"}, None),
+    ],
+)
+def test_a_digest_is_chosen_that_the_cluster_allows(
+    configured: TempUrlDigest, allowed: set[str] | None, used: TempUrlDigest | None
+) -> None:
+    signer = TempUrlSigner("key", configured).allowed_by(None if allowed is None else frozenset(allowed))
+    assert (signer and signer.digest) == used
+
+
+@pytest.mark.parametrize(
+    "storage_url", ["https://h", "https://h/swift", "https://h/swift/AUTH_a", "https://h/v2/AUTH_a"]
 )
 def test_a_storage_url_without_v1_cannot_be_signed(storage_url: str) -> None:
     with pytest.raises(StoreError) as caught:

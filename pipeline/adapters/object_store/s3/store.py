@@ -45,7 +45,7 @@ from pipeline.adapters.object_store.s3.options import S3Credentials, S3Options
 from pipeline.adapters.object_store.s3.parts import held_parts, presign_parts, put_operation
 from pipeline.adapters.object_store.s3.reader import STORE_NAME, S3Reader
 from pipeline.core.disposition import content_disposition
-from pipeline.core.errors import StoreError, StoreUnsupported
+from pipeline.core.errors import StoreError
 from pipeline.core.model import ObjectTarget, SegmentLink, SegmentRequest, SegmentSpan, StoredObject, StoredSegment
 from pipeline.core.segments import StoreLimits
 from pipeline.ports import SegmentSource
@@ -218,8 +218,8 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
 
     async def _abort_others(self, target: ObjectTarget) -> None:
         """End the sessions whose `begin` succeeded but whose response was lost; they are unused once the object exists.
-        A store that cannot end them keeps them: the object is sealed all the same."""
-        with suppress(StoreUnsupported):
+        An error does not undo what is sealed: `upkeep.orphaned_objects` finds sessions that are left."""
+        with suppress(StoreError):
             for session in await self._sessions_of(target.key) - {target.session}:
                 await self.end_session(target.key, session)
 

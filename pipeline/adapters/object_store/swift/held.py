@@ -1,9 +1,10 @@
-"""What Swift holds of an upload that clients send to it themselves."""
+"""What Swift holds of an upload: of one that clients send to it themselves, and of one that is to be sealed."""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 
+from pipeline.adapters.object_store.each import each_of
 from pipeline.adapters.object_store.http.bodies import size_and_etag
 from pipeline.adapters.object_store.names import segment_name
 from pipeline.adapters.object_store.swift.http import SwiftHttp
@@ -23,23 +24,54 @@ async def held_segments(
     is requested by HEAD.
     """
     plan = target.plan
+    found = await _listed(http, layout, target, page_names)
+    doubtful = [n for n in range(1, plan.count + 1) if n not in found or found[n].size_bytes != plan.length(n)]
+    await _look_at(http, layout, target, doubtful, found)
+    return [found[number] for number in sorted(found)]
+
+
+async def changed_segments(
+    http: SwiftHttp, layout: SwiftLayout, target: ObjectTarget, segments: Sequence[StoredSegment], page_names: int
+) -> list[int]:
+    """The numbers of the segments that Swift does not hold as it acknowledged them. Raises StoreError,
+    StoreUnavailable."""
+    found = await _listed(http, layout, target, page_names)
+    doubtful = [segment.number for segment in segments if found.get(segment.number) != segment]
+    await _look_at(http, layout, target, doubtful, found)
+    return [segment.number for segment in segments if found.get(segment.number) != segment]
+
+
+async def _listed(
+    http: SwiftHttp, layout: SwiftLayout, target: ObjectTarget, page_names: int
+) -> dict[int, StoredSegment]:
+    """By number, as far as the listing has them."""
     found: dict[int, StoredSegment] = {}
-    if plan.count > 1:
-        names = {segment_name(target.upload_id, number): number for number in range(1, plan.count + 1)}
+    if target.plan.count > 1:
+        names = {segment_name(target.upload_id, number): number for number in range(1, target.plan.count + 1)}
         async for entry in entries(http, layout.segment_container, f"{target.upload_id}/", page_names):
             number = names.get(entry.name)
             if number is not None and entry.etag:
                 found[number] = StoredSegment(number, entry.size_bytes, entry.etag)
-    doubtful = iter([n for n in range(1, plan.count + 1) if n not in found or found[n].size_bytes != plan.length(n)])
+    return found
 
-    async def head_next() -> None:
-        for number in doubtful:
-            segment = await _head(http, layout, target, number)
-            if segment is not None:
-                found[number] = segment
 
-    await asyncio.gather(*(head_next() for _ in range(_HEADS_AT_ONCE)))
-    return [found[number] for number in sorted(found)]
+async def _look_at(
+    http: SwiftHttp,
+    layout: SwiftLayout,
+    target: ObjectTarget,
+    numbers: Sequence[int],
+    found: dict[int, StoredSegment],
+) -> None:
+    """Bring these numbers of `found` up to date by HEAD."""
+
+    async def look_at(number: int) -> None:
+        segment = await _head(http, layout, target, number)
+        if segment is not None:
+            found[number] = segment
+        else:
+            found.pop(number, None)
+
+    await each_of(numbers, look_at, _HEADS_AT_ONCE)
 
 
 async def _head(http: SwiftHttp, layout: SwiftLayout, target: ObjectTarget, number: int) -> StoredSegment | None:

@@ -37,12 +37,14 @@ def manifest_json(layout: SwiftLayout, target: ObjectTarget, segments: Sequence[
 @dataclass(frozen=True, slots=True)
 class ManifestResponse:
     """What Swift says of a manifest. `status` is the final one, also where the HTTP status was 202; `errors` are pairs
-    of a segment's path and what is wrong with it."""
+    of a segment's path and what is wrong with it. `checked`: the server knows heartbeats, so it is a Swift that checks
+    every segment."""
 
     status: int
     etag: str
     errors: tuple[tuple[str, str], ...] = ()
     said: str = ""
+    checked: bool = False
 
 
 def parse_response(status: int, etag: str, body: bytes) -> ManifestResponse:
@@ -61,6 +63,7 @@ def parse_response(status: int, etag: str, body: bytes) -> ManifestResponse:
             etag=unquoted(final.get("Etag")),
             errors=tuple((str(path), str(why)) for path, why in final.get("Errors", [])),
             said=str(final.get("Response Body", "")),
+            checked=True,
         )
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise StoreUnavailable(reason=f"the response to the manifest is incomplete: {error!r}"[:500]) from error

@@ -100,13 +100,28 @@ class SwiftReader(Guarded):
             with only_sluice_errors(f"manifest of {key}"):
                 return await self._manifest_paths(path)
         except StoreError as error:
-            upload_id = owner_of(key)
-            if upload_id is None or error.code == "STORE_AUTH_FAILED":
+            if error.code == "STORE_AUTH_FAILED":
                 raise
+            unread = error
+        upload_id = owner_of(key)
+        if upload_id is None:
+            await self._delete_by_manifest(path, unread)
+            return []
         return [
             self._layout.named_segment_path(name)
             async for name in self._list(self._layout.segment_container, f"{upload_id}/")
         ]
+
+    async def _delete_by_manifest(self, path: str, unread: StoreError) -> None:
+        """Let the server remove a manifest of unknown segments, and the segments. The status says nothing (slo
+        middleware, "Deleting a Large Object"). Raises `unread` unless the server says that no error occurred."""
+        query = {"multipart-manifest": "delete"}
+        headers = {"Accept": "application/json"}
+        what = f"DELETE {path}?multipart-manifest=delete"
+        async with self._http.request("DELETE", path, accept=(200,), query=query, headers=headers) as response:
+            result = await read_json(response, what)
+        if not isinstance(result, dict) or result.get("Errors") != [] or "Number Deleted" not in result:
+            raise unread
 
     async def _manifest_paths(self, path: str) -> list[str]:
         """As the manifest names them. Ceph 16 does not return manifests, but 200 and no bytes."""

@@ -34,7 +34,7 @@ from pipeline.adapters.object_store.payload import SegmentPayload, new_hashing_p
 from pipeline.adapters.object_store.swift.auth import SwiftAuth, TokenSource
 from pipeline.adapters.object_store.swift.containers import SwiftContainers
 from pipeline.adapters.object_store.swift.delegated import delegated_token
-from pipeline.adapters.object_store.swift.held import held_segments
+from pipeline.adapters.object_store.swift.held import changed_segments, held_segments
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.info import SwiftInfo
 from pipeline.adapters.object_store.swift.layout import SwiftLayout
@@ -48,6 +48,7 @@ from pipeline.adapters.object_store.swift.options import SwiftOptions
 from pipeline.adapters.object_store.swift.presigned import SwiftPresigned
 from pipeline.adapters.object_store.swift.reader import STORE_NAME, SwiftReader
 from pipeline.adapters.object_store.swift.tempurl import TempUrlSigner
+from pipeline.core.errors import StoreError
 from pipeline.core.model import (
     DelegatedToken,
     ObjectTarget,
@@ -150,6 +151,7 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
         if response.status == 404:  # the container was deleted
             await self._containers.ensure_again()
             response = await self._put_manifest(target, segments)
+        await self._require_segments(target, segments, response)
         raise_unless_sealed(response, self._layout, target, segments)
         return StoredObject(STORE_NAME, self.container, target.key, target.plan.size_bytes, expected, tuple(segments))
 
@@ -214,6 +216,26 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
         await self._containers.ensure_once()
         url = await self._presigned.segment_download(key, span, seconds)
         return None if url is None else SegmentLink(url)
+
+    async def _require_segments(
+        self, target: ObjectTarget, segments: Sequence[StoredSegment], response: ManifestResponse
+    ) -> None:
+        """Check the segments where the server does not say that it did: Ceph 16 seals a manifest whatever they contain,
+        and responds 404 when one is missing. A manifest over other bytes is removed again. Raises StoreError
+        MANIFEST_REFUSED."""
+        if response.checked or response.status not in (201, 400, 404):
+            return
+        try:
+            wrong = await changed_segments(self._http, self._layout, target, segments, self._options.page_names)
+        except StoreError:
+            if response.status != 201:
+                return  # what the server said counts
+            raise
+        if wrong:
+            if response.status == 201:
+                await self._delete_path(self._layout.object_path(target.key))
+            reason = f"{response.status} {response.said}: segments {wrong[:10]} are missing or changed"
+            raise StoreError("MANIFEST_REFUSED", reason=reason, segments=wrong)
 
     async def _delete_listed(self, target: ObjectTarget, seen: set[str]) -> None:
         while True:
