@@ -35,7 +35,7 @@ def _items(value: Any) -> Any:
     """A JSON list, or items separated by commas or spaces."""
     if not isinstance(value, str):
         return value
-    if not value.lstrip().startswith("["):
+    if not value.lstrip().startswith(("[", "{", '"')):
         return [item for item in re.split(r"[,\s]+", value) if item]
     try:
         return json.loads(value)

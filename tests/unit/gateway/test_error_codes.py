@@ -53,6 +53,7 @@ ERRORS: Mapping[str, tuple[str, ...]] = {
     "downloads.presign": STORE_ERRORS,
     "downloads.presign_segment": STORE_ERRORS,
     "downloads.blocks": STORE_ERRORS,
+    "downloads.segment_digest": (),
     "downloads.rules": (),
     "deletions.delete": CONTENT_LOOKUP_ERRORS,
     "deletion_list.page": DATABASE_ERRORS,
