@@ -78,14 +78,14 @@ ADVICE: Final[Mapping[str, str]] = {
     "VOLUME_RECOVERING": "Run `sluice recover` on the server.",
     "REDIS_UNAVAILABLE": _SERVER_SIDE,
     "DATABASE_UNAVAILABLE": _SERVER_SIDE,
-    "DATABASE_REJECTED": "Check the file's name and --metadata for unusual characters.",
+    "DATABASE_REJECTED": "The server kept what was sent. Run `sluice doctor` on it to check its database.",
     "CACHE_PURGE_FAILED": _SERVER_SIDE,
     "TEMP_VOLUME_FULL": _SERVER_SIDE,
     "TEMP_VOLUME_FAILED": "Run `sluice doctor` on the server to check the temp volume.",
     "TEMP_FILE_MISSING": _RESTART,
     "STAGE_LOST": _SERVER_SIDE,
-    "STAGE_TIMEOUT": "The server may be overloaded. " + _RESTART,
-    "STAGE_CRASHED": "The server's log has the details. " + _RESTART,
+    "STAGE_TIMEOUT": "The server may be overloaded; it kept what was sent. " + _RESTART,
+    "STAGE_CRASHED": "The server's log has the details; it kept what was sent. " + _RESTART,
 }
 
 

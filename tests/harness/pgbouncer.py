@@ -1,6 +1,6 @@
 """PgBouncer in front of a PostgreSQL server that trusts every client: the Debian package `pgbouncer`.
 
-Its pools are so small that connections of clients share server connections all the time.
+In transaction mode its pools are so small that clients share server connections all the time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ unix_socket_dir =
 auth_type = trust
 auth_file = {users}
 pool_mode = {mode}
-default_pool_size = 3
+default_pool_size = {connections}
 max_client_conn = 500
 server_login_retry = 0.2
 """
@@ -49,7 +49,12 @@ def pgbouncer(database_url: str, mode: str = "transaction") -> Iterator[str]:
         users.write_text(f'"{USER}" ""\n"limited" ""\n')
         configuration.write_text(
             _CONFIGURATION.format(
-                host=LOOPBACK, server_port=urlsplit(database_url).port, port=port.number, users=users, mode=mode
+                host=LOOPBACK,
+                server_port=urlsplit(database_url).port,
+                port=port.number,
+                users=users,
+                mode=mode,
+                connections=30 if mode == "session" else 3,  # a session holds its connection as long as it lasts
             )
         )
         if user is not None:

@@ -66,12 +66,9 @@ def judge_facts(facts: DatabaseFacts, findings: Findings) -> None:
         limit_ms = facts.milliseconds(setting)
         if 0 < limit_ms < LEAST_STATEMENT_MS:
             findings.error(f"cancels statements: {setting} is {limit_ms} ms", facts.reset_command(setting))
-    for what, limit in (
-        ("max_connections", facts.most_connections),
-        ("CONNECTION LIMIT of the user", facts.role_limit),
-    ):
-        if 0 <= limit * _MANY <= facts.connections and limit >= 0:
-            findings.warning(f"has {facts.connections} connections; {what} is {limit}", advice_for("53300"))
+    for what, (used, limit) in facts.connections.items():
+        if limit >= 0 and used >= limit * _MANY:
+            findings.warning(f"uses {used} of {limit} connections ({what})", advice_for("53300"))
 
 
 async def _check_writing(url: str, findings: Findings) -> None:
@@ -85,5 +82,5 @@ async def _or_finding(work: Awaitable[T], findings: Findings) -> T | None:
     try:
         return await work
     except SluiceError as error:
-        findings.error(error.message.rstrip("."), advice_for(error.detail.get("sqlstate")))
+        findings.error(error.message.rstrip("."), advice_for(error.detail.get("sqlstate"), error.message))
         return None

@@ -9,6 +9,9 @@ _CONNECTION: Final = "Check that it is running and that SLUICE_DATABASE_URL is r
 _DISK: Final = "Free space on the server's disk; its log has the details."
 _OWNER: Final = "Use the owner of the tables, or have it run: GRANT ALL ON ALL TABLES IN SCHEMA public TO ..."
 _SCHEMA: Final = "The schema is not that of this release. Run: sluice migrate"
+_STATEMENT_MODE: Final = (
+    "A pooler in statement mode is in between. PgBouncer needs `pool_mode = transaction` or `session`."
+)
 _TIMEOUT: Final = (
     "Raise or reset the timeout for Sluice's user and database: ALTER DATABASE ... RESET statement_timeout, ALTER ROLE"
     " ... RESET statement_timeout."
@@ -19,8 +22,8 @@ _BY_CODE: Final[Mapping[str, str]] = {
     "25006": "Set SLUICE_DATABASE_URL to the primary; or ALTER DATABASE ... RESET default_transaction_read_only.",
     "25P03": "Raise idle_in_transaction_session_timeout for Sluice's user.",
     "25P04": "Raise transaction_timeout for Sluice's user.",
-    "26000": "A pooler in statement mode is in between. PgBouncer needs `pool_mode = transaction` or `session`.",
-    "42P05": "A pooler in statement mode is in between. PgBouncer needs `pool_mode = transaction` or `session`.",
+    "26000": _STATEMENT_MODE,
+    "42P05": _STATEMENT_MODE,
     "3D000": "Create the database that SLUICE_DATABASE_URL names: createdb NAME",
     "3F000": _SCHEMA,
     "42501": _OWNER,
@@ -55,8 +58,10 @@ _BY_CLASS: Final[Mapping[str, str]] = {
 }
 
 
-def advice_for(sqlstate: str | None) -> str:
+def advice_for(sqlstate: str | None, message: str = "") -> str:
     """One or two sentences; never empty."""
+    if "statement pooling mode" in message:  # PgBouncer gives no SQLSTATE of its own
+        return _STATEMENT_MODE
     if sqlstate is None:
         return _CONNECTION
     return _BY_CODE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2]) or "Look up the error in the server's log."

@@ -80,10 +80,10 @@ class PostgresContentRepository:
                     [item.size_bytes for item in segments],
                     [item.etag for item in segments],
                 )
-        try:
-            return await self.get(record.content_id)
-        except RequestError as error:  # the insert conflicted with the row of another content
-            raise RequestError("CONTENT_EXISTS", key=record.stored.key) from error
+            row = await connection.fetchrow(self._get, content_id)
+            if row is None:  # the insert conflicted with the row of another content
+                raise RequestError("CONTENT_EXISTS", key=record.stored.key)
+            return _content(row)
 
     async def get(self, content_id: str) -> Content:
         key = content_uuid(content_id)

@@ -16,9 +16,9 @@ from pipeline.adapters.postgres.pool import query
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFacts:
-    """`pooled`: a pooler such as PgBouncer is in between. Limits of connections are -1 where there is none. `settings`:
-    name -> value, of the timeouts in milliseconds. `overrides`: names of settings that ALTER DATABASE or ALTER ROLE
-    has set -> whether it was for the role."""
+    """`pooled`: a pooler such as PgBouncer is in between. `connections`: what is limited -> how many there are, and the
+    limit, which is -1 where there is none. `settings`: name -> value, of the timeouts in milliseconds. `overrides`:
+    names of settings that ALTER DATABASE or ALTER ROLE has set -> whether it was for the role."""
 
     version: tuple[int, int]
     pooled: bool
@@ -26,10 +26,7 @@ class DatabaseFacts:
     database: str
     role: str
     encoding: str
-    connections: int
-    most_connections: int
-    role_limit: int
-    database_limit: int
+    connections: Mapping[str, tuple[int, int]]
     settings: Mapping[str, str]
     overrides: Mapping[str, bool]
 
@@ -84,10 +81,11 @@ def _facts(connection: asyncpg.Connection, row: asyncpg.Record | None) -> Databa
         database=row["database"],
         role=row["role"],
         encoding=row["encoding"],
-        connections=row["connections"],
-        most_connections=row["most_connections"],
-        role_limit=row["role_limit"],
-        database_limit=row["database_limit"],
+        connections={
+            "max_connections": (row["connections"], row["most_connections"]),
+            "CONNECTION LIMIT of the user": (row["role_connections"], row["role_limit"]),
+            "CONNECTION LIMIT of the database": (row["database_connections"], row["database_limit"]),
+        },
         settings=json.loads(row["settings"]),
         overrides=overrides,
     )

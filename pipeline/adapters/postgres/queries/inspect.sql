@@ -1,11 +1,14 @@
--- What limits this user on this database. A superuser is not limited by `CONNECTION LIMIT`, which is then -1.
+-- What limits this user on this database. CONNECTION LIMIT does not hold for a superuser, and is then -1. A user without
+-- privileges sees of other users' sessions only whose they are and in which database.
 SELECT pg_is_in_recovery() AS standby,
        pg_backend_pid() AS backend_pid,
        current_database() AS database,
        current_user::text AS role,
        current_setting('server_encoding') AS encoding,
        current_setting('max_connections')::integer AS most_connections,
-       (SELECT count(*)::integer FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
+       (SELECT count(*)::integer FROM pg_stat_activity WHERE usename IS NOT NULL) AS connections,
+       (SELECT count(*)::integer FROM pg_stat_activity WHERE usename = current_user) AS role_connections,
+       (SELECT count(*)::integer FROM pg_stat_activity WHERE datname = current_database()) AS database_connections,
        CASE WHEN r.rolsuper THEN -1 ELSE r.rolconnlimit END AS role_limit,
        CASE WHEN r.rolsuper THEN -1 ELSE d.datconnlimit END AS database_limit,
        (SELECT json_object_agg(name, reset_val) FROM pg_settings
