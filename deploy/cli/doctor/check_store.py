@@ -24,6 +24,11 @@ async def check_store(settings: Settings, findings: Findings) -> None:
         findings.error(str(error), f"Check the settings of the store. {where(settings)}")
         return
     judge_report(report, settings, findings)
+    if settings.store == "swift" and settings.swift_tempurl_key and settings.swift_tempurl_digest == "sha1":
+        findings.warning(
+            "TempURLs are signed with SHA-1 unless the cluster allows a stronger digest",
+            "SHA-1 is deprecated; set SLUICE_SWIFT_TEMPURL_DIGEST=sha256 where the cluster allows it.",
+        )
 
 
 def judge_report(report: StoreReport, settings: Settings, findings: Findings) -> None:

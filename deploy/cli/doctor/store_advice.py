@@ -35,7 +35,8 @@ _ADVICE: Final[Mapping[str, StoreAdvice]] = {
         grants="Check SLUICE_SWIFT_PUBLIC_URL, that the proxy's pipeline contains tempurl, and that its "
         "allowed_digests include SLUICE_SWIFT_TEMPURL_DIGEST. A file of several segments needs "
         "SLUICE_SWIFT_TEMPURL_KEY on the account.",
-        grants_off="Set SLUICE_SWIFT_TEMPURL_KEY to offer it; files of several segments need the key on the account.",
+        grants_off="Set SLUICE_SWIFT_TEMPURL_KEY to offer it; files of several segments need the key on the account. "
+        "A cluster that allows only SHA-1 needs SLUICE_SWIFT_TEMPURL_DIGEST=sha1, too.",
     ),
     "s3": StoreAdvice(
         login="Check SLUICE_S3_ACCESS_KEY, SLUICE_S3_SECRET_KEY and SLUICE_S3_REGION.",

@@ -35,17 +35,23 @@ class Manifest:
 def read_manifest(path: Path) -> Manifest | None:
     """None when the file does not exist. Raises StoreError STORE_REJECTED when it is not a manifest."""
     try:
-        whole: dict[str, Any] = json.loads(path.read_bytes())
+        whole: Any = json.loads(path.read_bytes())
         return Manifest(
             content_type=str(whole["content_type"]),
-            size_bytes=int(whole["size_bytes"]),
+            size_bytes=_size(whole["size_bytes"]),
             etag=str(whole["etag"]),
             segments=tuple(
-                ManifestEntry(str(entry["path"]), int(entry["size_bytes"]), str(entry["etag"]))
+                ManifestEntry(str(entry["path"]), _size(entry["size_bytes"]), str(entry["etag"]))
                 for entry in whole["segments"]
             ),
         )
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError("STORE_REJECTED", reason=f"{path.name} is not a manifest: {error!r}") from error
+
+
+def _size(value: Any) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is no number of bytes")
+    return value

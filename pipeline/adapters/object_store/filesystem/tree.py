@@ -18,7 +18,7 @@ from pipeline.adapters.object_store.filesystem.manifest import Manifest, Manifes
 from pipeline.adapters.object_store.integrity import etag_of_etags
 from pipeline.adapters.object_store.names import SEGMENT_PREFIX
 from pipeline.core.errors import StoreError
-from pipeline.core.model import ObjectTarget, StoredSegment
+from pipeline.core.model import ObjectTarget, StoredSegment, owner_of
 
 # A range of a file: path, offset, length.
 Piece = tuple[Path, int, int]
@@ -112,12 +112,18 @@ class Tree:
         return pieces
 
     def remove_object(self, key: str) -> list[Path]:
-        """Remove the manifest or the plain file. Returns the segments that the manifest named."""
+        """Remove the manifest or the plain file. Returns the segments that the manifest named; of one that cannot be
+        read, the segments of its upload."""
         path = self.layout.manifest_path(key)
-        manifest = read_manifest(path)
+        try:
+            manifest = read_manifest(path)
+            segments = [self._entry_path(entry) for entry in manifest.segments] if manifest else []
+        except StoreError:
+            upload_id = owner_of(key)
+            segments = [] if upload_id is None else list(self.layout.upload_path(upload_id).glob("*"))
         self._unlink(path, self.layout.manifests)
         self._unlink(self.layout.object_path(key), self.layout.objects)
-        return [self._entry_path(entry) for entry in manifest.segments] if manifest else []
+        return segments
 
     def remove(self, name: str) -> None:
         """Remove what a listing calls `name`."""
