@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from deploy.cli.root import COMMANDS
 from deploy.reference import with_tables
 from pipeline.settings import Settings
 
@@ -17,6 +19,11 @@ _README = Path(__file__).parents[3] / "README.md"
 def test_the_tables_of_the_readme_match_the_code() -> None:
     text = _README.read_text("utf-8")
     assert with_tables(text) == text, "run `make docs`"
+
+
+def test_the_table_of_commands_lists_every_command() -> None:
+    listed = re.findall(r"^\| `sluice (\w+)[^`]*` \| \S", _README.read_text("utf-8"), re.MULTILINE)
+    assert listed == list(COMMANDS)
 
 
 def test_every_setting_has_a_description() -> None:
