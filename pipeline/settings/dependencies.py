@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field, SecretStr
 
+from pipeline.settings.values import DatabaseUrl, RedisUrl
+
 
 class DependencySettings(BaseModel):
     """How to reach Redis and PostgreSQL."""
 
-    redis_url: SecretStr = Field(
+    redis_url: RedisUrl = Field(
         SecretStr("redis://127.0.0.1:6379/0"), description="URL of Redis, with AOF enabled; Redis Cluster does not work"
     )
     redis_namespace: str = Field("sluice", pattern=r"^[a-z0-9-]+$", description="Prefix of every Redis key")
-    database_url: SecretStr = Field(
+    database_url: DatabaseUrl = Field(
         SecretStr("postgresql://sluice@127.0.0.1:5432/sluice"),
         description="URL of PostgreSQL, which holds content metadata",
     )

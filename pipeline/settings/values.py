@@ -11,8 +11,9 @@ import ipaddress
 import json
 import re
 from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 from yarl import URL
@@ -102,6 +103,28 @@ def _purge_url(text: str) -> str:
     return text
 
 
+def _redis_url(value: SecretStr) -> SecretStr:
+    """The value may contain a password, so the message does not repeat it."""
+    try:
+        url = urlsplit(value.get_secret_value())
+        valid = url.scheme == "unix" or bool(
+            url.scheme in {"redis", "rediss"} and url.hostname and url.port != 0 and re.fullmatch(r"(/\d*)?", url.path)
+        )
+    except ValueError:
+        valid = False
+    if not valid:
+        raise _refused("Must be redis://, rediss:// or unix://, such as redis://HOST:PORT/0, where 0 is the database")
+    return value
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise _refused(
+            "Must be the URL of a PostgreSQL database, such as postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+        )
+    return value
+
+
 def _is_url(text: str) -> bool:
     found = _BASE_URL.fullmatch(text)
     parts = _host_and_port("http", found[1]) if found else None
@@ -124,6 +147,8 @@ def _upper(value: Any) -> Any:
 TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)]
 OriginList = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_items)]
 HeaderList = Annotated[tuple[Annotated[str, AfterValidator(_header)], ...], NoDecode, BeforeValidator(_items)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 PurgeUrl = Annotated[str, AfterValidator(_purge_url)]
 ListenHost = Annotated[str, AfterValidator(_listen_host)]

@@ -167,7 +167,7 @@ async def test_a_download_through_the_gateway(out: Cell, content: dict[str, Any]
 
 
 async def test_conditions_hold_with_and_without_a_redirect(out: Cell, content: dict[str, Any], video: bytes) -> None:
-    """ETags are compared before a redirect, dates by whoever sent them."""
+    """ETags are compared before a redirect; dates are compared by the server that sends the bytes."""
     etag = f'"{content["object"]["etag"]}"'
     for query in ("", "?via=gateway"):
         path = f"/v1/contents/{content['id']}/download{query}"

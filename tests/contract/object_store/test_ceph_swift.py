@@ -45,7 +45,7 @@ async def test_the_storage_url_names_no_account(store: SwiftObjectStore, ceph: C
 
 async def test_info_is_found_below_the_entry_point(store: SwiftObjectStore) -> None:
     info = await store._info.current()
-    assert info.tempurl_digests == {"sha1"}
+    assert info.tempurl_digests == frozenset({"sha1"})
     assert info.limits.max_segment_bytes == 5 * 1024**3
 
 
@@ -65,7 +65,12 @@ async def test_without_sha1_nothing_is_presigned_and_the_rest_works(
         await upload.sealed()
         span = SegmentSpan(upload.target.upload_id, 1, 3, 0, 9)
         key = upload.target.key
-        assert await store.presign_download(key, segment_count=3, seconds=9, filename="f", inline=False) is None
+        assert (
+            await store.presign_download(
+                key, segment_count=3, seconds=9, filename="f", content_type="video/mp4", inline=False
+            )
+            is None
+        )
         assert await store.presign_segment_download(key, span, seconds=9) is None
         assert await store.presign_segments(upload.target, [1], seconds=9) is None
     assert {found.capability for found in report.examined if not found.works} == set(CLIENT_CAPABILITIES)
@@ -78,7 +83,12 @@ async def test_a_public_url_works_with_and_without_v1(ceph: CephEndpoint, contai
     async with store_of(ceph, container, public_url=public_url) as store, aiohttp.ClientSession() as client:
         await store.put_object("contents/a/thumbnail.jpg", b"jpeg", "image/jpeg")
         url = await store.presign_download(
-            "contents/a/thumbnail.jpg", segment_count=1, seconds=60, filename="f", inline=True
+            "contents/a/thumbnail.jpg",
+            segment_count=1,
+            seconds=60,
+            filename="f",
+            content_type="image/jpeg",
+            inline=True,
         )
         assert url is not None
         assert url.startswith(f"{public_url.rstrip('/').removesuffix('/v1')}/v1/{container}/")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from click.testing import CliRunner
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from deploy.cli.root import sluice
 from pipeline.settings import Settings
@@ -129,6 +129,11 @@ def test_origins(monkeypatch: pytest.MonkeyPatch, text: str, origins: tuple[str,
         ),
         ("cdn_purge_method", "GET"),
         *(("host", text) for text in ("http://0.0.0.0", "0.0.0.0:80", "*", "a b", "1.2.3", "256.1.1.1", "a/b", "[a]b")),
+        *(
+            ("redis_url", text)
+            for text in ("localhost:6379", "http://a", "redis://", "redis://a:port/0", "redis://a:0", "redis://a/name")
+        ),
+        *(("database_url", text) for text in ("localhost:5432/x", "mysql://a/b", "a", "host=a dbname=b")),
         ("port", "65536"),
         ("port", "http"),
         ("import_buckets", "[raw]"),
@@ -164,6 +169,11 @@ def test_a_setting_that_cannot_work_is_refused_in_one_line(
         ("host", "::", "::"),
         ("host", "[::1]", "::1"),
         ("host", "gateway-1.example", "gateway-1.example"),
+        ("redis_url", "rediss://:word@a:6380/3?x=y", SecretStr("rediss://:word@a:6380/3?x=y")),
+        ("redis_url", "redis://[::1]", SecretStr("redis://[::1]")),
+        ("redis_url", "unix:///run/redis.sock", SecretStr("unix:///run/redis.sock")),
+        ("database_url", "postgres://a:1,b:2/x", SecretStr("postgres://a:1,b:2/x")),
+        ("database_url", "postgresql:///x?host=/run", SecretStr("postgresql:///x?host=/run")),
         ("import_buckets", '["raw", "a,b"]', ("raw", "a,b")),
         ("import_buckets", "raw,more", ("raw", "more")),
     ],
