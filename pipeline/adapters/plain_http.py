@@ -57,5 +57,9 @@ class HttpPlainClient:
                         break
                 found = {name.lower(): value for name, value in response.headers.items()}
                 return PlainResponse(response.status, found, bytes(received[:max_bytes]))
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise StoreUnavailable(reason=f"no response: {error or type(error).__name__}") from error
+        except TimeoutError as error:
+            raise StoreUnavailable(reason=f"no response within {_TIMEOUT_SECONDS:.0f} s") from error
+        except aiohttp.ClientConnectorError as error:  # its own text mentions TLS options, also for plain HTTP
+            raise StoreUnavailable(reason=f"no response: {error.os_error.strerror or error.os_error}") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise StoreUnavailable(reason=f"no response: {str(error) or type(error).__name__}") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from pipeline.core.errors import StoreUnavailable
 from pipeline.core.model import ObjectTarget, SegmentSpan
@@ -122,7 +122,8 @@ class ClientTrip:
         try:
             return await self._client.request(method, url, headers=headers, body=body, max_bytes=max_bytes)
         except StoreUnavailable as error:
-            raise WrongResult(f"{method} to {url.partition('?')[0]}: {error.detail['reason']}") from error
+            parts = urlsplit(url)
+            raise WrongResult(f"{method} to {parts.scheme}://{parts.netloc}: {error.detail['reason']}") from error
 
 
 def _require_status(response: PlainResponse, statuses: tuple[int, ...], what: str) -> None:

@@ -36,9 +36,9 @@ class KnowledgeRules:
 
     first: str
     trusted: bool = False
-    wait_seconds: float = 5.0
+    wait_seconds: float = 10.0
     retry_seconds: float = 5.0
-    broken_seconds: float = 60.0
+    broken_seconds: float = 30.0
     every_seconds: float = 3600.0
 
 
@@ -106,7 +106,8 @@ class ExaminedStores:
         while True:
             pause_seconds = self._rules.broken_seconds
             try:
-                report = await examine_store(store, self._client, thorough=False)
+                left = entry.report.left if entry.report is not None else frozenset[str]()
+                report = await examine_store(store, self._client, thorough=False, left=left)
             except Exception:  # a bug in the examination must not end it for good
                 log.exception(Log.STORE_NOT_EXAMINED)
             else:

@@ -36,7 +36,7 @@ _LIST_SECONDS = 5.0
 _PAUSE_SECONDS = 0.2
 _REMOVE_SECONDS = 15.0
 _STALE_SECONDS = 3600.0
-_STALE_NAME = re.compile(rf"{CHECK_NAME}[-/]([0-9a-f-]{{36}})")
+_ROUND_TRIP = re.compile(rf"{CHECK_NAME}[-/]([0-9a-f-]{{36}})")
 
 T = TypeVar("T")
 
@@ -57,21 +57,27 @@ class _Bytes:
             yield self.data[start : start + MEBIBYTE]
 
 
-async def examine_store(store: Store, client: PlainClient, *, thorough: bool) -> StoreReport:
-    """What `store` can do. Failures of the store are part of the report, not errors."""
-    return await _RoundTrip(store, client, await store.limits(), thorough).run()
+async def examine_store(
+    store: Store, client: PlainClient, *, thorough: bool, left: frozenset[str] = frozenset()
+) -> StoreReport:
+    """What `store` can do. Failures of the store are part of the report, not errors. `left`: of an earlier report, to
+    remove its objects now."""
+    return await _RoundTrip(store, client, await store.limits(), thorough, left).run()
 
 
 class _RoundTrip:
     """One examination. `_joined` is the upload of two segments, `_single` of one, `_plain` a small object."""
 
-    def __init__(self, store: Store, client: PlainClient, limits: StoreLimits, thorough: bool) -> None:
+    def __init__(
+        self, store: Store, client: PlainClient, limits: StoreLimits, thorough: bool, left: frozenset[str]
+    ) -> None:
         self._store = store
         self._limits = limits
         self._client = ClientTrip(store, client)
         first_bytes = max(limits.min_segment_bytes, _SMALL_BYTES)
         self._joins = thorough or first_bytes < MEBIBYTE
-        name = str(uuid7())
+        name = self._name = str(uuid7())
+        self._left = left | {name}
         self._segments = (secrets.token_bytes(first_bytes if self._joins else 1), secrets.token_bytes(_SMALL_BYTES))
         self._joined = self._target(name, "joined", SegmentPlan(first_bytes + _SMALL_BYTES, first_bytes))
         self._single = self._target(name, "single", SegmentPlan(_SMALL_BYTES, first_bytes))
@@ -89,10 +95,12 @@ class _RoundTrip:
         except StoreError as error:
             self._found[Capability.WRITE] = _failed(Capability.WRITE, error)
         finally:
-            if self._writes:
+            if not self._writes:
+                self._left -= {self._name}
+            else:
                 await _to_the_end(self._step(Capability.DELETE, self._remove()))
         found = tuple(self._found[capability] for capability in CAPABILITIES if capability in self._found)
-        return StoreReport(self._store.name, description, self._limits, found)
+        return StoreReport(self._store.name, description, self._limits, found, self._left)
 
     async def _examine(self) -> None:
         if not await self._step(Capability.WRITE, self._write()):
@@ -200,6 +208,7 @@ class _RoundTrip:
                     await self._require_missing(key)
         except TimeoutError:
             raise WrongResult(f"removing did not end within {_REMOVE_SECONDS:.0f} s") from None
+        self._left = frozenset()
 
     async def _require_missing(self, key: str) -> None:
         try:
@@ -212,8 +221,20 @@ class _RoundTrip:
 
     async def _remove_stale(self) -> None:
         for prefix in (f"{CHECK_NAME}/", f"segment:{CHECK_NAME}-", f"multipart:{CHECK_NAME}/"):
-            for name in [name async for name in self._store.list_keys(prefix) if _is_stale(name)]:
+            for name in [name async for name in self._store.list_keys(prefix) if self._is_stale(name)]:
                 await self._store.delete(name)
+
+    def _is_stale(self, name: str) -> bool:
+        """Whether `name` belongs to a round trip of `left`, or to one that began an hour ago: its id contains the time
+        (RFC 9562 section 5.7)."""
+        found = _ROUND_TRIP.search(name)
+        try:
+            number = UUID(found[1]) if found else None
+        except ValueError:
+            return False
+        if number is None or number.version != 7:
+            return False
+        return str(number) in self._left or time.time() - (number.int >> 80) / 1000 > _STALE_SECONDS
 
     @staticmethod
     def _target(name: str, kind: str, plan: SegmentPlan) -> ObjectTarget:
@@ -231,17 +252,6 @@ def _failed(capability: Capability, error: StoreError | WrongResult | NotOffered
         transient=isinstance(error, StoreUnavailable),
         code=error.code if isinstance(error, StoreError) else "",
     )
-
-
-def _is_stale(name: str) -> bool:
-    """Whether `name` belongs to a round trip that began an hour ago; its id contains the time (RFC 9562 section
-    5.7)."""
-    found = _STALE_NAME.search(name)
-    try:
-        number = UUID(found[1]) if found else None
-    except ValueError:
-        return False
-    return number is not None and number.version == 7 and time.time() - (number.int >> 80) / 1000 > _STALE_SECONDS
 
 
 async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:

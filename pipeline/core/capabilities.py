@@ -7,7 +7,7 @@ is not confirmed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pipeline.core.segments import StoreLimits
@@ -90,12 +90,14 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class StoreReport:
-    """What one examination found. `description`: which store it was, in a sentence."""
+    """What one examination found. `description`: which store it was, in a sentence. `left`: names of round trips whose
+    objects could not be removed."""
 
     store: str
     description: str
     limits: StoreLimits | None
     examined: tuple[Examined, ...]
+    left: frozenset[str] = frozenset()
 
     def of(self, capability: Capability) -> Examined | None:
         """None: it was not examined."""
@@ -121,7 +123,7 @@ class StoreReport:
             return self
         known = tuple((earlier.of(found.capability) or found) if found.transient else found for found in self.examined)
         lost = tuple(found for found in earlier.examined if self.of(found.capability) is None) if self.unknown else ()
-        return StoreReport(self.store, self.description, self.limits, known + lost)
+        return replace(self, examined=known + lost)
 
 
 def assumed(store: str, *, works: bool) -> StoreReport:

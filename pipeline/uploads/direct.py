@@ -155,21 +155,22 @@ class DirectUploads:
                 reason = "no user is configured whose tokens may be delegated (SLUICE_SWIFT_LENT_*)"
                 raise RequestError("TRANSPORT_NOT_OFFERED", transport=str(transport), reason=reason)
             return Grants(delegated.seconds, delegated.segments, (), delegated.token, delegated.storage_url)
-        requests = await _presigning(store, transport).presign_segments(target, numbers, seconds=self._grant_seconds)
+        presigning = _presigning(store, transport)
+        await self._require_working(store, transport)
+        requests = await presigning.presign_segments(target, numbers, seconds=self._grant_seconds)
         if requests is None:
             reason = f"the store '{store.name}' is not configured to presign URLs (Swift: SLUICE_SWIFT_TEMPURL_KEY)"
             raise RequestError("TRANSPORT_NOT_OFFERED", transport=str(transport), reason=reason)
-        await self._require_working(store, transport)
         return Grants(self._grant_seconds, requests)
 
     async def _require_working(self, store: Store, transport: Transport) -> None:
-        """A presigned PUT has been seen to work. Raises as `_make`."""
+        """A presigned PUT has been seen to work, or the store is not configured for it. Raises as `_make`."""
         report = await self._known.report(store.name)
         found = None if report is None else report.of(Capability.PRESIGNED_PUT)
         if found is None or found.transient:
             reason = f"it is not known yet whether '{store.name}' accepts presigned requests"
             raise StoreUnavailable(reason=f"{reason}: {found.reason}" if found else reason)
-        if not found.works:
+        if found.offered and not found.works:
             reason = f"the store '{store.name}' does not accept presigned requests of clients: {found.reason}"
             raise RequestError("TRANSPORT_NOT_OFFERED", transport=str(transport), reason=reason)
 

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from collections import Counter
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
@@ -23,6 +26,8 @@ from deploy.cli.options import json_option
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 
 __all__ = ["doctor"]
+
+T = TypeVar("T")
 
 
 @click.command()
@@ -37,12 +42,24 @@ def doctor(as_json: bool) -> None:
     from pipeline.telemetry import configure_logging
 
     configure_logging("console", "error")
-    findings = asyncio.run(examine(Settings()))
+    try:
+        findings = asyncio.run(_until_stopped(examine(Settings())))
+    except asyncio.CancelledError:
+        sys.exit(1)
     if as_json:
         click.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
     else:
         _print(findings)
     sys.exit(1 if any(finding.level is Level.ERROR for finding in findings) else 0)
+
+
+async def _until_stopped(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`. SIGTERM and SIGHUP cancel it, as SIGINT does, so that it removes what it has written."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
+    return await task
 
 
 def _print(findings: list[Finding]) -> None:

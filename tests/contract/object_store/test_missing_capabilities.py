@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
@@ -12,10 +11,8 @@ from deploy.embedded.endpoints import SwiftEndpoint
 from pipeline.adapters.object_store.s3 import S3ObjectStore
 from pipeline.adapters.object_store.swift import ClientAccess, SwiftObjectStore, TempAuth, TempUrlSigner
 from pipeline.adapters.plain_http import HttpPlainClient
-from pipeline.contents.known_stores import ExaminedStores, KnowledgeRules
 from pipeline.contents.round_trip import examine_store
-from pipeline.core.capabilities import CLIENT_CAPABILITIES, Capability, StoreReport
-from pipeline.core.errors import StoreError
+from pipeline.core.capabilities import CLIENT_CAPABILITIES, Capability
 from pipeline.ports import Store
 from tests.contract.object_store.conftest import ceph_credentials, ceph_options
 from tests.harness.ceph import CephEndpoint
@@ -236,73 +233,6 @@ async def test_swift_without_tempurls_for_clients(
             assert {found.capability for found in report.broken} == set(CLIENT_CAPABILITIES)
             assert report.works(C.SEGMENTS)
             assert await _left(store) == []
-
-
-class _OneStore:
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def every(self) -> list[Store]:
-        return [self._store]
-
-    def named(self, name: str) -> Store:
-        if name != self._store.name:
-            raise StoreError("STORE_REJECTED", reason="no such store")
-        return self._store
-
-
-QUICK = KnowledgeRules("s3", wait_seconds=20, retry_seconds=0.05, broken_seconds=0.05, every_seconds=0.05)
-
-
-async def _until(known: ExaminedStores, condition: Callable[[StoreReport], bool]) -> StoreReport:
-    async with asyncio.timeout(30):
-        while (report := await known.report("s3")) is None or not condition(report):  # noqa: ASYNC110  # of many reports
-            await asyncio.sleep(0.02)
-    return report
-
-
-async def test_a_gateway_learns_remembers_and_learns_again(
-    through: S3ObjectStore, proxy: AlteringProxy, plain: HttpPlainClient
-) -> None:
-    def works(report: StoreReport) -> bool:
-        return report.works(C.PRESIGNED_GET)
-
-    proxy.before = refuse(503, "GET", "PUT", "HEAD", "POST", "DELETE")
-    async with ExaminedStores(_OneStore(through), plain, QUICK) as known:
-        first = await _until(known, lambda report: report.unknown)
-        assert not any(first.works(capability) for capability in CLIENT_CAPABILITIES), "unknown is not offered"
-        proxy.before = unchanged
-        await _until(known, works)
-        assert known.problems() == []
-        proxy.after = without_disposition
-        await _until(known, lambda report: not works(report))
-        assert any("presigned GET" in problem for problem in known.problems())
-        proxy.after = unchanged
-        await _until(known, works)
-        refused = 0
-
-        def count_and_refuse(passing: Passing) -> None:
-            nonlocal refused
-            refused += 1
-            refuse(503, passing.method)(passing)
-
-        proxy.before = count_and_refuse
-        await _until(known, lambda _: refused > 20)
-        report = await known.report("s3")
-        assert report is not None
-        assert works(report), "an outage does not change what is known"
-    proxy.before = unchanged
-    await asyncio.sleep(0)
-    assert await _left(through) == []
-
-
-async def test_trusted_grants_are_not_examined(through: S3ObjectStore, plain: HttpPlainClient) -> None:
-    async with ExaminedStores(_OneStore(through), plain, replace(QUICK, trusted=True)) as known:
-        report = await known.report("s3")
-        assert report is not None
-        assert all(report.works(capability) for capability in CLIENT_CAPABILITIES)
-        with pytest.raises(StoreError, match="no such store"):
-            await known.report("swift")
 
 
 async def _left(store: Store) -> list[str]:

