@@ -27,9 +27,14 @@ from tests.harness.undocumented import fail_if_undocumented, undocumented_in_log
 
 _LONGEST_FIRST = (
     "tests/programs/torture/test_short.py",
+    "tests/e2e/test_database_faults.py",
     "tests/e2e/test_redis_and_database_outages.py",
     "tests/e2e/test_store_faults.py",
     "tests/e2e/test_takeover.py",
+    "tests/contract/postgres/test_errors.py",
+    "tests/contract/postgres/test_contents.py",
+    "tests/e2e/test_pgbouncer.py",
+    "tests/e2e/test_unexpected_errors.py",
     "tests/e2e/test_direct.py",
     "tests/integration/admission/test_model_and_script.py",
     "tests/contract/object_store/test_seal.py",

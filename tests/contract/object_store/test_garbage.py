@@ -81,8 +81,9 @@ class Calls:
             "open_sessions": self._sessions,
             "end_session": lambda: store.end_session(KEY, "s"),
             "presign_download": lambda: store.presign_download(
-                KEY, segment_count=2, seconds=60, filename="f", inline=False
+                KEY, segment_count=2, seconds=60, filename="f", content_type="video/mp4", inline=False
             ),
+            "set_content_type": lambda: store.set_content_type(KEY, "video/mp4"),
             "presign_segment_download": lambda: store.presign_segment_download(KEY, span, seconds=60),
             "presign_segments": lambda: store.presign_segments(target, [1, 2], seconds=60),
             "delegate_token": lambda: store.delegate_token(target, [1]),

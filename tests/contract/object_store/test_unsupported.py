@@ -84,7 +84,9 @@ async def test_swift_without_metadata_of_accounts_presigns_no_manifest(faulty: F
     faulty.everything = lacking(of_account, respond(204), status)
     async with clients(faulty.url)["swift"]() as client:
         for count, offered in ((1, True), (2, False)):
-            url = await client.presign_download("k", segment_count=count, seconds=60, filename="f", inline=False)
+            url = await client.presign_download(
+                "k", segment_count=count, seconds=60, filename="f", content_type="video/mp4", inline=False
+            )
             assert (url is not None) == offered
 
 
