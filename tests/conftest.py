@@ -26,9 +26,12 @@ from tests.harness.shared_stack import SharedStack, shared_stack, wait_until_sto
 from tests.harness.undocumented import fail_if_undocumented, undocumented_in_logs
 
 _LONGEST_FIRST = (
+    "tests/e2e/test_redis_refusals.py",
     "tests/programs/torture/test_short.py",
     "tests/e2e/test_database_faults.py",
     "tests/e2e/test_redis_and_database_outages.py",
+    "tests/contract/redis/test_refusals.py",
+    "tests/contract/redis/test_injected_replies.py",
     "tests/e2e/test_store_faults.py",
     "tests/e2e/test_takeover.py",
     "tests/contract/postgres/test_errors.py",

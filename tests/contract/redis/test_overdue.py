@@ -17,7 +17,7 @@ pytestmark = pytest.mark.contract
 
 
 async def test_a_run_whose_lease_lapsed_is_taken_over(play: Play) -> None:
-    brief = play.impatient(lease_ms=50)
+    brief = play.impatient(lease_ms=500)
     job = await transfer_job(play)
     await brief.start(job, "about to die")
     assert await play.parts.ended.busy(job.upload_id)
