@@ -1,13 +1,15 @@
 """A Ceph cluster of one monitor and one OSD that keeps its objects in memory, and its object gateway (RGW), which
 serves S3 and Swift.
 
-Guarantee: everything is below one directory and on free loopback ports. `stop` leaves no process behind, and the
-kernel ends the daemons when this process ends. The Debian packages are PACKAGES; none of their services is used.
+Guarantee: everything is below one directory, which is emptied first, and on free loopback ports. `stop` leaves no
+process behind, and the kernel ends the daemons when this process ends. The Debian packages are PACKAGES; none of their
+services is used.
 """
 
 from __future__ import annotations
 
 import http.client
+import shutil
 import signal
 import uuid
 from dataclasses import dataclass
@@ -121,6 +123,7 @@ class Ceph:
         )
 
     def __enter__(self) -> Self:
+        shutil.rmtree(self._directory, ignore_errors=True)  # of an earlier cluster, whose objects are gone
         for name in ("logs", "run", "mon", "osd", "rgw"):
             (self._directory / name).mkdir(parents=True)
         try:
