@@ -93,7 +93,11 @@ class Uploader:
                     if state is None:
                         state = await self._open(identity, progress)
                     await self._send_until_complete(file, progress)
-                await self._follow_processing(progress)
+                # Neither wait holds back another file, which may have to be sent again to make room on the server.
+                if progress.view.status == "waiting":
+                    await self._follow(progress, "waiting", lambda now: now.status != "waiting")
+                else:
+                    await self._follow_processing(progress)
         except FileChangedError:
             if state is not None:
                 with contextlib.suppress(ClientError):
@@ -149,14 +153,8 @@ class Uploader:
         return request
 
     async def _send_until_complete(self, file: SegmentFile, progress: UploadProgress) -> None:
-        """Send what is missing, also while the upload has to wait for room, until every segment was accepted once or
-        the upload has ended."""
-        while (view := progress.view).status not in ENDED:
-            if view.status == "waiting":
-                await self._follow(progress, "waiting", lambda now: now.status != "waiting")
-                continue
-            if not view.missing_segments:
-                return
+        """Send what is missing, until every segment was accepted once, or the upload waits for room or has ended."""
+        while (view := progress.view).status not in ENDED | {"waiting"} and view.missing_segments:
             self._observe("sending", progress, {"missing_segments": view.missing_segments})
             if await self._send_missing(file, progress):
                 return

@@ -76,3 +76,38 @@ def test_files_that_the_server_processes_do_not_hold_back_the_next_ones(
     rest, _ = process.communicate(timeout=90)
     assert process.returncode == 0
     assert [event["status"] for event in events(rest) if event["event"] == "ended"] == ["ready"] * 6
+
+
+def test_files_that_wait_for_room_do_not_hold_back_one_that_is_sent_again(
+    cell: Cell, sluice: Sluice, film: Path
+) -> None:
+    """The first two films fill the volume. One is damaged, so the server needs it again before there is room."""
+    films = [film, *(film.with_name(f"film-{number}.mp4") for number in (2, 3, 4))]
+    for other in films[1:]:
+        shutil.copy(film, other)
+    worker = cell.sluice.child("worker-all")
+    worker.stop()
+    try:
+        process = sluice.start("upload", *map(str, films), "--json", "--concurrency", "1")
+        reached: dict[str, set[str]] = {"processing": set(), "waiting": set()}
+        uploads: dict[str, str] = {}
+
+        def all_wait(event: dict[str, object]) -> bool:
+            uploads[str(event["file"])] = str(event.get("upload_id"))
+            reached.get(str(event["event"]), set()).add(str(event["file"]))
+            return len(reached["processing"]) == 2 and len(reached["waiting"]) == 2
+
+        read_until(process, all_wait)
+        damaged = uploads[min(reached["processing"])]
+        (temp_file,) = cell.temp_dir.glob(f"{damaged}*.data")
+        with temp_file.open("r+b") as file:
+            first = file.read(1)
+            file.seek(0)
+            file.write(bytes([first[0] ^ 1]))
+    finally:
+        run_all([worker.bring_up()])
+    rest, _ = process.communicate(timeout=120)
+    seen = events(rest)
+    assert process.returncode == 0, rest
+    assert [event["event"] for event in seen].count("lost") == 1
+    assert [event["status"] for event in seen if event["event"] == "ended"] == ["ready"] * 4

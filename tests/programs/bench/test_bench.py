@@ -60,3 +60,16 @@ def test_a_short_run_measures_both_programs_and_leaves_only_its_report(tmp_path:
         assert name in ran.stdout
     assert {"cores", "kernel", "python", "packages"} <= set(report["machine"])
     assert list((tmp_path / "build" / "bench").iterdir()) == []
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(180)
+def test_a_short_run_compares_both_clients_with_photos(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.programs.bench", "--only", "photos", "--photos", "3", "--repeat", "1"]
+    environment = {**os.environ, "PYTHONPATH": import_path()}
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    report = json.loads((tmp_path / "build" / "bench.json").read_text())
+    medians = {figure["name"]: figure["median"] for figure in report["figures"]}
+    ratio = medians["sluice upload: rate"] / medians["plain client: rate"]
+    assert medians["sluice upload / plain client: rate"] == pytest.approx(ratio, rel=0.01)
