@@ -81,12 +81,13 @@ class ExaminedStores:
         return entry.report
 
     def problems(self) -> Sequence[str]:
-        """What stores are configured for and what does not work, a sentence each."""
+        """What stores are configured for and what does not work, a sentence each; not an outage, which passes."""
         return [
             f"{entry.report.store}: {found.capability}: {found.reason}"
             for entry in self._entries.values()
             if entry.report is not None
             for found in entry.report.broken
+            if not found.transient
         ]
 
     def _entry(self, store: Store) -> _Entry:
