@@ -9,7 +9,7 @@
     │   ├── StoreUnsupported    the store does not have this operation and never will (501, 405, 505)
     │   └── SegmentCorrupt      bytes differ from their digest; that segment must be sent again
     ├── DependencyUnavailable   Redis, PostgreSQL or the cache is unavailable; worth retrying
-    ├── DatabaseRejected    PostgreSQL refused a value; retrying cannot help
+    ├── DatabaseRejected    PostgreSQL refused a value that it was sent
     ├── TempVolumeError     the temp volume is full or broken, or a temp file is missing
     └── StageLost           a worker lost its lease; another worker runs the stage
 

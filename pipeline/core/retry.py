@@ -33,11 +33,14 @@ class Dependency(StrEnum):
     WORKER = "worker"
 
 
-# Refused credentials are an outage too: an operator corrects a password, the next upload would fail in the same way.
+# Refused credentials are an outage too: an operator corrects a password, the next upload would fail in the same way. So
+# is a row that PostgreSQL rejects: the gateway refuses values that cannot be stored, so the cause is a constraint, a
+# trigger or a schema that somebody changed.
 _OUTAGES: Mapping[str, Dependency] = {
     "STORE_UNAVAILABLE": Dependency.STORE,
     "STORE_AUTH_FAILED": Dependency.STORE,
     "DATABASE_UNAVAILABLE": Dependency.DATABASE,
+    "DATABASE_REJECTED": Dependency.DATABASE,
     "REDIS_UNAVAILABLE": Dependency.REDIS,
     "TEMP_VOLUME_FULL": Dependency.DISK,
     "TEMP_VOLUME_FAILED": Dependency.DISK,
