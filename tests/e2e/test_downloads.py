@@ -24,7 +24,7 @@ from tests.harness.shared_stack import Servers
 pytestmark = pytest.mark.e2e
 
 STORES = ("swift", "s3", "s3-rgw", "filesystem")
-"""`s3`: Swift's S3 API. `s3-rgw`: Ceph's object gateway, which ignores `partNumber`."""
+"""`s3`: Swift's S3 API. `s3-rgw`: Ceph's object gateway."""
 NAME = 'Müller & Söhne "日本" 100%;.mkv'
 SENT_TYPE, NORMAL_TYPE = "Video/X-Matroska; Codecs=vp9,opus", 'video/x-matroska;codecs="vp9,opus"'
 TEMPURL_KEY = "key of the tests' TempURLs"
