@@ -125,7 +125,7 @@ def is_own_mistake(error: exceptions.ResponseError) -> bool:
 
 def explain(error: Exception) -> str:
     """The problem in words, followed by what the server or the driver said."""
-    code, text = error_code(error), error_text(error)
+    code, text = error_code(error), error_text(error).rstrip(".")
     said = text if code in (NO_CODE, "MAXCLIENTS", "UNKNOWN") or text.startswith(code) else f"{code} {text}"
     if isinstance(error, exceptions.ResponseError) and code == NO_CODE:
         return said
