@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 from deploy.cli.processes import SluiceProcesses
 from deploy.embedded.servers_venv import servers_python
 from pipeline.adapters.redis.keys import Keys
+from pipeline.contents.round_trip import CHECK_NAME
 from pipeline.core.lifecycle import Status
 from pipeline.ports import Store
 from pipeline.settings import Settings
@@ -140,7 +141,8 @@ class Cell:
             return await response.read()
 
     async def stored_keys(self) -> list[str]:
-        return sorted([key async for key in self.store.list_keys()])
+        """Without objects of the examinations that gateways make of the store at any time."""
+        return sorted([key async for key in self.store.list_keys() if CHECK_NAME not in key])
 
     async def left_behind(self, imported: Collection[str] = ()) -> list[str]:
         """Everything that belongs to no `ready` upload, except the objects named in `imported`."""

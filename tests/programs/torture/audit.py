@@ -19,6 +19,7 @@ import asyncpg
 from pipeline.adapters.object_store.names import SEGMENT_PREFIX, segment_name
 from pipeline.adapters.redis.reads import hash_all
 from pipeline.bootstrap import open_store
+from pipeline.contents.round_trip import CHECK_NAME
 from pipeline.core.model import object_key, thumbnail_key
 from tests.programs.torture.client import UNKNOWN, Client, ClientUpload, RefusedError
 from tests.programs.torture.schedule import Scenario
@@ -157,7 +158,8 @@ async def _in_store(world: World, ready: Mapping[str, ClientUpload]) -> list[str
             numbers = range(1, upload.view["segment_count"] + 1)
             expected |= {SEGMENT_PREFIX + segment_name(item, number) for number in numbers}
     async with open_store(world.settings) as store:
-        present = {key async for key in store.list_keys()}
+        # A gateway that is killed while it examines the store leaves objects that a later examination removes.
+        present = {key async for key in store.list_keys() if CHECK_NAME not in key}
     return [
         *(f"object {key}" for key in sorted(present - expected - allowed)),
         *(f"missing object {key}" for key in sorted(expected - present)),
