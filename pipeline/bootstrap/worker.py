@@ -20,7 +20,7 @@ from pipeline.contents.deletion import Deletions
 from pipeline.core.retry import OutageBudget
 from pipeline.core.stages import Stage
 from pipeline.engine.contract import StageHandler
-from pipeline.engine.engine import StageEngine
+from pipeline.engine.engine import EngineRules, StageEngine
 from pipeline.engine.limiter import SegmentLimiter
 from pipeline.engine.takeover import TakeOver
 from pipeline.ports import ContentRepository, Stores
@@ -97,7 +97,9 @@ async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
         purge = await cache_purge(stack, settings)
         yield WorkerServices(
             redis=redis,
-            engine=StageEngine(redis.stages, cell.uploads, cell.queue, handlers, name, budget),
+            engine=StageEngine(
+                redis.stages, cell.uploads, cell.queue, handlers, parts.recovery, EngineRules(name, budget)
+            ),
             takeover=TakeOver(redis.stages, cell.queue),
             upkeep=VolumeUpkeep(cell, parts.recovery, parts.admission, expiry, OrphanedFiles(cell, redis.stages)),
             cleanups=CleanupQueue(cell, redis.ended, cleanup),

@@ -4,6 +4,9 @@ Guarantee: of all runs of a stage only the latest can write (fencing token). A r
 ends, is stopped and acknowledges it, so that cleanup never races with it. `core.retry` decides whether a failed attempt
 is repeated or fails the upload: an unavailable dependency and an unexpected exception are limited by time, the upload's
 own errors by attempts. What the engine cannot record (Redis unavailable, process killed) is repaired by take-over.
+
+No upload fails by a record that Redis has restored from before a restart: a stage that runs again after its upload was
+`ready` would find no temp file. Before an upload fails, the records are compared with the journals.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
@@ -33,7 +37,7 @@ from pipeline.core.stages import FINAL, Stage
 from pipeline.core.transports import TRANSPORTS
 from pipeline.engine.contract import Blocked, Done, Idle, Outcome, Requeue, Skipped, StageHandler, StageRun
 from pipeline.engine.heartbeat import heartbeats
-from pipeline.ports import StageQueue, StageRuns, UploadReader
+from pipeline.ports import RecordCheck, StageQueue, StageRuns, UploadReader
 from pipeline.telemetry import (
     STAGE_RETRIES,
     STAGE_RUNNING,
@@ -49,10 +53,19 @@ T = TypeVar("T")
 # A file that kills its worker every time (out of memory, for example) must not be retried indefinitely.
 _MAX_TAKEOVERS = 20
 _REDIS_RETRY_SECONDS = 0.5
+_STALE_RECORDS_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRules:
+    """`worker` is the process's name in records and logs."""
+
+    worker: str
+    budget: OutageBudget = field(default_factory=OutageBudget)
 
 
 class StageEngine:
-    """Runs the stages that it has handlers for. `worker` is the process's name in records and logs."""
+    """Runs the stages that it has handlers for."""
 
     def __init__(
         self,
@@ -60,22 +73,22 @@ class StageEngine:
         uploads: UploadReader,
         queue: StageQueue,
         handlers: Mapping[Stage, StageHandler],
-        worker: str,
-        budget: OutageBudget | None = None,
+        records: RecordCheck,
+        rules: EngineRules,
     ) -> None:
         self._runs = runs
         self._uploads = uploads
         self._queue = queue
         self._handlers = handlers
-        self._worker = worker
-        self._budget = budget or OutageBudget()
+        self._records = records
+        self._rules = rules
         self.stop = asyncio.Event()
 
     async def run(self, job: StageJob) -> None:
         """Run a job to its end. Raises nothing except CancelledError, and requeues the stage before that."""
         log = logger(upload_id=job.upload_id, stage=str(job.stage), fencing_token=job.fencing_token)
         try:
-            started = await self._runs.start(job, self._worker)
+            started = await self._runs.start(job, self._rules.worker)
             upload = await self._uploads.get(job.upload_id)
         except StageLost:
             log.debug(Log.STAGE_LOST, when="start")
@@ -166,6 +179,8 @@ class StageEngine:
         """Retry the stage or fail the upload (`final`: always fail it)."""
         try:
             decision = GiveUp(error.code) if final else await self._decide(job, upload, error)
+            if isinstance(decision, GiveUp) and not await self._records_are_current():
+                decision = RetryAfter(_STALE_RECORDS_SECONDS)
             if isinstance(decision, GiveUp):
                 await self._persistently(lambda: self._runs.fail(job, error))
                 UPLOADS_ENDED.labels("failed", error.code).inc()
@@ -191,11 +206,17 @@ class StageEngine:
         dependency = dependency_of(error)
         if dependency is not None:
             outage = await self._persistently(lambda: self._runs.record_outage(job, dependency))
-            budget_seconds = self._budget.seconds_for(dependency)
+            budget_seconds = self._rules.budget.seconds_for(dependency)
             return decide_outage(error, outage, budget_seconds, outage_policy(dependency), random.random())
         assert upload is not None  # noqa: S101  # without its record, only a crash is known of it
         policy = RetryPolicy(TRANSPORTS[upload.transport].graph[job.stage].max_attempts)
         return decide(error, upload.stages[job.stage].own_attempt, policy, random.random())
+
+    async def _records_are_current(self) -> bool:
+        try:
+            return await self._records.up_to_date()
+        except SluiceError:  # unknown
+            return False
 
     async def _requeue(self, job: StageJob, log: structlog.typing.FilteringBoundLogger) -> None:
         try:

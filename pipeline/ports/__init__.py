@@ -23,7 +23,16 @@ from pipeline.ports.object_store import (
     TransferSessions,
 )
 from pipeline.ports.reservations import AdmissionOutcome, ReservationLedger, Standing, VolumeSnapshot
-from pipeline.ports.stages import OverdueStage, StageIdle, StageQueue, StageResults, StageRuns, StageStart, StageWatch
+from pipeline.ports.stages import (
+    OverdueStage,
+    RecordCheck,
+    StageIdle,
+    StageQueue,
+    StageResults,
+    StageRuns,
+    StageStart,
+    StageWatch,
+)
 from pipeline.ports.temp_volume import TempFiles, TempVolume, VolumeDisk
 from pipeline.ports.uploads import (
     EndedList,
@@ -57,6 +66,7 @@ __all__ = [
     "PlainResponse",
     "PresignedDownloads",
     "PresignedUploads",
+    "RecordCheck",
     "ReservationLedger",
     "SegmentReader",
     "SegmentSource",

@@ -30,6 +30,13 @@ class OverdueStage:
     due_in_seconds: float
 
 
+class RecordCheck(Protocol):
+    """Whether the records of uploads can be relied on. Errors: DependencyUnavailable, TempVolumeError."""
+
+    async def up_to_date(self) -> bool:
+        """Make sure that this run of Redis has every record that the journals have. False: not now."""
+
+
 class StageRuns(Protocol):
     """Runs of stages: each holds a lease and a fencing token. Errors: DependencyUnavailable; StageLost when `job` is
     not the latest run or the upload has ended."""

@@ -32,11 +32,15 @@ def keystone_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embed
         yield stack
 
 
+# An examination of the store would request tokens, and use the endpoint of clients, at any time.
+UNEXAMINED: dict[str, Any] = {"store_grants": "trusted"}
+
+
 async def test_one_token_per_process(keystone_servers: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> None:
     keystone = keystone_servers.keystone
     assert keystone is not None
     video = sample("mp4").read_bytes().ljust(8 * SEGMENT_BYTES, b"\0")
-    async with running_cell(keystone_servers, tmp_path_factory.mktemp("cell")) as cell:
+    async with running_cell(keystone_servers, tmp_path_factory.mktemp("cell"), **UNEXAMINED) as cell:
         before = keystone.count_token_requests()
         views = await asyncio.gather(*(cell.upload(video) for _ in range(3)))
         # The gateway needs one token, to find the cluster's /info; the worker process one, for all segments.
@@ -71,7 +75,7 @@ async def test_a_token_that_is_revoked_during_an_upload_is_replaced_once(
     keystone = keystone_servers.keystone
     assert keystone is not None
     video = sample("mp4").read_bytes().ljust(12 * SEGMENT_BYTES, b"\0")
-    async with running_cell(keystone_servers, tmp_path_factory.mktemp("cell")) as cell:
+    async with running_cell(keystone_servers, tmp_path_factory.mktemp("cell"), **UNEXAMINED) as cell:
         upload = await cell.create(len(video))
         for number in range(1, 7):
             await cell.put(upload, number, video)
@@ -162,6 +166,7 @@ async def test_clients_are_sent_to_the_public_endpoint(keystone_servers: Embedde
     keystone = keystone_servers.keystone
     assert keystone is not None
     settings: dict[str, Any] = {
+        **UNEXAMINED,
         "swift_interface": "internal",
         "swift_tempurl_key": "a-key-of-the-test",
         "swift_lent_application_credential_id": keystone.application_credential_id,

@@ -7,9 +7,21 @@ import asyncio
 from pipeline.core.model import StageJob, Upload
 from pipeline.core.stages import Stage, WorkerType
 from pipeline.engine.contract import Done, Outcome, StageHandler, StageRun
-from pipeline.engine.engine import StageEngine
+from pipeline.engine.engine import EngineRules, StageEngine
 from pipeline.ports import StageRuns
 from tests.contract.redis.uploads import Play
+
+RULES = EngineRules("worker")
+
+
+class Records:
+    """What an engine asks before it fails an upload."""
+
+    def __init__(self, *, current: bool = True) -> None:
+        self.current = current
+
+    async def up_to_date(self) -> bool:
+        return self.current
 
 
 class LongWork:
@@ -26,9 +38,13 @@ class LongWork:
 
 
 def engine_of(
-    play: Play, work: StageHandler, stages: StageRuns | None = None, stage: Stage = Stage.ASSEMBLE
+    play: Play,
+    work: StageHandler,
+    stages: StageRuns | None = None,
+    stage: Stage = Stage.ASSEMBLE,
+    records: Records | None = None,
 ) -> StageEngine:
-    return StageEngine(stages or play.stages, play.board, play.parts.queue, {stage: work}, "worker")
+    return StageEngine(stages or play.stages, play.board, play.parts.queue, {stage: work}, records or Records(), RULES)
 
 
 async def assemble_job(play: Play) -> StageJob:

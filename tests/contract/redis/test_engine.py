@@ -9,14 +9,21 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from pipeline.core.errors import DependencyUnavailable, MediaError, SluiceError, StoreError, StoreUnavailable
+from pipeline.core.errors import (
+    DependencyUnavailable,
+    MediaError,
+    SluiceError,
+    StoreError,
+    StoreUnavailable,
+    TempVolumeError,
+)
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import StageJob
 from pipeline.core.retry import OutageBudget
 from pipeline.core.stages import GRAPH, Stage, StageState, WorkerType
 from pipeline.engine.contract import Done, Idle, Outcome, Skipped, StageRun
-from pipeline.engine.engine import StageEngine
-from tests.contract.redis.engines import LongWork, assemble_job, engine_of, latest, queued_jobs, upload_of
+from pipeline.engine.engine import EngineRules, StageEngine
+from tests.contract.redis.engines import LongWork, Records, assemble_job, engine_of, latest, queued_jobs, upload_of
 from tests.contract.redis.uploads import Play, until
 
 pytestmark = pytest.mark.integration
@@ -151,7 +158,9 @@ async def test_an_outage_longer_than_its_budget_fails_the_upload(play: Play, err
 
     job = await assemble_job(play)
     budget = OutageBudget(store_seconds=0.3, worker_seconds=0.3)
-    engine = StageEngine(play.stages, play.board, play.parts.queue, {Stage.ASSEMBLE: work}, "worker", budget)
+    engine = StageEngine(
+        play.stages, play.board, play.parts.queue, {Stage.ASSEMBLE: work}, Records(), EngineRules("worker", budget)
+    )
     runs = 0
 
     async def failed() -> bool:
@@ -168,6 +177,21 @@ async def test_an_outage_longer_than_its_budget_fails_the_upload(play: Play, err
     upload = await upload_of(play, job)
     assert upload.error_code == code
     assert upload.keeps_stored is (code == "STAGE_CRASHED")
+
+
+async def test_an_upload_does_not_fail_by_records_that_redis_has_restored(play: Play) -> None:
+    async def work(run: StageRun) -> Outcome:
+        raise TempVolumeError("TEMP_FILE_MISSING")
+
+    job, records = await assemble_job(play), Records(current=False)
+    engine = engine_of(play, work, records=records)
+    for _ in range(3):
+        await engine.run(job)
+        job = await _again(play, job)
+    assert (await upload_of(play, job)).stages[Stage.ASSEMBLE].error_code == "TEMP_FILE_MISSING"
+    records.current = True
+    await engine.run(job)
+    assert (await upload_of(play, job)).error_code == "TEMP_FILE_MISSING"
 
 
 async def test_an_error_that_is_not_retryable_is_not_retried(play: Play) -> None:
