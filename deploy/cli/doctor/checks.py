@@ -30,8 +30,9 @@ CHECKS: Final[Mapping[str, Callable[[Settings, Findings], Awaitable[None]]]] = {
 
 async def examine(settings: Settings) -> list[Finding]:
     """The findings of every check, in the order of CHECKS."""
-    found = await asyncio.gather(*(_run(name, check, settings) for name, check in CHECKS.items()))
-    return [finding for findings in found for finding in findings]
+    async with asyncio.TaskGroup() as group:  # unlike gather, it waits for every check when it is cancelled
+        checks = [group.create_task(_run(name, check, settings)) for name, check in CHECKS.items()]
+    return [finding for check in checks for finding in check.result()]
 
 
 async def _run(name: str, check: Callable[[Settings, Findings], Awaitable[None]], settings: Settings) -> list[Finding]:
