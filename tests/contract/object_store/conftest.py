@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ from deploy.embedded.endpoints import KeystoneEndpoint, SwiftEndpoint
 from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
 from pipeline.adapters.object_store.s3 import S3Credentials, S3ObjectStore, S3Options
 from pipeline.adapters.object_store.swift import KeystonePassword, SwiftAuth, SwiftObjectStore, TempAuth
+from pipeline.adapters.plain_http import HttpPlainClient
 from tests.contract.object_store.dialects import DIALECTS as DIALECTS_OVER_HTTP
 from tests.contract.object_store.dialects import Dialect
 from tests.contract.object_store.faulty_server import FaultyStore
 from tests.contract.object_store.uploads import Store
 from tests.harness.ceph import CephEndpoint
+from tests.harness.faults.altering_proxy import AlteringProxy
 from tests.harness.session import session_directory
 from tests.harness.shared_stack import SharedStack, shared_stack
 
@@ -136,4 +139,25 @@ def dialect(request: pytest.FixtureRequest) -> Dialect:
 async def client(faulty: FaultyStore, dialect: Dialect) -> AsyncIterator[Store]:
     """A client of the faulty store."""
     async with dialect.client(faulty.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def proxy(ceph: CephEndpoint) -> AsyncIterator[AlteringProxy]:
+    async with AlteringProxy(ceph.url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def through(ceph: CephEndpoint, proxy: AlteringProxy, container: str) -> AsyncIterator[S3ObjectStore]:
+    """A store that everyone reaches through the proxy."""
+    options = replace(ceph_options(ceph), endpoint_url=proxy.url)
+    async with S3ObjectStore(container, ceph_credentials(ceph), options=options) as store:
+        yield store
+
+
+@pytest.fixture
+async def plain() -> AsyncIterator[HttpPlainClient]:
+    """A client with no rights but those of a URL."""
+    async with HttpPlainClient() as client:
         yield client

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -14,30 +14,9 @@ from pipeline.contents.known_stores import ExaminedStores, KnowledgeRules
 from pipeline.core.capabilities import CLIENT_CAPABILITIES, Capability, StoreReport
 from pipeline.core.errors import StoreError
 from pipeline.ports import Store
-from tests.contract.object_store.conftest import ceph_credentials, ceph_options
-from tests.harness.ceph import CephEndpoint
 from tests.harness.faults.altering_proxy import AlteringProxy, Passing, unchanged
 
 pytestmark = pytest.mark.contract
-
-
-@pytest.fixture
-async def proxy(ceph: CephEndpoint) -> AsyncIterator[AlteringProxy]:
-    async with AlteringProxy(ceph.url) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def plain() -> AsyncIterator[HttpPlainClient]:
-    async with HttpPlainClient() as client:
-        yield client
-
-
-@pytest.fixture
-async def store(ceph: CephEndpoint, proxy: AlteringProxy, container: str) -> AsyncIterator[S3ObjectStore]:
-    options = replace(ceph_options(ceph), endpoint_url=proxy.url)
-    async with S3ObjectStore(container, ceph_credentials(ceph), options=options) as store:
-        yield store
 
 
 def unavailable(passing: Passing) -> None:
@@ -72,13 +51,13 @@ async def _until(known: ExaminedStores, condition: Callable[[StoreReport], bool]
 
 
 async def test_a_gateway_learns_remembers_and_learns_again(
-    store: S3ObjectStore, proxy: AlteringProxy, plain: HttpPlainClient
+    through: S3ObjectStore, proxy: AlteringProxy, plain: HttpPlainClient
 ) -> None:
     def works(report: StoreReport) -> bool:
         return report.works(Capability.PRESIGNED_GET)
 
     proxy.before = unavailable
-    async with ExaminedStores(_OneStore(store), plain, QUICK) as known:
+    async with ExaminedStores(_OneStore(through), plain, QUICK) as known:
         first = await _until(known, lambda report: report.unknown)
         assert not any(first.works(capability) for capability in CLIENT_CAPABILITIES), "unknown is not offered"
         proxy.before = unchanged
@@ -103,11 +82,11 @@ async def test_a_gateway_learns_remembers_and_learns_again(
         assert works(report), "an outage does not change what is known"
         proxy.before = unchanged
         await _until(known, lambda report: not report.left)  # nothing could be removed during the outage
-    assert [name async for name in store.list_keys()] == []
+    assert [name async for name in through.list_keys()] == []
 
 
-async def test_trusted_grants_are_not_examined(store: S3ObjectStore, plain: HttpPlainClient) -> None:
-    async with ExaminedStores(_OneStore(store), plain, replace(QUICK, trusted=True)) as known:
+async def test_trusted_grants_are_not_examined(through: S3ObjectStore, plain: HttpPlainClient) -> None:
+    async with ExaminedStores(_OneStore(through), plain, replace(QUICK, trusted=True)) as known:
         report = await known.report("s3")
         assert report is not None
         assert all(report.works(capability) for capability in CLIENT_CAPABILITIES)

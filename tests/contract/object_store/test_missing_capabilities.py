@@ -25,29 +25,9 @@ DOWNLOADS = frozenset({C.PRESIGNED_GET, C.PRESIGNED_GET_JOINED, C.PRESIGNED_GET_
 
 
 @pytest.fixture
-async def proxy(ceph: CephEndpoint) -> AsyncIterator[AlteringProxy]:
-    async with AlteringProxy(ceph.url) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def plain() -> AsyncIterator[HttpPlainClient]:
-    async with HttpPlainClient() as client:
-        yield client
-
-
-@pytest.fixture
 async def behind(ceph: CephEndpoint, proxy: AlteringProxy, container: str) -> AsyncIterator[S3ObjectStore]:
     """A store whose clients, but not Sluice itself, reach it through the proxy."""
     options = replace(ceph_options(ceph), public_endpoint_url=proxy.url)
-    async with S3ObjectStore(container, ceph_credentials(ceph), options=options) as store:
-        yield store
-
-
-@pytest.fixture
-async def through(ceph: CephEndpoint, proxy: AlteringProxy, container: str) -> AsyncIterator[S3ObjectStore]:
-    """A store that everyone reaches through the proxy."""
-    options = replace(ceph_options(ceph), endpoint_url=proxy.url)
     async with S3ObjectStore(container, ceph_credentials(ceph), options=options) as store:
         yield store
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 
 import pytest
 from uuid6 import UUID as UUID6
@@ -18,12 +17,6 @@ from pipeline.ports import Store
 from tests.contract.object_store.uploads import Scenario, keys
 
 pytestmark = pytest.mark.contract
-
-
-@pytest.fixture
-async def plain() -> AsyncIterator[HttpPlainClient]:
-    async with HttpPlainClient() as client:
-        yield client
 
 
 async def everything(store: Store) -> set[str]:
