@@ -103,6 +103,8 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
         cell = parts.cell
         contents = content_repository(settings)
         stack.push_async_callback(contents.close)
+        health = DatabaseHealth(contents.pool)
+        stack.push_async_callback(health.aclose)
         deletion_list = PostgresDeletionRepository(contents.pool)
         purge = await cache_purge(stack, settings)
         rules = CreationRules(
@@ -139,7 +141,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             _parts=parts,
             _known=known,
             _headroom_bytes=settings.temp_headroom_bytes,
-            _database=DatabaseHealth(contents.pool),
+            _database=health,
         )
 
 

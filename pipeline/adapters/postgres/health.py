@@ -3,7 +3,8 @@
 Guarantee: `attempt` writes what persist and a deletion write, in a transaction that is rolled back, so that nothing of
 it is ever visible. It meets what they would meet: a cancelled statement, a read-only server, a full disk, a missing
 table, a missing privilege, a trigger that fails; and, because its connection is new, a connection limit. `problem`
-responds within two seconds and asks PostgreSQL at most once in a few seconds, however often it is called.
+asks PostgreSQL at most once in a few seconds, however often it is called, and does not wait for a slow one: readiness
+probes give up after a second, and a gateway must not leave a load balancer because the database is slow.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ LEAST_STATEMENT_MS = 1_000
 """A shorter statement_timeout cancels statements of a busy server."""
 
 _SECONDS = 2.0
+_WAIT_SECONDS = 0.3
 _KEPT_SECONDS = 5.0
 
 
@@ -42,17 +44,31 @@ class DatabaseHealth:
 
     def __init__(self, pool: LazyPool) -> None:
         self._pool = pool
-        self._asking = asyncio.Lock()
+        self._asking: asyncio.Task[None] | None = None
         self._problem: str | None = None
         self._valid_until = 0.0
 
     async def problem(self) -> str | None:
-        """Why contents cannot be written now, as a sentence without a full stop; None: they can."""
-        async with self._asking:
-            if time.monotonic() >= self._valid_until:
-                self._problem = await self._ask()
-                self._valid_until = time.monotonic() + _KEPT_SECONDS
-            return self._problem
+        """Why contents cannot be written, as a sentence without a full stop; None: they can, or nothing is known yet.
+        While PostgreSQL is being asked again, the last result counts."""
+        if self._asking is None and time.monotonic() >= self._valid_until:
+            self._asking = asyncio.create_task(self._refresh())
+        if self._asking is not None:
+            await asyncio.wait({self._asking}, timeout=_WAIT_SECONDS)
+        return self._problem
+
+    async def aclose(self) -> None:
+        """Ask no longer."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait({self._asking})
+
+    async def _refresh(self) -> None:
+        try:
+            self._problem = await self._ask()
+            self._valid_until = time.monotonic() + _KEPT_SECONDS
+        finally:
+            self._asking = None
 
     async def _ask(self) -> str | None:
         try:

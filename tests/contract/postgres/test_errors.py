@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +28,7 @@ from pipeline.ports.contents import ContentPosition
 from schemas.content_list import NEWEST_FIRST, ContentFilters
 from tests.contract.postgres.conftest import POOLED
 from tests.contract.postgres.test_contents import new_record
+from tests.harness.cell import eventually
 
 pytestmark = pytest.mark.contract
 
@@ -250,18 +251,30 @@ async def test_callers_of_an_unavailable_database_wait_side_by_side(monkeypatch:
     assert attempts == 2
 
 
+def _is_known(health: DatabaseHealth) -> Callable[[], Awaitable[bool]]:
+    async def known() -> bool:
+        await health.problem()
+        return health._asking is None
+
+    return known
+
+
 async def test_a_health_check_writes_nothing_and_asks_seldom(
     contents: PostgresContentRepository, database: asyncpg.Connection
 ) -> None:
-    health = DatabaseHealth(contents.pool)
+    health, later = DatabaseHealth(contents.pool), DatabaseHealth(contents.pool)
     assert await asyncio.gather(*(health.problem() for _ in range(20))) == [None] * 20
+    await eventually(_is_known(health), 10, lambda: "PostgreSQL to respond")
     for table in ("contents", "content_segments", "leftovers"):
         assert await database.fetchval(f"SELECT count(*) FROM {table}") == 0  # noqa: S608  # a constant
     await database.execute("ALTER TABLE leftovers RENAME TO gone")
     assert await health.problem() is None, "the response is kept for a few seconds"
-    problem = await DatabaseHealth(contents.pool).problem()
-    assert problem is not None
-    assert "42P01 undefined_table" in problem
+
+    async def named() -> bool:
+        return "42P01 undefined_table" in (await later.problem() or "")
+
+    await eventually(named, 10, lambda: "the problem to be named")
+    await later.aclose()
     await database.execute("ALTER TABLE gone RENAME TO leftovers")
 
 
