@@ -12,7 +12,7 @@ import pytest
 from deploy.embedded.endpoints import KeystoneEndpoint, SwiftEndpoint
 from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
 from pipeline.adapters.object_store.s3 import S3Credentials, S3ObjectStore, S3Options
-from pipeline.adapters.object_store.swift import KeystonePassword, SwiftAuth, SwiftObjectStore, TempAuth
+from pipeline.adapters.object_store.swift import KeystonePassword, SwiftObjectStore, TempAuth
 from pipeline.adapters.plain_http import HttpPlainClient
 from tests.contract.object_store.dialects import DIALECTS as DIALECTS_OVER_HTTP
 from tests.contract.object_store.dialects import Dialect
@@ -23,8 +23,8 @@ from tests.harness.faults.altering_proxy import AlteringProxy
 from tests.harness.session import session_directory
 from tests.harness.shared_stack import SharedStack, shared_stack
 
-DIALECTS = ("filesystem", "swift-tempauth", "swift-keystone", "s3", "s3-rgw", "swift-rgw")
-"""`s3`: Swift's S3 API. `s3-rgw`: Ceph's object gateway."""
+DIALECTS = ("filesystem", "swift-tempauth", "s3", "s3-rgw", "swift-rgw")
+"""`s3`: Swift's S3 API. `-rgw`: Ceph's object gateway. Keystone differs in the login only: see `test_tokens`."""
 
 
 @pytest.fixture(scope="session")
@@ -76,9 +76,10 @@ async def store(request: pytest.FixtureRequest, container: str, tmp_path: Path) 
         case "filesystem":
             async with FilesystemObjectStore(tmp_path / "store", fsync=False) as directory:
                 yield directory
-        case "swift-tempauth" | "swift-keystone":
-            auth = fixture("tempauth" if request.param == "swift-tempauth" else "keystone_password")
-            async with SwiftObjectStore(_as_auth(auth), container) as swift_store:
+        case "swift-tempauth":
+            auth = fixture("tempauth")
+            assert isinstance(auth, TempAuth)
+            async with SwiftObjectStore(auth, container) as swift_store:
                 yield swift_store
         case "s3":
             endpoint = fixture("swift")
@@ -115,11 +116,6 @@ def s3_credentials(endpoint: SwiftEndpoint) -> S3Credentials:
 
 def s3_options(endpoint: SwiftEndpoint) -> S3Options:
     return S3Options(endpoint_url=endpoint.s3_endpoint, region=endpoint.s3_region)
-
-
-def _as_auth(auth: object) -> SwiftAuth:
-    assert isinstance(auth, TempAuth | KeystonePassword)
-    return auth
 
 
 @pytest.fixture
