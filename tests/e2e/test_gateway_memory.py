@@ -24,7 +24,7 @@ CLIENTS = 50
 MEBIBYTE = 1024 * 1024
 SIZE = 256 * MEBIBYTE
 SEGMENT_BYTES = 5 * MEBIBYTE
-BOUND_BYTES = 200 * MEBIBYTE
+BOUND_BYTES = 110 * MEBIBYTE
 PAUSE_AT = 4 * MEBIBYTE
 LEAVE_AT = 8 * MEBIBYTE
 
@@ -53,20 +53,22 @@ async def test_fifty_at_once(
     ) as cell:
         pid = cell.processes.pids()[GATEWAY]
         forget_peak(pid)
+        idle = peak_bytes(pid)
         upload = await cell.create(len(data), filename="large.mp4")
         await cell.until(upload["id"], "admitted")
         await cell.put_all(upload, data, at_once=CLIENTS)
-        uploading = peak_bytes(pid)
+        uploading = peak_bytes(pid) - idle
         await cell.until(upload["id"], "ready", seconds=120)
         content = await cell.content(upload["id"])
 
         forget_peak(pid)
+        idle = peak_bytes(pid)  # more than before: the allocator keeps some of what uploads needed
         everybody = asyncio.Barrier(CLIENTS)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             digests = await asyncio.gather(
                 *(_download(session, cell, content, everybody, whole=number == 0) for number in range(CLIENTS))
             )
-        downloading = peak_bytes(pid)
+        downloading = peak_bytes(pid) - idle
         record_property("uploading_mib", uploading // MEBIBYTE)
         record_property("downloading_mib", downloading // MEBIBYTE)
         assert digests[0] == hashlib.sha256(data).hexdigest()
