@@ -234,7 +234,7 @@ async def test_reads_and_inserts_go_on_while_rows_are_filled(
 async def test_a_long_query_does_not_make_everybody_wait_for_the_migration(
     empty_database_url: str, old_database: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever reads the table behind the waiting migration would wait as well, so it gives up."""
+    """Readers of the table would wait behind the waiting migration, so it gives up."""
     await migrate_to(empty_database_url, 3, monkeypatch)
     await insert(old_database, json.dumps(FILE))
     reader = await asyncpg.connect(empty_database_url)

@@ -67,7 +67,7 @@ class FillConnections:
 
     async def inject(self) -> None:
         await self._fill()
-        for _ in range(_ROUNDS):  # whoever lost a connection tries to get it back
+        for _ in range(_ROUNDS):  # processes that lost a connection try to get it back
             await self._held[0].fetch(_END_SESSIONS, _name(self._url), _OURS)
             await self._fill()
             await asyncio.sleep(_ROUND_SECONDS)

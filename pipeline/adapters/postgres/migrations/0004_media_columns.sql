@@ -1,7 +1,7 @@
 -- Typed columns for what users filter and sort by. Until now these values existed only in the jsonb `media`.
 --
--- A trigger derives the columns from `media`, so every row has them, whoever writes it: a process of an older version,
--- which does not know the columns, too. The columns cannot differ from `media`, and code never writes them. A generated
+-- A trigger derives the columns from `media`, so every row has them, also one that a process of an older version writes,
+-- which does not know the columns. The columns cannot differ from `media`, and code never writes them. A generated
 -- column would give the same, but adding one rewrites the table while nobody can read it. Adding empty columns takes
 -- milliseconds; 0005 fills existing rows and 0006 creates the indexes, each in a transaction of its own.
 --
