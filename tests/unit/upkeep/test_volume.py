@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from pipeline.core.errors import DependencyUnavailable, TempVolumeError
@@ -60,15 +59,6 @@ class Steps:
 
     async def remove(self) -> None:
         self._step("remove")
-
-
-@pytest.fixture(autouse=True)
-def default_logging() -> Iterator[None]:
-    """Log every event, whatever log level an earlier test has configured in this process."""
-    configured = structlog.get_config()
-    structlog.reset_defaults()
-    yield
-    structlog.configure(**configured)
 
 
 def upkeep(steps: Steps) -> VolumeUpkeep:
