@@ -79,8 +79,11 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "RANGE_NOT_SATISFIABLE": ErrorSpec(
         416, False, "The range starts beyond the end of the content, which has {size_bytes} bytes."
     ),
-    "FILE_TOO_LARGE_FOR_VOLUME": ErrorSpec(
-        413, False, "The file has {size_bytes} bytes; the temp volume holds at most {capacity_bytes}."
+    "SEGMENTS_TOO_LARGE_FOR_VOLUME": ErrorSpec(
+        413,
+        False,
+        "The temp volume holds {capacity_bytes} bytes, which is less than two of this file's segments of {segment_bytes} "
+        "bytes.",
     ),
     "FILE_TOO_LARGE_FOR_STORE": ErrorSpec(
         413, False, "The file has {size_bytes} bytes; the object store accepts at most {limit_bytes} per object."
@@ -98,6 +101,9 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
         409, False, "Segment {number} was already received with different bytes and cannot be changed."
     ),
     "DIGEST_NOT_SUPPORTED": ErrorSpec(400, False, "The digest header cannot be used: {reason}."),
+    "SEGMENT_WINDOW_FULL": ErrorSpec(
+        503, True, "There is no room for segment {number} yet; send it again after {retry_after_seconds} s."
+    ),
     "SEGMENT_STALLED": ErrorSpec(
         408,
         True,

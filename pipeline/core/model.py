@@ -34,6 +34,8 @@ class StageStatus:
     worker: str | None = None
     error_code: str | None = None
     outages: int = 0
+    waits_for: str | None = None
+    """Of an `idle` reading stage: `segments`, `received` or `sealed` (see `core.reading`)."""
 
     @property
     def own_attempt(self) -> int:
@@ -57,7 +59,8 @@ class Upload:
     `target_session`: what the store returned from `begin` (S3's UploadId; empty if the store needs none). `source`: the
     object that is imported. `granted_at_ms`: when the client of a direct upload last received presigned URLs or a
     token; `grants_until_ms`: when the last of them expires. `recovered_at_ms`: when the record was recreated from the
-    journal; what its stages did before that is unknown.
+    journal; what its stages did before that is unknown. `window_bytes`: how much of the file the temp volume may hold
+    at once; None: all of it.
     """
 
     upload_id: str
@@ -87,11 +90,17 @@ class Upload:
     granted_at_ms: int | None = None
     grants_until_ms: int | None = None
     recovered_at_ms: int | None = None
+    window_bytes: int | None = None
     stages: Mapping[Stage, StageStatus] = field(default_factory=dict)
 
     @property
     def plan(self) -> SegmentPlan:
         return SegmentPlan(self.size_bytes, self.segment_bytes)
+
+    @property
+    def reserved_bytes(self) -> int:
+        """What it reserves on the temp volume when it is admitted."""
+        return self.window_bytes or self.size_bytes
 
     @property
     def keeps_stored(self) -> bool:
@@ -119,6 +128,7 @@ class NewUpload:
     transport: Transport = Transport.GATEWAY
     source: ObjectVersion | None = None
     again: bool = False
+    window_bytes: int | None = None
 
     @classmethod
     def of(cls, upload: Upload) -> NewUpload:
@@ -137,6 +147,7 @@ class NewUpload:
             fingerprint="",
             transport=upload.transport,
             source=upload.source,
+            window_bytes=upload.window_bytes,
         )
 
 

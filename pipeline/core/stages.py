@@ -59,6 +59,9 @@ class Trigger(StrEnum):
 class StageSpec:
     """One stage: its worker type, the stages that must be `done` or `skipped` before it, and its limits.
 
+    `reads`: it runs the reader, which may request segments that have not arrived (`core.reading`). `for_digest`: it is
+    `skipped` unless the client announced a digest of the whole file.
+
     `timeout_seconds` limits one attempt. `max_attempts` limits attempts that end in a retryable error, except errors of
     an unavailable dependency and unexpected ones: those are limited by time (`core.retry.OutageBudget`).
     """
@@ -68,6 +71,8 @@ class StageSpec:
     trigger: Trigger
     timeout_seconds: float
     max_attempts: int
+    reads: bool = False
+    for_digest: bool = False
 
 
 GRAPH: Mapping[Stage, StageSpec] = {
@@ -75,8 +80,8 @@ GRAPH: Mapping[Stage, StageSpec] = {
     Stage.TRANSFER: StageSpec(WorkerType.TRANSFER, (), Trigger.FIRST_SEGMENT, 24 * 3600, 24),
     Stage.SEAL: StageSpec(WorkerType.TRANSFER, (Stage.TRANSFER,), Trigger.PREDECESSORS, 600, 24),
     Stage.ASSEMBLE: StageSpec(WorkerType.ASSEMBLE, (), Trigger.ALL_RECEIVED, 4 * 3600, 4),
-    Stage.PROBE: StageSpec(WorkerType.PROBE, (Stage.ASSEMBLE,), Trigger.PREDECESSORS, 300, 3),
-    Stage.THUMBNAIL: StageSpec(WorkerType.THUMBNAIL, (Stage.PROBE,), Trigger.PREDECESSORS, 300, 12),
+    Stage.PROBE: StageSpec(WorkerType.PROBE, (Stage.ASSEMBLE,), Trigger.PREDECESSORS, 300, 3, reads=True),
+    Stage.THUMBNAIL: StageSpec(WorkerType.THUMBNAIL, (Stage.PROBE,), Trigger.PREDECESSORS, 300, 12, reads=True),
     Stage.PERSIST: StageSpec(WorkerType.PERSIST, (Stage.SEAL, Stage.THUMBNAIL), Trigger.PREDECESSORS, 60, 24),
 }
 

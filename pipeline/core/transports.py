@@ -74,6 +74,8 @@ def transports_table() -> dict[str, dict[str, Any]]:
                     "after": [str(item) for item in row.after],
                     "trigger": str(row.trigger),
                     "skipped": stage in spec.skipped,
+                    "reads": row.reads,
+                    "for_digest": row.for_digest,
                 }
                 for stage, row in spec.graph.items()
             },

@@ -7,7 +7,7 @@ suite. `ports.recording` is not re-exported: only the record and recovery may ch
 
 from pipeline.ports.capabilities import KnownStores, PlainClient, PlainResponse
 from pipeline.ports.contents import CachePurge, ContentRepository, DeletionRepository
-from pipeline.ports.media import MediaProbe, Thumbnailer
+from pipeline.ports.media import ByteSource, Frame, MediaReader, Reading
 from pipeline.ports.object_store import (
     ContentTypes,
     DelegatedTokens,
@@ -17,6 +17,7 @@ from pipeline.ports.object_store import (
     ObjectStore,
     PresignedDownloads,
     PresignedUploads,
+    SegmentReads,
     SegmentSource,
     Store,
     Stores,
@@ -46,6 +47,7 @@ from pipeline.ports.uploads import (
 
 __all__ = [
     "AdmissionOutcome",
+    "ByteSource",
     "CachePurge",
     "ContentRepository",
     "ContentTypes",
@@ -54,9 +56,10 @@ __all__ = [
     "Drafts",
     "EndedList",
     "EventFeed",
+    "Frame",
     "JournalReader",
     "KnownStores",
-    "MediaProbe",
+    "MediaReader",
     "ObjectReader",
     "ObjectSource",
     "ObjectStore",
@@ -64,11 +67,13 @@ __all__ = [
     "PendingSegments",
     "PlainClient",
     "PlainResponse",
+    "Reading",
     "PresignedDownloads",
     "PresignedUploads",
     "RecordCheck",
     "ReservationLedger",
     "SegmentReader",
+    "SegmentReads",
     "SegmentSource",
     "StageIdle",
     "StageQueue",
@@ -81,7 +86,6 @@ __all__ = [
     "Stores",
     "TempFiles",
     "TempVolume",
-    "Thumbnailer",
     "TransferSessions",
     "UploadReader",
     "UploadSnapshot",

@@ -151,6 +151,16 @@ class DelegatedTokens(PresignedUploads, Protocol):
 
 
 @runtime_checkable
+class SegmentReads(Protocol):
+    """Optional ability, where a segment can be read before the manifest is written (Swift, the filesystem; not S3).
+    Errors: as ObjectStore."""
+
+    def read_segment(self, target: ObjectTarget, number: int, first: int, last: int) -> AsyncIterator[bytes]:
+        """Bytes `first` to `last`, inclusive, of a stored segment, in blocks of at most 1 MiB. Raises StoreError
+        STORE_OBJECT_MISSING."""
+
+
+@runtime_checkable
 class ContentTypes(Protocol):
     """Optional ability, where the type in a download's response can be that of the object only, and can be changed
     later. Errors: as ObjectStore."""

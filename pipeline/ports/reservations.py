@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,8 +44,10 @@ class VolumeSnapshot:
 class ReservationLedger(Protocol):
     """Applies the rules of `core.admission` atomically. Errors: DependencyUnavailable. Every method is idempotent."""
 
-    async def request(self, upload_id: str, size_bytes: int, disk: DiskReading) -> AdmissionOutcome | None:
-        """Queue an upload and admit every upload that may be admitted. None: `disk.epoch` is stale; read the disk
+    async def request(
+        self, upload_id: str, size_bytes: int, disk: DiskReading, window_bytes: int | None = None
+    ) -> AdmissionOutcome | None:
+        """Queue an upload, which reserves its window or all of its `size_bytes`, and admit every upload that may be admitted. None: `disk.epoch` is stale; read the disk
         again."""
 
     async def run(self, disk: DiskReading) -> AdmissionOutcome | None:
@@ -54,8 +56,40 @@ class ReservationLedger(Protocol):
     async def confirm(self, upload_id: str, backed_bytes: int) -> bool:
         """Record that the disk has allocated `backed_bytes` of a reservation. False: there is no such reservation."""
 
-    async def adopt(self, upload_id: str, size_bytes: int, backed_bytes: int) -> None:
-        """Reserve the bytes of a temp file that has no reservation, also above the budget."""
+    async def adopt(
+        self,
+        upload_id: str,
+        size_bytes: int,
+        backed_bytes: int,
+        window_bytes: int | None = None,
+        *,
+        taken: Mapping[int, int] | None = None,
+        given: Mapping[int, int] | None = None,
+    ) -> None:
+        """Reserve the bytes of a temp file that has no reservation, also above the budget. `taken`: segments of a
+        window that are on the disk; `given`: segments that have left it (number -> bytes)."""
+
+    async def take(
+        self, upload_id: str, number: int, size_bytes: int, *, segment_bytes: int, reader_segments: int
+    ) -> bool:
+        """Take room for a segment of a windowed upload, or for a segment whose bytes had been given back. False: there
+        is no room now; the wish is kept, and admission leaves room for it. Segments that the reader needs may use all
+        of the window, the others leave `reader_segments` of it free. Idempotent. Of a whole reservation, a segment that
+        was never given back has its room already."""
+
+    async def back(self, upload_id: str, number: int) -> None:
+        """Record that the disk has allocated the bytes of a segment that was taken. Idempotent."""
+
+    async def give(self, upload_id: str, segments: Mapping[int, int], *, stored: bool) -> None:
+        """Give back the room of these segments (number -> bytes), whose bytes are no longer on the disk. `stored`: they
+        are in the store, so the reservation shrinks unless its window is needed for the rest of the file; otherwise
+        they are to be sent again. Idempotent."""
+
+    async def given(self, upload_id: str) -> Collection[int]:
+        """Segments whose room was given back as `stored` and not taken again."""
+
+    async def taken(self, upload_id: str) -> Mapping[int, float]:
+        """Segments of a window, or segments taken again, that hold room: number -> seconds since they took it."""
 
     async def postpone(self, upload_id: str) -> bool:
         """Return an unconfirmed reservation to its place in the queue: the disk could not allocate it."""

@@ -19,6 +19,21 @@ class TempFiles(Protocol):
         """Create the upload's temp file with its full length; returns the bytes that the disk has allocated for it.
         Idempotent, also from several processes at once. On failure nothing is left."""
 
+    async def allocate_sparse(self, upload_id: str, size_bytes: int) -> None:
+        """Create the upload's temp file with its full length and no bytes: `allocate_range` adds them. Idempotent; an
+        existing file keeps its bytes."""
+
+    async def allocate_range(self, upload_id: str, offset: int, size_bytes: int) -> None:
+        """Set the bytes of a range aside on the disk. Idempotent; written bytes stay. Raises TEMP_FILE_MISSING,
+        TEMP_VOLUME_FULL."""
+
+    async def punch(self, upload_id: str, ranges: Sequence[tuple[int, int]]) -> None:
+        """Remove the bytes of these ranges (offset, size) from the disk; the file keeps its length and reads as zeros
+        there. Idempotent; does nothing where there is no file."""
+
+    async def read(self, upload_id: str, offset: int, size_bytes: int) -> bytes:
+        """Bytes of the temp file. Raises TEMP_FILE_MISSING, also where the file is shorter."""
+
     async def write(self, upload_id: str, offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
         """Write blocks at an offset, extend the running crc32c over them and return it."""
 

@@ -37,6 +37,8 @@ def to_fields(new: NewUpload) -> dict[str, str]:
         "segments_received": "0",
         "segments_stored": str(count if stored else 0),
     }
+    if new.window_bytes:
+        fields["window_bytes"] = str(new.window_bytes)
     if new.source:
         fields |= {f"source_{name}": value for name, value in asdict(new.source).items()}
     if new.digest:
@@ -81,6 +83,7 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
             worker=fields.get(prefix + "worker"),
             error_code=fields.get(prefix + "error_code"),
             outages=int(fields.get(prefix + "outages", 0)),
+            waits_for=fields.get(prefix + "waits_for"),
         )
 
     digest = None
@@ -118,6 +121,7 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         granted_at_ms=number("granted_at_ms"),
         grants_until_ms=number("grants_until_ms"),
         recovered_at_ms=number("recovered_at_ms"),
+        window_bytes=number("window_bytes"),
         stages={name: stage(name) for name in Stage},
     )
 

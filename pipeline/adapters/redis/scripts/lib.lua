@@ -143,6 +143,35 @@ local function queue_startable(id)
   return jobs
 end
 
+-- The segments that the reader of an upload needs: those that it has read, and those that it has requested. While the upload
+-- runs, the windowed ones among them stay on the temp volume.
+local function reads_key(id) return upload_key(id) .. ':reads' end
+
+-- Whether every stage that reads the file is done.
+local function reader_done(id)
+  for stage, spec in pairs(transport_of(id).stages) do
+    if spec.reads and not is_done(id, stage) then return false end
+  end
+  return true
+end
+
+-- Queue the idle reading stages whose wait is over; returns their jobs. `number`: a segment that has just arrived, or nil.
+-- A stage waits for a segment that it has requested (`segments`), for every segment (`received`), or for the manifest (`sealed`).
+local function wake_readers(id, number)
+  local key = upload_key(id)
+  local received = redis.call('HGET', key, 'status') == 'processing'
+  local jobs = {}
+  for stage, spec in pairs(transport_of(id).stages) do
+    if spec.reads and stage_state(id, stage) == 'idle' then
+      local waits_for = redis.call('HGET', key, stage_field(stage, 'waits_for'))
+      local over = is_done(id, 'seal') or (waits_for ~= 'sealed' and received)
+        or (waits_for == 'segments' and number and redis.call('SISMEMBER', reads_key(id), number) == 1)
+      if over then jobs[#jobs + 1] = queue_stage(id, stage, 0) end
+    end
+  end
+  return jobs
+end
+
 -- Apply a lifecycle event by compare-and-set: the status after it, and whether it changed. nil: there is no such upload.
 local function apply(id, event, code, message)
   local key = upload_key(id)
