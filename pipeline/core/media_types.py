@@ -33,7 +33,7 @@ _CANNOT_BE_READ = frozenset(
     }
 )  # fmt: skip
 """Types that are called image, audio or video and hold text, references to other files, notes or drawings. No accepted
-format is one of them (`adapters.media.formats`)."""
+format is one of them (`adapters.media.inside.formats`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def _format(visual: str, audio: str = "", *aliases: str) -> _Format:
     return _Format(visual, audio or visual, frozenset(aliases))
 
 
-# Keys are `MediaMetadata.container`, the names of `adapters.media.formats`.
+# Keys are `MediaMetadata.container`, the names of `adapters.media.inside.formats`.
 _FORMATS: Mapping[str, _Format] = {
     "mp4": _format("video/mp4", "audio/mp4", "application/mp4", "video/x-m4v", "audio/x-m4a", "audio/m4a"),
     "m4a": _format("video/mp4", "audio/mp4", "application/mp4", "video/x-m4v", "audio/x-m4a", "audio/m4a"),

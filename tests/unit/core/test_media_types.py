@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.adapters.media import formats
+from pipeline.adapters.media.inside import formats
 from pipeline.core.media_types import is_generic, may_be_media, recognised_type, type_of_name
 from schemas.media_types import UNKNOWN
 

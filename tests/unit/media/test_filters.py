@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.adapters.media.filters import filter_graph, thumbnail_size
-from pipeline.adapters.media.formats import FORMAT_WHITELIST
+from pipeline.adapters.media.inside.formats import FORMAT_WHITELIST
 from schemas.media import VideoStream
 
 pytestmark = pytest.mark.unit

@@ -1,0 +1,93 @@
+"""Opens a file with libavformat and says why it is not media if it is not.
+
+Guarantee: only the formats of `formats` are opened, and what is read to recognise one is bounded. Nothing but the file
+is read: no format refers to other files, and the list is checked before content is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import av
+import av.logging
+from av.container import InputContainer
+
+from pipeline.adapters.media.inside.formats import FORMAT_WHITELIST, MINIMUM_PROBE_SCORE
+from pipeline.adapters.media.inside.refused import NotMedia
+
+MAX_DECLARED_STREAMS = 1000
+_PROBE_BYTES = 1024 * 1024
+_PROBE_MICROSECONDS = 5_000_000
+_BUFFER_BYTES = 32 * 1024
+_MAX_LINES = 1000
+
+_REASONS = (
+    ("moov atom not found", "the recording is cut off: its index (moov) is missing"),
+    ("max_streams", f"it declares more than {MAX_DECLARED_STREAMS:,} streams, the most that are accepted"),
+    ("not on whitelist", "its format is not one that is accepted"),
+    ("Cannot allocate memory", "reading it needs more memory than is allowed"),
+)
+_LOW_SCORE = re.compile(r"Format (\S+) detected only with low score of (\d+)")
+_GUESSED_DURATION = "Estimating duration from bitrate"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """`guessed_duration`: libavformat divided the size by the bit rate of the beginning."""
+
+    container: InputContainer
+    guessed_duration: bool
+
+
+@contextmanager
+def opened(file: BinaryIO) -> Iterator[Opened]:
+    """The open container, closed after the block. Raises NotMedia."""
+    file.seek(0)
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.WARNING)
+    lines: list[str] = []
+    try:
+        with av.logging.Capture() as logs:
+            try:
+                container = av.open(
+                    file,
+                    "r",
+                    metadata_errors="replace",
+                    buffer_size=_BUFFER_BYTES,
+                    options={
+                        "format_whitelist": FORMAT_WHITELIST,
+                        "probesize": str(_PROBE_BYTES),
+                        "formatprobesize": str(_PROBE_BYTES),
+                        "analyzeduration": str(_PROBE_MICROSECONDS),
+                        "max_streams": str(MAX_DECLARED_STREAMS),
+                    },
+                )
+            except (av.FFmpegError, ValueError, UnicodeError) as error:
+                raise NotMedia(_reason(error, [message for _, _, message in logs[:_MAX_LINES]])) from error
+            lines = [message for _, _, message in logs[:_MAX_LINES]]
+    finally:
+        av.logging.set_level(level)
+    with container:
+        _check_score(lines)
+        yield Opened(container, any(_GUESSED_DURATION in line for line in lines))
+
+
+def _reason(error: Exception, lines: list[str]) -> str:
+    messages = [*lines, str(error)]
+    for sign, reason in _REASONS:
+        if any(sign in message for message in messages):
+            return reason
+    return "it contains no known media format"
+
+
+def _check_score(lines: list[str]) -> None:
+    """Raises NotMedia for a format without a magic number that the content only resembles."""
+    for line in lines:
+        if found := _LOW_SCORE.match(line):
+            if int(found[2]) < MINIMUM_PROBE_SCORE.get(found[1], 1):
+                raise NotMedia("its content only resembles a media format")
+            return
