@@ -44,8 +44,8 @@ class Opened:
 
 
 @contextmanager
-def opened(file: BinaryIO) -> Iterator[Opened]:
-    """The open container, closed after the block. Raises NotMedia."""
+def opened(file: BinaryIO, form: str | None = None) -> Iterator[Opened]:
+    """The open container, closed after the block; `form` names its format, else it is recognised. Raises NotMedia."""
     file.seek(0)
     level = av.logging.get_level()
     av.logging.set_level(av.logging.WARNING)
@@ -56,6 +56,7 @@ def opened(file: BinaryIO) -> Iterator[Opened]:
                 container = av.open(
                     file,
                     "r",
+                    form,
                     metadata_errors="replace",
                     buffer_size=_BUFFER_BYTES,
                     options={

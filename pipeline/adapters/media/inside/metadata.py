@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
-from av.container import InputContainer
 from av.stream import Disposition
 
 from pipeline.adapters.media.inside import formats
@@ -19,29 +18,38 @@ from pipeline.adapters.media.inside.image_header import ImageHeader
 from pipeline.adapters.media.inside.images import read_image_header
 from pipeline.adapters.media.inside.iso_boxes import read_at
 from pipeline.adapters.media.inside.iso_movie import read_tracks
+from pipeline.adapters.media.inside.length import length_seconds, stated_seconds
+from pipeline.adapters.media.inside.length_fragments import Fragmented, read_fragmented
 from pipeline.adapters.media.inside.refused import NotMedia
 from pipeline.adapters.media.inside.streams import Known, is_cover, stream_of
 from pipeline.adapters.media.inside.tags import selected_tags
-from pipeline.adapters.media.inside.values import count, seconds
+from pipeline.adapters.media.inside.unfinished import repaired
+from pipeline.adapters.media.inside.values import count
+from pipeline.adapters.media.inside.views import View
 from schemas.media import MAX_STREAMS, MediaKind, MediaMetadata, VideoStream
 
 MAX_PIXELS = 2**28
 """268 million: more than the largest camera pictures (200 million); as RGBA it is 1 GiB in memory."""
 
 _HEAD_BYTES = 4096
+_ISO_BEGINNINGS = (b"ftyp", b"styp", b"moov")
 
 
 def describe(file: BinaryIO, size_bytes: int) -> MediaMetadata:
     """The metadata of `file`, whose length is `size_bytes`. Raises NotMedia."""
     head = read_at(file, 0, _HEAD_BYTES)
-    with opened(file) as media:
+    fragmented = read_fragmented(file, size_bytes) if head[4:8] in _ISO_BEGINNINGS else None
+    readable = repaired(file, size_bytes) if fragmented is None else View(file, [(0, fragmented.end)])
+    with opened(readable) as media:
         container = formats.container_name(media.container.format.name, head)
         if container in formats.IMAGES:
-            return _image(file, media.container, container, size_bytes)
-        return _recording(file, media, container, size_bytes)
+            return _image(file, media, container, size_bytes)
+        return _recording(file, media, container, size_bytes, fragmented)
 
 
-def _recording(file: BinaryIO, media: Opened, container: str, size_bytes: int) -> MediaMetadata:
+def _recording(
+    file: BinaryIO, media: Opened, container: str, size_bytes: int, fragmented: Fragmented | None
+) -> MediaMetadata:
     """A video or a sound."""
     sources = list(media.container.streams)[:MAX_STREAMS]
     tracks = read_tracks(file, size_bytes) if media.container.format.name.startswith("mov,") else {}
@@ -57,13 +65,14 @@ def _recording(file: BinaryIO, media: Opened, container: str, size_bytes: int) -
     kind: MediaKind = "video" if moving else "audio"
     if kind == "audio" and not any(stream.type == "audio" for stream in streams):
         raise NotMedia("it contains neither pictures nor sound")
-    return _metadata(media.container, kind, container, _duration(media.container), size_bytes, streams)
+    duration = length_seconds(file, size_bytes, media, container, fragmented)
+    return _metadata(media, kind, container, duration, size_bytes, streams)
 
 
-def _image(file: BinaryIO, media: InputContainer, container: str, size_bytes: int) -> MediaMetadata:
+def _image(file: BinaryIO, media: Opened, container: str, size_bytes: int) -> MediaMetadata:
     """An image as one picture. The streams of HEIC and AVIF can be tiles and hidden thumbnails; the primary item is the
     picture."""
-    pictures = [source for source in media.streams if source.type == "video"]
+    pictures = [source for source in media.container.streams if source.type == "video"]
     pictures.sort(key=lambda source: not source.disposition & Disposition.default)
     if not pictures:
         raise NotMedia("it contains no picture")
@@ -83,7 +92,7 @@ def _image(file: BinaryIO, media: InputContainer, container: str, size_bytes: in
         )  # fmt: skip
     animated = header.animation_seconds
     if animated is None and source.frames > 1:
-        animated = _duration(media)
+        animated = stated_seconds(media)
     if animated is None:
         known = Known(**{**_fields(known), "still": True})
     stream = stream_of(source, known)
@@ -97,7 +106,7 @@ def _fields(known: Known) -> dict[str, Any]:
 
 
 def _metadata(
-    media: InputContainer,
+    media: Opened,
     kind: MediaKind,
     container: str,
     duration: float | None,
@@ -109,23 +118,15 @@ def _metadata(
             size = f"{stream.coded_width} x {stream.coded_height}"
             raise NotMedia(f"a picture of {size} has more than {MAX_PIXELS // 10**6} million pixels")
     rate = None
-    if duration is not None:
-        rate = count(media.bit_rate) or count(round(size_bytes * 8 / duration) if duration > 0.001 else None)
+    if duration is not None and duration > 0.001:
+        known = media.container.bit_rate if duration == stated_seconds(media) else None
+        rate = count(known) or count(round(size_bytes * 8 / duration))
     return MediaMetadata(
         kind=kind,
         container=container,
         duration_seconds=duration,
         bit_rate=rate,
         size_bytes=size_bytes,
-        tags=selected_tags(media),
+        tags=selected_tags(media.container),
         streams=tuple(streams),
     )
-
-
-def _duration(media: InputContainer) -> float | None:
-    if media.duration and (found := seconds(media.duration / 1_000_000)):
-        return found
-    lengths = (
-        seconds(source.duration * source.time_base) for source in media.streams if source.duration and source.time_base
-    )
-    return max((length for length in lengths if length), default=None)

@@ -1,0 +1,88 @@
+"""The length of content that states none, by counting its packets: all of a small file, else stretches of it.
+
+Guarantee: reads at most a MiB. For more than that the result is an estimate: the packets of twelve stretches that are
+spread over the file, scaled to its size, which is right where the bit rate varies too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import BinaryIO
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from pipeline.adapters.media.inside.demuxer import opened
+from pipeline.adapters.media.inside.refused import NotMedia
+from pipeline.adapters.media.inside.views import Part, View
+
+_COUNTED_BYTES = 1024 * 1024
+_WINDOWS = 12
+_WINDOW_BYTES = 64 * 1024
+_FIRST_PACKETS = 64
+_MAX_PACKETS = 200_000
+
+
+def counted_seconds(file: BinaryIO, size_bytes: int, form: str, header_end: int) -> float | None:
+    """The length of a file of ffmpeg's format `form`, whose packets can be found from any point. The first `header_end`
+    bytes are needed to read any of them."""
+    content_bytes = size_bytes - header_end
+    if content_bytes <= _COUNTED_BYTES:
+        return _measured(View(file, [(0, size_bytes)]), form)[0] or None
+    seconds, size = 0.0, 0
+    for number in range(_WINDOWS):
+        start = header_end + number * (content_bytes - _WINDOW_BYTES) // (_WINDOWS - 1)
+        parts: Sequence[Part] = [(0, header_end), (start, _WINDOW_BYTES)]
+        length, counted = _measured(View(file, parts), form)
+        seconds, size = seconds + length, size + counted
+    return seconds * content_bytes / size if size and seconds else None
+
+
+def first_stretch_seconds(file: BinaryIO, size_bytes: int, form: str) -> float | None:
+    """The same for a format whose packets are found only one after the other: its first MiB, scaled."""
+    seconds, counted = _measured(View(file, [(0, min(size_bytes, _COUNTED_BYTES))]), form)
+    return seconds * max(1.0, size_bytes / _COUNTED_BYTES) if counted and seconds else None
+
+
+def scaled_seconds(container: InputContainer, size_bytes: int) -> float | None:
+    """The same from the first packets of an open file, whose distance is that of all others."""
+    stream = main_stream(container.streams)
+    if stream is None:
+        return None
+    packets = islice(container.demux(stream), _FIRST_PACKETS)
+    seconds, counted = _total(packets, stream)
+    return seconds * size_bytes / counted if counted and seconds else None
+
+
+def _measured(view: View, form: str) -> tuple[float, int]:
+    """Seconds and bytes of the packets of the main stream; the bytes include what lies between them."""
+    try:
+        with opened(view, form) as media:
+            stream = main_stream(media.container.streams)
+            return _total(media.container.demux(stream), stream) if stream else (0.0, 0)
+    except NotMedia:
+        return 0.0, 0
+
+
+def main_stream(streams: Iterable[Stream]) -> Stream | None:
+    """The first video that is no cover, else the first audio."""
+    found = [stream for stream in streams if stream.type in ("video", "audio") and not stream.disposition & 1024]
+    return min(found, key=lambda stream: (stream.type != "video", stream.index), default=None)
+
+
+def _total(packets: Iterable[Packet[Stream]], stream: Stream) -> tuple[float, int]:
+    ticks, first, end = 0, None, 0
+    try:
+        for number, packet in enumerate(packets):
+            if number > _MAX_PACKETS or not packet.size:
+                break
+            ticks += packet.duration or 0
+            if packet.pos is not None and packet.pos >= 0:
+                first = packet.pos if first is None else first
+                end = packet.pos + packet.size
+    except av.FFmpegError:  # the file ends inside a packet
+        pass
+    return float(ticks * (stream.time_base or 0)), end - (first or 0)
