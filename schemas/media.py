@@ -1,9 +1,9 @@
 """Metadata of a media file: a video, an image or an audio recording.
 
-Guarantee: an instance is bounded. Every number is finite, every text is printable, without control characters and of
-limited length, and every list is short, so an instance can go into a database row, a JSON response or a log line
-without further checks. Widths and heights are AS DISPLAYED, after the pixel aspect ratio and the rotation are applied;
-`coded_width` and `coded_height` are the stored size.
+Guarantee: an instance is bounded. Every number is finite, every text is of limited length and without control
+characters and characters that override the reading direction, and every list is short, so an instance can go into a
+database row, a JSON response or a log line without further checks. Widths and heights are AS DISPLAYED, after the pixel
+aspect ratio and the rotation are applied; `coded_width` and `coded_height` are the stored size.
 
 Tags with locations (GPS positions) are not included.
 """
@@ -22,7 +22,14 @@ Rotation = Literal[0, 90, 180, 270]
 
 MAX_TEXT_CHARACTERS = 256
 MAX_STREAMS = 64
+"""The first ones are kept; further ones are left out."""
 MAX_TAGS = 16
+
+MAX_FILE_STREAMS = 1000
+MAX_FILE_TAGS = 4096
+MAX_FILE_CHAPTERS = 4096
+"""What a file may contain. One with more of them is refused (NOT_MEDIA), with a reason that names the limit. The size
+of tags is not limited: a selection is kept, and each value is cut to `MAX_TEXT_CHARACTERS`."""
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]

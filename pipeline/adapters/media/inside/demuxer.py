@@ -18,8 +18,8 @@ from av.container import InputContainer
 
 from pipeline.adapters.media.inside.formats import FORMAT_WHITELIST, MINIMUM_PROBE_SCORE
 from pipeline.adapters.media.inside.refused import NotMedia
+from schemas.media import MAX_FILE_STREAMS
 
-MAX_DECLARED_STREAMS = 1000
 _PROBE_BYTES = 1024 * 1024
 _PROBE_MICROSECONDS = 5_000_000
 _BUFFER_BYTES = 32 * 1024
@@ -27,7 +27,7 @@ _MAX_LINES = 1000
 
 _REASONS = (
     ("moov atom not found", "the recording is cut off: its index (moov) is missing"),
-    ("max_streams", f"it declares more than {MAX_DECLARED_STREAMS:,} streams, the most that are accepted"),
+    ("max_streams", f"it has more than {MAX_FILE_STREAMS:,} streams, the most that are accepted"),
     ("not on whitelist", "its format is not one that is accepted"),
     ("Cannot allocate memory", "reading it needs more memory than is allowed"),
 )
@@ -47,8 +47,9 @@ class Opened:
 def opened(file: BinaryIO, form: str | None = None) -> Iterator[Opened]:
     """The open container, closed after the block; `form` names its format, else it is recognised. Raises NotMedia."""
     file.seek(0)
-    level = av.logging.get_level()
+    level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.WARNING)
+    av.logging.set_skip_repeated(False)  # what the file before this one caused is no repetition
     lines: list[str] = []
     try:
         with av.logging.Capture() as logs:
@@ -64,7 +65,7 @@ def opened(file: BinaryIO, form: str | None = None) -> Iterator[Opened]:
                         "probesize": str(_PROBE_BYTES),
                         "formatprobesize": str(_PROBE_BYTES),
                         "analyzeduration": str(_PROBE_MICROSECONDS),
-                        "max_streams": str(MAX_DECLARED_STREAMS),
+                        "max_streams": str(MAX_FILE_STREAMS),
                     },
                 )
             except (av.FFmpegError, ValueError, UnicodeError) as error:
@@ -72,6 +73,7 @@ def opened(file: BinaryIO, form: str | None = None) -> Iterator[Opened]:
             lines = [message for _, _, message in logs[:_MAX_LINES]]
     finally:
         av.logging.set_level(level)
+        av.logging.set_skip_repeated(skips)
     with container:
         _check_score(lines)
         yield Opened(container, any(_GUESSED_DURATION in line for line in lines))

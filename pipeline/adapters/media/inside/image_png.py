@@ -1,5 +1,5 @@
-"""PNG and APNG: size and format (IHDR), orientation (eXIf, also after the picture), and the time that an animation takes
-(PNG third edition, 11.2.1, 11.3.2.5, 11.3.3.2)."""
+"""PNG and APNG: size and format (IHDR), orientation (eXIf, also after the picture), and the time of an animation (PNG
+third edition, 11.2.1, 11.3.2.5, 11.3.3.2)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from pipeline.adapters.media.inside.image_header import ImageHeader
 from pipeline.adapters.media.inside.iso_boxes import read_at
+from pipeline.adapters.media.inside.limits import check_count
 from pipeline.adapters.media.inside.orientation import UPRIGHT, Orientation, of_exif
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -16,6 +17,7 @@ _MAX_CHUNKS = 20_000
 _WALKED_BYTES = 1024 * 1024  # a still picture of more bytes is searched from its end for what follows it
 _TAIL_BYTES = 128 * 1024
 _MAX_EXIF_BYTES = 256 * 1024
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _FORMATS = {
     (0, 8): "gray", (0, 16): "gray16be", (2, 8): "rgb24", (2, 16): "rgb48be", (3, 8): "pal8",
     (4, 8): "ya8", (4, 16): "ya16be", (6, 8): "rgba", (6, 16): "rgba64be",
@@ -23,13 +25,14 @@ _FORMATS = {
 
 
 def read_png(file: BinaryIO, size_bytes: int) -> tuple[ImageHeader, int]:
-    """The header, and the offset at which the picture's data begins."""
+    """The header, and the offset at which the picture's data begins. Raises NotMedia for more texts than a file may
+    contain."""
     start = read_at(file, 0, 33)
     if start[12:16] != b"IHDR" or len(start) < 33:
         return ImageHeader(), size_bytes
     width, height, depth, colour = struct.unpack_from(">IIBB", start, 16)
     orientation: Orientation | None = None
-    seconds, frames, announced = 0.0, 0, 0
+    seconds, frames, announced, texts = 0.0, 0, 0, 0
     data_at, at = 0, 8
     for _ in range(_MAX_CHUNKS):
         head = read_at(file, at, 8)
@@ -38,6 +41,9 @@ def read_png(file: BinaryIO, size_bytes: int) -> tuple[ImageHeader, int]:
         length, name = int.from_bytes(head[:4], "big"), head[4:]
         if name == b"eXIf" and orientation is None:
             orientation = of_exif(read_at(file, at + 8, min(length, _MAX_EXIF_BYTES)))
+        elif name in _TEXTS:
+            texts += 1
+            check_count(texts, "tags")
         elif name == b"acTL" and not data_at:
             announced = int.from_bytes(read_at(file, at + 8, 4), "big")
         elif name == b"fcTL" and announced:

@@ -1,5 +1,5 @@
-"""WebP (RFC 9649): the canvas of VP8X, else the one frame of VP8 or VP8L; orientation (EXIF, after the picture); and the
-durations of an animation's frames (ANMF). No decoder of libavcodec reads animations."""
+"""WebP (RFC 9649): the canvas of VP8X, else the one frame of VP8 or VP8L; orientation (EXIF, after the picture); and
+the durations of the frames of an animation (ANMF), which no decoder of libavcodec reads."""
 
 from __future__ import annotations
 

@@ -1,37 +1,25 @@
-"""Reads from the header of a movie (moov) what PyAV does not expose: how each track is turned, and Dolby Vision.
+"""Reads from the header of a movie (moov) how each track is turned, which PyAV does not expose.
 
-Guarantee: bounded work (headers of boxes, and at most 64 KiB of a track's sample description), and a result for any
-bytes. The sample tables are not read.
+Guarantee: bounded work (headers of boxes; the sample tables are not read), and a result for any bytes.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import BinaryIO
 
-from pipeline.adapters.media.inside.iso_boxes import Box, boxes, content, find
-from pipeline.adapters.media.inside.orientation import UPRIGHT, Orientation, of_matrix
+from pipeline.adapters.media.inside.iso_boxes import boxes, content, find
+from pipeline.adapters.media.inside.orientation import Orientation, of_matrix
 
 _MAX_TOP_LEVEL = 512
 _MAX_TRACKS = 1024
-_MAX_DESCRIPTION_BYTES = 64 * 1024
-_DOLBY_VISION = (b"dvcC", b"dvvC", b"dvwC")
 _IDENTITY = (1 << 16, 0, 0, 1 << 16)
 _Turn = tuple[int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
-    """What a track's header states."""
-
-    orientation: Orientation = UPRIGHT
-    dolby_vision: bool = False
-
-
-def read_tracks(file: BinaryIO, size_bytes: int) -> Mapping[int, Track]:
-    """The tracks by their number (track_ID, which is PyAV's `stream.id`)."""
+def read_movie(file: BinaryIO, size_bytes: int) -> Mapping[int, Orientation]:
+    """By the track's number (track_ID, which is PyAV's `stream.id`): its own matrix, then that of the movie."""
     moov = next((box for box in boxes(file, 0, size_bytes, _MAX_TOP_LEVEL) if box.name == b"moov"), None)
     if moov is None:
         return {}
@@ -41,7 +29,7 @@ def read_tracks(file: BinaryIO, size_bytes: int) -> Mapping[int, Track]:
             movie = _matrix(content(file, box, 128), 36, 48)
         elif box.name == b"trak":
             headers.append(box)
-    found: dict[int, Track] = {}
+    found: dict[int, Orientation] = {}
     for trak in headers:
         header = find(file, trak.start, trak.end, b"tkhd")
         if header is None:
@@ -49,8 +37,7 @@ def read_tracks(file: BinaryIO, size_bytes: int) -> Mapping[int, Track]:
         data = content(file, header, 128)
         number = _number(data)
         if number is not None and number not in found:
-            turned = _product(_matrix(data, 40, 52), movie)
-            found[number] = Track(of_matrix(turned), _has_dolby_vision(file, trak))
+            found[number] = of_matrix(_product(_matrix(data, 40, 52), movie))
     return found
 
 
@@ -73,13 +60,3 @@ def _product(track: _Turn, movie: _Turn) -> _Turn:
     a, b, c, d = track
     e, f, g, h = movie
     return a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h
-
-
-def _has_dolby_vision(file: BinaryIO, trak: Box) -> bool:
-    """Whether a sample entry contains a Dolby Vision configuration box (Dolby Vision Streams Within the ISO Base Media
-    File Format, 3.1)."""
-    description = find(file, trak.start, trak.end, b"mdia", b"minf", b"stbl", b"stsd")
-    if description is None:
-        return False
-    data = content(file, description, _MAX_DESCRIPTION_BYTES)
-    return any(name in data for name in _DOLBY_VISION)

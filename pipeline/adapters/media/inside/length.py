@@ -17,7 +17,7 @@ from pipeline.adapters.media.inside.length_ogg import link_starts
 from pipeline.adapters.media.inside.length_sampled import counted_seconds, first_stretch_seconds, scaled_seconds
 from pipeline.adapters.media.inside.refused import NotMedia
 from pipeline.adapters.media.inside.values import seconds
-from pipeline.adapters.media.inside.views import View
+from pipeline.adapters.media.inside.views import view
 
 _LATE_SECONDS = 1.0  # a first packet later than this is a clock that did not begin with the recording
 _CLOSE_SECONDS = 2.0
@@ -52,7 +52,7 @@ def length_seconds(
         case "amr" if media.guessed_duration:
             return seconds(first_stretch_seconds(file, size_bytes, container)) or stated
         case "mxf" if stated is None:
-            return seconds(scaled_seconds(media.container, size_bytes))
+            return seconds(scaled_seconds(file, size_bytes, media.container))
     return stated
 
 
@@ -103,7 +103,7 @@ def _ogg(file: BinaryIO, size_bytes: int) -> float | None:
     total = 0.0
     for start, end in zip(starts, [*starts[1:], size_bytes], strict=True):
         try:
-            with opened(View(file, [(start, end - start)]), "ogg") as link:
+            with opened(view(file, [(start, end - start)]), "ogg") as link:
                 total += _between(_start_seconds(link), stated_seconds(link), None) or 0.0
         except NotMedia:
             return None

@@ -15,6 +15,7 @@ from pipeline.adapters.media.inside.iso_boxes import Box, boxes, content, find, 
 
 _BEGINNING_BYTES = 1024 * 1024
 _STEPS_BYTES = (256 * 1024, 1024 * 1024, 4 * 1024 * 1024, 16 * 1024 * 1024)
+_MAX_BOXES = 4096
 _MAX_CANDIDATES = 256
 _MAX_FRAGMENT_HEADER_BYTES = 1024 * 1024
 _MAX_SAMPLES = 200_000
@@ -35,16 +36,18 @@ def read_fragmented(file: BinaryIO, size_bytes: int) -> Fragmented | None:
     if size_bytes <= _BEGINNING_BYTES:
         return None
     moov: Box | None = None
-    for box in boxes(file, 0, size_bytes):
+    end = 0
+    for box in boxes(file, 0, size_bytes, _MAX_BOXES):
         if box.name == b"moov":
             moov = box
             if find(file, moov.start, moov.end, b"mvex") is None:
                 return None
         elif box.name == b"sidx" or (box.name == b"mdat" and moov is None):
             return None
-        if moov is not None and box.end - moov.end >= _BEGINNING_BYTES:
-            return Fragmented(box.end, _clocks(file, moov)) if box.end < size_bytes else None
-    return None
+        end = box.end
+        if moov is not None and end - moov.end >= _BEGINNING_BYTES:
+            break
+    return Fragmented(end, _clocks(file, moov)) if moov is not None and end < size_bytes else None
 
 
 def _clocks(file: BinaryIO, moov: Box) -> Mapping[int, tuple[int, int]]:
@@ -129,11 +132,12 @@ def _track_end(file: BinaryIO, traf: Box, clocks: Mapping[int, tuple[int, int]])
 
 def _run(data: bytes, default: int) -> int:
     """The sum of the sample durations of one run (8.8.8)."""
-    flags, samples = struct.unpack_from(">II", data)
-    samples = min(samples, _MAX_SAMPLES)
+    flags, stated = struct.unpack_from(">II", data)
+    samples = min(int(stated), _MAX_SAMPLES)
     if not flags & 0x100:
         return samples * default
     at = 8 + (4 if flags & 1 else 0) + (4 if flags & 4 else 0)
     fields = sum(1 for bit in (0x100, 0x200, 0x400, 0x800) if flags & bit)
     samples = min(samples, (len(data) - at) // (4 * fields))
-    return sum(struct.unpack_from(f">{samples * fields}I", data, at)[::fields])
+    durations: tuple[int, ...] = struct.unpack_from(f">{samples * fields}I", data, at)[::fields]
+    return sum(durations)

@@ -92,7 +92,7 @@ def wavpack_seconds(file: BinaryIO, size_bytes: int, rate: int) -> float | None:
                 continue
             version, high, _, _, index, samples = struct.unpack_from("<HBBIII", tail, at + 8)
             if 0x402 <= version <= 0x410 and samples:
-                return ((high << 32 | index) + samples) / rate
+                return float(((high << 32) + index + samples) / rate)
     return None
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from pipeline.adapters.media.inside.ebml import vint
 from pipeline.adapters.media.inside.iso_boxes import read_at
 
 _HEAD_BYTES = 64 * 1024
@@ -59,7 +60,7 @@ class _Walk:
     def _cluster_end(self, at: int) -> int | None:
         """None if these bytes only resemble a cluster. A track's last packet lasts as long as its block says, else as
         long as the one before it did."""
-        _, at = _vint(self._data, at, keep_marker=False)
+        _, at = vint(self._data, at, keep_marker=False)
         base: int | None = None
         times: dict[int, set[int]] = {}
         ends: list[int] = []
@@ -92,30 +93,19 @@ class _Walk:
 
     def _block(self, at: int) -> tuple[int, int]:
         """The track's number, and the offset to the cluster's time."""
-        track, at = _vint(self._data, at, keep_marker=False)
+        track, at = vint(self._data, at, keep_marker=False)
         return track, int.from_bytes(self._data[at : at + 2], "big", signed=True)
 
     def _elements(self, at: int, limit: int) -> Iterator[tuple[int, int, int]]:
         """Id, and start and end of the content, of each element (RFC 8794, 5 and 6)."""
         while at < limit and self._budget > 0:
             self._budget -= 1
-            element, at = _vint(self._data, at, keep_marker=True)
-            length, at = _vint(self._data, at, keep_marker=False)
+            element, at = vint(self._data, at, keep_marker=True)
+            length, at = vint(self._data, at, keep_marker=False)
             if element < 0 or length < 0:
                 return
             yield element, at, at + length
             at += length
-
-
-def _vint(data: bytes, at: int, *, keep_marker: bool) -> tuple[int, int]:
-    """A variable-size integer and the offset after it; -1 if there is none."""
-    if at >= len(data) or data[at] == 0:
-        return -1, at + 1
-    length = 9 - data[at].bit_length()
-    if at + length > len(data):
-        return -1, at + length
-    value = int.from_bytes(data[at : at + length], "big")
-    return (value if keep_marker else value & ((1 << 7 * length) - 1)), at + length
 
 
 def _unsigned(head: bytes, element: bytes) -> int | None:
@@ -123,5 +113,5 @@ def _unsigned(head: bytes, element: bytes) -> int | None:
     at = head.find(element)
     if at < 0:
         return None
-    length, at = _vint(head, at + len(element), keep_marker=False)
+    length, at = vint(head, at + len(element), keep_marker=False)
     return int.from_bytes(head[at : at + length], "big") if 1 <= length <= 8 else None

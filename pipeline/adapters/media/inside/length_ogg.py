@@ -81,10 +81,8 @@ def _bisect(file: BinaryIO, low: int, high: int, serials: set[int]) -> int | Non
 
 def _last_page(file: BinaryIO, size_bytes: int) -> _Page | None:
     length = min(2 * _MAX_PAGE_BYTES, size_bytes)
-    last = None
-    for last in _pages(read_at(file, size_bytes - length, length), size_bytes - length):
-        pass
-    return last
+    pages = list(_pages(read_at(file, size_bytes - length, length), size_bytes - length))
+    return pages[-1] if pages else None
 
 
 def _pages(data: bytes, start: int) -> Iterator[_Page]:

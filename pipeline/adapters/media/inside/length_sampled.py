@@ -1,6 +1,6 @@
 """The length of content that states none, by counting its packets: all of a small file, else stretches of it.
 
-Guarantee: reads at most a MiB. For more than that the result is an estimate: the packets of twelve stretches that are
+Guarantee: reads at most 2 MiB. For more than that the result is an estimate: the packets of 24 stretches that are
 spread over the file, scaled to its size, which is right where the bit rate varies too.
 """
 
@@ -17,12 +17,13 @@ from av.stream import Stream
 
 from pipeline.adapters.media.inside.demuxer import opened
 from pipeline.adapters.media.inside.refused import NotMedia
-from pipeline.adapters.media.inside.views import Part, View
+from pipeline.adapters.media.inside.views import Part, view
 
-_COUNTED_BYTES = 1024 * 1024
-_WINDOWS = 12
+_COUNTED_BYTES = 2 * 1024 * 1024
+_WINDOWS = 24
 _WINDOW_BYTES = 64 * 1024
 _FIRST_PACKETS = 64
+_KEY_BYTES = 32  # what comes before a packet's content: MXF's key and length
 _MAX_PACKETS = 200_000
 
 
@@ -31,36 +32,41 @@ def counted_seconds(file: BinaryIO, size_bytes: int, form: str, header_end: int)
     bytes are needed to read any of them."""
     content_bytes = size_bytes - header_end
     if content_bytes <= _COUNTED_BYTES:
-        return _measured(View(file, [(0, size_bytes)]), form)[0] or None
-    seconds, size = 0.0, 0
+        return _measured(view(file, [(0, size_bytes)]), form)[0] or None
+    rates: list[float] = []
     for number in range(_WINDOWS):
         start = header_end + number * (content_bytes - _WINDOW_BYTES) // (_WINDOWS - 1)
         parts: Sequence[Part] = [(0, header_end), (start, _WINDOW_BYTES)]
-        length, counted = _measured(View(file, parts), form)
-        seconds, size = seconds + length, size + counted
-    return seconds * content_bytes / size if size and seconds else None
+        length, counted = _measured(view(file, parts), form)
+        if length and counted:
+            rates.append(length / counted)
+    return sum(rates) / len(rates) * content_bytes if len(rates) > _WINDOWS // 2 else None
 
 
 def first_stretch_seconds(file: BinaryIO, size_bytes: int, form: str) -> float | None:
-    """The same for a format whose packets are found only one after the other: its first MiB, scaled."""
-    seconds, counted = _measured(View(file, [(0, min(size_bytes, _COUNTED_BYTES))]), form)
+    """The same for a format whose packets are found only one after the other: its first 2 MiB, scaled."""
+    seconds, counted = _measured(view(file, [(0, min(size_bytes, _COUNTED_BYTES))]), form)
     return seconds * max(1.0, size_bytes / _COUNTED_BYTES) if counted and seconds else None
 
 
-def scaled_seconds(container: InputContainer, size_bytes: int) -> float | None:
-    """The same from the first packets of an open file, whose distance is that of all others."""
+def scaled_seconds(file: BinaryIO, size_bytes: int, container: InputContainer) -> float | None:
+    """The same for an open file: from stretches if its packets are smaller, else from its first packets, whose distance
+    is that of all others."""
     stream = main_stream(container.streams)
     if stream is None:
         return None
-    packets = islice(container.demux(stream), _FIRST_PACKETS)
+    packets = list(islice(container.demux(stream), _FIRST_PACKETS))
+    first = packets[0].pos if packets else None
+    if first and (found := counted_seconds(file, size_bytes, container.format.name, max(0, first - _KEY_BYTES))):
+        return found
     seconds, counted = _total(packets, stream)
-    return seconds * size_bytes / counted if counted and seconds else None
+    return seconds * (size_bytes - (first or 0)) / counted if counted and seconds else None
 
 
-def _measured(view: View, form: str) -> tuple[float, int]:
+def _measured(part: BinaryIO, form: str) -> tuple[float, int]:
     """Seconds and bytes of the packets of the main stream; the bytes include what lies between them."""
     try:
-        with opened(view, form) as media:
+        with opened(part, form) as media:
             stream = main_stream(media.container.streams)
             return _total(media.container.demux(stream), stream) if stream else (0.0, 0)
     except NotMedia:

@@ -13,7 +13,7 @@ import av
 from pipeline.adapters.media.inside.demuxer import opened
 from pipeline.adapters.media.inside.iso_boxes import read_at
 from pipeline.adapters.media.inside.refused import NotMedia
-from pipeline.adapters.media.inside.views import View
+from pipeline.adapters.media.inside.views import view
 
 _AUDIO, _VIDEO = 8, 9
 _MAX_TAGS = 64
@@ -52,14 +52,14 @@ def asf_end_seconds(file: BinaryIO, size_bytes: int) -> float | None:
     packets = min((size_bytes - data_at) // packet_bytes, max(1, _ASF_TAIL_BYTES // packet_bytes))
     last = (size_bytes - data_at) // packet_bytes * packet_bytes + data_at
     tail = last - packets * packet_bytes
-    return _latest(View(file, [(0, data_at), (tail, last - tail)]), "asf")
+    return _latest(view(file, [(0, data_at), (tail, last - tail)]), "asf")
 
 
-def _latest(view: View, form: str) -> float | None:
+def _latest(part: BinaryIO, form: str) -> float | None:
     """When the last packet of a view ends."""
     latest = 0.0
     try:
-        with opened(view, form) as media:
+        with opened(part, form) as media:
             for packet in media.container.demux():
                 if packet.pts is not None and packet.time_base:
                     latest = max(latest, float((packet.pts + (packet.duration or 0)) * packet.time_base))

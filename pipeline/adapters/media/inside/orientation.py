@@ -1,7 +1,7 @@
 """How a stored picture is turned for display: the one place for all containers.
 
-Guarantee: whatever a file states becomes a rotation of 0, 90, 180 or 270 degrees clockwise and a flip from left to right
-that comes before it, as `schemas.media.VideoStream` defines them. Pure.
+Guarantee: whatever a file states becomes a rotation of 0, 90, 180 or 270 degrees clockwise, and a flip from left to
+right that comes before it, as `schemas.media.VideoStream` defines them. Pure.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ pixel aspect ratio first, then rotation.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -16,11 +18,30 @@ from av.stream import Stream as Source
 
 from pipeline.adapters.media.inside.names import HDR_TRANSFER, MATRIX, PRIMARIES, RANGE, TRANSFER
 from pipeline.adapters.media.inside.orientation import UPRIGHT, Orientation
+from pipeline.adapters.media.inside.printed import Printed
 from pipeline.adapters.media.inside.values import count, language, pixels, text, within
 from schemas.media import AudioStream, Colour, SubtitleStream, VideoStream
 
 _MAX_FRAME_RATE = 1000.0  # without a rate, libavformat reports the clock (such as 90,000)
 _COVER = Disposition.attached_pic | Disposition.timed_thumbnails
+
+
+_PCM_BITS = re.compile(r"pcm_[suf](\d{1,2})")
+_BITS_OF_CODEC: Mapping[str, int] = {
+    **dict.fromkeys(("pcm_alaw", "pcm_mulaw", "pcm_vidc"), 8),
+    **dict.fromkeys(("dsd_lsbf", "dsd_msbf", "dsd_lsbf_planar", "dsd_msbf_planar"), 1),
+    **dict.fromkeys(("adpcm_sbpro_2",), 2),
+    **dict.fromkeys(("adpcm_sbpro_3",), 3),
+    **dict.fromkeys(
+        (
+            "adpcm_argo", "adpcm_ct", "adpcm_ima_alp", "adpcm_ima_amv", "adpcm_ima_apc", "adpcm_ima_apm",
+            "adpcm_ima_cunning", "adpcm_ima_ea_sead", "adpcm_ima_magix", "adpcm_ima_oki", "adpcm_ima_qt",
+            "adpcm_ima_ssi", "adpcm_ima_wav", "adpcm_ima_ws", "adpcm_ms", "adpcm_sbpro_4", "adpcm_swf",
+            "adpcm_g722", "adpcm_yamaha", "adpcm_aica",
+        ),
+        4,
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +60,21 @@ class Known:
     tiled: bool = False
     still: bool = False
     frame_rate: float | None = None
+    colour: Colour | None = None
+
+    @classmethod
+    def of(cls, parsed: Printed | None) -> Known:
+        """What libavformat printed."""
+        if parsed is None:
+            return cls()
+        return cls(
+            codec=parsed.codec,
+            width=parsed.width,
+            height=parsed.height,
+            bit_depth=parsed.bit_depth,
+            colour=parsed.colour,
+            dolby_vision=parsed.dolby_vision,
+        )
 
 
 def stream_of(source: Source, known: Known) -> VideoStream | AudioStream | SubtitleStream | None:
@@ -101,7 +137,7 @@ def _video(source: Any, context: Any, common: dict[str, Any], known: Known) -> V
     if cover or known.still:
         nominal = average = None
     pixel_format = text(known.pixel_format or (context and context.pix_fmt), 64)
-    colour = _colour(context)
+    colour = known.colour or _colour(context)
     return VideoStream(
         **common,
         width=width,
@@ -156,20 +192,10 @@ def _component_bits(pixel_format: str | None) -> int | None:
     return within(max((part.bits for part in parts), default=0), 64)
 
 
-# Bits per sample where the codec fixes them (libavcodec's av_get_bits_per_sample).
-_ADPCM_4 = frozenset(
-    {
-        "adpcm_ima_wav", "adpcm_ms", "adpcm_ima_qt", "adpcm_swf", "adpcm_yamaha", "adpcm_g722", "adpcm_g726le",
-        "adpcm_g726", "adpcm_ima_apc", "adpcm_ima_oki", "adpcm_ima_ssi", "adpcm_ima_apm", "adpcm_ima_alp",
-        "adpcm_argo", "adpcm_ct", "adpcm_sbpro_4",
-    }
-)  # fmt: skip
-
-
 def _sample_bits(codec: str) -> int | None:
-    if codec.startswith("pcm_"):
-        if codec in ("pcm_alaw", "pcm_mulaw", "pcm_vidc"):
-            return 8
-        digits = "".join(character for character in codec[5:7] if character.isdigit())
-        return within(int(digits), 64) if digits else None
+    """Bits per sample where the codec fixes them (libavcodec's av_get_bits_per_sample)."""
+    if codec in _BITS_OF_CODEC:
+        return _BITS_OF_CODEC[codec]
+    if found := _PCM_BITS.match(codec):
+        return within(int(found[1]), 64)
     return None

@@ -8,13 +8,13 @@ from __future__ import annotations
 import io
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 Part = bytes | tuple[int, int]
 """Bytes as they are, or the offset and length of a stretch of the file."""
 
 
-class View(io.RawIOBase):
+class _View(io.RawIOBase):
     """The `parts` of `file` one after the other."""
 
     def __init__(self, file: BinaryIO, parts: Sequence[Part]) -> None:
@@ -59,14 +59,19 @@ class View(io.RawIOBase):
         return data
 
 
-def patched(file: BinaryIO, size_bytes: int, changes: Sequence[tuple[int, bytes]]) -> View:
+def view(file: BinaryIO, parts: Sequence[Part]) -> BinaryIO:
+    """The `parts` of `file` one after the other."""
+    return cast(BinaryIO, _View(file, parts))  # read, seek and tell are what it has of one
+
+
+def patched(file: BinaryIO, size_bytes: int, changes: Sequence[tuple[int, bytes]]) -> BinaryIO:
     """The whole file with bytes replaced at offsets, which ascend."""
     parts: list[Part] = []
     at = 0
     for offset, data in changes:
         parts += [(at, offset - at), data]
         at = offset + len(data)
-    return View(file, [*parts, (at, size_bytes - at)])
+    return view(file, [*parts, (at, size_bytes - at)])
 
 
 def _length(part: Part) -> int:
