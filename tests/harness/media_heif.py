@@ -36,10 +36,15 @@ def picture_from_iso(file: bytes, width: int, height: int) -> CodedPicture:
 
 
 def heif(
-    pictures: Sequence[CodedPicture], *, columns: int = 1, size: tuple[int, int] | None = None, quarter_turns: int = 0
+    pictures: Sequence[CodedPicture],
+    *,
+    columns: int = 1,
+    size: tuple[int, int] | None = None,
+    quarter_turns: int = 0,
+    mirrored: bool = False,
 ) -> bytes:
-    """A file of one picture, or of a grid `columns` wide whose canvas is cut to `size`; `quarter_turns`
-    counterclockwise.
+    """A file of one picture, or of a grid `columns` wide whose canvas is cut to `size`; `mirrored` from left to right,
+    and then turned by `quarter_turns` counterclockwise.
 
     All pictures share one size and one configuration.
     """
@@ -58,13 +63,16 @@ def heif(
         items.append(_full(b"infe", 2, 0, struct.pack(">HH4s", main, 0, b"grid") + b"\0"))
         properties.append(_ispe(*size))
         on_main.append(3)
+    if mirrored:
+        properties.append(_box(b"imir", b"\1"))
+        on_main.append(0x80 | len(properties))
     if quarter_turns:
         properties.append(_box(b"irot", bytes([quarter_turns])))
         on_main.append(0x80 | len(properties))
     if grid:
         associations.append(struct.pack(">HB", main, len(on_main)) + bytes(on_main))
     elif on_main:
-        associations = [struct.pack(">HBBB", 1, 3, 0x81, 2) + bytes(on_main)]
+        associations = [struct.pack(">HBBB", 1, 2 + len(on_main), 0x81, 2) + bytes(on_main)]
 
     rows = -(-len(pictures) // columns)
     descriptor = struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, *size) if grid else b""

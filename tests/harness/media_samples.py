@@ -145,17 +145,17 @@ def _coded(codec: str, colour: str | None) -> CodedPicture:
     return picture_from_iso(path.read_bytes(), width, height)
 
 
-def _heif(codec: str, quarter_turns: int = 0) -> Callable[[Path], None]:
-    return _made(lambda: heif([_coded(codec, None)], quarter_turns=quarter_turns))
+def heif_picture(codec: str, columns: int = 1, *, quarter_turns: int = 0, mirrored: bool = False) -> bytes:
+    """A HEIC (`hevc`) or AVIF (`av1`): one picture, or four tiles of 160 x 128, one quarter each, in two columns on a
+    canvas cut to 310 x 250."""
+    if columns == 1:
+        return heif([_coded(codec, None)], quarter_turns=quarter_turns, mirrored=mirrored)
+    tiles = [_coded(codec, colour) for colour in QUARTERS]
+    return heif(tiles, columns=2, size=(310, 250), quarter_turns=quarter_turns, mirrored=mirrored)
 
 
-def _grid(codec: str, quarter_turns: int = 0) -> Callable[[Path], None]:
-    """Four tiles of 160 x 128, one quarter each, on a canvas cut to 310 x 250."""
-    return _made(
-        lambda: heif(
-            [_coded(codec, colour) for colour in QUARTERS], columns=2, size=(310, 250), quarter_turns=quarter_turns
-        )
-    )
+def _heif(codec: str, columns: int = 1, quarter_turns: int = 0) -> Callable[[Path], None]:
+    return _made(lambda: heif_picture(codec, columns, quarter_turns=quarter_turns))
 
 
 def _covered(path: Path) -> None:
@@ -250,11 +250,11 @@ _BUILDERS: Mapping[str, Callable[[Path], None]] = {
     "gif": _encoded(*_picture(), "-frames:v", "1", suffix="gif"),
     "gif_animated": _encoded("-f", "lavfi", "-i", "testsrc2=size=320x240:rate=5:duration=2", suffix="gif"),
     "avif": _heif("av1"),
-    "avif_grid": _grid("av1"),
+    "avif_grid": _heif("av1", 2),
     "heic": _heif("hevc"),
-    "heic_turned": _heif("hevc", quarter_turns=3),  # counterclockwise: 90 degrees clockwise
-    "heic_grid": _grid("hevc"),
-    "heic_grid_turned": _grid("hevc", quarter_turns=3),
+    "heic_turned": _heif("hevc", 1, 3),  # counterclockwise: 90 degrees clockwise
+    "heic_grid": _heif("hevc", 2),
+    "heic_grid_turned": _heif("hevc", 2, 3),
     # -- no media
     "random": _made(lambda: _noise(300_000)),
     "text": _made(lambda: b"Sluice takes large videos and images in.\n" * 200),

@@ -31,10 +31,8 @@ class Fragmented:
 
 
 def read_fragmented(file: BinaryIO, size_bytes: int) -> Fragmented | None:
-    """None for a file without fragments, for one whose fragments have an index (sidx), and for one so small that all of
-    it may be read."""
-    if size_bytes <= _BEGINNING_BYTES:
-        return None
+    """None for a file without fragments. All of the file counts as the first fragments if it is small, or has an index
+    of them (sidx)."""
     moov: Box | None = None
     end = 0
     for box in boxes(file, 0, size_bytes, _MAX_BOXES):
@@ -42,12 +40,12 @@ def read_fragmented(file: BinaryIO, size_bytes: int) -> Fragmented | None:
             moov = box
             if find(file, moov.start, moov.end, b"mvex") is None:
                 return None
-        elif box.name == b"sidx" or (box.name == b"mdat" and moov is None):
+        elif box.name == b"mdat" and moov is None:
             return None
-        end = box.end
+        end = size_bytes if box.name == b"sidx" else max(end, box.end)
         if moov is not None and end - moov.end >= _BEGINNING_BYTES:
             break
-    return Fragmented(end, _clocks(file, moov)) if moov is not None and end < size_bytes else None
+    return None if moov is None else Fragmented(end, _clocks(file, moov))
 
 
 def _clocks(file: BinaryIO, moov: Box) -> Mapping[int, tuple[int, int]]:

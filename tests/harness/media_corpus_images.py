@@ -1,0 +1,193 @@
+"""Images of the corpus: every format, and every orientation in each place where a format can state it."""
+
+from __future__ import annotations
+
+import functools
+import io
+import random
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+
+from PIL import Image
+
+from tests.harness.media_corpus_entry import PICTURE, Builder, Entry, changed, made, void
+from tests.harness.media_samples import heif_picture
+
+WIDTH, HEIGHT = 320, 240
+EXIF_TURNS = {
+    1: (0, False), 2: (0, True), 3: (180, False), 4: (180, True), 5: (270, True), 6: (90, False), 7: (90, True),
+    8: (270, False),
+}  # fmt: skip
+"""Exif's numbers: degrees clockwise, after a flip from left to right."""
+_XMP = b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+_ICC = b"ICC_PROFILE\0\1\1" + bytes(60_000)
+
+
+@functools.cache
+def _picture(mode: str = "RGB", width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
+    """Four quarters: red, green, blue, white."""
+    picture = Image.new("RGB", (width, height), "white")
+    for colour, place in (("red", (0, 0)), ("lime", (width // 2, 0)), ("blue", (0, height // 2))):
+        picture.paste(colour, (*place, place[0] + width // 2, place[1] + height // 2))
+    return picture.convert(mode)
+
+
+def _saved(form: str, mode: str = "RGB", **options: object) -> bytes:
+    file = io.BytesIO()
+    _picture(mode).save(file, form, **options)
+    return file.getvalue()
+
+
+def _still(content: Callable[[], bytes], turned: tuple[int, bool] = (0, False)) -> Entry:
+    return Entry(lambda path: void(path.write_bytes(content())), None, turned, "image")
+
+
+def _image(build: Builder, seconds: float | None = None) -> Entry:
+    return Entry(build, seconds, kind="image")
+
+
+def exif(orientation: int, order: str = ">") -> bytes:
+    """A TIFF structure that states an orientation; 0 for one that states none."""
+    mark = {"<": b"II*\0", ">": b"MM\0*"}[order]
+    tag = 0x0112 if orientation else 0x0100
+    return mark + struct.pack(order + "IHHHIHHI", 8, 1, tag, 3, 1, orientation, 0, 0)
+
+
+def jpeg_with(*segments: tuple[int, bytes], picture: bytes | None = None) -> bytes:
+    """A JPEG with application segments (number, content) in this order, before its own."""
+    content = picture or _saved("JPEG", quality=90)
+    parts = (b"\xff" + bytes([0xE0 + number]) + struct.pack(">H", 2 + len(data)) + data for number, data in segments)
+    return content[:2] + b"".join(parts) + content[2:]
+
+
+def _exif_segment(orientation: int, order: str = ">") -> tuple[int, bytes]:
+    return 1, b"Exif\0\0" + exif(orientation, order)
+
+
+def png_with(chunk: bytes, content: bytes, *, after: bool, png: bytes) -> bytes:
+    """A PNG with one more chunk, before or after the picture."""
+    whole = struct.pack(">I", len(content)) + chunk + content + struct.pack(">I", zlib.crc32(chunk + content))
+    at = png.rindex(b"IEND") - 4 if after else 33
+    return png[:at] + whole + png[at:]
+
+
+@functools.cache
+def _large_png() -> bytes:
+    """2.3 MB of noise."""
+    file = io.BytesIO()
+    Image.frombytes("RGB", (1024, 768), random.Random(1).randbytes(1024 * 768 * 3)).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def webp_with_exif(orientation: int) -> bytes:
+    """A WebP whose Exif chunk comes after the picture."""
+    return _saved("WEBP", exif=exif(orientation), quality=80)
+
+
+def _tiff(orientation: int, mode: str = "RGB", compression: str = "tiff_lzw") -> bytes:
+    return _saved("TIFF", mode, compression=compression, tiffinfo={0x0112: orientation})
+
+
+def _heif(codec: str, turn: tuple[int, bool], columns: int = 1) -> Entry:
+    """Mirrored first, then turned: irot counts quarters counterclockwise."""
+    degrees, mirrored = turn
+    return _still(lambda: heif_picture(codec, columns, quarter_turns=-degrees // 90 % 4, mirrored=mirrored), turn)
+
+
+def _animated(form: str, **options: object) -> Callable[[], bytes]:
+    """Five pictures of 0.2 seconds."""
+
+    def content() -> bytes:
+        file = io.BytesIO()
+        frames = [_picture().rotate(180 * (number % 2)) for number in range(5)]
+        frames[0].save(file, form, save_all=True, append_images=frames[1:], duration=200, **options)
+        return file.getvalue()
+
+    return content
+
+
+def _animation(content: Callable[[], bytes], seconds: float = 1.0) -> Entry:
+    return Entry(lambda path: void(path.write_bytes(content())), seconds, kind="image")
+
+
+IMAGES: Mapping[str, Entry] = {
+    "jpeg_progressive": _still(lambda: _saved("JPEG", progressive=True)),
+    "jpeg_gray": _still(lambda: _saved("JPEG", "L")),
+    "jpeg_cmyk": _still(lambda: _saved("JPEG", "CMYK")),
+    "jpeg_444": _still(lambda: _saved("JPEG", subsampling=0)),
+    "jpeg_large_profile": _still(lambda: jpeg_with((2, _ICC), (2, _ICC), (2, _ICC))),
+    **{
+        f"jpeg_exif_{number}": _still(lambda number=number: jpeg_with(_exif_segment(number)), turn)
+        for number, turn in EXIF_TURNS.items()
+    },
+    **{
+        f"jpeg_{name}": _still(lambda segments=segments: jpeg_with(*segments), (90, False))
+        for name, segments in {
+            "little_endian": (_exif_segment(6, "<"),),
+            "jfif_first": ((0, b"JFIF\0\1\1\0\0\1\0\1\0\0"), _exif_segment(6)),
+            "xmp_first": ((1, _XMP), _exif_segment(6)),
+            "profile_first": ((2, _ICC), _exif_segment(6)),
+            "two_exif": (_exif_segment(0), (1, _XMP), _exif_segment(6)),
+        }.items()
+    },
+    **{
+        f"png_exif_{number}": _still(
+            lambda number=number: png_with(b"eXIf", exif(number), after=False, png=_saved("PNG")), turn
+        )
+        for number, turn in EXIF_TURNS.items()
+    },
+    **{
+        f"png_exif_after_{number}": _still(
+            lambda number=number: png_with(b"eXIf", exif(number, "<"), after=True, png=_saved("PNG")), turn
+        )
+        for number, turn in EXIF_TURNS.items()
+    },
+    "png_exif_after_large": _still(lambda: png_with(b"eXIf", exif(6), after=True, png=_large_png()), (90, False)),
+    **{
+        f"png_{mode.lower()}": _still(lambda mode=mode: _saved("PNG", mode))
+        for mode in ("L", "LA", "RGBA", "P", "1", "I;16")
+    },
+    **{
+        f"webp_exif_{number}": _still(lambda number=number: webp_with_exif(number), turn)
+        for number, turn in EXIF_TURNS.items()
+    },
+    "webp_lossless": _still(lambda: _saved("WEBP", lossless=True)),
+    "webp_alpha": _still(lambda: _saved("WEBP", "RGBA", quality=80)),
+    **{f"tiff_{number}": _still(lambda number=number: _tiff(number), turn) for number, turn in EXIF_TURNS.items()},
+    "tiff_deflate": _still(lambda: _tiff(6, compression="tiff_adobe_deflate"), (90, False)),
+    "tiff_raw_gray": _still(lambda: _tiff(1, "L", "raw")),
+    "tiff_deep": _still(lambda: _tiff(1, "I;16", "tiff_lzw")),
+    **{f"heic_{turn[0]}_{'mirrored' if turn[1] else 'plain'}": _heif("hevc", turn) for turn in EXIF_TURNS.values()},
+    **{f"avif_{turn[0]}_{'mirrored' if turn[1] else 'plain'}": _heif("av1", turn) for turn in EXIF_TURNS.values()},
+    "heic_grid": _heif("hevc", (0, False), 2),
+    "heic_grid_turned": _heif("hevc", (90, True), 2),
+    "avif_grid": _heif("av1", (0, False), 2),
+    "avif_grid_turned": _heif("av1", (270, False), 2),
+    "avif_pillow": _still(lambda: _saved("AVIF")),
+    "avif_ten_bits": _image(
+        made(
+            *PICTURE, "-frames:v", "1", "-pix_fmt", "yuv420p10le", "-c:v", "libaom-av1", "-cpu-used", "8", "-f", "avif"
+        )
+    ),
+    "avif_animated": _image(
+        made(*PICTURE, "-frames:v", "10", "-c:v", "libaom-av1", "-cpu-used", "8", "-f", "avif"), 0.4
+    ),
+    "avif_animated_pillow": _animation(_animated("AVIF")),
+    "webp_animated": _animation(_animated("WEBP")),
+    "png_animated": _animation(_animated("PNG")),
+    "gif_animated": _animation(_animated("GIF")),
+    "gif_still": _still(lambda: _saved("GIF", "P")),
+    "gif_varying": _animation(_animated("GIF"), 1.0),
+    "jpegxl": _image(made(*PICTURE, "-frames:v", "1", "-c:v", "libjxl", "-f", "image2pipe")),
+    "jpegxl_alpha": _image(
+        made(*PICTURE, "-vf", "format=rgba", "-frames:v", "1", "-c:v", "libjxl", "-f", "image2pipe")
+    ),
+    "bmp": _still(lambda: _saved("BMP")),
+    "bmp_palette": _still(lambda: _saved("BMP", "P")),
+    "jpeg2000": _still(lambda: _saved("JPEG2000")),
+    "jpeg2000_ffmpeg": _image(made(*PICTURE, "-frames:v", "1", "-c:v", "jpeg2000", "-f", "image2pipe")),
+    "jpeg_cut_off": _image(
+        changed(lambda path: void(path.write_bytes(_saved("JPEG"))), lambda content: content[: len(content) // 2])
+    ),
+}
