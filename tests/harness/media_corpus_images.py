@@ -7,7 +7,8 @@ import io
 import random
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from PIL import Image
 
@@ -72,6 +73,14 @@ def png_with(chunk: bytes, content: bytes, *, after: bool, png: bytes) -> bytes:
     return png[:at] + whole + png[at:]
 
 
+def _jpeg(segments: Sequence[tuple[int, bytes]]) -> bytes:
+    return jpeg_with(*segments)
+
+
+def _png(content: bytes, *, after: bool) -> bytes:
+    return png_with(b"eXIf", content, after=after, png=_saved("PNG"))
+
+
 @functools.cache
 def _large_png() -> bytes:
     """2.3 MB of noise."""
@@ -90,9 +99,11 @@ def _tiff(orientation: int, mode: str = "RGB", compression: str = "tiff_lzw") ->
 
 
 def _heif(codec: str, turn: tuple[int, bool], columns: int = 1) -> Entry:
-    """Mirrored first, then turned: irot counts quarters counterclockwise."""
+    """irot counts quarters counterclockwise, and imir comes after it (ISO/IEC 23000-22, 7.3.6.7): a flip that comes
+    first reverses the turn."""
     degrees, mirrored = turn
-    return _still(lambda: heif_picture(codec, columns, quarter_turns=-degrees // 90 % 4, mirrored=mirrored), turn)
+    quarters = (degrees if mirrored else -degrees) // 90 % 4
+    return _still(lambda: heif_picture(codec, columns, quarter_turns=quarters, mirrored=mirrored), turn)
 
 
 def _animated(form: str, **options: object) -> Callable[[], bytes]:
@@ -118,11 +129,11 @@ IMAGES: Mapping[str, Entry] = {
     "jpeg_444": _still(lambda: _saved("JPEG", subsampling=0)),
     "jpeg_large_profile": _still(lambda: jpeg_with((2, _ICC), (2, _ICC), (2, _ICC))),
     **{
-        f"jpeg_exif_{number}": _still(lambda number=number: jpeg_with(_exif_segment(number)), turn)
+        f"jpeg_exif_{number}": _still(partial(_jpeg, (_exif_segment(number),)), turn)
         for number, turn in EXIF_TURNS.items()
     },
     **{
-        f"jpeg_{name}": _still(lambda segments=segments: jpeg_with(*segments), (90, False))
+        f"jpeg_{name}": _still(partial(_jpeg, segments), (90, False))
         for name, segments in {
             "little_endian": (_exif_segment(6, "<"),),
             "jfif_first": ((0, b"JFIF\0\1\1\0\0\1\0\1\0\0"), _exif_segment(6)),
@@ -132,29 +143,19 @@ IMAGES: Mapping[str, Entry] = {
         }.items()
     },
     **{
-        f"png_exif_{number}": _still(
-            lambda number=number: png_with(b"eXIf", exif(number), after=False, png=_saved("PNG")), turn
-        )
+        f"png_exif_{number}": _still(partial(_png, exif(number), after=False), turn)
         for number, turn in EXIF_TURNS.items()
     },
     **{
-        f"png_exif_after_{number}": _still(
-            lambda number=number: png_with(b"eXIf", exif(number, "<"), after=True, png=_saved("PNG")), turn
-        )
+        f"png_exif_after_{number}": _still(partial(_png, exif(number, "<"), after=True), turn)
         for number, turn in EXIF_TURNS.items()
     },
     "png_exif_after_large": _still(lambda: png_with(b"eXIf", exif(6), after=True, png=_large_png()), (90, False)),
-    **{
-        f"png_{mode.lower()}": _still(lambda mode=mode: _saved("PNG", mode))
-        for mode in ("L", "LA", "RGBA", "P", "1", "I;16")
-    },
-    **{
-        f"webp_exif_{number}": _still(lambda number=number: webp_with_exif(number), turn)
-        for number, turn in EXIF_TURNS.items()
-    },
+    **{f"png_{mode.lower()}": _still(partial(_saved, "PNG", mode)) for mode in ("L", "LA", "RGBA", "P", "1", "I;16")},
+    **{f"webp_exif_{number}": _still(partial(webp_with_exif, number), turn) for number, turn in EXIF_TURNS.items()},
     "webp_lossless": _still(lambda: _saved("WEBP", lossless=True)),
     "webp_alpha": _still(lambda: _saved("WEBP", "RGBA", quality=80)),
-    **{f"tiff_{number}": _still(lambda number=number: _tiff(number), turn) for number, turn in EXIF_TURNS.items()},
+    **{f"tiff_{number}": _still(partial(_tiff, number), turn) for number, turn in EXIF_TURNS.items()},
     "tiff_deflate": _still(lambda: _tiff(6, compression="tiff_adobe_deflate"), (90, False)),
     "tiff_raw_gray": _still(lambda: _tiff(1, "L", "raw")),
     "tiff_deep": _still(lambda: _tiff(1, "I;16", "tiff_lzw")),

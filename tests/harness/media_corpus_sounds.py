@@ -18,8 +18,8 @@ def _covered(source: str, picture: str, *arguments: str) -> Builder:
 
     def build(path: Path) -> None:
         ffmpeg(
-            *("-i", sample(source), "-i", sample(picture), "-map", "0:a", "-map", "1", "-c", "copy"),
-            *("-disposition:v", "attached_pic", *arguments, path),
+            *("-i", str(sample(source)), "-i", str(sample(picture)), "-map", "0:a", "-map", "1", "-c", "copy"),
+            *("-disposition:v", "attached_pic", *arguments, str(path)),
         )
 
     return build

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from tests.harness.media_corpus_entry import (
@@ -57,7 +58,7 @@ def _two_hours() -> Builder:
     return build
 
 
-def movie_matrix(content: bytes, rotation: int, mirrored: bool, box: bytes = b"mvhd") -> bytes:
+def turned_mp4(content: bytes, rotation: int, mirrored: bool, box: bytes) -> bytes:
     """An mp4 whose movie header, or first track header, turns what it shows."""
     a, b, c, d = (value << 16 for value in _MATRICES[rotation, mirrored])
     at = content.index(box) + (40 if box == b"mvhd" else 44)
@@ -68,7 +69,7 @@ def _turned(box: bytes) -> Mapping[str, Entry]:
     name = {b"mvhd": "movie", b"tkhd": "track"}[box]
     return {
         f"mp4_{name}_{rotation}{'_mirrored' if mirrored else ''}": Entry(
-            changed("mp4", lambda content, turn=(rotation, mirrored): movie_matrix(content, *turn, box)),  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+            changed("mp4", partial(turned_mp4, rotation=rotation, mirrored=mirrored, box=box)),
             seconds=2,
             turned=(rotation, mirrored),
         )
@@ -78,7 +79,7 @@ def _turned(box: bytes) -> Mapping[str, Entry]:
 
 def _both_turned(content: bytes) -> bytes:
     """The track is turned by 90 and the movie by 90: 180 in all."""
-    return movie_matrix(movie_matrix(content, 90, False), 90, False, b"tkhd")
+    return turned_mp4(turned_mp4(content, 90, False, b"mvhd"), 90, False, b"tkhd")
 
 
 def _text_track(path: Path) -> None:

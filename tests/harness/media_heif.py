@@ -43,8 +43,8 @@ def heif(
     quarter_turns: int = 0,
     mirrored: bool = False,
 ) -> bytes:
-    """A file of one picture, or of a grid `columns` wide whose canvas is cut to `size`; `mirrored` from left to right,
-    and then turned by `quarter_turns` counterclockwise.
+    """A file of one picture, or of a grid `columns` wide whose canvas is cut to `size`; turned by `quarter_turns`
+    counterclockwise, and then `mirrored` from left to right.
 
     All pictures share one size and one configuration.
     """
@@ -63,11 +63,11 @@ def heif(
         items.append(_full(b"infe", 2, 0, struct.pack(">HH4s", main, 0, b"grid") + b"\0"))
         properties.append(_ispe(*size))
         on_main.append(3)
-    if mirrored:
-        properties.append(_box(b"imir", b"\1"))
-        on_main.append(0x80 | len(properties))
     if quarter_turns:
         properties.append(_box(b"irot", bytes([quarter_turns])))
+        on_main.append(0x80 | len(properties))
+    if mirrored:
+        properties.append(_box(b"imir", b"\1"))
         on_main.append(0x80 | len(properties))
     if grid:
         associations.append(struct.pack(">HB", main, len(on_main)) + bytes(on_main))

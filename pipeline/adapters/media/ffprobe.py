@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline.adapters.media.inside.formats import FORMAT_WHITELIST
 from pipeline.adapters.media.image_header import HEAD_BYTES, ImageHeader, read_image_header
+from pipeline.adapters.media.inside.formats import FORMAT_WHITELIST
 from pipeline.adapters.media.parse import build_metadata, with_duration
 from pipeline.adapters.media.refusals import raise_for_exit, run_tool
 from pipeline.adapters.media.sandbox import Sandbox

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.adapters.media.inside import formats
 from pipeline.adapters.media.image_header import ImageHeader
+from pipeline.adapters.media.inside import formats
 from pipeline.adapters.media.parse_streams import stream_of
 from pipeline.adapters.media.values import count, mapping, mappings, number, pixels, seconds, text
 from pipeline.core.errors import MediaError

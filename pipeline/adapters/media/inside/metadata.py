@@ -151,6 +151,6 @@ def _metadata(
         duration_seconds=duration,
         bit_rate=rate,
         size_bytes=size_bytes,
-        tags=selected_tags(media.container),
+        tags=selected_tags(media.container, of_image=kind == "image"),
         streams=streams,
     )

@@ -130,6 +130,8 @@ def _video(source: Any, context: Any, common: dict[str, Any], known: Known) -> V
         width, height = height, width
     cover = is_cover(source)
     nominal, average = _rate(source.base_rate), _rate(source.average_rate)
+    if average is None and source.average_rate:  # a clock, and no rate
+        average = nominal
     if nominal and average and nominal > 1.5 * average:  # it counts fields, or the smallest step of a variable rate
         nominal = average
     if known.frame_rate:
