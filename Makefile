@@ -29,6 +29,8 @@ TEST_WORKERS ?= 6
 # The seed and the duration of `make torture`: see tests/programs/torture.
 SEED ?= 1
 MINUTES ?= 10
+# How many files `make hostile` reads: see tests/programs/hostile.
+FILES ?= 10000
 
 ##@ Start here
 .PHONY: help
@@ -96,6 +98,10 @@ wheel: setup ## Build the wheel, and check it in a new environment
 .PHONY: bench
 bench: setup ## Measure throughput and memory with real servers; BENCH_ARGS are passed to tests.programs.bench
 	$(BIN)/python -m tests.programs.bench $(BENCH_ARGS)
+
+.PHONY: hostile
+hostile: setup ## Read damaged files in a row through the sandboxed reader, and check what is touched and left; SEED=n FILES=10000
+	$(BIN)/python -m tests.programs.hostile --seed $(SEED) --files $(FILES)
 
 .PHONY: torture
 torture: setup ## Inject random faults while uploads run, then check that nothing was lost; SEED=n MINUTES=m

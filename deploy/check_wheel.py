@@ -1,4 +1,5 @@
-"""Checks an installed wheel: every module imports without the optional extras, and no data file is empty.
+"""Checks an installed wheel: every module imports without the optional extras, no data file is empty, and the
+media reader works.
 
     python -I -m deploy.check_wheel
 
@@ -7,6 +8,8 @@ tree is found by accident. The scripts in deploy.embedded.inside belong to the s
 imported, nor are `__main__` modules, which would run.
 """
 
+import asyncio
+import base64
 import importlib
 import importlib.resources
 import pkgutil
@@ -31,6 +34,26 @@ def data_files(directory: Traversable) -> int:
     return count
 
 
+class _Picture:
+    """A `ByteSource` of four pixels."""
+
+    content = base64.b64decode("R0lGODdhAgACAIAAAAAAAP///ywAAAAAAgACAAACAoRRADs=")
+    size_bytes = len(content)
+
+    async def read(self, offset: int, length: int) -> bytes:
+        return self.content[offset : offset + length]
+
+
+async def check_reader() -> None:
+    """The media reader starts as a process of its own, and reads a picture. Exits when it makes no thumbnail."""
+    from pipeline.adapters.media.reader import ReaderRules, SandboxedReader
+
+    async with SandboxedReader(ReaderRules(required=False)) as reader:
+        frame = (await reader.read(_Picture())).frame
+    if frame is None or frame.jpeg is None:
+        sys.exit("the media reader makes no thumbnail")
+
+
 def main() -> None:
     modules = 0
     for name in PACKAGES:
@@ -42,6 +65,7 @@ def main() -> None:
     files = sum(data_files(importlib.resources.files(name)) for name in PACKAGES)
     if files == 0:
         sys.exit("the wheel contains no data files")
+    asyncio.run(check_reader())
     sys.stdout.write(f"the wheel works: {modules} modules imported, {files} data files read\n")
 
 

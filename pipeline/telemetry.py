@@ -69,6 +69,18 @@ TAKEOVERS = Counter(
 UPLOADS_ENDED = Counter(
     "sluice_uploads_ended", "Uploads that this process ended", ["status", "code"], registry=REGISTRY
 )
+READER_SECONDS = Histogram(
+    "sluice_reader_seconds",
+    "Duration of one sandboxed reading of a file, from when it has a slot, by lane and outcome",
+    ["lane", "outcome"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+READER_CPU_SECONDS = Counter(
+    "sluice_reader_cpu_seconds", "CPU time of the sandboxed processes", ["lane"], registry=REGISTRY
+)
+READER_BYTES = Counter("sluice_reader_bytes", "Bytes of files that sandboxed readings requested", registry=REGISTRY)
+READER_RANGES = Counter("sluice_reader_ranges", "Ranges in which those bytes were requested", registry=REGISTRY)
 
 # The object store
 STORE_REQUEST_SECONDS = Histogram(
@@ -79,6 +91,9 @@ STORE_REQUEST_SECONDS = Histogram(
     registry=REGISTRY,
 )
 STORED_BYTES = Counter("sluice_stored_bytes", "Segment bytes acknowledged by the store", registry=REGISTRY)
+RELEASED_BYTES = Counter(
+    "sluice_released_bytes", "Segment bytes that left the temp volume before their upload ended", registry=REGISTRY
+)
 LIMITER_SLOTS = Gauge("sluice_limiter_slots", "Segments that may be sent to the store at once", registry=REGISTRY)
 LIMITER_USED = Gauge("sluice_limiter_used", "Segments currently being sent to the store", registry=REGISTRY)
 LIMITER_DEMAND = Gauge("sluice_limiter_demand", "Segments waiting for a slot", registry=REGISTRY)
@@ -140,13 +155,20 @@ class Log:
     EVENTS_SUBSCRIPTION = "storage_event.subscription"
     CONTENT_TYPE_KEPT = "store.content_type_kept"
     SEGMENT_LOST = "segment.lost"
+    RELEASE_DEFERRED = "segment.release_deferred"
     STAGE_STARTED = "stage.started"
     STAGE_DONE = "stage.done"
     STAGE_RETRIED = "stage.retried"
     STAGE_FAILED = "stage.failed"
     STAGE_LOST = "stage.lost"
     STAGE_REQUEUED = "stage.requeued"
+    STAGE_PARKED = "stage.parked"
     STAGE_TAKEN_OVER = "stage.taken_over"
+    THUMBNAIL_SKIPPED = "thumbnail.skipped"
+    READER_DONE = "reader.done"
+    READER_FAILED = "reader.failed"
+    READER_HOST_ENDED = "reader.host_ended"
+    READER_UNCONFINED = "reader.unconfined"
     ORPHAN_REMOVED = "temp_file.orphan_removed"
     JOURNAL_FAILED = "journal.failed"
     UPLOAD_RECOVERED = "upload.recovered"

@@ -6,7 +6,7 @@ test compares this page with what a running system has written.
 
 Every value in Redis is a string: counts and sizes are decimal integers, sizes in bytes, times (`..._at_ms`) in
 milliseconds since 1970 by Redis' clock. An optional field is absent, never empty. A stage without fields is `pending`,
-or `skipped` if the upload's transport has no use for it: the upload was created before a release added the stage.
+or `skipped` if the upload has no use for it: the upload was created before a release added the stage.
 
 | key | type | content |
 |---|---|---|
@@ -18,6 +18,7 @@ or `skipped` if the upload's transport has no use for it: the upload was created
 | `<ns>:v1:volume:<name>:reservations` | hash | upload id -> reserved bytes |
 | `<ns>:v1:volume:<name>:queue` | sorted set | ids of uploads that wait for room, in order |
 | `<ns>:v1:volume:<name>:ended` | sorted set | ids of ended uploads that are not cleaned up yet |
+| `<ns>:v1:volume:<name>:unconfined` | sorted set | workers with an incomplete sandbox, scored by their last heartbeat |
 | `<ns>:v1:worker:<host:pid>` | hash | a worker process; expires 15 s after its last heartbeat: `WorkerFields` |
 | `<ns>:v1:events` | stream | about the last 10,000 changes: `EventFields` |
 """
@@ -70,6 +71,7 @@ class UploadFields(_Fields):
     segments_stored: int
     error_code: str | None = Field(None, description="Why it did not become `ready`: a code of the error catalogue")
     error_message: str | None = None
+    window_bytes: int | None = Field(None, description="How much of a large file the temp volume holds at once")
     content_id: str | None = Field(None, description="Set once it is `ready`")
     released_at_ms: int | None = Field(None, description="When its temp file and its reservation were released")
     target_session: str | None = Field(None, description="The store's own session (S3: UploadId), empty for Swift")
@@ -79,6 +81,12 @@ class StageFields(_Fields):
     """The fields `stage.<name>.<field>` of an upload's hash."""
 
     state: StageStateName
+    waits_for: str | None = Field(
+        None,
+        description="Of an `idle` stage that reads the file: `segments` that it has requested, the last segment "
+        "(`received`) or the manifest (`sealed`)",
+    )
+    requests: int | None = Field(None, description="How often it has requested segments")
     generation: int | None = Field(None, description="Fencing token of its latest run; it only grows")
     attempt: int | None = Field(None, description="Number of the latest attempt, from 1")
     failures: int | None = Field(None, description="Attempts that ended in an error")
@@ -124,13 +132,19 @@ class WorkerFields(_Fields):
     types: str = Field(description="Worker types, separated by commas")
     volume: str
     metrics_url: str = Field(description="Base URL of its /metrics and /healthz")
+    confinement: Literal["complete", "incomplete"] | None = Field(
+        None,
+        description="Whether the sandbox of its media reader does all that it should; absent if it reads no files",
+    )
 
 
 class EventFields(_Fields):
     """One entry of the event stream; its id is the time by Redis' clock."""
 
     upload_id: str
-    kind: Literal["status", "stage", "segment"]
-    name: str = Field(description="status: `status`; stage: the stage's name; segment: the segment's number")
-    value: str = Field(description="status: the new status; stage: the new state; segment: `lost`")
+    kind: Literal["status", "stage", "segment", "wanted"]
+    name: str = Field(description="status: `status`; stage: the stage's name; segment and wanted: a segment's number")
+    value: str = Field(
+        description="status: the new status; stage: the new state; segment: `lost`; wanted: the stage that requests it"
+    )
     error_code: str = Field(description="Empty unless there was an error")

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from schemas.media import MediaMetadata
 from schemas.media_types import UNKNOWN, MediaType
 
 FILENAME_EXCLUDED: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029/\\"
@@ -145,8 +146,22 @@ class UploadView(BaseModel):
     bytes_received: int = Field(description="Bytes of the received segments")
     bytes_stored: int = Field(description="Bytes that the object store has acknowledged")
     missing_segments: list[tuple[int, int]] = Field(description="Inclusive ranges of segment numbers still to be sent")
+    wanted_segments: list[tuple[int, int]] = Field(
+        default_factory=list,
+        description="Those of `missing_segments` that hold the metadata or the thumbnail: send them next",
+    )
+    window_size: int | None = Field(
+        None,
+        description="Bytes of this upload that may be on the temp volume at once; null: all of it. A segment for which "
+        "there is no room is refused with SEGMENT_WINDOW_FULL",
+    )
     stages: dict[str, StageView]
     error: UploadError | None
+    media: MediaMetadata | None = Field(
+        None,
+        description="The file's metadata, as soon as it is known: mostly long before the last segment. Always null in "
+        "lists of uploads",
+    )
     content_id: str | None
     created_at: datetime
     updated_at: datetime
@@ -184,3 +199,6 @@ class SegmentView(BaseModel):
     crc32c: str = Field(description="The CRC-32C (RFC 3720) of `digest` as 8 hex digits")
     repeated: bool
     upload_status: str
+    wanted_segments: list[tuple[int, int]] = Field(
+        default_factory=list, description="As `wanted_segments` of the upload, after this segment"
+    )

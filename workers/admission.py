@@ -29,6 +29,7 @@ async def run_admission(services: WorkerServices, volume: str) -> None:
         loops = [
             Loop("take-over", services.takeover.run, _TICK_SECONDS, _RETRY_SECONDS),
             Loop("admission", services.upkeep.tick, _TICK_SECONDS, _RETRY_SECONDS, wake_tick),
+            Loop("release", services.release.run_due, _TICK_SECONDS, _RETRY_SECONDS),
             Loop("cleaning", clean, _TICK_SECONDS, _RETRY_SECONDS, wake_clean),
             Loop("sweep", services.upkeep.sweep, _SWEEP_SECONDS, _TICK_SECONDS),
             Loop("deletions", services.deletions.sweep, _TICK_SECONDS, _TICK_SECONDS),

@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from pipeline.bootstrap import WorkerServices
 from pipeline.bootstrap.listening import listening_at
+from pipeline.bootstrap.media import READING
 from pipeline.core.errors import SluiceError
 from pipeline.core.stages import WorkerType
 from pipeline.settings import Settings
@@ -49,6 +50,8 @@ async def heartbeat(services: WorkerServices, types: Sequence[WorkerType], url: 
     """Keep this process's record (`schemas.status.WorkerFields`) alive until cancelled, then remove it."""
     records = services.redis.workers
     record = {"types": ",".join(types), "metrics_url": url, "volume": services.volume}
+    if READING & set(types):
+        record["confinement"] = "incomplete" if services.media.gaps else "complete"
 
     async def beat() -> None:
         await records.write(services.name, record)

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.adapters.arq.worker import QueueWorker
 from pipeline.bootstrap import WorkerServices, worker_services
+from pipeline.bootstrap.media import READING
 from pipeline.core.stages import GRAPH, WorkerType
 from pipeline.settings import Settings
 from pipeline.telemetry import Log, configure_logging, logger
@@ -21,21 +22,28 @@ from workers.metrics import heartbeat, serve_metrics
 
 # A drained worker and a cancelled loop end at once, unless they wait for Redis.
 _LOOP_SECONDS = 1.0
+# The reader's lanes bound the CPU that jobs use. Those that wait for it are ready to run when a slot is free, and those
+# that have a frame store it meanwhile; more would be taken from other processes that have free slots.
+_JOBS_PER_MEDIA_SLOT = 4
 # The engine's own timeout comes first and says what timed out.
 _BEHIND_ENGINE_SECONDS = 60.0
 
 
 def _queue_worker(services: WorkerServices, settings: Settings, kind: WorkerType) -> QueueWorker:
-    media = kind in (WorkerType.PROBE, WorkerType.THUMBNAIL)
+    media = services.media if kind in READING else None
     longest_seconds = max(spec.timeout_seconds for spec in GRAPH.values() if spec.worker is kind)
-    return QueueWorker(
+    worker = QueueWorker(
         services.redis_url,
         services.redis.keys.queue(kind, settings.volume),
         services.engine.run,
         services.redis.signals,
-        settings.media_concurrency if media else settings.stage_concurrency,
+        settings.stage_concurrency if media is None else settings.media_concurrency * _JOBS_PER_MEDIA_SLOT,
         longest_seconds + _BEHIND_ENGINE_SECONDS,
+        (lambda: 0) if media is None else media.deferred.count,
     )
+    if media is not None:
+        media.deferred.listeners.append(worker.wake)
+    return worker
 
 
 async def run_workers(
@@ -47,7 +55,7 @@ async def run_workers(
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    async with worker_services(settings) as services, serve_metrics(settings, services) as url:
+    async with worker_services(settings, types) as services, serve_metrics(settings, services) as url:
         workers = [_queue_worker(services, settings, kind) for kind in types if kind is not WorkerType.ADMISSION]
         log.info(Log.STARTED, metrics=url, name=services.name)
         if ready:

@@ -34,13 +34,15 @@ ADVICE: Final[Mapping[str, str]] = {
     "THUMBNAIL_NOT_FOUND": _NONE,
     "PRECONDITION_FAILED": _BUG,
     "RANGE_NOT_SATISFIABLE": _BUG,
-    "FILE_TOO_LARGE_FOR_VOLUME": "The operator of the server can raise SLUICE_TEMP_BUDGET_BYTES.",
+    "SEGMENTS_TOO_LARGE_FOR_VOLUME": "The operator of the server can raise SLUICE_TEMP_BUDGET_BYTES, or lower"
+    " SLUICE_SEGMENT_BYTES.",
     "FILE_TOO_LARGE_FOR_STORE": "Split the file.",
     "SEGMENT_OUT_OF_RANGE": _BUG,
     "SEGMENT_LENGTH_WRONG": _BUG,
     "SEGMENT_DIGEST_WRONG": "Something between this machine and the server changes the data. " + _CONTINUE,
     "SEGMENT_DIFFERS": "The file has probably changed since the first attempt.",
     "DIGEST_NOT_SUPPORTED": "Try another --digest.",
+    "SEGMENT_WINDOW_FULL": _CONTINUE,
     "SEGMENT_STALLED": "The connection may be too slow for this many segments at once: use a lower --concurrency. "
     + _CONTINUE,
     "SEGMENT_CUT_OFF": _CONTINUE,
@@ -63,8 +65,9 @@ ADVICE: Final[Mapping[str, str]] = {
     "UPLOAD_EXPIRED": _RESTART,
     "UPLOAD_CANCELLED": _RESTART,
     "NOT_MEDIA": "Sluice accepts only video, image and audio files. Nothing of this file was kept.",
-    "MEDIA_TIMEOUT": "The file may be damaged, or the server may be overloaded.",
-    "MEDIA_TOOL_FAILED": "Run `sluice doctor` on the server to find out what is wrong with ffmpeg. " + _RESTART,
+    "MEDIA_TIMEOUT": "The file may be damaged, or too complex.",
+    "MEDIA_TOOL_FAILED": "Run `sluice doctor` on the server to check the media reader. "
+    + _RESTART,
     "FILE_DIGEST_WRONG": "The file may have changed while it was being sent.",
     "STORE_UNAVAILABLE": _SERVER_SIDE,
     "STORE_AUTH_FAILED": "Run `sluice doctor` on the server to check the store's credentials.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from deploy.cli.errors import ClientError, NoResponseError
 from deploy.cli.event_stream import STREAM_ERRORS, event_data
+from deploy.cli.request_body import RequestBody, disarm
 from deploy.cli.responses import failure, origin, parse, parse_success
 from deploy.cli.retrying import FIRST_CONTACT, PATIENT, decide
 from pipeline.adapters.http_reasons import connection_reason
@@ -39,6 +40,8 @@ _CONNECT_SECONDS = 10.0
 # stream may be waiting for its next heartbeat.
 _SILENCE_SECONDS = 90.0
 _POLL_SECONDS = 1.0
+# A server that does not respond to `Expect: 100-continue` for this long ignores it.
+_CONTINUE_SECONDS = 10.0
 
 # Repeating the request cannot help: the URL is wrong, or TLS is.
 _FINAL_ERRORS = (aiohttp.InvalidURL, aiohttp.ClientSSLError, aiohttp.ClientResponseError, UnicodeError)
@@ -118,15 +121,26 @@ class SluiceClient:
         make_body: MakeBody,
         digest: Mapping[str, str],
         on_retry: OnRetry | None = None,
+        *,
+        may_be_refused: bool = False,
     ) -> SegmentView:
-        """Send one segment of `length` bytes to the upload's `links.segment`. Idempotent.
+        """Send one segment of `length` bytes to the upload's `links.segment`. Idempotent. With `may_be_refused`, the
+        body is sent once the server has asked for it, so that a refusal costs no body bytes.
 
-        A ClientError that the body raises is raised at once, without another attempt.
+        Raised at once, without another attempt: SEGMENT_WINDOW_FULL, and a ClientError that the body raises.
         """
         headers = {"Content-Length": str(length), "Content-Type": "application/octet-stream", **digest}
         template = view.links.segment or f"{view.links.self}/segments/{{number}}"  # null: it has ended meanwhile
         url = template.replace("{number}", str(number))
-        return await self._call("PUT", url, SegmentView, headers=headers, make_body=make_body, on_retry=on_retry)
+        return await self._call(
+            "PUT",
+            url,
+            SegmentView,
+            headers=headers,
+            make_body=make_body,
+            on_retry=on_retry,
+            expects_continue=may_be_refused,
+        )
 
     async def watch(self, upload_id: str, on_retry: OnRetry | None = None) -> AsyncGenerator[UploadView, None]:
         """Yields the upload at once, and again at each change until it has ended."""
@@ -186,19 +200,31 @@ class SluiceClient:
         headers: Mapping[str, str] | None = None,
         make_body: MakeBody | None = None,
         on_retry: OnRetry | None = None,
+        expects_continue: bool = False,
     ) -> bytes:
-        """The body of the first response with a status below 300.
+        """The body of the first response with a status below 300. `expects_continue`: with `Expect: 100-continue`, but
+        no longer once a server did not respond to it (RFC 9110, section 10.1.1).
 
         Raises the first ClientError that is not retryable, or the last one when the policy's attempts are used up.
         """
         attempt = 0
         while True:
             attempt += 1
-            body = _Body(make_body()) if make_body is not None else None
+            body = RequestBody(make_body()) if make_body is not None else None
             try:
-                async with self._session.request(
-                    method, url, json=json_body, data=body, headers=headers, allow_redirects=False
-                ) as response:
+                async with (
+                    asyncio.timeout(_CONTINUE_SECONDS if expects_continue else None) as until_asked,
+                    self._session.request(
+                        method,
+                        url,
+                        json=json_body,
+                        data=body.from_now(until_asked) if body is not None else None,
+                        headers=headers,
+                        expect100=expects_continue,
+                        allow_redirects=False,
+                    ) as response,
+                ):
+                    disarm(until_asked)
                     content = await response.read()
                     self._was_reached = True
                     if response.status < 300:
@@ -207,6 +233,7 @@ class SluiceClient:
             except (TimeoutError, aiohttp.ClientError, UnicodeError) as error:
                 if body is not None and body.error is not None:
                     raise body.error from None
+                expects_continue = False
                 retryable = not isinstance(error, _FINAL_ERRORS)
                 failed = NoResponseError(origin(url), connection_reason(error), retryable=retryable)
             policy = self._policy if self._was_reached else FIRST_CONTACT
@@ -216,22 +243,6 @@ class SluiceClient:
             if on_retry is not None:
                 on_retry(failed, attempt, decision.seconds)
             await asyncio.sleep(decision.seconds)
-
-
-class _Body(AsyncIterable[bytes]):
-    """A request body that keeps the error it raised: aiohttp reports such an error as one of the connection."""
-
-    def __init__(self, blocks: AsyncIterable[bytes]) -> None:
-        self._blocks = blocks
-        self.error: ClientError | None = None
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for block in self._blocks:
-                yield block
-        except ClientError as error:
-            self.error = error
-            raise
 
 
 def _is_loopback(server: str) -> bool:

@@ -49,12 +49,13 @@ def _expected_sentence(error: BaseException) -> str | None:
     from deploy.cli.errors import ClientError
     from deploy.cli.output import OutputError
     from deploy.embedded import StackError
+    from pipeline.adapters.media.reader import UnconfinedError
     from pipeline.bootstrap.listening import CannotListenError
     from pipeline.core.errors import SluiceError
 
     if isinstance(error, SluiceError):
         return f"{shown(' '.join(str(error).split()))} [{error.code}]"
-    if isinstance(error, ClientError | CannotListenError | OutputError):
+    if isinstance(error, ClientError | CannotListenError | OutputError | UnconfinedError):
         return shown(" ".join(str(error).split()))
     if isinstance(error, StackError):
         return str(error)

@@ -81,6 +81,20 @@ def format_media(media: MediaMetadata) -> str:
     return " · ".join(facts)
 
 
+def format_early(media: MediaMetadata) -> str:
+    """The most important facts in one line, such as `mp4, h264 1920x1080, aac, 12.0 s`."""
+    facts = [media.container]
+    picture = media.picture
+    if picture is not None and not (media.kind == "audio" and picture.attached_picture):
+        facts.append(f"{picture.codec} {picture.width}x{picture.height}")
+    sound = next((stream for stream in media.streams if isinstance(stream, AudioStream)), None)
+    if sound is not None:
+        facts.append(sound.codec)
+    if media.duration_seconds is not None:
+        facts.append(format_seconds(media.duration_seconds))
+    return ", ".join(facts)
+
+
 def format_stream(stream: Stream) -> str:
     """One line about one stream."""
     facts = [stream.codec + (f" ({stream.profile})" if stream.profile else "")]

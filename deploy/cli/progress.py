@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self
 
 from pydantic import BaseModel
 
-from deploy.cli.formatting import count_of
+from deploy.cli.formatting import count_of, format_early
 from deploy.cli.names import shown
 from deploy.cli.output import print_line
 from deploy.cli.upload_progress import Outcome, UploadProgress
@@ -99,6 +99,8 @@ def notable(event: str, progress: UploadProgress, facts: Mapping[str, Any]) -> s
     if event == "renamed":
         accepted = "the server accepts no control characters and no backslashes in file names"
         return f"{name} is sent as {shown(facts['filename'])}, because {accepted}"
+    if event == "media":
+        return f"{name}: {format_early(facts['media'])}"
     if event in ("resumed", "lost"):
         return f"{name}: {doing_now(event, progress, facts)}"
     return None
@@ -116,6 +118,8 @@ def doing_now(event: str, progress: UploadProgress, facts: Mapping[str, Any]) ->
             return "the server lost segments; sending them again"
         case "sending" | "segment":
             return "sending"
+        case "window_full":
+            return "waiting until the server has stored more of this file"
         case "retry":
             return f"trying again in {facts['after_seconds']} s: {shown(facts['reason'])}"
         case "processing":

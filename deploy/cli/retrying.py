@@ -19,8 +19,9 @@ PATIENT: Final = RetryPolicy(max_attempts=12, base_seconds=0.5, cap_seconds=30.0
 FIRST_CONTACT: Final = RetryPolicy(max_attempts=4, base_seconds=0.5, cap_seconds=2.0)
 """A few seconds, for a server that has never responded: its URL is probably wrong, and no upload can be lost yet."""
 
-# Repeating helps when the bytes were damaged on the way; a proxy that alters every body will not change.
-_ATTEMPTS_BY_CODE: Final = {"SEGMENT_DIGEST_WRONG": 3}
+# Repeating helps when the bytes were damaged on the way; a proxy that alters every body will not change. A full window
+# is no failure: the uploader sends other segments meanwhile, and this one when there is room.
+_ATTEMPTS_BY_CODE: Final = {"SEGMENT_DIGEST_WRONG": 3, "SEGMENT_WINDOW_FULL": 1}
 
 
 def decide(error: ClientError, attempt: int, policy: RetryPolicy, jitter: float) -> RetryAfter | GiveUp:

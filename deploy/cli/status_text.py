@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from deploy.cli.client import ENDED
-from deploy.cli.formatting import format_bytes, format_ranges, format_seconds, format_time
+from deploy.cli.formatting import format_bytes, format_early, format_ranges, format_seconds, format_time
 from deploy.cli.names import shown
 from schemas.uploads import StageView, UploadView
 
@@ -97,6 +97,12 @@ def _facts(view: UploadView) -> Iterator[tuple[str, str]]:
     yield "segments", f"{segments} · received {received}, stored {stored}"
     if view.missing_segments and view.status not in ENDED:
         yield "missing", format_ranges(view.missing_segments)
+    if view.wanted_segments and view.status not in ENDED:
+        yield "wanted", f"{format_ranges(view.wanted_segments)}, for the metadata: send these next"
+    if view.window_size is not None and view.status not in ENDED:
+        yield "window", f"{format_bytes(view.window_size)}: the most that the server holds of this file at once"
+    if view.media is not None:
+        yield "media", f"{view.media.kind} · {format_early(view.media)}"
     if view.expires_at is not None:
         yield "expires", f"{format_time(view.expires_at)}, unless another segment arrives"
     if view.error is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from deploy.cli.environment_file import environment_file
 from deploy.cli.log_follower import LogFollower
@@ -20,6 +21,7 @@ from deploy.cli.tools import program_directories
 from deploy.embedded import EmbeddedStack, StackOptions
 from deploy.embedded.errors import log_tail
 from deploy.embedded.layout import Layout
+from pipeline.adapters.media.reader import ReaderRules, SandboxedReader
 
 _WATCH_SECONDS = 0.2
 # Well known, as the passwords of the embedded servers are: they listen on loopback only.
@@ -62,7 +64,7 @@ class UpRun:
             names = "Redis, PostgreSQL, Keystone and Swift" if self._options.keystone else "Redis, PostgreSQL and Swift"
             with self._console.status(f"Starting {names}"):
                 self._stack.start()
-            environment = self._stack.environment()
+            environment = {"SLUICE_MEDIA_CONFINEMENT": "best-effort", **self._stack.environment()}
             self._sluice = SluiceProcesses(
                 self._layout.directory, environment, workers=self._options.workers, port=self._options.port
             )
@@ -72,6 +74,8 @@ class UpRun:
             variables = {**environment, "SLUICE_SERVER": self._sluice.url}
             with environment_file(self._layout.directory, variables, program_directories()) as path:
                 showcase.print_banner(self._stack.processes(), path, time.monotonic() - began)
+                if environment["SLUICE_MEDIA_CONFINEMENT"] == "best-effort":
+                    asyncio.run(self._warn_if_unconfined())
                 return asyncio.run(self._serve(showcase))
         finally:
             self._signals.ignore()
@@ -79,6 +83,15 @@ class UpRun:
                 if self._sluice is not None:
                     self._sluice.stop()
                 self._stack.stop()
+
+    async def _warn_if_unconfined(self) -> None:
+        async with SandboxedReader(ReaderRules(required=False)) as reader:
+            if reader.gaps:
+                self._console.print(
+                    f"[yellow]Warning:[/] the sandbox of the media reader is incomplete on this machine: "
+                    f"{escape('; '.join(reader.gaps))}. Do not upload files that you do not trust.",
+                    highlight=False,
+                )
 
     async def _serve(self, showcase: Showcase) -> int:
         """Serve until a signal arrives, a process dies, or (with --once) the upload has ended."""

@@ -9,6 +9,11 @@ from pathlib import Path
 from schemas.content import Content
 from schemas.uploads import UploadView
 
+Observe = Callable[[str, "UploadProgress", Mapping[str, object]], None]
+"""Called with an event (renamed, created, resumed, waiting, sending, bytes, segment, window_full, media, lost,
+processing, retry, ended), the file's progress, and the event's facts.
+"""
+
 
 @dataclass(slots=True)
 class UploadProgress:
@@ -19,6 +24,7 @@ class UploadProgress:
     upload: UploadView | None = None
     under_way: dict[int, int] = field(default_factory=dict)
     fruitless_rounds: int = 0
+    media_is_reported: bool = False
 
     @property
     def view(self) -> UploadView:
@@ -38,11 +44,18 @@ class UploadProgress:
         self.upload = view
         self.under_way.clear()
 
+    def update(self, view: UploadView) -> None:
+        """Take over the gateway's description while segments are being sent: it may be older than their responses."""
+        self.upload = view
+        missing = view.missing_segments
+        for number in [n for n in self.under_way if not any(first <= n <= last for first, last in missing)]:
+            del self.under_way[number]
 
-Observe = Callable[[str, UploadProgress, Mapping[str, object]], None]
-"""Called with an event (renamed, created, resumed, waiting, sending, bytes, segment, lost, processing, retry, ended),
-the file's progress, and the event's facts.
-"""
+    def report_media(self, observe: Observe) -> None:
+        """Report the metadata once, as soon as the gateway knows it."""
+        if not self.media_is_reported and self.upload is not None and self.upload.media is not None:
+            self.media_is_reported = True
+            observe("media", self, {"media": self.upload.media})
 
 
 def ignore(event: str, progress: UploadProgress, facts: Mapping[str, object]) -> None:

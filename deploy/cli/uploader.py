@@ -20,16 +20,15 @@ from pydantic import ValidationError
 from deploy.cli.client import ENDED, SluiceClient
 from deploy.cli.errors import ApiError, ClientError, FileChangedError, RequestInvalidError
 from deploy.cli.following import Follower
+from deploy.cli.formatting import count_of
 from deploy.cli.names import server_filename
 from deploy.cli.resume import ResumeState, ResumeStates, UploadIdentity
 from deploy.cli.segment_file import DigestName, SegmentFile
+from deploy.cli.sending import SegmentRound, Turn
 from deploy.cli.upload_progress import Observe, Outcome, UploadProgress, ignore
 from pipeline.core.media_types import type_of_name
-from pipeline.core.segments import SegmentPlan
 from schemas.uploads import CreateUpload, UploadView
 
-# A segment refused with one of these says that the upload's status changed: fetch the upload and continue from there.
-_STATUS_CHANGED: Final = frozenset({"UPLOAD_WAITING", "UPLOAD_ENDED", "UPLOAD_EXPIRED", "UPLOAD_CANCELLED"})
 # Rounds of sending in a row after which the same segments are missing.
 _MAX_FRUITLESS_ROUNDS: Final = 5
 
@@ -89,10 +88,10 @@ class Uploader:
         state: ResumeState | None = None
         try:
             while state is None or progress.view.status not in ENDED:
-                async with self._sending:
+                async with Turn(self._sending) as turn:
                     if state is None:
                         state = await self._open(identity, progress)
-                    await self._send_until_complete(file, progress)
+                    await self._send_until_complete(file, progress, turn)
                 # Neither wait holds back another file, which may have to be sent again to make room on the server.
                 if progress.view.status == "waiting":
                     await self._follow(progress, "waiting", lambda now: now.status != "waiting")
@@ -105,6 +104,7 @@ class Uploader:
                 self._states.forget(state)
             raise
         view = progress.view
+        progress.report_media(self._observe)
         self._states.forget(state)
         content = await self._client.content(view.content_id, self._on_retry(progress)) if view.content_id else None
         self._observe("ended", progress, {"status": view.status, "content": content})
@@ -152,13 +152,32 @@ class Uploader:
             self._observe("renamed", progress, {"filename": filename})
         return request
 
-    async def _send_until_complete(self, file: SegmentFile, progress: UploadProgress) -> None:
+    async def _send_until_complete(self, file: SegmentFile, progress: UploadProgress, turn: Turn) -> None:
         """Send what is missing, until every segment was accepted once, or the upload waits for room or has ended."""
         while (view := progress.view).status not in ENDED | {"waiting"} and view.missing_segments:
             self._observe("sending", progress, {"missing_segments": view.missing_segments})
-            if await self._send_missing(file, progress):
+            on_retry = self._on_retry(progress)
+            segments = SegmentRound(
+                self._client,
+                file,
+                progress,
+                self._options.digest,
+                slots=self._slots,
+                turn=turn,
+                follows=self._follows(view),
+                observe=self._observe,
+                on_retry=on_retry,
+            )
+            if await segments.run():
                 return
-            progress.refresh(await self._client.upload(view.id, self._on_retry(progress)))
+            await turn.take()
+            progress.refresh(await self._client.upload(view.id, on_retry))
+
+    def _follows(self, view: UploadView) -> bool:
+        """Whether the upload's events are followed while its segments are sent. Small files are sent before an event
+        could say anything, and a stream for each of many would cost the server more than they do."""
+        missing = count_of(view.missing_segments)
+        return missing > self._options.concurrency or (missing > 1 and self._unfinished == 1)
 
     async def _follow_processing(self, progress: UploadProgress) -> None:
         """Return when the upload has ended or the server misses segments. Raises ClientError when it has listed the
@@ -189,44 +208,10 @@ class Uploader:
         async with contextlib.aclosing(found) as views:
             async for view in views:
                 progress.refresh(view)
+                progress.report_media(self._observe)
                 if until(view):
                     return
                 self._observe(event, progress, {"queue_position": view.queue_position, "stages": view.stages})
-
-    async def _send_missing(self, file: SegmentFile, progress: UploadProgress) -> bool:
-        """Send every segment that is missing now. False: the upload's status has changed meanwhile. The first error
-        that is final ends the round."""
-        view = progress.view
-        plan = SegmentPlan(view.size, view.segment_size)
-        numbers = (number for first, last in view.missing_segments for number in range(first, last + 1))
-        try:
-            async with asyncio.TaskGroup() as group:
-                for number in numbers:
-                    await self._slots.acquire()
-                    task = group.create_task(self._send_segment(file, progress, plan, number))
-                    task.add_done_callback(lambda _: self._slots.release())
-        except ExceptionGroup as group:
-            final = next((error for error in group.exceptions if not _is_status_change(error)), None)
-            if final is not None:
-                raise final from None
-            return False
-        return True
-
-    async def _send_segment(self, file: SegmentFile, progress: UploadProgress, plan: SegmentPlan, number: int) -> None:
-        offset, length = plan.offset(number), plan.length(number)
-
-        def sent(sent_bytes: int) -> None:
-            progress.under_way[number] = sent_bytes
-            self._observe("bytes", progress, {})
-
-        file.check_unchanged()
-        digest = await file.digest_header(offset, length, self._options.digest)
-        received = await self._client.put_segment(
-            progress.view, number, length, lambda: file.blocks(offset, length, sent), digest, self._on_retry(progress)
-        )
-        file.check_unchanged()
-        progress.under_way[number] = length
-        self._observe("segment", progress, {"number": number, "size_bytes": length, "repeated": received.repeated})
 
     def _on_retry(self, progress: UploadProgress) -> Callable[[ClientError, int, float], None]:
         def report(error: ClientError, attempt: int, seconds: float) -> None:
@@ -235,7 +220,3 @@ class Uploader:
             )
 
         return report
-
-
-def _is_status_change(error: Exception) -> bool:
-    return isinstance(error, ApiError) and error.code in _STATUS_CHANGED

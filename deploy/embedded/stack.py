@@ -21,7 +21,6 @@ from deploy.embedded.endpoints import KeystoneEndpoint, SwiftEndpoint
 from deploy.embedded.errors import StackError
 from deploy.embedded.keystone import Keystone
 from deploy.embedded.layout import Layout
-from deploy.embedded.media_tools import media_tool_path
 from deploy.embedded.ports import LOOPBACK, PortPool
 from deploy.embedded.postgres import Postgres
 from deploy.embedded.process import BringUp, ChildProcess, run_all, stop_all
@@ -118,13 +117,7 @@ class EmbeddedStack:
 
     def environment(self) -> dict[str, str]:
         """The SLUICE_* variables for gateways and workers: the caller's own, with those of the servers started here."""
-        temp_dir = str(self._layout.temp)
-        variables = {
-            "SLUICE_TEMP_DIR": temp_dir,
-            "SLUICE_VOLUME": VOLUME,
-            "SLUICE_FFMPEG": media_tool_path("ffmpeg"),
-            "SLUICE_FFPROBE": media_tool_path("ffprobe"),
-        }
+        variables = {"SLUICE_TEMP_DIR": str(self._layout.temp), "SLUICE_VOLUME": VOLUME}
         variables |= {name: value for name, value in os.environ.items() if name.startswith("SLUICE_")}
         if self._redis is not None:
             variables["SLUICE_REDIS_URL"] = self.redis_url

@@ -34,13 +34,15 @@ ROUTES: tuple[Route, ...] = (
         "Send a segment",
         "The body is the raw bytes of segment `number`. Segments may be sent in any order and in parallel. Every "
         "segment except the last is `segment_size` bytes long. Sending a received segment again is harmless. While the "
-        "upload is `waiting`, the response is UPLOAD_WAITING with `Retry-After`; with `Expect: 100-continue` this "
-        "costs no body bytes. When a body is refused before its end, the connection is closed.",
+        "upload is `waiting`, the response is UPLOAD_WAITING with `Retry-After`, and while the temp volume has no room "
+        "for this segment, SEGMENT_WINDOW_FULL; with `Expect: 100-continue` this costs no body bytes. When a body is "
+        "refused before its end, the connection is closed.",
         responses=(ResponseSpec(200, "The segment was received", SegmentView),),
         errors=(
             *UPLOAD_LOOKUP_ERRORS,
             "TRANSPORT_DIFFERS",
             "UPLOAD_WAITING",
+            "SEGMENT_WINDOW_FULL",
             "UPLOAD_ENDED",
             "SEGMENT_OUT_OF_RANGE",
             "SEGMENT_LENGTH_WRONG",

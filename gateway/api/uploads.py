@@ -97,7 +97,7 @@ ROUTES: tuple[Route, ...] = (
             "CONTENT_TYPE_NOT_MEDIA",
             "DIGEST_NOT_SUPPORTED",
             "IDEMPOTENCY_KEY_REUSED",
-            "FILE_TOO_LARGE_FOR_VOLUME",
+            "SEGMENTS_TOO_LARGE_FOR_VOLUME",
             "FILE_TOO_LARGE_FOR_STORE",
             "TRANSPORT_NOT_OFFERED",
             "UPLOAD_ENDED",

@@ -18,6 +18,7 @@ from pipeline.uploads.lookup import UploadDetail
 from pipeline.uploads.receive import SegmentReceipt
 from schemas.content import Content, ContentObject, ContentView, ObjectView
 from schemas.imports import ImportView
+from schemas.media import MediaMetadata
 from schemas.uploads import GrantsView, SegmentGrantView, SegmentView, StageView, UploadError, UploadView
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -55,6 +56,9 @@ def upload_view(detail: UploadDetail, base: str) -> UploadView:
         bytes_received=upload.bytes_received,
         bytes_stored=upload.bytes_stored,
         missing_segments=detail.missing,
+        wanted_segments=detail.wanted,
+        media=MediaMetadata.model_validate(detail.media) if detail.media else None,
+        window_size=upload.window_bytes,
         stages={str(stage): _stage_view(status) for stage, status in upload.stages.items()},
         error=UploadError(code=upload.error_code, message=upload.error_message or "") if upload.error_code else None,
         content_id=upload.content_id,

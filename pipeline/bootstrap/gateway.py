@@ -26,6 +26,9 @@ from pipeline.uploads.incoming_segment import ReceiveRules
 from pipeline.uploads.lookup import UploadLookup
 from pipeline.uploads.receive import Receiver
 from pipeline.uploads.receive_buffer import ReceiveBuffer
+from pipeline.uploads.room import SegmentRoom
+
+_NAMED_WORKERS = 5
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class GatewayServices:
     _redis: RedisParts
     _parts: VolumeParts
     _known: ExaminedStores
+    _volume: str
     _headroom_bytes: int
     _database: DatabaseHealth
 
@@ -77,6 +81,11 @@ class GatewayServices:
                 "`sluice doctor` for details."
             )
         try:
+            if unconfined := await self._redis.workers.unconfined(self._volume):
+                found["media_reader"] = (
+                    "A hostile file may do harm where these workers run, because their sandbox is incomplete: "
+                    f"{', '.join(unconfined[:_NAMED_WORKERS])}. Run `sluice doctor` there for details."
+                )
             volume = await self._redis.ledger.snapshot()
             usable_bytes = await self._parts.cell.volume.free_bytes() - self._headroom_bytes + volume.backed_bytes
         except SluiceError:  # reported by `problems`
@@ -110,10 +119,10 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
         rules = CreationRules(
             store=settings.store,
             volume=settings.volume,
-            budget_bytes=settings.temp_budget_bytes,
             segment_bytes=settings.segment_bytes,
         )
         receive = ReceiveRules(settings.segment_stall_seconds, settings.segment_deadline_seconds)
+        room = SegmentRoom(cell, redis.signals, parts.release, settings.segment_deadline_seconds)
         lookup = UploadLookup(cell.uploads, cell.journals, parts.expiry)
         creation = UploadCreation(cell, lookup, parts.admission, stores, rules)
         client = await stack.enter_async_context(HttpPlainClient())
@@ -123,7 +132,6 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             store=settings.store,
             buckets=settings.import_buckets,
             volume=settings.volume,
-            budget_bytes=settings.temp_budget_bytes,
             segment_bytes=settings.segment_bytes,
         )
         yield GatewayServices(
@@ -131,7 +139,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             lookup=lookup,
             importer=Importer(creation, stores, contents, sources),
             direct=DirectUploads(cell, creation, lookup, stores, known, settings.upload_grant_seconds),
-            receiver=Receiver(cell, ReceiveBuffer(settings.receive_buffer_bytes), receive),
+            receiver=Receiver(cell, ReceiveBuffer(settings.receive_buffer_bytes), receive, room),
             contents=contents,
             downloads=Downloads(contents, stores, known, _download_rules(settings)),
             deletions=Deletions(deletion_list, stores, purge),
@@ -140,6 +148,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             _redis=redis,
             _parts=parts,
             _known=known,
+            _volume=settings.volume,
             _headroom_bytes=settings.temp_headroom_bytes,
             _database=health,
         )

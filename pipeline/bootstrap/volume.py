@@ -8,11 +8,12 @@ from pipeline.adapters.volume.journals import FileUploadJournals
 from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.bootstrap.redis import RedisParts
 from pipeline.settings import Settings
-from pipeline.uploads.admission import Admission
+from pipeline.uploads.admission import Admission, AdmissionRules
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.lookup import ExpiryRules
 from pipeline.uploads.record import UploadRecord
 from pipeline.uploads.recovery import Recovery, RecoveryWriters
+from pipeline.uploads.release import EarlyRelease
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class VolumeParts:
     cell: CellState
     recovery: Recovery
     admission: Admission
+    release: EarlyRelease
     expiry: ExpiryRules
 
 
@@ -42,7 +44,9 @@ def volume_parts(settings: Settings, redis: RedisParts) -> VolumeParts:
     writers = RecoveryWriters(redis.board, redis.segments, redis.board, journals)
     # No direct upload expires while one of its grants is valid.
     direct_seconds = max(settings.direct_seconds, settings.upload_grant_seconds)
-    recovery = Recovery(cell, writers, direct_seconds)
-    admission = Admission(cell, recovery, settings.temp_headroom_bytes)
+    release = EarlyRelease(cell)
+    recovery = Recovery(cell, writers, release, direct_seconds)
+    rules = AdmissionRules(settings.temp_budget_bytes, settings.temp_headroom_bytes, settings.temp_share)
+    admission = Admission(cell, recovery, rules)
     expiry = ExpiryRules(waiting_ms=int(settings.waiting_seconds * 1000), direct_ms=int(direct_seconds * 1000))
-    return VolumeParts(cell, recovery, admission, expiry)
+    return VolumeParts(cell, recovery, admission, release, expiry)

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from pipeline.adapters.media.ffmpeg import FfmpegThumbnailer
-from pipeline.adapters.media.ffprobe import FfprobeMediaProbe
-from pipeline.adapters.media.sandbox import Sandbox
+from pipeline.adapters.media.reader import SandboxedReader
 from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
+from pipeline.bootstrap.media import media_reader
 from pipeline.bootstrap.redis import RedisParts, redis_parts
 from pipeline.bootstrap.shared import cache_purge, content_repository
 from pipeline.bootstrap.stores import open_stores
 from pipeline.bootstrap.volume import volume_parts
 from pipeline.contents.deletion import Deletions
 from pipeline.core.retry import OutageBudget
-from pipeline.core.stages import Stage
+from pipeline.core.stages import Stage, WorkerType
 from pipeline.engine.contract import StageHandler
 from pipeline.engine.engine import EngineRules, StageEngine
 from pipeline.engine.limiter import SegmentLimiter
 from pipeline.engine.takeover import TakeOver
-from pipeline.ports import ContentRepository, Stores
+from pipeline.ports import ContentRepository, MediaReader, Stores
 from pipeline.settings import Settings
 from pipeline.stages.assemble import Assemble
-from pipeline.stages.fetch import Fetcher
 from pipeline.stages.persist import Persist
 from pipeline.stages.probe import Probe
+from pipeline.stages.reading import FileReads
 from pipeline.stages.seal import Seal
 from pipeline.stages.thumbnail import Thumbnail
 from pipeline.stages.transfer import Transfer
@@ -38,17 +37,21 @@ from pipeline.upkeep.orphaned_files import OrphanedFiles
 from pipeline.upkeep.orphaned_objects import OrphanedObjects, OrphanRules
 from pipeline.upkeep.volume import VolumeUpkeep
 from pipeline.uploads.cell import CellState
+from pipeline.uploads.release import EarlyRelease
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerServices:
-    """What the workers run: `engine` runs stages; an admission worker runs all the others."""
+    """What the workers run: `engine` runs stages, two of which read files with `media`; an admission worker runs all
+    the others."""
 
     redis: RedisParts
     engine: StageEngine
+    media: SandboxedReader
     takeover: TakeOver
     upkeep: VolumeUpkeep
     cleanups: CleanupQueue
+    release: EarlyRelease
     deletions: Deletions
     orphaned_objects: OrphanedObjects
     redis_url: str
@@ -57,26 +60,31 @@ class WorkerServices:
 
 
 def stage_handlers(
-    settings: Settings, redis: RedisParts, cell: CellState, stores: Stores, contents: ContentRepository
+    settings: Settings,
+    redis: RedisParts,
+    cell: CellState,
+    stores: Stores,
+    contents: ContentRepository,
+    media: MediaReader,
+    release: EarlyRelease,
 ) -> dict[Stage, StageHandler]:
     """A handler for every stage."""
-    sandbox = Sandbox()
-    probe = FfprobeMediaProbe(settings.ffprobe, settings.probe_timeout_seconds, sandbox)
-    thumbnailer = FfmpegThumbnailer(settings.ffmpeg, settings.thumbnail_timeout_seconds, sandbox)
     limiter = SegmentLimiter(settings.store_concurrency)
+    files = FileReads(cell, redis.stages, stores, redis.signals)
     return {
-        Stage.TRANSFER: Transfer(cell, redis.stages, stores, limiter, redis.signals),
+        Stage.TRANSFER: Transfer(cell, redis.stages, stores, limiter, redis.signals, release),
         Stage.SEAL: Seal(cell, stores),
-        Stage.ASSEMBLE: Assemble(cell, Fetcher(cell, stores, limiter)),
-        Stage.PROBE: Probe(cell.volume, probe),
-        Stage.THUMBNAIL: Thumbnail(redis.stages, cell.volume, thumbnailer, stores),
+        Stage.ASSEMBLE: Assemble(files, limiter),
+        Stage.PROBE: Probe(files, media, stores),
+        Stage.THUMBNAIL: Thumbnail(files, redis.stages, media, stores),
         Stage.PERSIST: Persist(redis.stages, contents, stores),
     }
 
 
 @asynccontextmanager
-async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
-    """Everything a worker process needs, open while the block runs."""
+async def worker_services(settings: Settings, kinds: Collection[WorkerType] = ()) -> AsyncIterator[WorkerServices]:
+    """Everything a process with workers of these types needs, open while the block runs. Raises UnconfinedError if one
+    of them reads files and the sandbox does not work."""
     name = f"{socket.gethostname()}:{os.getpid()}"
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(redis_parts(settings))
@@ -91,7 +99,8 @@ async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
             settings.disk_patience_seconds,
             settings.crash_patience_seconds,
         )
-        handlers = stage_handlers(settings, redis, cell, stores, contents)
+        media = await stack.enter_async_context(media_reader(settings, kinds))
+        handlers = stage_handlers(settings, redis, cell, stores, contents, media, parts.release)
         cleanup = Cleanup(cell, redis.ended, stores, contents, parts.recovery)
         expiry = Expiry(cell, parts.admission, parts.expiry)
         purge = await cache_purge(stack, settings)
@@ -100,8 +109,12 @@ async def worker_services(settings: Settings) -> AsyncIterator[WorkerServices]:
             engine=StageEngine(
                 redis.stages, cell.uploads, cell.queue, handlers, parts.recovery, EngineRules(name, budget)
             ),
+            media=media,
             takeover=TakeOver(redis.stages, cell.queue),
-            upkeep=VolumeUpkeep(cell, parts.recovery, parts.admission, expiry, OrphanedFiles(cell, redis.stages)),
+            upkeep=VolumeUpkeep(
+                cell, parts.recovery, parts.admission, expiry, OrphanedFiles(cell, redis.stages, parts.release)
+            ),
+            release=parts.release,
             cleanups=CleanupQueue(cell, redis.ended, cleanup),
             deletions=Deletions(PostgresDeletionRepository(contents.pool), stores, purge),
             orphaned_objects=OrphanedObjects(cell.uploads, stores, cleanup, OrphanRules()),

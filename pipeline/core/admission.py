@@ -17,13 +17,20 @@ Rules
    unavailable and no client could renew.
 5. A temp file without a reservation is adopted: it occupies the disk, so its bytes are counted even above the budget.
    Nothing more is admitted until there is room again.
-6. Every call is idempotent.
+6. An upload that requests more than the budget, because the budget was larger when it was created, is admitted alone.
+7. Uploads give room back segment by segment, and may wish for room again (`core.reservation`). Wishes come true first.
+8. Every call is idempotent.
 """
 
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from pipeline.core.reservation import Reader, Reservation, TakenSegment, WindowShares
+
+_IDLE = Reader(active=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,32 +45,21 @@ class DiskReading:
 
 
 @dataclass(slots=True)
-class Reservation:
-    """Bytes held by one upload. `backed_bytes` of them are preallocated, so the disk no longer reports them as free.
-    `ticket` and `overtaken` are the upload's old place in the queue and how often it was overtaken there."""
-
-    size_bytes: int
-    lease_until_ms: int
-    ticket: int
-    overtaken: int
-    backed_bytes: int = 0
-    confirmed: bool = False
-    lapsed: bool = False
-
-
-@dataclass(slots=True)
 class Waiting:
-    """An upload in the queue, which is sorted by ticket. `overtaken`: how often it was overtaken as the head."""
+    """An upload in the queue, which is sorted by ticket. `overtaken`: how often it was overtaken as the head. It
+    requests `size_bytes`, all of its file or a window of a file of `file_bytes`."""
 
     upload_id: str
     size_bytes: int
     ticket: int
     overtaken: int = 0
+    file_bytes: int | None = None
 
 
 @dataclass(slots=True)
 class AdmissionModel:
-    """The ledger of one temp volume. Times are milliseconds, sizes bytes."""
+    """The ledger of one temp volume. Times are milliseconds, sizes bytes. `usable_bytes`: what all reservations
+    together could hold on the disk, when it was last read."""
 
     budget_bytes: int
     max_overtakes: int
@@ -73,6 +69,7 @@ class AdmissionModel:
     queue: list[Waiting] = field(default_factory=list)
     epoch: int = 0
     tickets: int = 0
+    usable_bytes: int = 0
     ran_at_ms: int | None = None
 
     @property
@@ -94,12 +91,13 @@ class AdmissionModel:
         on_disk = disk.free_bytes - disk.headroom_bytes - self.unbacked_bytes
         return max(0, min(self.budget_bytes - self.reserved_bytes, on_disk))
 
-    def request(self, upload_id: str, size_bytes: int) -> None:
+    def request(self, upload_id: str, size_bytes: int, window_bytes: int | None = None) -> None:
         """Add an upload to the queue, unless it is in the queue or admitted already."""
         known = upload_id in self.reservations or any(item.upload_id == upload_id for item in self.queue)
         if not known:
             self.tickets += 1
-            self.queue.append(Waiting(upload_id, size_bytes, self.tickets))
+            file_bytes = None if window_bytes is None else size_bytes
+            self.queue.append(Waiting(upload_id, window_bytes or size_bytes, self.tickets, 0, file_bytes))
 
     def lapse(self, now_ms: int) -> list[str]:
         """Mark reservations whose lease has run out, and return them; they keep their bytes until `release`."""
@@ -123,8 +121,8 @@ class AdmissionModel:
         if disk.epoch != self.epoch:
             return None
         admitted: list[str] = []
-        room = self.room_bytes(disk)
-        while self.queue and self.queue[0].size_bytes <= room:
+        room = self._grant_wishes(self.room_bytes(disk))
+        while self.queue and (self.queue[0].size_bytes <= room or self._goes_alone(self.queue[0], disk)):
             room -= self._reserve(0, now_ms, lease_ms, admitted)
         index = 1
         considered = 1
@@ -137,13 +135,32 @@ class AdmissionModel:
             else:
                 index += 1
             considered += 1
+        self.usable_bytes = max(0, disk.free_bytes - disk.headroom_bytes + self.reserved_bytes - self.unbacked_bytes)
         return admitted
+
+    def _goes_alone(self, entry: Waiting, disk: DiskReading) -> bool:
+        on_disk = disk.free_bytes - disk.headroom_bytes - self.unbacked_bytes
+        return entry.size_bytes > self.budget_bytes and not self.reserved_bytes and entry.size_bytes <= on_disk
+
+    def _wishes(self) -> list[Reservation]:
+        return sorted((item for item in self.reservations.values() if item.wish_bytes), key=lambda item: item.ticket)
+
+    def _grant_wishes(self, room: int) -> int:
+        """Returns the room that remains; less than 0: none, until every wish has come true."""
+        for item in self._wishes():
+            needed = item.needed_bytes
+            if 0 < needed <= room:
+                item.grant_wish()
+            room -= needed
+        return room
 
     def _reserve(self, index: int, now_ms: int, lease_ms: int, admitted: list[str]) -> int:
         entry = self.queue.pop(index)
-        self.reservations[entry.upload_id] = Reservation(
-            entry.size_bytes, now_ms + lease_ms, entry.ticket, entry.overtaken
-        )
+        item = Reservation(entry.size_bytes, now_ms + lease_ms, entry.ticket, entry.overtaken)
+        if entry.file_bytes is not None:
+            item.window_bytes = entry.size_bytes
+            item.file_bytes = item.rest_bytes = entry.file_bytes
+        self.reservations[entry.upload_id] = item
         admitted.append(entry.upload_id)
         return entry.size_bytes
 
@@ -158,26 +175,83 @@ class AdmissionModel:
         return True
 
     def confirm(self, upload_id: str, backed_bytes: int, now_ms: int, lease_ms: int) -> bool:
-        """Record that the temp file is allocated, with `backed_bytes` preallocated on the disk. The lease starts now.
-        False: there is no such reservation."""
+        """Record that the temp file is allocated, with `backed_bytes` preallocated on the disk. The bytes of a window,
+        or of a file that has given segments back, are counted by segment instead. The lease starts now. False: there
+        is no such reservation."""
         item = self.reservations.get(upload_id)
         if item is None:
             return False
-        item.backed_bytes = min(backed_bytes, item.size_bytes)
+        if item.window_bytes is None and not item.taken and not item.given:
+            before, item.backed_bytes = item.backed_bytes, min(backed_bytes, item.size_bytes)
+            self._left_disk(before - item.backed_bytes)
         self.epoch += 1
         if not item.confirmed:
             item.confirmed = True
             self.renew(upload_id, now_ms, lease_ms)
         return True
 
-    def adopt(self, upload_id: str, size_bytes: int, backed_bytes: int, now_ms: int, lease_ms: int) -> None:
-        """Reserve `size_bytes` for a temp file that exists already, even if there is no room for it."""
+    def adopt(
+        self,
+        upload_id: str,
+        size_bytes: int,
+        backed_bytes: int,
+        now_ms: int,
+        lease_ms: int,
+        window_bytes: int | None = None,
+        *,
+        taken: Mapping[int, int] | None = None,
+        given: Mapping[int, int] | None = None,
+        reader: Reader = _IDLE,
+    ) -> None:
+        """Reserve the bytes of a temp file that exists already, even if there is no room for them."""
         if upload_id not in self.reservations:
-            self.request(upload_id, size_bytes)
+            self.request(upload_id, size_bytes, window_bytes)
             index = next(i for i, item in enumerate(self.queue) if item.upload_id == upload_id)
-            self.queue[index].size_bytes = size_bytes
             self._reserve(index, now_ms, lease_ms, [])
+            item = self.reservations[upload_id]
+            item.given = dict(given or {})
+            rest = max(0, size_bytes - sum(item.given.values()))
+            item.window_bytes = window_bytes
+            if window_bytes is not None:
+                item.file_bytes, item.rest_bytes = size_bytes, rest
+                item.taken = {key: TakenSegment(size, now_ms, backed=True) for key, size in (taken or {}).items()}
+                backed_bytes = item.taken_bytes
+                rest = max(item.taken_bytes, window_bytes if reader.active else min(window_bytes, rest))
+            item.size_bytes = rest
+            item.backed_bytes = min(rest, backed_bytes)
         self.confirm(upload_id, backed_bytes, now_ms, lease_ms)
+
+    def take(
+        self, upload_id: str, number: int, size_bytes: int, shares: WindowShares, reader: Reader, now_ms: int
+    ) -> bool:
+        """Take room for a segment; see `Reservation.take`. False also if there is no such reservation."""
+        item = self.reservations.get(upload_id)
+        if item is None:
+            return False
+        room = min(self.budget_bytes, self.usable_bytes) - self.reserved_bytes
+        room -= sum(other.needed_bytes for other in self._wishes() if other.ticket < item.ticket)
+        return item.take(number, size_bytes, shares, reader, max(0, room), now_ms)
+
+    def back(self, upload_id: str, number: int) -> None:
+        """Record that the disk has allocated the bytes of a segment that was taken."""
+        item = self.reservations.get(upload_id)
+        if item is not None and item.back(number):
+            self.epoch += 1
+
+    def give(self, upload_id: str, segments: Mapping[int, int], *, stored: bool, reader: Reader) -> None:
+        """Give back the room of segments whose bytes are no longer on the disk; see `Reservation.give`."""
+        item = self.reservations.get(upload_id)
+        if item is None:
+            return
+        before = item.backed_bytes
+        item.give(segments, stored=stored, reader=reader)
+        if item.backed_bytes != before:
+            self._left_disk(before - item.backed_bytes)
+            self.epoch += 1
+
+    def _left_disk(self, size_bytes: int) -> None:
+        """These bytes may have been read as free already: until the disk is read again, nothing grows into them."""
+        self.usable_bytes = max(0, self.usable_bytes - max(0, size_bytes))
 
     def postpone(self, upload_id: str) -> bool:
         """Put an upload whose bytes the disk could not allocate back to its old place in the queue. False: there is no
@@ -186,7 +260,11 @@ class AdmissionModel:
         if item is None or item.confirmed:
             return False
         del self.reservations[upload_id]
-        waiting = Waiting(upload_id, item.size_bytes, item.ticket, item.overtaken)
+        self._left_disk(item.backed_bytes)
+        windowed = item.window_bytes is not None
+        size_bytes = item.window_bytes if item.window_bytes is not None else item.size_bytes
+        file_bytes = item.file_bytes if windowed else None
+        waiting = Waiting(upload_id, size_bytes, item.ticket, item.overtaken, file_bytes)
         insort(self.queue, waiting, key=lambda entry: entry.ticket)
         return True
 
@@ -194,4 +272,7 @@ class AdmissionModel:
         """Remove an upload from the queue and free its reserved bytes; returns how many were freed."""
         self.queue = [item for item in self.queue if item.upload_id != upload_id]
         item = self.reservations.pop(upload_id, None)
-        return item.size_bytes if item else 0
+        if item is None:
+            return 0
+        self._left_disk(item.backed_bytes)
+        return item.size_bytes

@@ -82,8 +82,8 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "SEGMENTS_TOO_LARGE_FOR_VOLUME": ErrorSpec(
         413,
         False,
-        "The temp volume holds {capacity_bytes} bytes, which is less than two of this file's segments of {segment_bytes} "
-        "bytes.",
+        "The temp volume holds {capacity_bytes} bytes, which is less than two of this file's segments of "
+        "{segment_bytes} bytes.",
     ),
     "FILE_TOO_LARGE_FOR_STORE": ErrorSpec(
         413, False, "The file has {size_bytes} bytes; the object store accepts at most {limit_bytes} per object."

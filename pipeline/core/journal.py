@@ -18,7 +18,7 @@ from typing import Any
 
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion, StoredSegment
-from pipeline.core.segments import SegmentPlan
+from pipeline.core.segments import SegmentPlan, to_ranges
 from pipeline.core.transports import Transport
 
 
@@ -61,6 +61,13 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
+class Released:
+    """The bytes of these segments, which are stored, leave the temp volume."""
+
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """What the store returned from `begin`."""
 
@@ -80,16 +87,20 @@ class Ended:
     error: tuple[str, str] | None = None
 
 
-Entry = Begun | Received | Lost | Stored | Gone | Session | Completed | Ended
+Entry = Begun | Received | Lost | Stored | Gone | Released | Session | Completed | Ended
 
 
 @dataclass(slots=True)
 class Journal:
-    """The state of an upload according to its journal. `received`: number -> crc32c; `stored`: number -> etag."""
+    """The state of an upload according to its journal. `received`: number -> crc32c; `stored`: number -> etag;
+    `released`: stored segments whose bytes are in the store only; `expected`: number -> crc32c of released segments
+    that the store has lost and that are to be sent again."""
 
     new: NewUpload
     received: dict[int, int] = field(default_factory=dict)
     stored: dict[int, str] = field(default_factory=dict)
+    released: set[int] = field(default_factory=set)
+    expected: dict[int, int] = field(default_factory=dict)
     session: str | None = None
     completed: bool = False
     ended: Ended | None = None
@@ -111,18 +122,28 @@ class Journal:
         """Forget segment `number`, which must be sent again."""
         self.received.pop(number, None)
         self.stored.pop(number, None)
+        self.released.discard(number)
 
     def add(self, entry: Entry) -> None:
-        """Apply an entry. Entries about segments that the plan does not have are ignored."""
+        """Apply an entry. Entries about segments that the plan does not have are ignored, and so are entries that Redis
+        refused after they were written: bytes other than the expected ones, and a digest of the hole that released
+        bytes leave."""
         match entry:
             case Received(number, crc32c) if 1 <= number <= self.plan.count:
-                self.received[number] = crc32c
-            case Lost(number, crc32c) if self.received.get(number) == crc32c:
+                if number not in self.released and self.expected.get(number, crc32c) == crc32c:
+                    self.received[number] = crc32c
+                    self.expected.pop(number, None)
+            case Lost(number, crc32c) if self.received.get(number) == crc32c and number not in self.released:
                 self.drop(number)
             case Stored(number, etag) if 1 <= number <= self.plan.count:
                 self.stored[number] = etag
             case Gone(number):
                 self.stored.pop(number, None)
+                if number in self.released and number in self.received:
+                    self.expected[number] = self.received.pop(number)
+                self.released.discard(number)
+            case Released(numbers):
+                self.released.update(number for number in numbers if number in self.stored and number in self.received)
             case Session(session):
                 self.session = session
             case Completed():
@@ -176,6 +197,8 @@ def _to_array(entry: Entry) -> list[Any]:
             return ["stored", number, etag]
         case Gone(number):
             return ["gone", number]
+        case Released(numbers):
+            return ["released", to_ranges(numbers)]
         case Session(session):
             return ["session", session]
         case Completed():
@@ -196,6 +219,8 @@ def _from_array(array: list[Any]) -> Entry | None:
             return Stored(number, etag)
         case ["gone", int(number)]:
             return Gone(number)
+        case ["released", list(ranges)]:
+            return Released(tuple(number for first, last in ranges for number in range(int(first), int(last) + 1)))
         case ["session", str(session)]:
             return Session(session)
         case ["completed"]:

@@ -13,7 +13,7 @@ from enum import StrEnum
 class Status(StrEnum):
     """Where an upload is. `granted`: its client sends the bytes directly to the store and nothing is reserved here.
     `waiting`: the temp volume has no room for it yet. `admitted`: its bytes are reserved. `receiving`: the first
-    segment has arrived. `processing`: every byte has arrived. The other four are final."""
+    segment has arrived. `processing`: every byte has arrived, or is in the store. The other four are final."""
 
     GRANTED = "granted"
     WAITING = "waiting"
@@ -45,7 +45,7 @@ ENDED: frozenset[Status] = frozenset({Status.READY, Status.FAILED, Status.EXPIRE
 _ABORTS: Mapping[Event, Status] = {Event.FAIL: Status.FAILED, Event.CANCEL: Status.CANCELLED}
 
 TRANSITIONS: Mapping[Status, Mapping[Event, Status]] = {
-    Status.GRANTED: {Event.COMPLETE: Status.WAITING, Event.EXPIRE: Status.EXPIRED, **_ABORTS},
+    Status.GRANTED: {Event.COMPLETE: Status.PROCESSING, Event.EXPIRE: Status.EXPIRED, **_ABORTS},
     Status.WAITING: {Event.ADMIT: Status.ADMITTED, Event.EXPIRE: Status.EXPIRED, **_ABORTS},
     Status.ADMITTED: {
         Event.SEGMENT_RECEIVED: Status.RECEIVING,
@@ -76,7 +76,7 @@ def moves(event: Event) -> dict[str, str]:
 
 def diagram() -> str:
     """The table as a Mermaid state diagram."""
-    lines = ["stateDiagram-v2", "    [*] --> waiting", "    [*] --> granted"]
+    lines = ["stateDiagram-v2", "    [*] --> waiting", "    [*] --> granted", "    [*] --> processing"]
     for status, table in TRANSITIONS.items():
         lines += [f"    {status} --> {target}: {event}" for event, target in table.items()]
     lines += [f"    {status} --> [*]" for status in Status if status in ENDED]

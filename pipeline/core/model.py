@@ -60,7 +60,8 @@ class Upload:
     object that is imported. `granted_at_ms`: when the client of a direct upload last received presigned URLs or a
     token; `grants_until_ms`: when the last of them expires. `recovered_at_ms`: when the record was recreated from the
     journal; what its stages did before that is unknown. `window_bytes`: how much of the file the temp volume may hold
-    at once; None: all of it.
+    at once; None: all of it. `bytes_released`: bytes of stored segments that have left the temp volume; None: none has
+    left it so far.
     """
 
     upload_id: str
@@ -91,6 +92,7 @@ class Upload:
     grants_until_ms: int | None = None
     recovered_at_ms: int | None = None
     window_bytes: int | None = None
+    bytes_released: int | None = None
     stages: Mapping[Stage, StageStatus] = field(default_factory=dict)
 
     @property
@@ -98,9 +100,23 @@ class Upload:
         return SegmentPlan(self.size_bytes, self.segment_bytes)
 
     @property
+    def queued_jobs(self) -> list[StageJob]:
+        """The jobs of its queued stages. Enqueueing a job again is harmless."""
+        return [
+            StageJob(self.upload_id, stage, status.fencing_token, self.volume)
+            for stage, status in self.stages.items()
+            if status.state is StageState.QUEUED
+        ]
+
+    @property
     def reserved_bytes(self) -> int:
         """What it reserves on the temp volume when it is admitted."""
         return self.window_bytes or self.size_bytes
+
+    @property
+    def takes_room(self) -> bool:
+        """Whether a segment may need room to be taken for it: its upload has a window, or has released segments."""
+        return self.window_bytes is not None or self.bytes_released is not None
 
     @property
     def keeps_stored(self) -> bool:

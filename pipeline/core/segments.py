@@ -55,13 +55,19 @@ class SegmentPlan:
             raise RequestError("SEGMENT_OUT_OF_RANGE", number=number, segment_count=self.count)
 
 
-def plan_segments(size_bytes: int, limits: StoreLimits, preferred_bytes: int = DEFAULT_SEGMENT_BYTES) -> SegmentPlan:
-    """Cut `size_bytes` into segments of `preferred_bytes`, or larger ones (in whole MiB) if the store's limits require
-    it. Raises RequestError FILE_TOO_LARGE_FOR_STORE when no segment length is large enough."""
+def plan_segments(
+    size_bytes: int,
+    limits: StoreLimits,
+    preferred_bytes: int = DEFAULT_SEGMENT_BYTES,
+    *,
+    unit_bytes: int = MEBIBYTE,
+) -> SegmentPlan:
+    """Cut `size_bytes` into segments of `preferred_bytes`, or larger ones (in whole `unit_bytes`) if the store's limits
+    require it. Raises RequestError FILE_TOO_LARGE_FOR_STORE when no segment length is large enough."""
     fewest = -(-size_bytes // limits.max_segments)
     wanted = max(preferred_bytes, limits.min_segment_bytes, 1)
     if fewest > wanted:
-        wanted = -(-fewest // MEBIBYTE) * MEBIBYTE
+        wanted = -(-fewest // unit_bytes) * unit_bytes
     segment_bytes = min(wanted, limits.max_segment_bytes)
     largest = min(limits.max_object_bytes, limits.max_segments * limits.max_segment_bytes)
     if size_bytes > largest:

@@ -34,8 +34,8 @@ class WorkerType(StrEnum):
 
 
 class StageState(StrEnum):
-    """Where a stage of an upload is. `idle`: transfer has stored every segment that has arrived, and more will arrive.
-    `stopped`: the upload ended before the stage did."""
+    """Where a stage of an upload is. `idle`: it has done what it can with the segments that have arrived, and is queued
+    again when there is more to do. `stopped`: the upload ended before the stage did."""
 
     PENDING = "pending"
     QUEUED = "queued"
@@ -79,10 +79,13 @@ GRAPH: Mapping[Stage, StageSpec] = {
     # transfer runs from the first segment to the last: for hours, if the client is slow
     Stage.TRANSFER: StageSpec(WorkerType.TRANSFER, (), Trigger.FIRST_SEGMENT, 24 * 3600, 24),
     Stage.SEAL: StageSpec(WorkerType.TRANSFER, (Stage.TRANSFER,), Trigger.PREDECESSORS, 600, 24),
-    Stage.ASSEMBLE: StageSpec(WorkerType.ASSEMBLE, (), Trigger.ALL_RECEIVED, 4 * 3600, 4),
-    Stage.PROBE: StageSpec(WorkerType.PROBE, (Stage.ASSEMBLE,), Trigger.PREDECESSORS, 300, 3, reads=True),
-    Stage.THUMBNAIL: StageSpec(WorkerType.THUMBNAIL, (Stage.PROBE,), Trigger.PREDECESSORS, 300, 12, reads=True),
-    Stage.PERSIST: StageSpec(WorkerType.PERSIST, (Stage.SEAL, Stage.THUMBNAIL), Trigger.PREDECESSORS, 60, 24),
+    Stage.ASSEMBLE: StageSpec(WorkerType.ASSEMBLE, (), Trigger.ALL_RECEIVED, 4 * 3600, 4, for_digest=True),
+    # The reader itself bounds CPU and wall time. This time includes waiting for its slots and for a slow store.
+    Stage.PROBE: StageSpec(WorkerType.PROBE, (), Trigger.FIRST_SEGMENT, 3600, 3, reads=True),
+    Stage.THUMBNAIL: StageSpec(WorkerType.THUMBNAIL, (Stage.PROBE,), Trigger.PREDECESSORS, 3600, 12, reads=True),
+    Stage.PERSIST: StageSpec(
+        WorkerType.PERSIST, (Stage.SEAL, Stage.THUMBNAIL, Stage.ASSEMBLE), Trigger.PREDECESSORS, 60, 24
+    ),
 }
 
 FINAL = Stage.PERSIST

@@ -29,9 +29,8 @@ class Transport(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TransportSpec:
-    """One transport. `in_store`: every byte is in the store before the upload requests room on the temp volume. Its
-    status then changes from `admitted` to `processing` at once, and assemble fetches the object into the temp file.
-    `begins`: the first status.
+    """One transport. `in_store`: every byte is in the store before the first stage begins, and none of them is ever on
+    the temp volume: such an upload needs no admission. `begins`: the first status.
     """
 
     graph: Mapping[Stage, StageSpec]
@@ -40,14 +39,18 @@ class TransportSpec:
     begins: Status = Status.WAITING
 
 
-# The object cannot be read segment by segment, so fetching waits for the manifest.
+_AFTER_SEAL: Mapping[str, Any] = {"after": (Stage.SEAL,), "trigger": Trigger.PREDECESSORS}
+
+# What is read is the object, which exists once its manifest is written.
 _SEALED_FIRST: Mapping[Stage, StageSpec] = {
     Stage.SEAL: replace(GRAPH[Stage.SEAL], after=(), trigger=Trigger.ALL_RECEIVED),
-    Stage.ASSEMBLE: replace(GRAPH[Stage.ASSEMBLE], after=(Stage.SEAL,), trigger=Trigger.PREDECESSORS, max_attempts=24),
+    Stage.ASSEMBLE: replace(GRAPH[Stage.ASSEMBLE], **_AFTER_SEAL),
+    Stage.PROBE: replace(GRAPH[Stage.PROBE], **_AFTER_SEAL),
 }
 
-# It reads from the store, so it has as many attempts as transfer. A retry does not fetch the same ranges again.
-_FETCHING = replace(GRAPH[Stage.ASSEMBLE], max_attempts=24)
+_IMPORTED: Mapping[Stage, StageSpec] = {
+    Stage.PROBE: replace(GRAPH[Stage.PROBE], trigger=Trigger.ALL_RECEIVED),
+}
 
 _BY_CLIENT = TransportSpec(
     {**GRAPH, **_SEALED_FIRST}, skipped=frozenset({Stage.TRANSFER}), in_store=True, begins=Status.GRANTED
@@ -56,11 +59,21 @@ _BY_CLIENT = TransportSpec(
 TRANSPORTS: Mapping[Transport, TransportSpec] = {
     Transport.GATEWAY: TransportSpec(GRAPH),
     Transport.IMPORT: TransportSpec(
-        {**GRAPH, Stage.ASSEMBLE: _FETCHING}, skipped=frozenset({Stage.TRANSFER, Stage.SEAL}), in_store=True
+        {**GRAPH, **_IMPORTED},
+        skipped=frozenset({Stage.TRANSFER, Stage.SEAL, Stage.ASSEMBLE}),
+        in_store=True,
+        begins=Status.PROCESSING,
     ),
     Transport.DIRECT: _BY_CLIENT,
     Transport.TOKEN: _BY_CLIENT,
 }
+
+
+def needless(transport: Transport, *, digest: bool) -> frozenset[Stage]:
+    """The stages that an upload does not need, which are `skipped` from its creation. `digest`: its client has
+    announced a digest of the whole file."""
+    spec = TRANSPORTS[transport]
+    return spec.skipped | {stage for stage, row in spec.graph.items() if row.for_digest and not digest}
 
 
 def transports_table() -> dict[str, dict[str, Any]]:

@@ -1,20 +1,44 @@
-"""Window arithmetic: how many bytes an upload may hold on the temp volume at once when it does not hold all of its file.
+"""Window arithmetic: how many bytes of a file the temp volume may hold at once when it does not hold all of it.
 
-Guarantee: a window is a whole number of segments, at least two, and never more than the volume's capacity. Segments that
-the reader needs have a part of the window to themselves (`reader_segments`), so a window that is full of other segments
-never keeps the reader waiting; the rest of the window empties by itself as the store acknowledges segments. So every
-upload can finish within its window, whatever others do.
+Guarantee: a window is a whole number of segments, at least two, and never more than the volume's capacity. Segments
+that the reader needs have a part of the window to themselves (`reader_segments`), so a window that is full of other
+segments never keeps the reader waiting; the rest of the window empties by itself as the store acknowledges segments.
+So every upload can finish within its window, whatever others do.
 """
 
 from __future__ import annotations
 
 from pipeline.core.errors import RequestError
-from pipeline.core.segments import SegmentPlan
+from pipeline.core.segments import SegmentPlan, StoreLimits, plan_segments
 
 MAX_READER_SEGMENTS = 3
 """Segments that the reader of a windowed upload may hold: the first one, one with the index, one with a frame."""
 
 _FEWEST_SEGMENTS = MAX_READER_SEGMENTS + 1
+# With as many segments, the client sends, the store receives and the reader reads at the same time.
+_WANTED_SEGMENTS = 8
+
+BLOCK_BYTES = 4096
+"""The unit in which a filesystem allocates bytes and removes them."""
+
+
+def plan_upload(
+    size_bytes: int, limits: StoreLimits, *, preferred_bytes: int, capacity_bytes: int, share: float
+) -> tuple[SegmentPlan, int | None]:
+    """Cut a file into segments, and plan its window (None: it is held whole). A windowed file has smaller segments than
+    preferred if its share of the volume holds fewer than eight of those, as far as the store's limits allow. They are
+    whole blocks of the filesystem, so that each leaves the disk completely.
+
+    Raises RequestError FILE_TOO_LARGE_FOR_STORE, SEGMENTS_TOO_LARGE_FOR_VOLUME."""
+    plan = plan_segments(size_bytes, limits, preferred_bytes)
+    if size_bytes <= share * capacity_bytes:
+        return plan, None
+    smaller = _whole_blocks(min(preferred_bytes, int(share * capacity_bytes) // _WANTED_SEGMENTS))
+    segment_bytes = plan_segments(size_bytes, limits, smaller, unit_bytes=BLOCK_BYTES).segment_bytes
+    rounded = -(-segment_bytes // BLOCK_BYTES) * BLOCK_BYTES
+    windowed = SegmentPlan(size_bytes, min(rounded, limits.max_segment_bytes))
+    window_bytes = plan_window(windowed, capacity_bytes, share)
+    return (plan, None) if window_bytes is None else (windowed, window_bytes)
 
 
 def plan_window(plan: SegmentPlan, capacity_bytes: int, share: float) -> int | None:
@@ -32,6 +56,20 @@ def plan_window(plan: SegmentPlan, capacity_bytes: int, share: float) -> int | N
     if window < 2 * segment:
         raise RequestError("SEGMENTS_TOO_LARGE_FOR_VOLUME", segment_bytes=segment, capacity_bytes=capacity_bytes)
     return window
+
+
+def room_bytes(plan: SegmentPlan, number: int) -> int:
+    """The bytes that leave the disk with a segment: its whole blocks, up to the end of the file. A block that it shares
+    with a neighbour stays."""
+    start = -(-plan.offset(number) // BLOCK_BYTES) * BLOCK_BYTES
+    end = plan.offset(number) + plan.length(number)
+    if end < plan.size_bytes:
+        end -= end % BLOCK_BYTES
+    return max(0, end - start)
+
+
+def _whole_blocks(size_bytes: int) -> int:
+    return max(BLOCK_BYTES, size_bytes - size_bytes % BLOCK_BYTES)
 
 
 def reader_segments(window_bytes: int, segment_bytes: int) -> int:

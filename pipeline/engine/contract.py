@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipeline.core.model import StageJob, Upload
+from pipeline.core.stages import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +23,11 @@ class StageRun:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The stage is done; `result` is kept for later stages and JSON-able."""
+    """The stage is done; `result` is kept for later stages and JSON-able. `also`: stages that need not run, because this
+    run has done their work too, with their results (None: there was nothing to do)."""
 
     result: Mapping[str, Any] | None = None
+    also: Mapping[Stage, Mapping[str, Any] | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,11 @@ class Skipped:
 @dataclass(frozen=True, slots=True)
 class Idle:
     """The run has released its lease; the stage is queued again when there is more to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The stage waits for bytes. The run has released its lease; the arrival of the bytes queues the stage again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,7 @@ class Requeue:
     """Not done, because the worker stops: the stage is queued for another worker."""
 
 
-Outcome = Done | Skipped | Idle | Blocked | Requeue
+Outcome = Done | Skipped | Idle | Parked | Blocked | Requeue
 
 
 class StageHandler(Protocol):

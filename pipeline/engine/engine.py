@@ -35,7 +35,7 @@ from pipeline.core.retry import (
 )
 from pipeline.core.stages import FINAL, Stage
 from pipeline.core.transports import TRANSPORTS
-from pipeline.engine.contract import Blocked, Done, Idle, Outcome, Requeue, Skipped, StageHandler, StageRun
+from pipeline.engine.contract import Blocked, Done, Idle, Outcome, Parked, Requeue, Skipped, StageHandler, StageRun
 from pipeline.engine.heartbeat import heartbeats
 from pipeline.ports import RecordCheck, StageQueue, StageRuns, UploadReader
 from pipeline.telemetry import (
@@ -151,6 +151,9 @@ class StageEngine:
     async def _conclude(self, job: StageJob, outcome: Outcome, log: structlog.typing.FilteringBoundLogger) -> str:
         if isinstance(outcome, Idle):
             return "idle"
+        if isinstance(outcome, Parked):
+            log.debug(Log.STAGE_PARKED)
+            return "parked"
         if isinstance(outcome, Blocked):
             await self._enqueue(outcome.jobs)
             return "blocked"
@@ -158,8 +161,10 @@ class StageEngine:
             await self._requeue(job, log)
             return "requeued"
         skipped = isinstance(outcome, Skipped)
-        result = outcome.result if isinstance(outcome, Done) else None
-        following = await self._persistently(lambda: self._runs.finish(job, result, skipped=skipped))
+        done = outcome if isinstance(outcome, Done) else Done()
+        following = await self._persistently(
+            lambda: self._runs.finish(job, done.result, skipped=skipped, also=done.also)
+        )
         await self._enqueue(following)
         log.info(Log.STAGE_DONE, skipped=skipped)
         if job.stage is FINAL:

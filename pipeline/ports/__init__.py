@@ -23,12 +23,14 @@ from pipeline.ports.object_store import (
     Stores,
     TransferSessions,
 )
-from pipeline.ports.reservations import AdmissionOutcome, ReservationLedger, Standing, VolumeSnapshot
+from pipeline.ports.reservations import AdmissionOutcome, Allocation, ReservationLedger, Standing, VolumeSnapshot
 from pipeline.ports.stages import (
+    HeldSegment,
     OverdueStage,
     RecordCheck,
     StageIdle,
     StageQueue,
+    StageReads,
     StageResults,
     StageRuns,
     StageStart,
@@ -47,6 +49,7 @@ from pipeline.ports.uploads import (
 
 __all__ = [
     "AdmissionOutcome",
+    "Allocation",
     "ByteSource",
     "CachePurge",
     "ContentRepository",
@@ -57,6 +60,7 @@ __all__ = [
     "EndedList",
     "EventFeed",
     "Frame",
+    "HeldSegment",
     "JournalReader",
     "KnownStores",
     "MediaReader",
@@ -67,9 +71,9 @@ __all__ = [
     "PendingSegments",
     "PlainClient",
     "PlainResponse",
-    "Reading",
     "PresignedDownloads",
     "PresignedUploads",
+    "Reading",
     "RecordCheck",
     "ReservationLedger",
     "SegmentReader",
@@ -77,6 +81,7 @@ __all__ = [
     "SegmentSource",
     "StageIdle",
     "StageQueue",
+    "StageReads",
     "StageResults",
     "StageRuns",
     "StageStart",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pipeline.core.journal import Ended, Entry, Journal
 from pipeline.core.lifecycle import Event, Status
@@ -17,11 +17,44 @@ from pipeline.core.model import NewUpload, StageJob, StoredSegment, Upload
 
 @dataclass(frozen=True, slots=True)
 class SegmentVerdict:
-    """The board's response to a received segment. The caller enqueues `jobs`."""
+    """The board's response to a received segment. The caller enqueues `jobs`. `wanted`: up to 100 segments that the
+    reader needs next. `refused`: "differs", the store has lost this segment and the client has sent other bytes than
+    before; "unclaimed", its room was given back before it arrived."""
 
     status: Status
     accepted: bool
     jobs: tuple[StageJob, ...] = ()
+    wanted: Sequence[int] = ()
+    refused: Literal["differs", "unclaimed"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentClaim:
+    """The board's response to a request that is to write a segment. `claimed`: it may take room. `crc32c`: the segment
+    has arrived already."""
+
+    status: Status
+    claimed: bool
+    crc32c: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """What is left of a request that failed to write a segment. `punch`: its bytes are to be removed; `give`: its room
+    is to be given back."""
+
+    punch: bool
+    give: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseOrder:
+    """Segments whose bytes are to leave the temp volume. `released`: number -> etag of stored segments; `unfinished`:
+    segments that a request began to write and did not finish. `windowed`: whether their upload has a window."""
+
+    windowed: bool
+    released: Mapping[int, str]
+    unfinished: Sequence[int]
 
 
 class UploadWriter(Protocol):
@@ -29,8 +62,9 @@ class UploadWriter(Protocol):
     UPLOAD_NOT_FOUND."""
 
     async def create(self, new: NewUpload) -> tuple[Upload, bool]:
-        """Register an upload in the status its transport begins with. For a known Idempotency-Key: that upload, and
-        False. Raises RequestError IDEMPOTENCY_KEY_REUSED."""
+        """Register an upload in the status its transport begins with, and queue the stages that may start at once
+        (`Upload.queued_jobs`). For a known Idempotency-Key: that upload, and False. Raises RequestError
+        IDEMPOTENCY_KEY_REUSED."""
 
     async def apply(self, upload_id: str, event: Event, error: tuple[str, str] | None = None) -> tuple[Status, bool]:
         """Apply an event by compare-and-set: the status after it, and whether this call changed it. Idempotent."""
@@ -44,8 +78,8 @@ class UploadWriter(Protocol):
         starts again. Returns the status; unless it is `granted`, nothing has changed."""
 
     async def complete(self, upload_id: str, segments: Sequence[StoredSegment]) -> Status:
-        """Record that the store holds every segment of a direct upload, and apply `complete`. Returns the status.
-        Idempotent."""
+        """Record that the store holds every segment of a direct upload, apply `complete`, and queue the stages that may
+        start (`Upload.queued_jobs`). Returns the status. Idempotent."""
 
     async def mark_cleaned(self, upload_id: str, *, forget: bool = True) -> None:
         """Note that an ended upload has been cleaned up. `forget`: its record is kept for the retention time, and
@@ -58,35 +92,62 @@ class UploadWriter(Protocol):
 class SegmentWriter(Protocol):
     """Records segments. Errors as UploadWriter; StageLost where the caller passes a job that is not the latest run."""
 
-    async def record_received(self, upload_id: str, number: int, size_bytes: int, crc32c: int) -> SegmentVerdict:
-        """Record that a segment's bytes are on the temp volume. Not accepted: it had arrived before, or the upload
-        takes no segments now."""
+    async def record_received(
+        self,
+        upload_id: str,
+        number: int,
+        size_bytes: int,
+        crc32c: int,
+        token: str | None = None,
+        *,
+        restored: bool = False,
+    ) -> SegmentVerdict:
+        """Record that a segment's bytes are on the temp volume. Not accepted: it had arrived before, the upload takes
+        no segments now, or what `refused` says. `token`: of the claim, where room was taken; `restored`: recovery has
+        found the bytes."""
 
-    async def record_fetched(self, job: StageJob, number: int, size_bytes: int, crc32c: int) -> None:
-        """Record that a range of a stored object is on the temp volume. Idempotent. Raises StageLost."""
+    async def claim(self, upload_id: str, number: int, token: str, seconds: float) -> SegmentClaim:
+        """Announce a request that takes room for a segment and writes it within `seconds`. Not claimed: it has arrived,
+        the upload takes no segments, or its room is just being given back."""
+
+    async def abandon(self, upload_id: str, number: int, token: str | None, *, taken: bool) -> Abandoned:
+        """A request that was to write a segment, and may have `taken` room for it, has failed. Until `record_given`, no
+        other request takes room that is to be given back. Idempotent."""
+
+    async def choose_releases(self, upload_id: str, volume: str, limit: int) -> ReleaseOrder:
+        """Mark up to `limit` stored segments that nothing reads any more as released. What was chosen before and not
+        confirmed by `record_given` is returned again."""
+
+    async def record_given(self, upload_id: str, numbers: Collection[int], *, all_segments: bool = False) -> None:
+        """The room of these segments has been given back, so that it can be taken. `all_segments`: ends what
+        `unaccounted` began. Idempotent."""
+
+    async def unaccounted(self, upload_id: str) -> ReleaseOrder:
+        """Segments that should have no bytes on the temp volume, as `unfinished`. Until `record_given`, no request
+        writes."""
 
     async def invalidate(self, upload_id: str, number: int, crc32c: int) -> bool:
         """Record that a segment no longer matches `crc32c`: it is missing again, and the stages that read it start
         over. False: nothing changed. Idempotent."""
 
-    async def record_stored(self, job: StageJob, segment: StoredSegment) -> None:
-        """Record that the store has a segment. Idempotent. Raises StageLost."""
+    async def record_stored(self, job: StageJob, segment: StoredSegment) -> bool:
+        """Record that the store has a segment. True: it is released at once. Idempotent. Raises StageLost."""
 
     async def requeue_segments(self, job: StageJob, numbers: Collection[int]) -> Sequence[StageJob]:
-        """Record that the store no longer has these segments: they wait for transfer again, and the stage of `job`
-        waits for them. Returns the jobs to enqueue. Raises StageLost."""
+        """Record that the store no longer has these segments: they wait for transfer again, released ones for their
+        client, and the stage of `job` waits for them. Returns the jobs to enqueue. Raises StageLost."""
 
     async def keep_session(self, upload_id: str, session: str) -> str:
         """Record the store's session unless one is recorded; returns the one that counts. Raises RequestError
         UPLOAD_NOT_FOUND."""
 
     async def session_lost(self, job: StageJob, session: str) -> Collection[int]:
-        """Record that the store no longer knows `session`: the stored segments wait for transfer again. Returns their
-        numbers; none if another session is recorded already. Raises StageLost."""
+        """Record that the store no longer knows `session`: the stored segments wait for transfer again, released ones
+        for their client. Returns their numbers; none if another session is recorded already. Raises StageLost."""
 
-    async def restore_stored(self, upload_id: str, etags: Mapping[int, str]) -> int:
-        """Record segments as stored that the journal says the store has acknowledged; returns how many were new.
-        Idempotent."""
+    async def restore_stored(self, upload_id: str, etags: Mapping[int, str], released: Collection[int]) -> int:
+        """Record segments as stored that the journal says the store has acknowledged, and as released those whose bytes
+        have left the temp volume; returns how many were new. Idempotent."""
 
     async def forget_session(self, upload_id: str, session: str) -> None:
         """As `session_lost`, for a direct upload that its client has not completed yet. Idempotent."""

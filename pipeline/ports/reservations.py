@@ -10,12 +10,21 @@ from pipeline.core.admission import DiskReading
 
 
 @dataclass(frozen=True, slots=True)
-class AdmissionOutcome:
-    """The result of one run of the admission script. `to_allocate`: (upload, bytes) of every reservation that is not
-    confirmed yet, from this run or from one whose caller died. `lapsed`: uploads whose lease has run out.
-    `queue_position` counts from 1; 0: the upload holds bytes."""
+class Allocation:
+    """A reservation to allocate: all of a file, or a window of a file of `file_bytes`."""
 
-    to_allocate: tuple[tuple[str, int], ...]
+    upload_id: str
+    size_bytes: int
+    file_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionOutcome:
+    """The result of one run of the admission script. `to_allocate`: every reservation that is not confirmed yet, from
+    this run or from one whose caller died. `lapsed`: uploads whose lease has run out. `queue_position` counts from 1;
+    0: the upload holds bytes."""
+
+    to_allocate: tuple[Allocation, ...]
     lapsed: tuple[str, ...]
     queue_position: int
 
@@ -47,8 +56,8 @@ class ReservationLedger(Protocol):
     async def request(
         self, upload_id: str, size_bytes: int, disk: DiskReading, window_bytes: int | None = None
     ) -> AdmissionOutcome | None:
-        """Queue an upload, which reserves its window or all of its `size_bytes`, and admit every upload that may be admitted. None: `disk.epoch` is stale; read the disk
-        again."""
+        """Queue an upload, which reserves its window or all of its `size_bytes`, and admit every upload that may be
+        admitted. None: `disk.epoch` is stale; read the disk again."""
 
     async def run(self, disk: DiskReading) -> AdmissionOutcome | None:
         """Admit every upload that may be admitted, and mark lapsed leases. None as in `request`."""
@@ -86,7 +95,7 @@ class ReservationLedger(Protocol):
         they are to be sent again. Idempotent."""
 
     async def given(self, upload_id: str) -> Collection[int]:
-        """Segments whose room was given back as `stored` and not taken again."""
+        """Segments whose room was given back as `stored` and is not taken again."""
 
     async def taken(self, upload_id: str) -> Mapping[int, float]:
         """Segments of a window, or segments taken again, that hold room: number -> seconds since they took it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -37,6 +37,16 @@ class RecordCheck(Protocol):
         """Make sure that this run of Redis has every record that the journals have. False: not now."""
 
 
+@dataclass(frozen=True, slots=True)
+class HeldSegment:
+    """A segment that has arrived. `on_volume`: its bytes are on the temp volume, and stay there while the run reads
+    them."""
+
+    crc32c: int
+    on_volume: bool
+    stored: bool
+
+
 class StageRuns(Protocol):
     """Runs of stages: each holds a lease and a fencing token. Errors: DependencyUnavailable; StageLost when `job` is
     not the latest run or the upload has ended."""
@@ -52,9 +62,16 @@ class StageRuns(Protocol):
         """Extend the lease."""
 
     async def finish(
-        self, job: StageJob, result: Mapping[str, Any] | None, *, skipped: bool = False
+        self,
+        job: StageJob,
+        result: Mapping[str, Any] | None,
+        *,
+        skipped: bool = False,
+        also: Mapping[Stage, Mapping[str, Any] | None] | None = None,
     ) -> Sequence[StageJob]:
-        """Record that the stage is done, with its result. Returns the jobs to enqueue."""
+        """Record that the stage is done, with its result. `also`: stages whose work this run has done too, with their
+        results (None: there was nothing to do); those that have begun meanwhile are left alone. Returns the jobs to
+        enqueue."""
 
     async def record_outage(self, job: StageJob, dependency: Dependency) -> Outage:
         """Count a failure caused by a dependency; returns the consecutive failures of this kind. Success, progress (a
@@ -79,6 +96,26 @@ class StageIdle(Protocol):
 
     async def idle(self, job: StageJob) -> bool:
         """Release the lease; False: more segments have arrived meanwhile. Raises StageLost, DependencyUnavailable."""
+
+
+class StageReads(Protocol):
+    """Tells a stage that reads the file where its bytes are, and lets it wait for bytes without holding a worker.
+    `max_reads`: of a windowed upload, how many segments its reader may hold on the temp volume; None: all. Errors:
+    DependencyUnavailable, StageLost."""
+
+    async def hold(self, job: StageJob, numbers: Collection[int], max_reads: int | None) -> Mapping[int, HeldSegment]:
+        """Where the bytes of these segments are, without those that have not arrived."""
+
+    async def want(self, job: StageJob, numbers: Collection[int], max_reads: int | None) -> bool:
+        """Announce segments that the run needs and that have not arrived. False: it need not or must not wait for them
+        itself: read again, or `park`."""
+
+    async def park(
+        self, job: StageJob, numbers: Collection[int], max_reads: int | None, *, sealed: bool = False
+    ) -> bool:
+        """Release the lease until these segments have arrived, or (`sealed`) until the store has the whole object.
+        False: nothing keeps the run from reading now. A stage that has requested segments too often, or more than fit
+        into its window, waits for all of them instead."""
 
 
 class StageResults(Protocol):

@@ -29,7 +29,8 @@ class TempFiles(Protocol):
 
     async def punch(self, upload_id: str, ranges: Sequence[tuple[int, int]]) -> None:
         """Remove the bytes of these ranges (offset, size) from the disk; the file keeps its length and reads as zeros
-        there. Idempotent; does nothing where there is no file."""
+        there. Idempotent; does nothing where there is no file. Raises TEMP_VOLUME_FAILED where the filesystem cannot do
+        it (see `VolumeDisk.can_punch`)."""
 
     async def read(self, upload_id: str, offset: int, size_bytes: int) -> bytes:
         """Bytes of the temp file. Raises TEMP_FILE_MISSING, also where the file is shorter."""
@@ -65,6 +66,9 @@ class VolumeDisk(Protocol):
 
     async def total_bytes(self) -> int:
         """What the disk holds when it is empty: no file can be larger."""
+
+    async def can_punch(self) -> bool:
+        """Whether the filesystem can remove ranges of a file. Without it there are no windows and no early release."""
 
     async def check(self) -> None:
         """Write a few bytes and remove them. Raises what writing a segment would raise now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Status
@@ -17,12 +17,15 @@ from pipeline.ports.reservations import Standing
 class UploadSnapshot:
     """An upload, its standing with the ledger of its temp volume, and the numbers of the segments that have arrived.
 
-    `received` is empty once the upload takes no more segments.
+    `received` is empty once the upload takes no more segments. `wanted`: segments that the reader needs next. `media`:
+    the result of stage `probe`, only of an upload that was asked for alone.
     """
 
     upload: Upload
     standing: Standing | None
     received: Collection[int]
+    wanted: Collection[int] = ()
+    media: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,12 @@ class SegmentReader(Protocol):
 
     async def stored(self, upload: Upload) -> Sequence[StoredSegment]:
         """Every stored segment, in order of number."""
+
+    async def released(self, upload_id: str) -> Collection[int]:
+        """Segments whose bytes have left, or are about to leave, the temp volume: they are in the store only."""
+
+    async def to_release(self, volume: str, limit: int) -> Sequence[str]:
+        """Uploads on this temp volume that may have something to release now."""
 
 
 class JournalReader(Protocol):

@@ -24,6 +24,13 @@ class TempVolumeSettings(BaseModel):
     temp_budget_bytes: int = Field(
         20 * _GIBIBYTE, ge=1, description="Bytes that all uploads together may reserve on the temp volume"
     )
+    temp_share: float = Field(
+        0.25,
+        gt=0,
+        le=1,
+        description="Fraction of the temp volume that one file may reserve; a larger file passes through a window of "
+        "this size. 1: every file that fits is held whole",
+    )
     temp_headroom_bytes: int = Field(
         256 * MEBIBYTE,
         ge=0,

@@ -12,7 +12,7 @@ from functools import partial
 
 from pipeline.core.errors import StoreError
 from pipeline.core.media_types import recognised_type
-from pipeline.core.model import ContentRecord, StoredObject
+from pipeline.core.model import ContentRecord, ObjectVersion, StoredObject, Upload
 from pipeline.core.retry import RetryPolicy
 from pipeline.core.stages import Stage
 from pipeline.engine.contract import Done, Outcome, StageRun
@@ -40,8 +40,7 @@ class Persist:
         results = await self._results.results(upload.upload_id)
         thumbnail = results.get(Stage.THUMBNAIL)
         media = MediaMetadata.model_validate(results[Stage.PROBE])
-        # an import is not sealed: assemble has found its object in the store
-        stored = stored_from_data(results.get(Stage.SEAL) or results[Stage.ASSEMBLE])
+        stored = stored_from_data(results[Stage.SEAL]) if upload.source is None else _imported(upload, upload.source)
         content_type = recognised_type(upload.content_type, media.container, media.kind)
         if content_type != upload.content_type:
             await self._retype(run, stored, content_type)
@@ -71,3 +70,8 @@ class Persist:
             logger(upload_id=run.upload.upload_id).warning(
                 Log.CONTENT_TYPE_KEPT, key=stored.key, content_type=content_type, reason=str(error) or "no response"
             )
+
+
+def _imported(upload: Upload, version: ObjectVersion) -> StoredObject:
+    """The object of an import, which is in the store from the beginning: probe has read this version of it."""
+    return StoredObject(upload.store, version.container, version.key, upload.size_bytes, version.etag)

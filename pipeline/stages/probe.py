@@ -1,30 +1,47 @@
-"""Probe: reads the metadata of the whole temp file, wherever in the file it lies.
+"""Probe: reads the metadata of a file as soon as the bytes are there that hold it, and mostly the thumbnail with it.
 
-Guarantee: a file is rejected as not being media only after every byte of it could be read and it was probed once more.
-The media tools take a read error for the end of the file, and a rejected file is deleted.
+The reader requests the ranges that it needs, so metadata is known while most of the file is yet to arrive, wherever in
+the file it lies; and a file that is not media fails at that point. A thumbnail that comes with the metadata finishes
+stage `thumbnail` too.
 """
 
 from __future__ import annotations
 
-from pipeline.core.errors import MediaError
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from pipeline.core.errors import StoreError
+from pipeline.core.stages import Stage
 from pipeline.engine.contract import Done, Outcome, StageRun
-from pipeline.ports import MediaProbe, TempFiles
+from pipeline.ports import Frame, MediaReader, Stores
+from pipeline.stages.reading import FileReads
+from pipeline.stages.thumbnail import store_frame
+from pipeline.uploads.bytes import FileBytes
 
 
 class Probe:
-    """The handler of stage `probe`."""
+    """The handler of stage `probe`. Its result is a `schemas.media.MediaMetadata`."""
 
-    def __init__(self, files: TempFiles, media: MediaProbe) -> None:
+    def __init__(self, files: FileReads, media: MediaReader, stores: Stores) -> None:
         self._files = files
         self._media = media
+        self._stores = stores
 
     async def __call__(self, run: StageRun) -> Outcome:
-        upload = run.upload
-        await self._files.verify(upload.upload_id, upload.size_bytes)
-        path = self._files.path(upload.upload_id)
+        return await self._files.reading(run, partial(self._read, run))
+
+    async def _read(self, run: StageRun, source: FileBytes) -> Outcome:
+        reading = await self._media.read(source)
+        await source.require_unchanged()
+        return Done(reading.metadata.model_dump(mode="json"), also=await self._stored(run, reading.frame))
+
+    async def _stored(self, run: StageRun, frame: Frame | None) -> Mapping[Stage, Mapping[str, Any] | None]:
+        """The outcome of stage `thumbnail`; nothing where it has to run itself, also because the store is unavailable:
+        metadata does not wait for the store."""
+        if frame is None:
+            return {}
         try:
-            metadata = await self._media.probe(path)
-        except MediaError:
-            await self._files.digest(upload.upload_id, "crc32c")  # raises if the disk cannot be read
-            metadata = await self._media.probe(path)
-        return Done(metadata.model_dump(mode="json"))
+            return {Stage.THUMBNAIL: await store_frame(self._stores, run.upload, frame)}
+        except StoreError:
+            return {}

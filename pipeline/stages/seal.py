@@ -1,7 +1,7 @@
 """Seal: writes the manifest over an upload's segments. The manifest is the file: nothing is merged, now or on download.
 
-If the store does not have a segment as it acknowledged it, the segment is transferred again from the temp file, and the
-seal waits for it.
+If the store does not have a segment as it acknowledged it, the segment is transferred again from the temp file or, if
+its bytes were released, requested from the client again, and the seal waits for it.
 """
 
 from __future__ import annotations
@@ -40,4 +40,6 @@ class Seal:
             on_volume = upload.transport is Transport.GATEWAY  # other transports have no temp file to transfer from
             if not refused or not on_volume or upload.stages[run.job.stage].own_attempt >= _MAX_REFUSALS:
                 raise
+            # Its client may have to send segments again: the lease may have lapsed while nothing was expected of it.
+            await self._cell.ledger.renew(upload.upload_id)
             return Blocked(await self._cell.record.segments_gone(run.job, refused))

@@ -4,7 +4,8 @@ Guarantee: a segment counts as stored only when the store's own digest matches t
 the crc32c computed on receipt. There is one job per upload that has pending segments; the stage's lease is its claim on
 them, so the segments of a dead worker are released with the lease. The job ends when no segment is pending, and the
 next arrival queues it again. If the store has lost the session (a lifecycle rule ended it, or the bucket was deleted),
-a new one is opened and every segment is transferred again from the temp file.
+a new one is opened and every segment is transferred again: from the temp file or, if its bytes were released, from the
+client. A segment of a windowed upload is released as soon as it is stored.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pipeline.ports import EventFeed, ObjectStore, SegmentSource, StageIdle, Sto
 from pipeline.telemetry import STORED_BYTES
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.invalidate import invalidate_segment
+from pipeline.uploads.release import EarlyRelease
 from pipeline.uploads.segment_files import segment_source
 from pipeline.uploads.target import open_target
 
@@ -39,9 +41,16 @@ class Transfer:
     """The handler of stage `transfer`."""
 
     def __init__(
-        self, cell: CellState, idle: StageIdle, stores: Stores, limiter: SegmentLimiter, feed: EventFeed
+        self,
+        cell: CellState,
+        idle: StageIdle,
+        stores: Stores,
+        limiter: SegmentLimiter,
+        feed: EventFeed,
+        release: EarlyRelease,
     ) -> None:
         self._cell = cell
+        self._release = release
         self._idle = idle
         self._stores = stores
         self._limiter = limiter
@@ -59,6 +68,7 @@ class Transfer:
                 await drain(in_flight.values())
         except StoreError as error:
             if error.code == "STORE_SESSION_LOST":  # the next attempt opens a new one
+                await self._cell.ledger.renew(run.upload.upload_id)  # its client may have to send segments again
                 await self._cell.record.session_lost(run.job, target.session)
             raise
 
@@ -108,8 +118,10 @@ class Transfer:
         except SegmentCorrupt:
             await invalidate_segment(self._cell, target.upload_id, number, crc32c)
             return
-        await self._cell.record.segment_stored(run.job, stored)
+        released = await self._cell.record.segment_stored(run.job, stored)
         STORED_BYTES.inc(stored.size_bytes)
+        if released:
+            await self._release.segment_stored(target.upload_id, target.plan, number)
 
     async def _put_once(self, store: ObjectStore, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
         async with self._limiter.slot():

@@ -151,7 +151,7 @@ class Cleanup:
 
         if has_run(Stage.PERSIST):
             await self._contents.delete(upload.upload_id)
-        if has_run(Stage.THUMBNAIL):
+        if has_run(Stage.PROBE):  # it may store the thumbnail, and stage `thumbnail` follows it
             await self._stores.named(upload.store).delete(thumbnail_key(upload.upload_id))
         if has_run(Stage.TRANSFER) or upload.grants_until_ms is not None:
             await self._stores.named(upload.store).abort(target_of(upload))

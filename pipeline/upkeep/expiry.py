@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Status
+from pipeline.core.transports import TRANSPORTS
 from pipeline.sweeps import Sweep
 from pipeline.uploads.admission import Admission
 from pipeline.uploads.cell import CellState
@@ -60,6 +61,8 @@ class Expiry:
                 with sweep.item(upload_id=upload_id):
                     if await self._cell.ledger.standing(upload_id) is None:
                         upload = await self._cell.uploads.get(upload_id)
-                        if upload.status not in ENDED and upload.volume == self._cell.volume.name:
-                            await self._admission.request(upload_id, upload.size_bytes)
+                        # An upload whose bytes are in the store holds none, unless an earlier release has queued it.
+                        in_store = TRANSPORTS[upload.transport].in_store and upload.status is not Status.WAITING
+                        if upload.status not in ENDED and upload.volume == self._cell.volume.name and not in_store:
+                            await self._admission.request(upload_id, upload.size_bytes, upload.window_bytes)
         sweep.end()

@@ -1,6 +1,7 @@
 """Orphaned files: temp files, journals and queued jobs that a crash has left behind.
 
 Guarantee: a temp file is removed only if no reservation holds it and neither a record nor a journal accounts for it.
+Of a temp file that a reservation holds, bytes beyond the reservation are removed if no segment accounts for them.
 Nothing is removed while Redis has lost the volume. Each step may run in several processes at once and be killed at any
 point. What fails for one of them does not keep the others from being removed.
 """
@@ -13,10 +14,13 @@ from pipeline.ports import StageWatch
 from pipeline.sweeps import Sweep
 from pipeline.telemetry import Log, logger
 from pipeline.uploads.cell import CellState
+from pipeline.uploads.release import EarlyRelease
 
 _JOBS = 1_000
 # A younger temp file may belong to an admission that is in progress.
 _FILE_SECONDS = 60.0
+# A disk allocates whole blocks, and keeps those that a released segment shares with others.
+_SLACK_BYTES = 128 * 1024
 # A Redis that comes back without its last seconds must still find out that an upload had ended.
 _JOURNAL_SECONDS = 30.0
 
@@ -24,8 +28,9 @@ _JOURNAL_SECONDS = 30.0
 class OrphanedFiles:
     """Finds and removes them on one temp volume."""
 
-    def __init__(self, cell: CellState, watch: StageWatch) -> None:
+    def __init__(self, cell: CellState, watch: StageWatch, release: EarlyRelease) -> None:
         self._cell = cell
+        self._release = release
         self._watch = watch
 
     async def discard_stale_jobs(self) -> None:
@@ -49,8 +54,13 @@ class OrphanedFiles:
         journaled = set(await cell.journals.ids())
         files = await cell.volume.list()
         holders = await cell.ledger.holders()
-        for upload_id, (_, idle_seconds) in files.items():
-            if upload_id in holders or idle_seconds < _FILE_SECONDS:
+        for upload_id, (backed_bytes, idle_seconds) in files.items():
+            if upload_id in holders:
+                if backed_bytes > holders[upload_id] + _SLACK_BYTES:
+                    with sweep.item(upload_id=upload_id, step="reconcile"):
+                        await self._release.reconcile(upload_id)
+                continue
+            if idle_seconds < _FILE_SECONDS:
                 continue
             with sweep.item(upload_id=upload_id, step="remove_file"):
                 await self._remove_file(upload_id, upload_id in journaled)

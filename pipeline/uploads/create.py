@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from uuid6 import uuid7
@@ -18,7 +18,7 @@ from pipeline.core.errors import DependencyUnavailable, RequestError, UploadEnde
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import NewUpload, Upload
 from pipeline.core.segments import plan_segments
-from pipeline.core.transports import Transport
+from pipeline.core.transports import TRANSPORTS, Transport
 from pipeline.ports import Stores
 from pipeline.telemetry import Log, logger
 from pipeline.uploads.admission import Admission
@@ -34,7 +34,6 @@ class CreationRules:
 
     store: str
     volume: str
-    budget_bytes: int
     segment_bytes: int
 
 
@@ -56,14 +55,18 @@ class UploadCreation:
         return await self.register(await self.plan(request, idempotency_key))
 
     async def plan(self, request: CreateUpload, idempotency_key: str | None) -> NewUpload:
-        """Cut the file into segments that its store can hold. Raises RequestError CONTENT_TYPE_NOT_MEDIA,
-        FILE_TOO_LARGE_FOR_VOLUME, FILE_TOO_LARGE_FOR_STORE, DIGEST_NOT_SUPPORTED."""
+        """Cut the file into segments that its store can hold, and plan its window on the temp volume. Raises
+        RequestError CONTENT_TYPE_NOT_MEDIA, SEGMENTS_TOO_LARGE_FOR_VOLUME, FILE_TOO_LARGE_FOR_STORE,
+        DIGEST_NOT_SUPPORTED; TempVolumeError TEMP_VOLUME_FAILED."""
         rules = self._rules
         require_media_type(request.content_type)
-        if request.size > rules.budget_bytes:
-            raise too_large(request.size, rules.budget_bytes, rules.budget_bytes)
+        transport = Transport(request.transport)
         limits = await self._stores.named(rules.store).limits()
-        plan = plan_segments(request.size, limits, rules.segment_bytes)
+        window_bytes = None
+        if transport is Transport.GATEWAY:
+            plan, window_bytes = await self._admission.plan(request.size, limits, rules.segment_bytes)
+        else:  # no byte of it comes to the temp volume
+            plan = plan_segments(request.size, limits, rules.segment_bytes)
         return NewUpload(
             upload_id=str(uuid7()),
             filename=request.filename,
@@ -76,22 +79,18 @@ class UploadCreation:
             metadata=request.metadata,
             idempotency_key=idempotency_key,
             fingerprint=hashlib.sha256(request.model_dump_json().encode()).hexdigest(),
-            transport=Transport(request.transport),
+            transport=transport,
+            window_bytes=window_bytes,
         )
 
     async def register(self, new: NewUpload) -> tuple[UploadDetail, bool]:
         """Register a planned upload and admit it if there is room; False if it was known. Raises RequestError
-        FILE_TOO_LARGE_FOR_VOLUME, IDEMPOTENCY_KEY_REUSED; DependencyUnavailable VOLUME_RECOVERING,
-        UPLOAD_RECOVERING."""
+        IDEMPOTENCY_KEY_REUSED; DependencyUnavailable VOLUME_RECOVERING, UPLOAD_RECOVERING."""
         # While Redis is being recovered, a known Idempotency-Key may be missing and would create a second upload.
         await self._admission.require_open()
-        capacity_bytes = await self._admission.capacity_bytes()
-        if capacity_bytes is not None and new.size_bytes > capacity_bytes:
-            # It would block the head of the queue until it expires.
-            raise too_large(new.size_bytes, self._rules.budget_bytes, capacity_bytes)
         upload, created = await self._cell.record.create(new)
         with lost_after_creation():
-            await self._request_room(upload)
+            await self._begin(upload)
             detail = await self._lookup.detail(upload.upload_id)
         if created:
             logger(upload_id=upload.upload_id).info(
@@ -103,9 +102,10 @@ class UploadCreation:
             )
         return detail, created
 
-    async def request_admission(self, upload_id: str) -> UploadDetail:
-        """Queue an upload that has become `waiting`. Idempotent. Raises as `UploadLookup.detail`."""
-        await self._request_room(await find_upload(self._cell.uploads, self._cell.journals, upload_id))
+    async def begin(self, upload_id: str) -> UploadDetail:
+        """Enqueue what follows its creation or completion: its first stages, or its admission. Idempotent. Raises as
+        `UploadLookup.detail`."""
+        await self._begin(await find_upload(self._cell.uploads, self._cell.journals, upload_id))
         return await self._lookup.detail(upload_id)
 
     async def cancel(self, upload_id: str) -> UploadDetail:
@@ -119,9 +119,13 @@ class UploadCreation:
             raise UploadEnded("UPLOAD_ENDED", upload_id=upload_id, status=str(status))
         return await self._lookup.detail(upload_id)
 
-    async def _request_room(self, upload: Upload) -> None:
+    async def _begin(self, upload: Upload) -> None:
         if upload.status is Status.WAITING:
-            await self._admission.request(upload.upload_id, upload.size_bytes)
+            await self._admission.request(upload.upload_id, upload.size_bytes, upload.window_bytes)
+        elif TRANSPORTS[upload.transport].in_store:
+            with suppress(DependencyUnavailable):  # the stages are queued: their jobs come back as overdue stages
+                for job in upload.queued_jobs:
+                    await self._cell.queue.enqueue(job)
 
 
 @contextmanager
@@ -134,10 +138,3 @@ def lost_after_creation() -> Iterator[None]:
         if error.code != "UPLOAD_NOT_FOUND":
             raise
         raise DependencyUnavailable("REDIS_UNAVAILABLE", reason="it has lost the upload just created") from error
-
-
-def too_large(size_bytes: int, budget_bytes: int, capacity_bytes: int) -> RequestError:
-    """The error for an upload that can never be admitted; `capacity_bytes` is the largest that can."""
-    return RequestError(
-        "FILE_TOO_LARGE_FOR_VOLUME", size_bytes=size_bytes, budget_bytes=budget_bytes, capacity_bytes=capacity_bytes
-    )

@@ -2,7 +2,7 @@
 
 Guarantee: a grant covers one segment of one upload for a limited time, and no grant is made for an upload that has
 ended. The client's report is verified: the store lists what it holds, and only a complete plan, every segment with its
-length, is sealed. No bytes of the temp volume are reserved before that.
+length, is sealed. Bytes of the temp volume are never reserved.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class DirectUploads:
                 _require_complete(upload.plan, held)
                 segments = [held[number] for number in range(1, upload.plan.count + 1)]
                 await self._cell.record.completed(upload_id, segments)
-        return await self._creation.request_admission(upload_id)
+        return await self._creation.begin(upload_id)
 
     async def _held_segments(self, upload: Upload) -> Mapping[int, StoredSegment]:
         """Number -> segment, of what the store holds."""

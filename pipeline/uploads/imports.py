@@ -18,7 +18,7 @@ from pipeline.core.lifecycle import Status
 from pipeline.core.model import OWN_PREFIX, NewUpload, ObjectVersion, StoredObject
 from pipeline.core.transports import Transport
 from pipeline.ports import ContentRepository, Stores
-from pipeline.uploads.create import UploadCreation, too_large
+from pipeline.uploads.create import UploadCreation
 from pipeline.uploads.declared_type import declared_type
 from schemas.imports import ImportObject
 
@@ -33,7 +33,6 @@ class ImportRules:
     store: str
     buckets: tuple[str, ...]
     volume: str
-    budget_bytes: int
     segment_bytes: int
 
 
@@ -66,7 +65,7 @@ class Importer:
         """Import an object, or return its existing import.
 
         Raises RequestError IMPORT_NOT_ALLOWED, IMPORT_OWN_OBJECT, IMPORT_OBJECT_MISSING, IMPORT_EMPTY,
-        CONTENT_TYPE_NOT_MEDIA, FILE_TOO_LARGE_FOR_VOLUME; StoreError; DependencyUnavailable.
+        CONTENT_TYPE_NOT_MEDIA; StoreError; DependencyUnavailable.
         """
         rules = self._rules
         found = await self._head(request.bucket or self.default_bucket, request.key)
@@ -75,8 +74,6 @@ class Importer:
         if known is not None:
             return Imported(known.id, Status.READY, False, found)
         content_type = declared_type(found)
-        if found.size_bytes > rules.budget_bytes:
-            raise too_large(found.size_bytes, rules.budget_bytes, rules.budget_bytes)
         name = _identity(found)
         new = NewUpload(
             upload_id=str(uuid7()),

@@ -6,7 +6,8 @@ from pipeline.uploads.cell import CellState
 
 
 async def invalidate_segment(cell: CellState, upload_id: str, number: int, crc32c: int) -> None:
-    """Segment `number` no longer matches the crc32c computed on receipt. Renews the reservation, since the client needs
-    time to send the segment. Idempotent; a segment that was sent again meanwhile is left alone."""
-    if await cell.record.segment_invalid(upload_id, number, crc32c):
-        await cell.ledger.renew(upload_id)
+    """Segment `number` no longer matches the crc32c computed on receipt. Renews the reservation first, since the client
+    needs time to send the segment: it may have lapsed while nothing was expected of the client. Idempotent; a segment
+    that was sent again meanwhile is left alone."""
+    await cell.ledger.renew(upload_id)
+    await cell.record.segment_invalid(upload_id, number, crc32c)

@@ -5,9 +5,10 @@ Guarantee: an upload that Redis has lost but the temp volume has not is never re
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline.core.errors import DependencyUnavailable, SluiceError, UploadEnded
 from pipeline.core.lifecycle import Status
@@ -21,13 +22,17 @@ _TAKING_SEGMENTS = (Status.WAITING, Status.ADMITTED, Status.RECEIVING)
 
 @dataclass(frozen=True, slots=True)
 class UploadDetail:
-    """An upload as clients see it. `queue_position` counts from 1 while it waits; `missing` are inclusive ranges of
-    segment numbers; `expires_at_ms` is None once nothing is expected of the client."""
+    """An upload as clients see it. `queue_position` counts from 1 while it waits; `missing` and `wanted` are inclusive
+    ranges of segment numbers: what has not arrived, and what of it the reader needs next; `expires_at_ms` is None once
+    nothing is expected of the client. `media`: a `schemas.media.MediaMetadata` as JSON-serialisable data, once it is
+    known, and never in a list."""
 
     upload: Upload
     queue_position: int | None
     missing: list[tuple[int, int]]
     expires_at_ms: int | None
+    wanted: list[tuple[int, int]] = field(default_factory=list)
+    media: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ class UploadLookup:
                 expires = standing.lease_until_ms if standing else None
             if not TRANSPORTS[upload.transport].in_store:
                 missing = to_ranges(set(range(1, upload.plan.count + 1)).difference(snapshot.received))
-        return UploadDetail(upload, position, missing, expires)
+        return UploadDetail(upload, position, missing, expires, to_ranges(snapshot.wanted), snapshot.media)
 
 
 async def find_upload(uploads: UploadReader, journals: JournalReader, upload_id: str) -> Upload:
@@ -99,7 +104,11 @@ async def naming_a_loss(journals: JournalReader, upload_id: str) -> AsyncIterato
 
 
 def ended_error(upload: Upload) -> UploadEnded:
-    """The error for a request that adds to an ended upload."""
+    """The error for a request that adds to an ended upload. It names what the upload ended with."""
     return UploadEnded(
-        "UPLOAD_ENDED", upload_id=upload.upload_id, status=str(upload.status), error_code=upload.error_code
+        "UPLOAD_ENDED",
+        upload_id=upload.upload_id,
+        status=str(upload.status),
+        error_code=upload.error_code,
+        error_message=upload.error_message,
     )

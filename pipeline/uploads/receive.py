@@ -2,7 +2,9 @@
 
 Guarantee: a segment is recorded only when all of its bytes are written and every digest sent with it matches. Any
 failure before that leaves the segment missing, to be sent again. A recorded segment never changes: sending the same
-bytes again has no effect, other bytes are refused. Two requests for one segment are handled one after the other.
+bytes again has no effect, other bytes are refused, also when the store has lost the segment and it is sent again. Two
+requests for one segment are handled one after the other. A segment that needs room (`uploads.room`) has it before the
+first byte of its body is read.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from pipeline.uploads.cell import CellState
 from pipeline.uploads.incoming_segment import IncomingSegment, ReceiveRules, wrong_length
 from pipeline.uploads.lookup import ended_error, find_upload, why_not_found
 from pipeline.uploads.receive_buffer import ReceiveBuffer
+from pipeline.uploads.room import SegmentRoom, new_token, window_full
 
 _RETRY_AFTER_WAITING_SECONDS = 2
 
@@ -40,20 +43,22 @@ class SegmentSlot:
 
 @dataclass(frozen=True, slots=True)
 class SegmentReceipt:
-    """A segment that has arrived. `repeated`: it had arrived before."""
+    """A segment that has arrived. `repeated`: it had arrived before. `wanted`: segments that the reader needs next."""
 
     number: int
     size_bytes: int
     crc32c: int
     repeated: bool
     status: Status
+    wanted: Sequence[int] = ()
 
 
 class Receiver:
     """Receives segments into one temp volume."""
 
-    def __init__(self, cell: CellState, buffer: ReceiveBuffer, rules: ReceiveRules) -> None:
+    def __init__(self, cell: CellState, buffer: ReceiveBuffer, rules: ReceiveRules, room: SegmentRoom) -> None:
         self._cell = cell
+        self._room = room
         self._buffer = buffer
         self._rules = rules
         self._locks: dict[tuple[str, int], tuple[asyncio.Lock, int]] = {}
@@ -87,8 +92,8 @@ class Receiver:
     ) -> SegmentReceipt:
         """Receive a segment. `body` raises ConnectionError when the client disconnects.
 
-        Raises RequestError SEGMENT_LENGTH_WRONG, SEGMENT_DIGEST_WRONG, SEGMENT_DIFFERS, SEGMENT_STALLED,
-        SEGMENT_CUT_OFF; UploadEnded; TempVolumeError; DependencyUnavailable.
+        Raises RequestError SEGMENT_WINDOW_FULL (before it reads the body), SEGMENT_LENGTH_WRONG, SEGMENT_DIGEST_WRONG,
+        SEGMENT_DIFFERS, SEGMENT_STALLED, SEGMENT_CUT_OFF; UploadEnded; TempVolumeError; DependencyUnavailable.
         """
         with RECEIVING.track_inprogress():
             try:
@@ -107,22 +112,26 @@ class Receiver:
     async def _receive(
         self, slot: SegmentSlot, body: AsyncIterator[bytes], digests: Sequence[ClientDigest]
     ) -> SegmentReceipt:
+        """Receive a segment that has not arrived yet, and only check one that has."""
         cell, upload_id, number = self._cell, slot.upload.upload_id, slot.number
-        known = (await cell.segments.received(upload_id, [number])).get(number)
+        upload, token = slot.upload, new_token()
+        if upload.takes_room and upload.status is not Status.READY:
+            known = await self._room.take(upload, number, token)
+        else:
+            known = (await cell.segments.received(upload_id, [number])).get(number)
         write = partial(self._write, slot) if known is None else _only_check
-        crc32c = await IncomingSegment(number, slot.size_bytes, digests, write, self._buffer, self._rules).drain(body)
+        incoming = IncomingSegment(number, slot.size_bytes, digests, write, self._buffer, self._rules)
+        receipt: SegmentReceipt | None = None
+        try:
+            crc32c = await incoming.drain(body)
+            if known is None:
+                receipt = await self._record(slot, crc32c, token)
+        finally:
+            if known is None and receipt is None:
+                await asyncio.shield(self._room.abandon(upload, number, token, taken=upload.takes_room))
+        if receipt:
+            return receipt
         if known is None:
-            await cell.volume.flush(upload_id)
-            verdict, _ = await asyncio.gather(
-                cell.record.segment_received(upload_id, number, slot.size_bytes, crc32c),
-                cell.ledger.renew(upload_id),
-            )
-            with suppress(DependencyUnavailable):  # the segment is recorded: its jobs come back as overdue stages
-                for job in verdict.jobs:
-                    await cell.queue.enqueue(job)
-            if verdict.accepted:
-                RECEIVED_BYTES.inc(slot.size_bytes)
-                return SegmentReceipt(number, slot.size_bytes, crc32c, repeated=False, status=verdict.status)
             known = (await cell.segments.received(upload_id, [number])).get(number)
         upload = await self._find(upload_id)
         if known is None or (upload.status in ENDED and upload.status is not Status.READY):
@@ -130,6 +139,28 @@ class Receiver:
         if known != crc32c:
             raise RequestError("SEGMENT_DIFFERS", number=number)
         return SegmentReceipt(number, slot.size_bytes, crc32c, repeated=True, status=upload.status)
+
+    async def _record(self, slot: SegmentSlot, crc32c: int, token: str) -> SegmentReceipt | None:
+        """Record a segment whose bytes are written. None: it had arrived before, or the upload takes no segments."""
+        cell, upload_id, number = self._cell, slot.upload.upload_id, slot.number
+        await cell.volume.flush(upload_id)
+        verdict, _ = await asyncio.gather(
+            cell.record.segment_received(upload_id, number, slot.size_bytes, crc32c, token),
+            cell.ledger.renew(upload_id),
+        )
+        with suppress(DependencyUnavailable):  # the segment is recorded: its jobs come back as overdue stages
+            for job in verdict.jobs:
+                await cell.queue.enqueue(job)
+        if verdict.refused == "differs":
+            raise RequestError("SEGMENT_DIFFERS", number=number)
+        if verdict.refused == "unclaimed":
+            raise window_full(number)
+        if not verdict.accepted:
+            return None
+        RECEIVED_BYTES.inc(slot.size_bytes)
+        return SegmentReceipt(
+            number, slot.size_bytes, crc32c, repeated=False, status=verdict.status, wanted=verdict.wanted
+        )
 
     async def _write(self, slot: SegmentSlot, offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
         """Write to the temp file. If it is gone although the upload is in flight (its volume was emptied), it is
@@ -140,11 +171,7 @@ class Receiver:
         except TempVolumeError as error:
             if error.code != "TEMP_FILE_MISSING":
                 raise
-        current = await self._cell.uploads.get(upload.upload_id)
-        if current.status in ENDED:
-            raise ended_error(current)
-        await volume.allocate(upload.upload_id, upload.size_bytes)
-        await self._cell.record.keep_journal(upload.upload_id)
+        await self._room.recreate(upload, slot.number)
         return await volume.write(upload.upload_id, slot.offset + offset, blocks, crc32c)
 
     @asynccontextmanager

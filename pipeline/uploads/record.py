@@ -21,6 +21,10 @@ The board is written first where its response decides what is true:
                             a run with an old fencing token is refused, and must not write to the journal either. A
                             crash in between leaves a journal that knows less, or more, than the store holds: the
                             manifest then shows which segments to transfer again.
+    choose_releases, released
+                            the board decides what nothing reads any more. The journal follows before the bytes are
+                            removed: until then they are on the temp volume, and recovery finds them there. The board
+                            keeps what it has chosen until `segments_given`, so a crash anywhere repeats the rest.
 
 `segment_invalid` is written to the journal first for a second reason: once the board says that the segment is missing,
 its client may send it again, and a late entry would invalidate the new one.
@@ -32,11 +36,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from pipeline.core.errors import RequestError, TempVolumeError
-from pipeline.core.journal import Completed, Ended, Gone, Lost, Received, Session, Stored
+from pipeline.core.journal import Completed, Ended, Gone, Lost, Received, Released, Session, Stored
 from pipeline.core.lifecycle import ENDED, Event, Status
 from pipeline.core.model import NewUpload, StageJob, StoredSegment, Upload
 from pipeline.ports import UploadReader
-from pipeline.ports.recording import JournalWriter, SegmentVerdict, SegmentWriter, UploadWriter
+from pipeline.ports.recording import (
+    Abandoned,
+    JournalWriter,
+    ReleaseOrder,
+    SegmentClaim,
+    SegmentVerdict,
+    SegmentWriter,
+    UploadWriter,
+)
 from pipeline.telemetry import UPLOADS_ENDED, Log, logger
 
 
@@ -132,10 +144,22 @@ class UploadRecord:
         await self._journals.remove(upload_ids)
 
     # -- its segments
-    async def segment_received(self, upload_id: str, number: int, size_bytes: int, crc32c: int) -> SegmentVerdict:
-        """A segment's bytes are on the temp volume. Raises RequestError UPLOAD_NOT_FOUND."""
+    async def segment_received(
+        self, upload_id: str, number: int, size_bytes: int, crc32c: int, token: str | None = None
+    ) -> SegmentVerdict:
+        """A segment's bytes are on the temp volume; `token` is that of its claim. Raises RequestError
+        UPLOAD_NOT_FOUND."""
         await self._journals.note(upload_id, Received(number, crc32c))
-        return await self._segments.record_received(upload_id, number, size_bytes, crc32c)
+        return await self._segments.record_received(upload_id, number, size_bytes, crc32c, token)
+
+    async def claim_segment(self, upload_id: str, number: int, token: str, seconds: float) -> SegmentClaim:
+        """See `SegmentWriter.claim`. Not journaled: it concerns bytes that do not count yet. Raises RequestError
+        UPLOAD_NOT_FOUND."""
+        return await self._segments.claim(upload_id, number, token, seconds)
+
+    async def abandon_segment(self, upload_id: str, number: int, token: str | None, *, taken: bool) -> Abandoned:
+        """See `SegmentWriter.abandon`."""
+        return await self._segments.abandon(upload_id, number, token, taken=taken)
 
     async def segment_invalid(self, upload_id: str, number: int, crc32c: int) -> bool:
         """A segment on the temp volume no longer matches the crc32c computed on receipt: it is missing again. False:
@@ -146,15 +170,32 @@ class UploadRecord:
             logger(upload_id=upload_id).warning(Log.SEGMENT_LOST, number=number)
         return invalidated
 
-    async def segment_fetched(self, job: StageJob, number: int, size_bytes: int, crc32c: int) -> None:
-        """A range of a stored object is on the temp volume. Not journaled: it can be fetched again. Raises
-        StageLost."""
-        await self._segments.record_fetched(job, number, size_bytes, crc32c)
-
-    async def segment_stored(self, job: StageJob, segment: StoredSegment) -> None:
-        """The store has acknowledged a segment. Raises StageLost."""
-        await self._segments.record_stored(job, segment)
+    async def segment_stored(self, job: StageJob, segment: StoredSegment) -> bool:
+        """The store has acknowledged a segment. True: it is to be released now, see `released`. Raises StageLost."""
+        released = await self._segments.record_stored(job, segment)
         await self._journals.note(job.upload_id, Stored(segment.number, segment.etag))
+        return released
+
+    async def released(self, upload_id: str, numbers: Collection[int]) -> None:
+        """The bytes of segments for which `segment_stored` was True are about to leave the temp volume."""
+        await self._journals.note(upload_id, Released(tuple(numbers)))
+
+    async def choose_releases(self, upload_id: str, volume: str, limit: int) -> ReleaseOrder:
+        """See `SegmentWriter.choose_releases`. The worker that stored a segment may have died before it noted that, so
+        it is noted again."""
+        order = await self._segments.choose_releases(upload_id, volume, limit)
+        if order.released:
+            stored = [Stored(number, etag) for number, etag in sorted(order.released.items())]
+            await self._journals.note(upload_id, *stored, Released(tuple(order.released)))
+        return order
+
+    async def unaccounted(self, upload_id: str) -> ReleaseOrder:
+        """See `SegmentWriter.unaccounted`."""
+        return await self._segments.unaccounted(upload_id)
+
+    async def segments_given(self, upload_id: str, numbers: Collection[int], *, all_segments: bool = False) -> None:
+        """The room of these segments has been given back. See `SegmentWriter.record_given`."""
+        await self._segments.record_given(upload_id, numbers, all_segments=all_segments)
 
     async def segments_gone(self, job: StageJob, numbers: Collection[int]) -> Sequence[StageJob]:
         """The store no longer has segments that it had acknowledged; the jobs to enqueue. Raises StageLost."""

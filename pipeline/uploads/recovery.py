@@ -5,7 +5,8 @@ operator, as soon as another run of the Redis server responds. After the second,
 address, so nothing is admitted and nothing is removed until an operator runs `sluice recover`.
 
 Guarantee: each step may be repeated, also by two processes at once, and interrupted anywhere; the next run continues.
-A received segment counts again only if its bytes still match the crc32c computed on receipt.
+A received segment counts again only if its bytes still match the crc32c computed on receipt, or if they were released:
+then the store has them, and what it does not have is found when the manifest is written.
 
 Recovery brings the board up to date with the journal, so it writes to the board without journaling again: it is the one
 exception to `uploads.record`.
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pipeline.core.errors import RequestError, TempVolumeError
+from pipeline.core.errors import RequestError
 from pipeline.core.journal import Ended, Journal
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import NewUpload, StageJob, Upload
@@ -27,7 +28,9 @@ from pipeline.core.transports import TRANSPORTS
 from pipeline.ports.recording import JournalWriter, SegmentWriter, UploadRebuilder, UploadWriter
 from pipeline.sweeps import Sweep
 from pipeline.telemetry import Log, logger
+from pipeline.uploads.adoption import Adoption
 from pipeline.uploads.cell import CellState
+from pipeline.uploads.release import EarlyRelease
 from pipeline.uploads.segment_files import is_intact, segment_source
 
 # How long a client waits for the comparison; an admission worker completes it.
@@ -71,9 +74,11 @@ def ended_otherwise(journal: Journal, upload: Upload) -> bool:
 class Recovery:
     """Recovers uploads of one temp volume. The client of a direct upload may hold grants for `grants_seconds`."""
 
-    def __init__(self, cell: CellState, writers: RecoveryWriters, grants_seconds: float) -> None:
+    def __init__(self, cell: CellState, writers: RecoveryWriters, release: EarlyRelease, grants_seconds: float) -> None:
         self._cell = cell
         self._writers = writers
+        self._release = release
+        self._files = Adoption(cell, release)
         self._grants_seconds = grants_seconds
         self._followed_run: str | None = None
         self._following = asyncio.Lock()
@@ -145,7 +150,7 @@ class Recovery:
             return await self._rebuild(journal)
         if upload.status in ENDED:
             return None
-        repaired = await self._adopt(upload_id, upload.size_bytes)
+        repaired = await self._files.adopt(journal)
         if upload.status is Status.GRANTED and journal.completed:
             await self._writers.uploads.complete(upload_id, journal.stored_segments())
             repaired = True
@@ -154,16 +159,15 @@ class Recovery:
             await self._enqueue(jobs)
         added = 0
         if not TRANSPORTS[upload.transport].in_store:
-            added = await self._restore_received(upload_id, journal)
-            await self._writers.segments.restore_stored(upload_id, journal.stored)
+            added = await self._restore_segments(upload, journal)
         return await self._report(journal, rebuilt=False, segments=added) if added or repaired else None
 
     async def _rebuild(self, journal: Journal) -> Recovered | None:
         new = journal.new
-        has_file = await self._has_file(new.upload_id, new.size_bytes)
+        has_file = await self._files.exists(journal)
         if not TRANSPORTS[new.transport].in_store and journal.ended is None:
             for number in {*journal.received, *journal.stored}:
-                if not has_file or not await self._is_intact(journal, number):
+                if not has_file or not await self._is_valid(journal, number):
                     journal.drop(number)
         created, jobs = await self._writers.rebuilder.rebuild(
             journal, has_file=has_file, grants_seconds=self._grants_seconds
@@ -172,49 +176,50 @@ class Recovery:
         if not created:
             return None
         if has_file:
-            await self._adopt(new.upload_id, new.size_bytes)
+            await self._files.adopt(journal)
         log = logger(upload_id=new.upload_id)
         log.warning(Log.UPLOAD_RECOVERED, segments=len(journal.received), file=has_file)
         return await self._report(journal, rebuilt=True, segments=len(journal.received))
 
-    async def _restore_received(self, upload_id: str, journal: Journal) -> int:
-        """Record segments again that the journal has and Redis does not; returns how many."""
+    async def _restore_segments(self, upload: Upload, journal: Journal) -> int:
+        """Record segments again that the journal has and Redis does not; returns how many. Releases that Redis does not
+        know of are completed first, since they make room."""
+        upload_id = upload.upload_id
         known = await self._cell.segments.received(upload_id)
+        missing = [number for number in sorted(journal.received) if number not in known]
         added = 0
-        for number, crc32c in sorted(journal.received.items()):
-            if number not in known and await self._is_intact(journal, number):
-                size_bytes = journal.plan.length(number)
-                verdict = await self._writers.segments.record_received(upload_id, number, size_bytes, crc32c)
-                await self._enqueue(verdict.jobs)
-                added += verdict.accepted
+        for number in missing:
+            if number in journal.released:
+                added += await self._restore(journal, number)
+        await self._writers.segments.restore_stored(upload_id, journal.stored, journal.released)
+        if journal.released:
+            await self._release.run(upload_id)
+        for number in missing:
+            if number in journal.released or not await self._is_valid(journal, number):
+                continue
+            if not (upload.takes_room or journal.released) or await self._files.take(upload, number):
+                added += await self._restore(journal, number)
+        await self._writers.segments.restore_stored(upload_id, journal.stored, ())
+        if upload.window_bytes and missing:
+            await self._release.reconcile(upload_id)  # what gateways were writing when Redis lost their claims
         return added
 
-    async def _adopt(self, upload_id: str, size_bytes: int) -> bool:
-        """Reserve the bytes of a temp file whose reservation is lost."""
-        standing = await self._cell.ledger.standing(upload_id)
-        if (standing is not None and standing.queue_position == 0) or not await self._has_file(upload_id, size_bytes):
-            return False
-        backed_bytes = await self._cell.volume.allocate(upload_id, size_bytes)
-        await self._cell.ledger.adopt(upload_id, size_bytes, backed_bytes)
-        return True
+    async def _restore(self, journal: Journal, number: int) -> bool:
+        verdict = await self._writers.segments.record_received(
+            journal.new.upload_id, number, journal.plan.length(number), journal.received[number], restored=True
+        )
+        await self._enqueue(verdict.jobs)
+        return verdict.accepted
 
     async def _enqueue(self, jobs: Sequence[StageJob]) -> None:
         for job in jobs:
             await self._cell.queue.enqueue(job)
 
-    async def _has_file(self, upload_id: str, size_bytes: int) -> bool:
-        try:
-            await self._cell.volume.verify(upload_id, size_bytes)
-        except TempVolumeError as error:
-            if error.code != "TEMP_FILE_MISSING":
-                raise
-            return False
-        return True
-
-    async def _is_intact(self, journal: Journal, number: int) -> bool:
+    async def _is_valid(self, journal: Journal, number: int) -> bool:
+        """Whether a segment still counts: its bytes are on the disk as they arrived, or were released."""
         crc32c = journal.received.get(number)
-        if crc32c is None:
-            return False
+        if crc32c is None or number in journal.released:
+            return crc32c is not None
         return await is_intact(segment_source(self._cell.volume, journal.new.upload_id, journal.plan, number, crc32c))
 
     async def _report(self, journal: Journal, *, rebuilt: bool, segments: int) -> Recovered:

@@ -16,6 +16,7 @@ from tests.e2e.direct_client import TWO_SEGMENTS_AND_A_BIT, blocks, complete, se
 from tests.e2e.relay import relay_to
 from tests.harness.cell import Cell, eventually
 from tests.harness.media_samples import sample
+from tests.harness.room import room_of
 from tests.harness.running import CellProcesses, cell_processes, running_cell
 from tests.harness.shared_stack import Servers
 
@@ -66,11 +67,14 @@ async def test_a_client_sends_a_file_to_the_store_itself(cell: Cell) -> None:
 
     _, body, _ = await cell.call("POST", f"/v1/uploads/{upload['id']}/grants", json={"segments": [[3, 3]]}, expect=200)
     await send(cell, body["data"]["segments"], upload, data)
-    status, view = await complete(cell, upload["id"])
-    assert status == 200
-    view = await cell.until(upload["id"], "ready")
+    async with room_of(cell) as room:
+        status, view = await complete(cell, upload["id"])
+        assert (status, view["status"] in ("processing", "ready")) == (200, True)
+        view = await cell.until(upload["id"], "ready")
+    assert (room.most_reserved_bytes, room.files) == (0, set())
     assert {name: stage["state"] for name, stage in view["stages"].items() if stage["state"] != "done"} == {
-        "transfer": "skipped"
+        "transfer": "skipped",
+        "assemble": "skipped",
     }
     assert view["bytes_received"] == view["bytes_stored"] == len(data)
     assert (await complete(cell, upload["id"]))[0] == 200, "completing twice is harmless"
@@ -104,6 +108,20 @@ async def test_what_is_no_media_fails_and_leaves_nothing(cell: Cell) -> None:
     await send(cell, upload["grants"]["segments"], upload, data)
     assert (await complete(cell, upload["id"]))[0] == 200
     assert (await cell.until(upload["id"], "failed"))["error"]["code"] == "NOT_MEDIA"
+    await cell.until_clean()
+
+
+@pytest.mark.parametrize("right", [True, False], ids=["right", "wrong"])
+async def test_a_digest_of_the_whole_file_is_compared(cell: Cell, right: bool) -> None:
+    data = video(cell)
+    value = b64encode(hashlib.sha256(data if right else b"another file").digest()).decode()
+    upload = await cell.create(len(data), transport="direct", digest=f"sha-256=:{value}:")
+    await send(cell, upload["grants"]["segments"], upload, data)
+    async with room_of(cell) as room:
+        assert (await complete(cell, upload["id"]))[0] == 200
+        view = await cell.until(upload["id"], "ready" if right else "failed")
+    assert (room.most_reserved_bytes, room.files) == (0, set())
+    assert (view["error"] or {}).get("code") == (None if right else "FILE_DIGEST_WRONG")
     await cell.until_clean()
 
 

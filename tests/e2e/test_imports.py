@@ -16,6 +16,7 @@ import pytest
 
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.media_samples import sample
+from tests.harness.room import room_of
 from tests.harness.running import CellProcesses, cell_processes, running_cell
 from tests.harness.shared_stack import Servers
 
@@ -67,7 +68,9 @@ async def test_an_object_becomes_a_content_once(cell: Cell) -> None:
     assert {name: stage["state"] for name, stage in view["stages"].items() if stage["state"] != "done"} == {
         "transfer": "skipped",
         "seal": "skipped",
+        "assemble": "skipped",
     }
+    assert view["media"]["kind"] == "video"
     assert (view["transport"], view["bytes_received"], view["missing_segments"]) == ("import", len(data), [])
     content = await cell.content(begun["id"])
     assert (content["filename"], content["metadata"]) == ("Müller & Söhne #1.mp4", {"album": "Träume"})
@@ -148,19 +151,26 @@ async def test_an_import_takes_no_segments(cell: Cell) -> None:
     await cell.store.delete(key)
 
 
-async def test_imports_wait_for_room(servers: Servers, tmp_path: Path) -> None:
-    """Ten imports and an upload share room for two: one queue, and never over the budget."""
+async def test_an_import_takes_no_room(servers: Servers, tmp_path: Path) -> None:
+    """Ten imports, each larger than the budget, while an upload holds the budget and another one waits for it."""
     data = long_video()
-    budget = 2 * (len(data) + 8192)
-    async with running_cell(servers, tmp_path, temp_budget_bytes=budget) as cell:
+    async with running_cell(servers, tmp_path, temp_budget_bytes=2 * SEGMENT_BYTES) as cell:
         keys = [f"raw/{number}.mp4" for number in range(10)]
         for number, key in enumerate(keys):
             await cell.store.put_object(key, data + bytes(number), "video/mp4")
-        upload = await cell.create(len(data))
-        begun = [await _import(cell, key) for key in keys]
-        assert "waiting" in {view["status"] for view in begun}
-        await cell.put_all(upload, data)
-        await asyncio.gather(*(cell.until(view["id"], "ready") for view in [upload, *begun]))
+        small = sample("mp4").read_bytes().ljust(2 * SEGMENT_BYTES, b"\0")
+        holding, waiting = await cell.create(len(small)), await cell.create(len(small))
+        assert (holding["status"], waiting["status"]) == ("admitted", "waiting")
+        async with room_of(cell) as room:
+            begun = [await _import(cell, key) for key in keys]
+            assert {view["status"] for view in begun} <= {"processing", "ready"}
+            await asyncio.gather(*(cell.until(view["id"], "ready") for view in begun))
+        assert room.most_reserved_bytes == holding["size"]
+        assert room.files == {holding["id"]}
+        await cell.put_all(holding, small)
+        await cell.until(waiting["id"], "admitted")
+        await cell.put_all(waiting, small)
+        await asyncio.gather(*(cell.until(view["id"], "ready") for view in (holding, waiting)))
         await cell.until_clean(imported=set(keys))
         status, body, _ = await cell.call("POST", "/v1/events/storage", json={})
         assert (status, body["error"]["code"]) == (404, "EVENTS_OFF")

@@ -6,12 +6,9 @@ import asyncio
 import json
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from shutil import copytree, rmtree
 from typing import Any
 
 import pytest
@@ -19,6 +16,7 @@ import pytest
 from deploy.embedded import EmbeddedStack
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually, hash_get
 from tests.harness.holding import held_up
+from tests.harness.losses import LastSeconds, recover
 from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
 
@@ -29,16 +27,6 @@ def video(number: int) -> bytes:
     """A video of a few segments, different for each number: a `free` box of random bytes follows the sample."""
     body = random.Random(number).randbytes(3 * SEGMENT_BYTES)
     return sample("mp4").read_bytes() + (len(body) + 8).to_bytes(4, "big") + b"free" + body
-
-
-async def recover(cell: Cell) -> list[dict[str, Any]]:
-    """Run `sluice recover --json`; its report on each upload."""
-    command = [sys.executable, "-m", "deploy.cli", "recover", "--json"]
-    done = await asyncio.to_thread(
-        subprocess.run, command, env={**cell.environment}, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()][:-1]
 
 
 async def send_until_ready(cell: Cell, upload: Mapping[str, Any], data: bytes, lost: asyncio.Event) -> dict[str, Any]:
@@ -126,27 +114,6 @@ async def test_recovery_requests_segments_that_changed_on_the_disk_again(
         assert (await cell.status(waiting["id"]))["metadata"] == {"of": "mine"}
         for item in (upload, waiting):
             await cell.call("DELETE", f"/v1/uploads/{item['id']}", expect=200)
-
-
-class LastSeconds:
-    """Puts Redis back to an earlier moment, as a fail-over to a replica that lags behind does."""
-
-    def __init__(self, servers: EmbeddedStack, directory: Path) -> None:
-        self._servers = servers
-        self._kept = directory / "behind"
-        self._aof = ""
-
-    async def begin(self, cell: Cell) -> None:
-        """Remember this moment: `lose` discards every later write."""
-        self._aof = (await cell.redis.config_get("dir"))["dir"]
-        await cell.redis.config_set("appendfsync", "always")
-        copytree(self._aof, self._kept)
-
-    def lose(self) -> None:
-        self._servers.stop_process("redis", signal.SIGKILL)
-        rmtree(self._aof)
-        copytree(self._kept, self._aof)
-        self._servers.start_process("redis")
 
 
 async def test_redis_loses_its_last_second(own_servers: EmbeddedStack, tmp_path: Path) -> None:

@@ -29,6 +29,12 @@ from pipeline.settings import Settings
 SEGMENT_BYTES = 256 * 1024
 _TIMEOUT_SECONDS = 60.0
 _LONGEST_PAUSE_SECONDS = 0.2
+# Keys of a volume, and of an upload, that are gone when no upload is in flight.
+_VOLUME_PARTS = (
+    *("reservations", "backed", "leases", "lapsed", "queue", "requests", "passes", "granted", "ended"),
+    *("tickets", "windows", "wishes", "wished", "releasing"),
+)
+_UPLOAD_PARTS = frozenset({"pending", "reads", "released", "expected", "writing", "giving"})
 ENDED = frozenset({"ready", "failed", "expired", "cancelled"})
 
 
@@ -154,13 +160,15 @@ class Cell:
         volume = self.keys.volume(self.settings.volume)
         counters = {name: await hash_get(self.redis, volume, name) for name in ("reserved_bytes", "backed_bytes")}
         found += [f"{name}: {value}" for name, value in counters.items() if value not in (None, "0")]
-        for part in ("reservations", "backed", "leases", "lapsed", "queue", "requests", "passes", "granted", "ended"):
+        for part in _VOLUME_PARTS:
             if await self.redis.exists(f"{volume}:{part}"):
                 found.append(f"redis: {volume}:{part}")
+        async for key in self.redis.scan_iter(f"{volume}:*:*"):  # the segments of an upload that hold room
+            found.append(f"redis: {key}")
         async for key in self.redis.scan_iter(f"{self.keys.prefix}queue:*"):
             found.append(f"redis: {key}")
         async for key in self.redis.scan_iter(f"{self.keys.prefix}upload:*:*"):
-            if key.endswith((":pending", ":results")):
+            if key.rpartition(":")[2] in _UPLOAD_PARTS:
                 found.append(f"redis: {key}")
         if await self.redis.zcard(f"{self.keys.prefix}stage-leases"):
             found.append("redis: stage leases")

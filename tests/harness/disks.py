@@ -6,6 +6,7 @@ Mounting needs root; without it the test is skipped with the reason.
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.system_packages import require_programs
+
 BLOCK = bytes(64 * 1024)
+_IMAGE_BYTES = {"ext2": 8 * 1024**2, "ext4": 64 * 1024**2, "xfs": 320 * 1024**2}  # mkfs.xfs makes none below 300 MiB
 
 
 @contextmanager
@@ -25,6 +29,33 @@ def small_disk(point: Path, size_bytes: int) -> Iterator[Path]:
     mounted = subprocess.run(command, capture_output=True, check=False)
     if mounted.returncode != 0:
         pytest.skip(f"cannot mount a tmpfs here (this needs root): {mounted.stderr.decode().strip()}")
+    try:
+        yield point
+    finally:
+        subprocess.run(["umount", "--lazy", str(point)], check=True)
+
+
+@contextmanager
+def filesystem(kind: str, directory: Path) -> Iterator[Path]:
+    """A directory on a filesystem of this kind: "ext2", "ext4" or "xfs" in a file, "tmpfs", or "overlay" over `directory`."""
+    point, image = directory / "mounted", directory / "image"
+    point.mkdir(parents=True)
+    options = ["-t", kind, kind]
+    if kind in _IMAGE_BYTES:
+        require_programs([f"mkfs.{kind}"], ["e2fsprogs", "xfsprogs"])
+        image.touch()
+        os.truncate(image, _IMAGE_BYTES[kind])
+        subprocess.run([f"mkfs.{kind}", "-q", str(image)], check=True)
+        options = ["-o", "loop", str(image)]
+    elif kind == "overlay":
+        layers = [directory / name for name in ("lower", "upper", "work")]
+        for layer in layers:
+            layer.mkdir()
+        names = ",".join(f"{layer.name}dir={layer}" for layer in layers)
+        options = ["-t", kind, "-o", names, kind]
+    mounted = subprocess.run(["mount", *options, str(point)], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"cannot mount {kind} here (this needs root): {mounted.stderr.decode().strip()}")
     try:
         yield point
     finally:

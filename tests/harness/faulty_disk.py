@@ -4,8 +4,8 @@
 
 It speaks the kernel's protocol itself (linux/fuse.h, version 7), so that no library has to be installed. Mounting needs
 root. Every read and write arrives here: nothing stays in the page cache. Commands are lines on standard input, each
-acknowledged by one line: `fail OPERATION ERRNO [AFTER_BYTES]` (operation: read, write, fsync, fallocate, unlink),
-`delay OPERATION SECONDS` and `heal`.
+acknowledged by one line: `fail OPERATION ERRNO [AFTER_BYTES]` (operation: read, write, fsync, fallocate, punch,
+unlink), `delay OPERATION SECONDS` and `heal`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.adapters.volume.disk import punch_hole
+
 _IN = struct.Struct("<IIQQIIIHH")
 _OUT = struct.Struct("<IiQ")
 _ATTR = struct.Struct("<6Q10I")
@@ -29,6 +31,7 @@ _MAX_WRITE = 1024 * 1024
 _BIG_WRITES, _MAX_PAGES = 1 << 5, 1 << 22
 _DIRECT_IO = 1
 _DETACH = 2
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2
 _SET_MODE, _SET_SIZE, _SET_FH = 1, 8, 64
 _NO_REPLY = frozenset({2, 36, 42})  # FORGET, INTERRUPT, BATCH_FORGET
 
@@ -192,6 +195,10 @@ class FaultyDisk:
 
     def _fallocate(self, node: int, data: bytes) -> bytes:
         handle, offset, length, mode = struct.unpack_from("<QQQI", data)
+        if mode == _PUNCH_HOLE | _KEEP_SIZE:
+            self._meet("punch")
+            punch_hole(handle, offset, length)
+            return b""
         self._meet("fallocate", length)
         if mode:
             raise OSError(errno.EOPNOTSUPP, "")

@@ -54,10 +54,10 @@ def long_video(size_bytes: int, seed: int = 0) -> bytes:
     return head + b"\xec\x01" + room_bytes.to_bytes(7, "big") + random.Random(seed).randbytes(room_bytes)
 
 
-def ffmpeg(*arguments: str | Path) -> bytes:
+def ffmpeg(*arguments: str | Path, standard_input: bytes | None = None) -> bytes:
     """Run ffmpeg; its standard output. Fails with its error output."""
     command = [media_tool_path("ffmpeg"), "-v", "error", "-nostdin", "-y", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=120)
+    done = subprocess.run(command, input=standard_input, capture_output=True, check=False, timeout=120)
     if done.returncode:
         raise AssertionError(f"ffmpeg failed: {done.stderr.decode(errors='replace')[-2000:]}")
     return done.stdout

@@ -22,7 +22,7 @@ CHECKS: Final[Mapping[str, Callable[[Settings, Findings], Awaitable[None]]]] = {
     "Redis": check_redis,
     "PostgreSQL": check_database,
     "object store": check_store,
-    "ffmpeg": check_media,
+    "media reader": check_media,
     "temp volume": check_temp_volume,
     "records": check_records,
 }

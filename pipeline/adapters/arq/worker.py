@@ -45,6 +45,8 @@ _REDIS_RETRY_SECONDS = 0.5
 _REQUEUE_SECONDS = 6.0
 # Ids that one poll reads. Jobs of stages that only a newer release has stay in the queue and must not fill it.
 _QUEUE_READ_LIMIT = 500
+# Jobs that wait cost memory and heartbeats.
+_IDLE_FACTOR = 8
 
 
 class Signals(Protocol):
@@ -55,7 +57,8 @@ class Signals(Protocol):
 
 class QueueWorker(Worker):
     """Takes jobs from `queue` and calls `run` with each, at most `max_jobs` at once, each for at most
-    `timeout_seconds`. `run` may be cancelled by `drain` and requeues its stage then."""
+    `timeout_seconds`. `run` may be cancelled by `drain` and requeues its stage then. `idle_jobs` says how many of the
+    running jobs do not count, because they wait for something else than this process; up to 8 times `max_jobs`."""
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class QueueWorker(Worker):
         signals: Signals,
         max_jobs: int,
         timeout_seconds: float,
+        idle_jobs: Callable[[], int] = lambda: 0,
     ) -> None:
         async def run_stage(ctx: dict[Any, Any], upload_id: str, stage: str, fencing_token: int, volume: str) -> None:
             await run(read_job(upload_id, stage, fencing_token, volume))
@@ -75,13 +79,15 @@ class QueueWorker(Worker):
             queue_name=queue,
             redis_pool=arq_client(redis_url),
             handle_signals=False,
-            max_jobs=max_jobs,
+            max_jobs=max_jobs * _IDLE_FACTOR,
             job_timeout=timeout_seconds,
             queue_read_limit=_QUEUE_READ_LIMIT,
             job_serializer=serialize,
             job_deserializer=deserialize,
         )
         self._signals = signals
+        self._busy_jobs = max_jobs
+        self._idle_jobs = idle_jobs
         self._wake = asyncio.Event()
         self._polling = asyncio.Lock()
 
@@ -113,10 +119,17 @@ class QueueWorker(Worker):
         """Claim as many of these jobs as there are free slots, in order, and start them."""
         names = (job_id.decode("utf-8", "replace") for job_id in job_ids)
         waiting = [job_id for job_id in names if self._is_to_run(job_id)]
-        while waiting and self.allow_pick_jobs and (free := self.max_jobs - self.job_counter) > 0:
+        while waiting and self.allow_pick_jobs and (free := self._free_slots()) > 0:
             wanted, waiting = waiting[:free], waiting[free:]
             for job_id, envelope in await self._claim(wanted):
                 self._start(job_id, envelope)
+
+    def _free_slots(self) -> int:
+        return min(self._busy_jobs + self._idle_jobs(), int(self.max_jobs)) - self.job_counter
+
+    def wake(self) -> None:
+        """Look for jobs now: more of those that run are idle."""
+        self._wake.set()
 
     def _is_to_run(self, job_id: str) -> bool:
         """False for a stage that only another release has, whose worker takes the job, for a job that is not Sluice's,

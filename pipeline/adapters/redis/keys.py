@@ -32,6 +32,9 @@ class Keys:
     def results(self, upload_id: str) -> str:
         return f"{self.upload(upload_id)}:results"
 
+    def released(self, upload_id: str) -> str:
+        return f"{self.upload(upload_id)}:released"
+
     @property
     def uploads(self) -> str:
         return f"{self.prefix}uploads"
@@ -51,8 +54,16 @@ class Keys:
     def volume(self, volume: str) -> str:
         return f"{self.prefix}volume:{volume}"
 
+    def unconfined(self, volume: str) -> str:
+        """Workers of this volume whose media reader is not confined completely, scored by their last heartbeat."""
+        return f"{self.volume(volume)}:unconfined"
+
     def ended(self, volume: str) -> str:
         return f"{self.volume(volume)}:ended"
+
+    def releasing(self, volume: str) -> str:
+        """Uploads that have something to release, scored by when."""
+        return f"{self.volume(volume)}:releasing"
 
     @property
     def events(self) -> str:

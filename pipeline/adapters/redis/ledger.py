@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.reads import expect, hash_all, hash_get_many
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.admission import DiskReading
-from pipeline.ports import AdmissionOutcome, Standing, VolumeSnapshot
+from pipeline.ports import AdmissionOutcome, Allocation, Standing, VolumeSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,16 @@ class RedisReservationLedger:
             **more,
         )
 
+    async def _segment(self, op: str, upload_id: str, **more: Any) -> dict[str, Any]:
+        return await self._scripts.call("volume_segments", op=op, volume=self._volume, upload_id=upload_id, **more)
+
     async def _pass(
-        self, op: str, disk: DiskReading, upload_id: str | None, size_bytes: int | None
+        self, op: str, disk: DiskReading, upload_id: str | None, **request: int | None
     ) -> AdmissionOutcome | None:
         answer = await self._call(
             op,
             upload_id,
-            size_bytes=size_bytes,
+            **request,
             budget_bytes=self._rules.budget_bytes,
             max_overtakes=self._rules.max_overtakes,
             lookahead=self._rules.lookahead,
@@ -68,22 +71,72 @@ class RedisReservationLedger:
         if answer.get("stale"):
             return None
         return AdmissionOutcome(
-            to_allocate=tuple((who, int(size)) for who, size in answer["to_allocate"] or ()),
+            to_allocate=tuple(
+                Allocation(who, int(size), int(file_bytes) or None)
+                for who, size, file_bytes in answer["to_allocate"] or ()
+            ),
             lapsed=tuple(answer["lapsed"] or ()),
             queue_position=answer["queue_position"],
         )
 
-    async def request(self, upload_id: str, size_bytes: int, disk: DiskReading) -> AdmissionOutcome | None:
-        return await self._pass("request", disk, upload_id, size_bytes)
+    async def request(
+        self, upload_id: str, size_bytes: int, disk: DiskReading, window_bytes: int | None = None
+    ) -> AdmissionOutcome | None:
+        return await self._pass("request", disk, upload_id, size_bytes=size_bytes, window_bytes=window_bytes)
 
     async def run(self, disk: DiskReading) -> AdmissionOutcome | None:
-        return await self._pass("run", disk, None, None)
+        return await self._pass("run", disk, None)
 
     async def confirm(self, upload_id: str, backed_bytes: int) -> bool:
         return bool((await self._call("confirm", upload_id, backed_bytes=backed_bytes))["known"])
 
-    async def adopt(self, upload_id: str, size_bytes: int, backed_bytes: int) -> None:
-        await self._call("adopt", upload_id, size_bytes=size_bytes, backed_bytes=backed_bytes)
+    async def adopt(
+        self,
+        upload_id: str,
+        size_bytes: int,
+        backed_bytes: int,
+        window_bytes: int | None = None,
+        *,
+        taken: Mapping[int, int] | None = None,
+        given: Mapping[int, int] | None = None,
+    ) -> None:
+        await self._call(
+            "adopt",
+            upload_id,
+            size_bytes=size_bytes,
+            backed_bytes=backed_bytes,
+            window_bytes=window_bytes,
+            taken=dict(taken or {}),
+            given=dict(given or {}),
+        )
+
+    async def take(
+        self, upload_id: str, number: int, size_bytes: int, *, segment_bytes: int, reader_segments: int
+    ) -> bool:
+        answer = await self._segment(
+            "take",
+            upload_id,
+            number=number,
+            size_bytes=size_bytes,
+            segment_bytes=segment_bytes,
+            reader_segments=reader_segments,
+            budget_bytes=self._rules.budget_bytes,
+        )
+        return bool(answer["taken"])
+
+    async def back(self, upload_id: str, number: int) -> None:
+        await self._segment("back", upload_id, number=number)
+
+    async def give(self, upload_id: str, segments: Mapping[int, int], *, stored: bool) -> None:
+        await self._segment("give", upload_id, segments=dict(segments), stored=stored)
+
+    async def given(self, upload_id: str) -> Collection[int]:
+        answer = await self._segment("given", upload_id)
+        return frozenset(int(number) for number in answer["numbers"] or ())
+
+    async def taken(self, upload_id: str) -> Mapping[int, float]:
+        answer = await self._segment("taken", upload_id)
+        return {int(number): age / 1000 for number, age in dict(answer["ages_ms"] or {}).items()}
 
     async def postpone(self, upload_id: str) -> bool:
         return bool((await self._call("postpone", upload_id))["known"])

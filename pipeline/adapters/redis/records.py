@@ -13,13 +13,13 @@ from pipeline.core.lifecycle import Status
 from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion, StageStatus, Upload
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stages import Stage, StageState
-from pipeline.core.transports import TRANSPORTS, Transport
+from pipeline.core.transports import Transport, needless
 from pipeline.ports import Standing, UploadSnapshot
 
 
 def to_fields(new: NewUpload) -> dict[str, str]:
     """The fields that never change; the scripts add status, times and stages."""
-    stored = new.source is not None  # an imported object is in the store from the beginning
+    arrived = new.source is not None  # an imported object is in the store from the beginning
     count = SegmentPlan(new.size_bytes, new.segment_bytes).count
     fields = {
         "id": new.upload_id,
@@ -32,10 +32,7 @@ def to_fields(new: NewUpload) -> dict[str, str]:
         "store": new.store,
         "transport": str(new.transport),
         "metadata": json.dumps(dict(new.metadata), ensure_ascii=False),
-        "bytes_received": "0",
-        "bytes_stored": str(new.size_bytes if stored else 0),
-        "segments_received": "0",
-        "segments_stored": str(count if stored else 0),
+        **_progress(new.size_bytes if arrived else 0, count if arrived else 0),
     }
     if new.window_bytes:
         fields["window_bytes"] = str(new.window_bytes)
@@ -53,14 +50,28 @@ def recovered_fields(journal: Journal) -> dict[str, str]:
     if journal.received:
         fields["bytes_received"] = str(sum(map(plan.length, journal.received)))
         fields["segments_received"] = str(len(journal.received))
-    if journal.stored:
+    if journal.completed:
+        fields |= _progress(plan.size_bytes, plan.count)
+    elif journal.stored:
         fields["bytes_stored"] = str(sum(map(plan.length, journal.stored)))
         fields["segments_stored"] = str(len(journal.stored))
+    if journal.released or journal.expected:
+        fields["bytes_released"] = str(sum(map(plan.length, journal.released)))
     if journal.session is not None:
         fields["target_session"] = journal.session
     if journal.ended and journal.ended.error:
         fields["error_code"], fields["error_message"] = journal.ended.error
     return fields
+
+
+def _progress(size_bytes: int, count: int) -> dict[str, str]:
+    """The counters of an upload of which these bytes have arrived and are stored."""
+    return {
+        "bytes_received": str(size_bytes),
+        "bytes_stored": str(size_bytes),
+        "segments_received": str(count),
+        "segments_stored": str(count),
+    }
 
 
 def to_upload(fields: Mapping[str, str]) -> Upload:
@@ -70,10 +81,11 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         return int(fields[name]) if name in fields else None
 
     transport = Transport(fields.get("transport", Transport.GATEWAY))
+    skipped = needless(transport, digest="digest" in fields)
 
     def stage(name: Stage) -> StageStatus:
         prefix = f"stage.{name}."
-        unrecorded = StageState.SKIPPED if name in TRANSPORTS[transport].skipped else StageState.PENDING
+        unrecorded = StageState.SKIPPED if name in skipped else StageState.PENDING
         return StageStatus(
             state=StageState(fields.get(prefix + "state", unrecorded)),
             attempt=int(fields.get(prefix + "attempt", 0)),
@@ -122,6 +134,7 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         grants_until_ms=number("grants_until_ms"),
         recovered_at_ms=number("recovered_at_ms"),
         window_bytes=number("window_bytes"),
+        bytes_released=number("bytes_released"),
         stages={name: stage(name) for name in Stage},
     )
 
@@ -137,5 +150,11 @@ def to_snapshot(item: Mapping[str, Any]) -> UploadSnapshot:
     return UploadSnapshot(
         upload=to_upload(from_flat(item["fields"])),
         standing=Standing(standing["queue_position"], standing.get("lease_until_ms")) if standing else None,
-        received=frozenset(map(int, item["received"].split(","))) if item["received"] else frozenset(),
+        received=_numbers(item["received"]),
+        wanted=_numbers(item["wanted"]),
+        media=json.loads(item["media"]) if item.get("media") else None,
     )
+
+
+def _numbers(joined: str) -> frozenset[int]:
+    return frozenset(map(int, joined.split(","))) if joined else frozenset()

@@ -9,15 +9,16 @@ from collections.abc import Collection, Mapping, Sequence
 
 from redis.asyncio import Redis
 
+from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.jobs import fenced, to_jobs
 from pipeline.adapters.redis.keys import Keys
-from pipeline.adapters.redis.reads import hash_all, hash_get_many
+from pipeline.adapters.redis.reads import hash_all, hash_get_many, members, now_ms
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import StageJob, StoredSegment, Upload
 from pipeline.ports import PendingSegments
-from pipeline.ports.recording import SegmentVerdict
+from pipeline.ports.recording import Abandoned, ReleaseOrder, SegmentClaim, SegmentVerdict
 
 
 class RedisSegmentBoard:
@@ -37,24 +38,72 @@ class RedisSegmentBoard:
         values = await hash_get_many(self._redis, key, wanted) if wanted else []
         return {int(number): int(crc, 16) for number, crc in zip(wanted, values, strict=True) if crc is not None}
 
-    async def record_received(self, upload_id: str, number: int, size_bytes: int, crc32c: int) -> SegmentVerdict:
+    async def record_received(
+        self,
+        upload_id: str,
+        number: int,
+        size_bytes: int,
+        crc32c: int,
+        token: str | None = None,
+        *,
+        restored: bool = False,
+    ) -> SegmentVerdict:
         reply = await self._scripts.call(
             "segment_received",
             upload_id=upload_id,
             number=number,
             size_bytes=size_bytes,
             crc32c=f"{crc32c:08x}",
+            token=token,
+            restored=restored,
             requeue_ms=self._requeue_ms,
         )
         if reply.get("missing"):
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
-        return SegmentVerdict(Status(reply["status"]), reply["accepted"], to_jobs(reply["jobs"]))
-
-    async def record_fetched(self, job: StageJob, number: int, size_bytes: int, crc32c: int) -> None:
-        reply = await self._scripts.call(
-            "segment_fetched", **_run(job), number=number, size_bytes=size_bytes, crc32c=f"{crc32c:08x}"
+        return SegmentVerdict(
+            Status(reply["status"]),
+            reply["accepted"],
+            to_jobs(reply["jobs"]),
+            tuple(sorted(reply["wanted"] or ())),
+            reply.get("refused"),
         )
-        fenced(job, reply)
+
+    async def claim(self, upload_id: str, number: int, token: str, seconds: float) -> SegmentClaim:
+        reply = await self._scripts.call(
+            "segment_claim", upload_id=upload_id, number=number, token=token, claim_ms=int(seconds * 1000)
+        )
+        if reply.get("missing"):
+            raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
+        crc32c = reply.get("crc32c")
+        return SegmentClaim(Status(reply["status"]), reply["claimed"], None if crc32c is None else int(crc32c, 16))
+
+    async def abandon(self, upload_id: str, number: int, token: str | None, *, taken: bool) -> Abandoned:
+        reply = await self._scripts.call(
+            "segment_abandon", upload_id=upload_id, number=number, token=token, taken=taken
+        )
+        return Abandoned(reply["punch"], reply["give"])
+
+    async def choose_releases(self, upload_id: str, volume: str, limit: int) -> ReleaseOrder:
+        reply = await self._scripts.call("segment_release", upload_id=upload_id, volume=volume, limit=limit)
+        released = {int(number): etag for number, etag in reply["released"].items()}
+        return ReleaseOrder(reply["windowed"], released, tuple(reply["unfinished"] or ()))
+
+    async def record_given(self, upload_id: str, numbers: Collection[int], *, all_segments: bool = False) -> None:
+        named = [*map(str, numbers), *(["*"] if all_segments else [])]
+        await self._scripts.call("segment_given", upload_id=upload_id, numbers=named)
+
+    async def unaccounted(self, upload_id: str) -> ReleaseOrder:
+        reply = await self._scripts.call("segment_unaccounted", upload_id=upload_id)
+        return ReleaseOrder(reply["windowed"], {}, tuple(reply["numbers"] or ()))
+
+    async def released(self, upload_id: str) -> Collection[int]:
+        return {int(number) for number in await members(self._redis, self._keys.released(upload_id))}
+
+    async def to_release(self, volume: str, limit: int) -> Sequence[str]:
+        latest = await now_ms(self._redis)
+        with translated():
+            found = await self._redis.zrangebyscore(self._keys.releasing(volume), "-inf", latest, start=0, num=limit)
+        return list(found)
 
     async def invalidate(self, upload_id: str, number: int, crc32c: int) -> bool:
         reply = await self._scripts.call(
@@ -67,15 +116,18 @@ class RedisSegmentBoard:
         pairs = zip(reply["numbers"] or (), reply["crcs"] or (), strict=True)
         return PendingSegments({int(number): int(crc, 16) for number, crc in pairs}, reply["complete"])
 
-    async def record_stored(self, job: StageJob, segment: StoredSegment) -> None:
+    async def record_stored(self, job: StageJob, segment: StoredSegment) -> bool:
         reply = await self._scripts.call(
             "segment_stored", **_run(job), number=segment.number, size_bytes=segment.size_bytes, etag=segment.etag
         )
-        fenced(job, reply)
+        return bool(fenced(job, reply)["released"])
 
-    async def restore_stored(self, upload_id: str, etags: Mapping[int, str]) -> int:
+    async def restore_stored(self, upload_id: str, etags: Mapping[int, str], released: Collection[int]) -> int:
         stored = {str(number): etag for number, etag in etags.items()}
-        return int((await self._scripts.call("segment_restore", upload_id=upload_id, stored=stored))["count"])
+        reply = await self._scripts.call(
+            "segment_restore", upload_id=upload_id, stored=stored, released=sorted(released)
+        )
+        return int(reply["count"])
 
     async def requeue_segments(self, job: StageJob, numbers: Collection[int]) -> Sequence[StageJob]:
         reply = await self._scripts.call(

@@ -1,10 +1,10 @@
 """The stages of each upload in Redis, each under a lease with a fencing token: `ports.StageRuns`, `StageIdle`,
-`StageResults` and `StageWatch`."""
+`StageReads`, `StageResults` and `StageWatch`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -16,9 +16,10 @@ from pipeline.adapters.redis.reads import hash_all
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.errors import SluiceError
 from pipeline.core.model import StageJob
+from pipeline.core.reading import MAX_REQUESTS
 from pipeline.core.retry import Dependency, Outage
 from pipeline.core.stages import Stage, StageState
-from pipeline.ports import OverdueStage, StageStart
+from pipeline.ports import HeldSegment, OverdueStage, StageStart
 
 # Admission workers check every second: without a check for this long, Redis was unavailable. A run renews four times
 # per lease time, so half a lease time is enough for every run to renew.
@@ -56,19 +57,53 @@ class RedisStageBoard:
         await self._call("stage_renew", job, lease_ms=self._lease_ms)
 
     async def finish(
-        self, job: StageJob, result: Mapping[str, Any] | None, *, skipped: bool = False
+        self,
+        job: StageJob,
+        result: Mapping[str, Any] | None,
+        *,
+        skipped: bool = False,
+        also: Mapping[Stage, Mapping[str, Any] | None] | None = None,
     ) -> Sequence[StageJob]:
         reply = await self._call(
             "stage_finish",
             job,
             state="skipped" if skipped else "done",
             result=None if result is None else json.dumps(dict(result)),
+            also={str(stage): _outcome(other) for stage, other in also.items()} if also else None,
             requeue_ms=self._requeue_ms,
         )
         return to_jobs(reply["jobs"])
 
     async def idle(self, job: StageJob) -> bool:
         return bool((await self._call("stage_idle", job))["idle"])
+
+    async def hold(self, job: StageJob, numbers: Collection[int], max_reads: int | None) -> Mapping[int, HeldSegment]:
+        reply = await self._call("segment_hold", job, numbers=sorted(numbers), max_reads=max_reads)
+        return {
+            int(item["number"]): HeldSegment(int(item["crc32c"], 16), item["held"], item["stored"])
+            for item in reply["segments"] or ()
+        }
+
+    async def want(self, job: StageJob, numbers: Collection[int], max_reads: int | None) -> bool:
+        return bool((await self._park(job, numbers, max_reads, park=False)).get("waiting"))
+
+    async def park(
+        self, job: StageJob, numbers: Collection[int], max_reads: int | None, *, sealed: bool = False
+    ) -> bool:
+        return bool((await self._park(job, numbers, max_reads, sealed=sealed, park=True))["parked"])
+
+    async def _park(
+        self, job: StageJob, numbers: Collection[int], max_reads: int | None, *, sealed: bool = False, park: bool
+    ) -> dict[str, Any]:
+        return await self._call(
+            "stage_park",
+            job,
+            numbers=sorted(numbers),
+            max_reads=max_reads,
+            max_requests=MAX_REQUESTS,
+            sealed=sealed,
+            park=park,
+        )
 
     async def record_outage(self, job: StageJob, dependency: Dependency) -> Outage:
         reply = await self._call("stage_outage", job, dependency=str(dependency))
@@ -127,3 +162,8 @@ class RedisStageBoard:
             )
             for item in reply["jobs"] or ()
         ]
+
+
+def _outcome(result: Mapping[str, Any] | None) -> dict[str, str]:
+    """Of a stage that another one has done: its result, or None if there was nothing to do."""
+    return {"state": "skipped"} if result is None else {"state": "done", "result": json.dumps(dict(result))}

@@ -48,6 +48,7 @@ class RedisUploadBoard:
             idempotency_key=new.idempotency_key,
             idempotency_ms=self._retention_ms,
             again=new.again,
+            requeue_ms=self._requeue_ms,
         )
         if reply.get("conflict"):
             raise RequestError("IDEMPOTENCY_KEY_REUSED")
@@ -73,7 +74,7 @@ class RedisUploadBoard:
         new = journal.new
         status = journal.ended.status if journal.ended else TRANSPORTS[new.transport].begins
         if status is Status.GRANTED and journal.completed:
-            status = Status.WAITING
+            status = Status.PROCESSING
         if status is Status.WAITING and has_file:
             status = Status.ADMITTED
         granting = TRANSPORTS[new.transport].begins is Status.GRANTED
@@ -88,6 +89,8 @@ class RedisUploadBoard:
             status=str(status),
             received={str(number): f"{crc32c:08x}" for number, crc32c in journal.received.items()},
             stored={str(number): etag for number, etag in journal.stored.items()},
+            expected={str(number): f"{crc32c:08x}" for number, crc32c in journal.expected.items()},
+            released=sorted(journal.released),
             grants_ms=int(grants_seconds * 1000) if granting else None,
             requeue_ms=self._requeue_ms,
         )
@@ -140,7 +143,9 @@ class RedisUploadBoard:
 
     async def complete(self, upload_id: str, segments: Sequence[StoredSegment]) -> Status:
         etags = [segment.etag for segment in sorted(segments, key=lambda segment: segment.number)]
-        reply = await self._scripts.call("upload_complete", upload_id=upload_id, etags=etags)
+        reply = await self._scripts.call(
+            "upload_complete", upload_id=upload_id, etags=etags, requeue_ms=self._requeue_ms
+        )
         if reply.get("missing"):
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
         return Status(reply["status"])

@@ -15,7 +15,11 @@ from pipeline.core.errors import TempVolumeError
 from pipeline.telemetry import VOLUME_ERRORS
 
 T = TypeVar("T")
-_KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE of <linux/falloc.h>
+# FALLOC_FL_KEEP_SIZE and FALLOC_FL_PUNCH_HOLE of <linux/falloc.h>
+_KEEP_SIZE = 1
+_PUNCH_HOLE = 2
+UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+"""What fallocate(2) fails with where the filesystem does not support it."""
 
 
 @contextmanager
@@ -50,18 +54,31 @@ async def in_thread(work: Callable[[], T]) -> T:
     return await asyncio.to_thread(translated_work)
 
 
-def fallocate(descriptor: int, size_bytes: int, *, keep_size: bool = False) -> None:
+def fallocate(descriptor: int, size_bytes: int, *, offset: int = 0, keep_size: bool = False) -> None:
     """Call fallocate(2); with `keep_size` the file's length does not change. Unlike it, the C library's posix_fallocate
     silently writes zeros where a filesystem does not support the call.
 
     Raises OSError: EOPNOTSUPP where the filesystem does not support it, ENOSPC.
     """
+    _fallocate(descriptor, _KEEP_SIZE if keep_size else 0, offset, size_bytes)
+
+
+def punch_hole(descriptor: int, offset: int, size_bytes: int) -> None:
+    """Remove a range's whole blocks from the disk, and set the rest of it to zeros. The file keeps its length.
+
+    Raises OSError: EOPNOTSUPP where the filesystem does not support it.
+    """
+    _fallocate(descriptor, _PUNCH_HOLE | _KEEP_SIZE, offset, size_bytes)
+
+
+def _fallocate(descriptor: int, mode: int, offset: int, size_bytes: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     call = libc.fallocate64 if hasattr(libc, "fallocate64") else libc.fallocate
     call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-    if call(descriptor, _KEEP_SIZE if keep_size else 0, 0, size_bytes) != 0:
+    while call(descriptor, mode, offset, size_bytes) != 0:
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+        if number != errno.EINTR:
+            raise OSError(number, os.strerror(number))
 
 
 def sync_directory(directory: Path) -> None:

@@ -25,8 +25,9 @@ _SUFFIX = ".journal"
 _ENDED = ".journal-ended"
 _UNFINISHED = ".journal-new"
 _UNFINISHED_SECONDS = 60.0
-# The entries of a segment that is received once and stored once, with an etag of 64 characters.
-_SEGMENT_ENTRIES_BYTES = 160
+# The entries of a segment that is received once, stored once with an etag of 64 characters, and released by the
+# admission worker, which repeats that it is stored.
+_SEGMENT_ENTRIES_BYTES = 320
 
 
 class FileUploadJournals:

@@ -1,18 +1,17 @@
-"""The temp volume: one directory on one disk, one preallocated file per upload. Implements `ports.TempVolume`.
+"""The temp volume: one directory on one disk, one temp file per upload. Implements `ports.TempVolume`.
 
 Guarantee: a segment's bytes are written to their own offset of the upload's file and never copied again. `allocate`
-preallocates the whole length (`volume.preallocate`), so an admitted upload cannot run out of disk. Every read of a
-segment is checked against the crc32c taken on arrival. All blocking work runs in threads.
+preallocates the whole length (`volume.preallocate`), so an admitted upload cannot run out of disk; ranges can be
+allocated and removed one by one (`volume.holes`). All blocking work runs in threads.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -20,9 +19,11 @@ from pathlib import Path
 import aiofiles.os
 import google_crc32c
 
-from pipeline.adapters.volume.disk import in_thread, sync_directory, translated
+from pipeline.adapters.volume import holes
+from pipeline.adapters.volume.disk import UNSUPPORTED, in_thread, sync_directory, translated
 from pipeline.adapters.volume.preallocate import preallocate, private_name, probe
-from pipeline.core.errors import SegmentCorrupt, TempVolumeError
+from pipeline.adapters.volume.segment_source import FileSegmentSource
+from pipeline.core.errors import TempVolumeError
 
 _BLOCK_BYTES = 1024 * 1024
 _PIECE_BYTES = 32 * _BLOCK_BYTES
@@ -37,6 +38,7 @@ class DirectoryTempVolume:
         self._name = name
         self._durable = durable
         self._directory = directory
+        self._can_punch: bool | None = None
         directory.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -53,7 +55,7 @@ class DirectoryTempVolume:
             try:
                 backed_bytes = preallocate(path, size_bytes)
             except OSError as error:
-                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                if error.errno not in UNSUPPORTED:
                     raise
                 reason = "its filesystem does not support preallocation (fallocate)"
                 raise TempVolumeError("TEMP_VOLUME_FAILED", reason=reason) from error
@@ -62,6 +64,37 @@ class DirectoryTempVolume:
             return backed_bytes
 
         return await in_thread(work)
+
+    async def allocate_sparse(self, upload_id: str, size_bytes: int) -> None:
+        path = self.path(upload_id)
+
+        def work() -> None:
+            probe(private_name(path))  # a disk that accepts no bytes must not be used
+            holes.create_sparse(path, size_bytes)
+            if self._durable:
+                sync_directory(self._directory)
+
+        await in_thread(work)
+
+    async def allocate_range(self, upload_id: str, offset: int, size_bytes: int) -> None:
+        await in_thread(lambda: holes.allocate_range(self.path(upload_id), offset, size_bytes))
+
+    async def punch(self, upload_id: str, ranges: Sequence[tuple[int, int]]) -> None:
+        def work() -> None:
+            with suppress(FileNotFoundError):
+                holes.punch(self.path(upload_id), ranges)
+
+        await in_thread(work)
+
+    async def can_punch(self) -> bool:
+        """See `ports.TempVolume`. Tried once."""
+        if self._can_punch is None:
+            path = self._new_path()
+            self._can_punch = await in_thread(lambda: holes.can_punch(path))
+        return self._can_punch
+
+    async def read(self, upload_id: str, offset: int, size_bytes: int) -> bytes:
+        return await in_thread(lambda: holes.read(self.path(upload_id), offset, size_bytes))
 
     async def write(self, upload_id: str, offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
         path = self.path(upload_id)
@@ -141,10 +174,12 @@ class DirectoryTempVolume:
         ) * facts.f_frsize  # without the blocks reserved for root
 
     async def check(self) -> None:
-        path = (
-            self._directory / f"{secrets.token_hex(8)}{_SUFFIX}"
-        )  # after a crash it is removed as an orphaned temp file
+        path = self._new_path()
         await in_thread(lambda: probe(path))
+
+    def _new_path(self) -> Path:
+        """A file to try something on; after a crash it is removed as an orphaned temp file."""
+        return self._directory / f"{secrets.token_hex(8)}{_SUFFIX}"
 
     async def list(self) -> Mapping[str, tuple[int, float]]:
         def work() -> dict[str, tuple[int, float]]:
@@ -162,41 +197,6 @@ class DirectoryTempVolume:
         return await in_thread(work)
 
 
-class FileSegmentSource:
-    """One segment of a temp file. Implements `ports.SegmentSource`."""
-
-    def __init__(self, path: Path, number: int, offset: int, size_bytes: int, crc32c: int) -> None:
-        self._path = path
-        self._number = number
-        self._offset = offset
-        self._size_bytes = size_bytes
-        self._crc32c = crc32c
-
-    @property
-    def number(self) -> int:
-        return self._number
-
-    @property
-    def size_bytes(self) -> int:
-        return self._size_bytes
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        fd = await in_thread(lambda: os.open(self._path, os.O_RDONLY | os.O_CLOEXEC))
-        try:
-            running = 0
-            done = 0
-            while done < self._size_bytes:
-                wanted = min(_BLOCK_BYTES, self._size_bytes - done)
-                position = self._offset + done
-                block, running = await in_thread(partial(_read, fd, position, wanted, running))
-                done += len(block)
-                if len(block) < wanted or (done == self._size_bytes and running != self._crc32c):
-                    raise SegmentCorrupt(self._number)
-                yield block
-        finally:
-            os.close(fd)
-
-
 def _write_all(fd: int, blocks: Sequence[bytes], offset: int) -> None:
     """pwritev in batches of at most IOV_MAX blocks; after a short write, the rest is written with pwrite."""
     for start in range(0, len(blocks), _IOV_MAX):
@@ -209,8 +209,3 @@ def _write_all(fd: int, blocks: Sequence[bytes], offset: int) -> None:
                 count = os.pwrite(fd, rest, offset + total - len(rest))
                 rest = rest[count:]
         offset += total
-
-
-def _read(fd: int, position: int, wanted: int, running: int) -> tuple[bytes, int]:
-    block = os.pread(fd, wanted, position)
-    return block, google_crc32c.extend(running, block)

@@ -29,7 +29,7 @@ from pipeline.core.model import SegmentSpan, StoredSegment
 from tests.contract.object_store.dialects import SWIFT_OPTIONS, Dialect, s3_client
 from tests.contract.object_store.faulty_server import DEADLINE_SECONDS, FaultyStore, respond
 from tests.contract.object_store.garbage import Flood, garbage
-from tests.contract.object_store.uploads import Scenario, Store, content, keys
+from tests.contract.object_store.uploads import Scenario, Store, content, keys, segment_content
 from tests.unit.object_store.test_guard import PORT_METHODS
 
 pytestmark = pytest.mark.contract
@@ -72,6 +72,8 @@ class Calls:
             "head": lambda: store.head(KEY),
             "read range": lambda: content(store, KEY, 5, 9),
             "read": lambda: content(store, KEY),
+            "read_segment": lambda: segment_content(store, target, 1, 5, 9),
+            "read_segment whole": lambda: segment_content(store, self.single.target, 1, 5, 9),
             "check": lambda: store.check(),
             "held_segments": lambda: store.held_segments(target),
             "held_segments whole": lambda: store.held_segments(self.single.target),

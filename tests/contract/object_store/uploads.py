@@ -7,7 +7,7 @@ import random
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from pipeline.adapters.object_store.limits import FILESYSTEM_LIMITS, S3_LIMITS, SWIFT_LIMITS
 from pipeline.core.errors import SegmentCorrupt
@@ -142,6 +142,11 @@ class Scenario:
 
 async def content(store: Store, key: str, first: int = 0, last: int | None = None) -> bytes:
     return b"".join([block async for block in store.read(key, first, last)])
+
+
+async def segment_content(store: Any, target: ObjectTarget, number: int, first: int, last: int) -> bytes:
+    """Of a store with the ability `SegmentReads`."""
+    return b"".join([block async for block in store.read_segment(target, number, first, last)])
 
 
 async def keys(store: Store, prefix: str = "") -> list[str]:

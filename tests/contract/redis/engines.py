@@ -51,6 +51,10 @@ async def assemble_job(play: Play) -> StageJob:
     return (await play.receive_all(await play.admitted(1)))[Stage.ASSEMBLE]
 
 
+async def probe_job(play: Play) -> StageJob:
+    return (await play.receive_all(await play.admitted(1)))[Stage.PROBE]
+
+
 async def upload_of(play: Play, job: StageJob) -> Upload:
     return await play.board.get(job.upload_id)
 

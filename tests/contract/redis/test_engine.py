@@ -21,9 +21,18 @@ from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import StageJob
 from pipeline.core.retry import OutageBudget
 from pipeline.core.stages import GRAPH, Stage, StageState, WorkerType
-from pipeline.engine.contract import Done, Idle, Outcome, Skipped, StageRun
+from pipeline.engine.contract import Done, Idle, Outcome, Parked, Skipped, StageRun
 from pipeline.engine.engine import EngineRules, StageEngine
-from tests.contract.redis.engines import LongWork, Records, assemble_job, engine_of, latest, queued_jobs, upload_of
+from tests.contract.redis.engines import (
+    LongWork,
+    Records,
+    assemble_job,
+    engine_of,
+    latest,
+    probe_job,
+    queued_jobs,
+    upload_of,
+)
 from tests.contract.redis.uploads import Play, until
 
 pytestmark = pytest.mark.integration
@@ -39,25 +48,51 @@ def plain_logs() -> Iterator[None]:
 
 async def test_a_finished_stage_starts_its_successors(play: Play) -> None:
     async def work(run: StageRun) -> Outcome:
-        assert run.upload.stages[Stage.ASSEMBLE].state is StageState.RUNNING
-        assert run.upload.stages[Stage.ASSEMBLE].worker == "worker"
+        assert run.upload.stages[Stage.PROBE].state is StageState.RUNNING
+        assert run.upload.stages[Stage.PROBE].worker == "worker"
         return Done({"answer": 42})
 
-    job = await assemble_job(play)
-    await engine_of(play, work).run(job)
-    assert (await play.stages.results(job.upload_id))[Stage.ASSEMBLE] == {"answer": 42}
-    assert await queued_jobs(play, WorkerType.PROBE) == {await latest(play, job, Stage.PROBE)}
+    job = await probe_job(play)
+    await engine_of(play, work, stage=Stage.PROBE).run(job)
+    assert (await play.stages.results(job.upload_id))[Stage.PROBE] == {"answer": 42}
+    assert await queued_jobs(play, WorkerType.THUMBNAIL) == {await latest(play, job, Stage.THUMBNAIL)}
+
+
+@pytest.mark.parametrize("other", [{"key": "thumbnail"}, None], ids=["done", "skipped"])
+async def test_a_run_may_finish_another_stage_too(play: Play, other: dict[str, str] | None) -> None:
+    async def work(run: StageRun) -> Outcome:
+        return Done({"answer": 42}, also={Stage.THUMBNAIL: other})
+
+    job = await probe_job(play)
+    await engine_of(play, work, stage=Stage.PROBE).run(job)
+    status = (await upload_of(play, job)).stages[Stage.THUMBNAIL]
+    assert status.state is (StageState.SKIPPED if other is None else StageState.DONE)
+    assert status.finished_at_ms is not None
+    assert (await play.stages.results(job.upload_id)).get(Stage.THUMBNAIL) == other
+    assert not await queued_jobs(play, WorkerType.THUMBNAIL)
+
+
+async def test_the_engine_records_nothing_after_parking(play: Play) -> None:
+    async def work(run: StageRun) -> Outcome:
+        assert await play.stages.park(run.job, [2], None)
+        return Parked()
+
+    upload = await play.admitted(2)
+    job = play.by_stage((await play.receive(upload, 1)).jobs)[Stage.PROBE]
+    await engine_of(play, work, stage=Stage.PROBE).run(job)
+    status = (await upload_of(play, job)).stages[Stage.PROBE]
+    assert (status.state, status.waits_for, status.attempt) == (StageState.IDLE, "segments", 1)
 
 
 async def test_a_skipped_stage_has_no_result(play: Play) -> None:
     async def work(run: StageRun) -> Outcome:
         return Skipped()
 
-    job = await assemble_job(play)
-    await engine_of(play, work).run(job)
-    assert (await upload_of(play, job)).stages[Stage.ASSEMBLE].state is StageState.SKIPPED
+    job = await probe_job(play)
+    await engine_of(play, work, stage=Stage.PROBE).run(job)
+    assert (await upload_of(play, job)).stages[Stage.PROBE].state is StageState.SKIPPED
     assert await play.stages.results(job.upload_id) == {}
-    assert await queued_jobs(play, WorkerType.PROBE)
+    assert await queued_jobs(play, WorkerType.THUMBNAIL)
 
 
 async def test_a_job_with_an_old_fencing_token_is_not_run(play: Play) -> None:
@@ -235,7 +270,7 @@ async def test_the_engine_records_nothing_after_idle(play: Play) -> None:
         return Idle()
 
     upload = await play.admitted(2)
-    job = (await play.receive(upload, 1)).jobs[0]
+    job = play.by_stage((await play.receive(upload, 1)).jobs)[Stage.TRANSFER]
     await engine_of(play, work, stage=Stage.TRANSFER).run(job)
     assert (await upload_of(play, job)).stages[Stage.TRANSFER].state is StageState.IDLE
 

@@ -11,10 +11,10 @@ from pipeline.adapters.redis.reads import now_ms
 from pipeline.core.errors import RequestError, StageLost
 from pipeline.core.journal import Ended, Journal
 from pipeline.core.lifecycle import Event, Status
-from pipeline.core.model import ObjectVersion, StageJob
+from pipeline.core.model import ClientDigest, ObjectVersion, StageJob
 from pipeline.core.stages import Stage, StageState
 from pipeline.core.transports import Transport
-from tests.contract.redis.uploads import Play, new_upload, until
+from tests.contract.redis.uploads import DIGEST, Play, new_upload, until
 
 pytestmark = pytest.mark.integration
 
@@ -35,7 +35,7 @@ async def test_an_upload_continues_where_it_stopped(play: Play) -> None:
     journal.stored[1] = "etag"
     journal.session = "s"
     jobs = await rebuilt(play, journal)
-    assert set(jobs) == {Stage.TRANSFER}
+    assert set(jobs) == {Stage.TRANSFER, Stage.PROBE}
     upload = await play.board.get(journal.new.upload_id)
     assert (upload.status, upload.metadata, upload.target_session) == (Status.RECEIVING, {"of": "mine"}, "s")
     assert (upload.bytes_received, upload.segments_received) == (20, 2)
@@ -44,14 +44,14 @@ async def test_an_upload_continues_where_it_stopped(play: Play) -> None:
     transfer = await play.started(jobs[Stage.TRANSFER])
     assert dict((await play.segments.pending(transfer, 10)).crc32c) == {2: 2}
     later = (await play.receive(upload, 3)).jobs
-    assert {job.stage for job in later} == {Stage.ASSEMBLE}
+    assert later == (), "no digest was announced, and the others run already"
     again = new_upload(idempotency_key="k", fingerprint="f")
     assert (await play.board.create(again))[0].upload_id == upload.upload_id, "its Idempotency-Key is known again"
 
 
 async def test_an_upload_with_every_segment_is_processed(play: Play) -> None:
-    jobs = await rebuilt(play, journal_of(3))
-    assert set(jobs) == {Stage.TRANSFER, Stage.ASSEMBLE}
+    assert set(await rebuilt(play, journal_of(3))) == {Stage.TRANSFER, Stage.PROBE}
+    assert set(await rebuilt(play, journal_of(3, digest=DIGEST))) == {Stage.TRANSFER, Stage.PROBE, Stage.ASSEMBLE}
 
 
 async def test_an_upload_without_its_temp_file_waits(play: Play) -> None:
@@ -62,7 +62,7 @@ async def test_an_upload_without_its_temp_file_waits(play: Play) -> None:
 
 async def test_a_run_from_before_the_loss_cannot_write(play: Play) -> None:
     upload = await play.admitted(3)
-    before = await play.started((await play.receive(upload, 1)).jobs[0])
+    before = await play.started(play.by_stage((await play.receive(upload, 1)).jobs)[Stage.TRANSFER])
     await play.parts.client.delete(play.parts.keys.upload(upload.upload_id))
 
     async def time_has_passed() -> bool:  # tokens follow Redis' clock; a loss takes longer than a millisecond
@@ -78,7 +78,8 @@ async def test_a_run_from_before_the_loss_cannot_write(play: Play) -> None:
 
 async def test_an_import_and_a_direct_upload(play: Play) -> None:
     imported = journal_of(transport=Transport.IMPORT, source=ObjectVersion("raw", "a", "e"))
-    assert set(await rebuilt(play, imported)) == {Stage.ASSEMBLE}
+    assert set(await rebuilt(play, imported, has_file=False)) == {Stage.PROBE}
+    assert (await play.board.get(imported.new.upload_id)).status is Status.PROCESSING
     granted = journal_of(transport=Transport.DIRECT)
     assert await rebuilt(play, granted, has_file=False) == {}
     upload = await play.board.get(granted.new.upload_id)
@@ -87,8 +88,9 @@ async def test_an_import_and_a_direct_upload(play: Play) -> None:
     complete = journal_of(transport=Transport.DIRECT)
     complete.completed = True
     complete.stored = {1: "a", 2: "b", 3: "c"}
-    assert await rebuilt(play, complete, has_file=False) == {}
-    assert (await play.board.get(complete.new.upload_id)).status is Status.WAITING
+    assert set(await rebuilt(play, complete, has_file=False)) == {Stage.SEAL}
+    upload = await play.board.get(complete.new.upload_id)
+    assert (upload.status, upload.bytes_received, upload.bytes_stored) == (Status.PROCESSING, 25, 25)
 
 
 async def test_an_ended_upload_is_only_cleaned_up(play: Play) -> None:
@@ -137,3 +139,38 @@ async def test_the_recorded_end_replaces_another_of_the_same_status(play: Play) 
     await rebuilt(play, journal)
     found = await play.board.get(upload.upload_id)
     assert (found.status, found.error_code) == (Status.FAILED, "NOT_MEDIA")
+
+
+async def test_released_segments_count_and_lost_ones_are_requested_again(play: Play) -> None:
+    journal = journal_of(2, size_bytes=50, window_bytes=30)
+    journal.stored = {1: "a", 2: "b"}
+    journal.released = {1, 2}
+    journal.expected = {4: 0x1004}
+    jobs = await rebuilt(play, journal)
+    assert Stage.TRANSFER in jobs
+    upload_id = journal.new.upload_id
+    upload = await play.board.get(upload_id)
+    assert (upload.segments_received, upload.segments_stored, upload.bytes_released) == (2, 2, 20)
+    assert await play.segments.released(upload_id) == {1, 2}
+    for crc32c, refused in ((7, "differs"), (0x1004, None)):
+        assert (await play.segments.claim(upload_id, 4, f"t{crc32c}", 60)).claimed
+        assert (await play.segments.record_received(upload_id, 4, 10, crc32c, f"t{crc32c}")).refused == refused
+
+
+async def test_an_upload_whose_segments_were_all_released_is_processed(play: Play) -> None:
+    journal = journal_of(3, window_bytes=20)
+    journal.stored = {1: "a", 2: "b", 3: "c"}
+    journal.released = {1, 2, 3}
+    jobs = await rebuilt(play, journal)
+    assert Stage.TRANSFER in jobs
+    assert (await play.board.get(journal.new.upload_id)).status is Status.PROCESSING
+
+
+async def test_a_rebuilt_record_skips_the_digest_only_if_none_was_announced(play: Play) -> None:
+    """Whatever stages have to verify it."""
+    for digest in (None, ClientDigest("sha-256", bytes(32))):
+        journal = journal_of(1, digest=digest)
+        await rebuilt(play, journal)
+        created, _ = await play.board.create(new_upload(digest=digest))
+        found = await play.board.get(journal.new.upload_id)
+        assert found.stages[Stage.ASSEMBLE].state is created.stages[Stage.ASSEMBLE].state

@@ -18,6 +18,8 @@ from pipeline.core.stages import WorkerType
 from pipeline.uploads.incoming_segment import ReceiveRules
 from pipeline.uploads.receive import Receiver, SegmentReceipt
 from pipeline.uploads.receive_buffer import ReceiveBuffer
+from pipeline.uploads.release import EarlyRelease
+from pipeline.uploads.room import SegmentRoom
 from tests.contract.redis.uploads import Play, cell_state, new_upload
 
 pytestmark = pytest.mark.integration
@@ -33,7 +35,9 @@ class Door:
         self.volume = volume
         self.upload = upload
         self.buffer = ReceiveBuffer(1024 * 1024)
-        self.receiver = Receiver(cell_state(play, volume), self.buffer, ReceiveRules(5, 10))
+        cell = cell_state(play, volume)
+        room = SegmentRoom(cell, play.parts.signals, EarlyRelease(cell), 10)
+        self.receiver = Receiver(cell, self.buffer, ReceiveRules(5, 10), room)
 
     async def send(self, number: int, data: bytes | None = None, *digests: ClientDigest) -> SegmentReceipt:
         plan = self.upload.plan
@@ -69,7 +73,7 @@ async def test_segments_in_any_order_make_the_file_and_start_the_stages(door: Do
     assert receipts[1] == SegmentReceipt(1, 10, google_crc32c.value(DATA[:10]), repeated=False, status=Status.RECEIVING)
     assert door.file() == DATA
     client, keys = door.play.parts.client, door.play.parts.keys
-    for worker in (WorkerType.TRANSFER, WorkerType.ASSEMBLE):
+    for worker in (WorkerType.TRANSFER, WorkerType.PROBE, WorkerType.ASSEMBLE):
         assert await client.zcard(keys.queue(worker, "local")) == 1
 
 

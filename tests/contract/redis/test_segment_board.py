@@ -10,17 +10,17 @@ import pytest
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Event, Status
 from pipeline.core.model import StageJob, StoredSegment, Upload
-from pipeline.core.stages import Stage
+from pipeline.core.stages import Stage, StageState
 from tests.contract.redis.uploads import Play, crc_of, new_upload
 
 pytestmark = pytest.mark.contract
 
 
-async def test_the_first_segment_starts_transfer_and_the_last_one_assemble(play: Play) -> None:
+async def test_the_first_segment_starts_transfer_and_probe_and_the_last_one_assemble(play: Play) -> None:
     upload = await play.admitted(3)
     verdict = await play.receive(upload, 2)
     assert (verdict.status, verdict.accepted) == (Status.RECEIVING, True)
-    assert [job.stage for job in verdict.jobs] == [Stage.TRANSFER]
+    assert {job.stage for job in verdict.jobs} == {Stage.TRANSFER, Stage.PROBE}
     assert (await play.receive(upload, 3)).jobs == ()
     verdict = await play.receive(upload, 1)
     assert (verdict.status, verdict.accepted) == (Status.PROCESSING, True)
@@ -36,7 +36,13 @@ async def test_a_single_segment_is_the_first_and_the_last(play: Play) -> None:
     upload = await play.admitted(1)
     verdict = await play.receive(upload, 1)
     assert verdict.status is Status.PROCESSING
-    assert {job.stage for job in verdict.jobs} == {Stage.TRANSFER, Stage.ASSEMBLE}
+    assert {job.stage for job in verdict.jobs} == {Stage.TRANSFER, Stage.PROBE, Stage.ASSEMBLE}
+
+
+async def test_without_a_digest_nothing_assembles(play: Play) -> None:
+    upload = await play.admitted(1, digest=None)
+    assert upload.stages[Stage.ASSEMBLE].state is StageState.SKIPPED
+    assert {job.stage for job in (await play.receive(upload, 1)).jobs} == {Stage.TRANSFER, Stage.PROBE}
 
 
 async def test_a_received_segment_does_not_change(play: Play) -> None:
@@ -57,7 +63,7 @@ async def test_a_segment_from_many_senders_is_counted_once(play: Play) -> None:
         verdicts = await asyncio.gather(*(play.receive(upload, number) for number in numbers))
         assert sum(verdict.accepted for verdict in verdicts) == 20
         jobs = play.by_stage([job for verdict in verdicts for job in verdict.jobs])
-        assert set(jobs) == {Stage.TRANSFER, Stage.ASSEMBLE}
+        assert set(jobs) == {Stage.TRANSFER, Stage.PROBE, Stage.ASSEMBLE}
         found = await play.board.get(upload.upload_id)
         assert (found.status, found.bytes_received, found.segments_received) == (Status.PROCESSING, 195, 20)
 
@@ -76,7 +82,7 @@ async def test_a_waiting_or_ended_upload_accepts_no_segment(play: Play, event: E
 async def test_pending_segments_come_in_order_until_all_are_stored(play: Play) -> None:
     upload = await play.admitted(4)
     jobs = [job for number in (3, 1, 4) for job in (await play.receive(upload, number)).jobs]
-    transfer = await play.started(jobs[0])
+    transfer = await play.started(play.by_stage(jobs)[Stage.TRANSFER])
     assert list((await play.segments.pending(transfer, 2)).crc32c.items()) == [(1, crc_of(1)), (3, crc_of(3))]
     await play.store(transfer, upload, [3, 3])
     waiting = await play.segments.pending(transfer, 10)
@@ -94,7 +100,7 @@ async def test_pending_segments_come_in_order_until_all_are_stored(play: Play) -
 
 async def test_the_latest_etag_of_a_segment_is_kept(play: Play) -> None:
     upload = await play.admitted(2)
-    transfer = await play.started((await play.receive(upload, 1)).jobs[0])
+    transfer = await play.started(play.by_stage((await play.receive(upload, 1)).jobs)[Stage.TRANSFER])
     for etag in ("first", "second"):
         await play.segments.record_stored(transfer, StoredSegment(1, 10, etag))
     assert await play.segments.stored(upload) == [StoredSegment(1, 10, "second")]

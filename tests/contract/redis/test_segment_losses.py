@@ -41,13 +41,13 @@ async def test_invalidating_a_segment_resets_the_stages_that_read_it(play: Play)
     # A second call changes nothing. When the segment is sent again, the stages run again with new tokens.
     assert not await play.segments.invalidate(upload.upload_id, 2, crc_of(2))
     again = play.by_stage((await play.receive(upload, 2, crc32c=7)).jobs)
-    assert set(again) == {Stage.TRANSFER, Stage.ASSEMBLE}
+    assert set(again) == {Stage.TRANSFER, Stage.ASSEMBLE, Stage.PROBE}
     assert all(job.fencing_token > before.stages[job.stage].fencing_token for job in again.values())
     await play.started(again[Stage.TRANSFER])
     assert await play.segments.pending(again[Stage.TRANSFER], 10) == PendingSegments({2: 7}, complete=False)
     await play.store(again[Stage.TRANSFER], upload, [2])
     assert set(play.by_stage(await play.stages.finish(again[Stage.TRANSFER], None))) == {Stage.SEAL}
-    assert set(await play.finished(again[Stage.ASSEMBLE])) == {Stage.PROBE}
+    assert set(await play.finished(again[Stage.PROBE])) == {Stage.THUMBNAIL}
 
 
 async def test_a_segment_that_was_sent_again_meanwhile_stays(play: Play) -> None:
@@ -70,7 +70,7 @@ async def test_transfer_keeps_running_while_a_segment_is_invalidated(play: Play)
     await play.segments.record_stored(transfer, StoredSegment(1, 10, "of bytes that are gone"))
     assert await play.segments.stored(upload) == []
     verdict = await play.receive(upload, 1, crc32c=7)
-    assert [job.stage for job in verdict.jobs] == [Stage.ASSEMBLE], "transfer is running already"
+    assert {job.stage for job in verdict.jobs} == {Stage.ASSEMBLE, Stage.PROBE}, "transfer is running already"
     assert (await play.segments.pending(transfer, 10)).crc32c == {1: 7, 2: crc_of(2)}
 
 
@@ -129,7 +129,7 @@ async def test_a_refused_manifest_transfers_its_segments_again_and_seals_again(p
 async def test_a_lost_session_makes_its_segments_pending(play: Play) -> None:
     upload = await play.admitted(4)
     jobs = [job for number in (1, 2, 3) for job in (await play.receive(upload, number)).jobs]
-    transfer = await play.started(jobs[0])
+    transfer = await play.started(play.by_stage(jobs)[Stage.TRANSFER])
     await play.segments.keep_session(upload.upload_id, "old")
     await play.store(transfer, upload, [1, 3])
     assert sorted(await play.segments.session_lost(transfer, "old")) == [1, 3]

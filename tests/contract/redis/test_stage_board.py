@@ -53,23 +53,23 @@ async def snapshot(play: Play, upload_id: str) -> dict[str, str]:
 async def test_a_run_from_start_to_end(play: Play) -> None:
     upload = await play.admitted(1)
     jobs = await play.receive_all(upload)
-    queued = (await play.board.get(upload.upload_id)).stages[Stage.ASSEMBLE]
+    queued = (await play.board.get(upload.upload_id)).stages[Stage.PROBE]
     assert (queued.state, queued.attempt, queued.started_at_ms) == (StageState.QUEUED, 0, None)
 
-    start = await play.stages.start(jobs[Stage.ASSEMBLE], "host:1")
+    start = await play.stages.start(jobs[Stage.PROBE], "host:1")
     assert 0 <= start.waited_seconds < 5
     assert start.takeovers == 0
-    running = (await play.board.get(upload.upload_id)).stages[Stage.ASSEMBLE]
+    running = (await play.board.get(upload.upload_id)).stages[Stage.PROBE]
     assert (running.state, running.attempt, running.worker) == (StageState.RUNNING, 1, "host:1")
     assert running.started_at_ms is not None
 
-    await play.stages.renew(jobs[Stage.ASSEMBLE])
+    await play.stages.renew(jobs[Stage.PROBE])
     result = {"text": "ü", "number": 2**53, "list": [1, None, {"a": 0.5}], "empty": []}
-    assert set(play.by_stage(await play.stages.finish(jobs[Stage.ASSEMBLE], result))) == {Stage.PROBE}
-    done = (await play.board.get(upload.upload_id)).stages[Stage.ASSEMBLE]
+    assert set(play.by_stage(await play.stages.finish(jobs[Stage.PROBE], result))) == {Stage.THUMBNAIL}
+    done = (await play.board.get(upload.upload_id)).stages[Stage.PROBE]
     assert done.state is StageState.DONE
     assert done.finished_at_ms is not None
-    assert await play.stages.results(upload.upload_id) == {Stage.ASSEMBLE: result}
+    assert await play.stages.results(upload.upload_id) == {Stage.PROBE: result}
 
 
 async def test_one_of_many_workers_starts_a_job(play: Play) -> None:
@@ -257,7 +257,7 @@ async def test_two_stages_that_finish_at_once_queue_the_next_one_once(play: Play
 
 async def test_a_transfer_that_has_more_to_do_does_not_become_idle(play: Play) -> None:
     upload = await play.admitted(2)
-    transfer = await play.started((await play.receive(upload, 1)).jobs[0])
+    transfer = await play.started(play.by_stage((await play.receive(upload, 1)).jobs)[Stage.TRANSFER])
     assert not await play.stages.idle(transfer), "a segment is pending"
     await play.store(transfer, upload, [1])
     await play.receive(upload, 2)
@@ -268,11 +268,11 @@ async def test_a_transfer_that_has_more_to_do_does_not_become_idle(play: Play) -
 
 async def test_an_idle_transfer_is_queued_by_the_next_arrival_only(play: Play) -> None:
     upload = await play.admitted(3)
-    transfer = await play.started((await play.receive(upload, 1)).jobs[0])
+    transfer = await play.started(play.by_stage((await play.receive(upload, 1)).jobs)[Stage.TRANSFER])
     await play.store(transfer, upload, [1])
     assert await play.stages.idle(transfer)
     with pytest.raises(StageLost):
         await play.stages.renew(transfer)
     assert not await play.parts.ended.busy(upload.upload_id)
     again = (await play.receive(upload, 2)).jobs
-    assert [job.fencing_token > transfer.fencing_token for job in again] == [True]
+    assert [(job.stage, job.fencing_token > transfer.fencing_token) for job in again] == [(Stage.TRANSFER, True)]

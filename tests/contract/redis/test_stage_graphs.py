@@ -47,7 +47,7 @@ def older(parts: RedisParts) -> Older:
     table = transports_table()
     for row in table.values():
         del row["stages"]["thumbnail"]
-        row["stages"]["persist"]["after"] = ["seal", "probe"]
+        row["stages"]["persist"]["after"] = ["seal", "probe", "assemble"]
     return Older(parts, table)
 
 
@@ -82,7 +82,7 @@ async def test_a_record_without_a_stage_still_becomes_ready(play: Play, parts: R
     assert states == dict.fromkeys(GRAPH, StageState.DONE)
 
 
-@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("stage", sorted(set(Stage) - {Stage.PROBE}))  # which is queued from the creation on
 async def test_a_stage_that_its_transport_skips_is_skipped_when_the_record_does_not_know_it(
     play: Play, parts: RedisParts, stage: Stage
 ) -> None:
@@ -91,15 +91,14 @@ async def test_a_stage_that_its_transport_skips_is_skipped_when_the_record_does_
     expected = upload.stages[stage].state
     await leave_out(parts, upload, stage)
     assert await state_of(play, upload, stage) is expected
-    _, _, jobs = await play.board.admit(upload.upload_id)
-    await run_to_the_end(play, upload, play.by_stage(jobs))
+    await run_to_the_end(play, upload, play.by_stage(upload.queued_jobs))
 
 
 async def test_an_upload_of_the_older_release_is_finished_by_the_newer(play: Play, older: Older) -> None:
     upload = await older.admitted()
     jobs = await older.receive_all(upload)
-    probe = (await older.finished(jobs[Stage.ASSEMBLE]))[Stage.PROBE]
-    await run_to_the_end(play, upload, {Stage.TRANSFER: jobs[Stage.TRANSFER], Stage.PROBE: probe})
+    await older.finished(jobs.pop(Stage.ASSEMBLE))
+    await run_to_the_end(play, upload, jobs)
     assert await state_of(play, upload, Stage.THUMBNAIL) is StageState.DONE
 
 
@@ -108,8 +107,10 @@ async def test_a_stage_that_the_older_release_did_not_queue_is_queued_by_the_nex
 ) -> None:
     upload = await play.admitted()
     jobs = await play.receive_all(upload)
-    probe = (await play.finished(jobs[Stage.ASSEMBLE]))[Stage.PROBE]
-    assert await older.finished(probe) == {}, "its graph has nothing between probe and persist, which waits for seal"
+    await play.finished(jobs[Stage.ASSEMBLE])
+    assert await older.finished(jobs[Stage.PROBE]) == {}, (
+        "its graph has nothing between probe and persist, which waits for seal"
+    )
     following = await play.transferred(jobs[Stage.TRANSFER], upload)
     assert set(following) == {Stage.SEAL, Stage.THUMBNAIL}
     await run_to_the_end(play, upload, following)
@@ -122,8 +123,8 @@ async def test_a_stage_that_the_older_release_queued_too_early_waits_again(play:
     jobs = await play.receive_all(upload)
     seal = (await play.transferred(jobs[Stage.TRANSFER], upload))[Stage.SEAL]
     await play.finished(seal)
-    probe = (await play.finished(jobs[Stage.ASSEMBLE]))[Stage.PROBE]
-    early = (await older.finished(probe))[Stage.PERSIST]
+    await play.finished(jobs[Stage.ASSEMBLE])
+    early = (await older.finished(jobs[Stage.PROBE]))[Stage.PERSIST]
     brief = play.impatient(requeue_ms=1)
     for _ in range(2):
         with pytest.raises(StageLost):
@@ -157,8 +158,8 @@ async def test_an_upload_that_the_older_release_ends_is_complete_by_its_graph(pl
 async def test_the_older_release_stops_a_stage_that_only_the_newer_has(play: Play, older: Older, event: Event) -> None:
     upload = await play.admitted()
     jobs = await play.receive_all(upload)
-    probe = (await play.finished(jobs[Stage.ASSEMBLE]))[Stage.PROBE]
-    await play.finished(probe)
+    await play.finished(jobs[Stage.ASSEMBLE])
+    await play.finished(jobs[Stage.PROBE])
     assert await state_of(play, upload, Stage.THUMBNAIL) is StageState.QUEUED
     await older.board.apply(upload.upload_id, event)
     assert {row.state for row in (await play.board.get(upload.upload_id)).stages.values()} <= {
@@ -172,7 +173,7 @@ async def test_only_a_release_that_has_a_stage_takes_it_over(play: Play, older: 
     upload, _, thumbnail = await play.before_persist()
     await brief.renew(thumbnail)  # lapses in a millisecond
     other = await play.admitted(2)
-    transfer = (await play.receive(other, 1)).jobs[0]
+    transfer = play.by_stage((await play.receive(other, 1)).jobs)[Stage.TRANSFER]
     await brief.start(transfer, "dies")
     found: list[StageJob] = []
 

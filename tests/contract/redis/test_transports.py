@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.core.errors import StageLost
+from pipeline.bootstrap import RedisParts
 from pipeline.core.lifecycle import Event, Status
-from pipeline.core.model import NewUpload, ObjectVersion, StoredSegment
+from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion, StoredSegment
 from pipeline.core.stages import Stage, StageState
 from pipeline.core.transports import Transport
-from tests.contract.redis.uploads import Play, new_upload
+from tests.contract.redis.uploads import DIGEST, Play, new_upload
 
 pytestmark = pytest.mark.contract
 
@@ -22,32 +22,45 @@ def imported(key: str | None = None) -> NewUpload:
     )
 
 
-async def test_an_import_is_processed_once_it_is_admitted(play: Play) -> None:
-    upload, _ = await play.board.create(imported())
-    assert (upload.status, upload.transport, upload.source) == (Status.WAITING, Transport.IMPORT, VERSION)
-    assert (upload.bytes_stored, upload.segments_stored) == (25, 3)
-    assert {stage for stage, row in upload.stages.items() if row.state is StageState.SKIPPED} == {
-        Stage.TRANSFER,
-        Stage.SEAL,
+async def test_an_import_is_processed_from_its_creation(play: Play) -> None:
+    new = imported()
+    upload, _ = await play.board.create(new)
+    assert (upload.status, upload.transport, upload.source) == (Status.PROCESSING, Transport.IMPORT, VERSION)
+    assert (upload.bytes_received, upload.bytes_stored, upload.segments_stored) == (25, 25, 3)
+    assert {stage: row.state for stage, row in upload.stages.items()} == {
+        Stage.TRANSFER: StageState.SKIPPED,
+        Stage.SEAL: StageState.SKIPPED,
+        Stage.ASSEMBLE: StageState.SKIPPED,
+        Stage.PROBE: StageState.QUEUED,
+        Stage.THUMBNAIL: StageState.PENDING,
+        Stage.PERSIST: StageState.PENDING,
     }
-    status, changed, jobs = await play.board.admit(upload.upload_id)
-    assert (status, changed, [job.stage for job in jobs]) == (Status.PROCESSING, True, [Stage.ASSEMBLE])
+    (probe,) = upload.queued_jobs
     assert await play.board.admit(upload.upload_id) == (Status.PROCESSING, False, ())
-    verdict = await play.receive(upload, 1)
-    assert not verdict.accepted
+    assert not (await play.receive(upload, 1)).accepted
+    (thumbnail,) = (await play.finished(probe)).values()
+    (persist,) = (await play.finished(thumbnail)).values()
+    await play.finished(persist)
+    assert (await play.board.get(upload.upload_id)).status is Status.READY
 
 
-async def test_a_fetched_range_counts_once_and_only_for_the_latest_run(play: Play) -> None:
+async def test_an_import_that_the_release_before_let_wait_is_processed_once_it_is_admitted(
+    play: Play, parts: RedisParts
+) -> None:
+    """It had to be admitted, and its stage assemble fetched the object."""
     upload, _ = await play.board.create(imported())
-    _, _, (job,) = await play.board.admit(upload.upload_id)
-    await play.stages.start(job, "worker")
-    for _ in range(2):
-        await play.segments.record_fetched(job, 1, 10, 0xABC)
-    assert await play.segments.received(upload.upload_id) == {1: 0xABC}
-    assert (await play.board.get(upload.upload_id)).bytes_received == 10
-    await play.stages.requeue(job)
-    with pytest.raises(StageLost):
-        await play.segments.record_fetched(job, 2, 10, 0xDEF)
+    key = parts.keys.upload(upload.upload_id)
+    for stage, state in (("assemble", "pending"), ("probe", "pending")):
+        await parts.client.hset(key, f"stage.{stage}.state", state)  # type: ignore[misc]  # redis-py types sync and async in one
+    await parts.client.hset(key, mapping={"status": "waiting", "bytes_received": "0", "segments_received": "0"})  # type: ignore[misc]  # as above
+    status, changed, jobs = await play.board.admit(upload.upload_id)
+    assert (status, changed, {job.stage for job in jobs}) == (Status.PROCESSING, True, {Stage.PROBE, Stage.ASSEMBLE})
+    waiting = play.by_stage(jobs)
+    await play.finished(waiting[Stage.ASSEMBLE])
+    (thumbnail,) = (await play.finished(waiting[Stage.PROBE])).values()
+    (persist,) = (await play.finished(thumbnail)).values()
+    await play.finished(persist)
+    assert (await play.board.get(upload.upload_id)).status is Status.READY
 
 
 async def test_the_key_of_an_ended_import_is_free_again(play: Play) -> None:
@@ -60,8 +73,9 @@ async def test_the_key_of_an_ended_import_is_free_again(play: Play) -> None:
     assert second.upload_id != first.upload_id
 
 
-async def test_a_direct_upload_waits_once_it_is_complete(play: Play) -> None:
-    upload, _ = await play.board.create(new_upload(transport=Transport.DIRECT))
+@pytest.mark.parametrize("digest", [None, DIGEST], ids=["without a digest", "with a digest"])
+async def test_a_direct_upload_is_processed_once_it_is_complete(play: Play, digest: ClientDigest | None) -> None:
+    upload, _ = await play.board.create(new_upload(transport=Transport.DIRECT, digest=digest))
     assert upload.status is Status.GRANTED
     assert (await play.board.admit(upload.upload_id))[:2] == (Status.GRANTED, False)
     assert await play.board.record_grant(upload.upload_id, 60) is Status.GRANTED
@@ -72,13 +86,30 @@ async def test_a_direct_upload_waits_once_it_is_complete(play: Play) -> None:
     assert (await play.board.get(upload.upload_id)).grants_until_ms == granted.grants_until_ms, "never shortened"
 
     segments = [StoredSegment(number, granted.plan.length(number), f"e{number}") for number in (1, 2, 3)]
-    assert await play.board.complete(upload.upload_id, segments) is Status.WAITING
-    other = [StoredSegment(number, 1, "other") for number in (1, 2, 3)]
-    assert await play.board.complete(upload.upload_id, other) is Status.WAITING
+    for _ in range(2):
+        assert await play.board.complete(upload.upload_id, segments) is Status.PROCESSING
+        other = [StoredSegment(number, 1, "other") for number in (1, 2, 3)]
+        assert await play.board.complete(upload.upload_id, other) is Status.PROCESSING
     assert await play.segments.stored(granted) == segments
-    assert await play.board.record_grant(upload.upload_id, 60) is Status.WAITING
-    status, _, jobs = await play.board.admit(upload.upload_id)
-    assert (status, [job.stage for job in jobs]) == (Status.PROCESSING, [Stage.SEAL])
-    await play.stages.start(jobs[0], "worker")
-    following = await play.stages.finish(jobs[0], {})
-    assert [job.stage for job in following] == [Stage.ASSEMBLE]
+    assert await play.board.record_grant(upload.upload_id, 60) is Status.PROCESSING
+    complete = await play.board.get(upload.upload_id)
+    assert (complete.bytes_received, complete.bytes_stored) == (25, 25)
+    (seal,) = complete.queued_jobs
+    assert seal.stage is Stage.SEAL
+    following = await play.finished(seal, {})
+    assert set(following) == ({Stage.PROBE, Stage.ASSEMBLE} if digest else {Stage.PROBE})
+
+
+async def test_a_direct_upload_that_the_release_before_let_wait_is_processed_once_it_is_admitted(
+    play: Play, parts: RedisParts
+) -> None:
+    upload, _ = await play.board.create(new_upload(transport=Transport.DIRECT))
+    key = parts.keys.upload(upload.upload_id)
+    await parts.client.hset(key, mapping={"status": "waiting", "stage.assemble.state": "pending"})  # type: ignore[misc]  # redis-py types sync and async in one
+    status, _, (seal,) = await play.board.admit(upload.upload_id)
+    assert (status, seal.stage) == (Status.PROCESSING, Stage.SEAL)
+    waiting = await play.finished(seal, {})
+    assert set(waiting) == {Stage.PROBE, Stage.ASSEMBLE}
+    await play.finished(waiting[Stage.ASSEMBLE])
+    (thumbnail,) = (await play.finished(waiting[Stage.PROBE])).values()
+    assert set(await play.finished(thumbnail)) == {Stage.PERSIST}

@@ -10,7 +10,8 @@ import random
 import google_crc32c
 import pytest
 
-from pipeline.adapters.volume.temp_volume import DirectoryTempVolume, FileSegmentSource
+from pipeline.adapters.volume.segment_source import FileSegmentSource
+from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.core.errors import SegmentCorrupt, TempVolumeError
 from tests.contract.temp_volume.temp_files import ID, MEBIBYTE, code_of
 

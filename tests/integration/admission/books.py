@@ -6,30 +6,36 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from pipeline.core.admission import AdmissionModel
+from pipeline.core.reservation import Reader
 
 
 class Books(Protocol):
     """The calls that the machine makes to Redis."""
 
-    def call(self, prefix: str, arguments: Mapping[str, Any]) -> dict[str, Any]: ...
+    def call(self, script: str, prefix: str, arguments: Mapping[str, Any]) -> dict[str, Any]: ...
 
-    def dump(self, volume_key: str) -> list[Any]:
-        """The volume's hash, then reservations, backed, leases, lapsed, queue, requests, passes, tickets, granted."""
+    def set_reader(self, prefix: str, upload: str, reader: Reader) -> None:
+        """Write into an upload's record what its reader needs."""
+
+    def dump(self, volume_key: str, uploads: Sequence[str]) -> list[Any]:
+        """The volume's hash, then reservations, backed, leases, lapsed, queue, requests, passes, tickets, granted,
+        windows, wishes, wished, and of each upload, what it has taken and given."""
 
     def forget(self, prefix: str) -> None: ...
 
 
 def check_books(dump: Sequence[Any], model: AdmissionModel) -> None:
-    """Compare `dump` (see `Books.dump`) with the model."""
+    """Compare `dump` (see `Books.dump`) of every reservation with the model."""
     held = model.reservations
-    facts, reserved, backed, leases, lapsed, queue, requests, passes, tickets, granted = dump
+    facts, reserved, backed, leases, lapsed, queue, requests, passes, tickets, granted, *more = dump
     assert int(facts.get("epoch", 0)) == model.epoch
+    assert int(facts.get("usable_bytes", 0)) == model.usable_bytes
     assert int(facts.get("reserved_bytes", 0)) == model.reserved_bytes == sum(map(int, reserved.values()))
     assert int(facts.get("backed_bytes", 0)) == sum(map(int, backed.values()))
     assert int(facts.get("backed_bytes", 0)) == model.reserved_bytes - model.unbacked_bytes
     assert reserved == {who: str(item.size_bytes) for who, item in held.items()}
     assert backed == {who: str(item.backed_bytes) for who, item in held.items() if who in backed}
-    assert {who for who, item in held.items() if item.confirmed} == set(backed)
+    assert {who for who, item in held.items() if item.confirmed} <= set(backed) <= set(held)
     assert dict(leases) == {who: item.lease_until_ms for who, item in held.items() if not item.lapsed}
     assert dict(lapsed) == {who: item.lease_until_ms for who, item in held.items() if item.lapsed}
     assert [who for who, _ in queue] == [item.upload_id for item in model.queue]
@@ -38,3 +44,25 @@ def check_books(dump: Sequence[Any], model: AdmissionModel) -> None:
     assert passes == {who: str(count) for who, count in suffered.items() if count}
     assert tickets == {who: str(item.ticket) for who, item in held.items()}
     assert granted == set(model.pending_allocations)
+    _check_segments(more, model)
+
+
+def _check_segments(dump: Sequence[Any], model: AdmissionModel) -> None:
+    held = model.reservations
+    windows, wishes, wished, *segments = dump
+    assert windows == {
+        item.upload_id: f"{item.size_bytes} {item.file_bytes} {item.file_bytes}"
+        for item in model.queue
+        if item.file_bytes is not None
+    } | {
+        who: f"{item.window_bytes} {item.file_bytes} {item.rest_bytes}"
+        for who, item in held.items()
+        if item.window_bytes is not None
+    }
+    assert dict(wishes) == {who: item.ticket for who, item in held.items() if item.wish_bytes}
+    assert wished == {who: f"{item.wish_bytes} {item.granted_bytes}" for who, item in held.items() if item.wish_bytes}
+    for item, taken, given in zip(held.values(), segments[::2], segments[1::2], strict=True):
+        assert taken == {
+            str(number): f"{one.size_bytes} {one.since_ms} {int(one.backed)}" for number, one in item.taken.items()
+        }
+        assert given == {str(number): str(size_bytes) for number, size_bytes in item.given.items()}

@@ -100,7 +100,7 @@ async def open_cell(
         state = parts.cell
         cleanup = Cleanup(state, redis.ended, outside, outside, parts.recovery)
         expiry = Expiry(state, parts.admission, parts.expiry)
-        orphans = OrphanedFiles(state, redis.stages)
+        orphans = OrphanedFiles(state, redis.stages, parts.release)
         cleanups = CleanupQueue(state, redis.ended, cleanup)
         upkeep = VolumeUpkeep(state, parts.recovery, parts.admission, expiry, orphans)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -13,9 +13,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from pipeline.adapters.redis.scripts import source
-from tests.integration.admission.machine import AdmissionMachine
+from pipeline.core.reservation import Reader
+from pipeline.core.transports import TRANSPORTS, Transport
+from tests.integration.admission.windows import WindowMachine
 
 pytestmark = pytest.mark.integration
+
+
+_SCRIPTS = ("volume_admission", "volume_segments")
+_READING = [stage for stage, spec in TRANSPORTS[Transport.GATEWAY].graph.items() if spec.reads]
 
 
 class ScriptBooks:
@@ -24,14 +30,24 @@ class ScriptBooks:
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         self._client = client
         self._namespace = namespace
-        self._script = client.register_script(source("volume_admission"))
+        self._scripts = {name: client.register_script(source(name)) for name in _SCRIPTS}
 
-    def call(self, prefix: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def call(self, script: str, prefix: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         given = {key: value for key, value in arguments.items() if value is not None}
-        answer = self._script(keys=[f"{self._namespace}:{prefix}"], args=[json.dumps(given)])
+        answer = self._scripts[script](keys=[f"{self._namespace}:{prefix}"], args=[json.dumps(given)])
         return cast("dict[str, Any]", json.loads(cast("str", answer)))
 
-    def dump(self, volume_key: str) -> list[Any]:
+    def set_reader(self, prefix: str, upload: str, reader: Reader) -> None:
+        key = f"{self._namespace}:{prefix}upload:{upload}"
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.delete(key, f"{key}:reads")
+            if reader.segments:
+                pipe.sadd(f"{key}:reads", *reader.segments)
+            if not reader.active:
+                pipe.hset(key, mapping={f"stage.{stage}.state": "done" for stage in _READING})
+            pipe.execute()
+
+    def dump(self, volume_key: str, uploads: Sequence[str]) -> list[Any]:
         key = f"{self._namespace}:{volume_key}"
         with self._client.pipeline(transaction=False) as pipe:
             pipe.hgetall(key)
@@ -44,13 +60,21 @@ class ScriptBooks:
             pipe.hgetall(f"{key}:passes")
             pipe.hgetall(f"{key}:tickets")
             pipe.smembers(f"{key}:granted")
+            pipe.hgetall(f"{key}:windows")
+            pipe.zrange(f"{key}:wishes", 0, -1, withscores=True)
+            pipe.hgetall(f"{key}:wished")
+            for upload in uploads:
+                pipe.hgetall(f"{key}:taken:{upload}")
+                pipe.hgetall(f"{key}:given:{upload}")
             return pipe.execute()
 
     def forget(self, prefix: str) -> None:
         """Of an empty volume only its hash and its name in the list of volumes remain. Anything else is a leak."""
         expected = {f"{self._namespace}:{prefix}volume:v", f"{self._namespace}:{prefix}volumes"}
-        assert set(self._client.scan_iter(f"{self._namespace}:{prefix}*", count=1000)) <= expected
-        self._client.delete(*expected)
+        found = set(self._client.scan_iter(f"{self._namespace}:{prefix}*", count=1000))
+        assert {key for key in found if ":upload:" not in key} <= expected
+        if found:
+            self._client.delete(*found)
 
 
 @pytest.fixture
@@ -65,7 +89,7 @@ def books(redis_url: str, redis_namespace: str) -> Iterator[ScriptBooks]:
 )
 def test_the_script_does_what_the_model_says(books: ScriptBooks, schedules: int, steps: int) -> None:
     run_state_machine_as_test(
-        cast("Any", partial(AdmissionMachine, books)),
+        cast("Any", partial(WindowMachine, books)),
         settings=settings(
             max_examples=schedules,
             stateful_step_count=steps,

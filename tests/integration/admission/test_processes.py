@@ -16,6 +16,7 @@ import pytest
 from pipeline.adapters.redis.reads import now_ms
 from pipeline.core.admission import DiskReading
 from pipeline.core.lifecycle import Event, Status
+from pipeline.ports import Allocation
 from tests.integration.admission.cell import BUDGET_BYTES, KIBIBYTE, Cell, open_cell
 
 pytestmark = pytest.mark.integration
@@ -103,7 +104,7 @@ async def request_and_die(cell: Cell, upload_id: str, size_bytes: int) -> None:
     await ledger.open("run")
     outcome = await ledger.request(upload_id, size_bytes, DiskReading(BUDGET_BYTES, 0, await ledger.epoch() or 0))
     assert outcome is not None
-    assert outcome.to_allocate == ((upload_id, size_bytes),)
+    assert outcome.to_allocate == (Allocation(upload_id, size_bytes),)
 
 
 async def test_the_reservation_of_a_dead_caller_is_allocated_by_the_next_run(

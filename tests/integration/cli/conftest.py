@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from deploy.cli.processes import SluiceProcesses, import_path
+from deploy.embedded.media_tools import media_tool_path
 from tests.harness.running import cell_processes
 from tests.harness.shared_stack import Servers
 from tests.programs.bench.samples import make_large_video
@@ -100,6 +101,7 @@ def cell(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         segment_bytes=SEGMENT_BYTES,
         temp_budget_bytes=BUDGET_BYTES,
         temp_headroom_bytes=0,
+        temp_share=1.0,  # no windows: `test_early.py` has them
     ) as started:
         yield Cell(servers, started.processes, dict(started.environment))
 
@@ -125,7 +127,7 @@ def sluice(cell: Cell, tmp_path: Path) -> Iterator[Sluice]:
 @pytest.fixture(scope="session")
 def sample(cell: Cell, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sample") / "film.mp4"
-    make_large_video(cell.environment["SLUICE_FFMPEG"], path, FILM_BYTES)
+    make_large_video(media_tool_path("ffmpeg"), path, FILM_BYTES)
     return path
 
 

@@ -42,7 +42,7 @@ async def _measure(url: str, photo: Path) -> list[Figure]:
             await _send(client, photo)
         for name, count, at_once in (("one at a time", _SEQUENTIAL, 1), (f"{AT_ONCE} at once", _PARALLEL, AT_ONCE)):
             began = time.monotonic()
-            samples = await _send_many(client, photo, count, at_once)
+            samples = await send_many(client, photo, count, at_once)
             seconds = time.monotonic() - began
             figures.append(Figure(PART, f"{name}: POST to ready", "s", [by_client for by_client, _ in samples]))
             figures.append(Figure(PART, f"{name}: by the server's clock", "s", [by_server for _, by_server in samples]))
@@ -50,7 +50,8 @@ async def _measure(url: str, photo: Path) -> list[Figure]:
     return figures
 
 
-async def _send_many(client: SluiceClient, photo: Path, count: int, at_once: int) -> list[tuple[float, float]]:
+async def send_many(client: SluiceClient, photo: Path, count: int, at_once: int) -> list[tuple[float, float]]:
+    """Send a photo `count` times; the figures of `_send` for each."""
     left = iter(range(count))
     samples: list[tuple[float, float]] = []
 

@@ -1,9 +1,11 @@
 """A correct client: it knows only the API, keeps its state, and retries indefinitely.
 
 Guarantee: it registers a file once (one Idempotency-Key), sends a segment again only if the segment is missing or its
-response was lost, waits as long as Retry-After says, and uses the other gateway when one does not respond. It stops
-when its upload has ended, when its scenario says so (cancelled, abandoned), or when it receives an error that cannot be
-retried.
+response was lost, waits as long as Retry-After says, and uses the other gateway when one does not respond. It sends
+wanted segments next, unless its plan says that it does not know of them. It stops when its upload has ended, when its
+scenario says so (cancelled, abandoned), or when it receives an error that cannot be retried.
+
+Redis holds all that is known of a direct upload or an import. When it loses that, the client begins again.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import json
 import random
 import uuid
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,14 +26,16 @@ from tests.harness.cell import ENDED
 from tests.programs.torture.files import File
 from tests.programs.torture.schedule import PlannedUpload, Scenario
 
-_TIMEOUT = aiohttp.ClientTimeout(total=90, sock_connect=5, sock_read=30)
+TIMEOUT = aiohttp.ClientTimeout(total=90, sock_connect=5, sock_read=30)
 _SEGMENTS_AT_ONCE = 3
-_POLL_SECONDS = 0.5
+POLL_SECONDS = 0.5
 _BASE_SECONDS, _CAP_SECONDS = 0.3, 4.0
 # Errors of a segment request that report a changed upload: the client reads the upload's status again.
-_STATUS_CHANGED = frozenset(
+STATUS_CHANGED = frozenset(
     {"UPLOAD_WAITING", "UPLOAD_ENDED", "UPLOAD_EXPIRED", "UPLOAD_CANCELLED", "UPLOAD_COMPLETE", "TEMP_FILE_MISSING"}
 )
+# Neither is a failure: the segment is sent again in the next round, if it is still missing.
+_NOT_NOW = STATUS_CHANGED | {"SEGMENT_WINDOW_FULL"}
 _RETRYABLE_STATUS = frozenset({408, 429, 500, 502, 503, 504, 507})
 _RETRYABLE_CODES = frozenset({"SEGMENT_CUT_OFF", "SEGMENT_DIGEST_WRONG"})
 
@@ -51,6 +55,8 @@ class Traffic:
     requests: int = 0
     retries: int = 0
     sent_bytes: int = 0
+    window_full: int = 0
+    """Segments that were refused because there was no room for them."""
 
 
 @dataclass
@@ -67,6 +73,10 @@ class ClientUpload:
     key: str = field(default_factory=lambda: str(uuid.uuid4()), init=False)
     is_done: bool = field(default=False, init=False)
     """The client sends no more requests."""
+    wanted: frozenset[int] = field(default=frozenset(), init=False)
+    """Segments that the server wants next."""
+    forgotten: list[str] = field(default_factory=list, init=False)
+    """Ids of earlier attempts that Redis has lost."""
 
     @property
     def status(self) -> str:
@@ -83,17 +93,14 @@ class Client:
     def __init__(self, http: aiohttp.ClientSession, gateways: Sequence[str], traffic: Traffic) -> None:
         self._http = http
         self._gateways = list(gateways)
-        self._traffic = traffic
+        self.traffic = traffic
         self._dice = random.Random()
 
     async def send(self, upload: ClientUpload) -> None:
-        """Upload a file until the upload has ended, or its client cancels or abandons it."""
-        try:
-            await self._create(upload)
-            await self._send_segments(upload)
-        except RefusedError as refused:
-            upload.error = str(refused)
-        upload.is_done = True
+        """Upload a file through a gateway until the upload has ended, or its client cancels or abandons it. Raises
+        RefusedError."""
+        await self.create(upload)
+        await self._send_segments(upload)
 
     async def refresh(self, upload: ClientUpload) -> None:
         """Read the status. Redis may have lost an upload that has ended: the contents then tell whether it is ready."""
@@ -101,15 +108,16 @@ class Client:
         found = await self.call("GET", path, expected_errors=frozenset({"UPLOAD_NOT_FOUND"}))
         if found:
             upload.view = found
+            upload.wanted = numbers(found.get("wanted_segments", ()))
             return
         assert upload.view is not None
         path = f"/v1/contents/{upload.upload_id}"
         content = await self.call("GET", path, expected_errors=frozenset({"CONTENT_NOT_FOUND"}))
         upload.view = {**upload.view, "status": "ready" if content else UNKNOWN}
 
-    async def _create(self, upload: ClientUpload) -> None:
+    async def create(self, upload: ClientUpload, **more: str) -> None:
         file = upload.file
-        body = {"filename": file.name, "size": len(file.data), "content_type": file.content_type}
+        body = {"filename": file.name, "size": len(file.data), "content_type": file.content_type, **more}
         upload.view = await self.call("POST", "/v1/uploads", json=body, headers={"Idempotency-Key": upload.key})
         upload.upload_id = upload.view["id"]
 
@@ -122,30 +130,38 @@ class Client:
             missing = [n for first, last in upload.view["missing_segments"] for n in range(first, last + 1)]
             if enough is not None and count - len(missing) >= enough:
                 if upload.plan.scenario is Scenario.CANCELLED:
-                    await self.call("DELETE", f"/v1/uploads/{upload.upload_id}", expected_errors=_STATUS_CHANGED)
+                    await self.call("DELETE", f"/v1/uploads/{upload.upload_id}", expected_errors=STATUS_CHANGED)
                 return
             if upload.status == "waiting" or not missing:
-                await asyncio.sleep(_POLL_SECONDS * self._dice.uniform(0.5, 1.5))
+                await asyncio.sleep(POLL_SECONDS * self._dice.uniform(0.5, 1.5))
             else:
                 await self._put_all(upload, missing if enough is None else missing[: enough - (count - len(missing))])
             await self.refresh(upload)
 
-    async def _put_all(self, upload: ClientUpload, numbers: Sequence[int]) -> None:
+    async def _put_all(self, upload: ClientUpload, missing: Sequence[int]) -> None:
+        """Send each once. A segment that is refused for want of room is still missing in the next round."""
         assert upload.view is not None
         size = int(upload.view["segment_size"])
-        slots = asyncio.Semaphore(_SEGMENTS_AT_ONCE)
+        left = list(missing)
+        if not upload.plan.obeys:
+            self._dice.shuffle(left)
 
-        async def put(number: int) -> None:
-            data = upload.file.data[(number - 1) * size : number * size]
-            digest = b64encode(hashlib.sha256(data).digest()).decode()
-            headers = {"Content-Digest": f"sha-256=:{digest}:"}
-            path = f"/v1/uploads/{upload.upload_id}/segments/{number}"
-            async with slots:
-                await self.call("PUT", path, data=data, headers=headers, expected_errors=_STATUS_CHANGED)
-                self._traffic.sent_bytes += len(data)
+        async def put_some() -> None:
+            while left:
+                wanted = [number for number in left if number in upload.wanted and upload.plan.obeys]
+                number = (wanted or left)[0]
+                left.remove(number)
+                data = upload.file.data[(number - 1) * size : number * size]
+                digest = b64encode(hashlib.sha256(data).digest()).decode()
+                headers = {"Content-Digest": f"sha-256=:{digest}:"}
+                path = f"/v1/uploads/{upload.upload_id}/segments/{number}"
+                answer = await self.call("PUT", path, data=data, headers=headers, expected_errors=_NOT_NOW)
+                if answer:
+                    self.traffic.sent_bytes += len(data)
+                    upload.wanted = numbers(answer.get("wanted_segments", ()))
                 await asyncio.sleep(upload.plan.pause_seconds)
 
-        await asyncio.gather(*(put(number) for number in numbers))
+        await asyncio.gather(*(put_some() for _ in range(_SEGMENTS_AT_ONCE)))
 
     async def download(self, path: str) -> bytes:
         """The whole body; an interrupted download starts again. Raises RefusedError."""
@@ -165,17 +181,18 @@ class Client:
         attempt = 0
         gateway = self._dice.randrange(len(self._gateways))
         while True:
-            self._traffic.requests += 1
-            self._traffic.retries += attempt > 0
+            self.traffic.requests += 1
+            self.traffic.retries += attempt > 0
             retry_after_seconds = 0.0
             try:
                 url = self._gateways[gateway % len(self._gateways)] + path
-                async with self._http.request(method, url, timeout=_TIMEOUT, **options) as response:
+                async with self._http.request(method, url, timeout=TIMEOUT, **options) as response:
                     body = await response.read()
                     if response.status < 400:
                         return body
                     error = json.loads(body)["error"]
                     retry_after_seconds = float(response.headers.get("Retry-After", 0))
+                    self.traffic.window_full += error["code"] == "SEGMENT_WINDOW_FULL"
                     if error["code"] in expected_errors:
                         await asyncio.sleep(retry_after_seconds)
                         return b""
@@ -186,3 +203,8 @@ class Client:
             attempt += 1
             step = min(_CAP_SECONDS, _BASE_SECONDS * 2.0 ** min(attempt, 10))
             await asyncio.sleep(max(retry_after_seconds, step * self._dice.uniform(0.5, 1)))
+
+
+def numbers(ranges: Iterable[Sequence[int]]) -> frozenset[int]:
+    """The numbers in inclusive ranges."""
+    return frozenset(number for first, last in ranges for number in range(first, last + 1))

@@ -24,8 +24,10 @@ from pipeline.core.stages import GRAPH, Stage, StageState
 from tests.harness.faults.kinds import Answer, Corrupt, Pass, Refuse, Reset, Slow, Stall, Unparsable
 from tests.harness.faults.kinds import Fault as Shape
 from tests.programs.torture.board import live_stages
+from tests.programs.torture.readers import KillReader
 from tests.programs.torture.refusals import ChangeDatabase, FillConnections, RefuseInRedis
 from tests.programs.torture.schedule import FaultKind, PlannedFault, targets_of
+from tests.programs.torture.stored import LoseSegments
 from tests.programs.torture.world import World
 
 _WHEN_BUSY_PROBABILITY = 0.7
@@ -71,8 +73,8 @@ class EndProcesses:
         return any(live.stage in stages and live.state is StageState.RUNNING for live in found)
 
 
-class PauseServer:
-    """Stops a server by SIGSTOP; its connections stay open."""
+class Pause:
+    """Stops a server or a process of Sluice by SIGSTOP; its connections stay open."""
 
     def __init__(self, world: World, plan: PlannedFault) -> None:
         self._world, self._name = world, plan.target
@@ -98,6 +100,7 @@ class RollBackRedis:
         await asyncio.to_thread(shutil.copytree, data, copy)
         await asyncio.sleep(1.0)
         await self._world.stop("redis", signal.SIGKILL)
+        self._world.data_losses += 1
         await asyncio.to_thread(shutil.rmtree, data)
         await asyncio.to_thread(shutil.move, copy, data)
 
@@ -114,6 +117,7 @@ class EmptyRedis:
     async def inject(self) -> None:
         await self._world.redis.flushall()
         self._world.total_losses += 1
+        self._world.data_losses += 1
 
     async def heal(self) -> None:
         process = await asyncio.create_subprocess_exec(
@@ -217,7 +221,7 @@ FAULTS: Mapping[FaultKind, _Make] = {
     FaultKind.TERM: _end(signal.SIGTERM),
     FaultKind.KILL_ALL: _end(signal.SIGKILL),
     FaultKind.REDIS_KILL: _end(signal.SIGKILL),
-    FaultKind.REDIS_PAUSE: PauseServer,
+    FaultKind.REDIS_PAUSE: Pause,
     FaultKind.REDIS_ROLLBACK: RollBackRedis,
     FaultKind.REDIS_EMPTY: EmptyRedis,
     FaultKind.REDIS_FULL: _in_redis("out of memory"),
@@ -229,7 +233,7 @@ FAULTS: Mapping[FaultKind, _Make] = {
     FaultKind.POSTGRES_FULL: lambda world, _: FillConnections(world.settings.database_url.get_secret_value()),
     FaultKind.POSTGRES_READ_ONLY: _change_database("default_transaction_read_only", "on"),
     FaultKind.SWIFT_KILL: _end(signal.SIGKILL),
-    FaultKind.SWIFT_PAUSE: PauseServer,
+    FaultKind.SWIFT_PAUSE: Pause,
     FaultKind.STORE_503: _disrupt(lambda dice: Answer(status=503, probability=dice.uniform(0.3, 1))),
     FaultKind.STORE_429: _disrupt(lambda dice: Answer(status=429, retry_after_seconds=2, probability=0.5)),
     FaultKind.STORE_RESET: _disrupt(lambda dice: Reset(after_bytes=dice.randrange(200_000), probability=0.5)),
@@ -239,6 +243,9 @@ FAULTS: Mapping[FaultKind, _Make] = {
     FaultKind.STORE_UNPARSABLE: _disrupt(unparsable_responses),
     FaultKind.STORE_CORRUPT: _disrupt(lambda dice: Corrupt(probability=0.3)),
     FaultKind.FLIP: FlipBit,
+    FaultKind.PAUSE: Pause,
+    FaultKind.READER_KILL: KillReader,
+    FaultKind.STORE_LOSES: LoseSegments,
 }
 
 

@@ -35,6 +35,13 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
         "sent_bytes": traffic.sent_bytes,
         "requests": traffic.requests,
         "client_retries": traffic.retries,
+        "deleted_segments": world.deleted_segments,
+        "killed_readers": world.killed_readers,
+        "window_full": traffic.window_full,
+        "accounting_samples": outcome.accounting.samples,
+        "highest_reserved_bytes": outcome.accounting.highest_reserved_bytes,
+        "highest_used_bytes": outcome.accounting.highest_used_bytes,
+        "accounting_problems": list(outcome.accounting.problems),
         "stage_retries": stages.retries,
         "takeovers": stages.takeover_count,
         "longest_takeover_seconds": _longest(stages.takeovers, lambda item: item.seconds),
@@ -75,6 +82,13 @@ def rows(facts: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "MiB of segments accepted", f"{facts['sent_bytes'] / _MEBIBYTE:.1f}"
     yield "client requests", str(facts["requests"])
     yield "  of these, retries", str(facts["client_retries"])
+    yield "  segments refused until there was room", str(facts["window_full"])
+    yield "stored segments that were deleted", str(facts["deleted_segments"])
+    yield "processes of media readers that were killed", str(facts["killed_readers"])
+    yield "samples of the temp volume", str(facts["accounting_samples"])
+    yield "  MiB reserved at most", f"{facts['highest_reserved_bytes'] / _MEBIBYTE:.1f}"
+    yield "  MiB on the disk at most", f"{facts['highest_used_bytes'] / _MEBIBYTE:.1f}"
+    yield "  of these, above what was reserved or the budget", str(len(facts["accounting_problems"]))
     yield "stage retries", str(facts["stage_retries"])
     yield "stages taken over", str(facts["takeovers"])
     yield "  longest, since the last heartbeat", _seconds(facts["longest_takeover_seconds"])
@@ -122,6 +136,7 @@ def problems(outcome: Outcome, directory: Path) -> Iterable[str]:
     yield from (f"note: {note}" for note in (*outcome.world.notes, *outcome.world.unexpected_exits))
     if outcome.is_clean:
         return
+    yield from (f"ACCOUNTING: {problem}" for problem in outcome.accounting.problems)
     findings, uploads = outcome.findings, outcome.clients.uploads
     by_number = {upload.plan.number: upload for upload in uploads}
     for number, reason in findings.lost.items():

@@ -15,10 +15,13 @@ from typing import TypeVar
 
 import aiohttp
 
+from pipeline.bootstrap import open_store
+from tests.programs.torture.accounting import Accounting
 from tests.programs.torture.audit import Findings, audit
 from tests.programs.torture.client import Client, ClientUpload, Traffic
 from tests.programs.torture.faults import run_fault
 from tests.programs.torture.files import make_file
+from tests.programs.torture.other_ways import Sender
 from tests.programs.torture.schedule import PlannedFault, PlannedUpload, Schedule
 from tests.programs.torture.watch import StageHistory, Watch
 from tests.programs.torture.world import SCALES, World
@@ -55,31 +58,35 @@ class Outcome:
     clients: Clients
     stages: StageHistory
     findings: Findings
+    accounting: Accounting
     timing: Timing
 
     @property
     def is_clean(self) -> bool:
-        return self.findings.is_clean
+        return self.findings.is_clean and not self.accounting.problems
 
 
 async def run(world: World, schedule: Schedule, report: Callable[[str], None]) -> Outcome:
     """Run `schedule` and audit the result. `report` receives a line for each fault and each phase."""
     began = time.monotonic()
-    watch, clients = Watch(world), Clients([], Traffic())
+    watch, accounting, clients = Watch(world), Accounting(world), Clients([], Traffic())
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
+        open_store(world.settings) as store,
         asyncio.TaskGroup() as background,
     ):
         client = Client(http, world.gateways, clients.traffic)
+        sender = Sender(http, client, store)
         observers = [
-            background.create_task(work) for work in (world.restart_exited(), world.record_recoveries(), watch.run())
+            background.create_task(work)
+            for work in (world.restart_exited(), world.record_recoveries(), watch.run(), accounting.run())
         ]
         senders: list[asyncio.Task[None]] = []
 
         async def start_upload(plan: PlannedUpload) -> None:
             upload = ClientUpload(plan, await asyncio.to_thread(make_file, plan, SCALES[world.settings.store]))
             clients.uploads.append(upload)
-            senders.append(background.create_task(client.send(upload)))
+            senders.append(background.create_task(sender.send(upload)))
 
         async def start_fault(plan: PlannedFault) -> None:
             report(f"{time.monotonic() - began:6.1f} s  {plan.kind}: {plan.target}, for {plan.for_seconds:.1f} s")
@@ -104,7 +111,8 @@ async def run(world: World, schedule: Schedule, report: Callable[[str], None]) -
         for task in observers:
             task.cancel()
     stages = await watch.history(upload.upload_id for upload in clients.uploads if upload.upload_id)
-    return Outcome(schedule, world, clients, stages, findings, Timing(time.monotonic() - began, recovery_seconds))
+    timing = Timing(time.monotonic() - began, recovery_seconds)
+    return Outcome(schedule, world, clients, stages, findings, accounting, timing)
 
 
 async def _on_schedule(items: Iterable[T], start: Callable[[T], Awaitable[None]], group: asyncio.TaskGroup) -> None:

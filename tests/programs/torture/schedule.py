@@ -18,6 +18,7 @@ from pipeline.core.stages import WorkerType
 GATEWAYS = ("gateway", "gateway-2")
 WORKERS = tuple(f"worker-{kind}" for kind in WorkerType)
 SLUICE = (*GATEWAYS, *WORKERS)
+READERS = ("worker-probe", "worker-thumbnail")
 ALL_PROCESSES = "all processes"
 
 _SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.5, 5.0
@@ -26,6 +27,10 @@ _REST_SECONDS = 4.0
 _SEVERAL_AT_ONCE = 0.2
 _UPLOADS_PER_SECOND = 1.5
 _LARGEST_BYTES = 4 * 1024 * 1024
+_GIANT_BYTES = 13 * 1024 * 1024
+"""Larger than the whole budget of the temp volume."""
+_GIANT_PROBABILITY = 0.015
+_OBEYS_PROBABILITY = 0.7
 _PAUSES_SECONDS = (0.0, 0.0, 0.2, 0.5)
 
 
@@ -58,6 +63,9 @@ class FaultKind(StrEnum):
     STORE_UNPARSABLE = "store sends responses that cannot be parsed"
     STORE_CORRUPT = "byte changed on the way to the store"
     FLIP = "bit flipped on the temp volume"
+    PAUSE = "process paused (SIGSTOP)"
+    READER_KILL = "process of the media reader killed"
+    STORE_LOSES = "stored segments deleted from the store"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,9 @@ _RULES: Mapping[FaultKind, _Rule] = {
     FaultKind.STORE_UNPARSABLE: _Rule(3, _STORE, (2, 10)),
     FaultKind.STORE_CORRUPT: _Rule(2, _STORE, (2, 6)),
     FaultKind.FLIP: _Rule(8, ("temp volume",), (0, 0)),
+    FaultKind.PAUSE: _Rule(6, (*GATEWAYS, "worker-transfer", "worker-probe", "worker-admission"), (1, 10)),
+    FaultKind.READER_KILL: _Rule(8, READERS, (0, 0)),
+    FaultKind.STORE_LOSES: _Rule(8, ("stored segments",), (0, 0)),
 }
 
 
@@ -130,11 +141,23 @@ _SCENARIOS: Mapping[Scenario, int] = {
 """Relative frequency."""
 
 
+class Way(StrEnum):
+    """How the bytes come to Sluice: sent to a gateway, sent to the store, or they are in the store already."""
+
+    GATEWAY = "gateway"
+    DIRECT = "direct"
+    IMPORT = "import"
+
+
+_WAYS: Mapping[Way, int] = {Way.GATEWAY: 80, Way.DIRECT: 10, Way.IMPORT: 10}
+"""Relative frequency. Uploads that are cancelled or abandoned are always sent to a gateway."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedUpload:
-    """Starts `at_seconds` after the start of the run. `extra_bytes` are appended to a media sample, or are the whole
+    """Starts `at_seconds` after the start of the run. `extra_bytes` are added to a media sample, or are the whole
     file if it is not media. The client cancels or abandons the upload after `part` (0 to 1) of its segments, and pauses
-    for `pause_seconds` after each segment."""
+    for `pause_seconds` after each segment. `obeys`: it sends wanted segments next; else in any order."""
 
     number: int
     at_seconds: float
@@ -143,6 +166,8 @@ class PlannedUpload:
     part: float
     pause_seconds: float
     seed: int
+    way: Way
+    obeys: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +229,19 @@ def _uploads(dice: random.Random) -> Iterator[PlannedUpload]:
     at, number = 0.0, 0
     while True:
         number += 1
+        scenario = dice.choices(list(_SCENARIOS), list(_SCENARIOS.values()))[0]
+        way = dice.choices(list(_WAYS), list(_WAYS.values()))[0]
+        is_giant = dice.random() < _GIANT_PROBABILITY
+        size = round(_LARGEST_BYTES ** (dice.random() ** 0.6))
         yield PlannedUpload(
             number,
             round(at, 3),
-            dice.choices(list(_SCENARIOS), list(_SCENARIOS.values()))[0],
-            round(_LARGEST_BYTES ** (dice.random() ** 0.6)),
+            scenario,
+            _GIANT_BYTES if is_giant else size,
             round(dice.random(), 3),
             dice.choice(_PAUSES_SECONDS),
             dice.randrange(2**32),
+            Way.GATEWAY if scenario in (Scenario.CANCELLED, Scenario.ABANDONED) else way,
+            dice.random() < _OBEYS_PROBABILITY,
         )
         at += dice.expovariate(_UPLOADS_PER_SECOND)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.programs.torture.faults import FAULTS
-from tests.programs.torture.schedule import FaultKind, Scenario, make_schedule, targets_of
+from tests.programs.torture.files import make_file
+from tests.programs.torture.schedule import FaultKind, Scenario, Way, make_schedule, targets_of
 
 pytestmark = pytest.mark.unit
 
@@ -29,6 +32,24 @@ def test_ten_minutes_contain_every_kind_of_fault_and_every_scenario() -> None:
     assert {fault.kind for schedule in schedules for fault in schedule.faults} == set(FaultKind) == set(FAULTS)
     for schedule in schedules:
         assert {upload.scenario for upload in schedule.uploads} == set(Scenario)
+        assert {upload.way for upload in schedule.uploads} == set(Way)
+        assert {upload.obeys for upload in schedule.uploads} == {True, False}
+        assert max(upload.extra_bytes for upload in schedule.uploads) > 12 * 1024 * 1024  # more than the whole budget
+
+
+@pytest.mark.parametrize("scenario", [Scenario.CANCELLED, Scenario.ABANDONED])
+def test_only_uploads_to_a_gateway_are_cancelled_or_abandoned(scenario: Scenario) -> None:
+    uploads = [upload for upload in make_schedule(3, 600).uploads if upload.scenario is scenario]
+    assert {upload.way for upload in uploads} == {Way.GATEWAY}
+
+
+def test_some_files_have_their_index_in_their_last_segment() -> None:
+    """Behind all of the bytes that make the file unique, and players still find it."""
+    plan = next(plan for plan in make_schedule(1, 600).uploads if plan.scenario is Scenario.COMPLETE)
+    files = [make_file(replace(plan, seed=seed, extra_bytes=500_000), 1) for seed in range(40)]
+    films = [file.data for file in files if file.content_type == "video/mp4"]
+    assert {data.index(b"moov") > 500_000 for data in films} == {True, False}
+    assert make_file(plan, 1) == make_file(plan, 1)
 
 
 def test_a_run_may_be_limited_to_some_kinds() -> None:

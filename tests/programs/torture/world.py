@@ -33,14 +33,18 @@ from tests.programs.torture.schedule import GATEWAYS, SLUICE
 
 MEBIBYTE = 1024 * 1024
 LEASE_SECONDS = 30
-_SETTINGS: Mapping[str, int] = {
-    # Room for only a few of the largest files, so that uploads wait for one another.
-    "temp_budget_bytes": 12 * MEBIBYTE,
+# Room for only a few of the largest files, so that uploads wait for one another.
+_BUDGET_BYTES = 12 * MEBIBYTE
+_SETTINGS: Mapping[str, int | float | str] = {
+    # Files of more than five segments have a window.
+    "temp_share": 0.1,
     "lease_seconds": LEASE_SECONDS,
     # Shorter than the defaults, so that each limit is reached within minutes.
     "store_stall_seconds": 8,
     "segment_stall_seconds": 8,
     "shutdown_seconds": 5,
+    # For direct uploads.
+    "swift_tempurl_key": "torture",
 }
 SCALES: Mapping[str, int] = {"swift": 1, "s3": 4}
 """The factor for file sizes and the budget, by store: S3 accepts no part below 5 MiB."""
@@ -73,6 +77,14 @@ class World:
     """A line for each process that exited although no fault had ended it."""
     total_losses: int = field(default=0, init=False)
     """How often Redis has lost everything."""
+    data_losses: int = field(default=0, init=False)
+    """How often Redis has lost anything."""
+    deleted_segments: int = field(default=0, init=False)
+    """Segments, or sets of parts, that a fault has deleted from the store."""
+    damaged: set[str] = field(default_factory=set, init=False)
+    """Uploads whose segments were deleted although their manifest had been checked: nobody can repair them."""
+    killed_readers: int = field(default=0, init=False)
+    """Processes of media readers that a fault has killed."""
     notes: list[str] = field(default_factory=list, init=False)
     """Other unexpected observations."""
     downtimes: dict[str, list[Downtime]] = field(default_factory=lambda: defaultdict(list), init=False)
@@ -199,7 +211,7 @@ async def open_world(stack: EmbeddedStack, directory: Path, seed: int, store: st
                 store=store,
                 swift_auth_url=f"{shaper.url}/auth/v1.0",
                 s3_endpoint_url=shaper.url,
-                **{**_SETTINGS, "temp_budget_bytes": _SETTINGS["temp_budget_bytes"] * SCALES[store]},
+                **{**_SETTINGS, "temp_budget_bytes": _BUDGET_BYTES * SCALES[store]},
             )
             Layout(directory).make()
             processes = SluiceProcesses(directory, environment, workers=SEPARATE, gateways=len(GATEWAYS))

@@ -49,6 +49,10 @@ def test_a_segment_with_a_wrong_digest_is_sent_three_times_at_most() -> None:
     assert isinstance(decide(error, 3, patient, 0.5), GiveUp)
 
 
+def test_a_full_window_is_left_to_the_uploader() -> None:
+    assert decide(api_error(503, "SEGMENT_WINDOW_FULL", 1), 1, POLICY, 0.5) == GiveUp("SEGMENT_WINDOW_FULL")
+
+
 def test_the_number_of_attempts_is_limited() -> None:
     assert isinstance(decide(api_error(503), 3, POLICY, 0.5), RetryAfter)
     assert isinstance(decide(api_error(503), 4, POLICY, 0.5), GiveUp)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from deploy.cli.formatting import format_time
 from deploy.cli.status_text import upload_line, upload_lines, upload_page, uploads_table
+from schemas.media import AudioStream, MediaMetadata, VideoStream
 from schemas.uploads import StageView, UploadError, UploadLinks, UploadView
 
 pytestmark = pytest.mark.unit
@@ -91,6 +92,46 @@ def test_a_page_for_programs_has_a_line_for_each_fact_and_stage() -> None:
         r"error" + "\t" + r"It\nis text. [NOT_MEDIA]",
         "stage probe\tdone\t1\t0 ms\t",
     ]
+
+
+MEDIA = MediaMetadata(
+    kind="video",
+    container="mp4",
+    duration_seconds=12.0,
+    size_bytes=3 * 1024 * 1024,
+    streams=(
+        VideoStream(index=0, codec="h264", width=1920, height=1080, coded_width=1920, coded_height=1080),
+        AudioStream(index=1, codec="aac"),
+    ),
+)
+
+
+def test_a_page_shows_early_metadata_wanted_segments_and_the_window() -> None:
+    found = view(
+        status="receiving",
+        missing_segments=[(2, 3)],
+        wanted_segments=[(3, 3)],
+        window_size=2 * 1024 * 1024,
+        media=MEDIA,
+    )
+    assert list(upload_lines(found))[4:8] == [
+        "missing\t2-3",
+        "wanted\t3, for the metadata: send these next",
+        "window\t2.0 MiB: the most that the server holds of this file at once",
+        "media\tvideo · mp4, h264 1920x1080, aac, 12.0 s",
+    ]
+
+
+def test_a_page_of_an_upload_that_has_ended_shows_metadata_only() -> None:
+    found = view(status="ready", wanted_segments=[(3, 3)], window_size=2 * 1024 * 1024, media=MEDIA)
+    names = [line.partition("\t")[0] for line in upload_lines(found)]
+    assert "media" in names
+    assert not {"wanted", "window"} & {*names}
+
+
+def test_a_page_of_an_older_server_lacks_nothing_else() -> None:
+    old = view().model_dump(exclude={"wanted_segments", "window_size", "media"})
+    assert list(upload_lines(UploadView.model_validate(old))) == list(upload_lines(view()))
 
 
 @pytest.mark.parametrize("width", [36, 40, 71, 72, 80, 200])

@@ -6,7 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.journal import Begun, Completed, Ended, Entry, Gone, Lost, Received, Session, Stored, read, write
+from pipeline.core.journal import (
+    Begun,
+    Completed,
+    Ended,
+    Entry,
+    Gone,
+    Lost,
+    Received,
+    Released,
+    Session,
+    Stored,
+    read,
+    write,
+)
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion
 from pipeline.core.transports import Transport
@@ -36,6 +49,7 @@ entries: st.SearchStrategy[Entry] = st.one_of(
     st.builds(Lost, numbers, crcs),
     st.builds(Stored, numbers, st.text(max_size=20)),
     st.builds(Gone, numbers),
+    st.builds(Released, st.lists(numbers, max_size=5).map(tuple)),
     st.builds(Session, st.text(max_size=20)),
     st.just(Completed()),
     st.builds(Ended, st.sampled_from(sorted(ENDED)), st.none() | st.tuples(st.text(max_size=5), st.text(max_size=5))),
@@ -63,6 +77,35 @@ def test_a_segment_that_the_store_lost_is_still_received() -> None:
     journal = read(write([Begun(NEW), Received(1, 7), Stored(1, "e1"), Gone(1)]))
     assert journal is not None
     assert (journal.received, journal.stored) == ({1: 7}, {})
+
+
+def test_released_segments_stay_received_and_stored() -> None:
+    released = Released((1, 2, 3, 7))
+    stored = [Stored(number, "e") for number in (1, 2, 3)]
+    journal = read(write([Begun(NEW), *(Received(n, n) for n in (1, 2, 3, 7)), *stored, released]))
+    assert journal is not None
+    assert journal.released == {1, 2, 3}, "a segment that is not stored is on the temp volume"
+    assert set(journal.received) == {1, 2, 3, 7}
+    assert b"[[1,3],[7,7]]" in write([released]), "many segments take little room"
+
+
+def test_a_released_segment_that_the_store_lost_is_missing_and_must_have_the_same_bytes() -> None:
+    lost: list[Entry] = [Begun(NEW), Received(1, 7), Stored(1, "e1"), Released((1,)), Gone(1)]
+    journal = read(write(lost))
+    assert journal is not None
+    assert (journal.received, journal.stored, journal.released, journal.expected) == ({}, {}, set(), {1: 7})
+    for crc32c, received in ((8, {}), (7, {1: 7})):
+        again = read(write([*lost, Received(1, crc32c)]))
+        assert again is not None
+        assert again.received == received
+
+
+def test_what_redis_refused_after_it_was_written_does_not_count() -> None:
+    """A reader has read the hole of a released segment, or a late request has sent other bytes."""
+    released: list[Entry] = [Begun(NEW), Received(1, 7), Stored(1, "e1"), Released((1,))]
+    journal = read(write([*released, Lost(1, 7), Received(1, 8)]))
+    assert journal is not None
+    assert (journal.received, journal.stored, journal.released) == ({1: 7}, {1: "e1"}, {1})
 
 
 def test_entries_about_segments_out_of_range_are_ignored() -> None:

@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 import pytest
 
 from pipeline.core.stages import DISK_BOUND, FINAL, GRAPH, Stage, Trigger, WorkerType
-from pipeline.core.transports import TRANSPORTS, Transport, transports_table
+from pipeline.core.transports import TRANSPORTS, Transport, needless, transports_table
 
 pytestmark = pytest.mark.unit
 
@@ -51,16 +51,37 @@ def test_the_table_for_redis_is_json() -> None:
     for row in table.values():
         assert set(row["stages"]) == {str(stage) for stage in Stage}
     gateway = table["gateway"]["stages"]
-    assert gateway["persist"] == {"after": ["seal", "thumbnail"], "trigger": "predecessors", "skipped": False}
+    assert gateway["persist"] == {
+        "after": ["seal", "thumbnail", "assemble"],
+        "trigger": "predecessors",
+        "skipped": False,
+        "reads": False,
+        "for_digest": False,
+    }
     assert not any(stage["skipped"] for stage in gateway.values())
-    assert {name for name, stage in table["import"]["stages"].items() if stage["skipped"]} == {"transfer", "seal"}
+    assert {name for name, stage in gateway.items() if stage["for_digest"]} == {"assemble"}
+    for row in table.values():
+        assert {name for name, stage in row["stages"].items() if stage["reads"]} == {"probe", "thumbnail"}
+    assert (gateway["probe"]["trigger"], gateway["assemble"]["trigger"]) == ("first_segment", "all_received")
+    imported = table["import"]["stages"]
+    assert {name for name, stage in imported.items() if stage["skipped"]} == {"transfer", "seal", "assemble"}
+    assert (imported["probe"]["trigger"], imported["probe"]["after"]) == ("all_received", [])
     direct = table["direct"]["stages"]
     assert {name for name, stage in direct.items() if stage["skipped"]} == {"transfer"}
     assert (direct["seal"]["trigger"], direct["assemble"]["after"]) == ("all_received", ["seal"])
+    assert (direct["probe"]["trigger"], direct["probe"]["after"]) == ("predecessors", ["seal"])
     assert {name: row["begins"] for name, row in table.items() if row["begins"] != "waiting"} == {
+        "import": "processing",
         "direct": "granted",
         "token": "granted",
     }
+
+
+@pytest.mark.parametrize("transport", Transport)
+def test_what_checks_a_digest_is_needless_without_one(transport: Transport) -> None:
+    skipped = TRANSPORTS[transport].skipped
+    assert needless(transport, digest=True) == skipped
+    assert needless(transport, digest=False) == skipped | {Stage.ASSEMBLE}
 
 
 @pytest.mark.parametrize("transport", Transport)

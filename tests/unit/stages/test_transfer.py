@@ -77,6 +77,7 @@ async def test_a_run_cancelled_while_it_drains_still_drains() -> None:
         cast("Any", SimpleNamespace(named=lambda name: store)),
         SegmentLimiter(4),
         cast("Any", Changes()),
+        cast("Any", None),
     )
     job = StageJob("u", Stage.TRANSFER, 1, "v")
     work = asyncio.ensure_future(transfer(StageRun(job, cast("Any", upload))))

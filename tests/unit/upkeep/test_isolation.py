@@ -81,7 +81,7 @@ async def test_stale_jobs(error: Exception) -> None:
         volume=SimpleNamespace(name="v"),
     )
     watch = SimpleNamespace(stale=lambda found: returning(found))
-    await OrphanedFiles(cast(Any, cell), cast(Any, watch)).discard_stale_jobs()
+    await OrphanedFiles(cast(Any, cell), cast(Any, watch), cast(Any, None)).discard_stale_jobs()
     assert queue.done["discard"] == ["a", "c"]
 
 
@@ -99,7 +99,7 @@ async def test_recovery_after_a_restart_of_redis(error: Exception) -> None:
         ledger=SimpleNamespace(epoch=lambda: returning(1), follow=follow),
         volume=SimpleNamespace(name="v"),
     )
-    recovery = Recovery(cast(Any, cell), cast(Any, None), 1.0)
+    recovery = Recovery(cast(Any, cell), cast(Any, None), cast(Any, None), 1.0)
     recorder = Recorder(error)
     recovery.recover = recorder.recover  # type: ignore[method-assign]  # what recovers one upload is not tested here
     await recovery.follow()

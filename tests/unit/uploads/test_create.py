@@ -42,10 +42,7 @@ class LosesUploads:
     # -- admission and store
     async def require_open(self) -> None: ...
 
-    async def capacity_bytes(self) -> int | None:
-        return None
-
-    async def request(self, upload_id: str, size_bytes: int) -> None: ...
+    async def request(self, upload_id: str, size_bytes: int, window_bytes: int | None) -> None: ...
 
     async def begin(self, target: ObjectTarget) -> str:
         return "session"
@@ -59,7 +56,7 @@ async def test_the_client_is_asked_to_repeat_its_request(journal: bool, code: st
     redis = cast("Any", LosesUploads(journal=journal))
     cell = cast("Any", SimpleNamespace(uploads=redis, journals=redis, record=redis))
     lookup = UploadLookup(redis, redis, ExpiryRules(1, 1))
-    creation = UploadCreation(cell, lookup, redis, redis, CreationRules("s", "v", 100, 10))
+    creation = UploadCreation(cell, lookup, redis, redis, CreationRules("s", "v", 10))
     with pytest.raises(DependencyUnavailable) as refused:
         await creation.register(NewUpload.of(UPLOAD))
     assert (refused.value.code, refused.value.retryable, refused.value.http_status) == (code, True, 503)

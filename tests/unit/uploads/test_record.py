@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 
 from pipeline.core.errors import RequestError, StageLost, TempVolumeError
-from pipeline.core.journal import Completed, Ended, Gone, Lost, Received, Session, Stored
+from pipeline.core.journal import Completed, Ended, Gone, Lost, Received, Released, Session, Stored
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import NewUpload, StageJob, StoredSegment, Upload
 from pipeline.core.stages import Stage
-from pipeline.ports.recording import SegmentVerdict
+from pipeline.ports.recording import ReleaseOrder, SegmentVerdict
 from pipeline.uploads.record import UploadRecord
 
 pytestmark = pytest.mark.unit
@@ -46,6 +46,7 @@ class Written:
             "requeue_segments": (JOB,),
             "session_lost": (1,),
             "keep_session": "session",
+            "choose_releases": ReleaseOrder(True, {2: "etag-2", 1: "etag-1"}, (3,)),
         }
 
         async def call(*_: Any, **__: Any) -> Any:
@@ -102,6 +103,11 @@ CALLS: dict[str, tuple[Callable[[UploadRecord], Awaitable[Any]], list[Any]]] = {
         lambda record: record.segment_stored(JOB, SEGMENT),
         ["board record_stored", Stored(1, "etag")],
     ),
+    "choose_releases": (
+        lambda record: record.choose_releases("u", "v", 10),
+        ["board choose_releases", Stored(1, "etag-1"), Stored(2, "etag-2"), Released((2, 1))],
+    ),
+    "released": (lambda record: record.released("u", [1]), [Released((1,))]),
     "segments_gone": (lambda record: record.segments_gone(JOB, [1, 2]), ["board requeue_segments", Gone(1), Gone(2)]),
     "session_lost": (lambda record: record.session_lost(JOB, "session"), ["board session_lost", Gone(1)]),
     "keep_session": (lambda record: record.keep_session("u", "session"), ["board keep_session", Session("session")]),

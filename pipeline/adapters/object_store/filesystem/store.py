@@ -8,7 +8,7 @@ the whole tree.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Self
@@ -16,7 +16,7 @@ from typing import Self
 from pipeline.adapters.object_store.closing import ClosedOnExit
 from pipeline.adapters.object_store.filesystem.files import Draft, disk_errors
 from pipeline.adapters.object_store.filesystem.layout import FilesystemLayout
-from pipeline.adapters.object_store.filesystem.tree import Tree
+from pipeline.adapters.object_store.filesystem.tree import Piece, Tree
 from pipeline.adapters.object_store.guard import Guarded
 from pipeline.adapters.object_store.integrity import (
     check_segments,
@@ -112,19 +112,20 @@ class FilesystemObjectStore(Guarded, ClosedOnExit):
         """See `ObjectSource.read`; blocks have at most 256 KiB."""
         with disk_errors(key):
             pieces = await asyncio.to_thread(self._tree.pieces, key, first, last)
-        for path, offset, length in pieces:
-            with disk_errors(key):
-                file = await asyncio.to_thread(path.open, "rb")
-            with file:
-                file.seek(offset)
-                while length:
-                    with disk_errors(key):
-                        block = await asyncio.to_thread(file.read, min(length, _READ_BYTES))
-                    if not block:
-                        raise StoreError("STORE_REJECTED", reason=f"{key}: {path.name} is shorter than it was")
-                    length -= len(block)
-                    yield block
-                    del block  # otherwise two blocks are held while the next one is read
+        async with aclosing(_blocks(key, pieces)) as blocks:
+            async for block in blocks:
+                yield block
+                del block  # otherwise two blocks are held while the next one is read
+
+    async def read_segment(self, target: ObjectTarget, number: int, first: int, last: int) -> AsyncIterator[bytes]:
+        """See `SegmentReads.read_segment`."""
+        what = f"segment {number} of {target.upload_id}"
+        with disk_errors(what):
+            piece = await asyncio.to_thread(self._tree.segment_piece, target, number, first, last)
+        async with aclosing(_blocks(what, [piece])) as blocks:
+            async for block in blocks:
+                yield block
+                del block  # as above
 
     async def head(self, key: str) -> StoredObject:
         """See `ObjectSource.head`. The digest of a plain file is computed on each call."""
@@ -154,6 +155,23 @@ class FilesystemObjectStore(Guarded, ClosedOnExit):
 
     def _stored(self, key: str, size_bytes: int, etag: str, segments: tuple[StoredSegment, ...] = ()) -> StoredObject:
         return StoredObject(STORE_NAME, self.container, key, size_bytes, etag, segments)
+
+
+async def _blocks(what: str, pieces: Sequence[Piece]) -> AsyncGenerator[bytes, None]:
+    """The bytes of these ranges of files. Raises StoreError STORE_REJECTED when a file is shorter."""
+    for path, offset, length in pieces:
+        with disk_errors(what):
+            file = await asyncio.to_thread(path.open, "rb")
+        with file:
+            file.seek(offset)
+            while length:
+                with disk_errors(what):
+                    block = await asyncio.to_thread(file.read, min(length, _READ_BYTES))
+                if not block:
+                    raise StoreError("STORE_REJECTED", reason=f"{what}: {path.name} is shorter than it was")
+                length -= len(block)
+                yield block
+                del block  # as in `read`
 
 
 async def _fill(draft: Draft, body: SegmentPayload, what: str) -> None:

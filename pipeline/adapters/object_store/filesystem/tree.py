@@ -111,6 +111,17 @@ class Tree:
             start += length
         return pieces
 
+    def segment_piece(self, target: ObjectTarget, number: int, first: int, last: int) -> Piece:
+        """Bytes `first` to `last` of a stored segment. Raises StoreError STORE_OBJECT_MISSING."""
+        if target.plan.count == 1:
+            found = [self.layout.object_path(target.key)]
+        else:
+            found = list(self.layout.upload_path(target.upload_id).glob(f"{number:08d}.*"))
+        for path in found:
+            if path.exists():
+                return (path, first, last - first + 1)
+        raise StoreError("STORE_OBJECT_MISSING", key=f"segment {number} of {target.upload_id}")
+
     def remove_object(self, key: str) -> list[Path]:
         """Remove the manifest or the plain file. Returns the segments that the manifest named; of one that cannot be
         read, the segments of its upload."""

@@ -7,7 +7,8 @@ be read.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
 
 from pipeline.adapters.object_store.each import each_of
 from pipeline.adapters.object_store.guard import Guarded, only_sluice_errors
@@ -35,8 +36,12 @@ class SwiftReader(Guarded):
 
     async def read(self, key: str, first: int = 0, last: int | None = None) -> AsyncIterator[bytes]:
         """See `ObjectSource.read`. STORE_REJECTED also when the store responds to a range with the whole object."""
+        async with aclosing(self._read(self._layout.object_path(key), key, first, last)) as blocks:
+            async for block in blocks:
+                yield block
+
+    async def _read(self, path: str, key: str, first: int, last: int | None) -> AsyncGenerator[bytes, None]:
         headers = range_header(first, last)
-        path = self._layout.object_path(key)
         accept = (200, 206) if headers else (200,)
         what = f"GET {path}"
         async with self._http.request("GET", path, accept=accept, headers=headers, key=key) as response:

@@ -13,7 +13,8 @@ and on the account for whole objects (see `swift.presigned`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from pipeline.adapters.object_store.closing import ClosedOnExit
@@ -132,6 +133,13 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
         etag = await self._put(path, body, {"Content-Type": content_type})
         require_etag(f"PUT {path}", etag, body.md5_hex)
         return StoredSegment(source.number, source.size_bytes, etag)
+
+    async def read_segment(self, target: ObjectTarget, number: int, first: int, last: int) -> AsyncIterator[bytes]:
+        """See `SegmentReads.read_segment`: a segment is an object of its own."""
+        path, _ = self._layout.destination(target, number)
+        async with aclosing(self._read(path, path, first, last)) as blocks:
+            async for block in blocks:
+                yield block
 
     async def put_object(self, key: str, body: bytes, content_type: str) -> StoredObject:
         """See `ObjectStore.put_object`. The digest is sent along, so that Swift refuses (422) a body that was damaged

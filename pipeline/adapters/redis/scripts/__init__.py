@@ -2,7 +2,7 @@
 
 Guarantee: every change of an upload's state is one script, so it happens completely or not at all, and Redis' clock is
 the only clock. Each script begins with the lifecycle and the stage graphs as Lua tables, written from `core.lifecycle`
-and `core.transports`, and with the functions of `lib.lua`.
+and `core.transports`, and with the functions of `lib.lua`; those of a volume also with `volume.lua`.
 
 Redis does not undo what a script has written before an error. No state of the server stops a script between two writes:
 Redis refuses its first write or none (out of memory, read-only, failed save, too few replicas). Only a user's rights
@@ -28,21 +28,27 @@ from pipeline.core.stages import FINAL
 from pipeline.core.transports import transports_table
 
 NAMES = (
-    "segment_fetched",
+    "segment_abandon",
+    "segment_claim",
+    "segment_given",
+    "segment_hold",
     "segment_invalidate",
     "segment_keep_session",
     "segment_pending",
     "segment_received",
+    "segment_release",
     "segment_requeue",
     "segment_restore",
     "segment_session_lost",
     "segment_stored",
+    "segment_unaccounted",
     "server_probe",
     "stage_fail",
     "stage_finish",
     "stage_idle",
     "stage_outage",
     "stage_overdue",
+    "stage_park",
     "stage_renew",
     "stage_requeue",
     "stage_start",
@@ -57,6 +63,7 @@ NAMES = (
     "upload_rebuild",
     "upload_snapshots",
     "volume_admission",
+    "volume_segments",
 )
 
 _LACKS_RIGHTS = frozenset({"NOPERM", "UNKNOWN"})
@@ -82,7 +89,8 @@ def _tables() -> str:
 def source(name: str) -> str:
     """The text of script `name`, as Redis runs it."""
     folder = resources.files(__name__)
-    return _tables() + "".join((folder / f"{part}.lua").read_text("utf-8") for part in ("rights", "lib", name))
+    parts = ("rights", "lib", "volume", name) if name.startswith("volume_") else ("rights", "lib", name)
+    return _tables() + "".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
 
 
 class Scripts:

@@ -45,12 +45,17 @@ end
 -- The fencing token of a stage's latest run, as digits; '0' before the first run. Its Redis field is called `generation`.
 local function latest_token(id, stage) return redis.call('HGET', upload_key(id), stage_field(stage, 'generation')) or '0' end
 
+-- Whether an upload does not need a stage (core.transports.needless): it is `skipped` from the creation on.
+local function is_needless(id, spec)
+  return spec.skipped or (spec.for_digest and redis.call('HEXISTS', upload_key(id), 'digest') == 0)
+end
+
 -- A record from before this stage existed says nothing about it: what upload_create would write is true of it.
 local function stage_state(id, stage)
   local state = redis.call('HGET', upload_key(id), stage_field(stage, 'state'))
   if state then return state end
   local spec = transport_of(id).stages[stage]
-  return spec and spec.skipped and 'skipped' or 'pending'
+  return spec and is_needless(id, spec) and 'skipped' or 'pending'
 end
 
 -- {stage = state} of this release's stages, and of those that another release has recorded.
@@ -96,17 +101,21 @@ local function queue_stage(id, stage, after_ms)
   drop_lease(id, stage)
   local token = next_token(id, stage)
   redis.call('HSET', key, stage_field(stage, 'queued_at_ms'), int(NOW + after_ms))
+  redis.call('HDEL', key, stage_field(stage, 'waits_for'))
   set_stage(id, stage, 'queued')
   redis.call('ZADD', P .. 'stage-leases', int(NOW + after_ms + A.requeue_ms), lease_member(id, stage, token))
   return {upload_id = id, stage = stage, fencing_token = tonumber(token), volume = redis.call('HGET', key, 'volume')}
 end
+
+-- What an idle stage waits for (core.reading), or false: transfer waits for any segment.
+local function waits_for(id, stage) return redis.call('HGET', upload_key(id), stage_field(stage, 'waits_for')) end
 
 -- Queue the stages that wait for one of these triggers ({name = true}); returns their jobs.
 local function trigger_stages(id, triggers)
   local jobs = {}
   for stage, spec in pairs(transport_of(id).stages) do
     local state = stage_state(id, stage)
-    if triggers[spec.trigger] and (state == 'pending' or state == 'idle') then
+    if triggers[spec.trigger] and (state == 'pending' or (state == 'idle' and not waits_for(id, stage))) then
       jobs[#jobs + 1] = queue_stage(id, stage, 0)
     end
   end
@@ -143,8 +152,7 @@ local function queue_startable(id)
   return jobs
 end
 
--- The segments that the reader of an upload needs: those that it has read, and those that it has requested. While the upload
--- runs, the windowed ones among them stay on the temp volume.
+-- The segments that the reader of an upload needs: those that it holds in a window, and those that it has requested.
 local function reads_key(id) return upload_key(id) .. ':reads' end
 
 -- Whether every stage that reads the file is done.
@@ -155,21 +163,132 @@ local function reader_done(id)
   return true
 end
 
--- Queue the idle reading stages whose wait is over; returns their jobs. `number`: a segment that has just arrived, or nil.
--- A stage waits for a segment that it has requested (`segments`), for every segment (`received`), or for the manifest (`sealed`).
-local function wake_readers(id, number)
-  local key = upload_key(id)
-  local received = redis.call('HGET', key, 'status') == 'processing'
+-- The segments that the reader has requested and that have not arrived, in no order.
+local function wanted_segments(id)
+  local numbers = {}
+  local status = redis.call('HGET', upload_key(id), 'status')
+  if not status or not MOVES['segment_received'][status] or reader_done(id) then return numbers end
+  for _, number in ipairs(redis.call('SMEMBERS', reads_key(id))) do
+    if redis.call('HEXISTS', upload_key(id) .. ':received', number) == 0 then numbers[#numbers + 1] = tonumber(number) end
+  end
+  return numbers
+end
+
+-- Whether a wait is over: for the segments that the reader has requested (`segments`), for every segment (`received`) or for the
+-- manifest (`sealed`).
+local function wait_is_over(id, what)
+  if is_done(id, 'seal') then return true end
+  if what == 'sealed' then return false end
+  if redis.call('HGET', upload_key(id), 'status') == 'processing' then return true end
+  return what == 'segments' and #wanted_segments(id) == 0
+end
+
+-- Queue the idle stages whose wait is over; returns their jobs. Every script that records an arrival, or the end of a stage, does
+-- so in the same step, so that no stage waits for what has happened already.
+local function wake_readers(id)
   local jobs = {}
-  for stage, spec in pairs(transport_of(id).stages) do
-    if spec.reads and stage_state(id, stage) == 'idle' then
-      local waits_for = redis.call('HGET', key, stage_field(stage, 'waits_for'))
-      local over = is_done(id, 'seal') or (waits_for ~= 'sealed' and received)
-        or (waits_for == 'segments' and number and redis.call('SISMEMBER', reads_key(id), number) == 1)
-      if over then jobs[#jobs + 1] = queue_stage(id, stage, 0) end
-    end
+  for stage, _ in pairs(transport_of(id).stages) do
+    local what = stage_state(id, stage) == 'idle' and waits_for(id, stage)
+    if what and wait_is_over(id, what) then jobs[#jobs + 1] = queue_stage(id, stage, 0) end
   end
   return jobs
+end
+
+local function append(list, more)
+  for _, item in ipairs(more) do list[#list + 1] = item end
+  return list
+end
+
+-- Early release: what is known of the segments of an upload that leave the temp volume while it runs.
+--   :writing  zset `number|token` -> until ms: requests that write a segment whose room was taken
+--   :giving   zset number -> until ms: segments whose room is being given back; nothing is written there before that moment,
+--             or before the member is removed. `*`: every segment
+--   :released set of numbers: stored segments whose bytes have left, or are about to leave, the temp volume
+--   :expected hash number -> crc32c: released segments that the store has lost, so that their client sends them again
+local function part_key(id, part) return upload_key(id) .. ':' .. part end
+
+local GIVING_MS = 30000
+-- A release that its process did not complete is repeated after this time.
+local REPEAT_MS = 5000
+-- A whole upload that is `ready` by then needs no early release.
+local LINGER_MS = 1000
+
+local function segment_size(id, number)
+  local plan, total = unpack(redis.call('HMGET', upload_key(id), 'segment_bytes', 'size_bytes'))
+  return math.min(tonumber(plan), tonumber(total) - (tonumber(number) - 1) * tonumber(plan))
+end
+
+local function count_segments(id, name, number, sign)
+  redis.call('HINCRBY', upload_key(id), 'bytes_' .. name, int(sign * segment_size(id, number)))
+  if name ~= 'released' then redis.call('HINCRBY', upload_key(id), 'segments_' .. name, sign) end
+end
+
+local function is_windowed(id) return redis.call('HEXISTS', upload_key(id), 'window_bytes') == 1 end
+
+local function releasing_key(id) return P .. 'volume:' .. redis.call('HGET', upload_key(id), 'volume') .. ':releasing' end
+
+-- Have the admission worker look at what an upload may release, in `after_ms` at the latest.
+local function release_later(id, after_ms)
+  local due = redis.call('ZSCORE', releasing_key(id), id)
+  if not due or tonumber(due) > NOW + after_ms then redis.call('ZADD', releasing_key(id), int(NOW + after_ms), id) end
+end
+
+-- {number = true} of the segments that requests are writing now.
+local function writers_of(id)
+  local numbers = {}
+  local found = redis.call('ZRANGE', part_key(id, 'writing'), 0, -1, 'WITHSCORES')
+  for i = 1, #found, 2 do
+    if tonumber(found[i + 1]) > NOW then numbers[string.match(found[i], '^%d+')] = true end
+  end
+  return numbers
+end
+
+-- Which stored segments may leave the temp volume: 'all', those that are not in :reads ('unread'), or 'none'.
+local function releasable(id)
+  if transport_of(id).in_store then return 'none' end
+  if reader_done(id) then return (is_windowed(id) or is_done(id, 'assemble')) and 'all' or 'none' end
+  if not is_windowed(id) then return 'none' end
+  for stage, spec in pairs(transport_of(id).stages) do
+    if spec.reads and stage_state(id, stage) == 'idle'
+        and redis.call('HGET', upload_key(id), stage_field(stage, 'waits_for')) == 'sealed' then
+      return 'all'
+    end
+  end
+  return 'unread'
+end
+
+local function is_releasable(id, which, number)
+  return which == 'all' or which == 'unread' and redis.call('SISMEMBER', reads_key(id), number) == 0
+end
+
+local function mark_released(id, number)
+  if redis.call('SADD', part_key(id, 'released'), number) == 1 then count_segments(id, 'released', number, 1) end
+  redis.call('ZADD', part_key(id, 'giving'), int(NOW + GIVING_MS), number)
+end
+
+-- A stage has finished or waits: have the segments released that it no longer needs.
+local function release_due(id)
+  local status, stored = unpack(redis.call('HMGET', upload_key(id), 'status', 'segments_stored'))
+  if status and not ENDED[status] and stored ~= '0' and releasable(id) == 'all' then
+    release_later(id, is_windowed(id) and 0 or LINGER_MS)
+  end
+end
+
+-- The store no longer has a segment that it had acknowledged. It waits for transfer again or, if its bytes were released, for
+-- its client, who must send the same bytes. Returns whether it is missing.
+local function lose_stored(id, number)
+  if redis.call('HDEL', part_key(id, 'stored'), number) == 0 then return false end
+  count_segments(id, 'stored', number, -1)
+  if redis.call('SREM', part_key(id, 'released'), number) == 0 then
+    redis.call('ZADD', part_key(id, 'pending'), number, number)
+    return false
+  end
+  count_segments(id, 'released', number, -1)
+  redis.call('HSET', part_key(id, 'expected'), number, redis.call('HGET', part_key(id, 'received'), number))
+  redis.call('HDEL', part_key(id, 'received'), number)
+  count_segments(id, 'received', number, -1)
+  emit(id, 'segment', number, 'lost', 'MANIFEST_REFUSED')
+  return true
 end
 
 -- Apply a lifecycle event by compare-and-set: the status after it, and whether it changed. nil: there is no such upload.
@@ -196,6 +315,7 @@ local function apply(id, event, code, message)
     end
     local volume = redis.call('HGET', key, 'volume')
     redis.call('ZADD', P .. 'volume:' .. volume .. ':ended', int(NOW), id)
+    redis.call('ZREM', P .. 'volume:' .. volume .. ':releasing', id)
     redis.call('PUBLISH', P .. 'wake', P .. 'queue:admission:' .. volume)
   end
   emit(id, 'status', 'status', to, code)

@@ -23,6 +23,7 @@ if redis.acl_check_cmd then
   may('PUBLISH', KEYS[1] .. 'changed', '')
   may('PUBLISH', KEYS[1] .. 'wake', '')
   may('SADD', key, 'm')
+  may('SCARD', key)
   may('SET', key, 'v')
   may('SISMEMBER', key, 'm')
   may('SMEMBERS', key)

@@ -1,32 +1,29 @@
--- Record that a segment's bytes are not those that arrived: it is missing again, and every stage that read the whole file starts
--- over. A: upload_id, number, crc32c: the digest that did not match; a segment that was sent again meanwhile has another one and
--- stays. Returns {lost}: whether anything changed.
+-- Record that a segment's bytes are not those that arrived: it is missing again, and every stage that read the file starts over.
+-- A: upload_id, number, crc32c: the digest that did not match; a segment that was sent again meanwhile has another one and stays,
+-- and so does one that is in the store only, since the caller has read the hole that its bytes left. Returns {lost}: whether
+-- anything changed.
 local id = A.upload_id
 local key = upload_key(id)
 local number = int(A.number)
 local status = redis.call('HGET', key, 'status')
 if not status or not MOVES['segment_lost'][status] then return cjson.encode({lost = false}) end
 if redis.call('HGET', key .. ':received', number) ~= A.crc32c then return cjson.encode({lost = false}) end
-local plan_size = tonumber(redis.call('HGET', key, 'segment_bytes'))
-local size = math.min(plan_size, tonumber(redis.call('HGET', key, 'size_bytes')) - (A.number - 1) * plan_size)
+if redis.call('SISMEMBER', key .. ':released', number) == 1 then return cjson.encode({lost = false}) end
 redis.call('HDEL', key .. ':received', number)
 redis.call('ZREM', key .. ':pending', number)
-redis.call('HINCRBY', key, 'bytes_received', int(-size))
-redis.call('HINCRBY', key, 'segments_received', -1)
-if redis.call('HDEL', key .. ':stored', number) == 1 then
-  redis.call('HINCRBY', key, 'bytes_stored', int(-size))
-  redis.call('HINCRBY', key, 'segments_stored', -1)
-end
+count_segments(id, 'received', number, -1)
+if redis.call('HDEL', key .. ':stored', number) == 1 then count_segments(id, 'stored', number, -1) end
 local specs = transport_of(id).stages
 for stage, state in pairs(states_of(id)) do
   local spec = specs[stage]
-  if spec and spec.trigger == 'first_segment' then
+  if spec and spec.trigger == 'first_segment' and not spec.reads then
     if state == 'done' then set_stage(id, stage, 'idle') end
   -- Of a stage that only another release knows, `skipped` may be how it began; every other state may come of the wrong bytes.
-  elseif state ~= 'pending' and (spec and not spec.skipped or not spec and state ~= 'skipped') then
+  elseif state ~= 'pending' and (spec and not is_needless(id, spec) or not spec and state ~= 'skipped') then
     drop_lease(id, stage)
     next_token(id, stage)
     redis.call('HDEL', key .. ':results', stage)
+    redis.call('HDEL', key, stage_field(stage, 'waits_for'))
     set_stage(id, stage, 'pending')
   end
 end

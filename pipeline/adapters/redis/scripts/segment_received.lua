@@ -1,19 +1,32 @@
 -- Record that a segment's bytes are on the temp volume. The last segment moves the upload to `processing`.
--- A: upload_id, number, size_bytes, crc32c, requeue_ms. Returns {status, accepted, jobs} or {missing}.
+-- A: upload_id, number, size_bytes, crc32c, token? (of the claim), restored? (recovery has found the bytes), requeue_ms.
+-- Returns {status, accepted, jobs, wanted, refused?} or {missing}. `wanted`: up to 100 segments that the reader needs next.
+-- refused: `differs`, the segment was received before with other bytes; `unclaimed`, its room was given back meanwhile.
 local id = A.upload_id
 local key = upload_key(id)
 local status = redis.call('HGET', key, 'status')
 if not status then return cjson.encode({missing = true}) end
 local number = int(A.number)
-if not MOVES['segment_received'][status] or redis.call('HSETNX', key .. ':received', number, A.crc32c) == 0 then
-  return cjson.encode({status = status, accepted = false, jobs = {}})
+local function refuse(why) return cjson.encode({status = status, accepted = false, jobs = {}, wanted = {}, refused = why}) end
+if not MOVES['segment_received'][status] or redis.call('HEXISTS', key .. ':received', number) == 1 then return refuse() end
+local expected = redis.call('HGET', key .. ':expected', number)
+local claim = A.token and number .. '|' .. A.token
+if (expected or is_windowed(id)) and not A.restored
+    and not (claim and redis.call('ZSCORE', key .. ':writing', claim)) then
+  return refuse('unclaimed')
 end
+if expected and expected ~= A.crc32c then return refuse('differs') end
+redis.call('HSET', key .. ':received', number, A.crc32c)
+redis.call('HDEL', key .. ':expected', number)
+if claim then redis.call('ZREM', key .. ':writing', claim) end
 redis.call('ZADD', key .. ':pending', number, number)
 redis.call('HINCRBY', key, 'bytes_received', int(A.size_bytes))
 local count = redis.call('HINCRBY', key, 'segments_received', 1)
 redis.call('HSET', key, 'updated_at_ms', int(NOW))
 local last = count == tonumber(redis.call('HGET', key, 'segment_count'))
 status = apply(id, last and 'all_received' or 'segment_received')
-local jobs = trigger_stages(id, {first_segment = true, all_received = last})
+local jobs = append(trigger_stages(id, {first_segment = true, all_received = last}), wake_readers(id))
+local wanted = wanted_segments(id)
+while #wanted > 100 do table.remove(wanted) end
 changed(id)
-return cjson.encode({status = status, accepted = true, jobs = jobs})
+return cjson.encode({status = status, accepted = true, jobs = jobs, wanted = wanted})

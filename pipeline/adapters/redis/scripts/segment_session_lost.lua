@@ -1,18 +1,18 @@
--- Record that the store no longer knows a session: the segments stored under it wait for transfer again, and the next run
--- opens another session. A: upload_id, session, and stage and fencing_token of the run that found out; without them the upload
--- must still be `granted`, because a sealed upload has no session either. Returns {numbers} or {lost}. Does nothing if the
--- upload has another session.
+-- Record that the store no longer knows a session: the segments stored under it wait for transfer again or, if their bytes were
+-- released, for their client, and the next run opens another session. A: upload_id, session, and stage and fencing_token of the
+-- run that found out; without them the upload must still be `granted`, because a sealed upload has no session either.
+-- Returns {numbers} or {lost}. Does nothing if the upload has another session.
 local id = A.upload_id
 local key = upload_key(id)
 if A.stage and fenced(id, A.stage, A.fencing_token) then return LOST end
 local numbers = {}
 if (A.stage or redis.call('HGET', key, 'status') == 'granted') and redis.call('HGET', key, 'target_session') == A.session then
+  local missing = false
   for _, number in ipairs(redis.call('HKEYS', key .. ':stored')) do
-    redis.call('ZADD', key .. ':pending', number, number)
+    missing = lose_stored(id, number) or missing
     numbers[#numbers + 1] = tonumber(number)
   end
-  redis.call('DEL', key .. ':stored')
   redis.call('HDEL', key, 'target_session')
-  redis.call('HSET', key, 'bytes_stored', 0, 'segments_stored', 0)
+  if missing then apply(id, 'segment_lost') end
 end
 return cjson.encode({numbers = numbers})

@@ -1,11 +1,13 @@
--- Record that the store has a segment. A: upload_id, stage, fencing_token, number, size_bytes, etag. Returns {} or {lost}.
+-- Record that the store has a segment, and decide whether a windowed upload releases it at once.
+-- A: upload_id, stage, fencing_token, number, size_bytes, etag. Returns {released} or {lost}. released: the caller journals that,
+-- removes the bytes and gives their room back; if it does not, the admission worker does.
 local id = A.upload_id
 if fenced(id, A.stage, A.fencing_token) then return LOST end
 local key = upload_key(id)
 local number = int(A.number)
 end_outage(id, A.stage)
 -- A segment that was invalidated meanwhile is no longer received: what the store has of it does not count.
-if redis.call('HEXISTS', key .. ':received', number) == 0 then return cjson.encode({}) end
+if redis.call('HEXISTS', key .. ':received', number) == 0 then return cjson.encode({released = false}) end
 redis.call('ZREM', key .. ':pending', number)
 if redis.call('HSETNX', key .. ':stored', number, A.etag) == 1 then
   redis.call('HINCRBY', key, 'bytes_stored', int(A.size_bytes))
@@ -14,5 +16,14 @@ else
   redis.call('HSET', key .. ':stored', number, A.etag)
 end
 redis.call('HSET', key, 'updated_at_ms', int(NOW))
+local released = false
+local which = releasable(id)
+if is_windowed(id) then
+  released = is_releasable(id, which, number) and not writers_of(id)[number]
+  if released then mark_released(id, number) end
+  release_later(id, released and REPEAT_MS or LINGER_MS)
+elseif which == 'all' then
+  release_later(id, LINGER_MS)
+end
 changed(id)
-return cjson.encode({})
+return cjson.encode({released = released})

@@ -6,9 +6,10 @@ local volume = redis.call('HGET', key, 'volume')
 if not volume then return cjson.encode({}) end
 redis.call('HSET', key, 'released_at_ms', int(NOW))
 redis.call('ZREM', P .. 'volume:' .. volume .. ':ended', id)
-redis.call('DEL', key .. ':pending', key .. ':results')
+redis.call('ZREM', P .. 'volume:' .. volume .. ':releasing', id)
+for _, part in ipairs({'pending', 'reads', 'released', 'expected', 'writing', 'giving'}) do redis.call('DEL', part_key(id, part)) end
 if A.retention_ms then
-  for _, part in ipairs({'', ':received', ':stored'}) do redis.call('PEXPIRE', key .. part, int(A.retention_ms)) end
+  for _, part in ipairs({'', ':received', ':stored', ':results'}) do redis.call('PEXPIRE', key .. part, int(A.retention_ms)) end
   redis.call('ZADD', P .. 'retired', int(NOW + A.retention_ms), id)
 end
 changed(id)

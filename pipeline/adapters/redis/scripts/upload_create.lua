@@ -1,6 +1,6 @@
--- Register an upload in the status its transport begins with, once per Idempotency-Key.
--- A: upload_id, fields {name: value}, fingerprint, idempotency_key?, idempotency_ms, again?: the key of an upload that has ended
--- is free. Returns {created, fields (the hash as a flat list)} or {conflict}.
+-- Register an upload in the status its transport begins with, once per Idempotency-Key, and queue the stages that may start at
+-- once. A: upload_id, fields {name: value}, fingerprint, idempotency_key?, idempotency_ms, again?: the key of an upload that has
+-- ended is free, requeue_ms. Returns {created, fields (the hash as a flat list, which names the queued jobs)} or {conflict}.
 local idem = A.idempotency_key and (P .. 'idempotency:' .. A.idempotency_key)
 if idem then
   local known = redis.call('GET', idem)
@@ -19,8 +19,10 @@ for name, value in pairs(A.fields) do redis.call('HSET', key, name, value) end
 local status = transport_of(id).begins
 redis.call('HSET', key, 'status', status, 'status_since_ms', int(NOW), 'created_at_ms', int(NOW), 'updated_at_ms', int(NOW))
 for stage, spec in pairs(transport_of(id).stages) do
-  redis.call('HSET', key, stage_field(stage, 'state'), spec.skipped and 'skipped' or 'pending')
+  redis.call('HSET', key, stage_field(stage, 'state'), is_needless(id, spec) and 'skipped' or 'pending')
 end
+-- The reader begins with the first segment, so in a window that one has its place from the start.
+if A.fields.window_bytes then redis.call('SADD', reads_key(id), 1) end
 redis.call('ZADD', P .. 'uploads', int(NOW), id)
 redis.call('ZADD', P .. 'status:' .. status, int(NOW), id)
 redis.call('ZADD', P .. 'listed:' .. status, int(NOW), id)
@@ -28,4 +30,5 @@ if idem then
   redis.call('SET', idem, cjson.encode({upload_id = id, fingerprint = A.fingerprint}), 'PX', int(A.idempotency_ms))
 end
 emit(id, 'status', 'status', status)
+if status == 'processing' then trigger_stages(id, {all_received = true}) end
 return cjson.encode({created = true, fields = redis.call('HGETALL', key)})

@@ -7,6 +7,6 @@ for _, id in ipairs(ids) do
     redis.call('ZREM', P .. 'listed:' .. status, id)
   end
   redis.call('ZREM', P .. 'retired', id)
-  redis.call('DEL', upload_key(id), upload_key(id) .. ':received', upload_key(id) .. ':stored')
+  redis.call('DEL', upload_key(id), upload_key(id) .. ':received', upload_key(id) .. ':stored', upload_key(id) .. ':results')
 end
 return cjson.encode({count = #ids})

@@ -1,7 +1,8 @@
 -- Recreate an upload's record from its journal, unless the existing record knows as much of the upload's end.
 -- A: upload_id, fields {name: value}, created_at_ms, fingerprint, idempotency_key?, idempotency_ms, status (waiting, granted,
--- admitted if its temp file exists, or an end), received and stored ({number: crc32c or etag}), requeue_ms, grants_ms?: how long
--- from now its client may still hold grants. Returns {created, jobs}.
+-- processing where every byte is in the store, admitted if its temp file exists, or an end), received, stored and expected
+-- ({number: crc32c or etag}), released (numbers), requeue_ms, grants_ms?: how long from now its client may still hold grants.
+-- Returns {created, jobs}.
 local id = A.upload_id
 local key = upload_key(id)
 local old = redis.call('HGET', key, 'status')
@@ -14,13 +15,16 @@ if old then
   redis.call('DEL', key)
 end
 -- A worker that did not notice that the record was lost may have written these since.
-redis.call('DEL', key .. ':received', key .. ':stored', key .. ':pending', key .. ':results')
+for _, part in ipairs({'received', 'stored', 'pending', 'results', 'reads', 'released', 'expected', 'writing', 'giving'}) do
+  redis.call('DEL', part_key(id, part))
+end
 for name, value in pairs(A.fields) do redis.call('HSET', key, name, value) end
 redis.call('HSET', key, 'status', A.status, 'status_since_ms', int(NOW), 'created_at_ms', int(A.created_at_ms), 'updated_at_ms', int(NOW),
   'recovered_at_ms', int(NOW))
 if A.grants_ms then redis.call('HSET', key, 'granted_at_ms', int(NOW), 'grants_until_ms', int(NOW + A.grants_ms)) end
 for stage, spec in pairs(transport_of(id).stages) do
-  redis.call('HSET', key, stage_field(stage, 'state'), ENDED[A.status] and 'stopped' or spec.skipped and 'skipped' or 'pending')
+  redis.call('HSET', key, stage_field(stage, 'state'),
+    ENDED[A.status] and 'stopped' or is_needless(id, spec) and 'skipped' or 'pending')
 end
 redis.call('ZADD', P .. 'uploads', int(A.created_at_ms), id)
 redis.call('ZADD', P .. 'status:' .. A.status, int(NOW), id)
@@ -36,11 +40,16 @@ for number, crc in pairs(A.received) do
   count = count + 1
 end
 for number, etag in pairs(A.stored) do redis.call('HSET', key .. ':stored', number, etag) end
+for number, crc in pairs(A.expected) do redis.call('HSET', key .. ':expected', number, crc) end
+for _, number in ipairs(A.released) do redis.call('SADD', key .. ':released', int(number)) end
+if is_windowed(id) then redis.call('SADD', reads_key(id), 1) end
 emit(id, 'status', 'status', A.status)
 local jobs = {}
 if ENDED[A.status] then
   if A.status == 'ready' then redis.call('HSET', key, 'content_id', id) end
   redis.call('ZADD', P .. 'volume:' .. redis.call('HGET', key, 'volume') .. ':ended', int(NOW), id)
+elseif A.status == 'processing' then
+  jobs = trigger_stages(id, {all_received = true})
 elseif A.status == 'admitted' then
   local whole = count == all or transport_of(id).in_store
   if count > 0 or whole then apply(id, whole and 'all_received' or 'segment_received') end

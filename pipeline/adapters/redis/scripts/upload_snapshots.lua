@@ -2,9 +2,9 @@
 -- status? (without it: every upload), before_ms? and before_id? (only uploads created before that), limit, examine (how many
 -- index entries this call may examine).
 -- Returns {uploads} and, if the page is not full but the index has more entries, next_ms and next_id: the last entry examined.
--- Each upload: fields (the hash as a flat list), received (segment numbers joined by commas), and standing {queue_position,
--- lease_until_ms?} unless the upload neither waits nor holds bytes.
--- `received` is one string because cjson writes an empty array as {}.
+-- Each upload: fields (the hash as a flat list), received and wanted (segment numbers joined by commas), standing {queue_position,
+-- lease_until_ms?} unless the upload neither waits nor holds bytes, and, of one upload, media: the result of stage `probe`, JSON.
+-- `received` and `wanted` are strings because cjson writes an empty array as {}.
 local TAKES_SEGMENTS = {granted = true, waiting = true, admitted = true, receiving = true}
 
 local function standing(id, volume)
@@ -23,7 +23,10 @@ local function snapshot(id)
   local status, volume, count = unpack(redis.call('HMGET', key, 'status', 'volume', 'segments_received'))
   local received = {}
   if TAKES_SEGMENTS[status] and count ~= '0' then received = redis.call('HKEYS', key .. ':received') end
-  return {fields = fields, received = table.concat(received, ','), standing = standing(id, volume)}
+  return {
+    fields = fields, received = table.concat(received, ','), wanted = table.concat(wanted_segments(id), ','),
+    standing = standing(id, volume), media = A.upload_id and (redis.call('HGET', key .. ':results', 'probe') or nil),
+  }
 end
 
 if A.upload_id then return cjson.encode({uploads = {snapshot(A.upload_id)}}) end

@@ -1,41 +1,23 @@
 -- Admission, decided atomically by the rules of pipeline/core/admission.py; a test runs that model and this script side by side.
--- A: op (open and follow, with run, request, run, confirm, postpone, adopt, renew or release), volume, and more by op. Bytes and milliseconds.
--- Keys of a volume: hash (opened_at_ms, epoch, reserved_bytes, backed_bytes, ran_at_ms, followed_run, what was last measured), :reservations and :backed (id -> bytes),
--- :leases and :lapsed (id -> until), :queue (id -> ticket), :requests (id -> bytes), :granted (ids whose reservation is not confirmed),
--- :passes (id -> count) how often an upload was overtaken; with :tickets, also its place in the queue if its reservation is returned.
-local id = A.upload_id
-local V = P .. 'volume:' .. A.volume
-
-local function number(value) return tonumber(value or '0') end
-local function reserved() return number(redis.call('HGET', V, 'reserved_bytes')) end
-local function backed() return number(redis.call('HGET', V, 'backed_bytes')) end
-local function counter(name, delta) redis.call('HINCRBY', V, name, int(delta)) end
+-- A: op (open and follow, with run, request, run, confirm, postpone, adopt, renew or release), volume, and more by op.
+-- volume.lua lists the keys.
 
 -- Move an upload from the queue to the reservations; its caller allocates and confirms it.
 local function reserve(who, size)
   redis.call('HSET', V .. ':tickets', who, redis.call('ZSCORE', V .. ':queue', who))
   redis.call('ZREM', V .. ':queue', who)
   redis.call('HDEL', V .. ':requests', who)
-  redis.call('HSET', V .. ':reservations', who, int(size))
   redis.call('ZADD', V .. ':leases', int(NOW + A.lease_ms), who)
   redis.call('SADD', V .. ':granted', who)
-  counter('reserved_bytes', size)
+  set_size(who, size)
 end
 
--- Remove a reservation from every key; returns its bytes, or nil if there is none.
-local function drop(who)
-  local size = redis.call('HGET', V .. ':reservations', who)
-  if not size then return nil end
-  counter('reserved_bytes', -tonumber(size))
-  counter('backed_bytes', -number(redis.call('HGET', V .. ':backed', who)))
-  redis.call('HDEL', V .. ':reservations', who)
-  redis.call('HDEL', V .. ':backed', who)
-  redis.call('HDEL', V .. ':tickets', who)
-  redis.call('HDEL', V .. ':passes', who)
-  redis.call('ZREM', V .. ':leases', who)
-  redis.call('ZREM', V .. ':lapsed', who)
-  redis.call('SREM', V .. ':granted', who)
-  return tonumber(size)
+-- Put an upload into the queue, unless it waits or holds bytes.
+local function enqueue(size)
+  if redis.call('HEXISTS', V .. ':reservations', id) == 1 or redis.call('ZSCORE', V .. ':queue', id) then return end
+  redis.call('ZADD', V .. ':queue', redis.call('HINCRBY', V, 'tickets', 1), id)
+  redis.call('HSET', V .. ':requests', id, int(A.window_bytes or size))
+  if A.window_bytes then keep_window(id, {window = A.window_bytes, file = size, rest = size}) end
 end
 
 -- Extend a lease, also one that has lapsed; never shorten it.
@@ -58,16 +40,7 @@ local function stand_still()
   redis.call('HSET', V, 'ran_at_ms', int(NOW))
 end
 
-local function confirm(size)
-  local now_backed = math.min(size, A.backed_bytes)
-  counter('backed_bytes', now_backed - number(redis.call('HGET', V .. ':backed', id)))
-  redis.call('HSET', V .. ':backed', id, int(now_backed))
-  if redis.call('SREM', V .. ':granted', id) == 1 then prolong(id) end
-  counter('epoch', 1)
-end
-
-local function run()
-  stand_still()
+local function lapse()
   for _, who in ipairs(redis.call('ZRANGEBYSCORE', V .. ':leases', '-inf', int(NOW))) do
     -- A reservation that is not confirmed yet does not lapse: it is returned to the caller of this run.
     if redis.call('SISMEMBER', V .. ':granted', who) == 0 then
@@ -75,34 +48,69 @@ local function run()
       redis.call('ZREM', V .. ':leases', who)
     end
   end
+end
+
+-- The bytes of a window are backed by its segments, and so are those of a file that has given some back.
+local function confirm()
+  local counted = window_of(id) or #redis.call('HKEYS', V .. ':taken:' .. id) > 0 or #redis.call('HKEYS', V .. ':given:' .. id) > 0
+  set_backed(id, counted and backed_of(id) or math.min(size_of(id), A.backed_bytes))
+  if redis.call('SREM', V .. ':granted', id) == 1 then prolong(id) end
+  counter('epoch', 1)
+end
+
+-- Let reservations grow as they wish, those first that came first. Returns the room that remains; less than 0: none, until the
+-- others have what they wish.
+local function grant_wishes(room)
+  for _, who in ipairs(redis.call('ZRANGE', V .. ':wishes', 0, -1)) do
+    local need = needed(who)
+    if need > 0 and need <= room then
+      set_size(who, size_of(who) + need)
+      local bytes = wish_of(who)
+      keep_wish(who, bytes, window_of(who) and 0 or bytes)
+    end
+    room = room - need
+  end
+  return room
+end
+
+local function admit()
   local on_disk = A.free_bytes - A.headroom_bytes - (reserved() - backed())
-  local room = math.max(0, math.min(A.budget_bytes - reserved(), on_disk))
+  local room = grant_wishes(math.max(0, math.min(A.budget_bytes - reserved(), on_disk)))
   local head = redis.call('ZRANGE', V .. ':queue', 0, 0)[1]
   while head do
     local size = number(redis.call('HGET', V .. ':requests', head))
-    if size > room then break end
+    -- Requested under a larger budget: it would wait forever, so it is admitted alone.
+    local alone = size > A.budget_bytes and reserved() == 0 and size <= on_disk
+    if size > room and not alone then break end
     reserve(head, size)
     room = room - size
     head = redis.call('ZRANGE', V .. ':queue', 0, 0)[1]
   end
-  if head then
-    local passes = number(redis.call('HGET', V .. ':passes', head))
-    for index, who in ipairs(redis.call('ZRANGE', V .. ':queue', 0, A.lookahead - 1)) do
-      if passes >= A.max_overtakes then break end
-      local size = number(redis.call('HGET', V .. ':requests', who))
-      if index > 1 and size <= room then
-        reserve(who, size)
-        room = room - size
-        passes = passes + 1
-        redis.call('HSET', V .. ':passes', head, int(passes))
-      end
+  if not head then return end
+  local passes = number(redis.call('HGET', V .. ':passes', head))
+  for index, who in ipairs(redis.call('ZRANGE', V .. ':queue', 0, A.lookahead - 1)) do
+    if passes >= A.max_overtakes then break end
+    local size = number(redis.call('HGET', V .. ':requests', who))
+    if index > 1 and size <= room then
+      reserve(who, size)
+      room = room - size
+      passes = passes + 1
+      redis.call('HSET', V .. ':passes', head, int(passes))
     end
   end
+end
+
+local function run()
+  stand_still()
+  lapse()
+  admit()
   redis.call('SADD', P .. 'volumes', A.volume)
-  redis.call('HSET', V, 'budget_bytes', int(A.budget_bytes), 'free_bytes', int(A.free_bytes), 'measured_at_ms', int(NOW))
+  redis.call('HSET', V, 'budget_bytes', int(A.budget_bytes), 'free_bytes', int(A.free_bytes), 'measured_at_ms', int(NOW),
+    'usable_bytes', int(math.max(0, A.free_bytes - A.headroom_bytes + backed())))
   local to_allocate = {}
   for _, who in ipairs(redis.call('SMEMBERS', V .. ':granted')) do
-    to_allocate[#to_allocate + 1] = {who, number(redis.call('HGET', V .. ':reservations', who))}
+    local w = window_of(who)
+    to_allocate[#to_allocate + 1] = {who, size_of(who), w and w.file or 0}
   end
   local position = 0
   local rank = id and redis.call('ZRANK', V .. ':queue', id)
@@ -110,6 +118,29 @@ local function run()
   return cjson.encode({
     to_allocate = to_allocate, lapsed = redis.call('ZRANGE', V .. ':lapsed', 0, 99), queue_position = position,
   })
+end
+
+-- A temp file that exists already: its bytes are counted, also above the budget. Of a window, `taken` is what is on the disk.
+local function adopt()
+  enqueue(A.size_bytes)
+  local size, on_disk = A.size_bytes, A.backed_bytes
+  for segment, bytes in pairs(A.given) do
+    size = math.max(0, size - bytes)
+    redis.call('HSET', V .. ':given:' .. id, segment, int(bytes))
+  end
+  if A.window_bytes then
+    keep_window(id, {window = A.window_bytes, file = A.size_bytes, rest = size})
+    on_disk = 0
+    for segment, bytes in pairs(A.taken) do
+      on_disk = on_disk + bytes
+      keep_taken(id, segment, bytes, true)
+    end
+    size = math.max(on_disk, reader_active(id) and A.window_bytes or math.min(A.window_bytes, size))
+  else
+    redis.call('HDEL', V .. ':windows', id)
+  end
+  reserve(id, size)
+  set_backed(id, math.min(size, on_disk))
 end
 
 if A.op == 'open' then
@@ -128,29 +159,19 @@ if A.op == 'request' or A.op == 'run' then
   -- A disk reading from before a preallocation counts its bytes both as free and as backed; one from before Redis lost the
   -- volume does not count what is on it.
   if redis.call('HEXISTS', V, 'opened_at_ms') == 0 or A.epoch ~= number(redis.call('HGET', V, 'epoch')) then return cjson.encode({stale = true}) end
-  if A.op == 'request' and redis.call('HEXISTS', V .. ':reservations', id) == 0
-      and not redis.call('ZSCORE', V .. ':queue', id) then
-    redis.call('ZADD', V .. ':queue', redis.call('HINCRBY', V, 'tickets', 1), id)
-    redis.call('HSET', V .. ':requests', id, int(A.size_bytes))
-  end
+  if A.op == 'request' then enqueue(A.size_bytes) end
   return run()
 end
 
-if A.op == 'confirm' then
-  local size = redis.call('HGET', V .. ':reservations', id)
-  if not size then return cjson.encode({known = false}) end
-  confirm(tonumber(size))
+if A.op == 'confirm' or A.op == 'renew' then
+  if redis.call('HEXISTS', V .. ':reservations', id) == 0 then return cjson.encode({known = false}) end
+  if A.op == 'confirm' then confirm() else prolong(id) end
   return cjson.encode({known = true})
 end
 
 if A.op == 'adopt' then
-  if redis.call('HEXISTS', V .. ':reservations', id) == 0 then
-    if not redis.call('ZSCORE', V .. ':queue', id) then
-      redis.call('ZADD', V .. ':queue', redis.call('HINCRBY', V, 'tickets', 1), id)
-    end
-    reserve(id, A.size_bytes)
-  end
-  confirm(number(redis.call('HGET', V .. ':reservations', id)))
+  if redis.call('HEXISTS', V .. ':reservations', id) == 0 then adopt() end
+  confirm()
   return cjson.encode({known = true})
 end
 
@@ -159,24 +180,19 @@ if A.op == 'postpone' then
   if redis.call('SISMEMBER', V .. ':granted', id) == 0 then return cjson.encode({known = false}) end
   local ticket = redis.call('HGET', V .. ':tickets', id)
   local passes = redis.call('HGET', V .. ':passes', id)
+  local w = window_of(id)
   local size = drop(id)
   if not size then return cjson.encode({known = false}) end
   redis.call('ZADD', V .. ':queue', ticket, id)
-  redis.call('HSET', V .. ':requests', id, int(size))
+  redis.call('HSET', V .. ':requests', id, int(w and w.window or size))
+  if w then keep_window(id, {window = w.window, file = w.file, rest = w.file}) end
   if passes then redis.call('HSET', V .. ':passes', id, passes) end
-  return cjson.encode({known = true})
-end
-
-if A.op == 'renew' then
-  if redis.call('HEXISTS', V .. ':reservations', id) == 0 then return cjson.encode({known = false}) end
-  prolong(id)
   return cjson.encode({known = true})
 end
 
 if A.op == 'release' then
   redis.call('ZREM', V .. ':queue', id)
-  redis.call('HDEL', V .. ':requests', id)
-  redis.call('HDEL', V .. ':passes', id)
+  for _, key in ipairs({':requests', ':passes', ':windows'}) do redis.call('HDEL', V .. key, id) end
   return cjson.encode({bytes = drop(id) or 0})
 end
 

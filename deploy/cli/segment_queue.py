@@ -1,0 +1,140 @@
+"""Which segment of an upload is sent next. A pure data structure; times are seconds of any clock.
+
+Guarantee: segments that the server wants come first, then the lowest number. After SEGMENT_WINDOW_FULL no segment is
+offered before the time that the server asked for, except wanted ones, which have room of their own in a window. A
+segment that the server had accepted and lists as missing again is offered again. As long as one is missing, the next
+one is offered at some time, whatever the server says about its window.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from pipeline.core.segments import SegmentPlan
+from pipeline.core.windows import reader_segments
+from schemas.uploads import UploadView
+
+Ranges = Iterable[Sequence[int]]
+
+# A description that the server wrote before it accepted a segment arrives at most this much later.
+_STALE_SECONDS: Final = 2.0
+# How long the client relies on its own calculation that the window is full.
+_TRUST_SECONDS: Final = 1.0
+_MOST_REPEATS: Final = 5
+
+
+class SegmentQueue:
+    """The missing segments of one upload. `live`: `update` is called whenever the upload changes."""
+
+    def __init__(self, view: UploadView, *, live: bool) -> None:
+        self.plan = SegmentPlan(view.size, view.segment_size)
+        self.live = live
+        self.in_flight: set[int] = set()
+        self._pending = self._numbers(view.missing_segments)
+        self._order = sorted(self._pending)
+        self._wanted: list[int] = []
+        self._not_before: dict[int, float] = {}
+        self._closed_until = -math.inf
+        self._offered_at = -math.inf
+        self._accepted: dict[int, float] = {}
+        self._repeats: dict[int, int] = {}
+        self._unstored_bytes = view.bytes_received - view.bytes_stored
+        self._window_bytes = view.window_size
+        self._unseen: set[int] = set()
+        self.was_refused = False
+        self.want(view.wanted_segments)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every segment was accepted."""
+        return not self._pending and not self.in_flight
+
+    @property
+    def has_window(self) -> bool:
+        """Whether the server may refuse a segment because a window is full."""
+        return self.was_refused or self._window_bytes is not None
+
+    def want(self, ranges: Ranges) -> None:
+        """The server wants these segments next."""
+        self._wanted = sorted(self._numbers(ranges))
+
+    def peek(self, now: float) -> int | None:
+        """The segment to send now; None: nothing should be sent now."""
+        for number in self._wanted:
+            if number in self._pending and self._not_before.get(number, -math.inf) <= now:
+                return number
+        while self._order and self._order[0] not in self._pending:
+            heapq.heappop(self._order)
+        if not self._order or now < self._closed_until or not self._has_room(self._order[0], now):
+            return None
+        return self._order[0]
+
+    def claim(self, now: float) -> int | None:
+        """`peek`, and the segment is in flight from now on."""
+        number = self.peek(now)
+        if number is not None:
+            self._pending.discard(number)
+            self.in_flight.add(number)
+            self._unseen.add(number)
+            self._offered_at = now
+        return number
+
+    def pause_seconds(self, now: float) -> float | None:
+        """How long `peek` stays None if nothing changes; None: until something changes."""
+        if not self._pending:
+            return None
+        refused = self._pending.intersection(self._wanted, self._not_before)
+        times = [self._not_before[number] for number in refused]
+        return max(0.0, min([max(self._closed_until, self._offered_at + _TRUST_SECONDS), *times]) - now)
+
+    def accepted(self, number: int, now: float) -> None:
+        """The server has the segment."""
+        self.in_flight.discard(number)
+        self._not_before.pop(number, None)
+        self._accepted[number] = now
+
+    def refused(self, number: int, until: float) -> None:
+        """SEGMENT_WINDOW_FULL, with the time from which on it may be sent again."""
+        self.was_refused = True
+        self._unseen.discard(number)
+        self._not_before[number] = until
+        self._closed_until = max(self._closed_until, until)
+        self._put_back(number)
+
+    def update(self, view: UploadView, now: float) -> list[int]:
+        """Take over a description of the upload. Returns the segments that the server had accepted and has lost."""
+        missing = self._numbers(view.missing_segments)
+        self._window_bytes = view.window_size
+        self._unstored_bytes = view.bytes_received - view.bytes_stored
+        self._unseen &= missing
+        lost = [
+            number
+            for number in sorted(missing - self._pending - self.in_flight)
+            if now - self._accepted.get(number, -math.inf) >= _STALE_SECONDS
+            and self._repeats.get(number, 0) < _MOST_REPEATS
+        ]
+        for number in lost:
+            self._repeats[number] = self._repeats.get(number, 0) + 1
+            self._put_back(number)
+        self.want(view.wanted_segments)
+        return lost
+
+    def _put_back(self, number: int) -> None:
+        self.in_flight.discard(number)
+        self._pending.add(number)
+        heapq.heappush(self._order, number)
+
+    def _has_room(self, number: int, now: float) -> bool:
+        """Whether the window has room for a segment that is not wanted, as far as this client knows."""
+        if not self.live or self._window_bytes is None or now - self._offered_at >= _TRUST_SECONDS:
+            return True
+        kept = reader_segments(self._window_bytes, self.plan.segment_bytes) * self.plan.segment_bytes
+        held = self._unstored_bytes + sum(map(self.plan.length, self._unseen))
+        return held + self.plan.length(number) <= self._window_bytes - kept
+
+    def _numbers(self, ranges: Ranges) -> set[int]:
+        most = self.plan.count
+        return {number for first, last in ranges for number in range(max(1, first), min(last, most) + 1)}

@@ -1,0 +1,151 @@
+"""Still and animated images by Pillow.
+
+Guarantee: the image has the asked size and mode RGB and is sRGB; it is not turned. The result is None for whatever
+Pillow cannot read. JPEG and JPEG 2000 are decoded at a fraction of their size where that is enough. Of an animation,
+the most typical of its first frames is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    MpoImagePlugin,  # noqa: F401 -- the JPEG plugin imports it when it meets a file with several pictures
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from pipeline.adapters.media.inside.picture_choice import frame_limit, is_black, most_typical, sample_of_image
+from pipeline.adapters.media.inside.picture_colour import UNSPECIFIED, Tagged, in_srgb
+from pipeline.adapters.media.inside.picture_png import first_passes
+from pipeline.adapters.media.inside.refused import MAX_PIXELS
+from schemas.media import VideoStream
+
+PILLOW_FORMATS = {
+    "jpeg": JpegImagePlugin.JpegImageFile.format,
+    "png": PngImagePlugin.PngImageFile.format,
+    "gif": GifImagePlugin.GifImageFile.format,
+    "webp": WebPImagePlugin.WebPImageFile.format,
+    "bmp": BmpImagePlugin.BmpImageFile.format,
+    "tiff": TiffImagePlugin.TiffImageFile.format,
+    "jpeg2000": Jpeg2KImagePlugin.Jpeg2KImageFile.format,
+    "avif": AvifImagePlugin.AvifImageFile.format,
+}
+
+_ANIMATED = ("gif", "png", "webp", "avif")
+_MAX_SEARCHED_PIXELS = 2**28  # of the frames of an animation that begins with black ones
+_TRANSFERS = {"smpte2084": 16, "arib-std-b67": 18}  # ITU-T H.273
+_PRIMARIES = {"bt2020": 9, "smpte431": 11, "smpte432": 12}
+
+ImageFile.LOAD_TRUNCATED_IMAGES = True  # shows what there is of a file that was cut off
+Image.MAX_IMAGE_PIXELS = None  # `picture` has a limit of its own
+Image.preinit()
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # 0 starts threads
+
+
+class _Seekable:
+    """Only what Pillow needs of a file: it would take a descriptor past the file object."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
+def still_picture(file: BinaryIO, container: str, stream: VideoStream, size: tuple[int, int]) -> Image.Image | None:
+    """The image in `file`, a format of `PILLOW_FORMATS`, scaled to `size` before it is turned."""
+    try:
+        if container == "png" and (small := first_passes(file, size)) is not None:
+            file = small
+        file.seek(0)
+        with Image.open(cast(BinaryIO, _Seekable(file)), formats=[PILLOW_FORMATS[container]]) as image:
+            if image.width * image.height > MAX_PIXELS:
+                return None
+            if container in _ANIMATED and getattr(image, "n_frames", 1) > 1:
+                return _typical(image, stream, size)
+            if isinstance(image, JpegImagePlugin.JpegImageFile):
+                image.draft(None, size)
+            elif isinstance(image, Jpeg2KImagePlugin.Jpeg2KImageFile):
+                image.reduce = _halvings(image.size, size)
+            return _finished(image, stream, size)
+    except Exception:  # noqa: BLE001 -- decoders of damaged images raise anything; another decoder tries next
+        return None
+
+
+def _typical(image: Image.Image, stream: VideoStream, size: tuple[int, int]) -> Image.Image | None:
+    """The most typical of the first frames, from the first one that is not black."""
+    frames: list[Image.Image] = []
+    samples: list[NDArray[Any]] = []
+    for frame in _frames(image, stream, size):
+        sample = sample_of_image(frame)
+        if samples and is_black(samples[0]):
+            if is_black(sample):
+                continue
+            frames.clear()
+            samples.clear()
+        frames.append(frame)
+        samples.append(sample)
+        if len(frames) >= frame_limit(image.width, image.height):
+            break
+    return frames[most_typical(samples)] if frames else None
+
+
+def _frames(image: Image.Image, stream: VideoStream, size: tuple[int, int]) -> Iterator[Image.Image]:
+    for number in range(max(1, _MAX_SEARCHED_PIXELS // (image.width * image.height))):
+        try:
+            image.seek(number)
+            yield _finished(image, stream, size)
+        except (EOFError, OSError, ValueError, SyntaxError):  # the last frame, or one that is damaged
+            return
+
+
+def _finished(image: Image.Image, stream: VideoStream, size: tuple[int, int]) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    image = _plain(image)
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.HAMMING, reducing_gap=1.5)
+    transfer = _TRANSFERS.get(stream.colour.transfer or "", UNSPECIFIED)
+    primaries = _PRIMARIES.get(stream.colour.primaries or "", UNSPECIFIED)
+    return in_srgb(image, Tagged(primaries, transfer, profile=profile))
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """The image in a mode that can be scaled: L, RGB, RGBA, CMYK or LAB."""
+    image.load()
+    if image.mode.startswith("I") or image.mode == "F":
+        return _eight_bits(image)
+    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        return image.convert("RGBA")
+    if image.mode == "1":
+        return image.convert("L")
+    return image if image.mode in ("L", "CMYK", "LAB") else image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A grey image of 16 or 32 bits, or of floating point numbers; those without a fixed range are scaled to their
+    largest value."""
+    values = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        grey = (values >> 8).astype(np.uint8)
+    else:
+        values = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
+        largest = float(values.max(initial=0))
+        full = 1.0 if image.mode == "F" and largest <= 1 else 65535.0 if largest > 255 else 255.0
+        grey = (np.clip(values / max(full, largest), 0, 1) * 255 + 0.5).astype(np.uint8)
+    if getattr(image, "tag_v2", {}).get(262) == 0:  # TIFF 6.0, PhotometricInterpretation: 0 is white
+        grey = 255 - grey
+    return Image.fromarray(grey, "L")
+
+
+def _halvings(size: tuple[int, int], wanted: tuple[int, int]) -> int:
+    """How often the size can be halved without becoming smaller than the wanted one."""
+    return max(0, min(size[0] // max(1, wanted[0]), size[1] // max(1, wanted[1])).bit_length() - 1)

@@ -1,0 +1,20 @@
+-- Announce that a request is about to take room for a segment and to write it. A: upload_id, number, token, claim_ms: how long the
+-- request may take. Returns {status, claimed, crc32c?} or {missing}. crc32c: the segment has arrived already. Not claimed: it has
+-- arrived, the upload takes no segments now, or the segment's room is just being given back.
+local id = A.upload_id
+local key = upload_key(id)
+local status = redis.call('HGET', key, 'status')
+if not status then return cjson.encode({missing = true}) end
+local number = int(A.number)
+local known = redis.call('HGET', key .. ':received', number)
+if known or not MOVES['segment_received'][status] then
+  return cjson.encode({status = status, claimed = false, crc32c = known or nil})
+end
+for _, member in ipairs({number, '*'}) do
+  local until_ms = redis.call('ZSCORE', key .. ':giving', member)
+  if until_ms and tonumber(until_ms) > NOW then return cjson.encode({status = status, claimed = false}) end
+end
+redis.call('ZREM', key .. ':giving', number)
+redis.call('ZADD', key .. ':writing', int(NOW + A.claim_ms), number .. '|' .. A.token)
+release_later(id, A.claim_ms + LINGER_MS)
+return cjson.encode({status = status, claimed = true})

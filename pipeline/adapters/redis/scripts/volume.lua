@@ -1,0 +1,124 @@
+-- The reservations of one temp volume, for the scripts volume_admission and volume_segments, by the rules of
+-- pipeline/core/admission.py and pipeline/core/reservation.py. A.volume names the volume, A.upload_id the upload. Bytes, ms.
+--
+-- Keys of a volume, V:
+--   V               hash: opened_at_ms, epoch, tickets, reserved_bytes, backed_bytes, ran_at_ms, followed_run, what was last
+--                   measured (free_bytes, usable_bytes, budget_bytes, measured_at_ms)
+--   V:queue         zset id -> ticket: uploads that wait;  V:requests  hash id -> bytes that they request
+--   V:passes        hash id -> how often it was overtaken;  V:tickets  hash id -> ticket of an upload that holds bytes
+--   V:reservations  hash id -> reserved bytes;  V:backed  hash id -> bytes of them that are allocated on the disk
+--   V:granted       set of ids whose reservation is not confirmed;  V:leases, V:lapsed  zsets id -> until
+--   V:windows       hash id -> 'window file rest' of an upload with a window, also while it waits: the window, the length of
+--                   the file, and what of it was not given back for good
+--   V:taken:<id>    hash number -> 'bytes since backed': segments of a window, and segments taken again, that hold room
+--   V:given:<id>    hash number -> bytes: segments whose room was given back
+--   V:wishes        zset id -> ticket;  V:wished  hash id -> 'bytes granted': room that an upload wishes for a segment that the
+--                   store has lost, and how much of it a whole reservation has got
+local id = A.upload_id
+local V = P .. 'volume:' .. A.volume
+
+local function number(value) return tonumber(value or '0') end
+local function reserved() return number(redis.call('HGET', V, 'reserved_bytes')) end
+local function backed() return number(redis.call('HGET', V, 'backed_bytes')) end
+local function counter(name, delta) redis.call('HINCRBY', V, name, int(delta)) end
+
+local function size_of(who) return number(redis.call('HGET', V .. ':reservations', who)) end
+local function backed_of(who) return number(redis.call('HGET', V .. ':backed', who)) end
+
+local function set_size(who, size)
+  counter('reserved_bytes', size - size_of(who))
+  redis.call('HSET', V .. ':reservations', who, int(size))
+end
+
+-- Count allocated bytes by `delta`. Bytes that have left the disk may have been read as free already: until the disk is read
+-- again, no reservation grows into them.
+local function count_backed(delta)
+  counter('backed_bytes', delta)
+  if delta < 0 then redis.call('HSET', V, 'usable_bytes', int(math.max(0, number(redis.call('HGET', V, 'usable_bytes')) + delta))) end
+end
+
+local function set_backed(who, bytes)
+  count_backed(bytes - backed_of(who))
+  redis.call('HSET', V .. ':backed', who, int(bytes))
+end
+
+-- {window, file, rest} of an upload with a window; nil: it holds its whole file.
+local function window_of(who)
+  local window, file, rest = string.match(redis.call('HGET', V .. ':windows', who) or '', '^(%d+) (%d+) (%d+)$')
+  return window and {window = tonumber(window), file = tonumber(file), rest = tonumber(rest)}
+end
+
+local function keep_window(who, w)
+  redis.call('HSET', V .. ':windows', who, int(w.window) .. ' ' .. int(w.file) .. ' ' .. int(w.rest))
+end
+
+-- {bytes, since, backed} of a segment that holds room, or nil.
+local function taken_of(who, segment)
+  local entry = redis.call('HGET', V .. ':taken:' .. who, segment)
+  local bytes, since, is_backed = string.match(entry or '', '^(%d+) (%d+) (%d)$')
+  return bytes and {bytes = tonumber(bytes), since = tonumber(since), backed = is_backed == '1'}
+end
+
+local function keep_taken(who, segment, bytes, is_backed)
+  redis.call('HSET', V .. ':taken:' .. who, segment, int(bytes) .. ' ' .. int(NOW) .. ' ' .. (is_backed and '1' or '0'))
+end
+
+-- The bytes wished, and how many of them a whole reservation has got already. 0, 0: it has no wish.
+local function wish_of(who)
+  local bytes, granted = string.match(redis.call('HGET', V .. ':wished', who) or '', '^(%d+) (%d+)$')
+  return tonumber(bytes or '0'), tonumber(granted or '0')
+end
+
+local function keep_wish(who, bytes, granted)
+  redis.call('ZADD', V .. ':wishes', redis.call('HGET', V .. ':tickets', who), who)
+  redis.call('HSET', V .. ':wished', who, int(bytes) .. ' ' .. int(granted))
+end
+
+local function drop_wish(who)
+  redis.call('ZREM', V .. ':wishes', who)
+  redis.call('HDEL', V .. ':wished', who)
+end
+
+-- The bytes by which a reservation must grow so that its wish comes true.
+local function needed(who)
+  if redis.call('ZSCORE', V .. ':lapsed', who) then return 0 end -- its client has gone
+  local bytes, granted = wish_of(who)
+  if window_of(who) then return math.max(0, bytes - size_of(who)) end
+  return bytes - granted
+end
+
+-- Whether the reader of an upload may still request segments. Once it waits for the manifest, it needs none.
+local function reader_active(who)
+  local active = false
+  for stage, spec in pairs(transport_of(who).stages) do
+    if spec.reads and not is_done(who, stage) then
+      active = true
+      if stage_state(who, stage) == 'idle'
+          and redis.call('HGET', upload_key(who), stage_field(stage, 'waits_for')) == 'sealed' then return false end
+    end
+  end
+  return active
+end
+
+-- A window is never larger than what remains of the file, once the reader requests no more segments.
+local function shrink_window(who, w)
+  if reader_active(who) then return end
+  local size, wished = size_of(who), (wish_of(who))
+  if wished > size then wished = 0 end
+  if size > w.rest + wished then set_size(who, w.rest + wished) end
+end
+
+-- Remove a reservation from every key; returns its bytes, or nil if there is none. Reserved and backed bytes shrink alike, so
+-- readings of the disk from before stay usable.
+local function drop(who)
+  local size = redis.call('HGET', V .. ':reservations', who)
+  if not size then return nil end
+  counter('reserved_bytes', -tonumber(size))
+  count_backed(-backed_of(who))
+  for _, key in ipairs({':reservations', ':backed', ':tickets', ':passes', ':windows'}) do redis.call('HDEL', V .. key, who) end
+  for _, key in ipairs({':leases', ':lapsed'}) do redis.call('ZREM', V .. key, who) end
+  redis.call('DEL', V .. ':taken:' .. who, V .. ':given:' .. who)
+  redis.call('SREM', V .. ':granted', who)
+  drop_wish(who)
+  return tonumber(size)
+end

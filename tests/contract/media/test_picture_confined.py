@@ -1,0 +1,38 @@
+"""`picture` needs nothing that the sandbox forbids: the result inside is that outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import pytest
+
+from pipeline.adapters.media.reader import ReaderRules, SandboxedReader
+from tests.harness.byte_sources import MemorySource
+from tests.harness.media_films import FILMS, film, heic_sequence
+from tests.harness.media_samples import sample
+from tests.harness.media_stills import COLOURED, GREY, TRANSLUCENT
+from tests.harness.media_thumbnails import thumbnail
+
+pytestmark = pytest.mark.contract
+
+_SAMPLES = ("mp4_hdr", "mp4_turned_90", "webm_recorder", "mp3_cover", "avif_grid", "heic_grid_turned", "jpeg_exif_6")
+_GROUPS: Mapping[str, Mapping[str, Callable[[], bytes]]] = {
+    "coloured": COLOURED,
+    "translucent": TRANSLUCENT,
+    "grey": GREY,
+    "films": {name: partial(film, name) for name in FILMS} | {"heic_sequence": heic_sequence},
+    "samples": {name: sample(name).read_bytes for name in _SAMPLES},
+}
+
+
+@pytest.mark.parametrize("group", _GROUPS)
+async def test_the_sandbox_changes_no_thumbnail(group: str) -> None:
+    async with SandboxedReader(ReaderRules(required=False)) as reader:
+        for name, make in _GROUPS[group].items():
+            content = make()
+            reading = await reader.read(MemorySource(content))
+            frame = reading.frame or await reader.thumbnail(MemorySource(content), reading.metadata)
+            expected = thumbnail(content)
+            assert expected is not None, name
+            assert frame.jpeg == expected.jpeg, name

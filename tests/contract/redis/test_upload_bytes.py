@@ -1,0 +1,239 @@
+"""`uploads.bytes` on a real board, temp volume and store: which bytes a reader gets, from where, and what it must wait
+for."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import google_crc32c
+import pytest
+
+from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
+from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
+from pipeline.core.errors import SegmentCorrupt, StageLost, StoreError, TempVolumeError
+from pipeline.core.model import StageJob, StoredSegment, Upload, object_key
+from pipeline.core.stages import Stage
+from pipeline.ports import Store
+from pipeline.uploads.bytes import ObjectBytes, SegmentsMissing, UploadBytes
+from pipeline.uploads.segment_files import segment_source
+from pipeline.uploads.target import target_of
+from tests.contract.redis.uploads import Play, cell_state
+
+pytestmark = pytest.mark.contract
+
+MIB = 1024 * 1024
+LONG, SHORT = 2 * MIB, 64 * 1024
+
+
+@dataclass
+class Scene:
+    """An upload of five segments whose first has arrived, and its running probe."""
+
+    play: Play
+    volume: DirectoryTempVolume
+    store: FilesystemObjectStore
+    upload: Upload
+    data: bytes
+    probe: StageJob
+    transfer: StageJob
+
+    async def receive(self, *numbers: int) -> dict[Stage, StageJob]:
+        jobs: dict[Stage, StageJob] = {}
+        for number in numbers:
+            part = self.segment(number)
+            await self.volume.write(self.upload.upload_id, self.upload.plan.offset(number), [part], 0)
+            verdict = await self.play.receive(self.upload, number, google_crc32c.value(part))
+            jobs |= self.play.by_stage(verdict.jobs)
+        return jobs
+
+    def segment(self, number: int) -> bytes:
+        start = self.upload.plan.offset(number)
+        return self.data[start : start + self.upload.plan.length(number)]
+
+    async def stored(self, *numbers: int) -> list[StoredSegment]:
+        """Put segments into the store, and record it."""
+        found = []
+        for number in numbers:
+            crc32c = google_crc32c.value(self.segment(number))
+            source = segment_source(self.volume, self.upload.upload_id, self.upload.plan, number, crc32c)
+            found.append(await self.store.put_segment(target_of(self.upload), source))
+            await self.play.segments.record_stored(self.transfer, found[-1])
+        return found
+
+    async def release(self, *numbers: int) -> None:
+        """Their bytes leave the temp volume."""
+        key = f"{self.play.parts.keys.upload(self.upload.upload_id)}:released"
+        await self.play.parts.client.sadd(key, *numbers)  # type: ignore[misc]  # redis-py types sync and async in one
+        plan = self.upload.plan
+        await self.volume.punch(self.upload.upload_id, [(plan.offset(n), plan.length(n)) for n in numbers])
+
+    async def seal(self) -> None:
+        """Store and seal everything; the upload is read anew."""
+        segments = await self.stored(*range(1, self.upload.plan.count + 1))
+        await self.store.seal(target_of(self.upload), segments)
+        (seal,) = self.play.by_stage(await self.play.stages.finish(self.transfer, None)).values()
+        await self.play.finished(seal, {"etag": "e"})
+        self.upload = await self.play.board.get(self.upload.upload_id)
+
+    def bytes(self, *, store: Any = None) -> UploadBytes:
+        """As a run of the probe reads them."""
+        reading = cast(Store, store or self.store)
+        return UploadBytes(cell_state(self.play, self.volume), self.play.stages, reading, self.probe, self.upload)
+
+
+class SealedOnly:
+    """The store without the ability to read segments before the manifest, like S3."""
+
+    def __init__(self, store: FilesystemObjectStore) -> None:
+        self.read = store.read
+
+
+@pytest.fixture(params=[LONG, SHORT], ids=["long segments", "short segments"])
+async def scene(request: pytest.FixtureRequest, play: Play, tmp_path: Path) -> AsyncIterator[Scene]:
+    segment_bytes = request.param
+    data = random.Random(segment_bytes).randbytes(4 * segment_bytes + 1234)
+    upload = await play.admitted(size_bytes=len(data), segment_bytes=segment_bytes)
+    volume = DirectoryTempVolume("local", tmp_path / "temp")
+    await volume.allocate(upload.upload_id, upload.size_bytes)
+    async with FilesystemObjectStore(tmp_path / "store", fsync=False) as store:
+        made = Scene(play, volume, store, upload, data, cast(StageJob, None), cast(StageJob, None))
+        jobs = await made.receive(1)
+        made.probe = await play.started(jobs[Stage.PROBE])
+        made.transfer = await play.started(jobs[Stage.TRANSFER])
+        yield made
+
+
+async def test_any_range_of_what_has_arrived_is_read(scene: Scene) -> None:
+    await scene.receive(2, 3, 4, 5)
+    source, one = scene.bytes(), scene.upload.segment_bytes
+    assert source.size_bytes == len(scene.data)
+    for start, length in (
+        (0, 1),
+        (0, one),
+        (one - 1, 2),
+        (one - 10, one + 20),
+        (4 * one, 1234),
+        (len(scene.data) - 1, 1),
+    ):
+        assert await source.read(start, length) == scene.data[start : start + length], (start, length)
+    assert await source.read(0, len(scene.data)) == scene.data
+    assert not source.unverified
+
+
+async def test_segments_that_have_not_arrived_are_named(scene: Scene) -> None:
+    await scene.receive(3)
+    source, one = scene.bytes(), scene.upload.segment_bytes
+    with pytest.raises(SegmentsMissing) as missing:
+        await source.read(one - 1, 3 * one)
+    assert (missing.value.numbers, missing.value.sealed) == ({2, 4}, False)
+    assert await source.read(2 * one, 10) == scene.data[2 * one : 2 * one + 10]
+    await scene.receive(2)
+    assert await source.read(one - 1, 2) == scene.data[one - 1 : one + 1], "it has arrived since"
+
+
+async def test_no_byte_of_a_changed_segment_is_read(scene: Scene) -> None:
+    """The change is at the end of the segment, and the first byte is requested."""
+    await scene.receive(2)
+    one = scene.upload.segment_bytes
+    await scene.volume.write(scene.upload.upload_id, 2 * one - 3, [b"***"], 0)
+    source = scene.bytes()
+    assert await source.read(0, 100) == scene.data[:100]
+    with pytest.raises(SegmentCorrupt):
+        await source.read(one, 1)
+    assert set(await scene.play.segments.received(scene.upload.upload_id)) == {1}
+    with pytest.raises(StageLost):
+        await scene.play.stages.finish(scene.probe, {"of": "wrong bytes"})
+
+
+async def test_a_run_that_was_taken_over_invalidates_nothing(scene: Scene) -> None:
+    """The bytes that it reads may have been released by what came after it."""
+    source = scene.bytes()
+    await source._locate([1])
+    await scene.play.stages.requeue(scene.probe)
+    await scene.release(1)
+    with pytest.raises(StageLost):
+        await source.read(0, 1)
+    assert set(await scene.play.segments.received(scene.upload.upload_id)) == {1}
+
+
+async def test_bytes_that_have_left_the_temp_volume_are_read_from_the_store(scene: Scene) -> None:
+    await scene.receive(2, 3)
+    await scene.stored(1, 2)
+    await scene.release(1, 2)
+    source, one = scene.bytes(), scene.upload.segment_bytes
+    assert await source.read(one - 5, one + 10) == scene.data[one - 5 : 2 * one + 5]
+    assert source.unverified
+    await scene.store.abort(target_of(scene.upload))
+    with pytest.raises(SegmentsMissing) as missing:
+        await scene.bytes().read(0, 1)
+    assert missing.value.sealed, "the manifest finds out what the store has lost"
+
+
+async def test_a_store_that_cannot_read_segments_is_read_once_it_has_the_object(scene: Scene) -> None:
+    await scene.receive(2, 3, 4, 5)
+    await scene.stored(1)
+    await scene.release(1)
+    sealed_only, one = SealedOnly(scene.store), scene.upload.segment_bytes
+    assert await scene.bytes(store=sealed_only).read(one, 5) == scene.data[one : one + 5], "on the temp volume"
+    with pytest.raises(SegmentsMissing) as missing:
+        await scene.bytes(store=sealed_only).read(0, 5)
+    assert (missing.value.numbers, missing.value.sealed) == ({1}, True)
+    await scene.volume.write(scene.upload.upload_id, 0, [scene.segment(1)], 0)  # as the client would send it again
+    await scene.seal()
+    await scene.release(1, 2, 3, 4, 5)
+    assert await scene.bytes(store=sealed_only).read(one - 5, one) == scene.data[one - 5 : 2 * one - 5]
+
+
+async def test_an_emptied_temp_volume_does_not_matter_for_what_is_stored(scene: Scene) -> None:
+    await scene.receive(2)
+    await scene.stored(1)
+    await scene.volume.remove(scene.upload.upload_id)
+    source, one = scene.bytes(), scene.upload.segment_bytes
+    assert await source.read(10, 100) == scene.data[10:110]
+    with pytest.raises((TempVolumeError, SegmentCorrupt)):
+        await source.read(one, 1)
+
+
+async def test_an_object_is_read_by_ranges_and_compared(scene: Scene) -> None:
+    await scene.receive(2, 3, 4, 5)
+    await scene.seal()
+    key, one = object_key(scene.upload.upload_id), scene.upload.segment_bytes
+    source = ObjectBytes(scene.store, key, len(scene.data), segment_bytes=one)
+    assert await source.read(one - 5, one) == scene.data[one - 5 : 2 * one - 5]
+    assert await source.read(0, len(scene.data)) == scene.data
+    await source.require_unchanged()
+    await scene.store.put_object(key, bytes(len(scene.data)), "video/mp4")
+    with pytest.raises(StoreError) as changed:
+        await source.require_unchanged()
+    assert changed.value.code == "OBJECT_CHANGED"
+    for size_bytes, etag in ((len(scene.data), "another"), (len(scene.data) - 1, None)):
+        with pytest.raises(StoreError) as changed:
+            await ObjectBytes(scene.store, key, size_bytes, etag=etag).read(0, 1)
+        assert changed.value.code == "OBJECT_CHANGED"
+
+
+async def test_an_object_that_becomes_shorter_while_it_is_read_has_changed(scene: Scene) -> None:
+    await scene.receive(2, 3, 4, 5)
+    await scene.seal()
+    key, size_bytes = object_key(scene.upload.upload_id), len(scene.data)
+    source = ObjectBytes(scene.store, key, size_bytes)
+    if size_bytes > MIB:
+        await source.read(0, 10)
+        await scene.store.put_object(key, b"short", "video/mp4")
+        with pytest.raises(StoreError) as changed:
+            await source.read(size_bytes - 10, 10)
+    else:  # it was read whole, by one request
+        assert await source.read(0, 10) == scene.data[:10]
+        await scene.store.put_object(key, b"short", "video/mp4")
+        assert await source.read(size_bytes - 10, 10) == scene.data[-10:]
+        with pytest.raises(StoreError) as changed:
+            await source.require_unchanged()
+    assert changed.value.code == "OBJECT_CHANGED"
+    await scene.store.delete(key)
+    with pytest.raises(StoreError) as gone:
+        await ObjectBytes(scene.store, key, size_bytes).read(0, 1)
+    assert gone.value.code == "STORE_OBJECT_MISSING"

@@ -1,0 +1,43 @@
+"""Uploads of files that cost a lot to read do not delay an honest upload."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from tests.harness.cell import Cell
+from tests.harness.media_expensive import EXPENSIVE
+from tests.harness.media_samples import sample
+
+pytestmark = pytest.mark.e2e
+
+_OF_EACH = 4
+_HONEST_SECONDS = 5.0
+_ENDED = ("ready", "failed")
+
+
+async def _send(cell: Cell, content: bytes) -> str:
+    """Send a file whole; the id of its upload."""
+    upload = await cell.create(len(content), content_type="application/octet-stream")
+    await cell.until(upload["id"], "admitted")
+    await cell.put_all(upload, content)
+    return str(upload["id"])
+
+
+@pytest.mark.timeout(900)
+async def test_an_honest_upload_is_ready_at_once_beside_expensive_ones(cell: Cell) -> None:
+    honest = sample("jpeg").read_bytes()
+    await cell.upload(honest)
+    expensive = await asyncio.gather(*(_send(cell, make()) for make in EXPENSIVE.values() for _ in range(_OF_EACH)))
+    took = []
+    for _ in range(3):
+        begin = time.monotonic()
+        await cell.upload(honest)
+        took.append(time.monotonic() - begin)
+    ended = [await cell.until(upload_id, *_ENDED, seconds=600) for upload_id in expensive]
+    assert max(took) < _HONEST_SECONDS, took
+    for upload in ended:
+        assert upload["status"] == "ready" or upload["error"]["code"] in ("NOT_MEDIA", "MEDIA_TIMEOUT"), upload
+    await cell.until_clean()

@@ -1,0 +1,314 @@
+"""Random schedules with windows: segments that take room and give it back, readers, lost segments, crashes in between.
+
+After each schedule, every upload is finished: its client sends what is missing, stored segments are given back, and no
+upload may wait for another one that cannot finish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hypothesis import assume
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, precondition, rule
+
+from pipeline.core.reservation import Reader, Reservation, WindowShares
+from pipeline.core.segments import SegmentPlan
+from pipeline.core.windows import reader_segments
+from tests.integration.admission.books import Books
+from tests.integration.admission.machine import LEASE_MS, UPLOADS, AdmissionMachine, sizes, uploads
+from tests.integration.admission.volumes import Volume, volumes
+
+numbers = st.integers(1, 8)
+holders = st.integers(0, len(UPLOADS))
+some = precondition(lambda self: self.model.reservations)
+files = st.tuples(sizes, st.integers(1, 8), st.integers(2, 6), st.booleans())
+
+
+class WindowMachine(AdmissionMachine):
+    def __init__(self, books: Books) -> None:
+        super().__init__(books)
+        self.plans: dict[str, SegmentPlan] = {}
+        self.readers: dict[str, Reader] = {}
+        self.absent: dict[str, set[int]] = {}  # upload -> segments that are not on the disk
+
+    @initialize(volume=volumes, begun=st.lists(files, max_size=6))
+    def set_up(self, volume: Volume, begun: list[tuple[int, int, int, bool]]) -> None:
+        """Some uploads have begun: (bytes, bytes of a segment, segments of a window, whether it has a window)."""
+        super().set_up(volume)
+        for upload, (size_bytes, segment, segments, windowed) in zip(UPLOADS, begun, strict=False):
+            self.read_disk()
+            if windowed and segment * segments < size_bytes:
+                self.request_window(upload, size_bytes, segment, segments)
+            elif size_bytes <= volume.largest_bytes:
+                self.run_pass("request", upload, size_bytes)
+            self.confirm(upload, 1.0)
+
+    def holder(self, index: int) -> str:
+        """An upload that holds bytes."""
+        held = sorted(self.model.reservations)
+        return held[index % len(held)]
+
+    def by_segment(self, upload: str) -> bool:
+        item = self.model.reservations.get(upload)
+        return item is not None and bool(item.window_bytes is not None or item.taken or item.given)
+
+    def drop_file(self, upload: str) -> None:
+        super().drop_file(upload)
+        self.absent.pop(upload, None)
+
+    def forget(self, upload: str) -> None:
+        self.plans.pop(upload, None)
+        if self.readers.pop(upload, None) is not None:
+            self.books.set_reader(self.prefix, upload, Reader())
+
+    def reader(self, upload: str) -> Reader:
+        return self.readers.get(upload, Reader())
+
+    def plan(self, upload: str) -> SegmentPlan:
+        """The segments of an upload that holds bytes; a whole file has up to four."""
+        item = self.model.reservations[upload]
+        if item.window_bytes is None:
+            size_bytes = item.size_bytes + sum(item.given.values()) - item.granted_bytes
+            return SegmentPlan(size_bytes, -(-size_bytes // 4))
+        return self.plans[upload]
+
+    def on_disk(self, upload: str, number: int) -> bool:
+        everything = set(range(1, self.plan(upload).count + 1))
+        whole = self.model.reservations[upload].window_bytes is None
+        return number not in self.absent.setdefault(upload, set() if whole else everything)
+
+    def set_reader(self, upload: str, reader: Reader) -> None:
+        self.readers[upload] = reader
+        self.books.set_reader(self.prefix, upload, reader)
+
+    # -- what clients, gateways, readers and transfer do
+
+    @rule(upload=uploads, size_bytes=sizes, segment=st.integers(1, 8), segments=st.integers(2, 6))
+    def request_window(self, upload: str, size_bytes: int, segment: int, segments: int) -> None:
+        window = segment * segments
+        if window >= size_bytes or window > self.volume.largest_bytes or -(-size_bytes // segment) <= 4:
+            return
+        waiting = {item.upload_id for item in self.model.queue}
+        if upload not in waiting and upload not in self.model.reservations:
+            self.read_disk()
+            self.plans[upload] = SegmentPlan(size_bytes, segment)
+            self.run_pass("request", upload, size_bytes, window)
+
+    @rule(upload=uploads, number=numbers)
+    def take(self, upload: str, number: int) -> None:
+        """A segment is about to arrive."""
+        self.has_taken(upload, number)
+
+    @some
+    @rule(index=holders, received=st.sets(numbers), first=numbers)
+    def store(self, index: int, received: set[int], first: int) -> None:
+        """Segments arrive, are stored, and leave the disk, unless the reader needs them."""
+        self.send(self.holder(index), sorted(received, key=lambda number: (number < first, number)))
+
+    @some
+    @rule(index=holders, lost=st.sets(holders, min_size=1), read=st.booleans())
+    def lose(self, index: int, lost: set[int], read: bool) -> None:
+        """The store loses segments of a file that is nearly complete, after others were admitted into its room."""
+        upload = self.holder(index)
+        if read:
+            self.finish_reading(upload)
+        self.confirm(upload, 1.0)
+        self.send(upload, range(1, self.plan(upload).count + 1))
+        self.run(fresh=True)
+        if given := sorted(self.model.reservations[upload].given):
+            for number in sorted({given[item % len(given)] for item in lost}):
+                self.has_taken(upload, number)
+
+    def send(self, upload: str, received: Iterable[int]) -> None:
+        for number in received:
+            item = self.model.reservations[upload]
+            if number <= self.plan(upload).count and number not in item.given:
+                self.has_taken(upload, number)
+                self.back(upload, number)
+                reader = self.reader(upload)
+                stored = number in item.taken or item.window_bytes is None
+                if stored and not (reader.active and number in reader.segments):
+                    self.give(upload, number, stored=True)
+
+    def has_taken(self, upload: str, number: int) -> bool:
+        item = self.model.reservations.get(upload)
+        if item is None:
+            assert not self._take(upload, number, 5, WindowShares(5, 1))
+            return False
+        plan = self.plan(upload)
+        if number > plan.count:
+            return False
+        readers = reader_segments(item.window_bytes, plan.segment_bytes) if item.window_bytes else 0
+        return self._take(upload, number, plan.length(number), WindowShares(plan.segment_bytes, readers))
+
+    def _take(self, upload: str, number: int, size_bytes: int, shares: WindowShares) -> bool:
+        answer = self.call(
+            "take",
+            upload,
+            "volume_segments",
+            number=number,
+            size_bytes=size_bytes,
+            budget_bytes=self.volume.budget_bytes,
+            segment_bytes=shares.segment_bytes,
+            reader_segments=shares.reader_segments,
+        )
+        taken = self.model.take(upload, number, size_bytes, shares, self.reader(upload), self.now_ms)
+        assert answer["taken"] == taken
+        item = self.model.reservations.get(upload)
+        if item is not None and item.window_bytes is not None:
+            assert item.taken_bytes <= item.size_bytes <= max(item.window_bytes, item.taken_bytes)
+        return taken
+
+    @rule(upload=uploads, number=numbers)
+    def back(self, upload: str, number: int) -> None:
+        """The disk allocates a segment that was taken; without room for it, the segment is given back."""
+        item = self.model.reservations.get(upload)
+        if item is not None and number in item.taken and upload not in self.doomed and not self.on_disk(upload, number):
+            size_bytes = item.taken[number].size_bytes
+            if size_bytes > self.free_bytes:
+                self.give(upload, number, stored=False)
+                return
+            self.absent[upload].discard(number)
+            self.files[upload] = self.files.get(upload, 0) + size_bytes
+        self.call("back", upload, "volume_segments", number=number)
+        self.model.back(upload, number)
+
+    @rule(upload=uploads, number=numbers)
+    def punch_and_die(self, upload: str, number: int) -> None:
+        """The bytes have left the disk, and their process dies before the ledger knows."""
+        item = self.model.reservations.get(upload)
+        if item is None or number not in item.taken or not self.on_disk(upload, number):
+            return
+        self.punch(upload, number)
+        self.grown_bytes += item.taken[number].size_bytes  # they are free, and the upload still has room for them
+
+    def punch(self, upload: str, number: int) -> None:
+        if upload in self.doomed or not self.on_disk(upload, number):
+            return
+        self.absent[upload].add(number)
+        size_bytes = self.plan(upload).length(number)
+        self.files[upload] = max(0, self.files.get(upload, 0) - size_bytes)
+
+    @rule(upload=uploads, number=numbers, stored=st.sampled_from((True, True, False)))
+    def give(self, upload: str, number: int, stored: bool) -> None:
+        """A segment is stored, or its body failed: its bytes leave the disk, then its room is given back."""
+        item = self.model.reservations.get(upload)
+        size_bytes = 3
+        if item is not None:
+            plan = self.plan(upload)
+            if number > plan.count or (number not in item.taken and not item.confirmed):
+                return
+            size_bytes = plan.length(number)
+            if number in item.taken or (stored and number not in item.given):
+                self.punch(upload, number)
+        self.call("give", upload, "volume_segments", segments={str(number): size_bytes}, stored=stored)
+        self.model.give(upload, {number: size_bytes}, stored=stored, reader=self.reader(upload))
+        if item is not None and item.window_bytes is not None and not self.reader(upload).active:
+            assert item.size_bytes <= item.rest_bytes + item.wish_bytes, "more than what remains of the file"
+        self.last_numbers(item)
+
+    def last_numbers(self, item: Reservation | None) -> None:
+        if item is None:
+            return
+        assert item.backed_bytes <= item.size_bytes
+        assert not set(item.taken) & set(item.given)
+
+    @rule(upload=uploads, number=numbers)
+    def read(self, upload: str, number: int) -> None:
+        """The reader requests a segment; above its share of the window, it waits for the manifest instead."""
+        item = self.model.reservations.get(upload)
+        if item is None or item.window_bytes is None or not self.reader(upload).active:
+            return
+        plan = self.plan(upload)
+        wanted = {*self.reader(upload).segments, min(number, plan.count)}
+        if len(wanted) > reader_segments(item.window_bytes, plan.segment_bytes):
+            self.set_reader(upload, Reader(active=False))
+        else:
+            self.set_reader(upload, Reader(frozenset(wanted)))
+
+    @rule(upload=uploads)
+    def finish_reading(self, upload: str) -> None:
+        if upload in self.model.reservations:
+            self.set_reader(upload, Reader(self.reader(upload).segments, active=False))
+
+    @rule(upload=uploads, size_bytes=sizes, segment=st.integers(1, 8), on_disk=st.sets(numbers), gone=st.sets(numbers))
+    def adopt_window(self, upload: str, size_bytes: int, segment: int, on_disk: set[int], gone: set[int]) -> None:
+        """Redis has lost the reservation of a window."""
+        plan = SegmentPlan(size_bytes, segment)
+        assume(plan.count > 4)
+        taken = {number: plan.length(number) for number in on_disk - gone if number <= plan.count}
+        given = {number: plan.length(number) for number in gone if number <= plan.count}
+        window = 4 * segment
+        assume(sum(taken.values()) <= min(window, self.free_bytes))
+        if upload not in self.model.reservations:
+            self.plans[upload] = plan
+            self.files[upload] = sum(taken.values())
+            self.absent[upload] = set(range(1, plan.count + 1)) - set(taken)
+            self.grown_bytes += window + self.files[upload]
+            self.adopting = True
+            self.order.setdefault(upload, next(self.turns))
+        facts: dict[str, Any] = {"size_bytes": size_bytes, "backed_bytes": 0, "window_bytes": window}
+        self.call("adopt", upload, **facts, taken=taken, given=given)
+        reader = self.reader(upload)
+        self.model.adopt(upload, size_bytes, 0, self.now_ms, LEASE_MS, window, taken=taken, given=given, reader=reader)
+
+    # -- the end: every upload finishes with what it holds
+
+    def teardown(self) -> None:
+        if hasattr(self, "model"):
+            self.finish_all()
+        super().teardown()
+
+    def finish_all(self) -> None:
+        self.others_bytes = -(10**6)  # the disk is large: whether uploads finish is up to the ledger alone
+        for upload in sorted(self.doomed):
+            self.release(upload)
+        for _ in range(10 * len(UPLOADS) * 60):
+            self.read_disk()
+            self.run_pass("run", None, None)
+            if not self.model.reservations:
+                break
+            moved = [self.finish_some(upload) for upload in list(self.model.reservations)]
+            assert any(moved), "every upload waits for another one"
+        assert not self.model.reservations
+        assert not self.model.queue
+
+    def finish_some(self, upload: str) -> bool:
+        """Send what has room of a file, in the worst order for the reader; whether anything has changed."""
+        item = self.model.reservations[upload]
+        changed = not item.confirmed
+        self.confirm(upload, 1.0)
+        self.renew(upload)
+        plan, reader = self.plan(upload), self.reader(upload)
+        lost = {number for number, size in item.given.items() if item.wish_bytes and size <= item.wish_bytes}
+        for number in sorted(lost) + list(range(plan.count, 0, -1)):
+            if number in item.taken or (number in item.given and number not in lost):
+                continue
+            if not self.has_taken(upload, number):
+                continue
+            changed = True
+            lost.discard(number)
+        for number in list(item.taken):
+            self.back(upload, number)
+        if reader.active and all(self.readable(item, number) for number in reader.segments):
+            self.set_reader(upload, Reader(reader.segments, active=False))
+            changed = True
+        reader = self.reader(upload)
+        for number in list(item.taken):
+            if not reader.active or number not in reader.segments:
+                self.give(upload, number, stored=True)
+                changed = True
+        if item.window_bytes is None:
+            for number in set(range(1, plan.count + 1)) - set(item.given):
+                self.give(upload, number, stored=True)
+                changed = True
+        if len(item.given) == plan.count and not item.wish_bytes:
+            self.release(upload)
+            changed = True
+        return changed
+
+    def readable(self, item: Reservation, number: int) -> bool:
+        """Whether the reader has its bytes: on the temp volume, or in the store."""
+        return number in item.taken or number in item.given

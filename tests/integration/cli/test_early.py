@@ -1,0 +1,144 @@
+"""`sluice upload` and `sluice status` against real servers: files larger than the temp volume, and early metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.cli.processes import import_path
+from tests.harness.media_samples import sample
+from tests.harness.running import cell_processes
+from tests.harness.shared_stack import Servers
+from tests.integration.cli.conftest import SEGMENT_BYTES, Cell, Sluice, events
+from tests.integration.cli.test_upload import is_segment, manifest_etag, numbers_sent, read_until
+from tests.programs.torture.files import with_gap
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+BUDGET_BYTES = 8 * SEGMENT_BYTES
+SEGMENTS = 40
+
+
+@pytest.fixture(scope="module")
+def small_cell(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cell]:
+    """Its temp volume holds a fifth of the film."""
+    with cell_processes(
+        servers,
+        tmp_path_factory.mktemp("small"),
+        segment_bytes=SEGMENT_BYTES,
+        temp_budget_bytes=BUDGET_BYTES,
+        temp_headroom_bytes=0,
+    ) as started:
+        yield Cell(servers, started.processes, dict(started.environment))
+
+
+@pytest.fixture
+def sluice(small_cell: Cell, tmp_path: Path) -> Iterator[Sluice]:
+    command = Sluice(
+        {
+            **os.environ,
+            **small_cell.environment,
+            "PYTHONPATH": import_path(),
+            "XDG_STATE_HOME": str(tmp_path / "state"),
+            "SLUICE_SERVER": small_cell.url,
+            "COLUMNS": "200",
+        }
+    )
+    yield command
+    for process in command.running:
+        process.kill()
+        process.communicate()
+
+
+def film_of(path: Path, segments: int, *, index_last: bool) -> Path:
+    """A video of so many segments of random bytes, with its index in the first or in the last one."""
+    data = sample("mp4").read_bytes()
+    room = segments * SEGMENT_BYTES - len(data) - 8
+    box = (8 + room).to_bytes(4, "big") + b"free" + os.urandom(room)
+    path.write_bytes(with_gap(data, box) if index_last else data + box)
+    return path
+
+
+@pytest.mark.parametrize("index_last", [False, True], ids=["index first", "index last"])
+def test_a_file_larger_than_the_temp_volume_is_stored_byte_for_byte(
+    sluice: Sluice, tmp_path: Path, index_last: bool
+) -> None:
+    film = film_of(tmp_path / "film.mp4", SEGMENTS, index_last=index_last)
+    result = sluice.run("upload", str(film), "--json", "--concurrency", "8")
+    seen = events(result.stdout)
+    assert result.returncode == 0, seen[-1]
+    assert seen[-1]["content"]["object"]["etag"] == manifest_etag(film)
+    assert set(numbers_sent(seen)) == set(range(1, SEGMENTS + 1))
+    assert seen[-1]["upload"]["window_size"] <= BUDGET_BYTES
+    (media,) = (number for number, event in enumerate(seen) if event["event"] == "media")
+    assert sum(event["event"] == "segment" for event in seen[media:]) > SEGMENTS // 2
+    assert seen[media]["media"]["container"] == "mp4"
+
+
+def test_several_files_larger_than_the_temp_volume_take_turns(sluice: Sluice, tmp_path: Path) -> None:
+    films = [film_of(tmp_path / f"{number}.mp4", 20, index_last=number % 2 == 0) for number in range(4)]
+    result = sluice.run("upload", *map(str, films), "--json")
+    ended = [event for event in events(result.stdout) if event["event"] == "ended"]
+    assert [event["status"] for event in ended] == ["ready"] * 4
+    assert {event["file"]: event["content"]["object"]["etag"] for event in ended} == {
+        str(film): manifest_etag(film) for film in films
+    }
+
+
+def test_metadata_is_one_line_before_the_last_one(sluice: Sluice, tmp_path: Path) -> None:
+    film = film_of(tmp_path / "film.mp4", SEGMENTS, index_last=True)
+    lines = sluice.run("upload", str(film)).stderr.splitlines()
+    (shown,) = (number for number, line in enumerate(lines) if line.startswith("film.mp4: mp4, h264 320x240, "))
+    assert lines[-1].startswith("ready film.mp4 is content ")
+    assert shown < len(lines) - 1
+
+
+@pytest.mark.parametrize("kind", ["noise", "text"])
+def test_a_file_that_is_not_media_stops_the_client_early(sluice: Sluice, tmp_path: Path, kind: str) -> None:
+    """Long before its last segment, with the reason and the exit status of any other failure."""
+    data = os.urandom(200 * SEGMENT_BYTES) if kind == "noise" else b"no video at all\n" * (200 * SEGMENT_BYTES // 16)
+    film = tmp_path / "film.mp4"
+    film.write_bytes(data)
+    result = sluice.run("upload", str(film), "--json", "--concurrency", "2")
+    seen = events(result.stdout)
+    assert result.returncode == 1
+    assert (seen[-1]["status"], seen[-1]["error"]["code"]) == ("failed", "NOT_MEDIA")
+    assert len(numbers_sent(seen)) < 150
+    again = sluice.run("upload", str(film), "--concurrency", "2")
+    assert again.returncode == 1
+    assert "failed film.mp4: " in again.stderr
+    assert "[NOT_MEDIA]" in again.stderr
+
+
+def test_the_status_shows_metadata_and_the_window(sluice: Sluice, tmp_path: Path) -> None:
+    film = film_of(tmp_path / "film.mp4", SEGMENTS, index_last=False)
+    process = sluice.start("upload", str(film), "--json", "--concurrency", "1")
+    seen = read_until(process, lambda event: bool(event["event"] == "media"))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    lines = sluice.run("status", seen[-1]["upload_id"]).stdout.splitlines()
+    facts: dict[str, str] = dict(line.split("\t", 1) for line in lines)
+    assert facts["media"].startswith("video · mp4, h264 320x240")
+    assert facts["window"].startswith("1.0 MiB")
+    view: dict[str, Any] = json.loads(sluice.run("status", seen[-1]["upload_id"], "--json").stdout)
+    assert view["media"]["container"] == "mp4"
+    assert sluice.run("upload", str(film)).returncode == 0
+
+
+def test_an_interrupted_upload_with_a_window_continues(sluice: Sluice, tmp_path: Path) -> None:
+    film = film_of(tmp_path / "film.mp4", SEGMENTS, index_last=True)
+    process = sluice.start("upload", str(film), "--json", "--concurrency", "1")
+    seen = read_until(process, is_segment(10))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    again = events(sluice.run("upload", str(film), "--json").stdout)
+    assert (again[0]["event"], again[-1]["status"]) == ("resumed", "ready")
+    assert again[-1]["upload_id"] == seen[-1]["upload_id"]
+    assert len(numbers_sent(again)) <= SEGMENTS - 9
+    assert again[-1]["content"]["object"]["etag"] == manifest_etag(film)

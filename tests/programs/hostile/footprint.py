@@ -1,0 +1,81 @@
+"""What the worker and the reader's host hold: memory, descriptors, processes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from dataclasses import dataclass
+
+import psutil
+
+_SETTLE_SECONDS = 20.0
+# Allocators keep some of what they got; a leak of 4 KB per file shows in 10,000 files.
+_WORKER_GROWTH_BYTES = 24 * 1024**2
+_HOST_GROWTH_BYTES = 16 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """`processes` are the ids of all descendants of the worker; `host` is that of the reader's host, which is one of
+    them. Memory is what a process does not share."""
+
+    host: int
+    processes: frozenset[int]
+    worker_bytes: int
+    host_bytes: int
+    worker_descriptors: int
+    host_descriptors: int
+    worker_threads: int
+
+    def grown_since(self, before: Footprint) -> list[str]:
+        """How it exceeds an earlier one; empty: it does not."""
+        problems = []
+        if self.host != before.host:
+            problems.append(f"the host was replaced: {before.host} became {self.host}")
+        if left := self.processes - before.processes - {self.host}:
+            problems.append(f"processes are left: {sorted(left)}")
+        for name, now, then, growth in (
+            ("memory of the worker", self.worker_bytes, before.worker_bytes, _WORKER_GROWTH_BYTES),
+            ("memory of the host", self.host_bytes, before.host_bytes, _HOST_GROWTH_BYTES),
+            ("descriptors of the worker", self.worker_descriptors, before.worker_descriptors, 0),
+            ("descriptors of the host", self.host_descriptors, before.host_descriptors, 0),
+            ("threads of the worker", self.worker_threads, before.worker_threads, 0),
+        ):
+            if now > then + growth:
+                problems.append(f"{name} grew from {then:,} to {now:,}")
+        return problems
+
+    def lines(self) -> list[str]:
+        """For people."""
+        return [
+            f"worker: {self.worker_bytes / 1024**2:.1f} MiB, {self.worker_descriptors} descriptors",
+            f"host: {self.host_bytes / 1024**2:.1f} MiB, {self.host_descriptors} descriptors",
+            f"processes: {len(self.processes)}",
+        ]
+
+
+def footprint() -> Footprint:
+    """Of this process, whose one child is the reader's host."""
+    gc.collect()
+    worker = psutil.Process()
+    children = worker.children()
+    host = min(children, key=lambda child: child.create_time())
+    return Footprint(
+        host=host.pid,
+        processes=frozenset(child.pid for child in worker.children(recursive=True)),
+        worker_bytes=worker.memory_full_info().uss,
+        host_bytes=host.memory_full_info().uss,
+        worker_descriptors=worker.num_fds(),
+        host_descriptors=host.num_fds(),
+        worker_threads=worker.num_threads(),
+    )
+
+
+async def settled(before: Footprint) -> Footprint:
+    """The footprint when nothing is left compared with `before`, or after a while."""
+    end = asyncio.get_running_loop().time() + _SETTLE_SECONDS
+    while True:
+        now = footprint()
+        if not now.grown_since(before) or asyncio.get_running_loop().time() > end:
+            return now
+        await asyncio.sleep(0.1)

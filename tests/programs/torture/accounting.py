@@ -1,0 +1,85 @@
+"""The accounting of the temp volume, checked throughout a run: bytes on the disk <= reserved bytes <= budget.
+
+A sample reads Redis and the disk one after the other, so a single one may see a file of before and a reservation of
+after a change. A problem is reported when several samples in a row have it. After Redis has lost data, the samples
+count again once the accounts are in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from redis.exceptions import RedisError
+
+from tests.programs.torture.world import World
+
+_SAMPLE_SECONDS = 0.1
+_CONFIRMATIONS = 8
+_CONFIRM_SECONDS = 0.02
+# A file occupies whole blocks, and its map of extents may need one.
+_BLOCKS_BYTES = 2 * 4096
+
+
+@dataclass
+class Accounting:
+    """What was sampled so far."""
+
+    world: World
+    samples: int = field(default=0, init=False)
+    highest_reserved_bytes: int = field(default=0, init=False)
+    highest_used_bytes: int = field(default=0, init=False)
+    problems: list[str] = field(default_factory=list, init=False)
+    _losses: int = field(default=0, init=False)
+    _in_doubt: bool = field(default=False, init=False)
+
+    async def run(self) -> None:
+        """Sample until cancelled."""
+        began = time.monotonic()
+        while True:
+            await asyncio.sleep(_SAMPLE_SECONDS)
+            with suppress(RedisError):  # Redis is a target of faults
+                problem = await self._confirmed()
+                if problem is not None:
+                    self.problems.append(f"{time.monotonic() - began:.1f} s: {problem}")
+
+    async def _confirmed(self) -> str | None:
+        for attempt in range(_CONFIRMATIONS):
+            problem = await self._sample()
+            if problem is None or self._in_doubt:
+                return None
+            if attempt < _CONFIRMATIONS - 1:
+                await asyncio.sleep(_CONFIRM_SECONDS)
+        return problem
+
+    async def _sample(self) -> str | None:
+        settings = self.world.settings
+        used, files = await asyncio.to_thread(_used, settings.temp_dir)
+        volume = self.world.keys.volume(settings.volume)
+        reserved = int(await self.world.redis.hget(volume, "reserved_bytes") or 0)  # type: ignore[misc]  # as in board
+        if self.world.data_losses != self._losses:
+            self._losses, self._in_doubt = self.world.data_losses, True
+        problem = None
+        if used > reserved + files * _BLOCKS_BYTES:
+            problem = f"{used} bytes on the disk in {files} files, and {reserved} reserved"
+        elif reserved > settings.temp_budget_bytes:
+            problem = f"{reserved} bytes reserved of a budget of {settings.temp_budget_bytes}"
+        if problem is None:
+            self._in_doubt = False
+            self.samples += 1
+            self.highest_reserved_bytes = max(self.highest_reserved_bytes, reserved)
+            self.highest_used_bytes = max(self.highest_used_bytes, used)
+        return problem
+
+
+def _used(directory: Path) -> tuple[int, int]:
+    """Bytes that temp files occupy on the disk, and how many files."""
+    total = files = 0
+    for path in directory.glob("*.data"):
+        with suppress(FileNotFoundError):  # it was removed meanwhile
+            total += path.stat().st_blocks * 512
+            files += 1
+    return total, files

@@ -1,0 +1,67 @@
+"""The fault of a store that loses what it had acknowledged: segments of uploads that still arrive.
+
+What the temp volume no longer holds must then be requested from the client again.
+"""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+
+from redis.exceptions import RedisError
+
+from pipeline.adapters.object_store.names import SEGMENT_PREFIX, multipart_name, segment_name
+from pipeline.adapters.redis.reads import hash_all
+from pipeline.bootstrap import open_store
+from pipeline.core.errors import StoreError
+from pipeline.core.lifecycle import Status
+from pipeline.core.model import object_key
+from pipeline.core.stages import Stage
+from tests.programs.torture.schedule import PlannedFault
+from tests.programs.torture.world import World
+
+_MOST_SEGMENTS = 3
+_SEALED_STATES = frozenset({"running", "done"})
+
+
+class LoseSegments:
+    """Deletes stored segments of one upload: up to three objects of Swift, or all parts of a multipart upload of S3.
+    `heal` does nothing: Sluice has to request them again."""
+
+    def __init__(self, world: World, plan: PlannedFault) -> None:
+        self._world, self._dice = world, random.Random(plan.seed)
+
+    async def inject(self) -> None:
+        # Redis and the store are targets of other faults at the same time.
+        with suppress(RedisError, StoreError):
+            upload_id, names = await self._choose()
+            async with open_store(self._world.settings) as store:
+                for name in names:
+                    await store.delete(name)
+                    self._world.deleted_segments += 1
+            # A manifest that was checked before the deletion is complete as far as Sluice can know.
+            key = self._world.keys.upload(upload_id)
+            fields = await hash_all(self._world.redis, key) if names else {}
+            if fields.get(f"stage.{Stage.SEAL}.state") in _SEALED_STATES:
+                self._world.damaged.add(upload_id)
+
+    async def heal(self) -> None:
+        pass
+
+    async def _choose(self) -> tuple[str, list[str]]:
+        """An upload, and the names of what is deleted. Segments that the temp volume no longer holds come first."""
+        redis, keys = self._world.redis, self._world.keys
+        uploads = sorted(await redis.zrange(keys.status(Status.RECEIVING), 0, -1))
+        self._dice.shuffle(uploads)
+        for upload_id in uploads:
+            stored = await hash_all(redis, keys.stored(upload_id))
+            released = await redis.smembers(f"{keys.upload(upload_id)}:released")  # type: ignore[misc]  # as in board
+            numbers = sorted(map(int, released)) or sorted(map(int, stored))
+            if not numbers:
+                continue
+            if self._world.settings.store == "s3":
+                session = (await hash_all(redis, keys.upload(upload_id))).get("target_session", "")
+                return upload_id, [multipart_name(object_key(upload_id), session)]
+            chosen = self._dice.sample(numbers, min(len(numbers), self._dice.randint(1, _MOST_SEGMENTS)))
+            return upload_id, [SEGMENT_PREFIX + segment_name(upload_id, number) for number in chosen]
+        return "", []
