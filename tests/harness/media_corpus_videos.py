@@ -172,6 +172,9 @@ VIDEOS: Mapping[str, Entry] = {
     "matroska_turned_90_then_mirrored": Entry(
         remuxed("mp4", "matroska", before=("-display_rotation", "-90", "-display_hflip")), seconds=2, turned=(270, True)
     ),
+    "matroska_rotate_tag": Entry(
+        remuxed("mp4", "matroska", "-metadata:s:v", "rotate=90"), seconds=2, turned=(90, False)
+    ),
     "webm_vp8": Entry(
         made(*_FILM, "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libvorbis", "-f", "webm")
     ),

@@ -1,4 +1,4 @@
-"""From a file to the columns: ffprobe reads real media, the repository saves it, and lists find it."""
+"""From a file to the columns: the reader describes real media, the repository saves it, and lists find it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import asyncpg
 import pytest
 from uuid6 import uuid7
 
-from deploy.embedded.media_tools import media_tool_path
-from pipeline.adapters.media.ffprobe import FfprobeMediaProbe
-from pipeline.adapters.media.sandbox import Sandbox
+from pipeline.adapters.media.inside.metadata import describe
 from pipeline.adapters.postgres.contents import PostgresContentRepository
 from pipeline.core.model import ContentRecord, StoredObject
 from schemas.content import Content
@@ -76,13 +74,14 @@ def file_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return find
 
 
-async def test_the_columns_hold_what_ffprobe_reads(
+async def test_the_columns_hold_what_the_reader_finds(
     contents: PostgresContentRepository, database: asyncpg.Connection, file_of: Callable[[str], Path]
 ) -> None:
-    probe = FfprobeMediaProbe(media_tool_path("ffprobe"), 20, Sandbox())
     saved: dict[str, Content] = {}
     for name in EXPECTED:
-        media = await probe.probe(file_of(name))
+        path = file_of(name)
+        with path.open("rb") as file:
+            media = describe(file, path.stat().st_size)
         content_id = str(uuid7())
         stored = StoredObject("swift", "c", f"contents/{content_id}/original", media.size_bytes, "etag")
         saved[name] = await contents.save(

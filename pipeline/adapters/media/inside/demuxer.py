@@ -7,7 +7,7 @@ is read: no format refers to other files, and the list is checked before content
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -23,7 +23,7 @@ from schemas.media import MAX_FILE_STREAMS
 _PROBE_BYTES = 1024 * 1024
 _PROBE_MICROSECONDS = 5_000_000
 _BUFFER_BYTES = 32 * 1024
-_MAX_LINES = 1000
+_MAX_LINES = 500
 
 _REASONS = (
     ("moov atom not found", "the recording is cut off: its index (moov) is missing"),
@@ -69,14 +69,19 @@ def opened(file: BinaryIO, form: str | None = None) -> Iterator[Opened]:
                     },
                 )
             except (av.FFmpegError, ValueError, UnicodeError) as error:
-                raise NotMedia(_reason(error, [message for _, _, message in logs[:_MAX_LINES]])) from error
-            lines = [message for _, _, message in logs[:_MAX_LINES]]
+                raise NotMedia(_reason(error, _kept(logs))) from error
+            lines = _kept(logs)
     finally:
         av.logging.set_level(level)
         av.logging.set_skip_repeated(skips)
     with container:
         _check_score(lines)
         yield Opened(container, any(_GUESSED_DURATION in line for line in lines))
+
+
+def _kept(logs: Sequence[tuple[int, str, str]]) -> list[str]:
+    """The messages at the beginning and at the end: a damaged file causes any number."""
+    return [message for _, _, message in (*logs[:_MAX_LINES], *logs[-_MAX_LINES:])]
 
 
 def _reason(error: Exception, lines: list[str]) -> str:

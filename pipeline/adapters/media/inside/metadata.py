@@ -15,7 +15,7 @@ from av.stream import Stream as Source
 
 from pipeline.adapters.media.inside import formats
 from pipeline.adapters.media.inside.demuxer import Opened, opened
-from pipeline.adapters.media.inside.heif_item import read_main_item
+from pipeline.adapters.media.inside.heif_items import Item, read_items
 from pipeline.adapters.media.inside.images import ImageFile, read_image
 from pipeline.adapters.media.inside.iso_boxes import read_at
 from pipeline.adapters.media.inside.iso_movie import read_movie
@@ -23,9 +23,9 @@ from pipeline.adapters.media.inside.length import length_seconds, stated_seconds
 from pipeline.adapters.media.inside.length_fragments import read_fragmented
 from pipeline.adapters.media.inside.limits import check_matroska, check_tags
 from pipeline.adapters.media.inside.matroska_header import read_matroska
-from pipeline.adapters.media.inside.orientation import Orientation
+from pipeline.adapters.media.inside.orientation import UPRIGHT, Orientation, of_degrees, of_heif
 from pipeline.adapters.media.inside.printed import printed
-from pipeline.adapters.media.inside.refused import NotMedia
+from pipeline.adapters.media.inside.refused import MAX_PIXELS, NotMedia
 from pipeline.adapters.media.inside.streams import Known, is_cover, stream_of
 from pipeline.adapters.media.inside.tags import selected_tags
 from pipeline.adapters.media.inside.unfinished import repaired
@@ -33,10 +33,8 @@ from pipeline.adapters.media.inside.values import count
 from pipeline.adapters.media.inside.views import view
 from schemas.media import MAX_STREAMS, MediaKind, MediaMetadata, VideoStream
 
-MAX_PIXELS = 2**28
-"""268 million: more than the largest camera pictures (200 million); as RGBA it is 1 GiB in memory."""
-
 _HEAD_BYTES = 4096
+_COMPOSED = (b"grid", b"iovl")
 _EBML = b"\x1a\x45\xdf\xa3"
 _ISO_BEGINNINGS = (b"ftyp", b"styp", b"moov")
 
@@ -90,9 +88,19 @@ def _streams(
     for source in sources:
         known = Known.of(more.get(source.index))
         if source.type == "video" and not is_cover(source):
-            known = replace(known, orientation=movie.get(source.id) or next(in_order, known.orientation))
+            stated = movie.get(source.id) or next(in_order, UPRIGHT)
+            known = replace(known, orientation=stated if stated != UPRIGHT else _tagged(source))
         if (stream := stream_of(source, known)) is not None:
             yield stream
+
+
+def _tagged(source: Source) -> Orientation:
+    """From the tag `rotate`, which counts clockwise; files that were converted years ago have it."""
+    tags = {key.lower(): value for key, value in source.metadata.items()}
+    try:
+        return of_degrees(float(tags.get("rotate", "0")[:16]))
+    except ValueError:
+        return UPRIGHT
 
 
 def _image(file: BinaryIO, media: Opened, container: str, size_bytes: int, image: ImageFile | None) -> MediaMetadata:
@@ -106,12 +114,12 @@ def _image(file: BinaryIO, media: Opened, container: str, size_bytes: int, image
     known = Known.of(printed(media.container).get(source.index))
     animated = stated_seconds(media) if source.frames > 1 else None
     if container in formats.ISO_IMAGES:
-        item = read_main_item(file, size_bytes)
-        known = replace(known, orientation=item.orientation)
-        if item.derived and animated is None:
-            known = replace(known, index=0, width=item.width, height=item.height, tiled=True)
-        elif animated is not None:
-            known = replace(known, orientation=read_movie(file, size_bytes).get(source.id, item.orientation))
+        items = read_items(file, size_bytes)
+        item = items.by_number.get(items.main) if items else None
+        if animated is not None:
+            known = replace(known, orientation=read_movie(file, size_bytes).get(source.id, UPRIGHT))
+        elif item is not None:
+            known = _of_item(known, item)
     elif image is not None:
         header = image.header
         animated = header.animation_seconds or animated
@@ -128,6 +136,15 @@ def _image(file: BinaryIO, media: Opened, container: str, size_bytes: int, image
     if not isinstance(stream, VideoStream):
         raise NotMedia("the size of its picture cannot be read")
     return _metadata(media, "image", container, animated, size_bytes, (stream,))
+
+
+def _of_item(known: Known, item: Item) -> Known:
+    """The main item: how it is turned, and its size if it is composed of others."""
+    orientation = of_heif((name, data[0]) for name, data in item.properties if data)
+    if item.kind not in _COMPOSED or item.size is None:
+        return replace(known, orientation=orientation)
+    width, height = item.size
+    return replace(known, orientation=orientation, index=0, width=width, height=height, tiled=True)
 
 
 def _metadata(

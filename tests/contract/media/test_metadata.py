@@ -1,14 +1,13 @@
-"""ffprobe's adapter against real files: what is read is what was made."""
+"""The metadata of real files: what is read is what was made."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.adapters.media.ffprobe import FfprobeMediaProbe
-from pipeline.core.errors import MediaError, SluiceError
+from pipeline.adapters.media.inside.metadata import describe
+from pipeline.adapters.media.inside.refused import NotMedia
 from schemas.media import AudioStream, MediaMetadata, SubtitleStream
 from tests.harness.media_samples import sample
 
@@ -59,10 +58,16 @@ EXPECTED: dict[str, tuple[str, str, float | None, list[str], tuple[int, int] | N
 }
 
 
+def described(name: str) -> MediaMetadata:
+    path = sample(name)
+    with path.open("rb") as file:
+        return describe(file, path.stat().st_size)
+
+
 @pytest.mark.parametrize("name", EXPECTED)
-async def test_what_is_read_is_what_was_made(probe: FfprobeMediaProbe, name: str) -> None:
+def test_what_is_read_is_what_was_made(name: str) -> None:
     kind, container, duration, codecs, size = EXPECTED[name]
-    metadata = await probe.probe(sample(name))
+    metadata = described(name)
 
     assert (metadata.kind, metadata.container) == (kind, container)
     assert [stream.codec for stream in metadata.streams] == codecs
@@ -99,18 +104,16 @@ async def test_what_is_read_is_what_was_made(probe: FfprobeMediaProbe, name: str
         ("jpeg_exif_8", 270, False),
     ],
 )
-async def test_rotation_is_clockwise_and_the_coded_size_stays(
-    probe: FfprobeMediaProbe, name: str, rotation: int, mirrored: bool
-) -> None:
-    picture = (await probe.probe(sample(name))).picture
+def test_rotation_is_clockwise_and_the_coded_size_stays(name: str, rotation: int, mirrored: bool) -> None:
+    picture = described(name).picture
     assert picture is not None
     assert (picture.rotation, picture.mirrored) == (rotation, mirrored)
     assert picture.coded_width > picture.coded_height
     assert (picture.width > picture.height) == (rotation in (0, 180))
 
 
-async def test_every_track_with_its_language(probe: FfprobeMediaProbe) -> None:
-    metadata = await probe.probe(sample("mkv"))
+def test_every_track_with_its_language() -> None:
+    metadata = described("mkv")
     sounds = [stream for stream in metadata.streams if isinstance(stream, AudioStream)]
     assert [(sound.language, sound.channels, sound.sample_rate) for sound in sounds] == [
         ("eng", 1, 48000),
@@ -120,13 +123,13 @@ async def test_every_track_with_its_language(probe: FfprobeMediaProbe) -> None:
     assert metadata.tags["title"] == "A gate in the water"
 
 
-async def test_details_of_pictures_and_sound(probe: FfprobeMediaProbe) -> None:
-    video = (await probe.probe(sample("mp4"))).picture
+def test_details_of_pictures_and_sound() -> None:
+    video = described("mp4").picture
     assert video is not None
     assert (video.frame_rate, video.average_frame_rate, video.pixel_format, video.bit_depth) == (25, 25, "yuv420p", 8)
     assert (video.default, video.hdr, video.attached_picture, video.sample_aspect_ratio) == (True, False, False, 1.0)
 
-    hdr = (await probe.probe(sample("mp4_hdr"))).picture
+    hdr = described("mp4_hdr").picture
     assert hdr is not None
     assert hdr.hdr
     assert hdr.colour.model_dump() == {
@@ -136,24 +139,24 @@ async def test_details_of_pictures_and_sound(probe: FfprobeMediaProbe) -> None:
         "range": "tv",
     }
 
-    wide = (await probe.probe(sample("mp4_wide_pixels"))).picture
+    wide = described("mp4_wide_pixels").picture
     assert wide is not None
     assert wide.coded_width == 320
     assert wide.sample_aspect_ratio == pytest.approx(4 / 3)
 
-    (sound,) = (await probe.probe(sample("wav"))).streams
+    (sound,) = described("wav").streams
     assert isinstance(sound, AudioStream)
     assert (sound.channels, sound.sample_rate, sound.bit_depth, sound.bit_rate) == (2, 48000, 16, 1_536_000)
 
-    cover = (await probe.probe(sample("mp3_cover"))).picture
+    cover = described("mp3_cover").picture
     assert cover is not None
     assert (cover.attached_picture, cover.frame_rate) == (True, None)
 
 
-async def test_a_still_picture_has_no_frame_rate_and_an_animated_one_has(probe: FfprobeMediaProbe) -> None:
+def test_a_still_picture_has_no_frame_rate_and_an_animated_one_has() -> None:
     rates: dict[str, Any] = {}
     for name in ("jpeg", "png", "webp", "gif", "avif", "heic", "png_animated", "webp_animated", "gif_animated"):
-        picture = (await probe.probe(sample(name))).picture
+        picture = described(name).picture
         assert picture is not None
         rates[name] = picture.frame_rate
     assert rates == {
@@ -179,27 +182,7 @@ async def test_a_still_picture_has_no_frame_rate_and_an_animated_one_has(probe: 
         ("png_enormous", "40000 x 30000"),
     ],
 )
-async def test_no_media_is_refused_with_a_reason_for_people(probe: FfprobeMediaProbe, name: str, reason: str) -> None:
-    path = sample(name)
-    with pytest.raises(MediaError) as caught:
-        await probe.probe(path)
-    assert caught.value.code == "NOT_MEDIA"
-    assert reason in caught.value.message
-    assert path.name not in caught.value.message
-    assert str(path.parent) not in caught.value.message
-
-
-async def test_a_machine_without_the_tool_is_worth_a_retry(sandbox: Any, tmp_path: Path) -> None:
-    not_executable = tmp_path / "ffprobe"
-    not_executable.write_text("no program")
-    for executable in ("there-is-no-such-ffprobe", str(not_executable)):
-        with pytest.raises(SluiceError) as caught:
-            await FfprobeMediaProbe(executable, 5, sandbox).probe(sample("jpeg"))
-        assert caught.value.code == "MEDIA_TOOL_FAILED"
-        assert caught.value.retryable
-
-
-async def test_a_missing_file_is_told_apart(probe: FfprobeMediaProbe, tmp_path: Path) -> None:
-    with pytest.raises(SluiceError) as caught:
-        await probe.probe(tmp_path / "gone")
-    assert caught.value.code == "TEMP_FILE_MISSING"
+def test_no_media_is_refused_with_a_reason_for_people(name: str, reason: str) -> None:
+    with pytest.raises(NotMedia) as caught:
+        described(name)
+    assert reason in caught.value.reason
