@@ -81,11 +81,11 @@ def _png(content: bytes, *, after: bool) -> bytes:
     return png_with(b"eXIf", content, after=after, png=_saved("PNG"))
 
 
-@functools.cache
-def _large_png() -> bytes:
-    """2.3 MB of noise."""
+def _noise(form: str, **options: object) -> bytes:
+    """Megabytes of noise."""
     file = io.BytesIO()
-    Image.frombytes("RGB", (1024, 768), random.Random(1).randbytes(1024 * 768 * 3)).save(file, "PNG", compress_level=1)
+    picture = Image.frombytes("RGB", (1024, 768), random.Random(1).randbytes(1024 * 768 * 3))
+    picture.save(file, form, **options)
     return file.getvalue()
 
 
@@ -122,6 +122,22 @@ def _animation(content: Callable[[], bytes], seconds: float = 1.0) -> Entry:
     return Entry(lambda path: void(path.write_bytes(content())), seconds, kind="image")
 
 
+def _jpegxl(*arguments: str) -> Builder:
+    """Ten pictures at 25 per second."""
+    return made(*PICTURE, "-frames:v", "10", "-c:v", "libjxl_anim", "-effort", "3", *arguments, "-f", "image2pipe")
+
+
+def _in_boxes(codestream: bytes) -> bytes:
+    """The codestream in two parts in a container (ISO/IEC 18181-2, 9)."""
+
+    def box(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I4s", 8 + len(content), name) + content
+
+    middle = len(codestream) // 2
+    parts = box(b"jxlp", bytes(4) + codestream[:middle]) + box(b"jxlp", b"\x80\0\0\1" + codestream[middle:])
+    return box(b"JXL ", b"\r\n\x87\n") + box(b"ftyp", b"jxl \0\0\0\0jxl ") + parts
+
+
 IMAGES: Mapping[str, Entry] = {
     "jpeg_progressive": _still(lambda: _saved("JPEG", progressive=True)),
     "jpeg_gray": _still(lambda: _saved("JPEG", "L")),
@@ -150,7 +166,19 @@ IMAGES: Mapping[str, Entry] = {
         f"png_exif_after_{number}": _still(partial(_png, exif(number, "<"), after=True), turn)
         for number, turn in EXIF_TURNS.items()
     },
-    "png_exif_after_large": _still(lambda: png_with(b"eXIf", exif(6), after=True, png=_large_png()), (90, False)),
+    "png_exif_after_large": _still(
+        lambda: png_with(b"eXIf", exif(6), after=True, png=_noise("PNG", compress_level=1)), (90, False)
+    ),
+    "jpeg_large": _still(
+        lambda: jpeg_with((2, _ICC), _exif_segment(6), picture=_noise("JPEG", quality=90)), (90, False)
+    ),
+    "webp_large": _still(lambda: _noise("WEBP", quality=90, method=0, exif=exif(6)), (90, False)),
+    "tiff_large": _still(lambda: _noise("TIFF", tiffinfo={0x0112: 6}), (90, False)),
+    "tiff_large_deflate": _still(
+        lambda: _noise("TIFF", compression="tiff_adobe_deflate", tiffinfo={0x0112: 6}), (90, False)
+    ),
+    "bmp_large": _still(lambda: _noise("BMP")),
+    "jpeg2000_large": _still(lambda: _noise("JPEG2000")),
     **{f"png_{mode.lower()}": _still(partial(_saved, "PNG", mode)) for mode in ("L", "LA", "RGBA", "P", "1", "I;16")},
     **{f"webp_exif_{number}": _still(partial(webp_with_exif, number), turn) for number, turn in EXIF_TURNS.items()},
     "webp_lossless": _still(lambda: _saved("WEBP", lossless=True)),
@@ -184,6 +212,10 @@ IMAGES: Mapping[str, Entry] = {
     "jpegxl_alpha": _image(
         made(*PICTURE, "-vf", "format=rgba", "-frames:v", "1", "-c:v", "libjxl", "-f", "image2pipe")
     ),
+    "jpegxl_animated": _image(_jpegxl(), 0.4),
+    "jpegxl_animated_lossless": _image(_jpegxl("-distance", "0", "-s", "900x700"), 0.4),
+    "jpegxl_animated_alpha": _image(_jpegxl("-vf", "format=rgba"), 0.4),
+    "jpegxl_animated_boxes": _image(changed(_jpegxl(), _in_boxes), 0.4),
     "bmp": _still(lambda: _saved("BMP")),
     "bmp_palette": _still(lambda: _saved("BMP", "P")),
     "jpeg2000": _still(lambda: _saved("JPEG2000")),

@@ -46,6 +46,7 @@ EXPLAINED = (
     Explained("mp4_text_track", "streams.2.bit_rate", "our subtitles have none"),
     Explained("mpegts_*", "streams.1.bit_rate", _AVERAGE),
     Explained("mp4_tags", "tags.comment", "an override of the reading direction is removed"),
+    Explained("matroska_rotate_tag", "streams.0.turned", "ffprobe prints it as a tag", missing=True),
     Explained("mp4_fragmented_*", "streams.*.bit_rate", _AVERAGE),
     Explained("mp4_fragmented_*", "streams.*.average_frame_rate", _AVERAGE),
     Explained("aiff_piped", "streams.0.*", "libavformat refuses an unfinished header", missing=True),

@@ -121,7 +121,7 @@ SIZE = ((0, 1), (1, 2), (239, 13), (0, 3), (1, 2), (319, 13))  # 320 x 240, stat
 @pytest.mark.parametrize(("number", "turned"), EXIF_TURNS.items())
 def test_jpegxl_orientation_and_size(number: int, turned: tuple[int, bool]) -> None:
     content = jpegxl(*SIZE, (0, 1), (1, 1), (number - 1, 3), (0, 3), (0, 1), (1, 2))
-    found = read_jpegxl(io.BytesIO(content), len(content))[0]
+    found = read_jpegxl(io.BytesIO(content), len(content))
     assert (found.orientation, found.width, found.height, found.bit_depth) == (turned, 320, 240, 10)
 
 
@@ -130,7 +130,7 @@ def test_jpegxl_orientation_and_size(number: int, turned: tuple[int, bool]) -> N
 )
 def test_jpegxl_sizes_in_eighths_and_by_ratio(fields: tuple[tuple[int, int], ...], size: tuple[int, int]) -> None:
     content = jpegxl(*fields, (1, 1))
-    found = read_jpegxl(io.BytesIO(content), len(content))[0]
+    found = read_jpegxl(io.BytesIO(content), len(content))
     assert (found.width, found.height) == size
 
 

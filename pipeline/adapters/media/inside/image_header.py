@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.adapters.media.inside.orientation import UPRIGHT, Orientation
+from schemas.media import Colour
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class ImageHeader:
     orientation: Orientation = UPRIGHT
     animation_seconds: float | None = None
     frames: int | None = None
+    colour: Colour | None = None
 
     @property
     def frame_rate(self) -> float | None:

@@ -9,10 +9,12 @@ from typing import BinaryIO
 from pipeline.adapters.media.inside.image_header import ImageHeader
 from pipeline.adapters.media.inside.iso_boxes import read_at
 from pipeline.adapters.media.inside.orientation import UPRIGHT, Orientation, of_exif
+from schemas.media import Colour
 
 _MAX_CHUNKS = 20_000
 _MAX_EXIF_BYTES = 256 * 1024
 _LOSSY, _LOSSLESS = "yuv420p", "argb"  # what libavcodec decodes to
+_LOSSY_COLOUR = Colour(matrix="bt470bg", range="tv")  # RFC 9649, 2.5
 _ALPHA_FLAG = 0x10
 
 
@@ -58,6 +60,7 @@ def read_webp(file: BinaryIO, size_bytes: int) -> ImageHeader:
         orientation=orientation or UPRIGHT,
         animation_seconds=milliseconds / 1000 if animated else None,
         frames=frames if animated else None,
+        colour=None if pixel_format in (None, _LOSSLESS) else _LOSSY_COLOUR,
     )
 
 

@@ -1,7 +1,7 @@
-"""The header of an image whose format has one that PyAV does not describe completely, and the part of the file that
-libavformat needs to describe the rest.
+"""Images whose header says more than PyAV does, or makes it unnecessary to read the picture.
 
-Guarantee: for the large formats (JPEG, PNG) that part ends soon after the header, so that the picture is not read.
+Guarantee: libavformat first gets a part of the file that ends soon after the header, and all of it only if that was not
+enough.
 """
 
 from __future__ import annotations
@@ -10,37 +10,58 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from pipeline.adapters.media.inside import image_jpeg, image_jpegxl, image_png, image_tiff, image_webp
+from pipeline.adapters.media.inside.formats import ISO_IMAGES, VIDEO_FORMATS, container_name
 from pipeline.adapters.media.inside.image_header import ImageHeader
+from pipeline.adapters.media.inside.iso_boxes import boxes
 from pipeline.adapters.media.inside.views import view
 
 _AFTER_HEADER_BYTES = 16 * 1024
+_BEGINNING_BYTES = 64 * 1024
+_PLAIN = (b"BM", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
+"""BMP and JPEG 2000 (in boxes, and the codestream alone), which PyAV describes completely."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """The header, and the beginning of the file."""
+    """The header, and what libavformat gets: parts of the file, the last one all of it."""
 
     header: ImageHeader
-    beginning: BinaryIO
+    parts: tuple[BinaryIO, ...]
 
 
 def read_image(file: BinaryIO, head: bytes, size_bytes: int) -> ImageFile | None:
-    """The image in a file that begins with `head`; None if it is none of these formats."""
+    """The image in a file that begins with `head`; None if it is none of these formats. Raises NotMedia for more texts
+    than an image may contain."""
     if head.startswith(image_jpeg.SIGNATURE):
-        header, data_at = image_jpeg.read_jpeg(file)
-        return ImageFile(header, _beginning(file, size_bytes, data_at))
+        header, end, decoded_bytes = image_jpeg.read_jpeg(file)
+        return _image(file, size_bytes, header, max(end, decoded_bytes) + _AFTER_HEADER_BYTES)
     if head.startswith(image_png.SIGNATURE):
-        header, data_at = image_png.read_png(file, size_bytes)
-        return ImageFile(header, _beginning(file, size_bytes, data_at))
+        header, end = image_png.read_png(file, size_bytes)
+        return _image(file, size_bytes, header, end + _AFTER_HEADER_BYTES)
     if image_webp.is_webp(head):
-        return ImageFile(image_webp.read_webp(file, size_bytes), file)
+        return _image(file, size_bytes, image_webp.read_webp(file, size_bytes), _BEGINNING_BYTES)
     if head.startswith(image_tiff.SIGNATURES):
-        return ImageFile(image_tiff.read_tiff(file), file)
+        return _image(file, size_bytes, image_tiff.read_tiff(file), _BEGINNING_BYTES)
     if head.startswith((image_jpegxl.CODESTREAM, image_jpegxl.CONTAINER)):
-        return ImageFile(image_jpegxl.read_jpegxl(file, size_bytes)[0], file)
+        return _image(file, size_bytes, image_jpegxl.read_jpegxl(file, size_bytes), _BEGINNING_BYTES)
+    if head.startswith(_PLAIN):
+        return _image(file, size_bytes, ImageHeader(), _BEGINNING_BYTES)
+    if head[4:8] == b"ftyp" and container_name(VIDEO_FORMATS[0], head) in ISO_IMAGES:
+        return _image(file, size_bytes, ImageHeader(), _iso_header_end(file, size_bytes))
     return None
 
 
-def _beginning(file: BinaryIO, size_bytes: int, data_at: int) -> BinaryIO:
-    end = min(size_bytes, data_at + _AFTER_HEADER_BYTES)
-    return file if end == size_bytes else view(file, [(0, end)])
+def _image(file: BinaryIO, size_bytes: int, header: ImageHeader, end: int) -> ImageFile:
+    beginning = (view(file, [(0, end)]),) if end < size_bytes else ()
+    return ImageFile(header, (*beginning, file))
+
+
+def _iso_header_end(file: BinaryIO, size_bytes: int) -> int:
+    """Where the description of the items ends; the end of the file if it is a sequence as well."""
+    end = size_bytes
+    for box in boxes(file, 0, size_bytes, 64):
+        if box.name == b"moov":
+            return size_bytes
+        if box.name == b"meta":
+            end = box.end + _AFTER_HEADER_BYTES
+    return end

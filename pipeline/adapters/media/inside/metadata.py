@@ -42,17 +42,30 @@ _ISO_BEGINNINGS = (b"ftyp", b"styp", b"moov")
 def describe(file: BinaryIO, size_bytes: int) -> MediaMetadata:
     """The metadata of `file`, whose length is `size_bytes`. Raises NotMedia."""
     head = read_at(file, 0, _HEAD_BYTES)
-    if (image := read_image(file, head, size_bytes)) is not None:
-        with opened(image.beginning) as media:
-            container = formats.container_name(media.container.format.name, head)
-            if container not in formats.IMAGES:
-                raise NotMedia("it contains no known media format")
-            return _image(file, media, container, size_bytes, image)
-    return _recording(file, head, size_bytes)
+    image = read_image(file, head, size_bytes)
+    if image is None:
+        return _recording(file, head, size_bytes)
+    for part in image.parts[:-1]:
+        try:
+            metadata = _still(file, part, head, size_bytes, image)
+        except NotMedia:
+            continue
+        if metadata.picture is not None and metadata.picture.pixel_format is not None:
+            return metadata
+    return _still(file, image.parts[-1], head, size_bytes, image)
+
+
+def _still(file: BinaryIO, part: BinaryIO, head: bytes, size_bytes: int, image: ImageFile) -> MediaMetadata:
+    """The image as libavformat describes it when it reads `part`."""
+    with opened(part) as media:
+        container = formats.container_name(media.container.format.name, head)
+        if container not in formats.IMAGES:
+            raise NotMedia("it contains no known media format")
+        return _image(file, media, container, size_bytes, image)
 
 
 def _recording(file: BinaryIO, head: bytes, size_bytes: int) -> MediaMetadata:
-    """A video or a sound; also HEIC, AVIF and the images whose headers PyAV describes completely."""
+    """A video or a sound; also a GIF, whose length only all of it shows."""
     turned: Sequence[Orientation] = ()
     if head.startswith(_EBML):
         matroska = read_matroska(file, size_bytes)
@@ -131,6 +144,7 @@ def _image(file: BinaryIO, media: Opened, container: str, size_bytes: int, image
             bit_depth=header.bit_depth or known.bit_depth,
             orientation=header.orientation,
             frame_rate=header.frame_rate,
+            colour=header.colour or known.colour,
         )
     stream = stream_of(source, replace(known, still=animated is None))
     if not isinstance(stream, VideoStream):
