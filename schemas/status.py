@@ -72,6 +72,9 @@ class UploadFields(_Fields):
     error_code: str | None = Field(None, description="Why it did not become `ready`: a code of the error catalogue")
     error_message: str | None = None
     window_bytes: int | None = Field(None, description="How much of a large file the temp volume holds at once")
+    bytes_released: int | None = Field(
+        None, description="Bytes of stored segments that have left the temp volume while the upload runs"
+    )
     content_id: str | None = Field(None, description="Set once it is `ready`")
     released_at_ms: int | None = Field(None, description="When its temp file and its reservation were released")
     target_session: str | None = Field(None, description="The store's own session (S3: UploadId), empty for Swift")
@@ -115,11 +118,18 @@ class VolumeFields(_Fields):
     )
     ran_at_ms: int | None = Field(None, description="When admission last ran; while it does not run, no lease lapses")
     budget_bytes: int = Field(description="Bytes that all uploads together may reserve")
-    reserved_bytes: int | None = Field(None, description="Bytes that are reserved now")
+    reserved_bytes: int | None = Field(None, description="Bytes that are reserved now, whole files and windows")
     backed_bytes: int | None = Field(None, description="Reserved bytes that are preallocated on the disk")
     free_bytes: int = Field(description="Free bytes of the disk at the last measurement")
+    usable_bytes: int | None = Field(
+        None,
+        description="What all reservations together could hold on the disk at the last measurement, less what was "
+        "given back since",
+    )
     measured_at_ms: int
-    epoch: int | None = Field(None, description="Count of preallocations")
+    epoch: int | None = Field(
+        None, description="Count of changes of `backed_bytes` that make older readings of the disk unusable"
+    )
     tickets: int | None = Field(None, description="Count of uploads that have ever requested room")
     followed_run: str | None = Field(
         None, description="The run of the Redis server (`run_id`) whose records have been compared with the journals"

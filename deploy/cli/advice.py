@@ -66,8 +66,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "UPLOAD_CANCELLED": _RESTART,
     "NOT_MEDIA": "Sluice accepts only video, image and audio files. Nothing of this file was kept.",
     "MEDIA_TIMEOUT": "The file may be damaged, or too complex.",
-    "MEDIA_TOOL_FAILED": "Run `sluice doctor` on the server to check the media reader. "
-    + _RESTART,
+    "MEDIA_TOOL_FAILED": "Run `sluice doctor` on the server to check the media reader. " + _RESTART,
     "FILE_DIGEST_WRONG": "The file may have changed while it was being sent.",
     "STORE_UNAVAILABLE": _SERVER_SIDE,
     "STORE_AUTH_FAILED": "Run `sluice doctor` on the server to check the store's credentials.",

@@ -90,11 +90,14 @@ class SegmentQueue:
         times = [self._not_before[number] for number in refused]
         return max(0.0, min([max(self._closed_until, self._offered_at + _TRUST_SECONDS), *times]) - now)
 
-    def accepted(self, number: int, now: float) -> None:
-        """The server has the segment."""
+    def accepted(self, number: int, now: float, wanted: Sequence[Sequence[int]] = ()) -> None:
+        """The server has the segment. `wanted`: what the response wants next; if it names nothing, what was wanted
+        before stays, since an older server's responses say nothing."""
         self.in_flight.discard(number)
         self._not_before.pop(number, None)
         self._accepted[number] = now
+        if wanted:
+            self.want(wanted)
 
     def refused(self, number: int, until: float) -> None:
         """SEGMENT_WINDOW_FULL, with the time from which on it may be sent again."""

@@ -158,8 +158,7 @@ class SegmentRound:
         self._observe("window_full", self._progress, {"number": number, "after_seconds": seconds})
 
     def _accepted(self, number: int, length: int, received: SegmentView) -> None:
-        self._queue.accepted(number, self._now())
-        self._queue.want(received.wanted_segments)
+        self._queue.accepted(number, self._now(), received.wanted_segments)
         self._progress.under_way[number] = length
         self._observe(
             "segment", self._progress, {"number": number, "size_bytes": length, "repeated": received.repeated}

@@ -12,6 +12,7 @@ from gateway.api.links import content_links, import_links, upload_links
 from pipeline.contents.downloads import Downloads
 from pipeline.core.digests import format_content_digest
 from pipeline.core.model import ClientDigest, StageStatus
+from pipeline.core.segments import to_ranges
 from pipeline.uploads.direct import Grants
 from pipeline.uploads.imports import Imported
 from pipeline.uploads.lookup import UploadDetail
@@ -122,6 +123,7 @@ def segment_view(receipt: SegmentReceipt) -> SegmentView:
         crc32c=f"{receipt.crc32c:08x}",
         repeated=receipt.repeated,
         upload_status=str(receipt.status),
+        wanted_segments=to_ranges(receipt.wanted),
     )
 
 

@@ -23,12 +23,12 @@ LAYOUTS = {
 
 @functools.cache
 def film(layout: str) -> bytes:
-    """Four seconds of noise and a tone, about 3 MB."""
+    """Twelve seconds of noise and a tone, about 9 MB."""
     with tempfile.TemporaryDirectory() as directory:
         whole = Path(directory, "whole.mp4")
         if not _whole:
-            picture = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=4,noise=alls=40:allf=t"]
-            sound = ["-f", "lavfi", "-i", "sine=frequency=440:duration=4"]
+            picture = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=12,noise=alls=40:allf=t"]
+            sound = ["-f", "lavfi", "-i", "sine=frequency=440:duration=12"]
             codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-b:v", "6M", "-c:a", "aac", "-shortest"]
             ffmpeg(*picture, *sound, *codecs, whole)
             _whole.append(whole.read_bytes())
@@ -59,6 +59,8 @@ async def send_wanted(
     async def send(numbers: Iterable[int]) -> None:
         for number in sorted(set(numbers) - sent):
             status, body, _ = await cell.put(upload, number, data)
+            if status == 409 and body["error"]["code"] == "UPLOAD_ENDED":
+                return
             assert status == 200, body
             sent.add(number)
 

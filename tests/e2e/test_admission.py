@@ -35,7 +35,7 @@ async def test_twenty_uploads_through_room_for_three(servers: Servers, tmp_path:
     video = sample("mp4").read_bytes()
     pages = -(-len(video) // 4096) * 4096  # what a file of this length occupies on the disk
     budget = 3 * pages
-    async with running_cell(servers, tmp_path, temp_budget_bytes=budget, segment_bytes=16 * 1024) as cell:
+    async with running_cell(servers, tmp_path, temp_budget_bytes=budget, temp_share=1, segment_bytes=16 * 1024) as cell:
         samples: list[tuple[int, int]] = []
         sampling = asyncio.create_task(_sample_volume(cell, budget, samples))
         views = await asyncio.gather(*(cell.upload(video) for _ in range(_UPLOADS)))
@@ -51,7 +51,7 @@ async def test_twenty_uploads_through_room_for_three(servers: Servers, tmp_path:
 
 async def test_a_waiting_upload_has_a_place_and_takes_no_segments(servers: Servers, tmp_path: Path) -> None:
     video = sample("mp4").read_bytes()
-    async with running_cell(servers, tmp_path, temp_budget_bytes=len(video) + 8192) as cell:
+    async with running_cell(servers, tmp_path, temp_budget_bytes=len(video) + 8192, temp_share=1) as cell:
         first, second, third = [await cell.create(len(video)) for _ in range(3)]
         assert [upload["status"] for upload in (first, second, third)] == ["admitted", "waiting", "waiting"]
         assert [upload["queue_position"] for upload in (first, second, third)] == [None, 1, 2]

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.e2e
         ({"content_type": "video"}, 422, "VALIDATION_FAILED"),
         ({"surprise": 1}, 422, "VALIDATION_FAILED"),
         ({"digest": "sha-256=nonsense"}, 400, "DIGEST_NOT_SUPPORTED"),
-        ({"size": 10**15}, 413, "FILE_TOO_LARGE_FOR_VOLUME"),
+        ({"size": 10**15}, 413, "FILE_TOO_LARGE_FOR_STORE"),
     ],
 )
 async def test_wrong_requests_register_nothing(cell: Cell, body: dict[str, Any], status: int, code: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.disk_checks import DISK_BYTES, finishes, is_refused, logged, small_video, until_warned
+from tests.harness.cell import hash_get
 from tests.harness.disks import faulty_disk, small_disk
 from tests.harness.running import running_cell
 from tests.harness.shared_stack import Servers
@@ -14,8 +15,8 @@ from tests.harness.shared_stack import Servers
 pytestmark = pytest.mark.e2e
 
 
-async def test_a_file_larger_than_the_volume_is_refused_at_once(servers: Servers, tmp_path: Path) -> None:
-    """Otherwise it would block the head of the queue until it expires."""
+async def test_a_file_larger_than_the_disk_gets_a_part_of_it(servers: Servers, tmp_path: Path) -> None:
+    """Also when the budget is larger than the disk: nothing that can never be admitted blocks the queue."""
     with small_disk(tmp_path / "disk", DISK_BYTES) as disk:
         headroom = 1024 * 1024
         capacity = DISK_BYTES - headroom - 1024 * 1024  # minus room for journals
@@ -26,15 +27,27 @@ async def test_a_file_larger_than_the_volume_is_refused_at_once(servers: Servers
             temp_budget_bytes=10 * DISK_BYTES,
             temp_headroom_bytes=headroom,
         ) as cell:
-            body = {"filename": "a.mp4", "size": capacity + 1, "content_type": "video/mp4"}
-            _, refused, _ = await cell.call("POST", "/v1/uploads", json=body, expect=413)
-            assert refused["error"]["code"] == "FILE_TOO_LARGE_FOR_VOLUME"
-            assert refused["error"]["detail"]["capacity_bytes"] == capacity
-            assert refused["error"]["detail"]["budget_bytes"] == 10 * DISK_BYTES
             assert "SLUICE_TEMP_BUDGET_BYTES" in await until_warned(cell)
             assert logged(cell, "volume.smaller_than_budget")
-            upload = await cell.create(capacity)
+            uploads = [await cell.create(5 * DISK_BYTES) for _ in range(4)]
+            assert [upload["status"] for upload in uploads] == ["admitted"] * 4
+            volume = cell.keys.volume(cell.settings.volume)
+            reserved = int(await hash_get(cell.redis, volume, "reserved_bytes") or 0)
+            assert 0 < reserved <= capacity
+            for upload in uploads:
+                await cell.call("DELETE", f"/v1/uploads/{upload['id']}", expect=200)
+            await cell.until_clean()
+
+
+async def test_with_share_1_a_file_is_held_whole_where_it_fits(servers: Servers, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", DISK_BYTES) as disk:
+        async with running_cell(
+            servers, tmp_path / "cell", temp_dir=str(disk), temp_headroom_bytes=1024 * 1024, temp_share=1
+        ) as cell:
+            upload = await cell.create(DISK_BYTES - 2 * 1024 * 1024)
             assert upload["status"] == "admitted"
+            volume = cell.keys.volume(cell.settings.volume)
+            assert await hash_get(cell.redis, volume, "reserved_bytes") == str(DISK_BYTES - 2 * 1024 * 1024)
             await cell.call("DELETE", f"/v1/uploads/{upload['id']}", expect=200)
             await cell.until_clean()
 

@@ -154,7 +154,7 @@ async def test_an_import_takes_no_segments(cell: Cell) -> None:
 async def test_an_import_takes_no_room(servers: Servers, tmp_path: Path) -> None:
     """Ten imports, each larger than the budget, while an upload holds the budget and another one waits for it."""
     data = long_video()
-    async with running_cell(servers, tmp_path, temp_budget_bytes=2 * SEGMENT_BYTES) as cell:
+    async with running_cell(servers, tmp_path, temp_budget_bytes=2 * SEGMENT_BYTES, temp_share=1.0) as cell:
         keys = [f"raw/{number}.mp4" for number in range(10)]
         for number, key in enumerate(keys):
             await cell.store.put_object(key, data + bytes(number), "video/mp4")

@@ -122,7 +122,7 @@ async def test_an_upload_whose_last_stage_was_running_goes_through_the_new_stage
     video = _video(2)
     async with running_cell(servers, tmp_path, processes=SluiceProcesses, shutdown_seconds=2) as cell:
         upload = await cell.create(len(video))
-        async with held_up(cell, "persist", tmp_path):
+        async with held_up(cell, "persist"):
             await cell.put_all(upload, video)
 
             async def persisting() -> bool:

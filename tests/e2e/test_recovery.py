@@ -178,7 +178,7 @@ async def test_a_content_is_kept_although_its_recovered_upload_expires(
     async with running_cell(own_servers, tmp_path, lease_seconds=6) as cell:
         upload = await cell.create(len(data))
         journal = cell.settings.temp_dir / f"{upload['id']}.journal"
-        async with held_up(cell, "persist", tmp_path):
+        async with held_up(cell, "persist"):
             await cell.put_all(upload, data)
 
             async def persists() -> bool:

@@ -15,7 +15,8 @@ import pytest
 from deploy.embedded.process import ChildProcess
 from pipeline.adapters.redis.reads import hash_all, hash_get_many
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
-from tests.harness.holding import held_up, slow_tools
+from tests.harness.holding import held_up
+from tests.harness.media_expensive import EXPENSIVE
 from tests.harness.media_samples import sample
 from tests.harness.running import apart, running_cell
 from tests.harness.shared_stack import Servers
@@ -105,22 +106,26 @@ async def test_a_worker_under_load_stops(servers: Servers, tmp_path: Path, kind:
         await _all_ready(cell, video)
 
 
+def _file_for(kind: str) -> bytes:
+    """Its frame is not cheap if the thumbnail has to have a stage of its own."""
+    return EXPENSIVE["png_of_16000"]() if kind == "thumbnail" else sample("mp4").read_bytes()
+
+
 @pytest.mark.parametrize("kind", ["probe", "thumbnail", "persist"])
 async def test_a_stage_that_does_not_end_within_the_grace_period_is_requeued(
     servers: Servers, tmp_path: Path, kind: str
 ) -> None:
     """The stage lease is so long that this test would fail if the stage had to be taken over."""
-    video = sample("mp4").read_bytes()
+    video = _file_for(kind)
     async with running_cell(
         servers,
         tmp_path / "cell",
         workers=apart(kind),
         shutdown_seconds=_GRACE_SECONDS,
         stage_lease_seconds=600,
-        **slow_tools(tmp_path, servers),
     ) as cell:
         worker = cell.processes.child(f"worker-{kind}")
-        async with held_up(cell, kind, tmp_path):
+        async with held_up(cell, kind):
             upload = await cell.create(len(video))
             await cell.put_all(upload, video)
             name = f":{worker.pid}"

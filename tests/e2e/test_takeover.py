@@ -23,7 +23,8 @@ from deploy.embedded import EmbeddedStack
 from pipeline.adapters.redis.reads import hash_all
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually, hash_get
 from tests.harness.disks import faulty_disk
-from tests.harness.holding import held_up, killed_at_work, slow_tools
+from tests.harness.holding import held_up, killed_at_work
+from tests.harness.media_expensive import EXPENSIVE
 from tests.harness.media_samples import sample
 from tests.harness.outages import frozen
 from tests.harness.running import apart, running_cell
@@ -137,14 +138,14 @@ async def _put(cell: Cell, upload: Mapping[str, Any], numbers: Iterable[int], da
 @pytest.mark.parametrize("kind", ["transfer", "assemble", "probe", "thumbnail", "persist"])
 async def test_a_worker_is_killed_at_work_and_another_takes_over(servers: Servers, tmp_path: Path, kind: str) -> None:
     """Of two workers of one type, the survivor takes over the stages of the other."""
-    video = _video(2)
+    video = _video(2) if kind != "thumbnail" else EXPENSIVE["png_of_16000"]()  # whose frame is a stage of its own
     async with AsyncExitStack() as exits:
-        tools, disk = slow_tools(tmp_path, servers), exits.enter_context(faulty_disk(tmp_path / "disk"))
+        disk = exits.enter_context(faulty_disk(tmp_path / "disk"))
         cell = await exits.enter_async_context(
-            running_cell(servers, tmp_path / "cell", workers=apart(kind, count=2), temp_dir=str(disk.point), **tools)
+            running_cell(servers, tmp_path / "cell", workers=apart(kind, count=2), temp_dir=str(disk.point))
         )
         upload = await cell.create(len(video), digest=_announced(video))
-        async with held_up(cell, kind, tmp_path, disk):
+        async with held_up(cell, kind, disk):
             sending = asyncio.create_task(cell.put_all(upload, video))
             since_ms = 0
 

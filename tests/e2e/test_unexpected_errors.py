@@ -9,6 +9,7 @@ import pytest
 from pipeline.bootstrap import worker_services
 from pipeline.core.stages import Stage
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.holding import readers_killed
 from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
 from tests.harness.shared_stack import Servers
@@ -64,27 +65,26 @@ async def test_what_a_crashed_upload_has_stored_is_kept(servers: Servers, tmp_pa
         await eventually(forgotten, _SECONDS, lambda: "the record to be removed")
 
 
-async def test_an_upload_waits_for_a_worker_that_lacks_its_media_tool(servers: Servers, tmp_path: Path) -> None:
+async def test_an_upload_waits_for_a_worker_whose_media_reader_works(servers: Servers, tmp_path: Path) -> None:
     """More often than the three attempts that a probe has."""
-    ffprobe = tmp_path / "ffprobe"
     data = sample("mp4").read_bytes()
-    async with running_cell(servers, tmp_path, ffprobe=str(ffprobe)) as cell:
-        upload_id = await _sent(cell, data)
+    async with running_cell(servers, tmp_path) as cell:
+        async with readers_killed(cell):
+            upload_id = await _sent(cell, data)
 
-        async def tried_often() -> bool:
-            view = await cell.status(upload_id)
-            assert view["status"] in ("receiving", "processing"), view
-            probe = view["stages"]["probe"]
-            return probe["error_code"] == "MEDIA_TOOL_FAILED" and int(probe["attempts"]) > 4
+            async def tried_often() -> bool:
+                view = await cell.status(upload_id)
+                assert view["status"] in ("receiving", "processing"), view
+                probe = view["stages"]["probe"]
+                return probe["error_code"] == "MEDIA_TOOL_FAILED" and int(probe["attempts"]) > 4
 
-        await eventually(tried_often, _SECONDS, lambda: "the probe to be tried more than four times")
-        ffprobe.symlink_to(servers.environment()["SLUICE_FFPROBE"])
+            await eventually(tried_often, _SECONDS, lambda: "the probe to be tried more than four times")
         await cell.until(upload_id, "ready", seconds=_SECONDS)
         await cell.until_clean()
 
 
 async def test_the_outage_budget_of_the_workers_ends(servers: Servers, tmp_path: Path) -> None:
-    async with running_cell(servers, tmp_path, ffprobe="/no/such/ffprobe", crash_patience_seconds=2) as cell:
+    async with running_cell(servers, tmp_path, crash_patience_seconds=2) as cell, readers_killed(cell):
         upload_id = await _sent(cell, sample("mp4").read_bytes())
         view = await cell.until(upload_id, "failed", seconds=_SECONDS)
         assert view["error"]["code"] == "MEDIA_TOOL_FAILED"

@@ -37,7 +37,7 @@ def small_disk(point: Path, size_bytes: int) -> Iterator[Path]:
 
 @contextmanager
 def filesystem(kind: str, directory: Path) -> Iterator[Path]:
-    """A directory on a filesystem of this kind: "ext2", "ext4" or "xfs" in a file, "tmpfs", or "overlay" over `directory`."""
+    """A filesystem of this kind: "ext2", "ext4" or "xfs" in a file, "tmpfs", or "overlay" over `directory`."""
     point, image = directory / "mounted", directory / "image"
     point.mkdir(parents=True)
     options = ["-t", kind, kind]

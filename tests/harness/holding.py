@@ -2,44 +2,63 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, TypeVar
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
 import asyncpg
+import psutil
 
 from deploy.embedded.process import ChildProcess
+from pipeline.adapters.media.reader import HOST
 from tests.harness.cell import Cell, eventually
 from tests.harness.disks import FaultyDisk
-from tests.harness.shared_stack import Servers
 
 T = TypeVar("T")
 
-_TOOLS = {"probe": "ffprobe", "thumbnail": "ffmpeg"}
+_READING = ("probe", "thumbnail")
 _READ_SECONDS = 3.0
+_PAUSE_SECONDS = 0.05
 
 
-def slow_tools(directory: Path, servers: Servers) -> dict[str, Any]:
-    """Settings of a cell whose ffprobe and ffmpeg do not end while they are `held_up`."""
-    found: dict[str, Any] = {}
-    for tool in _TOOLS.values():
-        script, executable = directory / tool, servers.environment()[f"SLUICE_{tool.upper()}"]
-        flag = _flag(directory, tool)
-        script.write_text(f'#!/bin/sh\nwhile [ -e "{flag}" ]; do sleep 0.1; done\nexec "{executable}" "$@"\n')
-        script.chmod(0o755)
-        found[tool] = str(script)
+def reader_hosts(cell: Cell, prefix: str = "worker-") -> list[psutil.Process]:
+    """The hosts of the media readers of those processes whose name begins so."""
+    found: list[psutil.Process] = []
+    for name in cell.processes.names:
+        pid = cell.processes.child(name).pid
+        if name.startswith(prefix) and pid is not None:
+            with suppress(psutil.NoSuchProcess):
+                found += [child for child in psutil.Process(pid).children() if HOST in child.cmdline()]
     return found
 
 
 @asynccontextmanager
-async def held_up(cell: Cell, kind: str, directory: Path, disk: FaultyDisk | None = None) -> AsyncIterator[None]:
-    """Stages of this worker type do not end within the block; those that read the `disk` take seconds for each read.
+async def readers_killed(cell: Cell) -> AsyncIterator[None]:
+    """Every reader host is killed again and again within the block, so no file can be read."""
 
-    `directory` is that of `slow_tools`.
-    """
+    async def kill() -> None:
+        while True:
+            for host in reader_hosts(cell):
+                with suppress(psutil.NoSuchProcess):
+                    host.kill()
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    killing = asyncio.create_task(kill())
+    try:
+        yield
+    finally:
+        killing.cancel()
+        with suppress(asyncio.CancelledError):
+            await killing
+
+
+@asynccontextmanager
+async def held_up(cell: Cell, kind: str, disk: FaultyDisk | None = None) -> AsyncIterator[None]:
+    """Stages of this worker type do not end within the block; those that read the `disk` take seconds for each read.
+    Workers of types `probe` and `thumbnail` must be processes of their own (`apart`)."""
     if kind == "persist":
         connection = await asyncpg.connect(cell.settings.database_url.get_secret_value())
         try:
@@ -48,13 +67,16 @@ async def held_up(cell: Cell, kind: str, directory: Path, disk: FaultyDisk | Non
                 yield
         finally:
             await connection.close()
-    elif kind in _TOOLS:
-        flag = _flag(directory, _TOOLS[kind])
-        flag.touch()
+    elif kind in _READING:
+        hosts = reader_hosts(cell, f"worker-{kind}")
+        for host in hosts:
+            host.suspend()
         try:
             yield
         finally:
-            flag.unlink()
+            for host in hosts:
+                with suppress(psutil.NoSuchProcess):
+                    host.resume()
     else:
         assert disk is not None
         disk.delay("read", _READ_SECONDS)
@@ -88,7 +110,3 @@ async def killed_at_work(
 
     await eventually(killed, seconds, lambda: f"one of {[child.name for child in children]} to be at work")
     return found
-
-
-def _flag(directory: Path, tool: str) -> Path:
-    return directory / f"{tool}-is-slow"

@@ -1,4 +1,5 @@
-"""Checks that the temp volume exists, is writable, can preallocate files, and is large enough for its budget."""
+"""Checks that the temp volume exists, is writable, can preallocate files and remove ranges of them, and is large enough
+for its budget."""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ from pathlib import Path
 from deploy.cli.doctor.findings import Findings
 from deploy.cli.formatting import format_bytes
 from pipeline.adapters.volume.disk import fallocate
+from pipeline.adapters.volume.holes import CANNOT_PUNCH
 from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
+from pipeline.core.errors import TempVolumeError
 from pipeline.settings import Settings
 
 _PROBE_BYTES = 1024 * 1024
@@ -34,6 +37,7 @@ async def check_temp_volume(settings: Settings, findings: Findings) -> None:
     """Create one probe file and remove it."""
     if await asyncio.to_thread(_check_directory, settings, findings):
         volume = DirectoryTempVolume(settings.volume, settings.temp_dir)
+        await _check_holes(volume, settings, findings)
         held_bytes = sum(size_bytes for size_bytes, _ in (await volume.list()).values())
         judge_room(await volume.free_bytes(), held_bytes, await volume.total_bytes(), settings, findings)
 
@@ -91,6 +95,23 @@ def _check_writable(directory: Path, findings: Findings) -> None:
         probe.unlink()
 
 
+async def _check_holes(volume: DirectoryTempVolume, settings: Settings, findings: Findings) -> None:
+    try:
+        can_punch = await volume.can_punch()
+    except TempVolumeError:  # reported by the checks before and after this one
+        return
+    if can_punch:
+        findings.ok(
+            "can remove ranges of files, so files larger than the disk can pass and stored segments leave it early"
+        )
+    else:
+        findings.warning(
+            f"cannot remove ranges of files: {CANNOT_PUNCH}",
+            f"Files larger than the budget ({format_bytes(settings.temp_budget_bytes)}) are refused with"
+            " TEMP_VOLUME_FAILED, and a file occupies the disk until it is ready. Use ext4, xfs, btrfs or tmpfs.",
+        )
+
+
 def judge_room(free_bytes: int, held_bytes: int, total_bytes: int, settings: Settings, findings: Findings) -> None:
     """Judge whether the disk can hold the budget: when it is empty, and now, with what is free or held by uploads. The
     headroom is subtracted from both."""
@@ -103,15 +124,15 @@ def judge_room(free_bytes: int, held_bytes: int, total_bytes: int, settings: Set
     elif capacity < settings.temp_budget_bytes:
         findings.warning(
             f"its budget is larger than the disk: {facts}, {format_bytes(total_bytes)} in total",
-            f"Uploads larger than {format_bytes(capacity)} are refused in spite of the budget. Lower"
-            " SLUICE_TEMP_BUDGET_BYTES to that size, or use a larger disk.",
+            f"Admission can use only {format_bytes(max(0, capacity))} of it. Lower SLUICE_TEMP_BUDGET_BYTES to that"
+            " size, or use a larger disk.",
         )
     elif usable < settings.temp_budget_bytes:
         findings.warning(
             f"has less space than its budget: {facts}",
-            f"Something else uses the disk. Admission can use only {format_bytes(usable)}; a larger upload waits at the"
-            " head of the queue and delays the uploads behind it. Free space on the disk, or lower"
-            " SLUICE_TEMP_BUDGET_BYTES so that uploads that cannot fit are refused at once.",
+            f"Something else uses the disk. Admission can use only {format_bytes(usable)}; an upload that reserves more"
+            " waits at the head of the queue and delays the uploads behind it. Free space on the disk, or lower"
+            " SLUICE_TEMP_BUDGET_BYTES so that large files reserve less.",
         )
     else:
         findings.ok(facts)

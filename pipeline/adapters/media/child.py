@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
 from pipeline.adapters.media.inside.metadata import describe
@@ -18,23 +19,18 @@ from pipeline.adapters.media.ranges import RangeFile, read_exactly, write_all
 from schemas.media import MediaMetadata
 
 
-def serve() -> None:
-    """Do the job that arrives on the socket."""
-    job = receive_job()
+def serve(work: Callable[[dict[str, Any]], None] | None = None) -> None:
+    """Do the job that arrives on the socket. `work` is what to do with it, unless it is to read the file."""
+    (length,) = JOB.unpack(read_exactly(CHILD_SOCKET_FD, JOB.size))
+    job = json.loads(read_exactly(CHILD_SOCKET_FD, length))
     try:
-        _read(job)
+        (work or _read)(job)
     except NotMedia as refusal:
         send(Said.NOT_MEDIA, refusal.reason.encode("utf-8", "replace")[:MAX_REASON_BYTES])
     except MemoryError:
         send(Said.OUT_OF_MEMORY, b"")
     except Exception:  # noqa: BLE001  # the code inside has met a file that it does not expect; the worker logs it
         send(Said.FAILED, traceback.format_exc().encode("utf-8", "replace")[-MAX_REASON_BYTES:])
-
-
-def receive_job() -> dict[str, Any]:
-    """The first thing that the worker sends."""
-    (length,) = JOB.unpack(read_exactly(CHILD_SOCKET_FD, JOB.size))
-    return cast(dict[str, Any], json.loads(read_exactly(CHILD_SOCKET_FD, length)))
 
 
 def _read(job: dict[str, Any]) -> None:

@@ -91,7 +91,7 @@ class Child:
             self.sock.close()
 
     async def _wait_for_death(self) -> None:
-        """The kernel kills the children of a dead host. Their sockets then end."""
+        """The kernel kills the children of a dead host. Their sockets end while they are being removed."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_KILL_SECONDS):

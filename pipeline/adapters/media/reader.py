@@ -30,12 +30,14 @@ from pipeline.ports.media import ByteSource, Frame, Reading
 from pipeline.telemetry import READER_BYTES, READER_CPU_SECONDS, READER_RANGES, READER_SECONDS, Log, logger
 from schemas.media import MediaMetadata
 
+HOST: Final = "pipeline.adapters.media.host"
 _CHEAP_CPU_SECONDS: Final = 1
 # Only a child that is stuck uses so much more time than CPU; one that a busy machine slows down gets another attempt.
-_CHEAP_WALL_SECONDS: Final = 5.0
+_CHEAP_WALL_SECONDS: Final = 10.0
 _WALL_PER_CPU_SECOND: Final = 6.0
 _LANE_SECONDS: Final = 90.0
 _EXIT_SECONDS: Final = 5.0
+_NEEDS_MORE: Final = frozenset({Verdict.OUT_OF_TIME, Verdict.STARVED})
 _NO_PICTURE: Final = frozenset({Verdict.CRASHED, Verdict.OUT_OF_MEMORY})
 
 
@@ -87,7 +89,7 @@ class SandboxedReader:
     """An async context manager. `deferred` counts the readings that wait for bytes or are expensive, so that others may
     begin."""
 
-    def __init__(self, rules: ReaderRules | None = None, host_module: str = "pipeline.adapters.media.host") -> None:
+    def __init__(self, rules: ReaderRules | None = None, host_module: str = HOST) -> None:
         """`host_module`: tests have a host whose children attack."""
         self._host_module = host_module
         self._rules = rules or ReaderRules()
@@ -123,7 +125,7 @@ class SandboxedReader:
     async def read(self, source: ByteSource) -> Reading:
         """See `ports.MediaReader`."""
         attempt = await self._cheaply(Task.READ, source)
-        if attempt.metadata is None and attempt.verdict is Verdict.OUT_OF_TIME:
+        if attempt.metadata is None and attempt.verdict in _NEEDS_MORE:
             attempt = await self._expensively(Task.DESCRIBE, source)
             return Reading(attempt.described(), None)
         metadata = attempt.described()
@@ -134,7 +136,7 @@ class SandboxedReader:
     async def thumbnail(self, source: ByteSource, metadata: MediaMetadata) -> Frame:
         """See `ports.MediaReader`."""
         attempt = await self._cheaply(Task.PICTURE, source, metadata)
-        if attempt.verdict is Verdict.OUT_OF_TIME:
+        if attempt.verdict in _NEEDS_MORE:
             attempt = await self._expensively(Task.PICTURE, source, metadata)
         if attempt.verdict in _NO_PICTURE:
             return Frame(None)

@@ -61,32 +61,35 @@ def judge(talk: Conversation, child: Child, ended: Ended, cpu_seconds: int, wall
     if talk.violation or talk.failure is not None or (talk.jpeg and not talk.jpeg.startswith(_JPEG)):
         return Verdict.CRASHED
     if talk.timed_out:
-        busy_seconds = ended.cpu_seconds + ended.waited_seconds
-        return Verdict.STARVED if busy_seconds > wall_seconds / 2 else Verdict.OUT_OF_TIME
+        starved = ended.cpu_seconds + ended.waited_seconds > wall_seconds / 2 and not _spent(ended, cpu_seconds)
+        return Verdict.STARVED if starved else Verdict.OUT_OF_TIME
     if talk.refusal is not None:
         return Verdict.REFUSED
     if talk.out_of_memory:
         return Verdict.OUT_OF_MEMORY
     if talk.jpeg is not None:
         return Verdict.FOUND
-    return _judge_exit(child, ended, cpu_seconds, described=talk.metadata is not None)
+    return _judge_exit(talk, child, ended, cpu_seconds)
 
 
-def _judge_exit(child: Child, ended: Ended, cpu_seconds: int, *, described: bool) -> Verdict:
+def _judge_exit(talk: Conversation, child: Child, ended: Ended, cpu_seconds: int) -> Verdict:
     code = ended.exit_code
     if child.killed or code == 1:
         return Verdict.CRASHED
     if code == 0:  # all that was asked for is sent, or the child ended early
-        return Verdict.FOUND if described else Verdict.CRASHED
-    if code == EXIT_UNCONFINED:
+        return Verdict.CRASHED if talk.metadata is None else Verdict.FOUND
+    if code == EXIT_UNCONFINED and not talk.ranges:  # hostile bytes must have been read to choose a status
         return Verdict.UNCONFINED
-    if code == -signal.SIGXCPU or (
-        code == -signal.SIGKILL and ended.cpu_seconds >= cpu_seconds - _CPU_TOLERANCE_SECONDS
-    ):
+    if code == -signal.SIGXCPU or (code == -signal.SIGKILL and _spent(ended, cpu_seconds)):
         return Verdict.OUT_OF_TIME
     if code is not None and (code > 0 or -code in _CRASHES):
         return Verdict.CRASHED
     return Verdict.KILLED
+
+
+def _spent(ended: Ended, cpu_seconds: int) -> bool:
+    """It has used all of its CPU time."""
+    return ended.cpu_seconds >= cpu_seconds - _CPU_TOLERANCE_SECONDS
 
 
 def error_of(verdict: Verdict, talk: Conversation, timeout_seconds: float) -> Exception:

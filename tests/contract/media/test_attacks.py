@@ -12,13 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.harness.attacks import files, kernel, processes
-from tests.harness.attacks.calls import ATTACKS
+from tests.harness.attacks.catalogue import ATTACKS
 from tests.harness.attacks.run import SELF_INFLICTED
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
-
-assert files and kernel and processes, "they register their attacks"
 
 _ROOT = Path(__file__).parents[3]
 _NOBODY = 65534
@@ -34,8 +31,8 @@ _WAYS = ("as this user", "as nobody", "without namespaces", "as root of a namesp
 @cache
 def _found(way: str) -> dict[str, Any]:
     """What came of all attacks."""
-    python, words, identity = sys.executable, [], {}
-    prefix: list[str] = []
+    python, words, prefix = sys.executable, list[str](), list[str]()
+    identity: dict[str, Any] = {}
     if way == "as nobody":
         if os.getuid():
             pytest.skip("only root can become nobody; this test ran as an ordinary user all the same")

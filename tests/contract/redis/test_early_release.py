@@ -130,7 +130,7 @@ async def test_the_end_of_the_last_reader_starts_the_release(play: Play) -> None
 
 async def test_only_a_claimed_segment_of_a_window_is_recorded(play: Play) -> None:
     upload = await windowed(play)
-    verdict = await play.receive(upload, 2)
+    verdict = await play.segments.record_received(upload.upload_id, 2, 10, 7)
     assert (verdict.accepted, verdict.refused) == (False, "unclaimed")
     verdict = await play.segments.record_received(upload.upload_id, 2, 10, 7, "another's token")
     assert (verdict.accepted, verdict.refused) == (False, "unclaimed")

@@ -79,8 +79,12 @@ class Play:
         return await self.board.get(upload.upload_id)
 
     async def receive(self, upload: Upload, number: int, crc32c: int | None = None) -> SegmentVerdict:
+        """A segment of a window is claimed first, unless that is refused."""
         crc32c = crc_of(number) if crc32c is None else crc32c
-        return await self.segments.record_received(upload.upload_id, number, upload.plan.length(number), crc32c)
+        token = f"request-{number}" if upload.window_bytes else None
+        if token:
+            await self.segments.claim(upload.upload_id, number, token, 60)
+        return await self.segments.record_received(upload.upload_id, number, upload.plan.length(number), crc32c, token)
 
     async def receive_all(self, upload: Upload) -> dict[Stage, StageJob]:
         jobs: dict[Stage, StageJob] = {}

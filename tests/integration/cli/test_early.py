@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -15,8 +16,8 @@ from deploy.cli.processes import import_path
 from tests.harness.media_samples import sample
 from tests.harness.running import cell_processes
 from tests.harness.shared_stack import Servers
-from tests.integration.cli.conftest import SEGMENT_BYTES, Cell, Sluice, events
-from tests.integration.cli.test_upload import is_segment, manifest_etag, numbers_sent, read_until
+from tests.integration.cli.conftest import FILM_BYTES, SEGMENT_BYTES, Cell, Sluice, events
+from tests.integration.cli.test_upload import holding_line, is_segment, manifest_etag, numbers_sent, read_until
 from tests.programs.torture.files import with_gap
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -73,11 +74,12 @@ def test_a_file_larger_than_the_temp_volume_is_stored_byte_for_byte(
     result = sluice.run("upload", str(film), "--json", "--concurrency", "8")
     seen = events(result.stdout)
     assert result.returncode == 0, seen[-1]
-    assert seen[-1]["content"]["object"]["etag"] == manifest_etag(film)
-    assert set(numbers_sent(seen)) == set(range(1, SEGMENTS + 1))
-    assert seen[-1]["upload"]["window_size"] <= BUDGET_BYTES
+    upload = seen[-1]["upload"]
+    assert seen[-1]["content"]["object"]["etag"] == manifest_etag(film, upload["segment_size"])
+    assert set(numbers_sent(seen)) == set(range(1, upload["segment_count"] + 1))
+    assert 0 < upload["window_size"] <= BUDGET_BYTES
     (media,) = (number for number, event in enumerate(seen) if event["event"] == "media")
-    assert sum(event["event"] == "segment" for event in seen[media:]) > SEGMENTS // 2
+    assert sum(event["event"] == "segment" for event in seen[media:]) > upload["segment_count"] // 2
     assert seen[media]["media"]["container"] == "mp4"
 
 
@@ -86,9 +88,9 @@ def test_several_files_larger_than_the_temp_volume_take_turns(sluice: Sluice, tm
     result = sluice.run("upload", *map(str, films), "--json")
     ended = [event for event in events(result.stdout) if event["event"] == "ended"]
     assert [event["status"] for event in ended] == ["ready"] * 4
-    assert {event["file"]: event["content"]["object"]["etag"] for event in ended} == {
-        str(film): manifest_etag(film) for film in films
-    }
+    for event in ended:
+        etag = manifest_etag(Path(event["file"]), event["upload"]["segment_size"])
+        assert event["content"]["object"]["etag"] == etag
 
 
 def test_metadata_is_one_line_before_the_last_one(sluice: Sluice, tmp_path: Path) -> None:
@@ -100,20 +102,26 @@ def test_metadata_is_one_line_before_the_last_one(sluice: Sluice, tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", ["noise", "text"])
-def test_a_file_that_is_not_media_stops_the_client_early(sluice: Sluice, tmp_path: Path, kind: str) -> None:
-    """Long before its last segment, with the reason and the exit status of any other failure."""
-    data = os.urandom(200 * SEGMENT_BYTES) if kind == "noise" else b"no video at all\n" * (200 * SEGMENT_BYTES // 16)
+async def test_a_file_that_is_not_media_stops_the_client_early(
+    cell: Cell, sluice: Sluice, tmp_path: Path, kind: str
+) -> None:
+    """With the reason and the exit status of any other failure, while segments that never end are on their way."""
+    data = os.urandom(FILM_BYTES) if kind == "noise" else b"no video at all\n" * (FILM_BYTES // 16)
     film = tmp_path / "film.mp4"
     film.write_bytes(data)
-    result = sluice.run("upload", str(film), "--json", "--concurrency", "2")
-    seen = events(result.stdout)
-    assert result.returncode == 1
-    assert (seen[-1]["status"], seen[-1]["error"]["code"]) == ("failed", "NOT_MEDIA")
-    assert len(numbers_sent(seen)) < 150
-    again = sluice.run("upload", str(film), "--concurrency", "2")
-    assert again.returncode == 1
-    assert "failed film.mp4: " in again.stderr
-    assert "[NOT_MEDIA]" in again.stderr
+    async with holding_line(cell, segments=60) as line:
+        arguments = ("upload", str(film), "--server", line.url)
+        printed = await asyncio.to_thread(sluice.run, *arguments, "--json")
+        seen = events(printed.stdout)
+        assert printed.returncode == 1
+        assert (seen[-1]["event"], seen[-1]["error"]["code"]) == ("ended", "NOT_MEDIA")
+        assert len(numbers_sent(seen)) <= 60
+    async with holding_line(cell, segments=60) as line:
+        arguments = ("upload", str(film), "--server", line.url)
+        lines = await asyncio.to_thread(sluice.run, *arguments)
+    assert lines.returncode == 1
+    assert lines.stderr.splitlines()[-1].startswith("failed film.mp4: ")
+    assert lines.stderr.splitlines()[-1].endswith("[NOT_MEDIA]")
 
 
 def test_the_status_shows_metadata_and_the_window(sluice: Sluice, tmp_path: Path) -> None:
@@ -125,7 +133,7 @@ def test_the_status_shows_metadata_and_the_window(sluice: Sluice, tmp_path: Path
     lines = sluice.run("status", seen[-1]["upload_id"]).stdout.splitlines()
     facts: dict[str, str] = dict(line.split("\t", 1) for line in lines)
     assert facts["media"].startswith("video · mp4, h264 320x240")
-    assert facts["window"].startswith("1.0 MiB")
+    assert facts["window"].startswith("512.0 KiB")
     view: dict[str, Any] = json.loads(sluice.run("status", seen[-1]["upload_id"], "--json").stdout)
     assert view["media"]["container"] == "mp4"
     assert sluice.run("upload", str(film)).returncode == 0
@@ -140,5 +148,6 @@ def test_an_interrupted_upload_with_a_window_continues(sluice: Sluice, tmp_path:
     again = events(sluice.run("upload", str(film), "--json").stdout)
     assert (again[0]["event"], again[-1]["status"]) == ("resumed", "ready")
     assert again[-1]["upload_id"] == seen[-1]["upload_id"]
-    assert len(numbers_sent(again)) <= SEGMENTS - 9
-    assert again[-1]["content"]["object"]["etag"] == manifest_etag(film)
+    upload = again[-1]["upload"]
+    assert len(numbers_sent(again)) <= upload["segment_count"] - 9
+    assert again[-1]["content"]["object"]["etag"] == manifest_etag(film, upload["segment_size"])

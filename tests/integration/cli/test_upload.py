@@ -30,10 +30,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 Run = tuple[subprocess.Popen[str], list[dict[str, Any]]]
 
 
-def manifest_etag(path: Path) -> str:
+def manifest_etag(path: Path, segment_bytes: int = SEGMENT_BYTES) -> str:
     """Swift's etag of a static large object with these segments: the MD5 of the MD5s of its segments."""
     data = path.read_bytes()
-    cut = [data[start : start + SEGMENT_BYTES] for start in range(0, len(data), SEGMENT_BYTES)]
+    cut = [data[start : start + segment_bytes] for start in range(0, len(data), segment_bytes)]
     digests = "".join(hashlib.md5(segment, usedforsecurity=False).hexdigest() for segment in cut)
     return hashlib.md5(digests.encode(), usedforsecurity=False).hexdigest()
 

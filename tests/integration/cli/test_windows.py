@@ -176,6 +176,7 @@ async def test_segments_wanted_by_a_new_upload_are_sent_first(data: bytes, uploa
 
 async def test_segments_wanted_in_an_event_are_sent_next(data: bytes, upload: Upload) -> None:
     gateway = gateway_for(data)
+    gateway.responses_want = False
     gateway.segment_seconds = 0.2
 
     def accepted(number: int) -> None:

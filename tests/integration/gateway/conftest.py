@@ -69,6 +69,7 @@ def settings(redis_url: str, database_server: EmbeddedStack, tmp_path: Path) -> 
         swift_user="nobody:nobody",
         temp_dir=tmp_path,
         temp_budget_bytes=BUDGET_BYTES,
+        temp_share=1,
         temp_headroom_bytes=0,
         segment_bytes=SEGMENT_BYTES,
         segment_stall_seconds=0.5,

@@ -44,7 +44,7 @@ async def test_a_value_in_a_body_is_refused(gateway: Gateway, name: str) -> None
     path, body = BODIES[name]
     response = await gateway.client.request("POST", path, data=body.encode(), headers=_JSON)
     assert response.status in (400, 413, 422), response.body
-    assert response.code in {"VALIDATION_FAILED", "BODY_NOT_JSON", "FILE_TOO_LARGE_FOR_VOLUME"}
+    assert response.code in {"VALIDATION_FAILED", "BODY_NOT_JSON", "FILE_TOO_LARGE_FOR_STORE"}
 
 
 LISTS: dict[str, PageQuery] = {"/v1/contents": ContentQuery(), "/v1/leftovers": PageQuery()}

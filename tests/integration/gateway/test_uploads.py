@@ -45,10 +45,20 @@ async def test_an_upload_that_does_not_fit_now_waits(gateway: Gateway) -> None:
     assert response.detail["queue_position"] == 1
 
 
+async def test_a_file_larger_than_the_volume_gets_a_window(gateway: Gateway) -> None:
+    """It reserves a part of the volume, in segments that are short enough for it."""
+    giant = await gateway.create(100 * BUDGET_BYTES)
+    assert giant["status"] == "admitted"
+    assert 0 < giant["segment_size"] <= BUDGET_BYTES // 8
+    assert giant["segment_size"] % 4096 == 0
+    assert giant["segment_count"] == -(-100 * BUDGET_BYTES // giant["segment_size"]) <= 1_000
+
+
 @pytest.mark.parametrize(
     ("change", "status", "code"),
     [
-        ({"size": BUDGET_BYTES + 1}, 413, "FILE_TOO_LARGE_FOR_VOLUME"),
+        ({"size": 1_000 * (BUDGET_BYTES // 2 + 1)}, 413, "SEGMENTS_TOO_LARGE_FOR_VOLUME"),
+        ({"size": 10**13}, 413, "FILE_TOO_LARGE_FOR_STORE"),
         ({"size": 0}, 422, "VALIDATION_FAILED"),
         ({"size": "1"}, 422, "VALIDATION_FAILED"),
         ({"filename": "../a"}, 422, "VALIDATION_FAILED"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
+from tests.harness.media_corpus import corpus_files
 from tests.harness.media_expensive import EXPENSIVE
 from tests.harness.media_films import film, heic_sequence
 from tests.harness.media_samples import NAMES, playlists, sample
@@ -13,7 +14,7 @@ from tests.programs.hostile.canaries import Canaries
 
 _FILMS = ("ogg_theora", "asf_wmv2", "prores", "av1_10_bits", "vp9", "flash_screen", "ffv1", "motion_jpeg", "odd_size")
 _COVERS = ("m4a_png_cover", "mp3_png_cover", "flac_png_cover")
-_TOO_LARGE = 2 * 1024 * 1024
+_TOO_LARGE = 3 * 1024 * 1024
 
 
 def load(canaries: Canaries) -> Mapping[str, bytes]:
@@ -26,8 +27,9 @@ def load(canaries: Canaries) -> Mapping[str, bytes]:
     for target in (str(canaries.path), f"file:{canaries.path}", canaries.address):
         files |= {f"{name}_{target}": content for name, content in playlists(target).items()}
         files[f"mov_{target}"] = _referring(sample("mov").read_bytes(), target)
-    files |= {name: content for name, make in EXPENSIVE.items() if len(content := make()) < _TOO_LARGE}
-    return {name: content for name, content in files.items() if content}
+    files |= {f"corpus_{name}": path.read_bytes() for name, path in corpus_files().items()}
+    files |= {name: make() for name, make in EXPENSIVE.items()}
+    return {name: content for name, content in files.items() if 0 < len(content) < _TOO_LARGE}
 
 
 def _referring(mov: bytes, target: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 from dataclasses import dataclass
 
@@ -57,6 +58,7 @@ class Footprint:
 def footprint() -> Footprint:
     """Of this process, whose one child is the reader's host."""
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     worker = psutil.Process()
     children = worker.children()
     host = min(children, key=lambda child: child.create_time())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +55,7 @@ def run(directory: Path, seed: int, files: int, tell: Callable[[int, Outcome], N
 
 
 async def _run(traps: Canaries, seed: int, files: int, outcome: Outcome, tell: Callable[[int, Outcome], None]) -> None:
-    corpus = load(traps)
+    intact = list(load(traps).values())
     numbers = iter(range(files))
 
     async def read_files() -> None:
@@ -66,8 +66,7 @@ async def _run(traps: Canaries, seed: int, files: int, outcome: Outcome, tell: C
             tell(number, outcome)
 
     async with SandboxedReader(ReaderRules(required=False)) as reader:
-        await asyncio.gather(*(_warm_up(reader, number, corpus) for number in range(_AT_ONCE)))
-        intact = list(corpus.values())
+        await asyncio.gather(*(_warm_up(reader, intact[number::_AT_ONCE]) for number in range(_AT_ONCE)))
         traps.touched()  # the corpus is written, not read
         outcome.before = footprint()
         await asyncio.gather(*(read_files() for _ in range(_AT_ONCE)))
@@ -75,10 +74,10 @@ async def _run(traps: Canaries, seed: int, files: int, outcome: Outcome, tell: C
         outcome.violations += outcome.after.grown_since(outcome.before)
 
 
-async def _warm_up(reader: SandboxedReader, number: int, corpus: Any) -> None:
+async def _warm_up(reader: SandboxedReader, intact: Sequence[bytes]) -> None:
     """Intact files, so that what is loaded once is loaded before the first measurement."""
-    for name, content in list(corpus.items())[number::_AT_ONCE]:
-        await _read(reader, content, name, Outcome())
+    for content in intact:
+        await _read(reader, content, "", Outcome())
 
 
 async def _read(reader: SandboxedReader, content: bytes, name: str, outcome: Outcome) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli.doctor.check_media import judge_abilities, judge_version
+from deploy.cli.doctor.check_media import judge_gaps
 from deploy.cli.doctor.check_redis import judge_info
 from deploy.cli.doctor.check_temp_volume import check_temp_volume, find_mount, judge_room
 from deploy.cli.doctor.findings import Findings, Level
@@ -64,39 +64,23 @@ def test_a_redis_with_one_problem_is_reported_with_advice(fact: dict[str, object
 
 
 @pytest.mark.parametrize(
-    ("line", "level"),
+    ("gaps", "required", "level"),
     [
-        ("ffmpeg version 8.1.3 Copyright", Level.OK),
-        ("ffmpeg version n8.1.2-ga7af06fa1f Copyright", Level.WARNING),
-        ("ffmpeg version 7.1.1-1+b1 Copyright", Level.WARNING),
-        ("ffmpeg version 5.1.9-0+deb12u1 Copyright", Level.ERROR),
-        ("ffmpeg version 10.0 Copyright", Level.OK),
-        ("ffmpeg version N-120000-gabcdef Copyright", Level.OK),
-        ("", Level.ERROR),
-        ("ffprobe version 8.1.3 Copyright", Level.ERROR),
+        ([], True, Level.OK),
+        ([], False, Level.OK),
+        (["system calls are not filtered"], True, Level.ERROR),
+        (["system calls are not filtered"], False, Level.WARNING),
     ],
 )
-def test_judging_versions_of_ffmpeg(line: str, level: Level) -> None:
-    findings = Findings("ffmpeg")
-    judge_version("ffmpeg", line, findings)
-    assert worst(findings) is level
-
-
-def test_missing_decoders_and_filters_are_warnings_that_name_the_consequence() -> None:
-    findings = Findings("ffmpeg")
-    judge_abilities(["decoder png", "demuxer webp_anim", "filter zscale"], findings)
-    images, hdr = findings.all
-    assert (images.level, hdr.level) == (Level.WARNING, Level.WARNING)
-    assert "decoder png, demuxer webp_anim" in images.what
-    assert "no thumbnail" in images.advice
-    assert "filter zscale" in hdr.what
-    assert "HDR" in hdr.advice
-
-
-def test_an_ffmpeg_that_lacks_nothing_is_ok() -> None:
-    findings = Findings("ffmpeg")
-    judge_abilities([], findings)
-    assert worst(findings) is Level.OK
+def test_judging_the_sandbox_of_the_media_reader(gaps: list[str], required: bool, level: Level) -> None:
+    findings = Findings("media reader")
+    judge_gaps(gaps, required, findings)
+    (finding,) = findings.all
+    assert finding.level is level
+    if gaps:
+        assert "system calls are not filtered" in finding.what
+        assert "libseccomp" in finding.advice
+        assert ("do not start" in finding.advice) == required
 
 
 @pytest.mark.parametrize(
@@ -115,7 +99,7 @@ def test_a_budget_larger_than_the_disk_is_a_warning() -> None:
     judge_room(1000, 0, 1000, settings, findings)
     assert worst(findings) is Level.WARNING
     assert "larger than the disk" in findings.all[0].what
-    assert "Uploads larger than 900 B are refused" in findings.all[0].advice
+    assert "can use only 900 B" in findings.all[0].advice
     findings = Findings("temp volume")
     judge_room(1100, 0, 1100, settings, findings)
     assert worst(findings) is Level.OK
@@ -133,6 +117,7 @@ async def test_the_check_leaves_nothing_on_the_temp_volume(tmp_path: Path) -> No
     await check_temp_volume(Settings(temp_dir=tmp_path, temp_budget_bytes=1, temp_headroom_bytes=0), findings)
     assert worst(findings) is not Level.ERROR
     assert list(tmp_path.iterdir()) == []
+    assert any("can remove ranges" in finding.what for finding in findings.all)
 
 
 def test_fallocate_raises_where_it_is_not_supported() -> None:

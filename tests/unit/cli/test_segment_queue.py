@@ -62,8 +62,15 @@ def test_wanted_segments_of_the_upload_come_first(live: bool) -> None:
 def test_wanted_segments_of_a_response_come_next() -> None:
     queue = SegmentQueue(view(), live=False)
     assert queue.claim(0) == 1
+    queue.accepted(1, 0, [(8, 8)])
+    assert claimed(queue)[:2] == [8, 2]
+
+
+def test_a_response_that_wants_nothing_keeps_what_an_event_wants() -> None:
+    queue = SegmentQueue(view(), live=True)
+    assert queue.claim(0) == 1
+    queue.update(view(wanted_segments=[(8, 8)]), 0)
     queue.accepted(1, 0)
-    queue.want([(8, 8)])
     assert claimed(queue)[:2] == [8, 2]
 
 

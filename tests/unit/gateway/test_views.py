@@ -78,6 +78,18 @@ def test_a_failed_upload_shows_its_error() -> None:
     assert (shown.error.code, shown.error.message) == ("NOT_MEDIA", "no")
 
 
+def test_what_the_reader_wants_and_what_it_has_found() -> None:
+    media = {"kind": "image", "container": "jpeg", "size_bytes": 25}
+    shown = upload_view(UploadDetail(upload(), None, [(2, 9)], None, [(3, 3), (7, 8)], media), BASE)
+    assert shown.wanted_segments == [(3, 3), (7, 8)]
+    assert shown.media is not None
+    assert shown.media.kind == "image"
+    before = upload_view(UploadDetail(upload(), None, [(2, 9)], None), BASE)
+    assert (before.wanted_segments, before.media) == ([], None)
+    receipt = SegmentReceipt(1, 10, 0xAB, repeated=False, status=Status.RECEIVING, wanted=(9, 3, 4))
+    assert segment_view(receipt).wanted_segments == [(3, 4), (9, 9)]
+
+
 def test_a_crc_keeps_its_leading_zeros() -> None:
     shown = segment_view(SegmentReceipt(1, 10, 0xAB, repeated=True, status=Status.RECEIVING))
     assert shown.digest == "crc32c=:AAAAqw==:"

@@ -33,6 +33,7 @@ _FRAMES_PER_PLACE = 3
 _SEARCHED_PIXELS = 4_000_000_000  # of all frames from the start on: 80 seconds of 1080p
 _SEARCH_CPU_SECONDS = 8.0  # black frames take little time to decode
 _SEARCH_STEP = 5  # one in five of them is looked at
+_BEFORE_START_SECONDS = 10.0  # the first packet may be earlier than the first frame
 _SEEK_BYTES = 4 * 1024 * 1024
 _FIRST_FRAME_BYTES = 128 * 1024 * 1024  # uncompressed 8K takes 100 MB
 _MORE_FRAMES_BYTES = 256 * 1024
@@ -90,7 +91,8 @@ class Search:
         """To the keyframe before this part of the duration, or, if that is not possible, to this part of the file."""
         self._file.allow(_SEEK_BYTES)
         if self._track.time_base and (self._duration_seconds or not place):
-            ticks = int(place * (self._duration_seconds or 0) / self._track.time_base) + (self._track.start_time or 0)
+            seconds = place * (self._duration_seconds or 0) if place else -_BEFORE_START_SECONDS
+            ticks = int(seconds / self._track.time_base) + (self._track.start_time or 0)
             with suppress(FFmpegError):
                 self._container.seek(ticks, stream=self._track)
                 if not self._file.exhausted:

@@ -44,9 +44,21 @@ PILLOW_FORMATS = {
 }
 
 _ANIMATED = ("gif", "png", "webp", "avif")
-_MAX_SEARCHED_PIXELS = 2**28  # of the frames of an animation that begins with black ones
+_MAX_SEARCHED_FRAMES = 2000  # of an animation that begins with black ones
+_MAX_SEARCHED_PIXELS = 2**26
 _TRANSFERS = {"smpte2084": 16, "arib-std-b67": 18}  # ITU-T H.273
 _PRIMARIES = {"bt2020": 9, "smpte431": 11, "smpte432": 12}
+
+_ORIENTATION = 0x0112
+_BACK = {  # Pillow turns TIFF, and nothing else, as its orientation demands
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 
 ImageFile.LOAD_TRUNCATED_IMAGES = True  # shows what there is of a file that was cut off
 Image.MAX_IMAGE_PIXELS = None  # `picture` has a limit of its own
@@ -68,7 +80,7 @@ def still_picture(file: BinaryIO, container: str, stream: VideoStream, size: tup
             file = small
         file.seek(0)
         with Image.open(cast(BinaryIO, _Seekable(file)), formats=[PILLOW_FORMATS[container]]) as image:
-            if image.width * image.height > MAX_PIXELS:
+            if _is_oversized(image, stream):
                 return None
             if container in _ANIMATED and getattr(image, "n_frames", 1) > 1:
                 return _typical(image, stream, size)
@@ -100,17 +112,29 @@ def _typical(image: Image.Image, stream: VideoStream, size: tuple[int, int]) -> 
 
 
 def _frames(image: Image.Image, stream: VideoStream, size: tuple[int, int]) -> Iterator[Image.Image]:
-    for number in range(max(1, _MAX_SEARCHED_PIXELS // (image.width * image.height))):
+    left_pixels = _MAX_SEARCHED_PIXELS
+    for number in range(_MAX_SEARCHED_FRAMES):
         try:
             image.seek(number)
+            left_pixels -= image.width * image.height
+            if number and (left_pixels < 0 or _is_oversized(image, stream)):
+                return
             yield _finished(image, stream, size)
         except (EOFError, OSError, ValueError, SyntaxError):  # the last frame, or one that is damaged
             return
 
 
+def _is_oversized(image: Image.Image, stream: VideoStream) -> bool:
+    """Whether the image is much larger than its header states: a damaged frame of a GIF enlarges it."""
+    return image.width * image.height > min(MAX_PIXELS, 4 * stream.coded_width * stream.coded_height)
+
+
 def _finished(image: Image.Image, stream: VideoStream, size: tuple[int, int]) -> Image.Image:
     profile = image.info.get("icc_profile")
+    turned = image.getexif().get(_ORIENTATION, 1) if isinstance(image, TiffImagePlugin.TiffImageFile) else 1
     image = _plain(image)
+    if turned in _BACK:
+        image = image.transpose(_BACK[turned])
     if image.size != size:
         image = image.resize(size, Image.Resampling.HAMMING, reducing_gap=1.5)
     transfer = _TRANSFERS.get(stream.colour.transfer or "", UNSPECIFIED)

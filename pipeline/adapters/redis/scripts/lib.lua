@@ -268,8 +268,8 @@ end
 
 -- A stage has finished or waits: have the segments released that it no longer needs.
 local function release_due(id)
-  local status, stored = unpack(redis.call('HMGET', upload_key(id), 'status', 'segments_stored'))
-  if status and not ENDED[status] and stored ~= '0' and releasable(id) == 'all' then
+  local status = redis.call('HGET', upload_key(id), 'status')
+  if status and not ENDED[status] and releasable(id) == 'all' then
     release_later(id, is_windowed(id) and 0 or LINGER_MS)
   end
 end
