@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 MAX_BOXES = 4096
+_MAX_OFFSET = 2**62
 
 
 class Box(NamedTuple):
@@ -57,6 +58,8 @@ def content(file: BinaryIO, box: Box, limit: int) -> bytes:
 
 def read_at(file: BinaryIO, at: int, length: int) -> bytes:
     """Up to `length` bytes from `at`; fewer only at the end of the file."""
+    if at > _MAX_OFFSET:  # no file is that long, and `seek` refuses some of these
+        return b""
     file.seek(at)
     parts: list[bytes] = []
     while length > 0 and (part := file.read(length)):

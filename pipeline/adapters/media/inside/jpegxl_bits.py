@@ -6,11 +6,15 @@ Guarantee: any bytes give values; after the end there are zeros.
 from __future__ import annotations
 
 
+_MAX_BITS = 64
+
+
 class Bits:
     """Fields from the least significant bit of each byte on."""
 
     def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data, "little")
+        self._length = 8 * len(data)
         self._taken = 0
 
     @property
@@ -19,10 +23,11 @@ class Bits:
         return (self._taken + 7) // 8
 
     def take(self, length: int) -> int:
-        """u(n)."""
-        found = self._value >> self._taken & ((1 << length) - 1)
-        self._taken += length
-        return found
+        """u(n); 0 for more bits than a number has, which are only skipped, and after the end."""
+        start, self._taken = self._taken, self._taken + length
+        if length > _MAX_BITS or start >= self._length:
+            return 0
+        return self._value >> start & ((1 << length) - 1)
 
     def flag(self) -> bool:
         """Bool()."""
