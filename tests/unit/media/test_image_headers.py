@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -132,6 +133,14 @@ def test_jpegxl_sizes_in_eighths_and_by_ratio(fields: tuple[tuple[int, int], ...
     content = jpegxl(*fields, (1, 1))
     found = read_jpegxl(io.BytesIO(content), len(content))
     assert (found.width, found.height) == size
+
+
+def test_jpegxl_fields_longer_than_the_file_cost_nothing() -> None:
+    extensions = ((3, 2), (4095, 12), *((1, 1), (255, 8)) * 6, (1, 1), (15, 4), *((3, 2), (4095, 12)) * 60)
+    content = jpegxl(*SIZE, (0, 1), (1, 1), (0, 3), (0, 2), (1, 1), (0, 4), (0, 2), (0, 1), (0, 3), (1, 3), *extensions)
+    started = time.process_time()
+    assert read_jpegxl(io.BytesIO(content), len(content)).width == 320
+    assert time.process_time() - started < 1.0
 
 
 PREFIXES = (

@@ -80,6 +80,26 @@ def wav_tags(count: int) -> bytes:
     return b"RIFF" + struct.pack("<I", 2**31) + b"WAVE" + fmt + info + b"data" + struct.pack("<I", 64) + bytes(64)
 
 
+def caf_tags(count: int) -> bytes:
+    strings = b"".join(b"K%06d\0v\0" % number for number in range(count))
+    description = b"desc" + struct.pack(">Qd4sIIIII", 32, 8000.0, b"lpcm", 0, 2, 1, 1, 16)
+    first = b"info" + struct.pack(">QI", 8, 1) + b"a\0b\0"
+    info = b"info" + struct.pack(">QI", 4 + len(strings), count) + strings
+    return b"caff\0\1\0\0" + description + first + info + b"data" + struct.pack(">qI", -1, 0) + bytes(64)
+
+
+def flv_tags(count: int) -> bytes:
+    fields = b"".join(b"\0\x07K%06d\x02\0\1v" % number for number in range(count))
+    body = b"\x02\0\x0aonMetaData\x08" + struct.pack(">I", count) + fields + b"\0\0\x09"
+    return b"FLV\1\5\0\0\0\x09\0\0\0\0\x12" + len(body).to_bytes(3, "big") + bytes(7) + body + bytes(4)
+
+
+def ape_tags(count: int) -> bytes:
+    items = b"".join(struct.pack("<II", 1, 0) + b"K%06d\0v" % number for number in range(count))
+    footer = b"APETAGEX" + struct.pack("<IIII", 2000, len(items) + 32, count, 0) + bytes(8)
+    return (b"\xff\xfb\x90\x64" + bytes(413)) * 8 + items + footer
+
+
 def png_texts(count: int) -> bytes:
     def chunk(content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + b"tEXt" + content + struct.pack(">I", zlib.crc32(b"tEXt" + content))
@@ -114,12 +134,30 @@ def ogg(count: int) -> bytes:
         (matroska_tags(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
         (mp4_tags(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
         (wav_tags(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
+        (caf_tags(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
+        (flv_tags(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
+        (ape_tags(60_000), f"more than {MAX_FILE_TAGS:,} tags"),
         (png_texts(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
         (matroska_chapters(100_000), f"more than {MAX_FILE_CHAPTERS:,} chapters"),
         (matroska_tracks(20_000), f"more than {MAX_FILE_STREAMS:,} streams"),
         (mp4_tracks(20_000), f"more than {MAX_FILE_STREAMS:,} streams"),
     ],
-    ids=["flac", "ogg", "id3", "id3v3", "matroska", "mp4", "wav", "png", "chapters", "matroska tracks", "mp4 tracks"],
+    ids=[
+        "flac",
+        "ogg",
+        "id3",
+        "id3v3",
+        "matroska",
+        "mp4",
+        "wav",
+        "caf",
+        "flv",
+        "ape",
+        "png",
+        "chapters",
+        "matroska tracks",
+        "mp4 tracks",
+    ],
 )
 def test_too_many_are_refused_at_little_cost(content: bytes, reason: str) -> None:
     started = time.process_time()

@@ -5,7 +5,6 @@ Guarantee: any bytes give values; after the end there are zeros.
 
 from __future__ import annotations
 
-
 _MAX_BITS = 64
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from pipeline.adapters.media.inside.flv_script import script_properties
 from pipeline.adapters.media.inside.iso_boxes import boxes, find, read_at
 from pipeline.adapters.media.inside.matroska_header import MatroskaHeader
 from pipeline.adapters.media.inside.refused import NotMedia
@@ -164,16 +165,20 @@ def _asf(file: BinaryIO, start: int, size_bytes: int) -> int:
 
 
 def _caf(file: BinaryIO, start: int, size_bytes: int) -> int:
-    """The `info` chunk (Apple Core Audio Format, Information Chunk)."""
-    at = start + 8
+    """The `info` chunks (Apple Core Audio Format, Information Chunk)."""
+    at, found = start + 8, 0
     for _ in range(_MAX_PARTS):
         head = read_at(file, at, 16)
         if len(head) < 16:
             break
         if head[:4] == b"info":
-            return int.from_bytes(head[12:16], "big")
+            found += int.from_bytes(head[12:16], "big")
         at += 12 + int.from_bytes(head[4:12], "big")
-    return 0
+    return found
+
+
+def _flv(file: BinaryIO, start: int, size_bytes: int) -> int:
+    return script_properties(file, size_bytes)
 
 
 def _ape(file: BinaryIO, size_bytes: int) -> int:
@@ -185,7 +190,8 @@ def _ape(file: BinaryIO, size_bytes: int) -> int:
 
 
 _FORMATS: tuple[tuple[bytes, int, Callable[[BinaryIO, int, int], int]], ...] = (
-    (b"fLaC", 0, _flac), (b"OggS", 0, _ogg), (b"RIFF", 0, _riff), (b"caff", 0, _caf), (_ASF_HEADER, 0, _asf),
+    (b"fLaC", 0, _flac), (b"OggS", 0, _ogg), (b"RIFF", 0, _riff), (b"caff", 0, _caf), (b"FLV\1", 0, _flv),
+    (_ASF_HEADER, 0, _asf),
     (b"ftyp", 4, _iso), (b"moov", 4, _iso), (b"mdat", 4, _iso), (b"wide", 4, _iso), (b"free", 4, _iso),
     (b"skip", 4, _iso),
 )  # fmt: skip
