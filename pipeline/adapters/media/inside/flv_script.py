@@ -1,4 +1,4 @@
-"""Counts the properties in the script data of an FLV file (Video File Format 10, E.4.4): libavformat makes tags of them.
+"""Counts the properties in the script data of an FLV file (Video File Format 10, E.4.4), which become tags.
 
 Guarantee: reads the tags before the first picture or sound, visits at most 50,000 values, no recursion; any bytes give
 a number.
