@@ -18,6 +18,7 @@ Rules
 5. A temp file without a reservation is adopted: it occupies the disk, so its bytes are counted even above the budget.
    Nothing more is admitted until there is room again.
 6. An upload that requests more than the budget, because the budget was larger when it was created, is admitted alone.
+   One that requests more than the disk could hold now, were it empty of uploads, is overtaken without limit.
 7. Uploads give room back segment by segment, and may wish for room again (`core.reservation`). Wishes come true first.
 8. Every call is idempotent.
 """
@@ -124,18 +125,20 @@ class AdmissionModel:
         room = self._grant_wishes(self.room_bytes(disk))
         while self.queue and (self.queue[0].size_bytes <= room or self._goes_alone(self.queue[0], disk)):
             room -= self._reserve(0, now_ms, lease_ms, admitted)
+        usable_bytes = disk.free_bytes - disk.headroom_bytes + self.reserved_bytes - self.unbacked_bytes
+        self.usable_bytes = max(0, usable_bytes)
         index = 1
         considered = 1
         while self.queue and index < len(self.queue) and considered < self.lookahead:
-            if self.queue[0].overtaken >= self.max_overtakes:
+            could_fit = self.queue[0].size_bytes <= usable_bytes
+            if could_fit and self.queue[0].overtaken >= self.max_overtakes:
                 break
             if self.queue[index].size_bytes <= room:
                 room -= self._reserve(index, now_ms, lease_ms, admitted)
-                self.queue[0].overtaken += 1
+                self.queue[0].overtaken += could_fit
             else:
                 index += 1
             considered += 1
-        self.usable_bytes = max(0, disk.free_bytes - disk.headroom_bytes + self.reserved_bytes - self.unbacked_bytes)
         return admitted
 
     def _goes_alone(self, entry: Waiting, disk: DiskReading) -> bool:

@@ -101,10 +101,11 @@ class SegmentWriter(Protocol):
         token: str | None = None,
         *,
         restored: bool = False,
+        etag: str | None = None,
     ) -> SegmentVerdict:
         """Record that a segment's bytes are on the temp volume. Not accepted: it had arrived before, the upload takes
         no segments now, or what `refused` says. `token`: of the claim, where room was taken; `restored`: recovery has
-        found the bytes."""
+        found the bytes; `etag`: it has not, because they were released and the store has them."""
 
     async def claim(self, upload_id: str, number: int, token: str, seconds: float) -> SegmentClaim:
         """Announce a request that takes room for a segment and writes it within `seconds`. Not claimed: it has arrived,

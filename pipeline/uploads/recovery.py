@@ -206,7 +206,12 @@ class Recovery:
 
     async def _restore(self, journal: Journal, number: int) -> bool:
         verdict = await self._writers.segments.record_received(
-            journal.new.upload_id, number, journal.plan.length(number), journal.received[number], restored=True
+            journal.new.upload_id,
+            number,
+            journal.plan.length(number),
+            journal.received[number],
+            restored=True,
+            etag=journal.stored[number] if number in journal.released else None,
         )
         await self._enqueue(verdict.jobs)
         return verdict.accepted

@@ -9,6 +9,7 @@ not recorded. So no byte on the disk is without room for long, and no room is lo
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, suppress
 from uuid import uuid4
@@ -29,6 +30,8 @@ _RETRY_AFTER_SECONDS = 1
 _WAIT_SECONDS = 2.0
 # Signals may be lost: the ledger is asked at least this often.
 _POLL_SECONDS = 0.25
+# Requests that wait for room in one window ask the ledger in turn: this often together, however many they are.
+_TURN_SECONDS = 0.005
 # What a request may need beside the time for its body: to wait for room, and to record the segment.
 _MARGIN_SECONDS = 60.0
 
@@ -42,6 +45,7 @@ class SegmentRoom:
         self._feed = feed
         self._release = release
         self._claim_seconds = deadline_seconds + _MARGIN_SECONDS
+        self._waiting: Counter[str] = Counter()
 
     async def take(self, upload: Upload, number: int, token: str) -> int | None:
         """Take room for a segment and allocate it; the crc32c if the segment has arrived already. Waits a moment for
@@ -52,7 +56,8 @@ class SegmentRoom:
         try:
             async with AsyncExitStack() as exits:
                 changes = await exits.enter_async_context(self._feed.watch(upload.upload_id))
-                async for _ in await exits.enter_async_context(aclosing(_attempts(changes))):
+                attempts = self._attempts(upload.upload_id, changes)
+                async for _ in await exits.enter_async_context(aclosing(attempts)):
                     claim = await self._cell.record.claim_segment(upload.upload_id, number, token, self._claim_seconds)
                     if claim.crc32c is not None:
                         return claim.crc32c
@@ -70,6 +75,32 @@ class SegmentRoom:
         except BaseException:
             await asyncio.shield(self.abandon(upload, number, token, taken=taken))
             raise
+
+    async def _attempts(self, upload_id: str, changes: AsyncIterator[None]) -> AsyncGenerator[None, None]:
+        """Yields at once, and then after changes of the upload, or now and then, until it has waited long enough."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _WAIT_SECONDS
+        changed = asyncio.ensure_future(anext(changes))
+        self._waiting[upload_id] += 1
+        try:
+            while True:
+                yield
+                turn = self._waiting[upload_id] * _TURN_SECONDS
+                await asyncio.sleep(max(0.0, min(turn, end - loop.time())))
+                left = end - loop.time()
+                if left <= 0:
+                    return
+                await asyncio.wait({changed}, timeout=min(left, _POLL_SECONDS))
+                if changed.done():
+                    changed.result()
+                    changed = asyncio.ensure_future(anext(changes))
+        finally:
+            self._waiting[upload_id] -= 1
+            if not self._waiting[upload_id]:
+                del self._waiting[upload_id]
+            changed.cancel()
+            with suppress(asyncio.CancelledError):
+                await changed
 
     async def _take(self, upload: Upload, number: int) -> bool:
         # A whole upload has no part for its reader: whatever is missing is needed.
@@ -132,24 +163,3 @@ def new_token() -> str:
 def window_full(number: int) -> RequestError:
     """The error for a segment that finds no room."""
     return RequestError("SEGMENT_WINDOW_FULL", number=number, retry_after_seconds=_RETRY_AFTER_SECONDS)
-
-
-async def _attempts(changes: AsyncIterator[None]) -> AsyncGenerator[None, None]:
-    """Yields at once, and then after every change of the upload, or now and then, until it has waited long enough."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + _WAIT_SECONDS
-    changed = asyncio.ensure_future(anext(changes))
-    try:
-        while True:
-            yield
-            left = end - loop.time()
-            if left <= 0:
-                return
-            await asyncio.wait({changed}, timeout=min(left, _POLL_SECONDS))
-            if changed.done():
-                changed.result()
-                changed = asyncio.ensure_future(anext(changes))
-    finally:
-        changed.cancel()
-        with suppress(asyncio.CancelledError):
-            await changed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import random
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ async def send_others(cell: Cell, upload: dict[str, Any], data: bytes, sent: set
         assert status == 200, body
 
 
-async def following(cell: Cell, upload_id: str) -> AsyncIterator[tuple[str, str]]:
+async def following(cell: Cell, upload_id: str) -> AsyncGenerator[tuple[str, str], None]:
     """(event, data) of an upload's stream of server-sent events."""
     async with cell.http.get(f"{cell.url}/v1/uploads/{upload_id}/events") as response:
         event = ""

@@ -1,10 +1,10 @@
 """A release that adds a stage takes over uploads in flight: each of them becomes `ready`, with that stage done.
 
-The newer release is a copy of the product with stage `checksum` between `assemble` and `persist`, on worker type
+The newer release is a copy of the product with stage `checksum` between `probe` and `persist`, on worker type
 `assemble`. Processes of both releases share Redis during a rolling upgrade, in any order:
 
 - an older gateway records uploads without the new stage: the newer workers read it as `pending`;
-- an older worker that finishes `assemble` does not queue `checksum`: the next process of the newer release that
+- an older worker that finishes `probe` does not queue `checksum`: the next process of the newer release that
   finishes a stage does, and one that is to start `persist` queues `checksum` first;
 - an older worker that persists an upload makes it `ready` without `checksum`: it is what the older release would have
   made of it before the upgrade, so nothing is missing.
@@ -31,7 +31,7 @@ from tests.harness.running import running_cell
 pytestmark = pytest.mark.e2e
 
 _PACKAGES = ("deploy", "gateway", "pipeline", "schemas", "workers")
-_ROW = "    Stage.CHECKSUM: StageSpec(WorkerType.ASSEMBLE, (Stage.ASSEMBLE,), Trigger.PREDECESSORS, 60, 3),\n"
+_ROW = "    Stage.CHECKSUM: StageSpec(WorkerType.ASSEMBLE, (Stage.PROBE,), Trigger.PREDECESSORS, 60, 3),\n"
 _FIRST_IMPORT = "from __future__ import annotations\n"
 _HANDLER = '''"""The new stage."""
 
@@ -61,7 +61,7 @@ def newer_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
         directory / "pipeline/core/stages.py",
         ('    PERSIST = "persist"\n', '    CHECKSUM = "checksum"\n    PERSIST = "persist"\n'),
         ("    Stage.PERSIST: StageSpec(", f"{_ROW}    Stage.PERSIST: StageSpec("),
-        ("(Stage.SEAL, Stage.THUMBNAIL)", "(Stage.SEAL, Stage.THUMBNAIL, Stage.CHECKSUM)"),
+        ("(Stage.SEAL, Stage.THUMBNAIL, Stage.ASSEMBLE)", "(Stage.SEAL, Stage.THUMBNAIL, Stage.ASSEMBLE, Stage.CHECKSUM)"),
     )
     (directory / "pipeline/stages/checksum.py").write_text(_HANDLER)
     _replace(

@@ -149,7 +149,7 @@ async def test_a_segment_without_room_is_refused_before_its_body(servers: Server
         assert b"503" in answer.split(b"\r\n")[0], answer
         assert b"100 Continue" not in answer
         assert b"retry-after" in answer.lower()
-        assert disk_bytes(cell) == before == accepted * upload["segment_size"]
+        assert disk_bytes(cell) == before < (accepted + 1) * upload["segment_size"]
         status, body, _ = await cell.put(upload, 1, data)
         assert status == 200, "the reader needs the first segment"
         for name in ("worker-transfer", "worker-rest"):

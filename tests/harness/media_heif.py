@@ -42,9 +42,11 @@ def heif(
     size: tuple[int, int] | None = None,
     quarter_turns: int = 0,
     mirrored: bool = False,
+    overlaid: Sequence[tuple[int, int]] = (),
 ) -> bytes:
     """A file of one picture, or of a grid `columns` wide whose canvas is cut to `size`; turned by `quarter_turns`
-    counterclockwise, and then `mirrored` from left to right.
+    counterclockwise, and then `mirrored` from left to right. With the offsets `overlaid` it is no grid but an overlay
+    on a grey canvas of `size`.
 
     All pictures share one size and one configuration.
     """
@@ -60,7 +62,7 @@ def heif(
     associations = [struct.pack(">HBBB", tile, 2, 0x81, 2) for tile in tiles]
     on_main = []
     if grid:
-        items.append(_full(b"infe", 2, 0, struct.pack(">HH4s", main, 0, b"grid") + b"\0"))
+        items.append(_full(b"infe", 2, 0, struct.pack(">HH4s", main, 0, b"iovl" if overlaid else b"grid") + b"\0"))
         properties.append(_ispe(*size))
         on_main.append(3)
     if quarter_turns:
@@ -76,6 +78,10 @@ def heif(
 
     rows = -(-len(pictures) // columns)
     descriptor = struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, *size) if grid else b""
+    if overlaid:
+        grey, opaque = 0x8080, 0xFFFF
+        descriptor = struct.pack(">BB4HHH", 0, 0, grey, grey, grey, opaque, *size)
+        descriptor += b"".join(struct.pack(">hh", *offset) for offset in overlaid)
     ftyp = _box(b"ftyp", brand + bytes(4) + b"mif1" + brand + (b"miaf" if brand == b"avif" else b""))
 
     def meta(data_offset: int) -> bytes:

@@ -133,7 +133,7 @@ def _webp(frames: int) -> Callable[[Path], None]:
 
 
 @functools.cache
-def _coded(codec: str, colour: str | None) -> CodedPicture:
+def coded_picture(codec: str, colour: str | None) -> CodedPicture:
     """One HEVC or AV1 intra picture: the four quarters, or a tile of one colour."""
     width, height = (160, 128) if colour else (320, 240)
     source = f"color={colour}:size={width}x{height}:rate=1:duration=1" if colour else quarters(rate=1, seconds=1)
@@ -149,8 +149,8 @@ def heif_picture(codec: str, columns: int = 1, *, quarter_turns: int = 0, mirror
     """A HEIC (`hevc`) or AVIF (`av1`): one picture, or four tiles of 160 x 128, one quarter each, in two columns on a
     canvas cut to 310 x 250."""
     if columns == 1:
-        return heif([_coded(codec, None)], quarter_turns=quarter_turns, mirrored=mirrored)
-    tiles = [_coded(codec, colour) for colour in QUARTERS]
+        return heif([coded_picture(codec, None)], quarter_turns=quarter_turns, mirrored=mirrored)
+    tiles = [coded_picture(codec, colour) for colour in QUARTERS]
     return heif(tiles, columns=2, size=(310, 250), quarter_turns=quarter_turns, mirrored=mirrored)
 
 

@@ -1,16 +1,19 @@
 """Pictures in every format and mode that Pillow, pillow-heif and NumPy write, for tests.
 
-Each shows four quarters, red, green, blue and white as one reads, or, without colour, four greys; `STILLS` lists them.
+Each shows four quarters, red, green, blue and white as one reads, or, without colour, four greys.
 """
 
 from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable
+import struct
+import zlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image
 

@@ -47,6 +47,7 @@ class RedisSegmentBoard:
         token: str | None = None,
         *,
         restored: bool = False,
+        etag: str | None = None,
     ) -> SegmentVerdict:
         reply = await self._scripts.call(
             "segment_received",
@@ -56,6 +57,7 @@ class RedisSegmentBoard:
             crc32c=f"{crc32c:08x}",
             token=token,
             restored=restored,
+            etag=etag,
             requeue_ms=self._requeue_ms,
         )
         if reply.get("missing"):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.adapters.redis.reads import now_ms
 from pipeline.core.lifecycle import Event, Status
-from pipeline.core.model import StoredSegment, Upload
+from pipeline.core.model import StageJob, StoredSegment, Upload
 from pipeline.core.stages import Stage, StageState
 from pipeline.ports.recording import ReleaseOrder
 from tests.contract.redis.uploads import VOLUME, Play, crc_of, until
@@ -362,7 +363,34 @@ async def test_an_idle_reader_is_queued_when_its_segment_arrives(play: Play) -> 
     assert Stage.PROBE in {job.stage for job in await receive(play, upload, 6)}
 
 
+async def test_a_dead_gateway_does_not_keep_a_segment_on_the_volume(play: Play) -> None:
+    """Its client has sent the segment again through another one. A request that still writes has a moment to notice."""
+    upload = await windowed(play)
+    assert (await play.segments.claim(upload.upload_id, 2, "dead", 600)).claimed
+    await transfer_of(play, upload, (2,))
+    writing = f"{play.parts.keys.upload(upload.upload_id)}:writing"
+    ((_, until_ms),) = await play.parts.client.zrange(writing, 0, -1, withscores=True)
+    assert until_ms < await now_ms(play.parts.client) + 10_000
+
+
 # -- recovery
+
+
+async def test_a_released_segment_is_restored_without_being_transferred_again(play: Play) -> None:
+    """Its bytes are not on the temp volume: a transfer would take them for changed."""
+    upload = await windowed(play, segments=3)
+    jobs: list[StageJob] = []
+    for number in (1, 2, 3):
+        verdict = await play.segments.record_received(
+            upload.upload_id, number, 10, crc_of(number), restored=True, etag=f"etag-{number}"
+        )
+        assert verdict.accepted
+        jobs += verdict.jobs
+    found = await play.board.get(upload.upload_id)
+    assert (found.status, found.segments_stored, found.bytes_released) == (Status.PROCESSING, 3, 30)
+    transfer = await play.started(next(job for job in jobs if job.stage is Stage.TRANSFER))
+    assert (await play.segments.pending(transfer, 10)).complete
+    assert (await choose(play, upload)).released == {number: f"etag-{number}" for number in (1, 2, 3)}
 
 
 async def test_restored_segments_need_no_claim_and_are_released_again(play: Play) -> None:

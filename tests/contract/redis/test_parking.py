@@ -179,9 +179,9 @@ async def test_a_run_learns_where_segments_are(play: Play) -> None:
 async def test_a_reader_holds_some_segments_of_a_window(play: Play) -> None:
     upload = await play.admitted(6, window_bytes=4 * SEGMENT_BYTES)
     assert await wanted(play, upload) == {1}, "the reader begins with it"
-    for number in (1, 2, 3, 4):
-        jobs = (await play.receive(upload, number)).jobs or jobs
-    probe = await play.started(play.by_stage(jobs)[Stage.PROBE])
+    probe = await play.started(play.by_stage((await play.receive(upload, 1)).jobs)[Stage.PROBE])
+    for number in (2, 3, 4):
+        await play.receive(upload, number)
     held = await play.stages.hold(probe, [1, 2, 3, 4], 3)
     assert [held[number].on_volume for number in (1, 2, 3, 4)] == [True, True, True, False]
     assert await play.stages.hold(probe, [1, 2, 3, 4], 3) == held

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 import pytest
@@ -75,6 +76,22 @@ async def test_segments_in_any_order_make_the_file_and_start_the_stages(door: Do
     client, keys = door.play.parts.client, door.play.parts.keys
     for worker in (WorkerType.TRANSFER, WorkerType.PROBE, WorkerType.ASSEMBLE):
         assert await client.zcard(keys.queue(worker, "local")) == 1
+
+
+async def test_a_whole_upload_asks_redis_four_times_per_segment(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for the segment costs it nothing: it has it from its admission on."""
+    await door.send(1)
+    client = door.play.parts.client
+    commands: list[str] = []
+    execute = client.execute_command
+
+    async def counting(*arguments: Any, **options: Any) -> Any:
+        commands.append(str(arguments[0]))
+        return await execute(*arguments, **options)
+
+    monkeypatch.setattr(client, "execute_command", counting)
+    await door.send(2)
+    assert sorted(commands) == ["EVALSHA", "EVALSHA", "HGETALL", "HMGET"]
 
 
 async def test_many_senders_of_every_segment_at_once(door: Door) -> None:

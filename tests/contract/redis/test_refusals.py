@@ -150,6 +150,7 @@ async def test_a_user_who_lacks_a_right_leaves_no_half_change(
                 lambda: parts.board.apply(upload.upload_id, Event.CANCEL),
                 lambda: parts.stages.start(job, "worker"),
                 lambda: parts.ledger.adopt(upload.upload_id, 10, 10),
+                lambda: parts.ledger.give(upload.upload_id, {1: 5}, stored=True),
             )
             for call in calls:
                 with pytest.raises(DependencyUnavailable) as caught:
@@ -186,6 +187,8 @@ async def test_out_of_memory_stops_a_script_before_its_first_write_or_not_at_all
         "overdue": lambda: parts.stages.overdue(10),
         "cleaned": lambda: parts.board.mark_cleaned(ended.upload_id),
         "purge": lambda: parts.board.purge_expired(10),
+        "give": lambda: parts.ledger.give(upload.upload_id, {1: 5}, stored=True),
+        "take": lambda: parts.ledger.take(upload.upload_id, 1, 5, segment_bytes=5, reader_segments=0),
         "release": lambda: parts.ledger.release(upload.upload_id),
         "requeue": lambda: parts.stages.requeue(job),
         "cancel": lambda: parts.board.apply(upload.upload_id, Event.CANCEL),

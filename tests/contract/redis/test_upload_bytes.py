@@ -129,7 +129,8 @@ async def test_segments_that_have_not_arrived_are_named(scene: Scene) -> None:
     source, one = scene.bytes(), scene.upload.segment_bytes
     with pytest.raises(SegmentsMissing) as missing:
         await source.read(one - 1, 3 * one)
-    assert (missing.value.numbers, missing.value.sealed) == ({2, 4}, False)
+    assert set(missing.value.numbers) == {2, 4}
+    assert not missing.value.sealed
     assert await source.read(2 * one, 10) == scene.data[2 * one : 2 * one + 10]
     await scene.receive(2)
     assert await source.read(one - 1, 2) == scene.data[one - 1 : one + 1], "it has arrived since"
@@ -181,7 +182,8 @@ async def test_a_store_that_cannot_read_segments_is_read_once_it_has_the_object(
     assert await scene.bytes(store=sealed_only).read(one, 5) == scene.data[one : one + 5], "on the temp volume"
     with pytest.raises(SegmentsMissing) as missing:
         await scene.bytes(store=sealed_only).read(0, 5)
-    assert (missing.value.numbers, missing.value.sealed) == ({1}, True)
+    assert set(missing.value.numbers) == {1}
+    assert missing.value.sealed
     await scene.volume.write(scene.upload.upload_id, 0, [scene.segment(1)], 0)  # as the client would send it again
     await scene.seal()
     await scene.release(1, 2, 3, 4, 5)

@@ -48,10 +48,12 @@ class Engine:
 
 
 @asynccontextmanager
-async def working(parts: RedisParts, redis_url: str, engine: Engine, max_jobs: int = 4) -> AsyncIterator[QueueWorker]:
+async def working(
+    parts: RedisParts, redis_url: str, engine: Engine, max_jobs: int = 4, idle_jobs: Callable[[], int] = lambda: 0
+) -> AsyncIterator[QueueWorker]:
     """A worker of the probe queue while the block runs."""
     queue = parts.keys.queue(WorkerType.PROBE, "local")
-    worker = QueueWorker(redis_url, queue, engine.run, parts.signals, max_jobs, timeout_seconds=60)
+    worker = QueueWorker(redis_url, queue, engine.run, parts.signals, max_jobs, 60, idle_jobs)
     task = asyncio.create_task(worker.main())
     try:
         yield worker
@@ -113,6 +115,29 @@ async def test_many_jobs_over_few_slots_all_run_once(parts: RedisParts, redis_ur
         await until(done)
     assert engine.ran == Counter({job.job_id: 1 for job in jobs})
     assert 1 < engine.most <= 4
+
+
+async def test_jobs_that_only_wait_do_not_count(parts: RedisParts, redis_url: str) -> None:
+    """Each job that begins to wait makes room for another one, up to eight times as many."""
+    idle, end = 0, asyncio.Event()
+
+    async def wait(job: StageJob) -> None:
+        nonlocal idle
+        idle += 1
+        worker.wake()
+        await end.wait()
+
+    engine = Engine(wait)
+    async with working(parts, redis_url, engine, max_jobs=2, idle_jobs=lambda: idle) as worker:
+        for _ in range(30):
+            await parts.queue.enqueue(new_job())
+        await until(lambda: engine.running == 16)
+        await a_little_work(parts)
+        assert engine.most == 16
+        idle = 0
+        end.set()
+        await until(lambda: len(engine.ran) == 30)
+    assert engine.most == 16
 
 
 async def test_workers_of_one_queue_share_its_jobs(parts: RedisParts, redis_url: str) -> None:

@@ -213,7 +213,9 @@ class AdmissionMachine(RuleBasedStateMachine):
         if waiting:
             first = min(waiting, key=self.order.__getitem__)
             passed_by = [who for who in admitted if self.order[who] > self.order[first]]
-            self.overtaken[first] = self.overtaken.get(first, 0) + len(passed_by)
+            backed_bytes = model.reserved_bytes - model.unbacked_bytes
+            if model.queue[0].size_bytes <= reading.free_bytes - reading.headroom_bytes + backed_bytes:
+                self.overtaken[first] = self.overtaken.get(first, 0) + len(passed_by)
             assert self.overtaken[first] <= volume.max_overtakes, f"{first} was passed too often"
 
     # -- what must hold after each step

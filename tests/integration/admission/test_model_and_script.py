@@ -15,7 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from pipeline.adapters.redis.scripts import source
 from pipeline.core.reservation import Reader
 from pipeline.core.transports import TRANSPORTS, Transport
-from tests.integration.admission.windows import WindowMachine
+from tests.integration.admission.finishing import FinishingMachine
 
 pytestmark = pytest.mark.integration
 
@@ -85,11 +85,11 @@ def books(redis_url: str, redis_namespace: str) -> Iterator[ScriptBooks]:
 
 @pytest.mark.timeout(600)  # it takes under a minute; the rest is for finding the shortest failing schedule
 @pytest.mark.parametrize(
-    ("schedules", "steps"), [(1_000, 14), (40, 150)], ids=["many short schedules", "few long schedules"]
+    ("schedules", "steps"), [(600, 14), (25, 120)], ids=["many short schedules", "few long schedules"]
 )
 def test_the_script_does_what_the_model_says(books: ScriptBooks, schedules: int, steps: int) -> None:
     run_state_machine_as_test(
-        cast("Any", partial(WindowMachine, books)),
+        cast("Any", partial(FinishingMachine, books)),
         settings=settings(
             max_examples=schedules,
             stateful_step_count=steps,

@@ -14,6 +14,7 @@ from uuid6 import uuid7
 from pipeline.core.admission import DiskReading
 from pipeline.core.segments import SegmentPlan, StoreLimits
 from pipeline.core.windows import plan_upload, reader_segments
+from pipeline.telemetry import REGISTRY
 from tests.integration.admission.cell import Cell, open_cell
 
 pytestmark = pytest.mark.integration
@@ -203,3 +204,56 @@ async def test_the_ages_of_taken_segments(redis_url: str, redis_namespace: str, 
         await sea.ledger.release(client.upload_id)
         left = [key async for key in sea.redis.scan_iter(f"{sea.keys.volume(cell.volume.name)}*")]
         assert left == [sea.keys.volume(cell.volume.name)]
+
+
+async def test_a_smaller_budget_after_a_restart_breaks_nothing(
+    redis_url: str, redis_namespace: str, tmp_path: Path
+) -> None:
+    """Uploads in flight keep their windows; one that waits and is larger than the new budget goes alone."""
+    running, waiting, small = (Client(str(uuid7()), SegmentPlan(1000, 10), 80) for _ in range(3))
+    small.window_bytes = 20
+    async with open_cell(redis_url, redis_namespace, tmp_path, lease_seconds=600, budget_bytes=100) as cell:
+        sea = Sea(cell, 100, seed=1)
+        await sea.ledger.open("run")
+        await sea.write(running, {"stage.probe.state": "done", "stage.thumbnail.state": "done"})
+        for client in (running, waiting):
+            await sea.run(request=client)
+        for number in range(1, 9):
+            assert await sea.take(running, number)
+            await sea.ledger.back(running.upload_id, number)
+    async with open_cell(redis_url, redis_namespace, tmp_path, lease_seconds=600, budget_bytes=50) as cell:
+        sea = Sea(cell, 80, seed=1)
+        await sea.run(request=small)
+        assert await sea.ledger.holders() == {running.upload_id: 80}
+        for number in range(1, 101):
+            if number > 8:
+                assert await sea.take(running, number)
+                await sea.ledger.back(running.upload_id, number)
+            await sea.give(running, number, stored=True)
+        await sea.run()
+        assert await sea.ledger.holders() == {running.upload_id: 0, waiting.upload_id: 80}
+        assert await sea.take(waiting, 1)
+        for client in (running, waiting):
+            await sea.ledger.release(client.upload_id)
+        await sea.run()
+        assert await sea.ledger.holders() == {small.upload_id: 20}
+
+
+async def test_the_gauges_count_windows(redis_url: str, redis_namespace: str, tmp_path: Path) -> None:
+    async with open_cell(redis_url, redis_namespace, tmp_path, lease_seconds=600, budget_bytes=100) as cell:
+        sea = Sea(cell, 100, seed=1)
+        await sea.ledger.open("run")
+        giant, whole = Client(str(uuid7()), SegmentPlan(1000, 10), 50), Client(str(uuid7()), SegmentPlan(30, 10), None)
+        for client in (giant, whole, Client(str(uuid7()), SegmentPlan(1000, 10), 40)):
+            await sea.run(request=client)
+        assert await sea.take(giant, 1)
+        await sea.ledger.back(giant.upload_id, 1)
+        await sea.give(whole, 2, stored=True)
+        await cell.redis.gauges.collect()
+        shown = {
+            name: REGISTRY.get_sample_value(f"sluice_volume_{name}", {"volume": cell.volume.name})
+            for name in ("budget_bytes", "reserved_bytes", "reservations", "waiting")
+        }
+        assert shown == {"budget_bytes": 100, "reserved_bytes": 50 + 20, "reservations": 2, "waiting": 1}
+        snapshot = await sea.ledger.snapshot()
+        assert (snapshot.reserved_bytes, snapshot.backed_bytes) == (70, 10 + 20)

@@ -43,7 +43,8 @@ _SETTINGS: Mapping[str, int | float | str] = {
     "store_stall_seconds": 8,
     "segment_stall_seconds": 8,
     "shutdown_seconds": 5,
-    # For direct uploads.
+    # For direct uploads, which are cleaned up once more when their last grant has expired.
+    "upload_grant_seconds": 20,
     "swift_tempurl_key": "torture",
 }
 SCALES: Mapping[str, int] = {"swift": 1, "s3": 4}

@@ -212,6 +212,29 @@ def test_wishes_come_true_before_the_queue_in_the_order_of_the_uploads() -> None
     assert one.take("b", 1, 10, SHARES, NOBODY, 0)
 
 
+def test_uploads_with_wishes_do_not_wait_for_each_other() -> None:
+    """Each has 5 bytes for its last segment, and needs 10 for one that the store has lost."""
+    one = ledger(budget=40)
+    for upload in ("a", "b"):
+        one.request(upload, 25, window_bytes=20)
+    assert admit(one) == ["a", "b"]
+    for upload in ("a", "b"):
+        for number in (1, 2):
+            assert one.take(upload, number, 10, SHARES, NOBODY, 0)
+        one.give(upload, {1: 10, 2: 10}, stored=True, reader=NOBODY)
+    one.request("c", 30)
+    assert admit(one) == ["c"]
+    for upload in ("a", "b"):
+        assert not one.take(upload, 1, 10, SHARES, NOBODY, 0)
+        assert one.take(upload, 3, 5, SHARES, NOBODY, 0)
+        one.give(upload, {3: 5}, stored=True, reader=NOBODY)
+    assert {who: item.size_bytes for who, item in one.reservations.items()} == {"a": 0, "b": 0, "c": 30}
+    for upload in ("a", "b"):
+        assert admit(one) == []
+        assert one.take(upload, 1, 10, SHARES, NOBODY, 0)
+        one.give(upload, {1: 10}, stored=True, reader=NOBODY)
+
+
 def test_a_reservation_grows_only_into_what_the_disk_had_when_it_was_read() -> None:
     one = ledger(budget=100)
     one.request("a", 10)
@@ -238,6 +261,23 @@ def test_an_upload_larger_than_a_lowered_budget_goes_alone() -> None:
     assert admit(one, free=80) == ["large"]
     one.request("last", 1)
     assert admit(one) == []
+
+
+def test_an_upload_larger_than_the_disk_has_become_blocks_nobody() -> None:
+    one = ledger(budget=100)
+    one.max_overtakes = 0
+    one.request("large", 80)
+    for upload in ("a", "b", "c"):
+        one.request(upload, 10)
+    assert admit(one, free=79) == ["a", "b", "c"]
+    assert one.queue[0].overtaken == 0
+    for upload in ("a", "b", "c"):
+        one.confirm(upload, 10, 0, 1_000)
+    one.request("d", 10)
+    assert admit(one, free=50) == [], "the disk could hold it again, so it is waited for"
+    for upload in ("a", "b", "c"):
+        one.release(upload)
+    assert admit(one, free=80) == ["large"]
 
 
 def test_an_adopted_window_holds_what_is_on_the_disk() -> None:

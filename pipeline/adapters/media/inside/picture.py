@@ -61,7 +61,7 @@ def _image(file: BinaryIO, metadata: MediaMetadata, stream: VideoStream, max_edg
             image = heif_picture(file, metadata.size_bytes, stored_size)
     elif stream.attached_picture:
         image = covering_picture(file, stream, stored_size)
-    if image is None:
+    if image is None and not stream.tiled:  # a track shows one tile
         image = moving_picture(file, metadata, stream, stored_size)
     return None if image is None else _upright(image, stream)
 

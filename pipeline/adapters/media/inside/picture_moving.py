@@ -11,18 +11,24 @@ from typing import BinaryIO, cast
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Discard
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as Track
 from PIL import Image
 
 from pipeline.adapters.media.inside.demuxer import opened
+from pipeline.adapters.media.inside.iso_boxes import read_at
+from pipeline.adapters.media.inside.length_fragments import read_fragmented
 from pipeline.adapters.media.inside.metered import Metered
+from pipeline.adapters.media.inside.picture_choice import is_black
 from pipeline.adapters.media.inside.picture_frame import image_of_frame
-from pipeline.adapters.media.inside.picture_search import Search
+from pipeline.adapters.media.inside.picture_search import Search, sample_of_frame
 from pipeline.adapters.media.inside.picture_still import still_picture
 from pipeline.adapters.media.inside.refused import NotMedia
+from pipeline.adapters.media.inside.views import view
 from schemas.media import MediaMetadata, VideoStream
 
 _COVERS = {"mjpeg": "jpeg", "png": "png", "webp": "webp", "gif": "gif", "bmp": "bmp", "tiff": "tiff"}
+_ISO_BEGINNINGS = (b"ftyp", b"styp", b"moov")
 _DECODER_ERRORS = (FFmpegError, ValueError, LookupError, ArithmeticError, MemoryError, NotMedia)
 
 
@@ -30,18 +36,38 @@ def moving_picture(
     file: BinaryIO, metadata: MediaMetadata, stream: VideoStream, size: tuple[int, int]
 ) -> Image.Image | None:
     """The most typical frame of `stream` near the beginning, scaled to `size`."""
+    frame: VideoFrame | None = None
+    if (beginning := _first_fragments(file, metadata)) is not None:
+        frame = _frame(beginning, metadata.model_copy(update={"duration_seconds": None}), stream)
+    try:
+        if frame is None or is_black(sample_of_frame(frame)):
+            frame = _frame(file, metadata, stream) or frame
+        if frame is None:
+            return None
+        return image_of_frame(frame, size, hdr=stream.hdr, still=metadata.kind == "image")
+    except _DECODER_ERRORS:
+        return None
+
+
+def _frame(file: BinaryIO, metadata: MediaMetadata, stream: VideoStream) -> VideoFrame | None:
     metered = Metered(file)
     try:
         with opened(cast(BinaryIO, metered)) as media:
             track = _track(media.container, stream)
-            if track is None:
-                return None
-            frame = Search(media.container, track, metered, metadata).frame()
-            return (
-                None if frame is None else image_of_frame(frame, size, hdr=stream.hdr, still=metadata.kind == "image")
-            )
+            return None if track is None else Search(media.container, track, metered, metadata).frame()
     except _DECODER_ERRORS:
         return None
+
+
+def _first_fragments(file: BinaryIO, metadata: MediaMetadata) -> BinaryIO | None:
+    """The beginning of a fragmented file without an index: libavformat reads the header of every fragment when it opens
+    such a file. None for any other file."""
+    if read_at(file, 4, 4) not in _ISO_BEGINNINGS:
+        return None
+    fragmented = read_fragmented(file, metadata.size_bytes)
+    if fragmented is None or fragmented.end >= metadata.size_bytes:
+        return None
+    return view(file, [(0, fragmented.end)])
 
 
 def covering_picture(file: BinaryIO, stream: VideoStream, size: tuple[int, int]) -> Image.Image | None:

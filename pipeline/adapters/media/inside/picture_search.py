@@ -34,7 +34,7 @@ _SEARCHED_PIXELS = 4_000_000_000  # of all frames from the start on: 80 seconds 
 _SEARCH_CPU_SECONDS = 8.0  # black frames take little time to decode
 _SEARCH_STEP = 5  # one in five of them is looked at
 _BEFORE_START_SECONDS = 10.0  # the first packet may be earlier than the first frame
-_SEEK_BYTES = 4 * 1024 * 1024
+_SEEK_BYTES = 1024 * 1024
 _FIRST_FRAME_BYTES = 128 * 1024 * 1024  # uncompressed 8K takes 100 MB
 _MORE_FRAMES_BYTES = 256 * 1024
 _SEARCH_BYTES = 32 * 1024 * 1024
@@ -74,7 +74,7 @@ class Search:
         end_seconds = time.process_time() + _SEARCH_CPU_SECONDS
         frames = self._decoded()
         for frame in islice(frames, 0, _SEARCHED_PIXELS // pixels, _SEARCH_STEP):
-            if not is_black(_sample(frame)):
+            if not is_black(sample_of_frame(frame)):
                 return self._typical(chain([frame], frames), self._limit)[0]
             black = black or frame
             if time.process_time() > end_seconds:
@@ -143,7 +143,7 @@ class Search:
         samples: list[NDArray[Any]] = []
         for frame in frames:
             candidates.append(frame)
-            samples.append(_sample(frame))
+            samples.append(sample_of_frame(frame))
             if len(candidates) >= limit:
                 break
         if not candidates:
@@ -152,7 +152,7 @@ class Search:
         return candidates[best], not is_black(samples[best])
 
 
-def _sample(frame: VideoFrame) -> NDArray[Any]:
+def sample_of_frame(frame: VideoFrame) -> NDArray[Any]:
     """A small copy for comparisons, without tone mapping."""
     small = frame.reformat(
         SAMPLE_EDGE_PIXELS,

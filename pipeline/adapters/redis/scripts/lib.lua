@@ -243,6 +243,19 @@ local function writers_of(id)
   return numbers
 end
 
+-- A segment has arrived with this claim, if any. Other requests that write it have a moment to notice: they delay its release,
+-- and a gateway that has died never notices.
+local function end_claims(id, number, claim)
+  local found = redis.call('ZRANGE', part_key(id, 'writing'), 0, -1, 'WITHSCORES')
+  for i = 1, #found, 2 do
+    if found[i] == claim then
+      redis.call('ZREM', part_key(id, 'writing'), claim)
+    elseif string.match(found[i], '^%d+') == number and tonumber(found[i + 1]) > NOW + REPEAT_MS then
+      redis.call('ZADD', part_key(id, 'writing'), int(NOW + REPEAT_MS), found[i])
+    end
+  end
+end
+
 -- Which stored segments may leave the temp volume: 'all', those that are not in :reads ('unread'), or 'none'.
 local function releasable(id)
   if transport_of(id).in_store then return 'none' end

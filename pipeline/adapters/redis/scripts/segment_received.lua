@@ -1,5 +1,6 @@
 -- Record that a segment's bytes are on the temp volume. The last segment moves the upload to `processing`.
--- A: upload_id, number, size_bytes, crc32c, token? (of the claim), restored? (recovery has found the bytes), requeue_ms.
+-- A: upload_id, number, size_bytes, crc32c, token? (of the claim), restored? (recovery has found the bytes), etag? (recovery knows
+-- that the store has the segment and that its bytes were released), requeue_ms.
 -- Returns {status, accepted, jobs, wanted, refused?} or {missing}. `wanted`: up to 100 segments that the reader needs next.
 -- refused: `differs`, the segment was received before with other bytes; `unclaimed`, its room was given back meanwhile.
 local id = A.upload_id
@@ -18,8 +19,15 @@ end
 if expected and expected ~= A.crc32c then return refuse('differs') end
 redis.call('HSET', key .. ':received', number, A.crc32c)
 redis.call('HDEL', key .. ':expected', number)
-if claim then redis.call('ZREM', key .. ':writing', claim) end
-redis.call('ZADD', key .. ':pending', number, number)
+end_claims(id, number, claim)
+if A.etag then
+  redis.call('HSET', key .. ':stored', number, A.etag)
+  count_segments(id, 'stored', number, 1)
+  mark_released(id, number)
+  release_later(id, 0)
+else
+  redis.call('ZADD', key .. ':pending', number, number)
+end
 redis.call('HINCRBY', key, 'bytes_received', int(A.size_bytes))
 local count = redis.call('HINCRBY', key, 'segments_received', 1)
 redis.call('HSET', key, 'updated_at_ms', int(NOW))

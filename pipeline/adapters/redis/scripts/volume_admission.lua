@@ -88,14 +88,18 @@ local function admit()
   end
   if not head then return end
   local passes = number(redis.call('HGET', V .. ':passes', head))
+  -- What the disk could not hold even if no upload were on it need not be waited for.
+  local could_fit = number(redis.call('HGET', V .. ':requests', head)) <= A.free_bytes - A.headroom_bytes + backed()
   for index, who in ipairs(redis.call('ZRANGE', V .. ':queue', 0, A.lookahead - 1)) do
-    if passes >= A.max_overtakes then break end
+    if could_fit and passes >= A.max_overtakes then break end
     local size = number(redis.call('HGET', V .. ':requests', who))
     if index > 1 and size <= room then
       reserve(who, size)
       room = room - size
-      passes = passes + 1
-      redis.call('HSET', V .. ':passes', head, int(passes))
+      if could_fit then
+        passes = passes + 1
+        redis.call('HSET', V .. ':passes', head, int(passes))
+      end
     end
   end
 end
