@@ -16,10 +16,10 @@ from deploy.embedded.process import ChildProcess
 from pipeline.adapters.redis.reads import hash_all, hash_get_many
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.holding import held_up
-from tests.harness.media_expensive import EXPENSIVE
 from tests.harness.media_samples import sample
 from tests.harness.running import apart, running_cell
 from tests.harness.shared_stack import Servers
+from tests.harness.slow_picture import slow_picture
 from tests.integration.gateway.wire import connect
 
 pytestmark = pytest.mark.e2e
@@ -108,7 +108,7 @@ async def test_a_worker_under_load_stops(servers: Servers, tmp_path: Path, kind:
 
 def _file_for(kind: str) -> bytes:
     """Its frame is not cheap if the thumbnail has to have a stage of its own."""
-    return EXPENSIVE["png_of_16000"]() if kind == "thumbnail" else sample("mp4").read_bytes()
+    return slow_picture() if kind == "thumbnail" else sample("mp4").read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["probe", "thumbnail", "persist"])

@@ -24,11 +24,11 @@ from pipeline.adapters.redis.reads import hash_all
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually, hash_get
 from tests.harness.disks import faulty_disk
 from tests.harness.holding import held_up, killed_at_work
-from tests.harness.media_expensive import EXPENSIVE
 from tests.harness.media_samples import sample
 from tests.harness.outages import frozen
 from tests.harness.running import apart, running_cell
 from tests.harness.shared_stack import Servers
+from tests.harness.slow_picture import slow_picture
 
 pytestmark = pytest.mark.e2e
 
@@ -138,7 +138,7 @@ async def _put(cell: Cell, upload: Mapping[str, Any], numbers: Iterable[int], da
 @pytest.mark.parametrize("kind", ["transfer", "assemble", "probe", "thumbnail", "persist"])
 async def test_a_worker_is_killed_at_work_and_another_takes_over(servers: Servers, tmp_path: Path, kind: str) -> None:
     """Of two workers of one type, the survivor takes over the stages of the other."""
-    video = _video(2) if kind != "thumbnail" else EXPENSIVE["png_of_16000"]()  # whose frame is a stage of its own
+    video = _video(2) if kind != "thumbnail" else slow_picture()  # whose frame is a stage of its own
     async with AsyncExitStack() as exits:
         disk = exits.enter_context(faulty_disk(tmp_path / "disk"))
         cell = await exits.enter_async_context(
