@@ -216,7 +216,7 @@ class AdmissionMachine(RuleBasedStateMachine):
             backed_bytes = model.reserved_bytes - model.unbacked_bytes
             if model.queue[0].size_bytes <= reading.free_bytes - reading.headroom_bytes + backed_bytes:
                 self.overtaken[first] = self.overtaken.get(first, 0) + len(passed_by)
-            assert self.overtaken[first] <= volume.max_overtakes, f"{first} was passed too often"
+            assert self.overtaken.get(first, 0) <= volume.max_overtakes, f"{first} was passed too often"
 
     # -- what must hold after each step
 
