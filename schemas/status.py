@@ -67,9 +67,6 @@ class UploadFields(_Fields):
     updated_at_ms: int
     bytes_received: int
     bytes_stored: int
-    bytes_released: int | None = Field(
-        None, description="Bytes of stored segments that have left the temp volume; absent until any has"
-    )
     segments_received: int
     segments_stored: int
     error_code: str | None = Field(None, description="Why it did not become `ready`: a code of the error catalogue")

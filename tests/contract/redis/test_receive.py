@@ -83,7 +83,7 @@ async def test_a_whole_upload_asks_redis_four_times_per_segment(door: Door, monk
     await door.send(1)
     client = door.play.parts.client
     commands: list[str] = []
-    execute = client.execute_command
+    execute: Any = client.execute_command
 
     async def counting(*arguments: Any, **options: Any) -> Any:
         commands.append(str(arguments[0]))
