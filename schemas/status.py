@@ -72,9 +72,6 @@ class UploadFields(_Fields):
     error_code: str | None = Field(None, description="Why it did not become `ready`: a code of the error catalogue")
     error_message: str | None = None
     window_bytes: int | None = Field(None, description="How much of a large file the temp volume holds at once")
-    bytes_released: int | None = Field(
-        None, description="Bytes of stored segments that have left the temp volume while the upload runs"
-    )
     content_id: str | None = Field(None, description="Set once it is `ready`")
     released_at_ms: int | None = Field(None, description="When its temp file and its reservation were released")
     target_session: str | None = Field(None, description="The store's own session (S3: UploadId), empty for Swift")

@@ -31,8 +31,8 @@ ROUTES: tuple[Route, ...] = (
         "Contents",
         "Import an object",
         "Makes a content of an object that is already in the store: reads its metadata and creates a thumbnail. The "
-        "object stays where it is and is never changed, and takes no room on the temp volume. Importing the same version "
-        "of an object twice gives one content.",
+        "object stays where it is and is never changed, and takes no room on the temp volume. Importing the same "
+        "version of an object twice gives one content.",
         responses=(
             ResponseSpec(201, "The import has begun", ImportView, headers=_LOCATION),
             ResponseSpec(200, "This version of the object was imported before", ImportView, headers=_LOCATION),

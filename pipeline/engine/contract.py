@@ -23,8 +23,8 @@ class StageRun:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The stage is done; `result` is kept for later stages and JSON-able. `also`: stages that need not run, because this
-    run has done their work too, with their results (None: there was nothing to do)."""
+    """The stage is done; `result` is kept for later stages and JSON-able. `also`: stages that need not run, because
+    this run has done their work too, with their results (None: there was nothing to do)."""
 
     result: Mapping[str, Any] | None = None
     also: Mapping[Stage, Mapping[str, Any] | None] = field(default_factory=dict)

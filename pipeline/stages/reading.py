@@ -1,4 +1,4 @@
-"""Reading an upload's file in a stage: from wherever its bytes are, and without holding a worker while they are missing.
+"""Reading an upload's file in a stage: from wherever its bytes are, holding no worker while they are missing.
 
 Guarantee: a stage that needs bytes which are not there announces them, stays for a moment in case they arrive at once,
 and otherwise releases its lease; the script that records their arrival queues it again. A file is rejected as not being

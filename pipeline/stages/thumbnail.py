@@ -1,5 +1,4 @@
-"""Thumbnail: a representative frame as a small JPEG, stored beside the object. It runs where stage `probe` could not make
-the frame in passing.
+"""Thumbnail: a representative frame as a small JPEG, stored beside the object. `probe` makes it where that is cheap.
 
 A file whose frame takes too much CPU, or cannot be decoded, becomes a content without a thumbnail.
 """

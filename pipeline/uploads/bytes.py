@@ -34,8 +34,8 @@ _SEGMENTS_PER_REQUEST = 8
 
 
 class SegmentsMissing(Exception):
-    """Bytes that are needed cannot be read yet: segments `numbers` have not arrived, or, with `sealed`, they can be read
-    only once the store has the whole object."""
+    """Bytes that are needed cannot be read yet: segments `numbers` have not arrived, or, with `sealed`, they can be
+    read only once the store has the whole object."""
 
     def __init__(self, numbers: Collection[int], *, sealed: bool = False) -> None:
         super().__init__(f"segments {sorted(numbers)} cannot be read yet")

@@ -53,7 +53,7 @@ def numbers_of(ranges: Iterable[tuple[int, int]]) -> set[int]:
 async def send_wanted(
     cell: Cell, upload: dict[str, Any], data: bytes, ended: Callable[[dict[str, Any]], bool]
 ) -> set[int]:
-    """Send the first segment, then only those that are wanted, until `ended` says so of the upload; the numbers sent."""
+    """Send the first segment, then only those that are wanted, until `ended` is true of the upload; numbers sent."""
     sent: set[int] = set()
 
     async def send(numbers: Iterable[int]) -> None:

@@ -8,7 +8,6 @@ import os
 import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -16,8 +15,7 @@ import pytest
 
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.media_samples import sample
-from tests.harness.room import room_of
-from tests.harness.running import CellProcesses, cell_processes, running_cell
+from tests.harness.running import CellProcesses, cell_processes
 from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
@@ -149,31 +147,6 @@ async def test_an_import_takes_no_segments(cell: Cell) -> None:
     assert (status, body["error"]["code"]) == (409, "TRANSPORT_DIFFERS")
     await cell.until(begun["id"], "ready")
     await cell.store.delete(key)
-
-
-async def test_an_import_takes_no_room(servers: Servers, tmp_path: Path) -> None:
-    """Ten imports, each larger than the budget, while an upload holds the budget and another one waits for it."""
-    data = long_video()
-    async with running_cell(servers, tmp_path, temp_budget_bytes=2 * SEGMENT_BYTES, temp_share=1.0) as cell:
-        keys = [f"raw/{number}.mp4" for number in range(10)]
-        for number, key in enumerate(keys):
-            await cell.store.put_object(key, data + bytes(number), "video/mp4")
-        small = sample("mp4").read_bytes().ljust(2 * SEGMENT_BYTES, b"\0")
-        holding, waiting = await cell.create(len(small)), await cell.create(len(small))
-        assert (holding["status"], waiting["status"]) == ("admitted", "waiting")
-        async with room_of(cell) as room:
-            begun = [await _import(cell, key) for key in keys]
-            assert {view["status"] for view in begun} <= {"processing", "ready"}
-            await asyncio.gather(*(cell.until(view["id"], "ready") for view in begun))
-        assert room.most_reserved_bytes == holding["size"]
-        assert room.files == {holding["id"]}
-        await cell.put_all(holding, small)
-        await cell.until(waiting["id"], "admitted")
-        await cell.put_all(waiting, small)
-        await asyncio.gather(*(cell.until(view["id"], "ready") for view in (holding, waiting)))
-        await cell.until_clean(imported=set(keys))
-        status, body, _ = await cell.call("POST", "/v1/events/storage", json={})
-        assert (status, body["error"]["code"]) == (404, "EVENTS_OFF")
 
 
 def notification(bucket: str, *keys: str, name: str = "ObjectCreated:Put") -> dict[str, Any]:

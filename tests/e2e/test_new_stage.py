@@ -61,7 +61,10 @@ def newer_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
         directory / "pipeline/core/stages.py",
         ('    PERSIST = "persist"\n', '    CHECKSUM = "checksum"\n    PERSIST = "persist"\n'),
         ("    Stage.PERSIST: StageSpec(", f"{_ROW}    Stage.PERSIST: StageSpec("),
-        ("(Stage.SEAL, Stage.THUMBNAIL, Stage.ASSEMBLE)", "(Stage.SEAL, Stage.THUMBNAIL, Stage.ASSEMBLE, Stage.CHECKSUM)"),
+        (
+            "(Stage.SEAL, Stage.THUMBNAIL, Stage.ASSEMBLE)",
+            "(Stage.SEAL, Stage.THUMBNAIL, Stage.ASSEMBLE, Stage.CHECKSUM)",
+        ),
     )
     (directory / "pipeline/stages/checksum.py").write_text(_HANDLER)
     _replace(

@@ -19,10 +19,10 @@ from pipeline.adapters.redis.upload_board import RedisUploadBoard
 from pipeline.bootstrap import RedisParts
 from pipeline.core.errors import StageLost
 from pipeline.core.lifecycle import Event, Status
-from pipeline.core.model import ObjectVersion, StageJob, Upload
+from pipeline.core.model import ClientDigest, ObjectVersion, StageJob, Upload
 from pipeline.core.stages import GRAPH, Stage, StageState
 from pipeline.core.transports import Transport, transports_table
-from tests.contract.redis.uploads import Play, crc_of, new_upload, until
+from tests.contract.redis.uploads import DIGEST, Play, crc_of, new_upload, until
 
 pytestmark = pytest.mark.contract
 
@@ -208,3 +208,82 @@ async def test_a_transport_that_only_another_release_has_is_named(play: Play, pa
     await parts.client.hset(parts.keys.upload(upload.upload_id), "transport", "pigeon")  # type: ignore[misc]  # as above
     with pytest.raises(Exception, match="transport that this release does not know"):
         await play.board.apply(upload.upload_id, Event.CANCEL)
+
+
+# -- uploads in the middle of the graph of the release that read whole files only
+
+
+@pytest.fixture
+def whole_files(parts: RedisParts) -> Older:
+    """The release whose assemble ran for every upload, before probe; its imports waited for room."""
+    table = transports_table()
+    for row in table.values():
+        stages = row["stages"]
+        for stage in stages.values():
+            stage |= {"reads": False, "for_digest": False}
+        stages["assemble"] |= {"skipped": False}
+        stages["probe"] |= {"after": ["assemble"], "trigger": "predecessors"}
+        stages["persist"]["after"] = ["seal", "thumbnail"]
+    table["import"]["begins"] = "waiting"
+    return Older(parts, table)
+
+
+async def _received_some(older: Older, upload: Upload) -> Mapping[Stage, StageJob]:
+    return older.by_stage((await older.receive(upload, 1)).jobs)
+
+
+async def _received_all(older: Older, upload: Upload) -> Mapping[Stage, StageJob]:
+    return await older.receive_all(upload)
+
+
+async def _assembled(older: Older, upload: Upload) -> Mapping[Stage, StageJob]:
+    jobs = await older.receive_all(upload)
+    return {**await older.finished(jobs.pop(Stage.ASSEMBLE)), **jobs}
+
+
+async def _probed(older: Older, upload: Upload) -> Mapping[Stage, StageJob]:
+    jobs = dict(await _assembled(older, upload))
+    return {**await older.finished(jobs.pop(Stage.PROBE)), **jobs}
+
+
+async def _transferred(older: Older, upload: Upload) -> Mapping[Stage, StageJob]:
+    jobs = await older.receive_all(upload)
+    return {**await older.transferred(jobs.pop(Stage.TRANSFER), upload), **jobs}
+
+
+@pytest.mark.parametrize("begun", [_received_some, _received_all, _assembled, _probed, _transferred])
+@pytest.mark.parametrize("digest", [None, DIGEST], ids=["without a digest", "with a digest"])
+async def test_an_upload_that_the_release_before_began_is_finished(
+    play: Play, whole_files: Older, begun: Any, digest: ClientDigest | None
+) -> None:
+    upload = await whole_files.admitted(digest=digest)
+    jobs = dict(await begun(whole_files, upload))
+    if begun is _received_some:
+        assert Stage.PROBE not in jobs
+        for number in (2, 3):
+            jobs |= play.by_stage((await play.receive(upload, number)).jobs)
+    await run_to_the_end(play, upload, jobs)
+    assert {row.state for row in (await play.board.get(upload.upload_id)).stages.values()} == {StageState.DONE}
+
+
+async def test_an_import_that_the_release_before_began_is_finished(play: Play, whole_files: Older) -> None:
+    new = new_upload(transport=Transport.IMPORT, source=ObjectVersion("raw", "a.mp4", "etag"))
+    upload, _ = await whole_files.board.create(new)
+    assert upload.status is Status.WAITING
+    _, _, (fetching,) = await whole_files.board.admit(upload.upload_id)
+    assert fetching.stage is Stage.ASSEMBLE
+    await run_to_the_end(play, upload, {Stage.ASSEMBLE: fetching})
+
+
+async def test_the_release_before_does_not_run_a_stage_that_waits_for_its_own_assemble(
+    play: Play, whole_files: Older
+) -> None:
+    """A worker of that release would read a file of which only the first segment is there."""
+    upload = await whole_files.admitted(digest=None)
+    jobs = play.by_stage((await play.receive(upload, 1)).jobs)
+    with pytest.raises(StageLost):
+        await whole_files.stages.start(jobs[Stage.PROBE], "older")
+    jobs |= play.by_stage((await play.receive(upload, 2)).jobs)
+    jobs |= play.by_stage((await play.receive(upload, 3)).jobs)
+    assert Stage.PROBE in jobs
+    await run_to_the_end(play, upload, jobs)

@@ -71,8 +71,8 @@ class Play:
         return RedisStageBoard(client, Scripts(client, keys.prefix), keys, lease_ms, requeue_ms)
 
     async def admitted(self, segments: int = 3, **more: Any) -> Upload:
-        """An admitted upload with this many segments, the last one half as long, and a digest of the whole file, so that
-        every stage runs."""
+        """An admitted upload with this many segments, the last one half as long, and a digest of the whole file, so
+        that every stage runs."""
         size_bytes = segments * SEGMENT_BYTES - SEGMENT_BYTES // 2
         upload, _ = await self.board.create(new_upload(**{"size_bytes": size_bytes, "digest": DIGEST} | more))
         await self.board.apply(upload.upload_id, Event.ADMIT)
