@@ -24,6 +24,11 @@ _STALE_SECONDS: Final = 2.0
 # How long the client relies on its own calculation that the window is full.
 _TRUST_SECONDS: Final = 1.0
 _MOST_REPEATS: Final = 5
+# While the server reads the metadata, the first segments are sent one at a time: then the segment that it wants next
+# does not share the line with others that may wait. At most so many, and this part of the file.
+_MOST_ONE_AT_A_TIME: Final = 8
+_PART_ONE_AT_A_TIME: Final = 0.08
+_READING_STAGES: Final = ("probe", "thumbnail")
 
 
 class SegmentQueue:
@@ -45,6 +50,8 @@ class SegmentQueue:
         self._window_bytes = view.window_size
         self._unseen: set[int] = set()
         self.was_refused = False
+        self._one_at_a_time = min(_MOST_ONE_AT_A_TIME, int(self.plan.count * _PART_ONE_AT_A_TIME)) if live else 0
+        self._observe_reading(view)
         self.want(view.wanted_segments)
 
     @property
@@ -63,6 +70,8 @@ class SegmentQueue:
 
     def peek(self, now: float) -> int | None:
         """The segment to send now; None: nothing should be sent now."""
+        if self.live and self.in_flight and len(self._accepted) < self._one_at_a_time:
+            return None
         for number in self._wanted:
             if number in self._pending and self._not_before.get(number, -math.inf) <= now:
                 return number
@@ -84,7 +93,7 @@ class SegmentQueue:
 
     def pause_seconds(self, now: float) -> float | None:
         """How long `peek` stays None if nothing changes; None: until something changes."""
-        if not self._pending:
+        if not self._pending or (self.live and self.in_flight and len(self._accepted) < self._one_at_a_time):
             return None
         refused = self._pending.intersection(self._wanted, self._not_before)
         times = [self._not_before[number] for number in refused]
@@ -123,7 +132,14 @@ class SegmentQueue:
             self._repeats[number] = self._repeats.get(number, 0) + 1
             self._put_back(number)
         self.want(view.wanted_segments)
+        self._observe_reading(view)
         return lost
+
+    def _observe_reading(self, view: UploadView) -> None:
+        stages = [view.stages[name].state for name in _READING_STAGES if name in view.stages]
+        waits_for_all = "idle" in stages and not view.wanted_segments
+        if waits_for_all or not any(state in ("pending", "queued", "running", "idle") for state in stages):
+            self._one_at_a_time = 0
 
     def _put_back(self, number: int) -> None:
         self.in_flight.discard(number)

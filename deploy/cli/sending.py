@@ -177,6 +177,7 @@ class SegmentRound:
                         self._observe("lost", self._progress, {"missing_segments": [(n, n) for n in lost]})
                     self._changed.set()
         self._queue.live = False
+        self._changed.set()
 
 
 def _is_status_change(error: Exception) -> bool:

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from deploy.cli.run_directory import RunDirectory
+from pipeline.telemetry import configure_logging
 from tests.programs.bench import downloads, early, images, media, memory, photos, throughput, uploads, windows
 from tests.programs.bench.bed import Bed, open_bed
 from tests.programs.bench.figures import Figure, figures_table
@@ -94,6 +95,7 @@ def bench(only: tuple[str, ...], output: Path, **sizes: Any) -> None:
                 when metadata of the large file is known during its upload; imports and direct uploads of it
     """
     measured = Sizes(**sizes)
+    configure_logging("console", "warning")
     console = Console(soft_wrap=True)
     console.width = max(console.width, _TABLE_COLUMNS)
     home = RunDirectory.of_its_own(Path("build/bench"), keep=False)

@@ -4,6 +4,7 @@ of the test bed, with a database, containers and a temp volume of their own."""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -68,6 +69,15 @@ class VolumeWatch:
                 self.highest_reserved_bytes = max(self.highest_reserved_bytes, int(str(reserved or 0)))
                 self.highest_used_bytes = max(self.highest_used_bytes, used_bytes(settings.temp_dir))
                 self.samples += 1
+
+
+def wait_until_empty(cell: CellProcesses) -> None:
+    """Return when no upload reserves bytes."""
+    settings = cell.settings
+    volume = Keys(settings.redis_namespace).volume(settings.volume)
+    with Redis.from_url(settings.redis_url.get_secret_value(), decode_responses=True) as redis:
+        while int(str(redis.hget(volume, "reserved_bytes") or 0)):
+            time.sleep(_SAMPLE_SECONDS)
 
 
 def used_bytes(directory: Path) -> int:

@@ -29,7 +29,7 @@ from tests.harness.faults.kinds import Slow
 from tests.harness.faults.shaper import Shaper
 from tests.harness.running import CellProcesses
 from tests.programs.bench.bed import Bed
-from tests.programs.bench.cells import MIB, VolumeWatch, own_cell
+from tests.programs.bench.cells import MIB, VolumeWatch, own_cell, wait_until_empty
 from tests.programs.bench.figures import Figure
 from tests.programs.bench.samples import LAYOUTS, make_long_video, make_noise
 
@@ -52,6 +52,7 @@ def measure_early(bed: Bed, console: Console, *, size_mib: int) -> list[Figure]:
         make_noise(noise, size_mib * MIB)
         figures += asyncio.run(_through_a_slow_line(bed, cell, noise, "noise"))
         film = bed.directory / "early.last.mp4"
+        wait_until_empty(cell)  # what was refused is cleaned up a moment later
         with VolumeWatch(cell) as watch:
             figures += asyncio.run(_import(bed, cell, film))
         figures.append(Figure(PART, "import: highest reservation", "MiB", [watch.highest_reserved_bytes / MIB]))

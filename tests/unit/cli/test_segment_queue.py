@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from deploy.cli.segment_queue import SegmentQueue
-from schemas.uploads import UploadLinks, UploadView
+from schemas.uploads import StageView, UploadLinks, UploadView
 
 pytestmark = pytest.mark.unit
 
@@ -151,6 +151,46 @@ def test_a_wrong_calculation_of_the_window_delays_a_segment_by_a_second_only() -
 
 def test_without_events_the_window_is_not_calculated() -> None:
     assert len(claimed(SegmentQueue(view(window_size=2 * MIB), live=False))) == 8
+
+
+def stages(probe: str, thumbnail: str = "pending") -> dict[str, StageView]:
+    def stage(state: str) -> StageView:
+        return StageView(state=state, attempts=1, started_at=None, finished_at=None, error_code=None)
+
+    return {"probe": stage(probe), "thumbnail": stage(thumbnail)}
+
+
+def test_the_first_segments_are_sent_one_at_a_time_while_the_metadata_is_read() -> None:
+    """So a segment that is wanted next has the whole line to itself."""
+    queue = SegmentQueue(view(100, stages=stages("pending")), live=True)
+    assert claimed(queue) == [1]
+    assert queue.pause_seconds(0) is None
+    queue.accepted(1, 0.1, [(100, 100)])
+    assert claimed(queue, 0.1) == [100]
+    queue.accepted(100, 0.2)
+    queue.update(view(100, missing_segments=[(2, 99)], stages=stages("done", "done")), 0.3)
+    assert len(claimed(queue, 0.3)) == 98
+
+
+def test_only_a_few_segments_are_sent_one_at_a_time() -> None:
+    queue = SegmentQueue(view(1000, stages=stages("running")), live=True)
+    for number in range(1, 9):
+        assert claimed(queue, number) == [number]
+        queue.accepted(number, number)
+    assert len(claimed(queue, 9)) == 992
+
+
+@pytest.mark.parametrize(("probe", "wanted"), [("idle", []), ("done", []), ("failed", [])])
+def test_segments_are_sent_together_when_the_reader_needs_none_of_them(
+    probe: str, wanted: list[tuple[int, int]]
+) -> None:
+    now = stages(probe, "pending" if probe == "idle" else "done")
+    assert len(claimed(SegmentQueue(view(100, stages=now, wanted_segments=wanted), live=True))) == 100
+
+
+@pytest.mark.parametrize(("count", "live"), [(100, False), (12, True)])
+def test_small_files_and_files_without_events_are_sent_together(count: int, live: bool) -> None:
+    assert len(claimed(SegmentQueue(view(count, stages=stages("pending")), live=live))) == count
 
 
 def test_a_segment_that_the_server_lost_is_offered_again() -> None:
