@@ -44,5 +44,5 @@ async def test_an_honest_upload_is_ready_at_once_beside_expensive_ones(cell: Cel
     ended = [await cell.until(upload_id, *_ENDED, seconds=600) for upload_id in expensive]
     assert max(took) < _HONEST_SECONDS, took
     for upload in ended:
-        assert upload["status"] == "ready" or upload["error_code"] in ("NOT_MEDIA", "MEDIA_TIMEOUT"), upload
+        assert upload["status"] == "ready" or upload["error"]["code"] in ("NOT_MEDIA", "MEDIA_TIMEOUT"), upload
     await cell.until_clean()

@@ -26,6 +26,7 @@ _GROUPS: Mapping[str, Mapping[str, Callable[[], bytes]]] = {
 }
 
 
+@pytest.mark.timeout(900)  # it makes dozens of files first
 @pytest.mark.parametrize("group", _GROUPS)
 async def test_the_sandbox_changes_no_thumbnail(group: str) -> None:
     async with SandboxedReader(ReaderRules(required=False)) as reader:

@@ -16,7 +16,7 @@ from tests.harness.media_samples import ffmpeg, sample
 from tests.harness.media_stills import saved, translucent
 from tests.harness.media_thumbnails import BLACK, BLUE, GREEN, RED, UPRIGHT, WHITE, CountingFile, decoded, shown
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.timeout(600)]  # making films takes long on a busy machine
 
 _SIZES = {
     "black_25_of_30_1080p_one_keyframe": (640, 360),
