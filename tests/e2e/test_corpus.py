@@ -63,6 +63,8 @@ async def test_metadata_does_not_depend_on_where_the_bytes_are(
     """With every store; with most files where the store is the fastest."""
     files = {name: await asyncio.to_thread(corpus_file, name) for name in list(CORPUS)[::every]}
     slots = asyncio.Semaphore(_AT_ONCE)
+    if store != "filesystem":  # aiohttp warns of larger bodies: `put_object` is meant for small ones
+        files = {name: path for name, path in files.items() if path.stat().st_size < 1024 * 1024}
     differences: list[str] = []
     async with running_cell(servers, tmp_path, store=store, segment_bytes=_SEGMENT_BYTES) as cell:
 
