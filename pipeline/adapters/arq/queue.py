@@ -25,6 +25,7 @@ from redis.asyncio import Redis
 from pipeline.adapters.arq.client import read_id, write_job
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.keys import Keys
+from pipeline.adapters.redis.pool import transaction
 from pipeline.core.model import StageJob
 from pipeline.core.stages import GRAPH
 
@@ -73,7 +74,7 @@ class ArqStageQueue:
     async def discard(self, job: StageJob) -> None:
         job_id = job.job_id
         with translated():
-            async with self._redis.pipeline(transaction=True) as pipe:
+            async with transaction(self._redis) as pipe:
                 pipe.zrem(self._queue(job), job_id)
                 pipe.delete(envelope_key(job_id))
                 await pipe.execute()

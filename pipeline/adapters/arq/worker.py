@@ -34,6 +34,7 @@ from arq.worker import Function, Worker, func
 
 from pipeline.adapters.arq.client import FUNCTION, arq_client, deserialize, read_id, read_job, serialize
 from pipeline.adapters.redis.errors import translated
+from pipeline.adapters.redis.pool import transaction
 from pipeline.core.errors import DependencyUnavailable
 from pipeline.core.model import StageJob
 from pipeline.telemetry import Log, logger
@@ -139,7 +140,7 @@ class QueueWorker(Worker):
     async def _claim(self, job_ids: Sequence[str]) -> list[tuple[str, bytes]]:
         """Remove these jobs from Redis; returns those that this worker has removed, with their envelopes. A job whose
         envelope is missing is dropped: if its stage has not started, the board enqueues it again."""
-        async with self.pool.pipeline(transaction=True) as pipe:
+        async with transaction(self.pool) as pipe:
             for job_id in job_ids:
                 pipe.zrem(self.queue_name, job_id)
                 pipe.getdel(job_key_prefix + job_id)

@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pipeline.adapters.redis.errors import translated, unavailable
 from pipeline.adapters.redis.greeting import refusal
+from pipeline.adapters.redis.pool import transaction
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.errors import DependencyUnavailable
 
@@ -56,7 +57,7 @@ class RedisHealth:
 
     async def _write(self) -> None:
         """Plain commands too: Redis 6 lets a script write where it refuses plain commands (NOREPLICAS)."""
-        async with self._redis.pipeline(transaction=True) as pipe:
+        async with transaction(self._redis) as pipe:
             for key in self._keys:
                 pipe.set(key, "", px=_KEPT_MS)
                 pipe.delete(key)

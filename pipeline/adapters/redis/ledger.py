@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.keys import Keys
+from pipeline.adapters.redis.pool import transaction
 from pipeline.adapters.redis.reads import expect, hash_all, hash_get_many
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.admission import DiskReading
@@ -176,7 +177,7 @@ class RedisReservationLedger:
 
     async def snapshot(self) -> VolumeSnapshot:
         with translated():
-            async with self._redis.pipeline(transaction=True) as pipe:
+            async with transaction(self._redis) as pipe:
                 pipe.hgetall(self._key)
                 pipe.hlen(f"{self._key}:reservations")
                 pipe.zcard(f"{self._key}:queue")

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.keys import Keys
+from pipeline.adapters.redis.pool import transaction
 from pipeline.adapters.redis.reads import now_ms
 
 # Three heartbeats: one that comes late does not make a worker look dead.
@@ -26,7 +27,7 @@ class RedisWorkerRecords:
         with translated():
             if record.get("confinement") == "incomplete":
                 await self._note_unconfined(name, record["volume"])
-            async with self._redis.pipeline(transaction=True) as pipe:
+            async with transaction(self._redis) as pipe:
                 pipe.hset(key, mapping=dict(record))
                 pipe.expire(key, _EXPIRES_SECONDS)
                 await pipe.execute()
@@ -44,7 +45,7 @@ class RedisWorkerRecords:
 
     async def _note_unconfined(self, name: str, volume: str) -> None:
         key, now = self._keys.unconfined(volume), await now_ms(self._redis)
-        async with self._redis.pipeline(transaction=True) as pipe:
+        async with transaction(self._redis) as pipe:
             pipe.zremrangebyscore(key, "-inf", now - _EXPIRES_SECONDS * 1000)
             pipe.zadd(key, {name: now})
             pipe.expire(key, _EXPIRES_SECONDS)

@@ -177,6 +177,37 @@ async def test_worker_and_signals_survive(parts: RedisParts, proxy: RespProxy, p
         await worker.disconnect()
 
 
+@pytest.mark.parametrize("command", ["EXEC", "MULTI", "GETDEL"])
+async def test_a_refused_transaction_leaves_no_connection_that_queues(
+    parts: RedisParts, proxy: RespProxy, proxy_url: str, command: str
+) -> None:
+    """The server has seen MULTI and no EXEC: it responds to whatever else the connection sends with QUEUED."""
+    ran: Counter[str] = Counter()
+
+    async def run(job: StageJob) -> None:
+        ran[job.job_id] += 1
+
+    queue = parts.keys.queue(WorkerType.PROBE, "local")
+    worker = QueueWorker(proxy_url, queue, run, parts.signals, max_jobs=2, timeout_seconds=60)
+    jobs = [StageJob("an-upload", Stage.PROBE, number, "local") for number in (1, 2)]
+    polling = asyncio.create_task(worker.main())
+    try:
+        proxy.only, proxy.reply = {command}, b"-CLUSTERDOWN The cluster is down\r\n"
+        await parts.queue.enqueue(jobs[0])
+        await until(lambda: proxy.replied > 0)
+        with suppress(DependencyUnavailable):
+            await parts.ledger.snapshot()
+        proxy.reply = None
+        await parts.queue.enqueue(jobs[1])
+        await until(lambda: ran[jobs[1].job_id] == 1)
+        assert (await parts.ledger.snapshot()).reservations == 0
+        await parts.board.create(new_upload())
+    finally:
+        await worker.drain(1)
+        await polling
+        await worker.disconnect()
+
+
 @pytest.mark.parametrize("reply", [*(f"-{text}\r\n".encode() for text in ERRORS.values()), *GARBAGE.values()])
 async def test_a_process_that_starts_meanwhile_listens_afterwards(
     proxy: RespProxy, proxy_url: str, redis_namespace: str, reply: bytes

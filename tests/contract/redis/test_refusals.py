@@ -157,9 +157,8 @@ async def test_a_user_who_lacks_a_right_leaves_no_half_change(
                     await call()
                 assert caught.value.detail["redis_code"] == "NOPERM"
 
-        if each_redis.version != "redis-6":  # Redis 6 can try only, which processes do when they start
-            await refuse(parts)
-            assert await _everything(admin, redis_namespace) == before
+        await refuse(parts)
+        assert await _everything(admin, redis_namespace) == before
         async with _opened(user_url, redis_namespace) as another:
             await refuse(another)
         assert await _everything(admin, redis_namespace) == before
