@@ -31,8 +31,16 @@ def reader_hosts(cell: Cell, prefix: str = "worker-") -> list[psutil.Process]:
         pid = cell.processes.child(name).pid
         if name.startswith(prefix) and pid is not None:
             with suppress(psutil.NoSuchProcess):
-                found += [child for child in psutil.Process(pid).children() if HOST in child.cmdline()]
+                found += filter(_is_host, psutil.Process(pid).children())
     return found
+
+
+def _is_host(process: psutil.Process) -> bool:
+    """False if it is dead, also if it has not been reaped."""
+    try:
+        return HOST in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
 
 
 @asynccontextmanager

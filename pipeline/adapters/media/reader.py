@@ -117,6 +117,11 @@ class SandboxedReader:
                 await self._host.close()
                 self._host = None
 
+    @property
+    def host_process_id(self) -> int | None:
+        """Of the host that runs now."""
+        return self._host.process_id if self._host is not None else None
+
     async def start(self) -> None:
         """Start the host, and learn `gaps`. A reader that was not started starts it for the first file. Raises
         UnconfinedError unless the rules permit gaps, and MEDIA_TOOL_FAILED."""

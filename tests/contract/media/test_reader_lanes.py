@@ -30,9 +30,9 @@ async def single() -> AsyncIterator[SandboxedReader]:
         yield opened
 
 
-def _children() -> list[psutil.Process]:
-    (host,) = (child for child in psutil.Process().children() if CONFINED in child.cmdline())
-    return list(host.children())
+def _children(reader: SandboxedReader) -> list[psutil.Process]:
+    assert reader.host_process_id is not None
+    return list(psutil.Process(reader.host_process_id).children())
 
 
 async def _end(*tasks: asyncio.Task[Any]) -> None:
@@ -53,13 +53,13 @@ async def test_expensive_files_delay_no_cheap_one(single: SandboxedReader) -> No
             async with asyncio.timeout(_SECONDS):
                 assert (await single.read(ordered(**_SHOWN))).frame is not None
         assert not any(task.done() for task in expensive)
-        nice = sorted(child.nice() for child in _children())
+        nice = sorted(child.nice() for child in _children(single))
         assert nice[-1] == 10, "the expensive child has a lower priority"
         assert len(nice) <= 2, "those that wait have no process"
     finally:
         await _end(*expensive)
     assert single.deferred.count() == 0
-    assert _children() == []
+    assert _children(single) == []
 
 
 class _Gated(Bytes):

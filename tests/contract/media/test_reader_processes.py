@@ -39,13 +39,22 @@ def _gone(process_id: int) -> bool:
         return True
 
 
-def _host() -> psutil.Process:
-    (host,) = (child for child in psutil.Process().children() if CONFINED in child.cmdline())
-    return host
+def _host(reader: SandboxedReader) -> psutil.Process:
+    assert reader.host_process_id is not None
+    return psutil.Process(reader.host_process_id)
 
 
-def _children() -> list[psutil.Process]:
-    return list(_host().children())
+def _children(reader: SandboxedReader) -> list[psutil.Process]:
+    return list(_host(reader).children())
+
+
+def _started() -> dict[int, list[psutil.Process]]:
+    """The processes that this one has started, each with its children."""
+    found: dict[int, list[psutil.Process]] = {}
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found[child.pid] = child.children()
+    return found
 
 
 @pytest.fixture
@@ -57,8 +66,9 @@ async def own() -> SandboxedReader:
 async def _spinning(reader: SandboxedReader, count: int = 1) -> tuple[list[asyncio.Task[object]], list[int]]:
     """Readings that do not end, and their children."""
     tasks: list[asyncio.Task[object]] = [asyncio.create_task(reader.read(ordered(do="sleep"))) for _ in range(count)]
-    await _until(lambda: len(_children()) == count)
-    return tasks, [child.pid for child in _children()]
+    await reader.start()
+    await _until(lambda: len(_children(reader)) == count)
+    return tasks, [child.pid for child in _children(reader)]
 
 
 async def test_cancellation_kills_and_reaps_the_child(own: SandboxedReader) -> None:
@@ -79,7 +89,7 @@ async def _is_usable(reader: SandboxedReader) -> bool:
 
 async def test_cancellation_at_any_moment_leaves_nothing(own: SandboxedReader) -> None:
     """Also while the host starts, while a child is forked, and while it is ended."""
-    before = len(os.listdir("/proc/self/fd"))
+    before, others = len(os.listdir("/proc/self/fd")), _started().keys()
     for turns in (*range(0, 60, 2), 100, 200, 400):
         task = asyncio.create_task(own.read(ordered(do="tell")))
         for _ in range(turns):
@@ -87,10 +97,9 @@ async def test_cancellation_at_any_moment_leaves_nothing(own: SandboxedReader) -
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError, MediaError):
             await task
-        hosts = [child for child in psutil.Process().children() if CONFINED in child.cmdline()]
-        assert not any(host.children() for host in hosts)
+        assert not any(children for host, children in _started().items() if host not in others)
     await own.aclose()
-    assert not [child for child in psutil.Process().children() if CONFINED in child.cmdline()]
+    assert _started().keys() <= others
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -114,20 +123,20 @@ async def test_a_slow_source_is_cancelled_with_the_reading(own: SandboxedReader)
         with pytest.raises(asyncio.CancelledError):
             await task
         assert cancelled.is_set()
-        assert _children() == []
+        assert _children(own) == []
 
 
 async def test_a_host_that_dies_takes_its_children_and_is_replaced(own: SandboxedReader) -> None:
     async with own:
         tasks, children = await _spinning(own, 2)
-        host = _host()
+        host = _host(own)
         host.kill()
         for error in await asyncio.gather(*tasks, return_exceptions=True):
             assert isinstance(error, SluiceError)
             assert (error.code, error.retryable) == ("MEDIA_TOOL_FAILED", True)
         await _until(lambda: all(map(_gone, children)))
         assert await _is_usable(own)
-        assert _host().pid != host.pid
+        assert _host(own).pid != host.pid
         assert not psutil.pid_exists(host.pid)
 
 
@@ -152,7 +161,7 @@ async def test_a_child_that_another_process_kills_is_the_fault_of_the_machine(
 async def test_a_host_that_does_not_respond_is_replaced(own: SandboxedReader) -> None:
     async with own:
         (task,), (child,) = await _spinning(own)
-        host = _host()
+        host = _host(own)
         host.suspend()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -164,11 +173,11 @@ async def test_a_host_that_does_not_respond_is_replaced(own: SandboxedReader) ->
 
 async def test_signals_for_the_whole_group_do_not_end_the_host(own: SandboxedReader) -> None:
     async with own:
-        host = _host()
+        host = _host(own)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             host.send_signal(number)
         assert await _is_usable(own)
-        assert _host().pid == host.pid
+        assert _host(own).pid == host.pid
         assert os.getsid(host.pid) != os.getsid(0)
 
 
@@ -216,7 +225,7 @@ async def test_many_readings_leak_nothing(own: SandboxedReader) -> None:
         await asyncio.gather(*(own.read(ordered(**order)) for order in orders), return_exceptions=True)
 
     def held() -> tuple[int, int, int]:
-        host = _host()
+        host = _host(own)
         return len(os.listdir("/proc/self/fd")), host.num_fds(), len(host.children())
 
     async with own:
@@ -231,7 +240,7 @@ async def test_many_readings_leak_nothing(own: SandboxedReader) -> None:
 async def test_the_host_has_nothing_of_the_worker(own: SandboxedReader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLUICE_S3_SECRET_KEY", "a-very-secret-key")
     async with own:
-        host = _host()
+        host = _host(own)
         assert "SLUICE_S3_SECRET_KEY" not in host.environ()
         descriptors = {os.readlink(f"/proc/{host.pid}/fd/{name}") for name in os.listdir(f"/proc/{host.pid}/fd")}
         assert not [path for path in descriptors if not path.startswith(("/dev/null", "socket:", "pipe:"))]
