@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -25,12 +24,14 @@ from pathlib import Path
 from pipeline.adapters.volume.journals import FileUploadJournals
 from pipeline.core.journal import Received
 
-async def main(directory, upload_id, first):
-    journals = FileUploadJournals(Path(directory), durable=False)
-    for number in range(first, first + 500):
+async def main(directory, upload_id, first, durable):
+    journals = FileUploadJournals(Path(directory), durable=durable)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for number in range(first, first + 200):
         await journals.note(upload_id, Received(number, number))
 
-asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "fsync"))
 """
 
 
@@ -75,13 +76,22 @@ async def test_journals_of_live_uploads_are_never_removed(journals: FileUploadJo
     assert [path.name for path in tmp_path.iterdir()] == [f"{NEW.upload_id}.journal"]
 
 
-async def test_entries_of_concurrent_processes_do_not_mix(journals: FileUploadJournals, tmp_path: Path) -> None:
+async def test_entries_of_concurrent_processes_do_not_mix(
+    journals: FileUploadJournals, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     await journals.begin(NEW)
-    arguments = [str(tmp_path), NEW.upload_id]
+    writing = request.node.callspec.id
     processes = [
-        subprocess.Popen([sys.executable, "-c", APPEND, *arguments, str(first)])  # noqa: ASYNC220
-        for first in (1, 501, 1001)
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", APPEND, str(tmp_path), NEW.upload_id, str(first), writing),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        for first in (1, 201, 401)
     ]
     for process in processes:
-        assert await asyncio.to_thread(process.wait, 60) == 0
-    assert (await journal_of(journals)).received == {number: number for number in range(1, 1501)}
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
+    await asyncio.wait_for(asyncio.gather(*(process.communicate(b"go\n") for process in processes)), 60)
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert (await journal_of(journals)).received == {number: number for number in range(1, 601)}

@@ -47,7 +47,6 @@ class AdmissionMachine(RuleBasedStateMachine):
 
     @initialize(volume=volumes)
     def set_up(self, volume: Volume) -> None:
-        assume(volume.largest_bytes > 0)
         self.volume = volume
         self.model = AdmissionModel(volume.budget_bytes, volume.max_overtakes, volume.lookahead, PAUSE_MS)
         self.call("open", None, run="run")

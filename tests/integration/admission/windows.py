@@ -111,6 +111,8 @@ class WindowMachine(AdmissionMachine):
         if read:
             self.finish_reading(upload)
         self.confirm(upload, 1.0)
+        if upload not in self.model.reservations:
+            return  # the disk is full, so the upload waits again
         self.send(upload, range(1, self.plan(upload).count + 1))
         self.run(fresh=True)
         if given := sorted(self.model.reservations[upload].given):
