@@ -56,6 +56,8 @@ class UpRun:
         self._console = console
         self._stack = EmbeddedStack(StackOptions(directory, keystone=options.keystone, tempurl_key=_TEMPURL_KEY))
         self._sluice: SluiceProcesses | None = None
+        self._expected: Mapping[str, int] = {}
+        """The processes that must run, and their ids, as they were when each had started."""
 
     def to_the_end(self) -> int:
         """Start everything, serve, stop everything. Returns the exit status."""
@@ -64,12 +66,14 @@ class UpRun:
             names = "Redis, PostgreSQL, Keystone and Swift" if self._options.keystone else "Redis, PostgreSQL and Swift"
             with self._console.status(f"Starting {names}"):
                 self._stack.start()
+            self._expected = self._pids()
             environment = {"SLUICE_MEDIA_CONFINEMENT": "best-effort", **self._stack.environment()}
             self._sluice = SluiceProcesses(
                 self._layout.directory, environment, workers=self._options.workers, port=self._options.port
             )
             with self._console.status("Starting the gateway and the workers"):
                 self._sluice.start()
+            self._expected = {**self._sluice.pids(), **self._expected}
             showcase = Showcase(self._sluice, environment, self._layout.directory, self._console)
             variables = {**environment, "SLUICE_SERVER": self._sluice.url}
             with environment_file(self._layout.directory, variables, program_directories()) as path:
@@ -95,10 +99,9 @@ class UpRun:
 
     async def _serve(self, showcase: Showcase) -> int:
         """Serve until a signal arrives, a process dies, or (with --once) the upload has ended."""
-        expected = self._pids()
         follower = asyncio.create_task(LogFollower(self._layout.logs).run()) if self._options.verbose else None
         stopped = asyncio.create_task(self._signals.wait())
-        died = asyncio.create_task(self._first_death(expected))
+        died = asyncio.create_task(self._first_death())
         shown = asyncio.create_task(showcase.send(self._options.own_file)) if self._options.sends else None
         try:
             waiting = {stopped, died, *([shown] if shown is not None else [])}
@@ -120,10 +123,11 @@ class UpRun:
                 if task is not None:
                     task.cancel()
 
-    async def _first_death(self, expected: Mapping[str, int]) -> str:
+    async def _first_death(self) -> str:
+        """The name of a process that has died, at any time since it was started."""
         while True:
             now = self._pids()
-            for name, pid in expected.items():
+            for name, pid in self._expected.items():
                 if now.get(name) != pid:
                     return name
             await asyncio.sleep(_WATCH_SECONDS)

@@ -5,8 +5,10 @@ Both end within the grace period and with exit status 0. Requeued stages continu
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import time
+from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -82,11 +84,12 @@ _STAGES = {"transfer": ("transfer", "seal"), "admission": ()}
 
 @pytest.mark.parametrize("kind", ["admission", "transfer", "assemble", "probe", "thumbnail", "persist"])
 async def test_a_worker_under_load_stops(servers: Servers, tmp_path: Path, kind: str) -> None:
-    video = _video(8)
+    video = _video(8) if kind != "thumbnail" else slow_picture()
+    digest = _announced(video) if kind == "assemble" else None
     stages = _STAGES.get(kind, (kind,))
     async with running_cell(servers, tmp_path, workers=apart(kind), shutdown_seconds=_GRACE_SECONDS) as cell:
         worker = cell.processes.child(f"worker-{kind}")
-        uploads = [await cell.create(len(video)) for _ in range(6)]
+        uploads = [await cell.create(len(video), digest=digest) for _ in range(3 if kind == "thumbnail" else 6)]
         sending = asyncio.gather(*(cell.put_all(upload, video, at_once=2) for upload in uploads))
 
         async def has_begun() -> bool:
@@ -104,6 +107,11 @@ async def test_a_worker_under_load_stops(servers: Servers, tmp_path: Path, kind:
         await sending
         worker.start()
         await _all_ready(cell, video)
+
+
+def _announced(data: bytes) -> str:
+    """The digest of the whole file, with which assemble has to read it."""
+    return f"sha-256=:{b64encode(hashlib.sha256(data).digest()).decode()}:"
 
 
 def _file_for(kind: str) -> bytes:

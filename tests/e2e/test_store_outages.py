@@ -73,7 +73,7 @@ async def test_admission_stops_while_the_store_is_unavailable_and_continues_by_i
 ) -> None:
     video = _video()
     budget = 2 * len(video) + SEGMENT_BYTES
-    async with shaped_cell(servers, tmp_path, "swift", temp_budget_bytes=budget) as (cell, shaper):
+    async with shaped_cell(servers, tmp_path, "swift", temp_budget_bytes=budget, temp_share=1) as (cell, shaper):
         await shaper.set(Refuse())
         client = PatientClient(cell, seconds=240)
         uploads = [await client.create(len(video)) for _ in range(5)]

@@ -173,7 +173,7 @@ async def test_an_admission_worker_is_killed_while_uploads_wait(servers: Servers
     """The second admission worker admits the waiting uploads; there is room for one at a time."""
     video = _video()
     workers = apart("admission", count=2)
-    async with running_cell(servers, tmp_path, workers=workers, temp_budget_bytes=len(video)) as cell:
+    async with running_cell(servers, tmp_path, workers=workers, temp_budget_bytes=len(video), temp_share=1) as cell:
         uploads = [await cell.create(len(video)) for _ in range(4)]
         assert [upload["status"] for upload in uploads] == ["admitted", *["waiting"] * 3]
         cell.processes.child("worker-admission").stop(signal.SIGKILL)
@@ -204,7 +204,9 @@ async def test_a_hanging_store_does_not_delay_a_take_over(own_servers: EmbeddedS
                 return bool(view["stages"]["transfer"]["state"] == "running")
 
             await eventually(transferring, 60, lambda: "a transfer to hang")
-            [held] = [item for item in await cell.redis.zrange(lease, 0, -1) if item.startswith(alive["id"])]
+            [held] = [
+                item for item in await cell.redis.zrange(lease, 0, -1) if item.startswith(f"{alive['id']}|transfer|")
+            ]
             cell.processes.child("worker-transfer").stop(signal.SIGKILL)
 
             async def lease_is_taken() -> bool:

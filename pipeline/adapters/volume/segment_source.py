@@ -1,10 +1,12 @@
 """One segment of a temp file, to be sent to the store. Implements `ports.SegmentSource`.
 
-Guarantee: every read is checked against the crc32c taken on arrival, before its last block is returned.
+Guarantee: every read is checked against the crc32c taken on arrival, before its last block is returned. No call
+to the disk is made in the event loop.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from functools import partial
@@ -50,7 +52,8 @@ class FileSegmentSource:
                     raise SegmentCorrupt(self._number)
                 yield block
         finally:
-            os.close(fd)
+            # A disk that hangs may keep `close` waiting too. Shielded: it runs even if this task is cancelled again.
+            await asyncio.shield(in_thread(partial(os.close, fd)))
 
 
 def _read(fd: int, position: int, wanted: int, running: int) -> tuple[bytes, int]:
