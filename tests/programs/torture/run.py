@@ -129,10 +129,14 @@ async def _on_schedule(items: Iterable[T], start: Callable[[T], Awaitable[None]]
 
 
 async def _until_ended(client: Client, uploads: Iterable[ClientUpload]) -> None:
-    """Return when every client has finished and every upload has ended."""
-    for upload in uploads:
+    """Return when every client has finished and every upload has ended. None waits for another: one that never ends
+    must not look like the loss of all."""
+
+    async def one(upload: ClientUpload) -> None:
         while not upload.is_done:  # noqa: ASYNC110  # set by its client's task
             await asyncio.sleep(_POLL_SECONDS)
         while not upload.has_ended:
             await client.refresh(upload)
             await asyncio.sleep(_POLL_SECONDS)
+
+    await asyncio.gather(*(one(upload) for upload in uploads))

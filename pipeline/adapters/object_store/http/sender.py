@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
+from io import BytesIO
 from typing import Protocol
 
 import aiohttp
@@ -85,8 +86,9 @@ class RequestSender:
                     async with asyncio.timeout(
                         self._times.connect_seconds + (response_seconds or self._times.response_seconds)
                     ):
+                        data = BytesIO(body) if body else body  # a long one is sent in blocks
                         response = await self._session.request(
-                            method, url, headers=headers, data=body, allow_redirects=False, timeout=self._timeout
+                            method, url, headers=headers, data=data, allow_redirects=False, timeout=self._timeout
                         )
             status = response.status
             return response

@@ -1,11 +1,13 @@
-"""botocore's HTTP session with a limit on the responses that it holds in memory.
+"""botocore's HTTP session with a limit on the responses that it holds in memory, and with request bodies in blocks.
 
 Guarantee: a response that botocore parses, and an error's body, have at most `PARSED_BYTES`; a longer one raises
-StoreUnavailable. An object's body is not read here, but block by block.
+StoreUnavailable. An object's body is not read here, but block by block. A long request body does not block the event
+loop.
 """
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 from aiobotocore.httpsession import AIOHTTPSession
@@ -18,6 +20,8 @@ class BoundedSession(AIOHTTPSession):  # type: ignore[misc]  # the wheel ships n
 
     async def send(self, request: Any) -> Any:
         """As its base. That reads the body without a limit, unless the body is to be streamed."""
+        if request.body and isinstance(request.body, bytes | bytearray):
+            request.body = BytesIO(request.body)
         streamed = request.stream_output
         request.stream_output = True
         response = await super().send(request)
