@@ -13,7 +13,7 @@ from functools import partial
 from PIL import Image
 
 from tests.harness.media_corpus_entry import PICTURE, Builder, Entry, changed, made, void
-from tests.harness.media_samples import heif_picture
+from tests.harness.media_samples import QUARTERS, heif_picture
 
 WIDTH, HEIGHT = 320, 240
 EXIF_TURNS = {
@@ -82,9 +82,14 @@ def _png(content: bytes, *, after: bool) -> bytes:
 
 
 def _noise(form: str, **options: object) -> bytes:
-    """Megabytes of noise."""
+    """Megabytes of noise, with a patch of its colour in the middle of each of the four quarters."""
     file = io.BytesIO()
-    picture = Image.frombytes("RGB", (1024, 768), random.Random(1).randbytes(1024 * 768 * 3))
+    width, height, patch = 1024, 768, 96
+    picture = Image.frombytes("RGB", (width, height), random.Random(1).randbytes(width * height * 3))
+    for number, colour in enumerate(QUARTERS):
+        left = width // 4 * (1 + 2 * (number % 2)) - patch // 2
+        top = height // 4 * (1 + 2 * (number // 2)) - patch // 2
+        picture.paste(colour, (left, top, left + patch, top + patch))
     picture.save(file, form, **options)
     return file.getvalue()
 

@@ -1,4 +1,5 @@
-"""Small files that cost a lot to read. Each occupied a worker for a long time, or did so in another parser."""
+"""Small files that cost a lot to read. Each occupied a worker for a long time, or did so in another parser. They are
+made once per test session."""
 
 from __future__ import annotations
 
@@ -6,8 +7,9 @@ import functools
 import struct
 from collections.abc import Callable, Mapping
 
-from tests.harness.media_samples import sample
+from tests.harness.media_samples import directory, sample
 from tests.harness.media_stills import interlaced_png
+from tests.harness.session import made_once
 
 _TAGS = 100_000
 _VOIDS = 230_000
@@ -53,8 +55,10 @@ def _audio_start(flac: bytes) -> int:
             return at
 
 
+def _kept(make: Callable[[], bytes]) -> bytes:
+    return made_once(directory() / make.__name__, lambda path: path.write_bytes(make())).read_bytes()
+
+
 EXPENSIVE: Mapping[str, Callable[[], bytes]] = {
-    "flac_with_tags": functools.cache(flac_with_tags),
-    "webm_with_voids": functools.cache(webm_with_voids),
-    "png_of_16000": functools.cache(png_of_16000),
+    make.__name__: functools.partial(_kept, make) for make in (flac_with_tags, webm_with_voids, png_of_16000)
 }

@@ -14,6 +14,7 @@ from tests.harness.session import made_once
 _H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 _ONE_KEYFRAME = ("-g", "10000", "-sc_threshold", "0")
 _LIVE = ("-live", "1", "-f", "webm")
+_VP8 = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8")
 _SHIFTED = ("-output_ts_offset", "3600")
 
 
@@ -21,8 +22,8 @@ def _source(graph: str) -> tuple[str, ...]:
     return ("-f", "lavfi", "-i", graph)
 
 
-def _black(seconds: float, width: int = 320, height: int = 240) -> str:
-    return f"color=black:size={width}x{height}:rate=25:duration={seconds}"
+def _black(seconds: float, width: int = 320, height: int = 240, rate: int = 25) -> str:
+    return f"color=black:size={width}x{height}:rate={rate}:duration={seconds}"
 
 
 def _intro(black_seconds: float, seconds: float, width: int = 320, height: int = 240) -> tuple[str, ...]:
@@ -31,9 +32,10 @@ def _intro(black_seconds: float, seconds: float, width: int = 320, height: int =
     return _source(f"{_black(black_seconds, width, height)}[black];{shown}[picture];[black][picture]concat")
 
 
-def _gap(seconds: float, black_seconds: float, rest_seconds: float) -> tuple[str, ...]:
+def _gap(seconds: float, black_seconds: float, rest_seconds: float, rate: int = 25) -> tuple[str, ...]:
     """The picture, black, and the picture again."""
-    parts = f"{quarters(seconds=seconds)}[a];{_black(black_seconds)}[b];{quarters(seconds=rest_seconds)}[c]"
+    first, rest = quarters(seconds=seconds, rate=rate), quarters(seconds=rest_seconds, rate=rate)
+    parts = f"{first}[a];{_black(black_seconds, rate=rate)}[b];{rest}[c]"
     return _source(f"{parts};[a][b][c]concat=n=3")
 
 
@@ -53,16 +55,16 @@ _FILMS: Mapping[str, tuple[str, ...]] = {
     "black_25_of_30_one_keyframe": (*_intro(25, 5), *_H264, *_ONE_KEYFRAME, "-f", "mp4"),
     "black_25_of_30_1080p_one_keyframe": (*_intro(25, 5, 1920, 1080), *_H264, *_ONE_KEYFRAME, "-f", "mp4"),
     "black_25_of_30_mpegts": (*_intro(25, 5), *_H264, *_ONE_KEYFRAME, "-f", "mpegts"),
-    "black_25_of_30_live_webm": (*_intro(25, 5), "-c:v", "libvpx", "-g", "9999", *_LIVE),
+    "black_25_of_30_live_webm": (*_intro(25, 5), *_VP8, "-g", "9999", *_LIVE),
     "black_25_of_30_flv": (*_intro(25, 5), *_H264, "-g", "50", "-f", "flv"),
     "black_25_of_30_avi": (*_intro(25, 5), "-c:v", "mpeg4", "-g", "50", "-f", "avi"),
     "black_25_of_30_mpeg": (*_intro(25, 5), "-c:v", "mpeg2video", "-f", "mpeg"),
-    "black_from_10_to_30_of_200": (*_gap(10, 20, 170), *_H264, "-g", "25", "-f", "mp4"),
+    "black_from_10_to_30_of_200": (*_gap(10, 20, 170, 5), *_H264, "-g", "5", "-f", "mp4"),
     "picture_in_the_first_second": (*_gap(1, 29, 0.04), *_H264, "-g", "50", "-f", "mp4"),
     # -- timestamps and indexes
     "mpegts_from_3600": (*_picture(10), *_H264, *_SHIFTED, "-f", "mpegts"),
     "matroska_from_3600": (*_picture(10), *_H264, *_SHIFTED, "-f", "matroska"),
-    "live_webm_from_3600": (*_picture(4), "-c:v", "libvpx", *_SHIFTED, *_LIVE),
+    "live_webm_from_3600": (*_picture(4), *_VP8, *_SHIFTED, *_LIVE),
     # -- codecs and containers
     "ogg_theora": (*_picture(), "-c:v", "libtheora", "-q:v", "8", "-f", "ogg"),
     "asf_wmv2": (*_picture(), "-c:v", "wmv2", "-f", "asf"),
@@ -70,7 +72,7 @@ _FILMS: Mapping[str, tuple[str, ...]] = {
     "dv": (*_picture(1, 720, 576), "-c:v", "dvvideo", "-pix_fmt", "yuv420p", "-f", "dv"),
     "prores": (*_picture(), "-c:v", "prores_ks", "-f", "mov"),
     "av1_10_bits": (*_picture(1), "-c:v", "libsvtav1", "-preset", "12", "-pix_fmt", "yuv420p10le", "-f", "mp4"),
-    "vp9": (*_picture(1), "-c:v", "libvpx-vp9", "-cpu-used", "8", "-f", "webm"),
+    "vp9": (*_picture(1), "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-f", "webm"),
     "flash_screen": (*_picture(1), "-c:v", "flashsv", "-f", "flv"),
     "uncompressed": (*_picture(1), "-c:v", "rawvideo", "-pix_fmt", "bgr24", "-f", "avi"),
     "ffv1": (*_picture(1), "-c:v", "ffv1", "-f", "matroska"),
@@ -127,6 +129,17 @@ def combed(top: str, bottom: str) -> bytes:
 
 def heic_sequence() -> bytes:
     """A HEIC of moving pictures: an mp4 with HEVC, but for its brand."""
-    encoder = ("-c:v", "libx265", "-x265-params", "log-level=none", "-tag:v", "hvc1", "-f", "mp4")
+    encoder = (
+        "-c:v",
+        "libx265",
+        "-preset",
+        "ultrafast",
+        "-x265-params",
+        "log-level=none",
+        "-tag:v",
+        "hvc1",
+        "-f",
+        "mp4",
+    )
     path = made_once(directory() / "film-hevc", lambda path: ffmpeg(*_picture(1), *encoder, path))
     return path.read_bytes().replace(b"ftypisom", b"ftyphevc", 1)

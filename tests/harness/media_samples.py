@@ -81,6 +81,7 @@ def _sound(seconds: float = 2, frequency: int = 440) -> tuple[str, ...]:
 
 
 _H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25")
+_VP8 = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8")
 _AAC = ("-c:a", "aac", "-b:a", "64k")
 _TITLE = ("-metadata", "title=A gate in the water")
 
@@ -216,9 +217,9 @@ _BUILDERS: Mapping[str, Callable[[Path], None]] = {
     "mp4_one_frame": _encoded(*_picture(), "-frames:v", "1", *_H264, suffix="mp4"),
     "mov": _encoded(*_picture(), *_sound(), *_H264, *_AAC, suffix="mov"),
     "mkv": _subtitled,
-    "webm": _encoded(*_picture(), *_sound(), "-c:v", "libvpx", "-c:a", "libopus", suffix="webm"),
+    "webm": _encoded(*_picture(), *_sound(), *_VP8, "-c:a", "libopus", suffix="webm"),
     "webm_recorder": _piped(
-        *(*_picture(seconds=3), *_sound(seconds=3), "-c:v", "libvpx", "-g", "25", "-c:a", "libopus"),
+        *(*_picture(seconds=3), *_sound(seconds=3), *_VP8, "-g", "25", "-c:a", "libopus"),
         *("-live", "1", "-cluster_time_limit", "1000", "-f", "webm"),
     ),
     "avi": _encoded(*_picture(), "-c:v", "mpeg4", suffix="avi"),

@@ -113,64 +113,74 @@ def _palette(form: str) -> bytes:
     return saved(image, form, transparency=image.getpixel((WIDTH // 4, HEIGHT * 3 // 4)))
 
 
+def _cached(makers: Mapping[str, Maker]) -> Mapping[str, Maker]:
+    return {name: functools.cache(make) for name, make in makers.items()}
+
+
 _DEEP_COLOURS = quartered(np.array(COLOURS) * 257, dtype=np.uint16)
 _DEEP_GREYS = quartered(np.array(GREYS) * 257, dtype=np.uint16)
 _FRAMES = {"save_all": True, "duration": 100}
 
-COLOURED: Mapping[str, Maker] = {
-    **{
-        f"tiff_{compression}": functools.partial(saved, coloured(), "TIFF", compression=compression)
-        for compression in ("raw", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "packbits", "jpeg")
-    },
-    "tiff_palette": lambda: saved(coloured("P"), "TIFF"),
-    "tiff_cmyk": lambda: saved(coloured("CMYK"), "TIFF"),
-    "tiff_16": _converted("tiff", _DEEP_COLOURS, "rgb48le"),
-    "tiff_16_deflate": _converted("tiff", _DEEP_COLOURS, "rgb48le", "-compression_algo", "deflate"),
-    "png_palette": lambda: saved(coloured("P"), "PNG"),
-    "png_16": _converted("png", _DEEP_COLOURS, "rgb48le"),
-    "png_interlaced": lambda: interlaced_png(WIDTH, HEIGHT),
-    "png_animated": lambda: saved(coloured(), "PNG", append_images=[coloured()], **_FRAMES),
-    "webp": lambda: saved(coloured(), "WEBP"),
-    "webp_lossless": lambda: saved(coloured(), "WEBP", lossless=True),
-    "webp_animated": lambda: saved(coloured(), "WEBP", append_images=[coloured()], **_FRAMES),
-    "gif": lambda: saved(coloured(), "GIF"),
-    "bmp": lambda: saved(coloured(), "BMP"),
-    "bmp_palette": lambda: saved(coloured("P"), "BMP"),
-    "jpeg_cmyk": lambda: saved(coloured("CMYK"), "JPEG", quality=95),
-    "jpeg_progressive": lambda: saved(coloured(), "JPEG", subsampling=0, progressive=True),
-    "jpeg_of_two": lambda: saved(coloured(), "MPO", save_all=True, append_images=[coloured().rotate(180)]),
-    "jp2": lambda: saved(coloured(), "JPEG2000"),
-    "j2k": lambda: saved(coloured(), "JPEG2000", no_jp2=True),
-    "avif": lambda: saved(coloured(), "AVIF"),
-    "avif_animated": lambda: saved(coloured(), "AVIF", append_images=[coloured()], **_FRAMES),
-    "heic": lambda: heic(coloured()),
-    "heic_10_bits": _deep_heic,
-    "heic_second": _second_of_two,
-}
-"""Pictures of the four colours."""
+COLOURED: Mapping[str, Maker] = _cached(
+    {
+        **{
+            f"tiff_{compression}": functools.partial(saved, coloured(), "TIFF", compression=compression)
+            for compression in ("raw", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "packbits", "jpeg")
+        },
+        "tiff_palette": lambda: saved(coloured("P"), "TIFF"),
+        "tiff_cmyk": lambda: saved(coloured("CMYK"), "TIFF"),
+        "tiff_16": _converted("tiff", _DEEP_COLOURS, "rgb48le"),
+        "tiff_16_deflate": _converted("tiff", _DEEP_COLOURS, "rgb48le", "-compression_algo", "deflate"),
+        "png_palette": lambda: saved(coloured("P"), "PNG"),
+        "png_16": _converted("png", _DEEP_COLOURS, "rgb48le"),
+        "png_interlaced": lambda: interlaced_png(WIDTH, HEIGHT),
+        "png_animated": lambda: saved(coloured(), "PNG", append_images=[coloured()], **_FRAMES),
+        "webp": lambda: saved(coloured(), "WEBP"),
+        "webp_lossless": lambda: saved(coloured(), "WEBP", lossless=True),
+        "webp_animated": lambda: saved(coloured(), "WEBP", append_images=[coloured()], **_FRAMES),
+        "gif": lambda: saved(coloured(), "GIF"),
+        "bmp": lambda: saved(coloured(), "BMP"),
+        "bmp_palette": lambda: saved(coloured("P"), "BMP"),
+        "jpeg_cmyk": lambda: saved(coloured("CMYK"), "JPEG", quality=95),
+        "jpeg_progressive": lambda: saved(coloured(), "JPEG", subsampling=0, progressive=True),
+        "jpeg_of_two": lambda: saved(coloured(), "MPO", save_all=True, append_images=[coloured().rotate(180)]),
+        "jp2": lambda: saved(coloured(), "JPEG2000"),
+        "j2k": lambda: saved(coloured(), "JPEG2000", no_jp2=True),
+        "avif": lambda: saved(coloured(), "AVIF"),
+        "avif_animated": lambda: saved(coloured(), "AVIF", append_images=[coloured()], **_FRAMES),
+        "heic": lambda: heic(coloured()),
+        "heic_10_bits": _deep_heic,
+        "heic_second": _second_of_two,
+    }
+)
+"""Pictures of the four colours. Each is made once per process."""
 
-TRANSLUCENT: Mapping[str, Maker] = {
-    "png": lambda: saved(translucent(), "PNG"),
-    "png_palette": lambda: _palette("PNG"),
-    "png_colour_key": lambda: saved(coloured(), "PNG", transparency=(0, 0, 255)),
-    "gif": lambda: _palette("GIF"),
-    "tiff": lambda: saved(translucent(), "TIFF"),
-    "webp": lambda: saved(translucent(), "WEBP", lossless=True),
-    "jp2": lambda: saved(translucent(), "JPEG2000"),
-    "avif": lambda: saved(translucent(), "AVIF", quality=100),
-    "heic": lambda: heic(translucent()),
-}
+TRANSLUCENT: Mapping[str, Maker] = _cached(
+    {
+        "png": lambda: saved(translucent(), "PNG"),
+        "png_palette": lambda: _palette("PNG"),
+        "png_colour_key": lambda: saved(coloured(), "PNG", transparency=(0, 0, 255)),
+        "gif": lambda: _palette("GIF"),
+        "tiff": lambda: saved(translucent(), "TIFF"),
+        "webp": lambda: saved(translucent(), "WEBP", lossless=True),
+        "jp2": lambda: saved(translucent(), "JPEG2000"),
+        "avif": lambda: saved(translucent(), "AVIF", quality=100),
+        "heic": lambda: heic(translucent()),
+    }
+)
 """The blue quarter is transparent."""
 
-GREY: Mapping[str, Maker] = {
-    "png": lambda: saved(grey(), "PNG"),
-    "png_alpha": lambda: saved(grey("LA"), "PNG"),
-    "png_16": _converted("png", _DEEP_GREYS, "gray16le"),
-    "png_alpha_16": _converted("png", _DEEP_GREYS, "gray16le", "-pix_fmt", "ya16be"),
-    "tiff_16": lambda: saved(Image.fromarray(_DEEP_GREYS), "TIFF"),
-    "jpeg": lambda: saved(grey(), "JPEG", quality=95),
-    "j2k_16": lambda: saved(Image.fromarray(_DEEP_GREYS), "JPEG2000"),
-    "avif": lambda: saved(grey(), "AVIF"),
-    "heic": lambda: heic(grey()),
-}
+GREY: Mapping[str, Maker] = _cached(
+    {
+        "png": lambda: saved(grey(), "PNG"),
+        "png_alpha": lambda: saved(grey("LA"), "PNG"),
+        "png_16": _converted("png", _DEEP_GREYS, "gray16le"),
+        "png_alpha_16": _converted("png", _DEEP_GREYS, "gray16le", "-pix_fmt", "ya16be"),
+        "tiff_16": lambda: saved(Image.fromarray(_DEEP_GREYS), "TIFF"),
+        "jpeg": lambda: saved(grey(), "JPEG", quality=95),
+        "j2k_16": lambda: saved(Image.fromarray(_DEEP_GREYS), "JPEG2000"),
+        "avif": lambda: saved(grey(), "AVIF"),
+        "heic": lambda: heic(grey()),
+    }
+)
 """Four greys: 0, 85, 170 and 255."""

@@ -1,4 +1,7 @@
-"""The sandbox changes nothing in the metadata of the corpus."""
+"""The sandbox changes nothing in the metadata of the corpus.
+
+Of the files that have the same container and codecs one is enough: the sandbox sees the calls of demuxers and decoders.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,14 @@ pytestmark = pytest.mark.contract
 )
 async def test_metadata_is_the_same_in_the_sandbox(names: dict[str, object]) -> None:
     async with SandboxedReader(ReaderRules(required=False)) as reader:
+        seen = set[tuple[str, ...]]()
         for name in names:
             path = corpus_file(name)
             with path.open("rb") as file:
                 expected = describe(file, path.stat().st_size)
+            shape = (expected.container, *(stream.codec for stream in expected.streams))
+            if shape in seen:
+                continue
+            seen.add(shape)
             reading = await reader.read(MemorySource(path.read_bytes()))
             assert reading.metadata == expected, name

@@ -1,4 +1,7 @@
-"""Files that cost a lot to read do not delay others (the reader's two lanes)."""
+"""Files that cost a lot to read do not delay others (the reader's two lanes).
+
+An interlaced PNG of 256 million pixels is one of them, and has a thumbnail.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from tests.harness.media_thumbnails import UPRIGHT, decoded
 
 pytestmark = pytest.mark.contract
 
-_OF_EACH = 4
+_OF_EACH = 2
 _HONEST_SECONDS = 5.0
 
 
@@ -44,15 +47,13 @@ async def test_an_honest_file_is_read_at_once_beside_expensive_ones() -> None:
         results = await asyncio.gather(*expensive, return_exceptions=True)
     assert max(took) < _HONEST_SECONDS, took
     assert all(isinstance(result, tuple | MediaError) for result in results), results
-
-
-@pytest.mark.timeout(300)
-async def test_an_interlaced_png_of_256_million_pixels_has_a_thumbnail() -> None:
-    async with SandboxedReader(ReaderRules(required=False)) as reader:
-        metadata, frame = await _read(reader, EXPENSIVE["png_of_16000"]())
-    assert metadata.picture is not None
-    assert (metadata.picture.width, metadata.picture.height) == (16_000, 16_000)
-    assert frame.jpeg
-    found = decoded(frame.jpeg)
-    assert found.size == (640, 640)
-    assert found.shows(UPRIGHT)
+    pictures = results[list(EXPENSIVE).index("png_of_16000") :: len(EXPENSIVE)]
+    for result in pictures:
+        assert isinstance(result, tuple), result
+        metadata, frame = result
+        assert metadata.picture is not None
+        assert (metadata.picture.width, metadata.picture.height) == (16_000, 16_000)
+        assert frame.jpeg
+        found = decoded(frame.jpeg)
+        assert found.size == (640, 640)
+        assert found.shows(UPRIGHT)

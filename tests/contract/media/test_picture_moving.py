@@ -12,9 +12,10 @@ import pytest
 from pipeline.adapters.media.inside.metadata import describe
 from pipeline.adapters.media.inside.picture import picture
 from tests.harness.media_films import FILMS, combed, film, heic_sequence
-from tests.harness.media_samples import ffmpeg, sample
+from tests.harness.media_samples import directory, ffmpeg, sample
 from tests.harness.media_stills import saved, translucent
 from tests.harness.media_thumbnails import BLACK, BLUE, GREEN, RED, UPRIGHT, WHITE, CountingFile, decoded, shown
+from tests.harness.session import made_once
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(600)]  # making films takes long on a busy machine
 
@@ -94,11 +95,12 @@ def test_a_large_frame_costs_little() -> None:
 @pytest.mark.parametrize("container", ["mp4", "matroska"])
 def test_a_large_file_is_read_in_small_part(container: str, tmp_path: Path) -> None:
     """100 MB at 14 Mbit/s: 1 MiB at most is read for a thumbnail, beside opening the file once more."""
-    clip, path = tmp_path / "clip.mp4", tmp_path / "film"
-    noise = "testsrc2=size=1280x720:rate=25:duration=5,noise=alls=40:allf=t"
+    path = tmp_path / "film"
+    noise = "testsrc2=size=1280x720:rate=25:duration=2,noise=alls=40:allf=t"
     rate = ("-b:v", "14M", "-maxrate", "14M", "-bufsize", "14M", "-g", "50")
-    ffmpeg("-f", "lavfi", "-i", noise, "-c:v", "libx264", "-preset", "ultrafast", *rate, "-pix_fmt", "yuv420p", clip)
-    ffmpeg("-stream_loop", "11", "-i", clip, "-c", "copy", "-f", container, path)
+    encoder = ("-c:v", "libx264", "-preset", "ultrafast", *rate, "-pix_fmt", "yuv420p", "-f", "mp4")
+    clip = made_once(directory() / "film-clip", lambda path: ffmpeg("-f", "lavfi", "-i", noise, *encoder, path))
+    ffmpeg("-stream_loop", "29", "-i", clip, "-c", "copy", "-f", container, path)
     size_bytes = path.stat().st_size
     assert size_bytes > 80_000_000
     with path.open("rb") as opened:

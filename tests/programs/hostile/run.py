@@ -66,7 +66,7 @@ async def _run(traps: Canaries, seed: int, files: int, outcome: Outcome, tell: C
             tell(number, outcome)
 
     async with SandboxedReader(ReaderRules(required=False)) as reader:
-        await asyncio.gather(*(_warm_up(reader, intact[number::_AT_ONCE]) for number in range(_AT_ONCE)))
+        await asyncio.gather(*(_warm_up(reader, intact[number :: _AT_ONCE * 5]) for number in range(_AT_ONCE)))
         traps.touched()  # the corpus is written, not read
         outcome.before = footprint()
         await asyncio.gather(*(read_files() for _ in range(_AT_ONCE)))
@@ -75,7 +75,7 @@ async def _run(traps: Canaries, seed: int, files: int, outcome: Outcome, tell: C
 
 
 async def _warm_up(reader: SandboxedReader, intact: Sequence[bytes]) -> None:
-    """Intact files, so that what is loaded once is loaded before the first measurement."""
+    """Some intact files, so that what is loaded once is loaded before the first measurement."""
     for content in intact:
         await _read(reader, content, "", Outcome())
 

@@ -16,7 +16,7 @@ from tests.programs.hostile.run import Outcome, lines, run
 pytestmark = pytest.mark.contract
 
 _SEED = 7
-_FILES = 150
+_FILES = 100
 _BEFORE = Footprint(2, frozenset({2}), 100 * 1024**2, 50 * 1024**2, 12, 6, 3)
 
 

@@ -58,7 +58,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(content) + draw(st.binary(max_size=64))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(content=st.binary(max_size=300) | damaged())
 def test_any_bytes_become_metadata_or_are_refused(content: bytes) -> None:
     reason, metadata = "", None

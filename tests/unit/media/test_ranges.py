@@ -57,7 +57,7 @@ _STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(size=st.sampled_from([0, 1, 65_535, 65_536, 512 * _KIB, 512 * _KIB + 1, 3 * _MIB - 7, 3 * _MIB]), steps=_STEPS)
 def test_it_reads_what_a_file_reads(size: int, steps: list[tuple[str, int]]) -> None:
     content = _CONTENT[:size]
