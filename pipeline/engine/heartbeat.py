@@ -13,6 +13,7 @@ from pipeline.ports import StageRuns
 from pipeline.telemetry import Log, logger
 
 HEARTBEATS_PER_LEASE = 4
+_END_AGAIN_SECONDS = 0.5
 
 
 @asynccontextmanager
@@ -43,5 +44,8 @@ async def heartbeats(runs: StageRuns, job: StageJob, work: asyncio.Future[Any]) 
             raise lost[0] from None
         raise
     finally:
-        beats.cancel()
-        await asyncio.wait({beats})
+        # Once is not always enough: redis-py sends in `asyncio.wait_for`, which may lose a cancellation before Python
+        # 3.12. A heartbeat that goes on would keep the stage from every worker.
+        while not beats.done():
+            beats.cancel()
+            await asyncio.wait({beats}, timeout=_END_AGAIN_SECONDS)

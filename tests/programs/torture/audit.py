@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -35,6 +38,8 @@ _ALLOWED_ENDINGS: Final[Mapping[Scenario, frozenset[str]]] = {
     Scenario.ABANDONED: frozenset({"ready", "expired UPLOAD_EXPIRED"}),
 }
 _CLEANUP_SECONDS = 60.0
+# The journal of an ended upload is kept for half a minute, and removed by a worker that may have been killed meanwhile.
+_JOURNAL_SECONDS = 90.0
 _POLL_SECONDS = 0.5
 
 
@@ -119,10 +124,21 @@ async def _everything(world: World, uploads: Sequence[ClientUpload]) -> list[str
     forgotten = {item for upload in uploads for item in upload.forgotten}
     return [
         *await _in_redis(world, ids),
-        *(f"temp file {path.name}" for path in sorted(world.settings.temp_dir.rglob("*")) if path.is_file()),
+        *await asyncio.to_thread(_temp_files, world.settings.temp_dir),
         *await _in_store(world, ready, raw, forgotten),
         *await _in_postgres(world, set(ready)),
     ]
+
+
+def _temp_files(directory: Path) -> list[str]:
+    """Every file, except the journals of uploads that ended less than `_JOURNAL_SECONDS` ago."""
+    found: list[str] = []
+    for path in sorted(directory.rglob("*")):
+        with suppress(FileNotFoundError):  # it was removed meanwhile
+            is_kept = path.suffix == ".journal-ended" and time.time() - path.stat().st_mtime < _JOURNAL_SECONDS
+            if path.is_file() and not is_kept:
+                found.append(f"temp file {path.name}")
+    return found
 
 
 async def _in_redis(world: World, ids: set[str]) -> list[str]:

@@ -104,15 +104,22 @@ async def run(world: World, schedule: Schedule, report: Callable[[str], None]) -
                 await _until_ended(client, clients.uploads)
         recovery_seconds = time.monotonic() - recovery_began
         report(f"{time.monotonic() - began:6.1f} s  audit")
-        for task in senders:
-            task.cancel()
+        await _end(senders)
         findings = await audit(world, client, clients.uploads)
         await watch.update()
-        for task in observers:
-            task.cancel()
+        await _end(observers)
     stages = await watch.history(upload.upload_id for upload in clients.uploads if upload.upload_id)
     timing = Timing(time.monotonic() - began, recovery_seconds)
     return Outcome(schedule, world, clients, stages, findings, accounting, timing)
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended. Once is not always enough: redis-py sends in `asyncio.wait_for`, which may
+    lose a cancellation before Python 3.12."""
+    while running := {task for task in tasks if not task.done()}:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=_POLL_SECONDS)
 
 
 async def _on_schedule(items: Iterable[T], start: Callable[[T], Awaitable[None]], group: asyncio.TaskGroup) -> None:

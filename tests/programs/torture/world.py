@@ -45,6 +45,8 @@ _SETTINGS: Mapping[str, int | float | str] = {
     "shutdown_seconds": 5,
     # For direct uploads, which are cleaned up once more when their last grant has expired.
     "upload_grant_seconds": 20,
+    # So long may a client hold grants of a direct upload that Redis has lost and recovery has restored.
+    "direct_seconds": 45,
     "swift_tempurl_key": "torture",
 }
 SCALES: Mapping[str, int] = {"swift": 1, "s3": 4}
