@@ -36,7 +36,7 @@ def _picture(mode: str = "RGB", width: int = WIDTH, height: int = HEIGHT) -> Ima
 
 def _saved(form: str, mode: str = "RGB", **options: object) -> bytes:
     file = io.BytesIO()
-    _picture(mode).save(file, form, **options)
+    _picture(mode).copy().save(file, form, **options)  # `save` keeps its options in the image: threads would mix them
     return file.getvalue()
 
 

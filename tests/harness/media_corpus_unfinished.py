@@ -11,7 +11,7 @@ from tests.harness.media_samples import directory, ffmpeg
 from tests.harness.session import made_once
 
 _FILM = (*PICTURE, *SOUND)
-_VP8 = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-g", "25", "-c:a", "libopus")
+_VP8 = ("-c:v", "libvpx", "-threads", "1", "-deadline", "realtime", "-cpu-used", "8", "-g", "25", "-c:a", "libopus")
 _LATE = ("-output_ts_offset", "3600")
 _FRAGMENTS = ("-movflags", "+frag_keyframe+empty_moov+default_base_moof")
 _LOUDER = (

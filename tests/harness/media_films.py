@@ -14,7 +14,7 @@ from tests.harness.session import made_once
 _H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 _ONE_KEYFRAME = ("-g", "10000", "-sc_threshold", "0")
 _LIVE = ("-live", "1", "-f", "webm")
-_VP8 = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8")
+_VP8 = ("-c:v", "libvpx", "-threads", "1", "-deadline", "realtime", "-cpu-used", "8")
 _SHIFTED = ("-output_ts_offset", "3600")
 
 
@@ -72,7 +72,19 @@ _FILMS: Mapping[str, tuple[str, ...]] = {
     "dv": (*_picture(1, 720, 576), "-c:v", "dvvideo", "-pix_fmt", "yuv420p", "-f", "dv"),
     "prores": (*_picture(), "-c:v", "prores_ks", "-f", "mov"),
     "av1_10_bits": (*_picture(1), "-c:v", "libsvtav1", "-preset", "12", "-pix_fmt", "yuv420p10le", "-f", "mp4"),
-    "vp9": (*_picture(1), "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-f", "webm"),
+    "vp9": (
+        *_picture(1),
+        "-c:v",
+        "libvpx-vp9",
+        "-threads",
+        "1",
+        "-deadline",
+        "realtime",
+        "-cpu-used",
+        "8",
+        "-f",
+        "webm",
+    ),
     "flash_screen": (*_picture(1), "-c:v", "flashsv", "-f", "flv"),
     "uncompressed": (*_picture(1), "-c:v", "rawvideo", "-pix_fmt", "bgr24", "-f", "avi"),
     "ffv1": (*_picture(1), "-c:v", "ffv1", "-f", "matroska"),

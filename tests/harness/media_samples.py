@@ -81,7 +81,8 @@ def _sound(seconds: float = 2, frequency: int = 440) -> tuple[str, ...]:
 
 
 _H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25")
-_VP8 = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8")
+# With more threads libvpx waits in loops, which costs seconds on a busy machine.
+_VP8 = ("-c:v", "libvpx", "-threads", "1", "-deadline", "realtime", "-cpu-used", "8")
 _AAC = ("-c:a", "aac", "-b:a", "64k")
 _TITLE = ("-metadata", "title=A gate in the water")
 
