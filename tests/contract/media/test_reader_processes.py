@@ -1,4 +1,4 @@
-"""The processes of the reader: nothing outlives a reading or its worker, whoever is killed, stopped or cancelled."""
+"""The processes of the reader: nothing outlives a reading or its worker, whichever process is killed or stopped."""
 
 from __future__ import annotations
 

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Iterable
 from typing import Any, cast
 
 from pipeline.core.lifecycle import Event
-from pipeline.core.model import StageJob, Upload
+from pipeline.core.model import StageJob, StoredSegment, Upload
 from pipeline.core.stages import Stage
+from pipeline.ports.recording import ReleaseOrder
 from tests.contract.redis.uploads import SEGMENT_BYTES, VOLUME, Play, crc_of, new_upload
 
 READERS = (Stage.PROBE, Stage.THUMBNAIL)
@@ -56,3 +57,14 @@ async def transfer_of(play: Play, upload: Upload, numbers: Iterable[int]) -> Sta
 async def is_listed(play: Play, upload: Upload) -> bool:
     """Whether the admission worker will look at this upload."""
     return await play.parts.client.zscore(play.parts.keys.releasing(VOLUME), upload.upload_id) is not None
+
+
+async def choose(play: Play, upload: Upload) -> ReleaseOrder:
+    """What the admission worker is to release now."""
+    return await play.segments.choose_releases(upload.upload_id, VOLUME, 100)
+
+
+async def stored(play: Play, upload: Upload, job: StageJob, number: int) -> bool:
+    """The store has acknowledged a segment; whether it is released at once."""
+    segment = StoredSegment(number, upload.plan.length(number), f"etag-{number}")
+    return await play.segments.record_stored(job, segment)
