@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 
 from pipeline.core.errors import SegmentCorrupt, StoreError
-from pipeline.core.model import ObjectTarget, StoredSegment
+from pipeline.core.model import ObjectTarget, StoredSegment, Upload
 from pipeline.core.retry import RetryPolicy
 from pipeline.engine.contract import Done, Idle, Outcome, Requeue, StageRun
 from pipeline.engine.drain import drain
@@ -62,7 +63,7 @@ class Transfer:
         in_flight: dict[int, asyncio.Task[None]] = {}
         try:
             try:
-                async with self._feed.watch(run.upload.upload_id) as changes:
+                async with self._changes(run.upload) as changes:
                     return await self._pump(run, store, target, in_flight, changes)
             finally:
                 await drain(in_flight.values())
@@ -71,6 +72,15 @@ class Transfer:
                 await self._cell.ledger.renew(run.upload.upload_id)  # its client may have to send segments again
                 await self._cell.record.session_lost(run.job, target.session)
             raise
+
+    @asynccontextmanager
+    async def _changes(self, upload: Upload) -> AsyncIterator[AsyncIterator[None]]:
+        """Signals of further segments: none if there is only one."""
+        if upload.plan.count == 1:
+            yield _nothing()
+        else:
+            async with self._feed.watch(upload.upload_id) as changes:
+                yield changes
 
     async def _pump(
         self,
@@ -126,3 +136,8 @@ class Transfer:
     async def _put_once(self, store: ObjectStore, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
         async with self._limiter.slot():
             return await store.put_segment(target, source)
+
+
+async def _nothing() -> AsyncIterator[None]:
+    await asyncio.Event().wait()
+    yield

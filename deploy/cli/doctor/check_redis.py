@@ -80,7 +80,7 @@ async def _check_signals(redis: Redis, keys: Keys, user: str | None, settings: S
     pubsub = redis.pubsub()
     try:
         with translated():
-            await pubsub.subscribe(keys.changed)
+            await pubsub.subscribe(keys.signals)
             await pubsub.get_message(timeout=RESPONSE_SECONDS)
     except DependencyUnavailable as error:
         findings.error(

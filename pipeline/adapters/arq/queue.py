@@ -58,7 +58,7 @@ class ArqStageQueue:
             async with asyncio.timeout(_ENQUEUE_SECONDS), self._redis.pipeline(transaction=False) as pipe:
                 pipe.psetex(envelope_key(job.job_id), due + _KEPT, write_job(job))
                 pipe.zadd(queue, {job.job_id: due_ms}, nx=True)
-                pipe.publish(self._keys.wake, queue)
+                pipe.publish(self._keys.wake(queue), "")
                 await pipe.execute()
 
     async def jobs(self, volume: str, limit: int) -> Sequence[StageJob]:

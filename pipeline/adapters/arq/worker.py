@@ -26,7 +26,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from arq.constants import job_key_prefix
 from arq.jobs import deserialize_job_raw
@@ -53,7 +53,7 @@ _IDLE_FACTOR = 8
 class Signals(Protocol):
     """Wakes a worker when a job is enqueued: `adapters.redis.signals.RedisSignals`."""
 
-    def waiter(self, kind: str, name: str) -> AbstractContextManager[asyncio.Event]: ...
+    def waiter(self, kind: Literal["upload", "queue"], name: str) -> AbstractContextManager[asyncio.Event]: ...
 
 
 class QueueWorker(Worker):

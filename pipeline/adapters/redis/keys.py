@@ -70,17 +70,22 @@ class Keys:
         return f"{self.prefix}events"
 
     @property
-    def changed(self) -> str:
-        return f"{self.prefix}changed"
+    def signals(self) -> str:
+        """A channel on which nothing is published: a subscription to it shows that the connection delivers signals."""
+        return f"{self.prefix}signals"
+
+    def changed(self, upload_id: str) -> str:
+        """The channel on which a change of this upload is published."""
+        return f"{self.prefix}changed:{upload_id}"
 
     @property
     def probe(self) -> str:
         """Written and deleted to learn whether Redis accepts writes."""
         return f"{self.prefix}probe"
 
-    @property
-    def wake(self) -> str:
-        return f"{self.prefix}wake"
+    def wake(self, queue: str) -> str:
+        """The channel that wakes those who take work from this queue (`queue`)."""
+        return f"{self.prefix}wake:{queue.removeprefix(self.prefix)}"
 
     def worker(self, name: str) -> str:
         return f"{self.prefix}worker:{name}"

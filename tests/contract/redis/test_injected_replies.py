@@ -168,7 +168,7 @@ async def test_worker_and_signals_survive(parts: RedisParts, proxy: RespProxy, p
         assert not polling.done()
         await until(lambda: not parts.signals.problem, seconds=15)
         with parts.signals.waiter("upload", "one") as woken:
-            await parts.client.publish(parts.keys.changed, "one")
+            await parts.client.publish(parts.keys.changed("one"), "")
             async with asyncio.timeout(5):
                 await woken.wait()
     finally:
@@ -219,7 +219,7 @@ async def test_a_process_that_starts_meanwhile_listens_afterwards(
 
             async def is_woken() -> bool:
                 with suppress(DependencyUnavailable), translated():
-                    await parts.client.publish(parts.keys.changed, "one")
+                    await parts.client.publish(parts.keys.changed("one"), "")
                 return woken.is_set()
 
             await until(is_woken, seconds=20)

@@ -65,6 +65,6 @@ async def test_every_listener_is_woken_after_a_restart_of_redis(redis_server: Em
         async with asyncio.timeout(10):
             await asyncio.gather(upload.wait(), queue.wait())
         upload.clear()
-        await parts.client.publish(parts.keys.changed, "one")
+        await parts.client.publish(parts.keys.changed("one"), "")
         async with asyncio.timeout(5):
             await upload.wait()

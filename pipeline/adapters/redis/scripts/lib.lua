@@ -27,7 +27,7 @@ local function transport_of(id)
   return find_transport(id) or error('upload ' .. id .. ' has a transport that this release does not know')
 end
 
-local function changed(id) redis.call('PUBLISH', P .. 'changed', id) end
+local function changed(id) redis.call('PUBLISH', P .. 'changed:' .. id, '') end
 
 -- Append to the event stream that dashboards read (schemas/status.py).
 local function emit(id, kind, name, value, code)
@@ -329,7 +329,7 @@ local function apply(id, event, code, message)
     local volume = redis.call('HGET', key, 'volume')
     redis.call('ZADD', P .. 'volume:' .. volume .. ':ended', int(NOW), id)
     redis.call('ZREM', P .. 'volume:' .. volume .. ':releasing', id)
-    redis.call('PUBLISH', P .. 'wake', P .. 'queue:admission:' .. volume)
+    redis.call('PUBLISH', P .. 'wake:queue:admission:' .. volume, '')
   end
   emit(id, 'status', 'status', to, code)
   return to, true

@@ -124,7 +124,7 @@ local function give()
     set_size(id, math.max(0, before - freed))
   end
   local waiting = redis.call('ZCARD', V .. ':queue') + redis.call('ZCARD', V .. ':wishes')
-  if size_of(id) < before and waiting > 0 then redis.call('PUBLISH', P .. 'wake', P .. 'queue:admission:' .. A.volume) end
+  if size_of(id) < before and waiting > 0 then redis.call('PUBLISH', P .. 'wake:queue:admission:' .. A.volume, '') end
 end
 
 if A.op == 'take' then return cjson.encode({taken = take()}) end
