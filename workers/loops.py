@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from pipeline.core.errors import SluiceError
+from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, logger
 
 
@@ -32,9 +33,11 @@ class Loop:
 
 async def run_loops(loops: Iterable[Loop]) -> None:
     """Run all loops side by side until cancelled."""
-    async with asyncio.TaskGroup() as group:
-        for loop in loops:
-            group.create_task(_run(loop), name=loop.name)
+    tasks = [asyncio.create_task(_run(loop), name=loop.name) for loop in loops]
+    try:
+        await asyncio.wait(tasks)
+    finally:
+        await end_tasks(*tasks)
 
 
 async def _run(loop: Loop) -> None:

@@ -16,6 +16,7 @@ from pipeline.bootstrap import WorkerServices, worker_services
 from pipeline.bootstrap.media import READING
 from pipeline.core.stages import GRAPH, WorkerType
 from pipeline.settings import Settings
+from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, configure_logging, logger
 from workers.admission import run_admission
 from workers.metrics import heartbeat, serve_metrics
@@ -85,11 +86,9 @@ async def _run_until_stopped(
     if polls:
         left_seconds = max(_LOOP_SECONDS, end - asyncio.get_running_loop().time())
         await asyncio.wait(polls, timeout=left_seconds)
-    for task in (stopping, *tasks):
-        task.cancel()
-    results = await asyncio.gather(stopping, *tasks, return_exceptions=True)
+    await end_tasks(stopping, *tasks)
     for worker in workers:
         await worker.disconnect()
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
+    for task in tasks:
+        if not task.cancelled():
+            task.result()

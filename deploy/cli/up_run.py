@@ -22,6 +22,7 @@ from deploy.embedded import EmbeddedStack, StackOptions
 from deploy.embedded.errors import log_tail
 from deploy.embedded.layout import Layout
 from pipeline.adapters.media.reader import ReaderRules, SandboxedReader
+from pipeline.tasks import end_tasks
 
 _WATCH_SECONDS = 0.2
 # Well known, as the passwords of the embedded servers are: they listen on loopback only.
@@ -119,9 +120,7 @@ class UpRun:
                     self._console.print("\nServing until Ctrl-C.")
             return 1
         finally:
-            for task in (follower, stopped, died, shown):
-                if task is not None:
-                    task.cancel()
+            await end_tasks(follower, stopped, died, shown)
 
     async def _first_death(self) -> str:
         """The name of a process that has died, at any time since it was started."""

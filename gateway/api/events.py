@@ -22,6 +22,7 @@ from gateway.keys import SERVICES
 from gateway.routing import Access, ResponseSpec, Route
 from pipeline.core.errors import SluiceError
 from pipeline.core.lifecycle import ENDED
+from pipeline.tasks import end_tasks
 from pipeline.telemetry import EVENT_STREAMS, Log, logger
 from schemas.uploads import UploadView
 
@@ -88,9 +89,7 @@ class _EventStream:
             logger().warning(Log.REQUEST, upload_id=self._name, code=error.code, reason=error.message)
             await self._send(_RECONNECT)
         finally:
-            leaving.cancel()
-            pending.cancel()
-            await asyncio.gather(leaving, pending, return_exceptions=True)
+            await end_tasks(leaving, pending)
 
     async def _send_state(self) -> bool:
         """Send the upload if it has changed, else a keep-alive. True: the upload has ended and the last event was

@@ -21,6 +21,7 @@ from gateway.http.conditions import Validators
 from gateway.http.connection import client_gone
 from gateway.http.state import DOWNLOAD_SLOTS, OPTIONS
 from pipeline.core.errors import RequestError, SluiceError
+from pipeline.tasks import end_tasks
 from pipeline.telemetry import DOWNLOADS, SENT_BYTES, Log, logger
 
 WRITE_BYTES = 128 * 1024
@@ -119,6 +120,4 @@ async def _while_connected(request: web.Request, work: Coroutine[Any, Any, None]
             with suppress(ConnectionError):
                 working.result()
     finally:
-        leaving.cancel()
-        working.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+        await end_tasks(working, leaving)

@@ -102,7 +102,7 @@ async def worker_services(settings: Settings, kinds: Collection[WorkerType] = ()
         media = await stack.enter_async_context(media_reader(settings, kinds))
         handlers = stage_handlers(settings, redis, cell, stores, contents, media, parts.release)
         cleanup = Cleanup(cell, redis.ended, stores, contents, parts.recovery)
-        expiry = Expiry(cell, parts.admission, parts.expiry)
+        expiry = Expiry(cell, parts.admission, parts.recovery, parts.expiry)
         purge = await cache_purge(stack, settings)
         yield WorkerServices(
             redis=redis,

@@ -22,6 +22,7 @@ from typing import Self
 from pipeline.contents.round_trip import examine_store
 from pipeline.core.capabilities import StoreReport, assumed
 from pipeline.ports import PlainClient, PresignedDownloads, PresignedUploads, Store, Stores
+from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, logger
 
 
@@ -66,10 +67,7 @@ class ExaminedStores:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Ends examinations; they remove what they have stored."""
-        tasks = [entry.task for entry in self._entries.values() if entry.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*(entry.task for entry in self._entries.values()))
 
     async def report(self, store: str) -> StoreReport | None:
         """See `KnownStores.report`."""

@@ -26,6 +26,7 @@ from pipeline.core.capabilities import CAPABILITIES, Capability, Examined, Store
 from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.core.model import ObjectTarget
 from pipeline.core.segments import MEBIBYTE, SegmentPlan, StoreLimits
+from pipeline.engine.drain import drained
 from pipeline.ports import PlainClient, Store, TransferSessions
 
 CHECK_NAME: Final = "sluice-check"
@@ -98,7 +99,7 @@ class _RoundTrip:
             if not self._writes:
                 self._left -= {self._name}
             else:
-                await _to_the_end(self._step(Capability.DELETE, self._remove()))
+                await _completed(self._step(Capability.DELETE, self._remove()))
         found = tuple(self._found[capability] for capability in CAPABILITIES if capability in self._found)
         return StoreReport(self._store.name, description, self._limits, found, self._left)
 
@@ -137,7 +138,7 @@ class _RoundTrip:
 
     async def _write(self) -> None:
         data = self._plain.data
-        await _to_the_end(self._store.put_object(self._plain.key, data, "application/octet-stream"))
+        await _completed(self._store.put_object(self._plain.key, data, "application/octet-stream"))
         stored = await self._store.head(self._plain.key)
         if stored.size_bytes != len(data):
             raise WrongResult(f"{len(data)} bytes were written, but HEAD says {stored.size_bytes}")
@@ -162,20 +163,20 @@ class _RoundTrip:
 
     async def _begin(self) -> None:
         if not self._begun:
-            self._joined = replace(self._joined, session=await _to_the_end(self._store.begin(self._joined)))
+            self._joined = replace(self._joined, session=await _completed(self._store.begin(self._joined)))
             self._begun = True
 
     async def _client_puts(self) -> None:
         """The last of two segments, and the only one of an upload."""
         await self._begin()
-        await _to_the_end(self._client.put(self._joined, 2, self._segments[1]))
-        await _to_the_end(self._client.put(self._single, 1, self._segments[1]))
+        await _completed(self._client.put(self._joined, 2, self._segments[1]))
+        await _completed(self._client.put(self._single, 1, self._segments[1]))
 
     async def _join(self) -> None:
         await self._begin()
         sources = (_Bytes(number, data) for number, data in enumerate(self._segments, start=1))
-        stored = [await _to_the_end(self._store.put_segment(self._joined, source)) for source in sources]
-        await _to_the_end(self._store.seal(self._joined, stored))
+        stored = [await _completed(self._store.put_segment(self._joined, source)) for source in sources]
+        await _completed(self._store.seal(self._joined, stored))
         data, border = b"".join(self._segments), self._joined.plan.segment_bytes
         await self._require_bytes(self._joined.key, data)
         await self._require_bytes(self._joined.key, data, border - 5, border + 4)
@@ -254,13 +255,7 @@ def _failed(capability: Capability, error: StoreError | WrongResult | NotOffered
     )
 
 
-async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+async def _completed(work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`, which a cancellation of the caller does not interrupt: a request that was cut off could
     still be stored, after everything has been removed."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=_REMOVE_SECONDS)
-        task.cancel()  # does nothing when it has ended
-        raise
+    return await drained(work, _REMOVE_SECONDS)

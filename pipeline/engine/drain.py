@@ -10,39 +10,30 @@ import asyncio
 from collections.abc import Collection, Coroutine
 from typing import Any, TypeVar
 
+from pipeline.tasks import end_tasks, to_the_end
+
 DRAIN_SECONDS = 5.0
 
 T = TypeVar("T")
 
 
-async def drain(tasks: Collection[asyncio.Task[Any]]) -> None:
+async def drain(tasks: Collection[asyncio.Task[Any]], seconds: float = DRAIN_SECONDS) -> None:
     """Wait for these tasks, then cancel those that are late. A caller that is cancelled meanwhile (its lease is lost,
     or the worker stops) still waits, and is cancelled afterwards."""
-    draining = asyncio.ensure_future(_drain(tasks))
-    cancelled: asyncio.CancelledError | None = None
-    while not draining.done():
-        try:
-            await asyncio.shield(draining)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
+    await to_the_end(_drain(tasks, seconds))
 
 
-async def drained(work: Coroutine[Any, Any, T]) -> T:
+async def drained(work: Coroutine[Any, Any, T], seconds: float = DRAIN_SECONDS) -> T:
     """The result of `work`; if the caller is cancelled, `work` is drained first."""
     task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)
     finally:
         if not task.done():
-            await drain([task])
+            await drain([task], seconds)
 
 
-async def _drain(tasks: Collection[asyncio.Task[Any]]) -> None:
-    if not tasks:
-        return
-    _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
-    for task in late:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+async def _drain(tasks: Collection[asyncio.Task[Any]], seconds: float) -> None:
+    if tasks:
+        await asyncio.wait(tasks, timeout=seconds)
+        await end_tasks(*tasks)

@@ -15,7 +15,6 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -36,8 +35,10 @@ from pipeline.core.retry import (
 from pipeline.core.stages import FINAL, Stage
 from pipeline.core.transports import TRANSPORTS
 from pipeline.engine.contract import Blocked, Done, Idle, Outcome, Parked, Requeue, Skipped, StageHandler, StageRun
-from pipeline.engine.heartbeat import heartbeats
+from pipeline.engine.drain import drained
+from pipeline.engine.heartbeat import WORK_AGAIN_SECONDS, heartbeats
 from pipeline.ports import RecordCheck, StageQueue, StageRuns, UploadReader
+from pipeline.tasks import end_tasks
 from pipeline.telemetry import (
     STAGE_RETRIES,
     STAGE_RUNNING,
@@ -122,7 +123,7 @@ class StageEngine:
             await self._acknowledge_end(job)
             return "lost"
         except asyncio.CancelledError:
-            await asyncio.shield(self._requeue(job, log))
+            await drained(self._requeue(job, log))
             raise
         except SluiceError as error:
             return await self._conclude_failure(job, run.upload, error, log)
@@ -136,17 +137,12 @@ class StageEngine:
         work = asyncio.ensure_future(self._handlers[stage](run))
         async with heartbeats(self._runs, run.job, work):
             try:
-                async with asyncio.timeout(limit) as deadline:
-                    return await work
-            except TimeoutError as error:
-                if not deadline.expired():  # the stage's own
-                    raise
-                raise SluiceError("STAGE_TIMEOUT", stage=str(stage), timeout_seconds=limit) from error
-            finally:
+                await asyncio.wait({work}, timeout=limit)
                 if not work.done():
-                    work.cancel()
-                    with suppress(asyncio.CancelledError, Exception):
-                        await work
+                    raise SluiceError("STAGE_TIMEOUT", stage=str(stage), timeout_seconds=limit)
+                return work.result()
+            finally:
+                await end_tasks(work, again_seconds=WORK_AGAIN_SECONDS)
 
     async def _conclude(self, job: StageJob, outcome: Outcome, log: structlog.typing.FilteringBoundLogger) -> str:
         if isinstance(outcome, Idle):

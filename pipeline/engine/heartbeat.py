@@ -9,10 +9,14 @@ from typing import Any
 
 from pipeline.core.errors import DependencyUnavailable, StageLost
 from pipeline.core.model import StageJob
+from pipeline.engine.drain import DRAIN_SECONDS
 from pipeline.ports import StageRuns
+from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, logger
 
 HEARTBEATS_PER_LEASE = 4
+# Work that is cancelled drains its requests to the store first (`engine.drain`).
+WORK_AGAIN_SECONDS = 2 * DRAIN_SECONDS
 _END_AGAIN_SECONDS = 0.5
 
 
@@ -29,7 +33,7 @@ async def heartbeats(runs: StageRuns, job: StageJob, work: asyncio.Future[Any]) 
                 await runs.renew(job)
             except StageLost as error:
                 lost.append(error)
-                work.cancel()
+                await end_tasks(work, again_seconds=WORK_AGAIN_SECONDS)
                 return
             except DependencyUnavailable:
                 continue  # while Redis is unavailable no other worker can take the stage over either
@@ -44,8 +48,5 @@ async def heartbeats(runs: StageRuns, job: StageJob, work: asyncio.Future[Any]) 
             raise lost[0] from None
         raise
     finally:
-        # Once is not always enough: redis-py sends in `asyncio.wait_for`, which may lose a cancellation before Python
-        # 3.12. A heartbeat that goes on would keep the stage from every worker.
-        while not beats.done():
-            beats.cancel()
-            await asyncio.wait({beats}, timeout=_END_AGAIN_SECONDS)
+        # A heartbeat that goes on would keep the stage from every worker.
+        await end_tasks(beats, again_seconds=_END_AGAIN_SECONDS)

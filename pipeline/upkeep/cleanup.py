@@ -20,6 +20,7 @@ from pipeline.core.model import Upload, object_key, thumbnail_key
 from pipeline.core.stages import Stage
 from pipeline.ports import ContentRepository, EndedList, Stores
 from pipeline.sweeps import Sweep
+from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, logger
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.recovery import Recovery, ended_otherwise
@@ -186,8 +187,5 @@ class CleanupQueue:
 
     async def stop(self) -> None:
         """Cancel the running cleanups; another process, or the next start, repeats them."""
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*self._running.values())
         self._running.clear()

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Status
+from pipeline.core.model import Upload
 from pipeline.core.transports import TRANSPORTS
 from pipeline.sweeps import Sweep
 from pipeline.uploads.admission import Admission
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.lookup import ExpiryRules
+from pipeline.uploads.recovery import Recovery
 
 _BATCH = 200
 # The gateway may have died between registering an upload and requesting its admission.
@@ -23,9 +25,10 @@ _UNQUEUED_MS = 5_000
 class Expiry:
     """Expires uploads of one temp volume."""
 
-    def __init__(self, cell: CellState, admission: Admission, rules: ExpiryRules) -> None:
+    def __init__(self, cell: CellState, admission: Admission, recovery: Recovery, rules: ExpiryRules) -> None:
         self._cell = cell
         self._admission = admission
+        self._recovery = recovery
         self._longest_ms = {Status.WAITING: rules.waiting_ms, Status.GRANTED: rules.direct_ms}
 
     async def end_lapsed(self, upload_id: str) -> None:
@@ -54,15 +57,26 @@ class Expiry:
         sweep.end()
 
     async def request_again(self) -> None:
-        """Request admission for uploads in flight that neither hold bytes nor wait for them."""
+        """Reserve bytes for uploads in flight that neither hold any nor wait for them: what their temp files hold,
+        after a recovery that was interrupted, and otherwise what they request of admission."""
         sweep = Sweep(step="request_again")
         for status in (Status.WAITING, Status.ADMITTED, Status.RECEIVING, Status.PROCESSING):
             for upload_id in await self._cell.uploads.ids(status, _UNQUEUED_MS, _BATCH):
                 with sweep.item(upload_id=upload_id):
-                    if await self._cell.ledger.standing(upload_id) is None:
-                        upload = await self._cell.uploads.get(upload_id)
-                        # An upload whose bytes are in the store holds none, unless an earlier release has queued it.
-                        in_store = TRANSPORTS[upload.transport].in_store and upload.status is not Status.WAITING
-                        if upload.status not in ENDED and upload.volume == self._cell.volume.name and not in_store:
-                            await self._admission.request(upload_id, upload.size_bytes, upload.window_bytes)
+                    if await self._without_room(upload_id) is None:
+                        continue
+                    # Admission would reserve neither the segments that a temp file holds, nor less for those released.
+                    await self._recovery.recover(upload_id)
+                    if (upload := await self._without_room(upload_id)) is not None:
+                        await self._admission.request(upload_id, upload.size_bytes, upload.window_bytes)
         sweep.end()
+
+    async def _without_room(self, upload_id: str) -> Upload | None:
+        """The upload, if it needs bytes of this volume, and neither holds any nor waits for them."""
+        if await self._cell.ledger.standing(upload_id) is not None:
+            return None
+        upload = await self._cell.uploads.get(upload_id)
+        # An upload whose bytes are in the store holds none, unless an earlier release has queued it.
+        in_store = TRANSPORTS[upload.transport].in_store and upload.status is not Status.WAITING
+        needs = upload.status not in ENDED and upload.volume == self._cell.volume.name and not in_store
+        return upload if needs else None

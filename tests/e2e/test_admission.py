@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.tasks import end_tasks
 from tests.harness.cell import Cell, eventually, hash_get
 from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
@@ -40,7 +41,7 @@ async def test_twenty_uploads_through_room_for_three(servers: Servers, tmp_path:
         sampling = asyncio.create_task(_sample_volume(cell, budget, samples))
         views = await asyncio.gather(*(cell.upload(video) for _ in range(_UPLOADS)))
         assert not sampling.done()
-        sampling.cancel()
+        await end_tasks(sampling)
 
         assert [view["status"] for view in views] == ["ready"] * _UPLOADS
         assert max(reserved for reserved, _ in samples) <= budget

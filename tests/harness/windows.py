@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from pipeline.core.windows import BLOCK_BYTES
+from pipeline.tasks import end_tasks
 from tests.harness.cell import Cell, hash_get
 
 _PAUSE_SECONDS = 0.02
@@ -138,8 +139,7 @@ async def sampled(cell: Cell, every_seconds: float = 0.005) -> AsyncIterator[Sam
     try:
         yield samples
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end_tasks(task)
         if not task.cancelled():
             task.result()
 

@@ -37,6 +37,7 @@ from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.pool import transaction
 from pipeline.core.errors import DependencyUnavailable
 from pipeline.core.model import StageJob
+from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, logger
 
 # The fallback for a lost signal.
@@ -186,10 +187,7 @@ class QueueWorker(Worker):
         if not running:
             return
         _, late = await asyncio.wait(running, timeout=max(0.0, requeue - loop.time()))
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late, timeout=max(0.0, end - loop.time()))
+        await end_tasks(*late, most_seconds=max(0.0, end - loop.time()))
 
     async def disconnect(self) -> None:
         """Close the worker's own connections, once `main` has returned."""

@@ -7,7 +7,6 @@ it takes. Time in which the child waits for bytes does not count; while that tak
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import socket
 from collections.abc import Awaitable, Mapping
@@ -16,6 +15,7 @@ from typing import Any, Final, TypeVar
 from pipeline.adapters.media.lanes import Deferred, Slot
 from pipeline.adapters.media.protocol import HEADER, JOB, LIMITS, MAX_RANGE_BYTES, Said
 from pipeline.ports.media import ByteSource
+from pipeline.tasks import end_tasks
 
 _RECEIVE_BYTES: Final = 256 * 1024
 # A temp file and a store nearby respond faster; then a slot that is passed on costs more than it brings.
@@ -122,10 +122,7 @@ class Conversation:
                 await self._slot.resume()
             data = reading.result()
         finally:
-            if not reading.done():
-                reading.cancel()
-                with contextlib.suppress(Exception, asyncio.CancelledError):
-                    await reading
+            await end_tasks(reading)
         if len(data) != length:
             raise ValueError(f"the source returned {len(data)} bytes instead of {length}")
         return data

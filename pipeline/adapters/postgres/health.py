@@ -17,6 +17,7 @@ import asyncpg
 
 from pipeline.adapters.postgres.pool import LazyPool, query
 from pipeline.core.errors import SluiceError
+from pipeline.tasks import end_tasks
 
 LEAST_STATEMENT_MS = 1_000
 """A shorter statement_timeout cancels statements of a busy server."""
@@ -59,9 +60,7 @@ class DatabaseHealth:
 
     async def aclose(self) -> None:
         """Ask no longer."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.wait({self._asking})
+        await end_tasks(self._asking)
 
     async def _refresh(self) -> None:
         try:

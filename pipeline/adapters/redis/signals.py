@@ -19,6 +19,7 @@ from redis.exceptions import InvalidResponse
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.keys import Keys
 from pipeline.core.errors import DependencyUnavailable
+from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, logger
 
 _RECONNECT_SECONDS = 0.5
@@ -56,9 +57,7 @@ class RedisSignals:
                     await self._tried.wait()
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await end_tasks(task)
 
     @contextmanager
     def waiter(self, kind: Literal["upload", "queue"], name: str) -> Iterator[asyncio.Event]:

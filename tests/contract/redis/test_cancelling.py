@@ -10,6 +10,7 @@ import pytest
 from pipeline.core.errors import StageLost
 from pipeline.core.model import StageJob
 from pipeline.core.stages import Stage
+from pipeline.tasks import end_tasks
 from tests.contract.redis.uploads import VOLUME, Play
 
 pytestmark = pytest.mark.contract
@@ -33,9 +34,7 @@ async def test_no_cancellation_is_swallowed(play: Play) -> None:
         beating.cancel()
         await asyncio.wait({beating}, timeout=5)
         ended = beating.done()
-        while not beating.done():
-            beating.cancel()
-            await asyncio.wait({beating}, timeout=0.1)
+        await end_tasks(beating)
         return ended
 
     for _ in range(20):

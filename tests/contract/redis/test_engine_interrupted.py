@@ -12,9 +12,11 @@ from deploy.embedded import EmbeddedStack
 from pipeline.core import stages
 from pipeline.core.lifecycle import Event
 from pipeline.core.stages import GRAPH, Stage, StageState, WorkerType
+from pipeline.engine import engine as engine_module
 from pipeline.engine.contract import Outcome, Requeue, StageRun
 from tests.contract.redis.engines import LongWork, assemble_job, engine_of, latest, queued_jobs, upload_of
 from tests.contract.redis.uploads import Play, until
+from tests.harness.losing import LosesCancellations
 
 pytestmark = pytest.mark.integration
 
@@ -36,6 +38,44 @@ async def test_an_attempt_that_exceeds_its_timeout_is_cancelled(play: Play, monk
     status = (await upload_of(play, job)).stages[Stage.ASSEMBLE]
     assert (status.state, status.error_code) == (StageState.QUEUED, "STAGE_TIMEOUT")
     assert ended == ["cleaned up"]
+
+
+async def test_an_attempt_that_exceeds_its_timeout_ends_although_a_cancellation_is_lost(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph: Any = stages.GRAPH
+    monkeypatch.setitem(graph, Stage.ASSEMBLE, replace(GRAPH[Stage.ASSEMBLE], timeout_seconds=0.05))
+    monkeypatch.setattr(engine_module, "WORK_AGAIN_SECONDS", 0.05)
+    losing = LosesCancellations()
+
+    async def work(run: StageRun) -> Outcome:
+        await losing()
+        raise AssertionError
+
+    job = await assemble_job(play)
+    async with asyncio.timeout(10):
+        await engine_of(play, work).run(job)
+    assert losing.cancellations == 2
+    status = (await upload_of(play, job)).stages[Stage.ASSEMBLE]
+    assert (status.state, status.error_code) == (StageState.QUEUED, "STAGE_TIMEOUT")
+
+
+async def test_a_run_that_is_cancelled_repeatedly_is_requeued(play: Play) -> None:
+    losing = LosesCancellations()
+
+    async def work(run: StageRun) -> Outcome:
+        await losing()
+        raise AssertionError
+
+    job = await assemble_job(play)
+    task = asyncio.create_task(engine_of(play, work).run(job))
+    await losing.running.wait()
+    async with asyncio.timeout(20):
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0)
+    assert task.cancelled()
+    assert await queued_jobs(play, WorkerType.ASSEMBLE) == {await latest(play, job, Stage.ASSEMBLE)}
 
 
 async def test_the_end_of_the_upload_stops_the_run(play: Play) -> None:

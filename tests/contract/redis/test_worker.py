@@ -6,75 +6,23 @@ import asyncio
 import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
-from uuid6 import uuid7
 
 from deploy.embedded import EmbeddedStack
-from pipeline.adapters.arq.worker import QueueWorker
 from pipeline.bootstrap import RedisParts
 from pipeline.core.errors import DependencyUnavailable
 from pipeline.core.model import StageJob
-from pipeline.core.stages import Stage, WorkerType
+from pipeline.core.stages import WorkerType
+from tests.contract.redis.queue_workers import Engine, a_little_work, is_empty, new_job, working
 from tests.contract.redis.uploads import until
 
 pytestmark = pytest.mark.integration
 
-Run = Callable[[StageJob], Awaitable[None]]
 # Polling alone (once a second) would take half a second at the median.
 _IDLE_TO_START_SECONDS = 0.2
-
-
-class Engine:
-    """Stands in for `StageEngine`: counts each job, then calls `then`."""
-
-    def __init__(self, then: Run | None = None) -> None:
-        self.ran: Counter[str] = Counter()
-        self.running = 0
-        self.most = 0
-        self._then = then
-
-    async def run(self, job: StageJob) -> None:
-        self.ran[job.job_id] += 1
-        self.running += 1
-        self.most = max(self.most, self.running)
-        try:
-            if self._then:
-                await self._then(job)
-        finally:
-            self.running -= 1
-
-
-@asynccontextmanager
-async def working(
-    parts: RedisParts, redis_url: str, engine: Engine, max_jobs: int = 4, idle_jobs: Callable[[], int] = lambda: 0
-) -> AsyncIterator[QueueWorker]:
-    """A worker of the probe queue while the block runs."""
-    queue = parts.keys.queue(WorkerType.PROBE, "local")
-    worker = QueueWorker(redis_url, queue, engine.run, parts.signals, max_jobs, 60, idle_jobs)
-    task = asyncio.create_task(worker.main())
-    try:
-        yield worker
-        assert not worker.allow_pick_jobs or not task.done(), "the worker has ended by itself"
-    finally:
-        await worker.drain(5)
-        await task
-        await worker.disconnect()
-
-
-def new_job() -> StageJob:
-    return StageJob(str(uuid7()), Stage.PROBE, 1, "local")
-
-
-async def a_little_work(parts: RedisParts) -> None:
-    for _ in range(5):
-        await parts.ledger.epoch()
-
-
-async def is_empty(parts: RedisParts) -> bool:
-    return not await parts.client.zcard(parts.keys.queue(WorkerType.PROBE, "local"))
 
 
 async def test_an_idle_worker_starts_a_job_at_once(
@@ -264,59 +212,3 @@ async def test_slots_survive_a_restart_of_redis(redis_server: EmbeddedStack, par
         await until(lambda: worker.job_counter == 0, seconds=30)
     assert engine.most == max_jobs, "never more than max_jobs"
     assert set(engine.ran.values()) == {1}
-
-
-async def test_drain_lets_jobs_finish_and_claims_no_more(parts: RedisParts, redis_url: str) -> None:
-    gate = asyncio.Event()
-
-    async def until_open(job: StageJob) -> None:
-        await gate.wait()
-
-    engine = Engine(until_open)
-    async with working(parts, redis_url, engine, max_jobs=2) as worker:
-        jobs = [new_job() for _ in range(4)]
-        for job in jobs:
-            await parts.queue.enqueue(job)
-        await until(lambda: engine.running == 2)
-        draining = asyncio.create_task(worker.drain(10))
-        await asyncio.sleep(0)
-        gate.set()
-        await draining
-        assert (engine.running, len(engine.ran)) == (0, 2)
-        assert await parts.client.zcard(parts.keys.queue(WorkerType.PROBE, "local")) == 2, "left for other workers"
-
-
-async def test_drain_stops_a_busy_worker(parts: RedisParts, redis_url: str) -> None:
-    """Jobs end and others start as fast as they can; after the drain none runs and none starts."""
-    engine = Engine(lambda job: a_little_work(parts))
-    for _ in range(5):
-        await asyncio.gather(*(parts.queue.enqueue(new_job()) for _ in range(60)))
-        async with working(parts, redis_url, engine, max_jobs=8) as worker:
-            already = len(engine.ran)
-            await until(lambda already=already: len(engine.ran) > already + 5)
-            await worker.drain(10)
-            ran = len(engine.ran)
-            assert engine.running == 0
-            await until(lambda worker=worker: worker.job_counter == 0)  # counted by callbacks of the jobs
-        assert len(engine.ran) == ran
-        assert all(task.done() for task in worker.tasks.values())
-    assert set(engine.ran.values()) == {1}
-
-
-async def test_drain_cancels_a_job_that_does_not_finish(parts: RedisParts, redis_url: str) -> None:
-    cancelled: list[str] = []
-
-    async def never_ends(job: StageJob) -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.append(job.job_id)
-            raise
-
-    engine, job = Engine(never_ends), new_job()
-    async with working(parts, redis_url, engine) as worker:
-        await parts.queue.enqueue(job)
-        await until(lambda: engine.running == 1)
-        await worker.drain(0.05)
-        assert cancelled == [job.job_id]
-        assert await is_empty(parts), "the engine requeues it under another token"

@@ -271,6 +271,7 @@ class Shaper:
             self._free_at = max(self._free_at, now - _LATE_SECONDS) + moved_bytes / self.fault.bytes_per_second
             if self._free_at <= now:
                 return
+            self.injected["slow"] += 1
             try:
                 async with asyncio.timeout(self._free_at - now):
                     await self._changed.wait()

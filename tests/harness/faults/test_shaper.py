@@ -197,8 +197,11 @@ async def test_a_slow_line_keeps_its_rate_until_the_fault_changes(bench: Bench) 
     assert (await _put(bench))[0] == 200
     assert time.monotonic() - began >= 1.8, "there and back, at a second each"
     await shaper.set(Slow(10))
+    delayed = shaper.injected["slow"]
     waiting = asyncio.create_task(_put(bench))
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while shaper.injected["slow"] == delayed:  # noqa: ASYNC110  # the shaper notifies nobody
+            await asyncio.sleep(0)
     await shaper.set(Pass())
     async with asyncio.timeout(_PATIENCE_SECONDS):
         assert (await waiting)[0] == 200

@@ -99,7 +99,7 @@ async def open_cell(
         parts = volume_parts(settings, redis)
         state = parts.cell
         cleanup = Cleanup(state, redis.ended, outside, outside, parts.recovery)
-        expiry = Expiry(state, parts.admission, parts.expiry)
+        expiry = Expiry(state, parts.admission, parts.recovery, parts.expiry)
         orphans = OrphanedFiles(state, redis.stages, parts.release)
         cleanups = CleanupQueue(state, redis.ended, cleanup)
         upkeep = VolumeUpkeep(state, parts.recovery, parts.admission, expiry, orphans)

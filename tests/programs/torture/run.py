@@ -16,6 +16,7 @@ from typing import TypeVar
 import aiohttp
 
 from pipeline.bootstrap import open_store
+from pipeline.tasks import end_tasks
 from tests.programs.torture.accounting import Accounting
 from tests.programs.torture.audit import Findings, audit
 from tests.programs.torture.client import Client, ClientUpload, Traffic
@@ -104,22 +105,13 @@ async def run(world: World, schedule: Schedule, report: Callable[[str], None]) -
                 await _until_ended(client, clients.uploads)
         recovery_seconds = time.monotonic() - recovery_began
         report(f"{time.monotonic() - began:6.1f} s  audit")
-        await _end(senders)
+        await end_tasks(*senders)
         findings = await audit(world, client, clients.uploads)
         await watch.update()
-        await _end(observers)
+        await end_tasks(*observers)
     stages = await watch.history(upload.upload_id for upload in clients.uploads if upload.upload_id)
     timing = Timing(time.monotonic() - began, recovery_seconds)
     return Outcome(schedule, world, clients, stages, findings, accounting, timing)
-
-
-async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they have ended. Once is not always enough: redis-py sends in `asyncio.wait_for`, which may
-    lose a cancellation before Python 3.12."""
-    while running := {task for task in tasks if not task.done()}:
-        for task in running:
-            task.cancel()
-        await asyncio.wait(running, timeout=_POLL_SECONDS)
 
 
 async def _on_schedule(items: Iterable[T], start: Callable[[T], Awaitable[None]], group: asyncio.TaskGroup) -> None:

@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from pipeline.engine import drain as drain_module
-from pipeline.engine.drain import drain, drained
+from pipeline.engine.drain import DRAIN_SECONDS, drain, drained
 
 pytestmark = pytest.mark.unit
 
@@ -34,15 +33,15 @@ class Request:
         return "stored"
 
 
-async def one(request: Request) -> None:
-    await drained(request())
+async def one(request: Request, seconds: float = DRAIN_SECONDS) -> None:
+    await drained(request(), seconds)
 
 
-async def many(request: Request) -> None:
-    await drain([asyncio.create_task(request())])
+async def many(request: Request, seconds: float = DRAIN_SECONDS) -> None:
+    await drain([asyncio.create_task(request())], seconds)
 
 
-WAYS: dict[str, Callable[[Request], Awaitable[None]]] = {"one": one, "many": many}
+WAYS: dict[str, Callable[..., Awaitable[None]]] = {"one": one, "many": many}
 
 
 async def test_result_and_error_reach_a_caller_that_is_not_cancelled() -> None:
@@ -71,10 +70,9 @@ async def test_a_cancelled_run_ends_after_its_request(way: str, error: Exception
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_late_request_is_cancelled(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drain_module, "DRAIN_SECONDS", 0.01)
+async def test_a_late_request_is_cancelled(way: str) -> None:
     request = Request()
-    run = asyncio.ensure_future(WAYS[way](request))
+    run = asyncio.ensure_future(WAYS[way](request, 0.01))
     await request.begun.wait()
     run.cancel()
     with pytest.raises(asyncio.CancelledError):

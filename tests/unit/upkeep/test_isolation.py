@@ -68,7 +68,7 @@ async def test_expiry(error: Exception) -> None:
     uploads = SimpleNamespace(ids=lambda status, ms, limit: returning(["a", "b", "c"]))
     cell = SimpleNamespace(uploads=uploads, record=record, volume=SimpleNamespace(name="v"))
     rules = SimpleNamespace(waiting_ms=1, direct_ms=1)
-    await Expiry(cast(Any, cell), cast(Any, None), cast(Any, rules)).end_idle()
+    await Expiry(cast(Any, cell), cast(Any, None), cast(Any, None), cast(Any, rules)).end_idle()
     assert record.done["expire"] == ["a", "c"] * 2
 
 

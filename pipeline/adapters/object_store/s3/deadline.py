@@ -10,10 +10,11 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from pipeline.tasks import end_tasks
+
 T = TypeVar("T")
 
-_CANCELLATIONS = 5
-_SECONDS_EACH = 1.0
+_END_SECONDS = 5.0
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
@@ -22,21 +23,10 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     try:
         done, _ = await asyncio.wait({task}, timeout=seconds)
     except asyncio.CancelledError:
-        await _end(task)
+        await end_tasks(task, most_seconds=_END_SECONDS)
         raise
-    if not done and not await _end(task):
+    if not done and not await end_tasks(task, most_seconds=_END_SECONDS):
         raise TimeoutError
     if task.cancelled():
         raise TimeoutError
     return task.result()
-
-
-async def _end(task: asyncio.Task[Any]) -> bool:
-    """Cancel `task` up to five times. Returns whether it has ended."""
-    for _ in range(_CANCELLATIONS):
-        task.cancel()
-        if (await asyncio.wait({task}, timeout=_SECONDS_EACH))[0]:
-            if not task.cancelled():
-                task.exception()  # marks it as retrieved; nothing else reads it
-            return True
-    return False

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
+from pipeline.tasks import end_tasks
+
 T = TypeVar("T")
 
 
@@ -33,10 +35,7 @@ class SingleFlight(Generic[T]):
 
     async def aclose(self) -> None:
         """Cancel a running task. Idempotent."""
-        if self._task is not None:
-            task = self._task
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await end_tasks(self._task)
 
     def _ended(self, task: asyncio.Task[T]) -> None:
         self._task = None
