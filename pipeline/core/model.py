@@ -109,11 +109,6 @@ class Upload:
         ]
 
     @property
-    def reserved_bytes(self) -> int:
-        """What it reserves on the temp volume when it is admitted."""
-        return self.window_bytes or self.size_bytes
-
-    @property
     def takes_room(self) -> bool:
         """Whether a segment may need room to be taken for it: its upload has a window, or has released segments."""
         return self.window_bytes is not None or self.bytes_released is not None

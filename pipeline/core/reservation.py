@@ -134,9 +134,11 @@ class Reservation:
         return True
 
     def _fits(self, size: int, rest: int, number: int, size_bytes: int, shares: WindowShares, reader: Reader) -> bool:
+        if size >= rest:  # it covers what remains, also where an older release has counted bytes instead of blocks
+            return True
         if self.taken_bytes + size_bytes > size:
             return False
-        if size >= rest or number in reader.segments or not reader.active:
+        if number in reader.segments or not reader.active:
             return True
         others = sum(item.size_bytes for key, item in self.taken.items() if key not in reader.segments)
         readers = max(0, min(shares.reader_segments, size // shares.segment_bytes - 1))

@@ -1,5 +1,8 @@
 """Window arithmetic: how many bytes of a file the temp volume may hold at once when it does not hold all of it.
 
+Reservations are counted in whole blocks, as filesystems allocate bytes. So what is reserved for an upload is never less
+than what its bytes occupy on the disk, whatever the length of its file and of its segments.
+
 Guarantee: a window is a whole number of segments, at least two, and never more than the volume's capacity. Segments
 that the reader needs have a part of the window to themselves (`reader_segments`), so a window that is full of other
 segments never keeps the reader waiting; the rest of the window empties by itself as the store acknowledges segments.
@@ -7,6 +10,8 @@ So every upload can finish within its window, whatever others do.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from pipeline.core.errors import RequestError
 from pipeline.core.segments import SegmentPlan, StoreLimits, plan_segments
@@ -19,7 +24,12 @@ _FEWEST_SEGMENTS = MAX_READER_SEGMENTS + 1
 _WANTED_SEGMENTS = 8
 
 BLOCK_BYTES = 4096
-"""The unit in which a filesystem allocates bytes and removes them."""
+"""The unit in which a filesystem allocates bytes and removes them, and in which room is reserved."""
+
+
+def on_disk_bytes(size_bytes: int) -> int:
+    """What this many bytes from the beginning of a block on occupy on the disk: whole blocks."""
+    return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
 
 
 def plan_upload(
@@ -31,22 +41,25 @@ def plan_upload(
 
     Raises RequestError FILE_TOO_LARGE_FOR_STORE, SEGMENTS_TOO_LARGE_FOR_VOLUME."""
     plan = plan_segments(size_bytes, limits, preferred_bytes)
-    if size_bytes <= share * capacity_bytes:
+    if on_disk_bytes(size_bytes) <= share * capacity_bytes:
         return plan, None
     smaller = _whole_blocks(min(preferred_bytes, int(share * capacity_bytes) // _WANTED_SEGMENTS))
-    segment_bytes = plan_segments(size_bytes, limits, smaller, unit_bytes=BLOCK_BYTES).segment_bytes
-    rounded = -(-segment_bytes // BLOCK_BYTES) * BLOCK_BYTES
-    windowed = SegmentPlan(size_bytes, min(rounded, limits.max_segment_bytes))
+    whole_blocks = replace(
+        limits,
+        min_segment_bytes=on_disk_bytes(limits.min_segment_bytes),
+        max_segment_bytes=_whole_blocks(limits.max_segment_bytes),
+    )
+    windowed = plan_segments(size_bytes, whole_blocks, smaller, unit_bytes=BLOCK_BYTES)
     window_bytes = plan_window(windowed, capacity_bytes, share)
     return (plan, None) if window_bytes is None else (windowed, window_bytes)
 
 
 def plan_window(plan: SegmentPlan, capacity_bytes: int, share: float) -> int | None:
-    """The window of a file, in bytes; None: the file is held whole, since it is not larger than `share` (0 to 1) of
+    """The window of a file, in bytes; None: the file is held whole, since it occupies no more than `share` (0 to 1) of
     `capacity_bytes`, which is what all uploads together may hold.
 
     Raises RequestError SEGMENTS_TOO_LARGE_FOR_VOLUME when the volume cannot hold two of the file's segments."""
-    if plan.size_bytes <= min(1.0, share) * capacity_bytes:
+    if on_disk_bytes(plan.size_bytes) <= min(1.0, share) * capacity_bytes:
         return None
     segment = plan.segment_bytes
     fitting = int(share * capacity_bytes) // segment
@@ -59,12 +72,11 @@ def plan_window(plan: SegmentPlan, capacity_bytes: int, share: float) -> int | N
 
 
 def room_bytes(plan: SegmentPlan, number: int) -> int:
-    """The bytes that leave the disk with a segment: its whole blocks, up to the end of the file. A block that it shares
-    with a neighbour stays."""
-    start = -(-plan.offset(number) // BLOCK_BYTES) * BLOCK_BYTES
+    """The bytes that leave the disk with a segment: its whole blocks; with the last segment, the file's last block too.
+    A block that it shares with a neighbour stays. A segment of a window occupies as many."""
+    start = on_disk_bytes(plan.offset(number))
     end = plan.offset(number) + plan.length(number)
-    if end < plan.size_bytes:
-        end -= end % BLOCK_BYTES
+    end = on_disk_bytes(end) if end == plan.size_bytes else end - end % BLOCK_BYTES
     return max(0, end - start)
 
 

@@ -28,9 +28,9 @@ class TempFiles(Protocol):
         TEMP_VOLUME_FULL."""
 
     async def punch(self, upload_id: str, ranges: Sequence[tuple[int, int]]) -> None:
-        """Remove the bytes of these ranges (offset, size) from the disk; the file keeps its length and reads as zeros
-        there. Idempotent; does nothing where there is no file. Raises TEMP_VOLUME_FAILED where the filesystem cannot do
-        it (see `VolumeDisk.can_punch`)."""
+        """Remove the bytes of these ranges (offset, size) from the disk: their whole blocks, and the file's last block
+        with its last byte. The file keeps its length and reads as zeros there. Idempotent; does nothing where there is
+        no file. Raises TEMP_VOLUME_FAILED where the filesystem cannot do it (see `VolumeDisk.can_punch`)."""
 
     async def read(self, upload_id: str, offset: int, size_bytes: int) -> bytes:
         """Bytes of the temp file. Raises TEMP_FILE_MISSING, also where the file is shorter."""

@@ -19,7 +19,7 @@ from pipeline.uploads.release import EarlyRelease
 _JOBS = 1_000
 # A younger temp file may belong to an admission that is in progress.
 _FILE_SECONDS = 60.0
-# A disk allocates whole blocks, and keeps those that a released segment shares with others.
+# A filesystem keeps the map of a file with many ranges in blocks of the file.
 _SLACK_BYTES = 128 * 1024
 # A Redis that comes back without its last seconds must still find out that an upload had ended.
 _JOURNAL_SECONDS = 30.0

@@ -16,7 +16,7 @@ from pipeline.core.admission import DiskReading
 from pipeline.core.errors import DependencyUnavailable, RequestError, TempVolumeError
 from pipeline.core.lifecycle import ENDED
 from pipeline.core.segments import SegmentPlan, StoreLimits, plan_segments
-from pipeline.core.windows import plan_upload
+from pipeline.core.windows import on_disk_bytes, plan_upload
 from pipeline.ports import AdmissionOutcome, Allocation
 from pipeline.sweeps import Sweep
 from pipeline.telemetry import VOLUME_CLOSED, Log, logger
@@ -61,7 +61,7 @@ class Admission:
         )
         if window_bytes is None or await self._can_punch():
             return plan, window_bytes
-        if size_bytes > capacity_bytes:
+        if on_disk_bytes(size_bytes) > capacity_bytes:
             reason = f"its filesystem cannot remove ranges of a file, so no file above {capacity_bytes} bytes can pass"
             raise TempVolumeError("TEMP_VOLUME_FAILED", reason=reason)
         return plan_segments(size_bytes, limits, preferred_bytes), None
@@ -74,8 +74,10 @@ class Admission:
             return True
 
     async def request(self, upload_id: str, size_bytes: int, window_bytes: int | None = None) -> None:
-        """Queue an upload, and admit it at once if there is room. Idempotent."""
-        await self._decide(lambda disk: self._ledger.request(upload_id, size_bytes, disk, window_bytes))
+        """Queue an upload of `size_bytes`, and admit it at once if there is room. It reserves whole blocks: those of
+        its file, or its window. Idempotent."""
+        occupied = on_disk_bytes(size_bytes)
+        await self._decide(lambda disk: self._ledger.request(upload_id, occupied, disk, window_bytes))
 
     async def require_open(self) -> None:
         """Raises DependencyUnavailable VOLUME_RECOVERING while Redis does not know every upload on the volume."""
@@ -128,23 +130,24 @@ class Admission:
 
     async def _allocate(self, allocation: Allocation, failure: TempVolumeError | None) -> TempVolumeError | None:
         """Allocate and admit one upload, unless the disk has failed before. Returns the disk's latest failure."""
-        upload_id, size_bytes = allocation.upload_id, allocation.size_bytes
+        upload_id = allocation.upload_id
         if failure is not None and failure.code != "TEMP_VOLUME_FULL":  # a full disk may have room for a smaller one
             await self._ledger.postpone(upload_id)
             return failure
         backed_bytes = 0
         try:
             # Nothing is allocated for an ended upload: another upload may hold its bytes already.
-            if await self._cell.record.keep_journal(upload_id):
+            upload = await self._cell.record.keep_journal(upload_id)
+            if upload is not None:
                 if allocation.file_bytes is None:
-                    backed_bytes = await self._volume.allocate(upload_id, size_bytes)
+                    backed_bytes = await self._volume.allocate(upload_id, upload.size_bytes)
                 else:
-                    await self._volume.allocate_sparse(upload_id, allocation.file_bytes)
+                    await self._volume.allocate_sparse(upload_id, upload.size_bytes)
         except TempVolumeError as error:
             await self._ledger.postpone(upload_id)
             return error
         try:
-            await self._admit(upload_id, size_bytes, backed_bytes)
+            await self._admit(upload_id, allocation.size_bytes, backed_bytes)
         except TempVolumeError as error:  # a file without an owner could not be removed: the next run tries again
             return error
         return failure

@@ -10,7 +10,7 @@ from pipeline.core.errors import TempVolumeError
 from pipeline.core.journal import Journal
 from pipeline.core.model import Upload
 from pipeline.core.segments import to_ranges
-from pipeline.core.windows import room_bytes
+from pipeline.core.windows import on_disk_bytes, room_bytes
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.release import EarlyRelease
 
@@ -45,7 +45,7 @@ class Adoption:
         given = {number: room_bytes(plan, number) for number in {*journal.released, *journal.expected}}
         if new.window_bytes is None and not given:
             backed_bytes = await self._cell.volume.allocate(new.upload_id, new.size_bytes)
-            await self._cell.ledger.adopt(new.upload_id, new.size_bytes, backed_bytes)
+            await self._cell.ledger.adopt(new.upload_id, on_disk_bytes(new.size_bytes), backed_bytes)
             return True
         everything = set(range(1, plan.count + 1))
         held = (set(journal.received) if new.window_bytes else everything).difference(given)
@@ -53,11 +53,10 @@ class Adoption:
         for first, last in to_ranges(held):
             size_bytes = plan.offset(last) + plan.length(last) - plan.offset(first)
             await self._cell.volume.allocate_range(new.upload_id, plan.offset(first), size_bytes)
-        taken = {number: plan.length(number) for number in held} if new.window_bytes else None
-        backed_bytes = sum(taken.values()) if taken is not None else new.size_bytes - sum(given.values())
-        await self._cell.ledger.adopt(
-            new.upload_id, new.size_bytes, backed_bytes, new.window_bytes, taken=taken, given=given
-        )
+        occupied = on_disk_bytes(new.size_bytes)
+        taken = {number: room_bytes(plan, number) for number in held} if new.window_bytes else None
+        backed_bytes = sum(taken.values()) if taken is not None else occupied - sum(given.values())
+        await self._cell.ledger.adopt(new.upload_id, occupied, backed_bytes, new.window_bytes, taken=taken, given=given)
         return True
 
     async def take(self, upload: Upload, number: int) -> bool:
@@ -66,7 +65,7 @@ class Adoption:
         taken = await self._cell.ledger.take(
             upload.upload_id,
             number,
-            upload.plan.length(number),
+            room_bytes(upload.plan, number),
             segment_bytes=upload.segment_bytes,
             reader_segments=0,  # no part of the window has to stay free for bytes that are there
         )

@@ -79,16 +79,16 @@ class UploadRecord:
                 logger(upload_id=upload.upload_id).warning(Log.JOURNAL_FAILED, code=error.code, reason=error.message)
         return upload, created
 
-    async def keep_journal(self, upload_id: str) -> bool:
-        """Make sure that an upload in flight has a journal; False: it has ended, or has no record."""
+    async def keep_journal(self, upload_id: str) -> Upload | None:
+        """Make sure that an upload in flight has a journal, and return it; None: it has ended, or has no record."""
         try:
             upload = await self._reader.get(upload_id)
         except RequestError:
-            return False
+            return None
         if upload.status in ENDED:
-            return False
+            return None
         await self._journals.begin(NewUpload.of(upload))
-        return True
+        return upload
 
     async def admit(self, upload_id: str) -> tuple[Status, bool, Sequence[StageJob]]:
         """Apply `admit`: the status, whether it changed, and the jobs to enqueue. Raises RequestError

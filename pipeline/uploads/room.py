@@ -17,7 +17,7 @@ from uuid import uuid4
 from pipeline.core.errors import RequestError, SluiceError, TempVolumeError
 from pipeline.core.lifecycle import ENDED
 from pipeline.core.model import Upload
-from pipeline.core.windows import reader_segments
+from pipeline.core.windows import reader_segments, room_bytes
 from pipeline.ports import EventFeed
 from pipeline.telemetry import Log, logger
 from pipeline.uploads.cell import CellState
@@ -108,7 +108,7 @@ class SegmentRoom:
         return await self._cell.ledger.take(
             upload.upload_id,
             number,
-            upload.plan.length(number),
+            room_bytes(upload.plan, number),
             segment_bytes=upload.segment_bytes,
             reader_segments=segments,
         )

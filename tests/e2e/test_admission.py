@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from pipeline.core.windows import on_disk_bytes
 from pipeline.tasks import end_tasks
+from tests.harness.blocks import occupied_by_uploads
 from tests.harness.cell import Cell, eventually, hash_get
 from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
@@ -20,22 +21,18 @@ _UPLOADS = 20
 
 
 async def _sample_volume(cell: Cell, budget_bytes: int, samples: list[tuple[int, int]]) -> None:
-    """Sample reserved bytes and bytes on disk until cancelled."""
+    """Sample reserved bytes and bytes on disk, with those of the filesystem's maps, until cancelled."""
     volume = cell.keys.volume(cell.settings.volume)
     while True:
         reserved = int(await hash_get(cell.redis, volume, "reserved_bytes") or 0)
-        on_disk = 0
-        for path in cell.settings.temp_dir.glob("*.data"):
-            with suppress(FileNotFoundError):  # removed since the directory was listed
-                on_disk += path.stat().st_blocks * 512
-        samples.append((reserved, on_disk))
+        on_disk, _ = occupied_by_uploads(cell.settings.temp_dir)
+        samples.append((reserved, on_disk.data_bytes + on_disk.map_bytes))
         await asyncio.sleep(0.002)
 
 
 async def test_twenty_uploads_through_room_for_three(servers: Servers, tmp_path: Path) -> None:
     video = sample("mp4").read_bytes()
-    pages = -(-len(video) // 4096) * 4096  # what a file of this length occupies on the disk
-    budget = 3 * pages
+    budget = 3 * on_disk_bytes(len(video))
     async with running_cell(servers, tmp_path, temp_budget_bytes=budget, temp_share=1, segment_bytes=16 * 1024) as cell:
         samples: list[tuple[int, int]] = []
         sampling = asyncio.create_task(_sample_volume(cell, budget, samples))

@@ -1,7 +1,8 @@
 """Temp files that are not on the disk as a whole: ranges are allocated and removed one by one.
 
-Guarantee: a hole never changes a byte beside it. The whole blocks of a range leave the disk. A block that it shares
-with other bytes stays. The ledger gives back the same: see `core.windows.room_bytes`.
+Guarantee: a hole never changes a byte beside it. The whole blocks of a range leave the disk, and the last block of the
+file with its last byte. A block that it shares with other bytes stays. The ledger gives back the same: see
+`core.windows.room_bytes`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from pipeline.adapters.volume.disk import UNSUPPORTED, fallocate, punch_hole
 from pipeline.core.errors import TempVolumeError
+from pipeline.core.windows import BLOCK_BYTES
 
 _PROBE_BYTES = 64 * 1024
 CANNOT_PUNCH = "its filesystem cannot remove ranges of a file (FALLOC_FL_PUNCH_HOLE)"
@@ -48,8 +50,11 @@ def punch(path: Path, ranges: Sequence[tuple[int, int]]) -> None:
     the filesystem cannot do it."""
     try:
         with _opened(path) as fd:
+            facts = os.fstat(fd)
             for offset, size_bytes in _merged(ranges):
-                punch_hole(fd, offset, size_bytes)
+                end = offset + size_bytes
+                beyond = -end % max(BLOCK_BYTES, facts.st_blksize) if end >= facts.st_size else 0
+                punch_hole(fd, offset, size_bytes + beyond)  # a filesystem keeps a block that is not punched as a whole
     except OSError as error:
         if error.errno not in UNSUPPORTED:
             raise

@@ -50,7 +50,7 @@ def _allocated(path: Path, size_bytes: int) -> int | None:
         if not path.parent.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
         return None
-    return min(size_bytes, facts.st_blocks * 512) if facts.st_size == size_bytes else None
+    return facts.st_blocks * 512 if facts.st_size == size_bytes else None
 
 
 @contextmanager

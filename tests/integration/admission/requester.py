@@ -12,11 +12,9 @@ import sys
 from pathlib import Path
 
 from pipeline.core.lifecycle import ENDED, Event, Status
+from pipeline.core.windows import on_disk_bytes
 from pipeline.telemetry import configure_logging
-from tests.integration.admission.cell import BUDGET_BYTES, KIBIBYTE, Cell, open_cell
-
-# Whole blocks of the filesystem, so that a file takes no more of the disk than its length.
-BLOCK_BYTES = 4 * KIBIBYTE
+from tests.integration.admission.cell import BUDGET_BYTES, Cell, open_cell
 
 
 async def one_upload(cell: Cell, size_bytes: int, *, holds: bool) -> None:
@@ -38,7 +36,7 @@ async def one_upload(cell: Cell, size_bytes: int, *, holds: bool) -> None:
             assert (await cell.redis.board.get(upload_id)).status in ENDED, "admitted without a temp file"
         else:
             assert facts.st_size == size_bytes, "admitted with a file of the wrong length"
-            assert facts.st_blocks * 512 >= size_bytes, "admitted without its bytes allocated"
+            assert facts.st_blocks * 512 >= on_disk_bytes(size_bytes), "admitted without its bytes allocated"
         sys.stdout.write(f"{upload_id}\n")
         sys.stdout.flush()
         if holds:
@@ -50,9 +48,7 @@ async def one_upload(cell: Cell, size_bytes: int, *, holds: bool) -> None:
 async def main(redis_url: str, namespace: str, directory: str, uploads: int, seed: int, holds: bool) -> None:
     configure_logging("json", "error")  # standard output is for the lines that the test reads
     dice = random.Random(seed)
-    sizes = [
-        dice.randint(1, BUDGET_BYTES // BLOCK_BYTES // dice.choice((1, 4, 8))) * BLOCK_BYTES for _ in range(uploads)
-    ]
+    sizes = [dice.randint(1, BUDGET_BYTES // dice.choice((1, 4, 8))) for _ in range(uploads)]
     async with open_cell(redis_url, namespace, Path(directory)) as cell:
         await asyncio.gather(*(one_upload(cell, size, holds=holds) for size in sizes))
 

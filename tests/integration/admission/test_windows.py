@@ -13,7 +13,7 @@ from uuid6 import uuid7
 
 from pipeline.core.admission import DiskReading
 from pipeline.core.segments import SegmentPlan, StoreLimits
-from pipeline.core.windows import plan_upload, reader_segments
+from pipeline.core.windows import on_disk_bytes, plan_upload, reader_segments, room_bytes
 from pipeline.telemetry import REGISTRY
 from tests.integration.admission.cell import Cell, open_cell
 
@@ -43,11 +43,16 @@ class Client:
 class Sea:
     """All uploads of one ledger; each step is checked."""
 
-    def __init__(self, cell: Cell, budget_bytes: int, seed: int) -> None:
+    def __init__(self, cell: Cell, budget_bytes: int, seed: int, *, blocks: bool = False) -> None:
+        """`blocks`: files have real lengths, and occupy whole blocks."""
+        self.blocks = blocks
         self.ledger, self.redis, self.keys = cell.redis.ledger, cell.redis.client, cell.redis.keys
         self.budget_bytes = budget_bytes
         self.dice = random.Random(seed)
         self.highest_bytes = 0
+
+    def room(self, client: Client, number: int) -> int:
+        return room_bytes(client.plan, number) if self.blocks else client.plan.length(number)
 
     async def check(self) -> None:
         snapshot = await self.ledger.snapshot()
@@ -60,7 +65,7 @@ class Sea:
         backed_bytes = (await self.ledger.snapshot()).backed_bytes
         disk = DiskReading(ENOUGH_BYTES - backed_bytes, 0, epoch)
         if request is not None:
-            size = request.plan.size_bytes
+            size = on_disk_bytes(request.plan.size_bytes) if self.blocks else request.plan.size_bytes
             outcome = await self.ledger.request(request.upload_id, size, disk, request.window_bytes)
         else:
             outcome = await self.ledger.run(disk)
@@ -74,7 +79,7 @@ class Sea:
         taken = await self.ledger.take(
             client.upload_id,
             number,
-            client.plan.length(number),
+            self.room(client, number),
             segment_bytes=client.plan.segment_bytes,
             reader_segments=readers,
         )
@@ -82,7 +87,7 @@ class Sea:
         return taken
 
     async def give(self, client: Client, number: int, *, stored: bool) -> None:
-        await self.ledger.give(client.upload_id, {number: client.plan.length(number)}, stored=stored)
+        await self.ledger.give(client.upload_id, {number: self.room(client, number)}, stored=stored)
         await self.check()
 
     async def finish_reading(self, client: Client) -> None:
@@ -124,7 +129,12 @@ class Sea:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("files", "size_bytes", "budget_bytes", "share"),
-    [(8, 512 * MIB, GIB, 0.25), (1, 2 * GIB, 256 * MIB, 0.25), (3, GIB, 256 * MIB, 0.25), (4, 512 * MIB, GIB, 1)],
+    [
+        (8, 512 * MIB + 1, GIB, 0.25),
+        (1, 2 * GIB - 1, 256 * MIB, 0.25),
+        (3, GIB + 4_095, 256 * MIB, 0.25),
+        (4, 512 * MIB - 4_095, GIB, 1),
+    ],
     ids=["eight of 512 MiB", "one of 2 GiB", "three of 1 GiB", "whole files"],
 )
 async def test_large_files_pass_through_a_small_budget(
@@ -137,7 +147,7 @@ async def test_large_files_pass_through_a_small_budget(
     share: float,
 ) -> None:
     async with open_cell(redis_url, redis_namespace, tmp_path, lease_seconds=600, budget_bytes=budget_bytes) as cell:
-        sea = Sea(cell, budget_bytes, seed=files)
+        sea = Sea(cell, budget_bytes, seed=files, blocks=True)
         await sea.ledger.open("run")
         plan, window_bytes = plan_upload(
             size_bytes, SWIFT, preferred_bytes=10 * MIB, capacity_bytes=budget_bytes, share=share
@@ -156,6 +166,7 @@ async def test_large_files_pass_through_a_small_budget(
                     await sea.step(client, reading)
                 if not client.missing and not client.on_disk:
                     assert len(await sea.ledger.given(client.upload_id)) == plan.count
+                    assert (await sea.ledger.holders())[client.upload_id] == 0, "every block was given back"
                     await sea.ledger.release(client.upload_id)
                     clients.remove(client)
             await sea.run()
@@ -163,9 +174,8 @@ async def test_large_files_pass_through_a_small_budget(
             assert idle_rounds < 20, "uploads wait for each other"
         snapshot = await sea.ledger.snapshot()
         assert (snapshot.reserved_bytes, snapshot.backed_bytes, snapshot.reservations, snapshot.waiting) == (0,) * 4
-        assert sea.highest_bytes >= min(budget_bytes, files * (window_bytes or size_bytes)) - (
-            window_bytes or size_bytes
-        )
+        each = window_bytes or on_disk_bytes(size_bytes)
+        assert sea.highest_bytes >= min(budget_bytes, files * each) - each
 
 
 async def test_the_wake_signal_comes_with_the_room(redis_url: str, redis_namespace: str, tmp_path: Path) -> None:

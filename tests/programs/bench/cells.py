@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +15,7 @@ from redis import Redis
 
 from deploy.cli.processes import SEPARATE, SluiceProcesses
 from pipeline.adapters.redis.keys import Keys
+from tests.harness.blocks import occupied_by_uploads
 from tests.harness.running import CellProcesses, cell_processes
 from tests.programs.bench.bed import Bed
 
@@ -39,7 +39,7 @@ def own_cell(bed: Bed, name: str, **settings: str | int | float) -> Iterator[Cel
 @dataclass
 class VolumeWatch:
     """Samples a cell's temp volume from a thread, as a context manager: the bytes that its uploads reserve, and those
-    that their files occupy on the disk."""
+    that their files occupy on the disk, without what the filesystem needs for their maps."""
 
     cell: CellProcesses
     highest_reserved_bytes: int = field(default=0, init=False)
@@ -67,7 +67,8 @@ class VolumeWatch:
             while not self._stopping.wait(_SAMPLE_SECONDS):
                 reserved = redis.hget(volume, "reserved_bytes")
                 self.highest_reserved_bytes = max(self.highest_reserved_bytes, int(str(reserved or 0)))
-                self.highest_used_bytes = max(self.highest_used_bytes, used_bytes(settings.temp_dir))
+                on_disk, _ = occupied_by_uploads(settings.temp_dir)
+                self.highest_used_bytes = max(self.highest_used_bytes, on_disk.data_bytes)
                 self.samples += 1
 
 
@@ -78,14 +79,3 @@ def wait_until_empty(cell: CellProcesses) -> None:
     with Redis.from_url(settings.redis_url.get_secret_value(), decode_responses=True) as redis:
         while int(str(redis.hget(volume, "reserved_bytes") or 0)):
             time.sleep(_SAMPLE_SECONDS)
-
-
-def used_bytes(directory: Path) -> int:
-    """What the temp files of uploads occupy on the disk."""
-    total = 0
-    for path in directory.glob("*.data"):
-        try:
-            total += path.stat().st_blocks * 512
-        except FileNotFoundError:  # it was removed meanwhile
-            continue
-    return total

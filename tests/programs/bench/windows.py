@@ -18,7 +18,6 @@ from deploy.cli.client import SluiceClient
 from deploy.cli.resume import ResumeStates
 from deploy.cli.upload_progress import Outcome
 from deploy.cli.uploader import Uploader, UploaderOptions
-from pipeline.core.windows import BLOCK_BYTES
 from tests.harness.running import CellProcesses
 from tests.programs.bench.bed import Bed
 from tests.programs.bench.cells import MIB, VolumeWatch, own_cell
@@ -84,8 +83,7 @@ def _measure(
         f" and {used / MIB:.0f} MiB on the disk in {watch.samples} samples; every byte equal",
         highlight=False,
     )
-    # The disk allocates whole blocks: for each file, one more may hold its last bytes or where its blocks are.
-    if reserved > budget or used > budget + 2 * uploads * BLOCK_BYTES:
+    if reserved > budget or used > budget:
         raise RuntimeError(f"{name}: the budget of {budget} bytes was exceeded: {reserved} reserved, {used} used")
     return [
         Figure(PART, f"{name}: until all are ready", "s", [seconds]),

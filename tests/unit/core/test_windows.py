@@ -6,7 +6,14 @@ import pytest
 
 from pipeline.core.errors import RequestError
 from pipeline.core.segments import SegmentPlan, StoreLimits
-from pipeline.core.windows import BLOCK_BYTES, plan_upload, plan_window, reader_segments, room_bytes
+from pipeline.core.windows import (
+    BLOCK_BYTES,
+    on_disk_bytes,
+    plan_upload,
+    plan_window,
+    reader_segments,
+    room_bytes,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -68,8 +75,9 @@ def test_a_window_is_a_whole_number_of_segments_that_the_volume_holds(capacity: 
     limits = StoreLimits(10_000_000, 1, 5 * GIB, 5 * TIB)
     plan, window = plan_upload(size, limits, preferred_bytes=10 * MIB, capacity_bytes=capacity, share=share)
     if window is None:
-        assert size <= capacity
+        assert on_disk_bytes(size) <= capacity, "it would wait for ever for its last block"
         return
+    assert plan.segment_bytes % BLOCK_BYTES == 0
     assert window % plan.segment_bytes == 0
     assert 2 * plan.segment_bytes <= window <= capacity
     assert window < size
@@ -84,10 +92,49 @@ def test_a_file_within_four_segments_is_held_whole() -> None:
     assert plan_window(SegmentPlan(4 * MIB + 1, MIB), 8 * MIB, 0.25) == 4 * MIB
 
 
+@pytest.mark.parametrize(
+    ("size", "occupied"),
+    [(0, 0), (1, 4096), (4095, 4096), (4096, 4096), (4097, 8192), (20_849, 24_576), (10 * GIB + 1, 10 * GIB + 4096)],
+)
+def test_a_file_occupies_whole_blocks(size: int, occupied: int) -> None:
+    assert on_disk_bytes(size) == occupied
+
+
 def test_only_whole_blocks_of_a_segment_leave_the_disk() -> None:
     aligned = SegmentPlan(3 * BLOCK_BYTES + 5, BLOCK_BYTES)
-    assert [room_bytes(aligned, number) for number in (1, 2, 3, 4)] == [BLOCK_BYTES] * 3 + [5]
+    assert [room_bytes(aligned, number) for number in (1, 2, 3, 4)] == [BLOCK_BYTES] * 4
     odd = SegmentPlan(30_000, 10_000)
-    assert [room_bytes(odd, number) for number in (1, 2, 3)] == [8192, 4096, 9520]
+    assert [room_bytes(odd, number) for number in (1, 2, 3)] == [8192, 4096, 12_288], "two blocks have two segments"
     tiny = SegmentPlan(10_000, 1_000)
-    assert [room_bytes(tiny, number) for number in (1, 5, 10)] == [0, 0, 0]
+    assert [room_bytes(tiny, number) for number in (1, 5, 10)] == [0, 0, 0], "its last block has other segments too"
+    last = SegmentPlan(8_192 + 1, 8_192)
+    assert [room_bytes(last, number) for number in (1, 2)] == [8_192, 4_096]
+
+
+@pytest.mark.parametrize("segment", [1, 1_000, 4_095, 4_096, 4_097, 6_000, 16_384, 10_000_000])
+@pytest.mark.parametrize("size", [1, 4_095, 4_096, 4_097, 20_849, 24_576, 24_577, 99_999])
+def test_segments_give_back_each_block_once(size: int, segment: int) -> None:
+    """What is left afterwards are the blocks that two segments share."""
+    plan = SegmentPlan(size, segment)
+    edges = {end for number in range(1, plan.count) if (end := number * segment) % BLOCK_BYTES}
+    shared = {end // BLOCK_BYTES for end in edges}
+    given = sum(room_bytes(plan, number) for number in range(1, plan.count + 1))
+    assert given == on_disk_bytes(size) - len(shared) * BLOCK_BYTES
+
+
+@pytest.mark.parametrize("spare", [-1, 0, 1, 4_095])
+@pytest.mark.parametrize("size", [4_096 * 30 - 1, 4_096 * 30, 4_096 * 30 + 1])
+def test_what_is_reserved_is_compared_with_the_capacity(size: int, spare: int) -> None:
+    """A volume without room for the last block of a file gives it a window: it never waits for a block that does not
+    come."""
+    capacity = on_disk_bytes(size) + spare
+    plan, window = plan_upload(size, SWIFT, preferred_bytes=10_000, capacity_bytes=capacity, share=1)
+    assert (window is None) == (spare >= 0)
+    assert plan_window(SegmentPlan(size, 4_096), capacity, 1) == (None if spare >= 0 else capacity // 4_096 * 4_096)
+    assert window is None or (window <= capacity and plan.segment_bytes % BLOCK_BYTES == 0)
+
+
+def test_segments_of_a_window_are_whole_blocks_below_any_limit_of_the_store() -> None:
+    odd = StoreLimits(10, 1, 50_001, 500_010)
+    plan, window = plan_upload(460_000, odd, preferred_bytes=50_001, capacity_bytes=400_000, share=1)
+    assert (plan.segment_bytes, window) == (49_152, 8 * 49_152)

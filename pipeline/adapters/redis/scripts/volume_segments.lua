@@ -14,6 +14,7 @@ end
 
 -- Whether a window of `size` bytes, of a file of which `rest` bytes remain, has room for `bytes` of segment A.number.
 local function fits(size, rest, bytes)
+  if size >= rest then return true end -- it covers what remains, also where an older release has counted bytes instead of blocks
   local used, others = 0, 0
   local entries = redis.call('HGETALL', V .. ':taken:' .. id)
   local read = {}
@@ -24,7 +25,7 @@ local function fits(size, rest, bytes)
     if not read[entries[index]] then others = others + held end
   end
   if used + bytes > size then return false end
-  if size >= rest or read[int(A.number)] or not reader_active(id) then return true end
+  if read[int(A.number)] or not reader_active(id) then return true end
   local readers = math.max(0, math.min(A.reader_segments, math.floor(size / A.segment_bytes) - 1))
   return others + bytes <= size - readers * A.segment_bytes
 end
