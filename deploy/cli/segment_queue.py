@@ -1,9 +1,10 @@
 """Which segment of an upload is sent next. A pure data structure; times are seconds of any clock.
 
-Guarantee: segments that the server wants come first, then the lowest number. After SEGMENT_WINDOW_FULL no segment is
-offered before the time that the server asked for, except wanted ones, which have room of their own in a window. A
-segment that the server had accepted and lists as missing again is offered again. As long as one is missing, the next
-one is offered at some time, whatever the server says about its window.
+Guarantee: segments that the server wants come first, then the lowest number; while the metadata is read, the last
+segment follows the first one, since many files have their index there. After SEGMENT_WINDOW_FULL no segment is offered
+before the time that the server asked for, except wanted ones, which have room of their own in a window. A segment that
+the server had accepted and lists as missing again is offered again. As long as one is missing, the next one is offered
+at some time, whatever the server says about its window.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class SegmentQueue:
         self._window_bytes = view.window_size
         self._unseen: set[int] = set()
         self.was_refused = False
+        self._last_follows_first = live
         self._one_at_a_time = min(_MOST_ONE_AT_A_TIME, int(self.plan.count * _PART_ONE_AT_A_TIME)) if live else 0
         self._observe_reading(view)
         self.want(view.wanted_segments)
@@ -75,6 +77,8 @@ class SegmentQueue:
         for number in self._wanted:
             if number in self._pending and self._not_before.get(number, -math.inf) <= now:
                 return number
+        if self._last_is_next():
+            return self.plan.count
         while self._order and self._order[0] not in self._pending:
             heapq.heappop(self._order)
         if not self._order or now < self._closed_until or not self._has_room(self._order[0], now):
@@ -140,6 +144,13 @@ class SegmentQueue:
         waits_for_all = "idle" in stages and not view.wanted_segments
         if waits_for_all or not any(state in ("pending", "queued", "running", "idle") for state in stages):
             self._one_at_a_time = 0
+            self._last_follows_first = False
+
+    def _last_is_next(self) -> bool:
+        """Whether the last segment is sent before those in between. Not into a window: if the reader does not want it,
+        it is released there, and some stores cannot read a segment before the manifest."""
+        first_is_sent = 1 not in self._pending
+        return self._last_follows_first and first_is_sent and not self.has_window and self.plan.count in self._pending
 
     def _put_back(self, number: int) -> None:
         self.in_flight.discard(number)

@@ -39,27 +39,26 @@ class TransportSpec:
     begins: Status = Status.WAITING
 
 
-_AFTER_SEAL: Mapping[str, Any] = {"after": (Stage.SEAL,), "trigger": Trigger.PREDECESSORS}
-
-# What is read is the object, which exists once its manifest is written.
-_SEALED_FIRST: Mapping[Stage, StageSpec] = {
-    Stage.SEAL: replace(GRAPH[Stage.SEAL], after=(), trigger=Trigger.ALL_RECEIVED),
-    Stage.ASSEMBLE: replace(GRAPH[Stage.ASSEMBLE], **_AFTER_SEAL),
-    Stage.PROBE: replace(GRAPH[Stage.PROBE], **_AFTER_SEAL),
-}
-
-_IMPORTED: Mapping[Stage, StageSpec] = {
+_PROBED_AT_ONCE: Mapping[Stage, StageSpec] = {
     Stage.PROBE: replace(GRAPH[Stage.PROBE], trigger=Trigger.ALL_RECEIVED),
 }
 
+# A digest is that of the object, which exists once its manifest is written. Probe begins beside seal, and waits for it
+# only where the store cannot read segments before (S3).
+_COMPLETED: Mapping[Stage, StageSpec] = {
+    **_PROBED_AT_ONCE,
+    Stage.SEAL: replace(GRAPH[Stage.SEAL], after=(), trigger=Trigger.ALL_RECEIVED),
+    Stage.ASSEMBLE: replace(GRAPH[Stage.ASSEMBLE], after=(Stage.SEAL,), trigger=Trigger.PREDECESSORS),
+}
+
 _BY_CLIENT = TransportSpec(
-    {**GRAPH, **_SEALED_FIRST}, skipped=frozenset({Stage.TRANSFER}), in_store=True, begins=Status.GRANTED
+    {**GRAPH, **_COMPLETED}, skipped=frozenset({Stage.TRANSFER}), in_store=True, begins=Status.GRANTED
 )
 
 TRANSPORTS: Mapping[Transport, TransportSpec] = {
     Transport.GATEWAY: TransportSpec(GRAPH),
     Transport.IMPORT: TransportSpec(
-        {**GRAPH, **_IMPORTED},
+        {**GRAPH, **_PROBED_AT_ONCE},
         skipped=frozenset({Stage.TRANSFER, Stage.SEAL, Stage.ASSEMBLE}),
         in_store=True,
         begins=Status.PROCESSING,

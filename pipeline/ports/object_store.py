@@ -72,9 +72,12 @@ class ObjectStore(Protocol):
 class ObjectSource(Protocol):
     """Reads the objects of one container, created by this service or not."""
 
-    def read(self, key: str, first: int = 0, last: int | None = None) -> AsyncIterator[bytes]:
+    def read(
+        self, key: str, first: int = 0, last: int | None = None, *, etag: str | None = None
+    ) -> AsyncIterator[bytes]:
         """Yield bytes `first` to `last` (inclusive; None, or beyond the end: to the end), in blocks of at most 1 MiB.
-        Raises StoreError STORE_OBJECT_MISSING, STORE_REJECTED when `first` is beyond the end; StoreUnavailable."""
+        `etag`: of the version to read, as `head` returns it. Raises StoreError STORE_OBJECT_MISSING, OBJECT_CHANGED
+        before the first byte of another version, STORE_REJECTED when `first` is beyond the end; StoreUnavailable."""
 
     async def head(self, key: str) -> StoredObject:
         """Size, etag and content type of an object, without its segments. Raises StoreError STORE_OBJECT_MISSING,
@@ -155,9 +158,12 @@ class SegmentReads(Protocol):
     """Optional ability, where a segment can be read before the manifest is written (Swift, the filesystem; not S3).
     Errors: as ObjectStore."""
 
-    def read_segment(self, target: ObjectTarget, number: int, first: int, last: int) -> AsyncIterator[bytes]:
-        """Bytes `first` to `last`, inclusive, of a stored segment, in blocks of at most 1 MiB. Raises StoreError
-        STORE_OBJECT_MISSING."""
+    def read_segment(
+        self, target: ObjectTarget, number: int, first: int, last: int, *, etag: str | None = None
+    ) -> AsyncIterator[bytes]:
+        """Bytes `first` to `last`, inclusive, of a stored segment, in blocks of at most 1 MiB. `etag`: that of the
+        segment when it was stored. Raises StoreError STORE_OBJECT_MISSING, and OBJECT_CHANGED before the first byte of
+        other bytes."""
 
 
 @runtime_checkable

@@ -1,7 +1,8 @@
 """Reading an upload's file in a stage: from wherever its bytes are, holding no worker while they are missing.
 
-Guarantee: a stage that needs bytes which are not there announces them, stays for a moment in case they arrive at once,
-and otherwise releases its lease; the script that records their arrival queues it again. A file is rejected as not being
+Guarantee: a stage that needs bytes which are not there announces them, and what it can foresee with them, stays for a
+moment in case they arrive at once, and otherwise releases its lease; the script that records their arrival queues it
+again. Bytes that only the stage after it needs are announced before it ends. A file is rejected as not being
 media only if every byte that the reader requested matched its digest, or if a second reading of the store's bytes
 rejects it too.
 """
@@ -13,13 +14,15 @@ from collections.abc import Awaitable, Callable, Collection
 
 from pipeline.core.errors import MediaError
 from pipeline.core.model import Upload, object_key
+from pipeline.core.reading import foreseen
 from pipeline.core.retry import RetryPolicy
 from pipeline.core.transports import TRANSPORTS
 from pipeline.engine.contract import Outcome, Parked, StageRun
 from pipeline.engine.retry import retry_store
-from pipeline.ports import EventFeed, StageReads, Stores
+from pipeline.ports import EventFeed, SegmentReads, StageReads, Stores
 from pipeline.uploads.bytes import FileBytes, ObjectBytes, SegmentsMissing, UploadBytes, is_sealed, max_reads
 from pipeline.uploads.cell import CellState
+from pipeline.uploads.unsealed_bytes import UnsealedBytes
 
 LINGER_SECONDS = 2.0
 """How long a run stays for segments that it has announced: a client that follows its upload sends them at once."""
@@ -43,10 +46,13 @@ class FileReads:
         """The outcome of `read`, which gets the file's bytes and may be called again; Parked if they are missing."""
         upload, doubted = run.upload, False
         while True:
-            source: FileBytes | None = None
+            source: _Retrying | None = None
             try:
                 source = self._open(run, upload)
-                return await read(source)
+                outcome = await read(source)
+                if source.missing is not None:
+                    await self._announce(run, upload, source.missing)
+                return outcome
             except SegmentsMissing as missing:
                 if await self._is_parked(run, upload, missing):
                     return Parked()
@@ -59,7 +65,7 @@ class FileReads:
                     raise
                 doubted = True
 
-    def _open(self, run: StageRun, upload: Upload) -> FileBytes:
+    def _open(self, run: StageRun, upload: Upload) -> _Retrying:
         """Raises SegmentsMissing for an object that does not exist yet."""
         spec, store = TRANSPORTS[upload.transport], self._stores.named(upload.store)
         found: FileBytes
@@ -69,6 +75,8 @@ class FileReads:
         elif spec.in_store or (upload.window_bytes and not spec.graph[run.job.stage].reads):
             # What does not hold the segments of a window may find them released at any moment.
             if not is_sealed(upload):
+                if spec.in_store and isinstance(store, SegmentReads):
+                    return _Retrying(UnsealedBytes(self._cell, store, upload), run.stop)
                 raise SegmentsMissing((), sealed=True)
             key = object_key(upload.upload_id)
             found = ObjectBytes(store, key, upload.size_bytes, segment_bytes=upload.segment_bytes)
@@ -80,11 +88,19 @@ class FileReads:
         """False: the bytes are there now."""
         most = max_reads(upload)
         if not missing.sealed:
+            await self._announce(run, upload, missing)
             await self._linger(run, missing.numbers, most)
         return await self._reads.park(run.job, missing.numbers, most, sealed=missing.sealed)
 
+    async def _announce(self, run: StageRun, upload: Upload, missing: SegmentsMissing) -> None:
+        """Request segments, and those that will probably be needed next. A window has no room for guesses."""
+        if missing.sealed:
+            return
+        more = frozenset[int]() if upload.window_bytes else foreseen(upload.plan, missing.numbers, missing.end)
+        await self._reads.want(run.job, missing.numbers | more, max_reads(upload))
+
     async def _linger(self, run: StageRun, numbers: Collection[int], most: int | None) -> None:
-        """Announce segments, and wait a moment for them."""
+        """Wait a moment for segments that were announced."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LINGER_SECONDS
         async with self._feed.watch(run.job.upload_id) as changes:
@@ -108,6 +124,8 @@ class _Retrying:
     def __init__(self, source: FileBytes, stop: asyncio.Event) -> None:
         self._source = source
         self._stop = stop
+        self.missing: SegmentsMissing | None = None
+        """Why the last range that was requested could not be read."""
 
     @property
     def size_bytes(self) -> int:
@@ -121,4 +139,9 @@ class _Retrying:
         await retry_store(self._source.require_unchanged, _RANGE_RETRIES, self._stop)
 
     async def read(self, offset: int, length: int) -> bytes:
-        return await retry_store(lambda: self._source.read(offset, length), _RANGE_RETRIES, self._stop)
+        self.missing = None
+        try:
+            return await retry_store(lambda: self._source.read(offset, length), _RANGE_RETRIES, self._stop)
+        except SegmentsMissing as missing:
+            self.missing = missing
+            raise

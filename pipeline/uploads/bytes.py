@@ -17,6 +17,7 @@ import google_crc32c
 
 from pipeline.core.errors import SegmentCorrupt, StoreError, StoreUnavailable, TempVolumeError
 from pipeline.core.model import StageJob, Upload, object_key
+from pipeline.core.segments import SegmentPlan
 from pipeline.core.stages import Stage, StageState
 from pipeline.core.windows import reader_segments
 from pipeline.ports import ByteSource, HeldSegment, ObjectSource, SegmentReads, StageReads, Store
@@ -35,11 +36,12 @@ _SEGMENTS_PER_REQUEST = 8
 
 class SegmentsMissing(Exception):
     """Bytes that are needed cannot be read yet: segments `numbers` have not arrived, or, with `sealed`, they can be
-    read only once the store has the whole object."""
+    read only once the store has the whole object. `end`: where the range ends that was to be read."""
 
-    def __init__(self, numbers: Collection[int], *, sealed: bool = False) -> None:
+    def __init__(self, numbers: Collection[int], *, end: int = 0, sealed: bool = False) -> None:
         super().__init__(f"segments {sorted(numbers)} cannot be read yet")
         self.numbers = frozenset(numbers)
+        self.end = end
         self.sealed = sealed
 
 
@@ -65,12 +67,23 @@ def max_reads(upload: Upload) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
+class Span:
     """A part of a segment: `first` counts from the segment's first byte."""
 
     number: int
     first: int
     size_bytes: int
+
+
+def spans_of(plan: SegmentPlan, offset: int, length: int) -> Iterator[Span]:
+    """The parts of segments that make up a range of the file, in order."""
+    end = offset + length
+    while offset < end:
+        number = offset // plan.segment_bytes + 1
+        first = offset - plan.offset(number)
+        size_bytes = min(end - offset, plan.length(number) - first)
+        yield Span(number, first, size_bytes)
+        offset += size_bytes
 
 
 class UploadBytes:
@@ -101,27 +114,18 @@ class UploadBytes:
         """Nothing to compare: a segment that is invalidated ends the run."""
 
     async def read(self, offset: int, length: int) -> bytes:
-        spans = list(self._spans(offset, length))
+        spans = list(spans_of(self._upload.plan, offset, length))
         await self._locate([span.number for span in spans if span.number not in self._places])
         missing = [span.number for span in spans if span.number not in self._places]
         if missing:
-            raise SegmentsMissing(missing)
+            raise SegmentsMissing(missing, end=offset + length)
         return b"".join([await self._read(span) for span in spans])
-
-    def _spans(self, offset: int, length: int) -> Iterator[_Span]:
-        plan, end = self._upload.plan, offset + length
-        while offset < end:
-            number = offset // plan.segment_bytes + 1
-            first = offset - plan.offset(number)
-            size_bytes = min(end - offset, plan.length(number) - first)
-            yield _Span(number, first, size_bytes)
-            offset += size_bytes
 
     async def _locate(self, numbers: Collection[int]) -> None:
         if numbers:
             self._places |= await self._reads.hold(self._job, numbers, max_reads(self._upload))
 
-    async def _read(self, span: _Span) -> bytes:
+    async def _read(self, span: Span) -> bytes:
         place = self._places[span.number]
         if place.on_volume:
             try:
@@ -131,7 +135,7 @@ class UploadBytes:
                     raise
         return await self._from_store(span, place)
 
-    async def _from_volume(self, span: _Span, crc32c: int) -> bytes:
+    async def _from_volume(self, span: Span, crc32c: int) -> bytes:
         volume, upload, number = self._cell.volume, self._upload, span.number
         start, size_bytes = upload.plan.offset(number), upload.plan.length(number)
         if self._small[0] == number:
@@ -148,7 +152,7 @@ class UploadBytes:
             self._intact.add(number)
         return await volume.read(upload.upload_id, start + span.first, span.size_bytes)
 
-    async def _corrupt(self, span: _Span, crc32c: int) -> bytes:
+    async def _corrupt(self, span: Span, crc32c: int) -> bytes:
         """Invalidate the segment, unless this run no longer holds it and its bytes have left the temp volume."""
         place = (await self._reads.hold(self._job, [span.number], max_reads(self._upload))).get(span.number)
         if place is not None and not place.on_volume:
@@ -157,7 +161,7 @@ class UploadBytes:
         await invalidate_segment(self._cell, self._upload.upload_id, span.number, crc32c)
         raise SegmentCorrupt(span.number)
 
-    async def _from_store(self, span: _Span, place: HeldSegment) -> bytes:
+    async def _from_store(self, span: Span, place: HeldSegment) -> bytes:
         upload, store, last = self._upload, self._store, span.first + span.size_bytes - 1
         if is_sealed(upload):
             start = upload.plan.offset(span.number)
@@ -167,7 +171,7 @@ class UploadBytes:
         else:
             raise SegmentsMissing([span.number], sealed=True)
         try:
-            data = await _collected(blocks, span.size_bytes)
+            data = await collected(blocks, span.size_bytes)
         except StoreError as error:
             # Writing the manifest finds out which segments the store has lost, and requests them from the client.
             if error.code != "STORE_OBJECT_MISSING" or is_sealed(upload):
@@ -180,7 +184,10 @@ class UploadBytes:
 class ObjectBytes:
     """An object in the store, by ranged requests. Implements FileBytes. `etag`: the version to read; None: the one that
     is there at the first read. `segment_bytes`: of an object that consists of segments; no request reads many of them.
-    `read` raises StoreError OBJECT_CHANGED, STORE_OBJECT_MISSING and StoreUnavailable."""
+    `read` raises StoreError OBJECT_CHANGED, STORE_OBJECT_MISSING and StoreUnavailable.
+
+    Another version is noticed in the response to a range, before its first byte. Where a response has no ETag, or
+    another one than `head`, `require_unchanged` decides."""
 
     def __init__(
         self,
@@ -197,6 +204,7 @@ class ObjectBytes:
         self._etag = etag
         self._most_bytes = segment_bytes * _SEGMENTS_PER_REQUEST if segment_bytes else size_bytes
         self._compared = False
+        self._compares_ranges = True
         self._whole: bytes | None = None
 
     @property
@@ -227,18 +235,22 @@ class ObjectBytes:
         parts = []
         while length:
             size_bytes = min(length, self._most_bytes)
+            version = self._etag if self._compares_ranges else None
             try:
-                blocks = self._source.read(self._key, offset, offset + size_bytes - 1)
-                parts.append(await _collected(blocks, size_bytes))
-            except StoreError:
+                blocks = self._source.read(self._key, offset, offset + size_bytes - 1, etag=version)
+                parts.append(await collected(blocks, size_bytes))
+            except StoreError as error:
                 await self.require_unchanged()  # an object that has become shorter refuses ranges
-                raise
+                if error.code != "OBJECT_CHANGED" or version is None:
+                    raise
+                self._compares_ranges = False
+                continue
             offset += size_bytes
             length -= size_bytes
         return b"".join(parts)
 
 
-async def _collected(blocks: AsyncIterator[bytes], size_bytes: int) -> bytes:
+async def collected(blocks: AsyncIterator[bytes], size_bytes: int) -> bytes:
     """All bytes of a response. Raises StoreUnavailable unless there are `size_bytes`."""
     parts: list[bytes] = []
     count = 0

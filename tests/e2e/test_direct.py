@@ -17,7 +17,7 @@ from tests.e2e.relay import relay_to
 from tests.harness.cell import Cell, eventually
 from tests.harness.media_samples import sample
 from tests.harness.room import room_of
-from tests.harness.running import CellProcesses, cell_processes, running_cell
+from tests.harness.running import CellProcesses, apart, cell_processes, running_cell
 from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
@@ -87,6 +87,31 @@ async def test_a_client_sends_a_file_to_the_store_itself(cell: Cell) -> None:
     assert await cell.read(content["object"]["key"]) == data
     assert (await cell.read(content["thumbnail"]["key"]))[:3] == b"\xff\xd8\xff"
     await cell.until_clean()
+
+
+@pytest.mark.parametrize("store", ["swift", "s3"])
+async def test_the_metadata_does_not_wait_for_the_manifest(servers: Servers, tmp_path: Path, store: str) -> None:
+    """Where segments can be read before: there the manifest of a large file takes longer than reading it."""
+    async with running_cell(servers, tmp_path, store=store, workers=apart("transfer"), **KEY) as cell:
+        data = video(cell)
+        upload = await cell.create(len(data), transport="direct")
+        await send(cell, upload["grants"]["segments"], upload, data)
+        cell.processes.child("worker-transfer").stop()
+        assert (await complete(cell, upload["id"]))[0] == 200
+
+        async def probed() -> bool:
+            stage = (await cell.status(upload["id"]))["stages"]["probe"]["state"]
+            return bool(stage == ("done" if store == "swift" else "idle"))
+
+        await eventually(probed, 60, lambda: "the probe to end, or to wait for the manifest")
+        view = await cell.status(upload["id"])
+        assert (view["media"] is not None) is (store == "swift")
+        assert view["stages"]["seal"]["state"] == "queued"
+        cell.processes.child("worker-transfer").start()
+        ready = await cell.until(upload["id"], "ready")
+        assert ready["media"]["kind"] == "video"
+        assert (await cell.read((await cell.content(upload["id"]))["thumbnail"]["key"]))[:3] == b"\xff\xd8\xff"
+        await cell.until_clean()
 
 
 async def test_one_segment(cell: Cell) -> None:

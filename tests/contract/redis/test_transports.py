@@ -94,10 +94,23 @@ async def test_a_direct_upload_is_processed_once_it_is_complete(play: Play, dige
     assert await play.board.record_grant(upload.upload_id, 60) is Status.PROCESSING
     complete = await play.board.get(upload.upload_id)
     assert (complete.bytes_received, complete.bytes_stored) == (25, 25)
-    (seal,) = complete.queued_jobs
-    assert seal.stage is Stage.SEAL
-    following = await play.finished(seal, {})
-    assert set(following) == ({Stage.PROBE, Stage.ASSEMBLE} if digest else {Stage.PROBE})
+    jobs = play.by_stage(complete.queued_jobs)
+    assert set(jobs) == {Stage.SEAL, Stage.PROBE}, "neither waits for the other"
+    assert set(await play.finished(jobs[Stage.SEAL], {})) == ({Stage.ASSEMBLE} if digest else set())
+    (thumbnail,) = (await play.finished(jobs[Stage.PROBE])).values()
+    assert thumbnail.stage is Stage.THUMBNAIL
+
+
+async def test_a_direct_upload_that_the_release_before_has_completed_is_probed_after_seal(
+    play: Play, parts: RedisParts
+) -> None:
+    """There, completing it did not queue the probe."""
+    upload, _ = await play.board.create(new_upload(transport=Transport.DIRECT))
+    segments = [StoredSegment(number, upload.plan.length(number), f"e{number}") for number in (1, 2, 3)]
+    await play.board.complete(upload.upload_id, segments)
+    jobs = play.by_stage((await play.board.get(upload.upload_id)).queued_jobs)
+    await parts.client.hset(parts.keys.upload(upload.upload_id), "stage.probe.state", "pending")  # type: ignore[misc]  # redis-py types sync and async in one
+    assert set(await play.finished(jobs[Stage.SEAL], {})) == {Stage.PROBE}
 
 
 async def test_a_direct_upload_that_the_release_before_let_wait_is_processed_once_it_is_admitted(
@@ -106,10 +119,10 @@ async def test_a_direct_upload_that_the_release_before_let_wait_is_processed_onc
     upload, _ = await play.board.create(new_upload(transport=Transport.DIRECT))
     key = parts.keys.upload(upload.upload_id)
     await parts.client.hset(key, mapping={"status": "waiting", "stage.assemble.state": "pending"})  # type: ignore[misc]  # redis-py types sync and async in one
-    status, _, (seal,) = await play.board.admit(upload.upload_id)
-    assert (status, seal.stage) == (Status.PROCESSING, Stage.SEAL)
-    waiting = await play.finished(seal, {})
-    assert set(waiting) == {Stage.PROBE, Stage.ASSEMBLE}
-    await play.finished(waiting[Stage.ASSEMBLE])
-    (thumbnail,) = (await play.finished(waiting[Stage.PROBE])).values()
+    status, _, queued = await play.board.admit(upload.upload_id)
+    jobs = play.by_stage(queued)
+    assert (status, set(jobs)) == (Status.PROCESSING, {Stage.SEAL, Stage.PROBE})
+    (assemble,) = (await play.finished(jobs[Stage.SEAL], {})).values()
+    await play.finished(assemble)
+    (thumbnail,) = (await play.finished(jobs[Stage.PROBE])).values()
     assert set(await play.finished(thumbnail)) == {Stage.PERSIST}

@@ -239,3 +239,51 @@ async def test_an_object_that_becomes_shorter_while_it_is_read_has_changed(scene
     with pytest.raises(StoreError) as gone:
         await ObjectBytes(scene.store, key, size_bytes).read(0, 1)
     assert gone.value.code == "STORE_OBJECT_MISSING"
+
+
+async def test_an_object_that_is_replaced_while_it_is_read_is_noticed_at_the_next_range(scene: Scene) -> None:
+    """By one of the same length, and before any byte of it is handed out."""
+    await scene.receive(2, 3, 4, 5)
+    await scene.seal()
+    key, size_bytes = object_key(scene.upload.upload_id), len(scene.data)
+    source = ObjectBytes(scene.store, key, size_bytes)
+    assert await source.read(0, 10) == scene.data[:10]
+    await scene.store.put_object(key, bytes(size_bytes), "video/mp4")
+    if size_bytes > MIB:  # otherwise it was read whole, by one request
+        with pytest.raises(StoreError) as changed:
+            await source.read(size_bytes - 10, 10)
+        assert changed.value.code == "OBJECT_CHANGED"
+
+
+@dataclass
+class OtherEtags:
+    """A store whose responses to a range have another ETag than its HEAD has."""
+
+    store: FilesystemObjectStore
+    refused: int = 0
+
+    def head(self, key: str) -> Any:
+        return self.store.head(key)
+
+    async def read(self, key: str, first: int, last: int, *, etag: str | None = None) -> AsyncIterator[bytes]:
+        if etag is not None:
+            self.refused += 1
+            raise StoreError("OBJECT_CHANGED", key=key)
+        async for block in self.store.read(key, first, last):
+            yield block
+
+
+async def test_a_store_whose_ranges_have_another_etag_is_compared_by_head(scene: Scene) -> None:
+    await scene.receive(2, 3, 4, 5)
+    await scene.seal()
+    key, size_bytes = object_key(scene.upload.upload_id), len(scene.data)
+    store = OtherEtags(scene.store)
+    source = ObjectBytes(cast(Store, store), key, size_bytes)
+    for _ in range(2):
+        assert await source.read(5, 10) == scene.data[5:15]
+    assert store.refused == 1
+    await source.require_unchanged()
+    await scene.store.put_object(key, bytes(size_bytes), "video/mp4")
+    with pytest.raises(StoreError) as changed:
+        await source.require_unchanged()
+    assert changed.value.code == "OBJECT_CHANGED"

@@ -41,6 +41,13 @@ def view(count: int = 8, **changes: object) -> UploadView:
     return plain.model_copy(update=changes)
 
 
+def stages(probe: str, thumbnail: str = "pending") -> dict[str, StageView]:
+    def stage(state: str) -> StageView:
+        return StageView(state=state, attempts=1, started_at=None, finished_at=None, error_code=None)
+
+    return {"probe": stage(probe), "thumbnail": stage(thumbnail)}
+
+
 def claimed(queue: SegmentQueue, now: float = 0.0) -> list[int]:
     """Every segment that is sent now."""
     found = []
@@ -153,13 +160,6 @@ def test_without_events_the_window_is_not_calculated() -> None:
     assert len(claimed(SegmentQueue(view(window_size=2 * MIB), live=False))) == 8
 
 
-def stages(probe: str, thumbnail: str = "pending") -> dict[str, StageView]:
-    def stage(state: str) -> StageView:
-        return StageView(state=state, attempts=1, started_at=None, finished_at=None, error_code=None)
-
-    return {"probe": stage(probe), "thumbnail": stage(thumbnail)}
-
-
 def test_the_first_segments_are_sent_one_at_a_time_while_the_metadata_is_read() -> None:
     """So a segment that is wanted next has the whole line to itself."""
     queue = SegmentQueue(view(100, stages=stages("pending")), live=True)
@@ -172,9 +172,54 @@ def test_the_first_segments_are_sent_one_at_a_time_while_the_metadata_is_read() 
     assert len(claimed(queue, 0.3)) == 98
 
 
+@pytest.mark.parametrize("count", [3, 8, 100])
+def test_the_last_segment_follows_the_first_one_while_the_metadata_is_read(count: int) -> None:
+    """Many files have their index there, so it is there when the reader asks for it."""
+    queue = SegmentQueue(view(count, stages=stages("pending")), live=True)
+    order = []
+    while (number := queue.claim(0)) is not None:
+        order.append(number)
+        queue.accepted(number, 0)
+    assert order == [1, count, *range(2, count)]
+
+
+def test_wanted_segments_come_before_the_last_one() -> None:
+    queue = SegmentQueue(view(8, stages=stages("running")), live=True)
+    assert queue.claim(0) == 1
+    queue.accepted(1, 0, [(3, 3)])
+    assert claimed(queue) == [3, 8, 2, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("changes", "live"),
+    [
+        ({"stages": stages("done", "done")}, True),  # nothing is read any more
+        ({"stages": stages("idle")}, True),  # the reader waits for every segment
+        ({"stages": {}}, True),  # a server that does not say what its stages do
+        ({"stages": stages("pending"), "window_size": 100 * MIB}, True),
+        ({"stages": stages("pending")}, False),
+    ],
+)
+def test_segments_are_sent_in_order_where_the_last_one_is_of_no_use(changes: dict[str, object], live: bool) -> None:
+    assert claimed(SegmentQueue(view(8, **changes), live=live)) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_the_last_segment_waits_its_turn_after_a_refusal() -> None:
+    """There is a window that the description did not name."""
+    queue = SegmentQueue(view(8, stages=stages("pending")), live=True)
+    assert [queue.claim(0), queue.claim(0)] == [1, 8]
+    queue.refused(8, until=1.0)
+    assert claimed(queue, now=1.0)[0] == 2
+
+
+def test_an_upload_that_continues_sends_its_last_segment_first() -> None:
+    queue = SegmentQueue(view(8, missing_segments=[(3, 8)], stages=stages("idle"), wanted_segments=[(5, 5)]), live=True)
+    assert claimed(queue) == [5, 8, 3, 4, 6, 7]
+
+
 def test_only_a_few_segments_are_sent_one_at_a_time() -> None:
     queue = SegmentQueue(view(1000, stages=stages("running")), live=True)
-    for number in range(1, 9):
+    for number in (1, 1000, *range(2, 8)):
         assert claimed(queue, number) == [number]
         queue.accepted(number, number)
     assert len(claimed(queue, 9)) == 992

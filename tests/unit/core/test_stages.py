@@ -69,7 +69,7 @@ def test_the_table_for_redis_is_json() -> None:
     direct = table["direct"]["stages"]
     assert {name for name, stage in direct.items() if stage["skipped"]} == {"transfer"}
     assert (direct["seal"]["trigger"], direct["assemble"]["after"]) == ("all_received", ["seal"])
-    assert (direct["probe"]["trigger"], direct["probe"]["after"]) == ("predecessors", ["seal"])
+    assert (direct["probe"]["trigger"], direct["probe"]["after"]) == ("all_received", []), "beside seal"
     assert {name: row["begins"] for name, row in table.items() if row["begins"] != "waiting"} == {
         "import": "processing",
         "direct": "granted",

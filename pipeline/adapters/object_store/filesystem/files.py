@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,36 @@ def md5_of_file(path: Path) -> tuple[int, str]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
         return file.tell(), digest.hexdigest()
+
+
+class Digests:
+    """The MD5s of files, each computed once for what the file contains. Safe to use in several threads."""
+
+    _MOST = 256
+    # A file that is written to twice within a tick of the kernel's clock has the same times after both.
+    _SETTLED_SECONDS = 1.0
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, ...], str] = {}
+
+    def md5(self, path: Path) -> str:
+        """Raises FileNotFoundError."""
+        state = _state(path)
+        known = self._known.get(state)
+        if known is not None:
+            return known
+        _, digest = md5_of_file(path)
+        if _state(path) == state and time.time() - path.stat().st_ctime > self._SETTLED_SECONDS:
+            if len(self._known) >= self._MOST:
+                self._known.clear()
+            self._known[state] = digest
+        return digest
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Another one whenever the file was written to or replaced."""
+    found = path.stat()
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def remove_empty_directories(path: Path, up_to: Path) -> None:

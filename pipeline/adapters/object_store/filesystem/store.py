@@ -108,20 +108,25 @@ class FilesystemObjectStore(Guarded, ClosedOnExit):
         with disk_errors(target.key):
             await asyncio.to_thread(self._tree.remove_upload, target)
 
-    async def read(self, key: str, first: int = 0, last: int | None = None) -> AsyncIterator[bytes]:
-        """See `ObjectSource.read`; blocks have at most 256 KiB."""
+    async def read(
+        self, key: str, first: int = 0, last: int | None = None, *, etag: str | None = None
+    ) -> AsyncIterator[bytes]:
+        """See `ObjectSource.read`; blocks have at most 256 KiB. The first read of a version of a plain file computes
+        its digest."""
         with disk_errors(key):
-            pieces = await asyncio.to_thread(self._tree.pieces, key, first, last)
+            pieces = await asyncio.to_thread(self._tree.pieces, key, first, last, etag)
         async with aclosing(_blocks(key, pieces)) as blocks:
             async for block in blocks:
                 yield block
                 del block  # otherwise two blocks are held while the next one is read
 
-    async def read_segment(self, target: ObjectTarget, number: int, first: int, last: int) -> AsyncIterator[bytes]:
+    async def read_segment(
+        self, target: ObjectTarget, number: int, first: int, last: int, *, etag: str | None = None
+    ) -> AsyncIterator[bytes]:
         """See `SegmentReads.read_segment`."""
         what = f"segment {number} of {target.upload_id}"
         with disk_errors(what):
-            piece = await asyncio.to_thread(self._tree.segment_piece, target, number, first, last)
+            piece = await asyncio.to_thread(self._tree.segment_piece, target, number, first, last, etag)
         async with aclosing(_blocks(what, [piece])) as blocks:
             async for block in blocks:
                 yield block

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.adapters.object_store.filesystem.files import Draft, md5_of_file, remove_empty_directories
+from pipeline.adapters.object_store.filesystem.files import Digests, Draft, md5_of_file, remove_empty_directories
 from pipeline.adapters.object_store.filesystem.layout import FilesystemLayout
 from pipeline.adapters.object_store.filesystem.manifest import Manifest, ManifestEntry, read_manifest
 from pipeline.adapters.object_store.integrity import etag_of_etags
@@ -30,6 +30,7 @@ class Tree:
     def __init__(self, layout: FilesystemLayout, fsync: bool) -> None:
         self.layout = layout
         self._fsync = fsync
+        self._digests = Digests()
 
     def draft(self) -> Draft:
         return Draft(self.layout.incoming, self._fsync)
@@ -94,10 +95,12 @@ class Tree:
         except FileNotFoundError as error:
             raise StoreError("STORE_OBJECT_MISSING", key=key) from error
 
-    def pieces(self, key: str, first: int, last: int | None) -> list[Piece]:
+    def pieces(self, key: str, first: int, last: int | None, etag: str | None = None) -> list[Piece]:
         """The ranges of files that hold bytes `first` to `last`. Raises StoreError STORE_OBJECT_MISSING,
-        STORE_REJECTED."""
+        OBJECT_CHANGED, STORE_REJECTED."""
         whole = self._whole(key)
+        if etag is not None and self._etag(key) != etag:
+            raise StoreError("OBJECT_CHANGED", key=key)
         size_bytes = sum(length for _, _, length in whole)
         end = size_bytes if last is None else min(last + 1, size_bytes)
         if first and first >= size_bytes:
@@ -111,15 +114,18 @@ class Tree:
             start += length
         return pieces
 
-    def segment_piece(self, target: ObjectTarget, number: int, first: int, last: int) -> Piece:
-        """Bytes `first` to `last` of a stored segment. Raises StoreError STORE_OBJECT_MISSING."""
+    def segment_piece(self, target: ObjectTarget, number: int, first: int, last: int, etag: str | None = None) -> Piece:
+        """Bytes `first` to `last` of a stored segment. Raises StoreError STORE_OBJECT_MISSING, OBJECT_CHANGED."""
         if target.plan.count == 1:
             found = [self.layout.object_path(target.key)]
         else:
             found = list(self.layout.upload_path(target.upload_id).glob(f"{number:08d}.*"))
-        for path in found:
-            if path.exists():
+        for path in filter(Path.exists, found):
+            of_version = self._etag(target.key) if target.plan.count == 1 and etag else path.suffix[1:]
+            if etag in (None, of_version):
                 return (path, first, last - first + 1)
+        if any(map(Path.exists, found)):
+            raise StoreError("OBJECT_CHANGED", key=f"segment {number} of {target.upload_id}")
         raise StoreError("STORE_OBJECT_MISSING", key=f"segment {number} of {target.upload_id}")
 
     def remove_object(self, key: str) -> list[Path]:
@@ -187,6 +193,16 @@ class Tree:
         path = self.layout.object_path(key)
         try:
             return [(path, 0, path.stat().st_size)]
+        except FileNotFoundError as error:
+            raise StoreError("STORE_OBJECT_MISSING", key=key) from error
+
+    def _etag(self, key: str) -> str:
+        """As `head`, but the digest of a file that has not been written to since is not computed again."""
+        manifest = read_manifest(self.layout.manifest_path(key))
+        if manifest is not None:
+            return manifest.etag
+        try:
+            return self._digests.md5(self.layout.object_path(key))
         except FileNotFoundError as error:
             raise StoreError("STORE_OBJECT_MISSING", key=key) from error
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.adapters.object_store.guard import Guarded
 from pipeline.adapters.object_store.http.bodies import text, whole_number
-from pipeline.adapters.object_store.http.ranges import ByteCount, length_of_range, range_header
+from pipeline.adapters.object_store.http.ranges import ByteCount, length_of_range, range_header, require_version
 from pipeline.adapters.object_store.integrity import unquoted
 from pipeline.adapters.object_store.names import MULTIPART_PREFIX, may_match, multipart_name, split_multipart
 from pipeline.adapters.object_store.s3.client import S3Client
@@ -30,13 +30,16 @@ class S3Reader(Guarded):
         self._client = client
         self._options = options
 
-    async def read(self, key: str, first: int = 0, last: int | None = None) -> AsyncIterator[bytes]:
+    async def read(
+        self, key: str, first: int = 0, last: int | None = None, *, etag: str | None = None
+    ) -> AsyncIterator[bytes]:
         """See `ObjectSource.read`. STORE_REJECTED also when the store responds to a range with the whole object."""
         ranged: dict[str, Any] = range_header(first, last)
         response = await self._client.call("get_object", key=key, **ranged)
         what = f"reading {key}"
         with store_errors(what, key):
             async with response["Body"] as body:
+                require_version(etag, response.get("ETag"), key)
                 size_bytes = None
                 if ranged:
                     if response["ResponseMetadata"]["HTTPStatusCode"] != 206:

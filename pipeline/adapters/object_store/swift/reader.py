@@ -13,7 +13,7 @@ from contextlib import aclosing
 from pipeline.adapters.object_store.each import each_of
 from pipeline.adapters.object_store.guard import Guarded, only_sluice_errors
 from pipeline.adapters.object_store.http.bodies import read_json, size_and_etag, text, unusable
-from pipeline.adapters.object_store.http.ranges import ByteCount, length_of_range, range_header
+from pipeline.adapters.object_store.http.ranges import ByteCount, length_of_range, range_header, require_version
 from pipeline.adapters.object_store.names import SEGMENT_PREFIX, may_match
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.layout import SwiftLayout, location_path
@@ -34,17 +34,22 @@ class SwiftReader(Guarded):
         self._layout = layout
         self._options = options
 
-    async def read(self, key: str, first: int = 0, last: int | None = None) -> AsyncIterator[bytes]:
+    async def read(
+        self, key: str, first: int = 0, last: int | None = None, *, etag: str | None = None
+    ) -> AsyncIterator[bytes]:
         """See `ObjectSource.read`. STORE_REJECTED also when the store responds to a range with the whole object."""
-        async with aclosing(self._read(self._layout.object_path(key), key, first, last)) as blocks:
+        async with aclosing(self._read(self._layout.object_path(key), key, first, last, etag)) as blocks:
             async for block in blocks:
                 yield block
 
-    async def _read(self, path: str, key: str, first: int, last: int | None) -> AsyncGenerator[bytes, None]:
+    async def _read(
+        self, path: str, key: str, first: int, last: int | None, etag: str | None
+    ) -> AsyncGenerator[bytes, None]:
         headers = range_header(first, last)
         accept = (200, 206) if headers else (200,)
         what = f"GET {path}"
         async with self._http.request("GET", path, accept=accept, headers=headers, key=key) as response:
+            require_version(etag, response.headers.get("Etag"), key)
             size_bytes = None
             if headers:
                 if response.status != 206:

@@ -134,10 +134,12 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
         require_etag(f"PUT {path}", etag, body.md5_hex)
         return StoredSegment(source.number, source.size_bytes, etag)
 
-    async def read_segment(self, target: ObjectTarget, number: int, first: int, last: int) -> AsyncIterator[bytes]:
+    async def read_segment(
+        self, target: ObjectTarget, number: int, first: int, last: int, *, etag: str | None = None
+    ) -> AsyncIterator[bytes]:
         """See `SegmentReads.read_segment`: a segment is an object of its own."""
         path, _ = self._layout.destination(target, number)
-        async with aclosing(self._read(path, path, first, last)) as blocks:
+        async with aclosing(self._read(path, path, first, last, etag)) as blocks:
             async for block in blocks:
                 yield block
 
