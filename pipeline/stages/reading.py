@@ -46,24 +46,32 @@ class FileReads:
         """The outcome of `read`, which gets the file's bytes and may be called again; Parked if they are missing."""
         upload, doubted = run.upload, False
         while True:
-            source: _Retrying | None = None
             try:
                 source = self._open(run, upload)
-                outcome = await read(source)
+                outcome = await self._read(source, read, doubted=doubted)
                 if source.missing is not None:
                     await self._announce(run, upload, source.missing)
-                return outcome
             except SegmentsMissing as missing:
                 if await self._is_parked(run, upload, missing):
                     return Parked()
                 upload = await self._cell.uploads.get(upload.upload_id)
-            except MediaError as error:
-                if source is None or not source.unverified:
-                    raise
-                await source.require_unchanged()
-                if error.code != "NOT_MEDIA" or doubted:
-                    raise
+            else:
+                if outcome is not None:
+                    return outcome
                 doubted = True
+
+    async def _read(
+        self, source: FileBytes, read: Callable[[FileBytes], Awaitable[Outcome]], *, doubted: bool
+    ) -> Outcome | None:
+        """The outcome of `read`. None: the file is to be read a second time, since it was rejected as not being media
+        and its bytes were not compared with a digest."""
+        try:
+            return await read(source)
+        except MediaError as error:
+            await source.require_unchanged()
+            if doubted or not source.unverified or error.code != "NOT_MEDIA":
+                raise
+            return None
 
     def _open(self, run: StageRun, upload: Upload) -> _Retrying:
         """Raises SegmentsMissing for an object that does not exist yet."""

@@ -53,7 +53,8 @@ class FileBytes(ByteSource, Protocol):
         """Whether bytes were handed out that were not compared with a digest."""
 
     async def require_unchanged(self) -> None:
-        """Raises StoreError OBJECT_CHANGED if what was read is not all of one version."""
+        """Raises StoreError OBJECT_CHANGED if what was read is not all of one version, and SegmentsMissing if bytes
+        may have left the temp volume while they were read."""
 
 
 def is_sealed(upload: Upload) -> bool:
@@ -111,7 +112,13 @@ class UploadBytes:
         return self._unverified
 
     async def require_unchanged(self) -> None:
-        """Nothing to compare: a segment that is invalidated ends the run."""
+        """A segment that is invalidated ends the run. In a window, Redis may have lost that this run holds a segment
+        (its last second, in a failover), and then it was released: a hole reads as zeros."""
+        held = [number for number, place in self._places.items() if place.on_volume]
+        if self._upload.window_bytes and held:
+            now = await self._reads.hold(self._job, held, max_reads(self._upload))
+            if left := [number for number in held if number not in now or not now[number].on_volume]:
+                raise SegmentsMissing(left)
 
     async def read(self, offset: int, length: int) -> bytes:
         spans = list(spans_of(self._upload.plan, offset, length))

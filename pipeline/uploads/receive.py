@@ -24,7 +24,7 @@ from pipeline.core.transports import Transport
 from pipeline.telemetry import RECEIVED_BYTES, RECEIVING, SEGMENTS_RECEIVED
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.incoming_segment import IncomingSegment, ReceiveRules, wrong_length
-from pipeline.uploads.lookup import ended_error, find_upload, why_not_found
+from pipeline.uploads.lookup import ended_error, find_upload, naming_a_loss, why_not_found
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.room import SegmentRoom, new_token, window_full
 
@@ -133,12 +133,15 @@ class Receiver:
             return receipt
         if known is None:
             known = (await cell.segments.received(upload_id, [number])).get(number)
-        upload = await self._find(upload_id)
+        async with naming_a_loss(cell.journals, upload_id):
+            snapshot = await cell.uploads.snapshot(upload_id)
+        upload = snapshot.upload
         if known is None or (upload.status in ENDED and upload.status is not Status.READY):
             raise ended_error(upload) if upload.status in ENDED else RequestError("SEGMENT_CUT_OFF")
         if known != crc32c:
             raise RequestError("SEGMENT_DIFFERS", number=number)
-        return SegmentReceipt(number, slot.size_bytes, crc32c, repeated=True, status=upload.status)
+        wanted = sorted(snapshot.wanted)  # the first response may have been lost
+        return SegmentReceipt(number, slot.size_bytes, crc32c, repeated=True, status=upload.status, wanted=wanted)
 
     async def _record(self, slot: SegmentSlot, crc32c: int, token: str) -> SegmentReceipt | None:
         """Record a segment whose bytes are written. None: it had arrived before, or the upload takes no segments."""

@@ -17,6 +17,7 @@ from tests.contract.redis.windows import (
     receive,
     set_states,
     stored,
+    time_passes,
     transfer_of,
     windowed,
 )
@@ -61,9 +62,13 @@ async def test_a_release_is_repeated_until_it_is_confirmed(play: Play) -> None:
     assert await stored(play, upload, transfer, 2)
     assert await stored(play, upload, transfer, 3)
     for _ in range(2):  # its process has died, and so did the next one
+        assert await choose(play, upload) == NOTHING, "another process may be removing their bytes"
+        assert await is_listed(play, upload)
+        await time_passes(play, upload)
         assert await choose(play, upload) == ReleaseOrder(True, {2: "etag-2", 3: "etag-3"}, ())
         assert await is_listed(play, upload)
     await play.segments.record_given(upload.upload_id, [2])
+    await time_passes(play, upload)
     assert (await choose(play, upload)).released == {3: "etag-3"}
     await play.segments.record_given(upload.upload_id, [3])
     assert await choose(play, upload) == NOTHING
@@ -80,6 +85,7 @@ async def test_a_segment_that_another_request_still_writes_is_released_afterward
     assert (await choose(play, upload)).released == {}
     left = await play.segments.abandon(upload.upload_id, 2, "late", taken=True)
     assert (left.punch, left.give) == (False, False), "the room belongs to the segment that has arrived"
+    assert await play.segments.to_release(VOLUME, 10) == [upload.upload_id]
     assert (await choose(play, upload)).released == {2: "etag-2"}
 
 
@@ -147,7 +153,9 @@ async def test_a_failed_request_gives_its_room_back(play: Play) -> None:
     assert (left.punch, left.give) == (True, True)
     blocked = await play.segments.claim(upload.upload_id, 2, "b", 60)
     assert not blocked.claimed, "its bytes may be removed at any moment"
-    assert (await choose(play, upload)).unfinished == (2,), "the process may have died"
+    assert (await choose(play, upload)).unfinished == (), "a second process would remove what the next request writes"
+    await time_passes(play, upload)
+    assert (await choose(play, upload)).unfinished == (2,), "the process has died"
     await play.segments.record_given(upload.upload_id, [2])
     assert (await play.segments.claim(upload.upload_id, 2, "b", 60)).claimed
 
@@ -170,6 +178,7 @@ async def test_room_of_a_dead_gateway_is_given_back_after_its_deadline(play: Pla
         return (await choose(play, upload)).unfinished == (2,)
 
     await until(lapsed)
+    assert await choose(play, upload) == NOTHING, "one admission worker does it"
     late = await play.segments.record_received(upload.upload_id, 2, 10, 7, "dead")
     assert late.refused == "unclaimed", "a gateway that was only frozen does not record a segment without room"
     await play.segments.record_given(upload.upload_id, [2])
@@ -199,6 +208,8 @@ async def test_unaccounted_bytes_are_those_that_neither_arrived_nor_are_being_wr
     assert (await play.segments.claim(upload.upload_id, 5, "a", 60)).claimed
     assert (await play.segments.unaccounted(upload.upload_id)).unfinished == (2, 4, 6)
     assert not (await play.segments.claim(upload.upload_id, 4, "b", 60)).claimed
+    assert (await choose(play, upload)).unfinished == ()
+    assert not (await play.segments.claim(upload.upload_id, 4, "b", 60)).claimed, "until their bytes are removed"
     await play.segments.record_given(upload.upload_id, [], all_segments=True)
     assert (await play.segments.claim(upload.upload_id, 4, "b", 60)).claimed
     whole = await play.admitted(3)
@@ -244,5 +255,6 @@ async def test_restored_segments_need_no_claim_and_are_released_again(play: Play
     assert await play.segments.restore_stored(upload.upload_id, etags, [2, 3, 5]) == 3
     found = await play.board.get(upload.upload_id)
     assert (found.segments_stored, found.bytes_released) == (2, 10)
+    assert await play.segments.to_release(VOLUME, 10) == [upload.upload_id]
     assert (await choose(play, upload)).released == {2: "etag-2"}
     assert await play.segments.restore_stored(upload.upload_id, etags, [2, 3, 5]) == 0

@@ -14,7 +14,8 @@ from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import ClientDigest, ObjectVersion, StageJob
 from pipeline.core.stages import Stage, StageState
 from pipeline.core.transports import Transport
-from tests.contract.redis.uploads import DIGEST, Play, new_upload, until
+from tests.contract.redis.uploads import DIGEST, VOLUME, Play, new_upload, until
+from tests.contract.redis.windows import choose
 
 pytestmark = pytest.mark.integration
 
@@ -155,6 +156,16 @@ async def test_released_segments_count_and_lost_ones_are_requested_again(play: P
     for crc32c, refused in ((7, "differs"), (0x1004, None)):
         assert (await play.segments.claim(upload_id, 4, f"t{crc32c}", 60)).claimed
         assert (await play.segments.record_received(upload_id, 4, 10, crc32c, f"t{crc32c}")).refused == refused
+
+
+async def test_stored_segments_of_a_window_are_released_after_a_rebuild(play: Play) -> None:
+    """They may fill the window; then no segment could arrive, whose transfer would release them."""
+    journal = journal_of(3, size_bytes=80, window_bytes=30)
+    journal.stored = {2: "b", 3: "c"}
+    await rebuilt(play, journal)
+    upload = await play.board.get(journal.new.upload_id)
+    assert await play.segments.to_release(VOLUME, 10) == [upload.upload_id]
+    assert (await choose(play, upload)).released == {2: "b", 3: "c"}
 
 
 async def test_an_upload_whose_segments_were_all_released_is_processed(play: Play) -> None:

@@ -22,6 +22,7 @@ from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.release import EarlyRelease
 from pipeline.uploads.room import SegmentRoom
 from tests.contract.redis.uploads import Play, cell_state, new_upload
+from tests.contract.redis.windows import reads
 
 pytestmark = pytest.mark.integration
 
@@ -103,6 +104,15 @@ async def test_many_senders_of_every_segment_at_once(door: Door) -> None:
     assert (await door.play.board.get(door.upload.upload_id)).bytes_received == 25
     assert door.receiver._locks == {}
     assert door.buffer.used_bytes == 0
+
+
+async def test_a_repeated_segment_names_what_the_reader_wants_too(door: Door) -> None:
+    """Its client may have missed the first response."""
+    await door.send(1)
+    await reads(door.play, door.upload, 3)
+    assert list((await door.send(2)).wanted) == [3]
+    receipt = await door.send(2)
+    assert (receipt.repeated, list(receipt.wanted)) == (True, [3])
 
 
 async def test_an_accepted_segment_does_not_change(door: Door) -> None:

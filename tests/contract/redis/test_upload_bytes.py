@@ -124,6 +124,33 @@ async def test_any_range_of_what_has_arrived_is_read(scene: Scene) -> None:
     assert not source.unverified
 
 
+async def test_a_segment_that_is_no_longer_held_is_noticed(play: Play, tmp_path: Path) -> None:
+    """Redis has come back without its last second, in which this run began to hold the segment: transfer releases it,
+    and what the reader has got of it may be a hole."""
+    data = random.Random(1).randbytes(6 * LONG)
+    upload = await play.admitted(size_bytes=len(data), segment_bytes=LONG, window_bytes=4 * LONG)
+    volume = DirectoryTempVolume("local", tmp_path / "temp")
+    await volume.allocate_sparse(upload.upload_id, upload.size_bytes)
+    async with FilesystemObjectStore(tmp_path / "store", fsync=False) as store:
+        scene = Scene(play, volume, store, upload, data, cast(StageJob, None), cast(StageJob, None))
+        jobs = await scene.receive(1)
+        scene.probe = await play.started(jobs[Stage.PROBE])
+        scene.transfer = await play.started(jobs[Stage.TRANSFER])
+        await scene.receive(2)
+        source = scene.bytes()
+        assert await source.read(LONG, 10) == data[LONG : LONG + 10]
+        await source.require_unchanged()
+        reads = f"{play.parts.keys.upload(upload.upload_id)}:reads"
+        await play.parts.client.srem(reads, 2)  # type: ignore[misc]  # redis-py types sync and async in one
+        await scene.stored(2)
+        await scene.release(2)
+        assert await source.read(LONG, 10) == bytes(10)
+        with pytest.raises(SegmentsMissing) as missing:
+            await source.require_unchanged()
+        assert set(missing.value.numbers) == {2}
+        assert await scene.bytes().read(LONG, 10) == data[LONG : LONG + 10], "the next reading gets it from the store"
+
+
 async def test_segments_that_have_not_arrived_are_named(scene: Scene) -> None:
     await scene.receive(3)
     source, one = scene.bytes(), scene.upload.segment_bytes

@@ -12,6 +12,8 @@ from pipeline.ports.recording import ReleaseOrder
 from tests.contract.redis.uploads import SEGMENT_BYTES, VOLUME, Play, crc_of, new_upload
 
 READERS = (Stage.PROBE, Stage.THUMBNAIL)
+REPEAT_MS = 5000
+"""As in lib.lua: a release that its process did not complete is repeated after this time."""
 
 
 async def windowed(play: Play, segments: int = 6, window: int = 4, **more: Any) -> Upload:
@@ -62,6 +64,13 @@ async def is_listed(play: Play, upload: Upload) -> bool:
 async def choose(play: Play, upload: Upload) -> ReleaseOrder:
     """What the admission worker is to release now."""
     return await play.segments.choose_releases(upload.upload_id, VOLUME, 100)
+
+
+async def time_passes(play: Play, upload: Upload) -> None:
+    """So much that what a process was to give back, and has not, may be given back by another one."""
+    giving = f"{play.parts.keys.upload(upload.upload_id)}:giving"
+    for number in await play.parts.client.zrange(giving, 0, -1):
+        await play.parts.client.zincrby(giving, -REPEAT_MS, number)
 
 
 async def stored(play: Play, upload: Upload, job: StageJob, number: int) -> bool:

@@ -202,7 +202,7 @@ end
 -- Early release: what is known of the segments of an upload that leave the temp volume while it runs.
 --   :writing  zset `number|token` -> until ms: requests that write a segment whose room was taken
 --   :giving   zset number -> until ms: segments whose room is being given back; nothing is written there before that moment,
---             or before the member is removed. `*`: every segment
+--             or before the member is removed. One process at a time does it, for REPEAT_MS. `*`: every segment
 --   :released set of numbers: stored segments whose bytes have left, or are about to leave, the temp volume
 --   :expected hash number -> crc32c: released segments that the store has lost, so that their client sends them again
 local function part_key(id, part) return upload_key(id) .. ':' .. part end
@@ -274,9 +274,20 @@ local function is_releasable(id, which, number)
   return which == 'all' or which == 'unread' and redis.call('SISMEMBER', reads_key(id), number) == 0
 end
 
+-- The caller of this script gives back the room of a segment. If it has not confirmed that after REPEAT_MS, another one may.
+local function begin_giving(id, number) redis.call('ZADD', part_key(id, 'giving'), int(NOW + GIVING_MS), number) end
+
+-- The admission worker is to give back the room of a segment: nobody does so now.
+local function await_giving(id, number)
+  redis.call('ZADD', part_key(id, 'giving'), int(NOW + GIVING_MS - REPEAT_MS), number)
+end
+
+-- From when on another process may give back the room of a segment.
+local function free_to_give(until_ms) return until_ms - GIVING_MS + REPEAT_MS end
+
 local function mark_released(id, number)
   if redis.call('SADD', part_key(id, 'released'), number) == 1 then count_segments(id, 'released', number, 1) end
-  redis.call('ZADD', part_key(id, 'giving'), int(NOW + GIVING_MS), number)
+  await_giving(id, number)
 end
 
 -- A stage has finished or waits: have the segments released that it no longer needs.

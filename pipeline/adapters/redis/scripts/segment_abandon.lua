@@ -10,8 +10,12 @@ local keep = cjson.encode({punch = false, give = false})
 if not status or ENDED[status] then return keep end
 -- It arrived by another request, was stored and released while this one was still writing.
 if redis.call('SISMEMBER', key .. ':released', number) == 1 then return cjson.encode({punch = true, give = false}) end
-if not A.taken or redis.call('HEXISTS', key .. ':received', number) == 1 or writers_of(id)[number] then return keep end
+if redis.call('HEXISTS', key .. ':received', number) == 1 then
+  if A.taken then release_later(id, 0) end -- this request may have delayed the release of what another one has sent
+  return keep
+end
+if not A.taken or writers_of(id)[number] then return keep end
 if not is_windowed(id) and redis.call('HEXISTS', key .. ':expected', number) == 0 then return keep end
-redis.call('ZADD', key .. ':giving', int(NOW + GIVING_MS), number)
+begin_giving(id, number)
 release_later(id, REPEAT_MS)
 return cjson.encode({punch = true, give = true})

@@ -21,5 +21,8 @@ for _, n in ipairs(A.released) do
     count = count + 1
   end
 end
-if count > 0 then changed(id) end
+if count > 0 then
+  if is_windowed(id) then release_later(id, 0) end
+  changed(id)
+end
 return cjson.encode({count = count})

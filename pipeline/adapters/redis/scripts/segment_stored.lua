@@ -20,7 +20,10 @@ local released = false
 local which = releasable(id)
 if is_windowed(id) then
   released = is_releasable(id, which, number) and not writers_of(id)[number]
-  if released then mark_released(id, number) end
+  if released then
+    mark_released(id, number)
+    begin_giving(id, number)
+  end
   release_later(id, released and REPEAT_MS or LINGER_MS)
 elseif which == 'all' then
   release_later(id, LINGER_MS)

@@ -42,7 +42,10 @@ end
 for number, etag in pairs(A.stored) do redis.call('HSET', key .. ':stored', number, etag) end
 for number, crc in pairs(A.expected) do redis.call('HSET', key .. ':expected', number, crc) end
 for _, number in ipairs(A.released) do redis.call('SADD', key .. ':released', int(number)) end
-if is_windowed(id) then redis.call('SADD', reads_key(id), 1) end
+if is_windowed(id) then
+  redis.call('SADD', reads_key(id), 1)
+  if not ENDED[A.status] then release_later(id, 0) end
+end
 emit(id, 'status', 'status', A.status)
 local jobs = {}
 if ENDED[A.status] then
