@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.harness.media_corpus_entry import AAC, H264, PICTURE, SECONDS, SOUND, Entry, changed, made, piped
@@ -72,7 +72,30 @@ def _same_serial(content: bytes) -> bytes:
     return content * 3
 
 
+def _without_durations(stated: bytes) -> Callable[[bytes], bytes]:
+    """A movie whose headers state `stated` for their durations: 0 or all ones, which mean unknown."""
+
+    def change(content: bytes) -> bytes:
+        for name, offset in ((b"mvhd", 20), (b"tkhd", 24), (b"mdhd", 20)):
+            at = -1
+            while (at := content.find(name, at + 1)) >= 0:
+                content = content[: at + offset] + stated + content[at + offset + 4 :]
+        return content
+
+    return change
+
+
+def _rf64_of_unknown_size(content: bytes) -> bytes:
+    at = content.index(b"ds64") + 8
+    return content[:at] + b"\xff" * 24 + content[at + 24 :]
+
+
+def _cut_off(length: int) -> Callable[[bytes], bytes]:
+    return lambda content: content[:-length]
+
+
 _WAV = made(*SOUND, "-f", "wav")
+_MP4 = made(*_FILM, *H264, *AAC, "-f", "mp4")
 _PIPED_FRAGMENTS = piped(*_FILM, *H264, *AAC, *_FRAGMENTS, "-f", "mp4")
 UNFINISHED: Mapping[str, Entry] = {
     "webm_live": Entry(piped(*_FILM, *_VP8, "-live", "1", "-f", "webm")),
@@ -88,11 +111,23 @@ UNFINISHED: Mapping[str, Entry] = {
         made(*_FILM, *H264, *AAC, "-movflags", "+frag_keyframe+default_base_moof+skip_trailer", "-f", "mp4")
     ),
     "flv_piped": Entry(piped(*_FILM, *H264, *AAC, "-f", "flv")),
+    "matroska_sound_without_duration": Entry(
+        piped(*_LOUDER, "-c:a", "libmp3lame", "-q:a", "4", "-f", "matroska"), seconds=300, kind="audio"
+    ),
+    "matroska_piped_slow": Entry(
+        piped("-f", "lavfi", "-i", "testsrc2=size=320x240:rate=1:duration=3", *H264, "-f", "matroska")
+    ),
+    "mp4_unknown_duration": Entry(changed(_MP4, _without_durations(b"\xff" * 4))),
+    "mp4_zero_duration": Entry(changed(_MP4, _without_durations(bytes(4)))),
+    "flv_piped_cut_off": Entry(changed(piped(*_FILM, *H264, *AAC, "-f", "flv"), _cut_off(1000))),
     "flv_piped_late": Entry(piped(*_FILM, *H264, *AAC, *_LATE, "-f", "flv")),
     "avi_piped": Entry(piped(*_FILM, "-c:v", "mpeg4", "-c:a", "libmp3lame", "-f", "avi")),
     "asf_piped": Entry(piped(*_FILM, "-c:v", "wmv2", "-c:a", "wmav2", "-f", "asf")),
     "mxf_piped": Entry(piped(*_FILM, "-c:v", "mpeg2video", "-c:a", "pcm_s16le", "-f", "mxf")),
     "ogg_late": Entry(made(*SOUND, "-c:a", "libopus", *_LATE, "-f", "ogg"), kind="audio"),
+    "ogg_late_vorbis": Entry(made(*SOUND, "-c:a", "libvorbis", *_LATE, "-f", "ogg"), kind="audio"),
+    "ogg_late_flac": Entry(made(*SOUND, "-c:a", "flac", *_LATE, "-f", "ogg"), kind="audio"),
+    "ogg_late_theora": Entry(made(*_FILM, "-c:v", "libtheora", "-c:a", "libvorbis", *_LATE, "-f", "ogg")),
     "ogg_chained": _chained("libvorbis", "libopus", "flac"),
     "ogg_chained_same_serial": Entry(
         changed(made(*SOUND, "-c:a", "libvorbis", "-f", "ogg"), _same_serial), seconds=3 * SECONDS, kind="audio"
@@ -114,10 +149,15 @@ UNFINISHED: Mapping[str, Entry] = {
     "wav_zero": Entry(changed(_WAV, lambda content: with_length(content, b"data", 0)), kind="audio"),
     "wav_largest": Entry(changed(_WAV, lambda content: with_length(content, b"data", 2**32 - 1)), kind="audio"),
     "rf64_piped": _sound("-rf64", "always", "-f", "wav"),
+    "rf64_unknown_size": Entry(
+        changed(made(*SOUND, "-rf64", "always", "-f", "wav"), _rf64_of_unknown_size), kind="audio"
+    ),
+    "wma_piped": _sound("-c:a", "wmav2", "-f", "asf"),
     "w64_piped": _sound("-f", "w64"),
     "aiff_piped": _sound("-f", "aiff"),
     "caf_piped": _sound("-f", "caf"),
     "au_piped": _sound("-f", "au"),
+    "png_animated_piped": Entry(piped(*PICTURE, "-f", "apng"), kind="image"),
     "mpegts_cut_off": Entry(
         changed(made(*_FILM, *H264, *AAC, "-f", "mpegts"), lambda content: content[: len(content) * 2 // 3]), seconds=2
     ),

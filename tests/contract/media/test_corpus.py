@@ -51,6 +51,7 @@ EXPLAINED = (
     Explained("mp4_fragmented_*", "streams.*.bit_rate", _AVERAGE),
     Explained("mp4_fragmented_*", "streams.*.average_frame_rate", _AVERAGE),
     Explained("aiff_piped", "streams.0.*", "libavformat refuses an unfinished header", missing=True),
+    Explained("rf64_unknown_size", "[st]*", "libavformat refuses an unfinished header", missing=True),
     Explained("w64_piped", "streams.0.*", "libavformat refuses an unfinished header", missing=True),
     Explained("flv_screen", "streams.0.*", _NO_ZLIB, missing=True),
 )

@@ -57,7 +57,10 @@ def cluster(timestamp: int, *blocks: bytes, before: bytes = b"", size: bytes = U
         (cluster(5000, block(0xA0, 20, duration=33)), 5.053),
         (cluster(5000, block(0xA3, -20)), 4.98),
         (cluster(1000, block(0xA3, 7)) + cluster(2000), 1.007),  # the last cluster has no block yet
-        (cluster(1000, block(0xA3, 7)) + cluster(2000, block(0xA3, 3))[:-4], 2.003),  # cut off inside a block
+        (cluster(1000, block(0xA3, 7)) + cluster(2000, block(0xA3, 3))[:-4], 2.999),  # cut off inside a block
+        (cluster(1000, block(0xA3, 0)) + cluster(2000, block(0xA3, 0)), 3.0),  # one picture per second and cluster
+        (cluster(1000, block(0xA3, 0)) + cluster(9000, block(0xA3, 0)), 9.0),  # a pause
+        (cluster(1000, block(0xA3, 0, 1)) + cluster(2000, block(0xA3, 0, 2)), 2.0),  # of another track
         (cluster(1000, block(0xA3, 7) + CLUSTER + b"\x00\x00\x00"), 1.007),  # bytes that only resemble a cluster
         (b"", None),
         (CLUSTER, None),
@@ -72,6 +75,13 @@ def test_the_clock_of_a_matroska_file() -> None:
     scale = b"\x2a\xd7\xb1\x83" + (100_000).to_bytes(3, "big")
     content = HEADER + scale + cluster(1000, block(0xA3, 0))
     assert end_of_matroska(io.BytesIO(content), len(content)) == pytest.approx(0.1)
+
+
+def test_packets_that_last_as_long_as_the_header_says() -> None:
+    track = b"\xae" + bytes([0x80 | 13]) + b"\xd7\x81\x01" + b"\x83\x81\x01" + b"\x23\xe3\x83\x83" + (2_000_000).to_bytes(3, "big")
+    tracks = b"\x16\x54\xae\x6b" + bytes([0x80 | len(track)]) + track
+    content = HEADER + tracks + cluster(1000, block(0xA3, 0))
+    assert end_of_matroska(io.BytesIO(content), len(content)) == pytest.approx(1.002)
 
 
 def _nested_voids(length: int) -> bytes:
@@ -203,6 +213,8 @@ def test_the_end_of_flv() -> None:
 
     content = b"FLV\1\5\0\0\0\x09\0\0\0\0" + tag(9, 0) + tag(8, 20_000_000) + tag(18, 1)
     assert flv_end_seconds(io.BytesIO(content), len(content)) == pytest.approx(20_000)
+    cut_off = content + tag(9, 20_001_000)[:-6]
+    assert flv_end_seconds(io.BytesIO(cut_off), len(cut_off)) == pytest.approx(20_000)
 
 
 PREFIXES = (HEADER + CLUSTER, HEADER, b"fLaC", b"OggS\0\2", MOOV, MOOV + fragment(1), b"FLV\1", b"wvpk", flac_frame(3))

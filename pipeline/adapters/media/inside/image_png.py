@@ -32,7 +32,7 @@ def read_png(file: BinaryIO, size_bytes: int) -> tuple[ImageHeader, int]:
         return ImageHeader(), size_bytes
     width, height, depth, colour = struct.unpack_from(">IIBB", start, 16)
     orientation: Orientation | None = None
-    seconds, frames, announced, texts = 0.0, 0, 0, 0
+    seconds, frames, texts, animated = 0.0, 0, 0, False
     data_at, at = 0, 8
     for _ in range(_MAX_CHUNKS):
         head = read_at(file, at, 8)
@@ -44,22 +44,22 @@ def read_png(file: BinaryIO, size_bytes: int) -> tuple[ImageHeader, int]:
         elif name in _TEXTS:
             texts += 1
             check_count(texts, "tags")
-        elif name == b"acTL" and not data_at:
-            announced = int.from_bytes(read_at(file, at + 8, 4), "big")
-        elif name == b"fcTL" and announced:
+        elif name == b"acTL" and not data_at:  # its number of frames is a placeholder in a file written to a pipe
+            animated = True
+        elif name == b"fcTL" and animated:
             delay = read_at(file, at + 28, 4)
             if len(delay) == 4:
                 above, below = struct.unpack(">HH", delay)
                 seconds, frames = seconds + above / (below or 100), frames + 1
         elif name == b"IDAT" and not data_at:
             data_at = at
-            if not announced and size_bytes > _WALKED_BYTES:
+            if not animated and size_bytes > _WALKED_BYTES:
                 break
         at += 12 + length
+    else:  # more chunks than are counted: the rest of the file is like its beginning
+        seconds, frames = seconds * max(1.0, size_bytes / at), round(frames * max(1.0, size_bytes / at))
     if orientation is None and data_at and size_bytes > _WALKED_BYTES:
         orientation = _orientation_at_end(file, max(data_at, size_bytes - _TAIL_BYTES))
-    if frames and announced > frames:  # not all were counted
-        seconds, frames = seconds * announced / frames, announced
     header = ImageHeader(
         width=width,
         height=height,

@@ -1,6 +1,7 @@
-"""Reads from the header of a movie (moov) how each track is turned, which PyAV does not expose.
+"""Reads from the header of a movie (moov) what PyAV does not expose: how each track is turned, and how long its samples
+last.
 
-Guarantee: bounded work (headers of boxes; the sample tables are not read), and a result for any bytes.
+Guarantee: bounded work (headers of boxes, and at most 1 MiB of a table), and a result for any bytes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pipeline.adapters.media.inside.orientation import Orientation, of_matrix
 
 _MAX_TOP_LEVEL = 512
 _MAX_TRACKS = 1024
+_MAX_TABLE_BYTES = 1024 * 1024  # 131,072 changes of the rate
 _IDENTITY = (1 << 16, 0, 0, 1 << 16)
 _Turn = tuple[int, int, int, int]
 
@@ -39,6 +41,25 @@ def read_movie(file: BinaryIO, size_bytes: int) -> Mapping[int, Orientation]:
         if number is not None and number not in found:
             found[number] = of_matrix(_product(_matrix(data, 40, 52), movie))
     return found
+
+
+def sample_seconds(file: BinaryIO, size_bytes: int) -> float | None:
+    """The longest of the tracks by their sample tables (stts, 8.6.1.2), which remain where a recorder states no duration
+    (0 or all ones, 8.2.2 and 8.4.2)."""
+    moov = next((box for box in boxes(file, 0, size_bytes, _MAX_TOP_LEVEL) if box.name == b"moov"), None)
+    lengths: list[float] = []
+    for trak in boxes(file, moov.start, moov.end, _MAX_TRACKS) if moov else ():
+        header = find(file, trak.start, trak.end, b"mdia", b"mdhd") if trak.name == b"trak" else None
+        table = find(file, trak.start, trak.end, b"mdia", b"minf", b"stbl", b"stts") if header else None
+        if header is None or table is None:
+            continue
+        data, entries = content(file, header, 32), content(file, table, _MAX_TABLE_BYTES)
+        units = int.from_bytes(data[20:24] if data[:1] == b"\1" else data[12:16], "big")
+        count = min(int.from_bytes(entries[4:8], "big"), (len(entries) - 8) // 8)
+        ticks = sum(samples * step for samples, step in struct.iter_unpack(">II", entries[8 : 8 + 8 * max(0, count)]))
+        if units:
+            lengths.append(ticks / units)
+    return max(lengths, default=None)
 
 
 def _number(header: bytes) -> int | None:

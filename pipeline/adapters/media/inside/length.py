@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO
 
+from av.stream import Stream
+
 from pipeline.adapters.media.inside import length_fragments, length_matroska, length_tail
 from pipeline.adapters.media.inside.demuxer import Opened, opened
 from pipeline.adapters.media.inside.iso_boxes import read_at
+from pipeline.adapters.media.inside.iso_movie import sample_seconds
 from pipeline.adapters.media.inside.length_fragments import Fragmented
 from pipeline.adapters.media.inside.length_lossless import flac_seconds, wavpack_seconds
 from pipeline.adapters.media.inside.length_ogg import link_starts
+from pipeline.adapters.media.inside.length_packets import packets_seconds
 from pipeline.adapters.media.inside.length_sampled import counted_seconds, first_stretch_seconds, scaled_seconds
 from pipeline.adapters.media.inside.refused import NotMedia
 from pipeline.adapters.media.inside.values import seconds
@@ -28,11 +32,21 @@ def length_seconds(
     file: BinaryIO, size_bytes: int, media: Opened, container: str, fragmented: Fragmented | None
 ) -> float | None:
     """The length of the recording in `file`."""
-    stated, start = stated_seconds(media), _start_seconds(media)
+    return _shown_seconds(file, size_bytes, media, container, fragmented) or stated_seconds(media)
+
+
+def _shown_seconds(
+    file: BinaryIO, size_bytes: int, media: Opened, container: str, fragmented: Fragmented | None
+) -> float | None:
+    """The length that the content shows where the header states none, or another clock; None for any other file."""
+    stated = None if media.guessed_duration else stated_seconds(media)
+    start = _start_seconds(media)
     unclear = stated is None or start > _LATE_SECONDS
     if fragmented is not None:
-        return _between(start, length_fragments.end_seconds(file, size_bytes, fragmented.clocks), None) or stated
+        return _between(start, length_fragments.end_seconds(file, size_bytes, fragmented.clocks), None)
     match container:
+        case "mov" | "mp4" | "m4a" | "3gp" | "3g2" if stated is None:
+            return seconds(sample_seconds(file, size_bytes))
         case "matroska" | "webm" if unclear:
             return _between(start, length_matroska.end_seconds(file, size_bytes), stated)
         case "flv" if unclear:
@@ -40,7 +54,7 @@ def length_seconds(
         case "asf" if stated is None:
             return _between(start, length_tail.asf_end_seconds(file, size_bytes), None)
         case "ogg":
-            return _ogg(file, size_bytes) or _between(start, stated, None)
+            return _ogg_seconds(file, size_bytes, media)
         case "flac" if stated is None:
             return seconds(flac_seconds(file, size_bytes, _context(media).extradata or b""))
         case "wv" if stated is None:
@@ -48,12 +62,12 @@ def length_seconds(
         case "avi" if header_end := _unfinished_avi(file, size_bytes):
             return seconds(counted_seconds(file, size_bytes, "avi", header_end))
         case "mp3" | "aac" if media.guessed_duration:
-            return seconds(counted_seconds(file, size_bytes, container, 0)) or stated
+            return seconds(counted_seconds(file, size_bytes, container, 0))
         case "amr" if media.guessed_duration:
-            return seconds(first_stretch_seconds(file, size_bytes, container)) or stated
+            return seconds(first_stretch_seconds(file, size_bytes, container))
         case "mxf" if stated is None:
             return seconds(scaled_seconds(file, size_bytes, media.container))
-    return stated
+    return None
 
 
 def stated_seconds(media: Opened) -> float | None:
@@ -95,19 +109,32 @@ def _context(media: Opened) -> Any:
     return media.container.streams[0].codec_context
 
 
-def _ogg(file: BinaryIO, size_bytes: int) -> float | None:
-    """The sum of the links of a chain; None if it is none, or a link cannot be read."""
+def _ogg_seconds(file: BinaryIO, size_bytes: int, media: Opened) -> float | None:
+    """The sum of the links if the file is a chain; None if a link of it cannot be read."""
     starts = link_starts(file, size_bytes)
     if len(starts) == 1:
-        return None
+        return _link_seconds(file, size_bytes, media)
     total = 0.0
     for start, end in zip(starts, [*starts[1:], size_bytes], strict=True):
+        part = view(file, [(start, end - start)])
         try:
-            with opened(view(file, [(start, end - start)]), "ogg") as link:
-                total += _between(_start_seconds(link), stated_seconds(link), None) or 0.0
+            with opened(part, "ogg") as link:
+                total += _link_seconds(part, end - start, link) or 0.0
         except NotMedia:
             return None
     return seconds(total)
+
+
+def _link_seconds(file: BinaryIO, size_bytes: int, link: Opened) -> float | None:
+    """The length of one link. libavformat subtracts the start from the length for some codecs only, and finds no start
+    for FLAC."""
+    if _start_seconds(link) > _LATE_SECONDS or any(_is_flac(stream) for stream in link.container.streams):
+        return seconds(packets_seconds(file, size_bytes, link.container)) or stated_seconds(link)
+    return stated_seconds(link)
+
+
+def _is_flac(stream: Stream) -> bool:
+    return stream.codec_context is not None and stream.codec_context.name == "flac"
 
 
 def _unfinished_avi(file: BinaryIO, size_bytes: int) -> int | None:

@@ -9,15 +9,18 @@ A cluster (RFC 9559, 5.1.3) states its time in units of the segment's TimestampS
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from pipeline.adapters.media.inside.ebml import vint
 from pipeline.adapters.media.inside.iso_boxes import read_at
+from pipeline.adapters.media.inside.matroska_header import read_matroska
 
 _HEAD_BYTES = 64 * 1024
 _STEPS_BYTES = (256 * 1024, 1024 * 1024, 4 * 1024 * 1024, 16 * 1024 * 1024)
 _MAX_CANDIDATES = 64
+_LONGEST_NANOSECONDS = 5_000_000_000
 _MAX_ELEMENTS = 100_000
 _CLUSTER = b"\x1f\x43\xb6\x75"
 _TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK, _BLOCK_DURATION = 0xE7, 0xA3, 0xA0, 0xA1, 0x9B
@@ -29,9 +32,11 @@ _TIMESTAMP_SCALE = b"\x2a\xd7\xb1"
 def end_seconds(file: BinaryIO, size_bytes: int) -> float | None:
     """When the last packet ends, in seconds on the file's clock; None if there is no cluster."""
     scale_nanoseconds = _unsigned(read_at(file, 0, _HEAD_BYTES), _TIMESTAMP_SCALE) or 1_000_000
+    durations = read_matroska(file, size_bytes).packet_nanoseconds
+    ticks_by_track = {track: nanoseconds / scale_nanoseconds for track, nanoseconds in durations.items() if nanoseconds}
     for step in _STEPS_BYTES:
         length = min(step, size_bytes)
-        walk = _Walk(read_at(file, size_bytes - length, length))
+        walk = _Walk(read_at(file, size_bytes - length, length), ticks_by_track, _LONGEST_NANOSECONDS / scale_nanoseconds)
         if (ticks := walk.end()) is not None:
             return ticks * scale_nanoseconds / 1e9
         if length == size_bytes:
@@ -39,31 +44,59 @@ def end_seconds(file: BinaryIO, size_bytes: int) -> float | None:
     return None
 
 
-class _Walk:
-    """Looks for the last cluster in `data`, with a limit on the elements of all attempts together."""
+@dataclass(slots=True)
+class _Cluster:
+    """The times of a cluster's packets by track, and the ends that the packets state; in ticks."""
 
-    def __init__(self, data: bytes) -> None:
+    times: dict[int, set[int]]
+    ends: list[int]
+
+
+class _Walk:
+    """Looks for the last clusters in `data`, with a limit on the elements of all attempts together. `durations`: how
+    many ticks a packet lasts, by track, where the header says so. No packet is taken to last `longest` ticks because
+    the one in the cluster before did."""
+
+    def __init__(self, data: bytes, durations: Mapping[int, float], longest: float) -> None:
         self._data = data
+        self._durations = durations
+        self._longest = longest
         self._budget = _MAX_ELEMENTS
 
-    def end(self) -> int | None:
-        """The end of the last packet, in ticks."""
+    def end(self) -> float | None:
+        """The end of the last packet, in ticks. A track's last packet lasts as long as its block or the header says,
+        else as long as the one before it did, which may be in the cluster before."""
+        clusters = self._clusters()
+        last = next(clusters, None)
+        if last is None:
+            return None
+        if any(len(times) < 2 and track not in self._durations for track, times in last.times.items()):
+            before = next(clusters, _Cluster({}, []))
+            for track, times in last.times.items():
+                times |= {time for time in before.times.get(track, ()) if min(times) - time < self._longest}
+        return max(self._ends(last))
+
+    def _ends(self, cluster: _Cluster) -> Iterator[float]:
+        yield from cluster.ends
+        for track, times in cluster.times.items():
+            latest = sorted(times)[-2:]
+            yield latest[-1] + self._durations.get(track, latest[-1] - latest[0])
+
+    def _clusters(self) -> Iterator[_Cluster]:
+        """The clusters that have a block, the last one first."""
         at = len(self._data)
         for _ in range(_MAX_CANDIDATES):
             at = self._data.rfind(_CLUSTER, 0, at)
             if at < 0 or self._budget <= 0:
-                return None
-            if (ticks := self._cluster_end(at + 4)) is not None:
-                return ticks
-        return None
+                return
+            if (cluster := self._cluster(at + 4)) is not None:
+                yield cluster
 
-    def _cluster_end(self, at: int) -> int | None:
-        """None if these bytes only resemble a cluster. A track's last packet lasts as long as its block says, else as
-        long as the one before it did."""
+    def _cluster(self, at: int) -> _Cluster | None:
+        """None if these bytes only resemble a cluster, or if it has no block."""
         _, at = vint(self._data, at, keep_marker=False)
         base: int | None = None
-        times: dict[int, set[int]] = {}
-        ends: list[int] = []
+        found = _Cluster({}, [])
         for element, begin, end in self._elements(at, len(self._data)):
             if element not in _INSIDE_CLUSTER:
                 break
@@ -74,12 +107,11 @@ class _Walk:
                     return None
                 block, duration = (begin, 0) if element == _SIMPLE_BLOCK else self._group(begin, end)
                 track, offset = self._block(block)
-                times.setdefault(track, set()).add(base + offset)
-                ends.append(base + offset + duration)
-        for found in times.values():
-            latest = sorted(found)[-2:]
-            ends.append(latest[-1] + (latest[-1] - latest[0]))
-        return max(ends, default=None)
+                if duration:
+                    found.ends.append(base + offset + duration)
+                else:
+                    found.times.setdefault(track, set()).add(base + offset)
+        return found if found.times or found.ends else None
 
     def _group(self, at: int, end: int) -> tuple[int, int]:
         """Where the group's block begins, and its duration in ticks."""

@@ -5,18 +5,20 @@ Guarantee: reads at most the last MiB, and gives seconds on the file's clock or 
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import BinaryIO
 
-import av
-
-from pipeline.adapters.media.inside.demuxer import opened
 from pipeline.adapters.media.inside.iso_boxes import read_at
-from pipeline.adapters.media.inside.refused import NotMedia
+from pipeline.adapters.media.inside.length_packets import latest_seconds
 from pipeline.adapters.media.inside.views import view
 
 _AUDIO, _VIDEO = 8, 9
+_KINDS = (_AUDIO, _VIDEO, 18)
 _MAX_TAGS = 64
+_MAX_CANDIDATES = 4096
+_CUT_OFF_BYTES = 1024 * 1024
+_TAG = re.compile(rb"(?s)(?=[\x08\x09\x12].{7}\0\0\0)")  # what every tag begins with: its kind, and stream 0
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_TAIL_BYTES = 512 * 1024
@@ -25,7 +27,7 @@ _ASF_DATA_BYTES = 50  # the data object's own fields
 
 def flv_end_seconds(file: BinaryIO, size_bytes: int) -> float | None:
     """The time of the last picture or sound; each tag is followed by its size (Video File Format 10, E.3)."""
-    at = size_bytes
+    at = _complete_end(file, size_bytes)
     for _ in range(_MAX_TAGS):
         if at < 15:
             return None
@@ -36,6 +38,24 @@ def flv_end_seconds(file: BinaryIO, size_bytes: int) -> float | None:
         if len(head) == 11 and head[0] & 0x1F in (_AUDIO, _VIDEO):
             return int.from_bytes(head[7:8] + head[4:7], "big") / 1000
     return None
+
+
+def _complete_end(file: BinaryIO, size_bytes: int) -> int:
+    """Where the last complete tag ends, with its size: the end of the file unless that was cut off."""
+    if size_bytes >= 15:
+        last = int.from_bytes(read_at(file, size_bytes - 4, 4), "big")
+        if 11 <= last <= size_bytes - 4:
+            head = read_at(file, size_bytes - 4 - last, 4)
+            if head[0] & 0x1F in _KINDS and int.from_bytes(head[1:], "big") == last - 11:
+                return size_bytes
+    start = max(0, size_bytes - _CUT_OFF_BYTES)
+    tail = read_at(file, start, size_bytes - start)
+    for found in reversed([match.start() for match in _TAG.finditer(tail)][-_MAX_CANDIDATES:]):
+        length = 11 + int.from_bytes(tail[found + 1 : found + 4], "big")
+        end = found + length + 4
+        if end <= len(tail) and int.from_bytes(tail[end - 4 : end], "big") == length:
+            return start + end
+    return size_bytes
 
 
 def asf_end_seconds(file: BinaryIO, size_bytes: int) -> float | None:
@@ -52,17 +72,4 @@ def asf_end_seconds(file: BinaryIO, size_bytes: int) -> float | None:
     packets = min((size_bytes - data_at) // packet_bytes, max(1, _ASF_TAIL_BYTES // packet_bytes))
     last = (size_bytes - data_at) // packet_bytes * packet_bytes + data_at
     tail = last - packets * packet_bytes
-    return _latest(view(file, [(0, data_at), (tail, last - tail)]), "asf")
-
-
-def _latest(part: BinaryIO, form: str) -> float | None:
-    """When the last packet of a view ends."""
-    latest = 0.0
-    try:
-        with opened(part, form) as media:
-            for packet in media.container.demux():
-                if packet.pts is not None and packet.time_base:
-                    latest = max(latest, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-    except (NotMedia, av.FFmpegError):
-        pass
-    return latest or None
+    return latest_seconds(view(file, [(0, data_at), (tail, last - tail)]), "asf")

@@ -54,12 +54,14 @@ def _check(count: int, limit: int, what: str) -> None:
 
 
 def _id3(file: BinaryIO) -> tuple[int, int]:
-    """Length of the ID3v2 tags at the beginning, and the number of their frames (ID3v2.4.0, 3.1 and 4)."""
-    at, frames = 0, 0
-    for _ in range(16):
+    """Length of the ID3v2 tags at the beginning, and the number of their frames (ID3v2.4.0, 3.1 and 4). A tag counts as
+    a frame too, as any number of them may follow each other."""
+    at, frames = 0, -1
+    while frames < _ENOUGH:
         head = read_at(file, at, 10)
         if len(head) < 10 or head[:3] != b"ID3":
             break
+        frames += 1
         length = _synchsafe(head[6:10])
         fields = 6 if head[3] == 2 else 10
         place, end = at + 10, at + 10 + length

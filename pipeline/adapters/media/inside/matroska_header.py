@@ -1,15 +1,15 @@
-"""Reads from the header of a Matroska or WebM file what PyAV does not expose: how pictures are turned; and how many
-tags, chapters and tracks there are, before libavformat reads them.
+"""Reads from the header of a Matroska or WebM file what PyAV does not expose: how pictures are turned, how long
+packets last; and how many tags, chapters and tracks there are, before libavformat reads them.
 
 Guarantee: at most 50,000 elements are visited, and any bytes give a result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from pipeline.adapters.media.inside.ebml import Element, Walk
 from pipeline.adapters.media.inside.orientation import UPRIGHT, Orientation, of_roll
@@ -19,6 +19,7 @@ _MAX_PARTS = 256
 _SEGMENT, _CLUSTER = 0x18538067, 0x1F43B675
 _SEEK_HEAD, _SEEK, _SEEK_ID, _SEEK_POSITION = 0x114D9B74, 0x4DBB, 0x53AB, 0x53AC
 _TRACKS, _TRACK, _TYPE, _VIDEO = 0x1654AE6B, 0xAE, 0x83, 0xE0
+_NUMBER, _DEFAULT_DURATION = 0xD7, 0x23E383
 _PROJECTION, _KIND, _YAW, _PITCH, _ROLL = 0x7670, 0x7671, 0x7673, 0x7674, 0x7675
 _TAGS, _TAG, _SIMPLE_TAG = 0x1254C367, 0x7373, 0x67C8
 _CHAPTERS, _EDITION, _CHAPTER = 0x1043A770, 0x45B9, 0xB6
@@ -29,30 +30,42 @@ _WANTED = (_TRACKS, _TAGS, _CHAPTERS)
 
 @dataclass(frozen=True, slots=True)
 class MatroskaHeader:
-    """`turned`: how the pictures of each video track are turned, in the file's order."""
+    """`turned`: how the pictures of each video track are turned, in the file's order. `packet_nanoseconds`: how long each
+    packet lasts (DefaultDuration), by the track's number."""
 
     turned: Sequence[Orientation] = ()
     tags: int = 0
     chapters: int = 0
     tracks: int = 0
+    packet_nanoseconds: Mapping[int, int] = field(default_factory=dict)
+
+
+class _Track(NamedTuple):
+    number: int
+    packet_nanoseconds: int
+    is_video: bool
+    turned: Orientation
 
 
 def read_matroska(file: BinaryIO, size_bytes: int) -> MatroskaHeader:
     """The header of a file that begins with an EBML header."""
     walk = Walk(file, _MAX_ELEMENTS)
     turned: list[Orientation] = []
+    durations: dict[int, int] = {}
     tags = chapters = tracks = 0
     for part in _parts(walk, size_bytes):
         if part.number == _TRACKS:
             for track in _named(walk, part, _TRACK):
                 tracks += 1
-                if (orientation := _video(walk, track)) is not None:
-                    turned.append(orientation)
+                found = _track(walk, track)
+                durations[found.number] = found.packet_nanoseconds
+                if found.is_video:
+                    turned.append(found.turned)
         elif part.number == _TAGS:
             tags += sum(_count(walk, tag, _SIMPLE_TAG) for tag in _named(walk, part, _TAG))
         else:
             chapters += sum(_count(walk, edition, _CHAPTER) for edition in _named(walk, part, _EDITION))
-    return MatroskaHeader(turned, tags, chapters, tracks)
+    return MatroskaHeader(turned, tags, chapters, tracks, durations)
 
 
 def _parts(walk: Walk, size_bytes: int) -> Iterator[Element]:
@@ -99,16 +112,19 @@ def _count(walk: Walk, parent: Element, number: int) -> int:
     return found
 
 
-def _video(walk: Walk, track: Element) -> Orientation | None:
-    """How the track's pictures are turned; None if it is no video track."""
-    is_video, orientation = False, UPRIGHT
+def _track(walk: Walk, track: Element) -> _Track:
+    number, nanoseconds, is_video, orientation = 0, 0, False, UPRIGHT
     for element in walk.elements(track.start, track.end):
-        if element.number == _TYPE:
+        if element.number == _NUMBER:
+            number = walk.unsigned(element)
+        elif element.number == _DEFAULT_DURATION:
+            nanoseconds = walk.unsigned(element)
+        elif element.number == _TYPE:
             is_video = walk.unsigned(element) == _VIDEO_TYPE
         elif element.number == _VIDEO:
             for projection in _named(walk, element, _PROJECTION):
                 orientation = _projection(walk, projection)
-    return orientation if is_video else None
+    return _Track(number, nanoseconds, is_video, orientation)
 
 
 def _projection(walk: Walk, projection: Element) -> Orientation:

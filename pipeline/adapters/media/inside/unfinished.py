@@ -1,7 +1,7 @@
 """Repairs the headers of recordings that were never finished, for libavformat to open them.
 
 A recorder that cannot go back leaves 0 or the largest number where a length belongs. libavformat understands that in
-WAV, AU and CAF, and refuses AIFF and Wave64.
+WAV, AU and CAF, and refuses AIFF, Wave64 and RF64.
 """
 
 from __future__ import annotations
@@ -14,16 +14,20 @@ from pipeline.adapters.media.inside.views import patched
 _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 _W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 _HEAD_BYTES = 64 * 1024
+_DS64_END = 48
 
 
 def repaired(file: BinaryIO, size_bytes: int) -> BinaryIO:
-    """`file` itself, or a view of it with the lengths that it has."""
+    """A view of `file` with the lengths that it has, and a position of its own: libavformat reads on where it stopped,
+    also when others have read elsewhere."""
     head = read_at(file, 0, 12)
     if head[:4] == b"FORM" and head[8:] in (b"AIFF", b"AIFC") and head[4:8] in (bytes(4), b"\xff\xff\xff\xff"):
         return _aiff(file, size_bytes)
+    if head[:4] in (b"RF64", b"BW64"):
+        return _rf64(file, size_bytes)
     if head == _W64_RIFF[:12]:
         return _w64(file, size_bytes)
-    return file
+    return patched(file, size_bytes, [])
 
 
 def _aiff(file: BinaryIO, size_bytes: int) -> BinaryIO:
@@ -47,11 +51,21 @@ def _aiff(file: BinaryIO, size_bytes: int) -> BinaryIO:
     return patched(file, size_bytes, changes)
 
 
+def _rf64(file: BinaryIO, size_bytes: int) -> BinaryIO:
+    """The sizes in the chunk ds64: of RIFF, of data, and the number of samples (EBU Tech 3306, 3)."""
+    head = read_at(file, 0, _HEAD_BYTES)
+    at = head.find(b"data", _DS64_END)
+    if head[12:16] != b"ds64" or at < 0 or int.from_bytes(head[28:36], "little") <= size_bytes - at - 8:
+        return patched(file, size_bytes, [])
+    lengths = (size_bytes - 8, size_bytes - at - 8, 0)
+    return patched(file, size_bytes, [(20, b"".join(length.to_bytes(8, "little") for length in lengths))])
+
+
 def _w64(file: BinaryIO, size_bytes: int) -> BinaryIO:
     """The sizes of the riff and data chunks, which include their headers (Sony Wave64)."""
     head = read_at(file, 0, _HEAD_BYTES)
     at = head.find(_W64_DATA)
     if at < 0 or at + 24 > len(head) or int.from_bytes(head[at + 16 : at + 24], "little") <= size_bytes - at:
-        return file
+        return patched(file, size_bytes, [])
     lengths = ((16, size_bytes), (at + 16, size_bytes - at))
     return patched(file, size_bytes, [(place, length.to_bytes(8, "little")) for place, length in lengths])
