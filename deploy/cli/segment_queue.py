@@ -4,7 +4,10 @@ Guarantee: segments that the server wants come first, then the lowest number; wh
 segment follows the first one, since many files have their index there. After SEGMENT_WINDOW_FULL no segment is offered
 before the time that the server asked for, except wanted ones, which have room of their own in a window. A segment that
 the server had accepted and lists as missing again is offered again. As long as one is missing, the next one is offered
-at some time, whatever the server says about its window.
+at some time, whatever the server refuses.
+
+Nothing here calculates whether a window has room: a server lets a segment wait for it, without its body, and knows
+sooner than any client when there is some.
 """
 
 from __future__ import annotations
@@ -15,15 +18,12 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pipeline.core.segments import SegmentPlan
-from pipeline.core.windows import reader_segments
 from schemas.uploads import UploadView
 
 Ranges = Iterable[Sequence[int]]
 
 # A description that the server wrote before it accepted a segment arrives at most this much later.
 _STALE_SECONDS: Final = 2.0
-# How long the client relies on its own calculation that the window is full.
-_TRUST_SECONDS: Final = 1.0
 _MOST_REPEATS: Final = 5
 # While the server reads the metadata, the first segments are sent one at a time: then the segment that it wants next
 # does not share the line with others that may wait. At most so many, and this part of the file.
@@ -44,13 +44,10 @@ class SegmentQueue:
         self._wanted: list[int] = []
         self._not_before: dict[int, float] = {}
         self._closed_until = -math.inf
-        self._offered_at = -math.inf
         self._accepted: dict[int, float] = {}
         self._repeats: dict[int, int] = {}
-        self._unstored_bytes = view.bytes_received - view.bytes_stored
-        self._window_bytes = view.window_size
-        self._unseen: set[int] = set()
-        self.was_refused = False
+        self._has_window = view.window_size is not None
+        self._was_refused = False
         self._last_follows_first = live
         self._one_at_a_time = min(_MOST_ONE_AT_A_TIME, int(self.plan.count * _PART_ONE_AT_A_TIME)) if live else 0
         self._observe_reading(view)
@@ -64,7 +61,7 @@ class SegmentQueue:
     @property
     def has_window(self) -> bool:
         """Whether the server may refuse a segment because a window is full."""
-        return self.was_refused or self._window_bytes is not None
+        return self._was_refused or self._has_window
 
     def want(self, ranges: Ranges) -> None:
         """The server wants these segments next."""
@@ -81,7 +78,7 @@ class SegmentQueue:
             return self.plan.count
         while self._order and self._order[0] not in self._pending:
             heapq.heappop(self._order)
-        if not self._order or now < self._closed_until or not self._has_room(self._order[0], now):
+        if not self._order or now < self._closed_until:
             return None
         return self._order[0]
 
@@ -91,8 +88,6 @@ class SegmentQueue:
         if number is not None:
             self._pending.discard(number)
             self.in_flight.add(number)
-            self._unseen.add(number)
-            self._offered_at = now
         return number
 
     def pause_seconds(self, now: float) -> float | None:
@@ -101,7 +96,7 @@ class SegmentQueue:
             return None
         refused = self._pending.intersection(self._wanted, self._not_before)
         times = [self._not_before[number] for number in refused]
-        return max(0.0, min([max(self._closed_until, self._offered_at + _TRUST_SECONDS), *times]) - now)
+        return max(0.0, min([self._closed_until, *times]) - now)
 
     def accepted(self, number: int, now: float, wanted: Sequence[Sequence[int]] = ()) -> None:
         """The server has the segment. `wanted`: what the response wants next; if it names nothing, what was wanted
@@ -114,8 +109,7 @@ class SegmentQueue:
 
     def refused(self, number: int, until: float) -> None:
         """SEGMENT_WINDOW_FULL, with the time from which on it may be sent again."""
-        self.was_refused = True
-        self._unseen.discard(number)
+        self._was_refused = True
         self._not_before[number] = until
         self._closed_until = max(self._closed_until, until)
         self._put_back(number)
@@ -123,9 +117,7 @@ class SegmentQueue:
     def update(self, view: UploadView, now: float) -> list[int]:
         """Take over a description of the upload. Returns the segments that the server had accepted and has lost."""
         missing = self._numbers(view.missing_segments)
-        self._window_bytes = view.window_size
-        self._unstored_bytes = view.bytes_received - view.bytes_stored
-        self._unseen &= missing
+        self._has_window = view.window_size is not None
         lost = [
             number
             for number in sorted(missing - self._pending - self.in_flight)
@@ -156,14 +148,6 @@ class SegmentQueue:
         self.in_flight.discard(number)
         self._pending.add(number)
         heapq.heappush(self._order, number)
-
-    def _has_room(self, number: int, now: float) -> bool:
-        """Whether the window has room for a segment that is not wanted, as far as this client knows."""
-        if not self.live or self._window_bytes is None or now - self._offered_at >= _TRUST_SECONDS:
-            return True
-        kept = reader_segments(self._window_bytes, self.plan.segment_bytes) * self.plan.segment_bytes
-        held = self._unstored_bytes + sum(map(self.plan.length, self._unseen))
-        return held + self.plan.length(number) <= self._window_bytes - kept
 
     def _numbers(self, ranges: Ranges) -> set[int]:
         most = self.plan.count

@@ -39,8 +39,8 @@ class RecordCheck(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HeldSegment:
-    """A segment that has arrived. `on_volume`: its bytes are on the temp volume, and stay there while the run reads
-    them."""
+    """A segment that has arrived. `on_volume`: its bytes are on the temp volume. They stay there while the run reads
+    them or, where it reads `from_store`, until the segment is stored."""
 
     crc32c: int
     on_volume: bool
@@ -100,22 +100,33 @@ class StageIdle(Protocol):
 
 class StageReads(Protocol):
     """Tells a stage that reads the file where its bytes are, and lets it wait for bytes without holding a worker.
-    `max_reads`: of a windowed upload, how many segments its reader may hold on the temp volume; None: all. Errors:
+    `max_reads`: of a windowed upload, how many segments its reader may hold on the temp volume; None: all. Where the run
+    reads stored segments `from_store`, it holds none that has arrived, and those that it waits for count only. Errors:
     DependencyUnavailable, StageLost."""
 
-    async def hold(self, job: StageJob, numbers: Collection[int], max_reads: int | None) -> Mapping[int, HeldSegment]:
+    async def hold(
+        self, job: StageJob, numbers: Collection[int], max_reads: int | None, *, from_store: bool = False
+    ) -> Mapping[int, HeldSegment]:
         """Where the bytes of these segments are, without those that have not arrived."""
 
-    async def want(self, job: StageJob, numbers: Collection[int], max_reads: int | None) -> bool:
+    async def want(
+        self, job: StageJob, numbers: Collection[int], max_reads: int | None, *, from_store: bool = False
+    ) -> bool:
         """Announce segments that the run needs and that have not arrived. False: it need not or must not wait for them
         itself: read again, or `park`."""
 
     async def park(
-        self, job: StageJob, numbers: Collection[int], max_reads: int | None, *, sealed: bool = False
+        self,
+        job: StageJob,
+        numbers: Collection[int],
+        max_reads: int | None,
+        *,
+        from_store: bool = False,
+        sealed: bool = False,
     ) -> bool:
         """Release the lease until these segments have arrived, or (`sealed`) until the store has the whole object.
         False: nothing keeps the run from reading now. A stage that has requested segments too often, or more than fit
-        into its window, waits for all of them instead."""
+        into its window, waits for all of them instead; one that reads `from_store` requests some of them first."""
 
 
 class StageResults(Protocol):

@@ -94,27 +94,28 @@ class FileReads:
 
     async def _is_parked(self, run: StageRun, upload: Upload, missing: SegmentsMissing) -> bool:
         """False: the bytes are there now."""
-        most = max_reads(upload)
+        most, from_store = max_reads(upload), isinstance(self._stores.named(upload.store), SegmentReads)
         if not missing.sealed:
             await self._announce(run, upload, missing)
-            await self._linger(run, missing.numbers, most)
-        return await self._reads.park(run.job, missing.numbers, most, sealed=missing.sealed)
+            await self._linger(run, missing.numbers, most, from_store)
+        return await self._reads.park(run.job, missing.numbers, most, from_store=from_store, sealed=missing.sealed)
 
     async def _announce(self, run: StageRun, upload: Upload, missing: SegmentsMissing) -> None:
         """Request segments, and those that will probably be needed next. A window has no room for guesses."""
         if missing.sealed:
             return
         more = frozenset[int]() if upload.window_bytes else foreseen(upload.plan, missing.numbers, missing.end)
-        await self._reads.want(run.job, missing.numbers | more, max_reads(upload))
+        from_store = isinstance(self._stores.named(upload.store), SegmentReads)
+        await self._reads.want(run.job, missing.numbers | more, max_reads(upload), from_store=from_store)
 
-    async def _linger(self, run: StageRun, numbers: Collection[int], most: int | None) -> None:
+    async def _linger(self, run: StageRun, numbers: Collection[int], most: int | None, from_store: bool) -> None:
         """Wait a moment for segments that were announced."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LINGER_SECONDS
         async with self._feed.watch(run.job.upload_id) as changes:
             changed = asyncio.ensure_future(anext(changes))
             try:
-                while await self._reads.want(run.job, numbers, most) and not run.stop.is_set():
+                while await self._reads.want(run.job, numbers, most, from_store=from_store) and not run.stop.is_set():
                     left_seconds = deadline - loop.time()
                     if left_seconds <= 0:
                         return

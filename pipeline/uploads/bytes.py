@@ -4,6 +4,9 @@ Guarantee: no byte of a segment on the temp volume is handed out before the crc3
 computed on receipt; a segment that does not match is invalidated. Bytes from the store are those of one version of the
 object. What cannot be read now raises SegmentsMissing, and nothing waits for it here. At most one small segment, or one
 small object, is kept in memory.
+
+Where the store can read segments, the reader of a window does not keep them on the temp volume: one may be released
+while it is read there. What was read counts if the segment was still there afterwards.
 """
 
 from __future__ import annotations
@@ -98,6 +101,8 @@ class UploadBytes:
         self._store = store
         self._job = job
         self._upload = upload
+        self._max_reads = max_reads(upload)
+        self._reads_store = isinstance(store, SegmentReads)
         self._places: dict[int, HeldSegment] = {}
         self._intact: set[int] = set()
         self._small: tuple[int, bytes] = (0, b"")
@@ -113,10 +118,11 @@ class UploadBytes:
 
     async def require_unchanged(self) -> None:
         """A segment that is invalidated ends the run. In a window, Redis may have lost that this run holds a segment
-        (its last second, in a failover), and then it was released: a hole reads as zeros."""
+        (its last second, in a failover), and then it was released: a hole reads as zeros. Where the store can read
+        segments, each read has looked."""
         held = [number for number, place in self._places.items() if place.on_volume]
-        if self._upload.window_bytes and held:
-            now = await self._reads.hold(self._job, held, max_reads(self._upload))
+        if self._max_reads is not None and not self._reads_store and held:
+            now = await self._reads.hold(self._job, held, self._max_reads, from_store=False)
             if left := [number for number in held if number not in now or not now[number].on_volume]:
                 raise SegmentsMissing(left)
 
@@ -130,7 +136,7 @@ class UploadBytes:
 
     async def _locate(self, numbers: Collection[int]) -> None:
         if numbers:
-            self._places |= await self._reads.hold(self._job, numbers, max_reads(self._upload))
+            self._places |= await self._reads.hold(self._job, numbers, self._max_reads, from_store=self._reads_store)
 
     async def _read(self, span: Span) -> bytes:
         place = self._places[span.number]
@@ -157,35 +163,55 @@ class UploadBytes:
             if not await is_intact(segment_source(volume, upload.upload_id, upload.plan, number, crc32c)):
                 return await self._corrupt(span, crc32c)
             self._intact.add(number)
-        return await volume.read(upload.upload_id, start + span.first, span.size_bytes)
+        data = await volume.read(upload.upload_id, start + span.first, span.size_bytes)
+        if self._max_reads is not None and self._reads_store:
+            await self._locate([number])
+            if not self._places[number].on_volume:
+                return await self._from_store(span, self._places[number])
+        return data
 
     async def _corrupt(self, span: Span, crc32c: int) -> bytes:
-        """Invalidate the segment, unless this run no longer holds it and its bytes have left the temp volume."""
-        place = (await self._reads.hold(self._job, [span.number], max_reads(self._upload))).get(span.number)
-        if place is not None and not place.on_volume:
-            self._places[span.number] = place
+        """Invalidate the segment, unless its bytes have left the temp volume."""
+        await self._locate([span.number])
+        place = self._places[span.number]
+        if not place.on_volume:
             return await self._from_store(span, place)
         await invalidate_segment(self._cell, self._upload.upload_id, span.number, crc32c)
         raise SegmentCorrupt(span.number)
 
     async def _from_store(self, span: Span, place: HeldSegment) -> bytes:
-        upload, store, last = self._upload, self._store, span.first + span.size_bytes - 1
+        upload, store, first = self._upload, self._store, span.first
+        if self._small[0] == span.number:
+            return self._small[1][first : first + span.size_bytes]
         if is_sealed(upload):
-            start = upload.plan.offset(span.number)
-            blocks = store.read(object_key(upload.upload_id), start + span.first, start + last)
-        elif isinstance(store, SegmentReads) and place.stored:
-            blocks = store.read_segment(target_of(upload), span.number, span.first, last)
-        else:
+            start = upload.plan.offset(span.number) + first
+            blocks = store.read(object_key(upload.upload_id), start, start + span.size_bytes - 1)
+            self._unverified = True
+            return await collected(blocks, span.size_bytes)
+        if not isinstance(store, SegmentReads) or not place.stored:
             raise SegmentsMissing([span.number], sealed=True)
         try:
-            data = await collected(blocks, span.size_bytes)
+            return await self._stored(store, span, place.crc32c)
         except StoreError as error:
             # Writing the manifest finds out which segments the store has lost, and requests them from the client.
-            if error.code != "STORE_OBJECT_MISSING" or is_sealed(upload):
+            if error.code != "STORE_OBJECT_MISSING":
                 raise
             raise SegmentsMissing([span.number], sealed=True) from error
+
+    async def _stored(self, store: SegmentReads, span: Span, crc32c: int) -> bytes:
+        """Bytes of a stored segment. A small one is read whole, and so compared with its crc32c."""
+        first, size_bytes = span.first, self._upload.plan.length(span.number)
+        target = target_of(self._upload)
+        if size_bytes <= SMALL_BYTES:
+            data = await collected(store.read_segment(target, span.number, 0, size_bytes - 1), size_bytes)
+            if google_crc32c.value(data) == crc32c:
+                self._small = (span.number, data)
+            else:
+                self._unverified = True
+            return data[first : first + span.size_bytes]
         self._unverified = True
-        return data
+        blocks = store.read_segment(target, span.number, first, first + span.size_bytes - 1)
+        return await collected(blocks, span.size_bytes)
 
 
 class ObjectBytes:

@@ -21,7 +21,7 @@ The board is written first where its response decides what is true:
                             a run with an old fencing token is refused, and must not write to the journal either. A
                             crash in between leaves a journal that knows less, or more, than the store holds: the
                             manifest then shows which segments to transfer again.
-    choose_releases, released
+    choose_releases         (and segment_stored, of its segment)
                             the board decides what nothing reads any more. The journal follows before the bytes are
                             removed: until then they are on the temp volume, and recovery finds them there. The board
                             keeps what it has chosen until `segments_given`, so a crash anywhere repeats the rest.
@@ -171,14 +171,11 @@ class UploadRecord:
         return invalidated
 
     async def segment_stored(self, job: StageJob, segment: StoredSegment) -> bool:
-        """The store has acknowledged a segment. True: it is to be released now, see `released`. Raises StageLost."""
+        """The store has acknowledged a segment. True: its bytes are to leave the temp volume now. Raises StageLost."""
         released = await self._segments.record_stored(job, segment)
-        await self._journals.note(job.upload_id, Stored(segment.number, segment.etag))
+        stored = Stored(segment.number, segment.etag)
+        await self._journals.note(job.upload_id, stored, *([Released((segment.number,))] if released else []))
         return released
-
-    async def released(self, upload_id: str, numbers: Collection[int]) -> None:
-        """The bytes of segments for which `segment_stored` was True are about to leave the temp volume."""
-        await self._journals.note(upload_id, Released(tuple(numbers)))
 
     async def choose_releases(self, upload_id: str, volume: str, limit: int) -> ReleaseOrder:
         """See `SegmentWriter.choose_releases`. The worker that stored a segment may have died before it noted that, so

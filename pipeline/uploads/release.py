@@ -51,7 +51,7 @@ class EarlyRelease:
         self._batches: dict[str, _Batch] = {}
 
     async def segment_stored(self, upload_id: str, plan: SegmentPlan, number: int) -> None:
-        """Release a segment that `UploadRecord.segment_stored` has marked. Segments that are stored meanwhile share one
+        """Release a segment that `UploadRecord.segment_stored` has marked and journaled. Segments that are stored meanwhile share one
         release. A failure is logged only: the admission worker repeats the release."""
         with self._batch(upload_id) as batch:
             batch.numbers.add(number)
@@ -60,7 +60,6 @@ class EarlyRelease:
                 if not numbers:  # the release before this one included it
                     return
                 try:
-                    await self._cell.record.released(upload_id, numbers)
                     await self.give_back(upload_id, plan, numbers, stored=True)
                 except SluiceError as error:
                     log = logger(upload_id=upload_id)

@@ -9,9 +9,8 @@ not recorded. So no byte on the disk is without room for long, and no room is lo
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import AsyncExitStack, aclosing
 from uuid import uuid4
 
 from pipeline.core.errors import RequestError, SluiceError, TempVolumeError
@@ -30,8 +29,8 @@ _RETRY_AFTER_SECONDS = 1
 _WAIT_SECONDS = 2.0
 # Signals may be lost: the ledger is asked at least this often.
 _POLL_SECONDS = 0.25
-# Requests that wait for room in one window ask the ledger in turn: this often together, however many they are.
-_TURN_SECONDS = 0.005
+# Requests of one upload that wait in this process. More are refused at once, so a client cannot make them pile up.
+_MOST_WAITING = 16
 # What a request may need beside the time for its body: to wait for room, and to record the segment.
 _MARGIN_SECONDS = 60.0
 
@@ -45,7 +44,7 @@ class SegmentRoom:
         self._feed = feed
         self._release = release
         self._claim_seconds = deadline_seconds + _MARGIN_SECONDS
-        self._waiting: Counter[str] = Counter()
+        self._lines: dict[str, list[asyncio.Event]] = {}
 
     async def take(self, upload: Upload, number: int, token: str) -> int | None:
         """Take room for a segment and allocate it; the crc32c if the segment has arrived already. Waits a moment for
@@ -77,30 +76,35 @@ class SegmentRoom:
             raise
 
     async def _attempts(self, upload_id: str, changes: AsyncIterator[None]) -> AsyncGenerator[None, None]:
-        """Yields at once, and then after changes of the upload, or now and then, until it has waited long enough."""
+        """Yields at once. Then the request stands in line for the window, if the line is not too long: the first one
+        tries whenever the upload changes, the others now and then, since a segment that has become wanted has room of
+        its own. Ends when the request has waited long enough."""
+        yield
+        line = self._lines.setdefault(upload_id, [])
+        if len(line) >= _MOST_WAITING:
+            return
         loop = asyncio.get_running_loop()
         end = loop.time() + _WAIT_SECONDS
-        changed = asyncio.ensure_future(anext(changes))
-        self._waiting[upload_id] += 1
+        is_first, changed = asyncio.Event(), asyncio.ensure_future(anext(changes))
+        first = asyncio.ensure_future(is_first.wait())
+        line.append(is_first)
+        line[0].set()
         try:
-            while True:
-                yield
-                turn = self._waiting[upload_id] * _TURN_SECONDS
-                await asyncio.sleep(max(0.0, min(turn, end - loop.time())))
-                left = end - loop.time()
-                if left <= 0:
-                    return
-                await asyncio.wait({changed}, timeout=min(left, _POLL_SECONDS))
+            while (left := end - loop.time()) > 0:
+                await asyncio.wait({changed if first.done() else first}, timeout=min(left, _POLL_SECONDS))
                 if changed.done():
                     changed.result()
                     changed = asyncio.ensure_future(anext(changes))
+                yield
         finally:
-            self._waiting[upload_id] -= 1
-            if not self._waiting[upload_id]:
-                del self._waiting[upload_id]
-            changed.cancel()
-            with suppress(asyncio.CancelledError):
-                await changed
+            line.remove(is_first)
+            if line:
+                line[0].set()
+            else:
+                self._lines.pop(upload_id, None)
+            for waiting in (changed, first):
+                waiting.cancel()
+            await asyncio.gather(changed, first, return_exceptions=True)
 
     async def _take(self, upload: Upload, number: int) -> bool:
         # A whole upload has no part for its reader: whatever is missing is needed.

@@ -77,23 +77,42 @@ class RedisStageBoard:
     async def idle(self, job: StageJob) -> bool:
         return bool((await self._call("stage_idle", job))["idle"])
 
-    async def hold(self, job: StageJob, numbers: Collection[int], max_reads: int | None) -> Mapping[int, HeldSegment]:
-        reply = await self._call("segment_hold", job, numbers=sorted(numbers), max_reads=max_reads)
+    async def hold(
+        self, job: StageJob, numbers: Collection[int], max_reads: int | None, *, from_store: bool = False
+    ) -> Mapping[int, HeldSegment]:
+        reply = await self._call(
+            "segment_hold", job, numbers=sorted(numbers), max_reads=max_reads, from_store=from_store
+        )
         return {
             int(item["number"]): HeldSegment(int(item["crc32c"], 16), item["held"], item["stored"])
             for item in reply["segments"] or ()
         }
 
-    async def want(self, job: StageJob, numbers: Collection[int], max_reads: int | None) -> bool:
-        return bool((await self._park(job, numbers, max_reads, park=False)).get("waiting"))
+    async def want(
+        self, job: StageJob, numbers: Collection[int], max_reads: int | None, *, from_store: bool = False
+    ) -> bool:
+        return bool((await self._park(job, numbers, max_reads, from_store, park=False)).get("waiting"))
 
     async def park(
-        self, job: StageJob, numbers: Collection[int], max_reads: int | None, *, sealed: bool = False
+        self,
+        job: StageJob,
+        numbers: Collection[int],
+        max_reads: int | None,
+        *,
+        from_store: bool = False,
+        sealed: bool = False,
     ) -> bool:
-        return bool((await self._park(job, numbers, max_reads, sealed=sealed, park=True))["parked"])
+        return bool((await self._park(job, numbers, max_reads, from_store, sealed=sealed, park=True))["parked"])
 
     async def _park(
-        self, job: StageJob, numbers: Collection[int], max_reads: int | None, *, sealed: bool = False, park: bool
+        self,
+        job: StageJob,
+        numbers: Collection[int],
+        max_reads: int | None,
+        from_store: bool,
+        *,
+        sealed: bool = False,
+        park: bool,
     ) -> dict[str, Any]:
         return await self._call(
             "stage_park",
@@ -101,6 +120,7 @@ class RedisStageBoard:
             numbers=sorted(numbers),
             max_reads=max_reads,
             max_requests=MAX_REQUESTS,
+            from_store=from_store,
             sealed=sealed,
             park=park,
         )

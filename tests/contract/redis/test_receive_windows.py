@@ -49,7 +49,6 @@ async def test_a_request_waits_a_moment_for_room(door: Door) -> None:
     waiting = asyncio.create_task(door.send(4))
     await asyncio.sleep(0)
     assert await door.store(2) == [True]
-    await door.cell.record.released(door.upload.upload_id, [2])
     await door.release.segment_stored(door.upload.upload_id, door.upload.plan, 2)
     assert not (await waiting).repeated
     assert await door.taken() == {3, 4}

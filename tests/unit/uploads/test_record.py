@@ -34,6 +34,7 @@ class Written:
         self.board_fails: Exception | None = None
         self.journal_fails: Exception | None = None
         self.status = Status.WAITING
+        self.releases = False
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         results: dict[str, Any] = {
@@ -46,6 +47,7 @@ class Written:
             "requeue_segments": (JOB,),
             "session_lost": (1,),
             "keep_session": "session",
+            "record_stored": self.releases,
             "choose_releases": ReleaseOrder(True, {2: "etag-2", 1: "etag-1"}, (3,)),
         }
 
@@ -107,7 +109,6 @@ CALLS: dict[str, tuple[Callable[[UploadRecord], Awaitable[Any]], list[Any]]] = {
         lambda record: record.choose_releases("u", "v", 10),
         ["board choose_releases", Stored(1, "etag-1"), Stored(2, "etag-2"), Released((2, 1))],
     ),
-    "released": (lambda record: record.released("u", [1]), [Released((1,))]),
     "segments_gone": (lambda record: record.segments_gone(JOB, [1, 2]), ["board requeue_segments", Gone(1), Gone(2)]),
     "session_lost": (lambda record: record.session_lost(JOB, "session"), ["board session_lost", Gone(1)]),
     "keep_session": (lambda record: record.keep_session("u", "session"), ["board keep_session", Session("session")]),
@@ -119,6 +120,14 @@ async def test_order(record: UploadRecord, written: Written, name: str) -> None:
     call, expected = CALLS[name]
     await call(record)
     assert written.log == expected
+
+
+async def test_a_segment_that_is_released_when_it_is_stored_is_journaled_once(
+    record: UploadRecord, written: Written
+) -> None:
+    written.releases = True
+    assert await record.segment_stored(JOB, SEGMENT)
+    assert written.log == ["board record_stored", Stored(1, "etag"), Released((1,))]
 
 
 @pytest.mark.parametrize("name", ["segment_received", "segment_invalid", "completed"])

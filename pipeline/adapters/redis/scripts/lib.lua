@@ -290,6 +290,15 @@ local function mark_released(id, number)
   await_giving(id, number)
 end
 
+-- The reader of a window does not hold those of these segments that have arrived.
+local function release_read(id, numbers)
+  for _, number in ipairs(numbers) do
+    if redis.call('HEXISTS', part_key(id, 'received'), number) == 1 and redis.call('SREM', reads_key(id), number) == 1 then
+      release_later(id, 0)
+    end
+  end
+end
+
 -- A stage has finished or waits: have the segments released that it no longer needs.
 local function release_due(id)
   local status = redis.call('HGET', upload_key(id), 'status')

@@ -1,6 +1,7 @@
 -- Let a stage wait for bytes that it cannot read now. A: upload_id, stage, fencing_token, numbers (segments that it needs and that
 -- had not arrived), sealed (true: what it needs is in the store and cannot be read there before the manifest exists), park (false:
--- only announce the segments), max_requests, max_reads? (of a window: how many segments the reader may hold), requeue_ms.
+-- only announce the segments), max_requests, max_reads? (of a window: how many segments the reader may hold), from_store (the store
+-- can read segments: those that have arrived are not held, and of more than max_reads the first are announced), requeue_ms.
 -- Returns {parked, waiting} or {lost}. Neither: nothing keeps the stage from reading now. `waiting`: only `park` = false keeps it
 -- from being parked until the segments arrive.
 local id = A.upload_id
@@ -17,8 +18,13 @@ end
 if not A.sealed and #missing == 0 then return cjson.encode({parked = false}) end
 local what = A.sealed and 'sealed' or 'segments'
 if what == 'segments' and #new > 0 then
+  if A.max_reads and A.from_store then
+    release_read(id, redis.call('SMEMBERS', reads_key(id)))
+    while #new > math.max(0, A.max_reads - redis.call('SCARD', reads_key(id))) do table.remove(new) end
+  end
   local held = A.max_reads and redis.call('SCARD', reads_key(id)) or 0
-  if stage_number(id, A.stage, 'requests') >= A.max_requests or (A.max_reads and held + #new > A.max_reads) then
+  if #new == 0 then -- the ones before are still to arrive
+  elseif stage_number(id, A.stage, 'requests') >= A.max_requests or (A.max_reads and held + #new > A.max_reads) then
     what = A.max_reads and 'sealed' or 'received'
   else
     redis.call('HINCRBY', key, stage_field(A.stage, 'requests'), 1)
