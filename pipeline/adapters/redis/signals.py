@@ -124,9 +124,7 @@ class RedisSignals:
                 if task.done():
                     task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(*tasks)
 
     async def _subscribe(self, pubsub: PubSub, unconfirmed: dict[str, float]) -> None:
         """Keep the subscriptions equal to what tasks wait for."""

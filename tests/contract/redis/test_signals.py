@@ -12,6 +12,7 @@ from deploy.embedded import EmbeddedStack
 from pipeline.bootstrap import RedisParts
 from pipeline.core.lifecycle import Event
 from tests.contract.redis.uploads import Play
+from tests.harness.cell import eventually
 
 pytestmark = pytest.mark.contract
 
@@ -32,13 +33,37 @@ async def test_a_change_is_signalled_at_once(play: Play) -> None:
 
 async def test_a_listener_is_woken_by_its_own_upload_only(play: Play) -> None:
     mine, other = await play.admitted(), await play.admitted()
-    async with play.parts.signals.watch(mine.upload_id) as first, play.parts.signals.watch(mine.upload_id) as second:
-        with play.parts.signals.waiter("upload", other.upload_id) as not_woken:
+    signals = play.parts.signals
+    async with signals.watch(mine.upload_id) as first, signals.watch(mine.upload_id) as second:
+        async with signals.watch(other.upload_id) as others:
+            not_woken = asyncio.ensure_future(anext(others))
             await play.board.apply(mine.upload_id, Event.CANCEL)
             async with asyncio.timeout(5):
                 await asyncio.gather(anext(first), anext(second))
-            assert not not_woken.is_set()
-    assert play.parts.signals._waiting == {}, "no listener is left"
+            assert not not_woken.done()
+            not_woken.cancel()
+    assert signals._waiting == {}, "no listener is left"
+
+
+async def test_a_process_receives_only_what_its_tasks_wait_for(play: Play) -> None:
+    upload = await play.admitted()
+    channel = play.parts.keys.changed(upload.upload_id)
+
+    async def subscribers() -> int:
+        ((_, count),) = await play.parts.client.pubsub_numsub(channel)
+        return int(count)
+
+    async def no_subscriber() -> bool:
+        return await subscribers() == 0
+
+    assert await no_subscriber()
+    async with play.parts.signals.watch(upload.upload_id), play.parts.signals.watch(upload.upload_id):
+        assert await subscribers() == 1
+    await eventually(no_subscriber, 10, lambda: "the subscription to end")
+    async with play.parts.signals.watch(upload.upload_id) as changes:
+        await play.board.apply(upload.upload_id, Event.CANCEL)
+        async with asyncio.timeout(5):
+            await anext(changes)
 
 
 async def test_a_change_before_the_first_read_is_not_missed(play: Play) -> None:
