@@ -34,14 +34,17 @@ async def test_a_change_is_signalled_at_once(play: Play) -> None:
 async def test_a_listener_is_woken_by_its_own_upload_only(play: Play) -> None:
     mine, other = await play.admitted(), await play.admitted()
     signals = play.parts.signals
-    async with signals.watch(mine.upload_id) as first, signals.watch(mine.upload_id) as second:
-        async with signals.watch(other.upload_id) as others:
-            not_woken = asyncio.ensure_future(anext(others))
-            await play.board.apply(mine.upload_id, Event.CANCEL)
-            async with asyncio.timeout(5):
-                await asyncio.gather(anext(first), anext(second))
-            assert not not_woken.done()
-            not_woken.cancel()
+    async with (
+        signals.watch(mine.upload_id) as first,
+        signals.watch(mine.upload_id) as second,
+        signals.watch(other.upload_id) as others,
+    ):
+        not_woken = asyncio.ensure_future(anext(others))
+        await play.board.apply(mine.upload_id, Event.CANCEL)
+        async with asyncio.timeout(5):
+            await asyncio.gather(anext(first), anext(second))
+        assert not not_woken.done()
+        not_woken.cancel()
     assert signals._waiting == {}, "no listener is left"
 
 
