@@ -20,7 +20,7 @@ from deploy.cli.resume import ResumeStates
 from deploy.cli.sample_video import make_sample_video
 from deploy.cli.store_access import Access
 from deploy.cli.uploader import Uploader
-from deploy.embedded.media_tools import media_tool_path
+from deploy.embedded.ffmpeg import ffmpeg_path
 
 
 class Showcase:
@@ -65,7 +65,7 @@ class Showcase:
         if path is None:
             path = self._directory / "sample.mp4"
             self._print("Creating a sample video with ffmpeg")
-            await asyncio.to_thread(make_sample_video, media_tool_path("ffmpeg"), path)
+            await asyncio.to_thread(make_sample_video, ffmpeg_path(), path)
         display = display_for(self._console)
         async with SluiceClient(self._sluice.url) as client:
             # The states belong in the run's directory, because the stack they refer to is deleted with it.

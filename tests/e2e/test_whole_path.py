@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from deploy.embedded.media_tools import media_tool_path
 from tests.harness.cell import SEGMENT_BYTES, Cell, swift_command
+from tests.harness.ffprobe import ffprobe_path
 from tests.harness.media_samples import ffmpeg, sample
 
 pytestmark = pytest.mark.e2e
 
 
 def _ffprobe(path: Path) -> dict[str, Any]:
-    command = [media_tool_path("ffprobe"), "-v", "error", "-of", "json", "-show_format", "-show_streams", str(path)]
+    command = [ffprobe_path(), "-v", "error", "-of", "json", "-show_format", "-show_streams", str(path)]
     facts: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return facts
 

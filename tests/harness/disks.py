@@ -9,7 +9,7 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,14 +25,8 @@ _IMAGE_BYTES = {"ext2": 8 * 1024**2, "ext4": 64 * 1024**2, "xfs": 320 * 1024**2}
 def small_disk(point: Path, size_bytes: int) -> Iterator[Path]:
     """A tmpfs of that size at `point`."""
     point.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(point)]
-    mounted = subprocess.run(command, capture_output=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"cannot mount a tmpfs here (this needs root): {mounted.stderr.decode().strip()}")
-    try:
+    with _mounted("tmpfs", ["-o", f"size={size_bytes}", "tmpfs"], point):
         yield point
-    finally:
-        subprocess.run(["umount", "--lazy", str(point)], check=True)
 
 
 @contextmanager
@@ -40,7 +34,7 @@ def filesystem(kind: str, directory: Path) -> Iterator[Path]:
     """A filesystem of this kind: "ext2", "ext4" or "xfs" in a file, "tmpfs", or "overlay" over `directory`."""
     point, image = directory / "mounted", directory / "image"
     point.mkdir(parents=True)
-    options = ["-t", kind, kind]
+    options = [kind]
     if kind in _IMAGE_BYTES:
         require_programs([f"mkfs.{kind}"], ["e2fsprogs", "xfsprogs"])
         image.touch()
@@ -52,12 +46,19 @@ def filesystem(kind: str, directory: Path) -> Iterator[Path]:
         for layer in layers:
             layer.mkdir()
         names = ",".join(f"{layer.name}dir={layer}" for layer in layers)
-        options = ["-t", kind, "-o", names, kind]
-    mounted = subprocess.run(["mount", *options, str(point)], capture_output=True, check=False)
+        options = ["-o", names, kind]
+    with _mounted(kind, options, point):
+        yield point
+
+
+@contextmanager
+def _mounted(kind: str, options: Sequence[str], point: Path) -> Iterator[None]:
+    """Mounted while the block runs. Skips the test where that is not allowed."""
+    mounted = subprocess.run(["mount", "-t", kind, *options, str(point)], capture_output=True, check=False)
     if mounted.returncode != 0:
         pytest.skip(f"cannot mount {kind} here (this needs root): {mounted.stderr.decode().strip()}")
     try:
-        yield point
+        yield
     finally:
         subprocess.run(["umount", "--lazy", str(point)], check=True)
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.harness.media_corpus_entry import AAC, H264, PICTURE, SECONDS, SOUND, Entry, changed, made, piped
-from tests.harness.media_samples import directory, ffmpeg
+from tests.harness.media_samples import VP8, directory, ffmpeg
 from tests.harness.session import made_once
 
 _FILM = (*PICTURE, *SOUND)
-_VP8 = ("-c:v", "libvpx", "-threads", "1", "-deadline", "realtime", "-cpu-used", "8", "-g", "25", "-c:a", "libopus")
+_VP8 = (*VP8, "-g", "25", "-c:a", "libopus")
 _LATE = ("-output_ts_offset", "3600")
 _FRAGMENTS = ("-movflags", "+frag_keyframe+empty_moov+default_base_moof")
 _LOUDER = (

@@ -22,7 +22,7 @@ from tests.harness.media_corpus_entry import (
     remuxed,
     void,
 )
-from tests.harness.media_samples import ffmpeg, sample
+from tests.harness.media_samples import VP8, VP9, ffmpeg, sample
 
 _FILM = (*PICTURE, *SOUND)
 _TINY = ("-f", "lavfi", "-i", "color=gray:size=32x32:rate=25:duration=7200")
@@ -139,9 +139,7 @@ VIDEOS: Mapping[str, Entry] = {
     "mp4_hevc_pq": Entry(made(*PICTURE, *X265, *_HDR, "-color_trc", "smpte2084", "-tag:v", "hvc1", "-f", "mp4")),
     "mp4_hevc_hlg": Entry(made(*PICTURE, *X265, *_HDR, "-color_trc", "arib-std-b67", "-tag:v", "hvc1", "-f", "mp4")),
     "mp4_av1": Entry(made(*PICTURE, "-c:v", "libsvtav1", "-preset", "12", "-svtav1-params", "lp=1", "-f", "mp4")),
-    "mp4_vp9": Entry(
-        made(*PICTURE, "-c:v", "libvpx-vp9", "-threads", "1", "-deadline", "realtime", "-cpu-used", "8", "-f", "mp4")
-    ),
+    "mp4_vp9": Entry(made(*PICTURE, *VP9, "-f", "mp4")),
     "mp4_mpeg4_mp3": Entry(made(*_FILM, "-c:v", "mpeg4", "-c:a", "libmp3lame", "-f", "mp4")),
     "mp4_ac3": Entry(made(*_FILM, *H264, "-c:a", "ac3", "-ac", "6", "-f", "mp4")),
     "mp4_interlaced": Entry(made(*PICTURE, *H264, "-flags", "+ildct+ilme", "-x264opts", "tff=1", "-f", "mp4")),
@@ -177,40 +175,8 @@ VIDEOS: Mapping[str, Entry] = {
     "matroska_rotate_tag": Entry(
         remuxed("mp4", "matroska", "-metadata:s:v", "rotate=90"), seconds=2, turned=(90, False)
     ),
-    "webm_vp8": Entry(
-        made(
-            *_FILM,
-            "-c:v",
-            "libvpx",
-            "-threads",
-            "1",
-            "-deadline",
-            "realtime",
-            "-cpu-used",
-            "8",
-            "-c:a",
-            "libvorbis",
-            "-f",
-            "webm",
-        )
-    ),
-    "webm_vp9": Entry(
-        made(
-            *_FILM,
-            "-c:v",
-            "libvpx-vp9",
-            "-threads",
-            "1",
-            "-deadline",
-            "realtime",
-            "-cpu-used",
-            "8",
-            "-c:a",
-            "libopus",
-            "-f",
-            "webm",
-        )
-    ),
+    "webm_vp8": Entry(made(*_FILM, *VP8, "-c:a", "libvorbis", "-f", "webm")),
+    "webm_vp9": Entry(made(*_FILM, *VP9, "-c:a", "libopus", "-f", "webm")),
     "webm_av1": Entry(made(*PICTURE, "-c:v", "libsvtav1", "-preset", "12", "-svtav1-params", "lp=1", "-f", "webm")),
     "avi_mpeg4": Entry(made(*_FILM, "-c:v", "mpeg4", "-c:a", "libmp3lame", "-f", "avi")),
     "avi_mjpeg": Entry(made(*_FILM, "-c:v", "mjpeg", "-pix_fmt", "yuvj422p", "-c:a", "pcm_s16le", "-f", "avi")),

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.harness.media_samples import directory, ffmpeg, quarters, sample
+from tests.harness.media_samples import VP8, VP9, directory, ffmpeg, quarters, sample
 from tests.harness.session import made_once
 
 _H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 _ONE_KEYFRAME = ("-g", "10000", "-sc_threshold", "0")
 _LIVE = ("-live", "1", "-f", "webm")
-_VP8 = ("-c:v", "libvpx", "-threads", "1", "-deadline", "realtime", "-cpu-used", "8")
 _SHIFTED = ("-output_ts_offset", "3600")
 
 
@@ -55,7 +54,7 @@ _FILMS: Mapping[str, tuple[str, ...]] = {
     "black_25_of_30_one_keyframe": (*_intro(25, 5), *_H264, *_ONE_KEYFRAME, "-f", "mp4"),
     "black_25_of_30_1080p_one_keyframe": (*_intro(25, 5, 1920, 1080), *_H264, *_ONE_KEYFRAME, "-f", "mp4"),
     "black_25_of_30_mpegts": (*_intro(25, 5), *_H264, *_ONE_KEYFRAME, "-f", "mpegts"),
-    "black_25_of_30_live_webm": (*_intro(25, 5), *_VP8, "-g", "9999", *_LIVE),
+    "black_25_of_30_live_webm": (*_intro(25, 5), *VP8, "-g", "9999", *_LIVE),
     "black_25_of_30_flv": (*_intro(25, 5), *_H264, "-g", "50", "-f", "flv"),
     "black_25_of_30_avi": (*_intro(25, 5), "-c:v", "mpeg4", "-g", "50", "-f", "avi"),
     "black_25_of_30_mpeg": (*_intro(25, 5), "-c:v", "mpeg2video", "-f", "mpeg"),
@@ -64,7 +63,7 @@ _FILMS: Mapping[str, tuple[str, ...]] = {
     # -- timestamps and indexes
     "mpegts_from_3600": (*_picture(10), *_H264, *_SHIFTED, "-f", "mpegts"),
     "matroska_from_3600": (*_picture(10), *_H264, *_SHIFTED, "-f", "matroska"),
-    "live_webm_from_3600": (*_picture(4), *_VP8, *_SHIFTED, *_LIVE),
+    "live_webm_from_3600": (*_picture(4), *VP8, *_SHIFTED, *_LIVE),
     # -- codecs and containers
     "ogg_theora": (*_picture(), "-c:v", "libtheora", "-q:v", "8", "-f", "ogg"),
     "asf_wmv2": (*_picture(), "-c:v", "wmv2", "-f", "asf"),
@@ -72,19 +71,7 @@ _FILMS: Mapping[str, tuple[str, ...]] = {
     "dv": (*_picture(1, 720, 576), "-c:v", "dvvideo", "-pix_fmt", "yuv420p", "-f", "dv"),
     "prores": (*_picture(), "-c:v", "prores_ks", "-f", "mov"),
     "av1_10_bits": (*_picture(1), "-c:v", "libsvtav1", "-preset", "12", "-pix_fmt", "yuv420p10le", "-f", "mp4"),
-    "vp9": (
-        *_picture(1),
-        "-c:v",
-        "libvpx-vp9",
-        "-threads",
-        "1",
-        "-deadline",
-        "realtime",
-        "-cpu-used",
-        "8",
-        "-f",
-        "webm",
-    ),
+    "vp9": (*_picture(1), *VP9, "-f", "webm"),
     "flash_screen": (*_picture(1), "-c:v", "flashsv", "-f", "flv"),
     "uncompressed": (*_picture(1), "-c:v", "rawvideo", "-pix_fmt", "bgr24", "-f", "avi"),
     "ffv1": (*_picture(1), "-c:v", "ffv1", "-f", "matroska"),

@@ -19,7 +19,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from deploy.embedded.media_tools import media_tool_path
+from deploy.embedded.ffmpeg import ffmpeg_path
 from tests.harness.media_heif import CodedPicture, heif, picture_from_iso
 from tests.harness.media_pictures import png, turned_jpeg, webp
 from tests.harness.session import SESSION_DIRECTORY, made_once, session_directory
@@ -56,7 +56,7 @@ def long_video(size_bytes: int, seed: int = 0) -> bytes:
 
 def ffmpeg(*arguments: str | Path, standard_input: bytes | None = None) -> bytes:
     """Run ffmpeg; its standard output. Fails with its error output."""
-    command = [media_tool_path("ffmpeg"), "-v", "error", "-nostdin", "-y", *map(str, arguments)]
+    command = [ffmpeg_path(), "-v", "error", "-nostdin", "-y", *map(str, arguments)]
     done = subprocess.run(command, input=standard_input, capture_output=True, check=False, timeout=120)
     if done.returncode:
         raise AssertionError(f"ffmpeg failed: {done.stderr.decode(errors='replace')[-2000:]}")
@@ -82,7 +82,9 @@ def _sound(seconds: float = 2, frequency: int = 440) -> tuple[str, ...]:
 
 _H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25")
 # With more threads libvpx waits in loops, which costs seconds on a busy machine.
-_VP8 = ("-c:v", "libvpx", "-threads", "1", "-deadline", "realtime", "-cpu-used", "8")
+_QUICKLY = ("-threads", "1", "-deadline", "realtime", "-cpu-used", "8")
+VP8 = ("-c:v", "libvpx", *_QUICKLY)
+VP9 = ("-c:v", "libvpx-vp9", *_QUICKLY)
 _AAC = ("-c:a", "aac", "-b:a", "64k")
 _TITLE = ("-metadata", "title=A gate in the water")
 
@@ -218,9 +220,9 @@ _BUILDERS: Mapping[str, Callable[[Path], None]] = {
     "mp4_one_frame": _encoded(*_picture(), "-frames:v", "1", *_H264, suffix="mp4"),
     "mov": _encoded(*_picture(), *_sound(), *_H264, *_AAC, suffix="mov"),
     "mkv": _subtitled,
-    "webm": _encoded(*_picture(), *_sound(), *_VP8, "-c:a", "libopus", suffix="webm"),
+    "webm": _encoded(*_picture(), *_sound(), *VP8, "-c:a", "libopus", suffix="webm"),
     "webm_recorder": _piped(
-        *(*_picture(seconds=3), *_sound(seconds=3), *_VP8, "-g", "25", "-c:a", "libopus"),
+        *(*_picture(seconds=3), *_sound(seconds=3), *VP8, "-g", "25", "-c:a", "libopus"),
         *("-live", "1", "-cluster_time_limit", "1000", "-f", "webm"),
     ),
     "avi": _encoded(*_picture(), "-c:v", "mpeg4", suffix="avi"),

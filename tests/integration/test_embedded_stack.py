@@ -12,7 +12,8 @@ import pytest
 import redis
 
 from deploy.embedded import EmbeddedStack, StackOptions
-from deploy.embedded.media_tools import media_tool_path
+from deploy.embedded.ffmpeg import ffmpeg_path
+from tests.harness.ffprobe import ffprobe_path
 from tests.integration.embedded_requests import put_and_get, request, select, signed_list_buckets
 
 pytestmark = [
@@ -74,8 +75,8 @@ def test_the_environment_names_the_running_servers(stack: EmbeddedStack, tmp_pat
 
 
 def test_the_tools_that_generate_samples_run() -> None:
-    for tool in ("ffmpeg", "ffprobe"):
-        subprocess.run([media_tool_path(tool), "-version"], check=True, capture_output=True)
+    for tool in (ffmpeg_path(), ffprobe_path()):
+        subprocess.run([tool, "-version"], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGKILL])

@@ -1,1 +1,1 @@
-"""Probes and thumbnails by ffprobe and ffmpeg, which always run in a confined child process."""
+"""Metadata and thumbnails of files, which are read in a confined child process only."""

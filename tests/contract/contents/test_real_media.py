@@ -14,13 +14,13 @@ from pipeline.adapters.postgres.contents import PostgresContentRepository
 from pipeline.core.model import ContentRecord, StoredObject
 from schemas.content import Content
 from schemas.content_list import NEWEST_FIRST, ContentFilters
-from tests.harness.media_samples import ffmpeg, sample
+from tests.harness.media_samples import VP9, ffmpeg, sample
 
 pytestmark = pytest.mark.contract
 
 _TEST_PICTURE = ("-f", "lavfi", "-i", "testsrc2=size=320x240:duration=2:rate=30000/1001")
 _SINE = ("-f", "lavfi", "-i", "sine=440:duration=2:sample_rate=48000")
-_VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus", "-ac", "2")
+_VP9 = (*VP9, "-c:a", "libopus", "-ac", "2")
 _NTSC = ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", "-ar", "44100", "-ac", "6")
 _EIGHT_KHZ = ("-ar", "8000", "-ac", "1", "-c:a", "pcm_s16le")
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import pytest
 
-from deploy.embedded.media_tools import media_tool_path
 from pipeline.adapters.media.inside.metadata import describe
 from schemas.media import MediaMetadata
+from tests.harness.ffprobe import ffprobe_path
 from tests.harness.media_corpus import CORPUS, corpus_file
 from tests.harness.media_corpus_unfinished import UNFINISHED
 from tests.harness.media_reference import Facts, ffprobe_facts, metadata_facts, same
@@ -98,7 +98,7 @@ def test_metadata_is_what_is_true_of_the_file(name: str) -> None:
 def test_metadata_equals_that_of_ffprobe(name: str) -> None:
     require_programs(["ffprobe"], ["ffmpeg"])
     path, metadata = corpus_file(name), _described(name)
-    ours, theirs = metadata_facts(metadata), ffprobe_facts(media_tool_path("ffprobe"), path)
+    ours, theirs = metadata_facts(metadata), ffprobe_facts(ffprobe_path(), path)
     unexplained = []
     for field in sorted(set(ours) | set(_comparable(metadata, theirs))):
         mine, other = ours.get(field), theirs.get(field)

@@ -147,7 +147,7 @@ BUGS = [
     TimeoutError(),
     asyncio.IncompleteReadError(b"", 1),
     ExceptionGroup("several", [KeyError("a")]),
-    SluiceError("MEDIA_TOOL_FAILED", tool="ffprobe", reason="program ffprobe not found"),
+    SluiceError("MEDIA_TOOL_FAILED", tool="The media reader", reason="its host has exited"),
     SluiceError("STAGE_TIMEOUT", stage="assemble", timeout_seconds=1),
 ]
 

@@ -9,8 +9,8 @@ from uuid6 import uuid7
 from pipeline.bootstrap import RedisParts
 from pipeline.core.model import StageJob
 from pipeline.core.stages import Stage, WorkerType
+from tests.contract.redis.queue_workers import Engine, working
 from tests.contract.redis.test_queue import raw
-from tests.contract.redis.test_worker import Engine, working
 from tests.contract.redis.uploads import until
 
 pytestmark = pytest.mark.contract

@@ -49,8 +49,8 @@ async def test_a_refused_manifest_requests_released_segments_again(play: Play, r
         assert all(found.stages[stage].state is StageState.DONE for stage in READERS), "what they found stays true"
 
 
-async def lost(play: Play) -> Upload:
-    """An upload whose second segment was released, and lost by the store."""
+async def lost_before_its_release_has_ended(play: Play) -> Upload:
+    """An upload of two released segments, whose second one the store has lost."""
     upload = await windowed(play, segments=2, window=2)
     transfer = await transfer_of(play, upload, (1, 2))
     await set_states(play, upload, "done")
@@ -58,6 +58,12 @@ async def lost(play: Play) -> Upload:
         assert await stored(play, upload, transfer, number)
     seal = await play.started(play.by_stage(await play.stages.finish(transfer, None))[Stage.SEAL])
     assert await play.segments.requeue_segments(seal, [2]) == ()
+    return upload
+
+
+async def lost(play: Play) -> Upload:
+    """The same, when the release has ended."""
+    upload = await lost_before_its_release_has_ended(play)
     await play.segments.record_given(upload.upload_id, [1, 2])
     return upload
 
@@ -99,13 +105,7 @@ async def test_a_whole_upload_needs_room_for_a_segment_that_is_sent_again(play: 
 
 async def test_nobody_writes_a_lost_segment_before_its_release_has_ended(play: Play) -> None:
     """Otherwise the release would remove the new bytes."""
-    upload = await windowed(play, segments=2, window=2)
-    transfer = await transfer_of(play, upload, (1, 2))
-    await set_states(play, upload, "done")
-    for number in (1, 2):
-        assert await stored(play, upload, transfer, number)
-    seal = await play.started(play.by_stage(await play.stages.finish(transfer, None))[Stage.SEAL])
-    await play.segments.requeue_segments(seal, [2])
+    upload = await lost_before_its_release_has_ended(play)
     assert not (await play.segments.claim(upload.upload_id, 2, "a", 60)).claimed
     await time_passes(play, upload)  # the worker that was to remove its bytes has died
     order = await choose(play, upload)

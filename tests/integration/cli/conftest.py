@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from deploy.cli.processes import SluiceProcesses, import_path
-from deploy.embedded.media_tools import media_tool_path
+from deploy.embedded.ffmpeg import ffmpeg_path
 from tests.harness.running import cell_processes
 from tests.harness.shared_stack import Servers
 from tests.programs.bench.samples import make_large_video
@@ -106,14 +107,15 @@ def cell(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield Cell(servers, started.processes, dict(started.environment))
 
 
-@pytest.fixture
-def sluice(cell: Cell, tmp_path: Path) -> Iterator[Sluice]:
+@contextmanager
+def command_for(cell: Cell, directory: Path) -> Iterator[Sluice]:
+    """The command, with `cell` as its server. What it has left running is killed."""
     command = Sluice(
         {
             **os.environ,
             **cell.environment,
             "PYTHONPATH": import_path(),
-            "XDG_STATE_HOME": str(tmp_path / "state"),
+            "XDG_STATE_HOME": str(directory / "state"),
             "SLUICE_SERVER": cell.url,
             "COLUMNS": "200",
         }
@@ -124,10 +126,16 @@ def sluice(cell: Cell, tmp_path: Path) -> Iterator[Sluice]:
         process.communicate()
 
 
+@pytest.fixture
+def sluice(cell: Cell, tmp_path: Path) -> Iterator[Sluice]:
+    with command_for(cell, tmp_path) as command:
+        yield command
+
+
 @pytest.fixture(scope="session")
 def sample(cell: Cell, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sample") / "film.mp4"
-    make_large_video(media_tool_path("ffmpeg"), path, FILM_BYTES)
+    make_large_video(ffmpeg_path(), path, FILM_BYTES)
     return path
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded.media_tools import media_tool_path
+from deploy.embedded.ffmpeg import ffmpeg_path
 from tests.harness.faults.kinds import Pass
 from tests.integration.cli.conftest import Cell, Sluice, events
 from tests.integration.cli.test_upload import held_upload, holding_line, upload_of
@@ -24,7 +24,7 @@ def folder(cell: Cell, tmp_path: Path) -> Iterator[Path]:
     """A working directory with `good.jpg`."""
     folder = tmp_path / "files"
     folder.mkdir()
-    make_photo(media_tool_path("ffmpeg"), folder / "good.jpg")
+    make_photo(ffmpeg_path(), folder / "good.jpg")
     before = Path.cwd()
     os.chdir(folder)
     yield folder

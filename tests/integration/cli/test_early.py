@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from deploy.cli.processes import import_path
 from tests.harness.media_samples import sample
 from tests.harness.running import cell_processes
 from tests.harness.shared_stack import Servers
-from tests.integration.cli.conftest import FILM_BYTES, SEGMENT_BYTES, Cell, Sluice, events
+from tests.integration.cli.conftest import FILM_BYTES, SEGMENT_BYTES, Cell, Sluice, command_for, events
 from tests.integration.cli.test_upload import holding_line, is_segment, manifest_etag, numbers_sent, read_until
 from tests.programs.torture.files import with_gap
 
@@ -41,20 +40,8 @@ def small_cell(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def sluice(small_cell: Cell, tmp_path: Path) -> Iterator[Sluice]:
-    command = Sluice(
-        {
-            **os.environ,
-            **small_cell.environment,
-            "PYTHONPATH": import_path(),
-            "XDG_STATE_HOME": str(tmp_path / "state"),
-            "SLUICE_SERVER": small_cell.url,
-            "COLUMNS": "200",
-        }
-    )
-    yield command
-    for process in command.running:
-        process.kill()
-        process.communicate()
+    with command_for(small_cell, tmp_path) as command:
+        yield command
 
 
 def film_of(path: Path, segments: int, *, index_last: bool) -> Path:

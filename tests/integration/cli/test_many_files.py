@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded.media_tools import media_tool_path
+from deploy.embedded.ffmpeg import ffmpeg_path
 from deploy.embedded.process import run_all
 from tests.integration.cli.conftest import Cell, Sluice, events
 from tests.integration.cli.test_upload import read_until
@@ -23,7 +23,7 @@ _PHOTOS = 24
 @pytest.fixture
 def photos(cell: Cell, tmp_path: Path) -> list[str]:
     first = tmp_path / "0.jpg"
-    make_photo(media_tool_path("ffmpeg"), first)
+    make_photo(ffmpeg_path(), first)
     return [str(first), *(str(shutil.copy(first, tmp_path / f"{number}.jpg")) for number in range(1, _PHOTOS))]
 
 

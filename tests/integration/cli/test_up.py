@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from deploy.cli.processes import import_path
-from deploy.embedded.media_tools import media_tool_path
+from deploy.embedded.ffmpeg import ffmpeg_path
 from tests.harness.up import Up, wait_until_gone
 from tests.programs.bench.samples import make_large_video
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 def test_it_uploads_a_file_and_shows_the_content_and_a_download_command_that_works(tmp_path: Path) -> None:
     film = tmp_path / "my film.mp4"
-    make_large_video(media_tool_path("ffmpeg"), film, 25 * 1024 * 1024)
+    make_large_video(ffmpeg_path(), film, 25 * 1024 * 1024)
     run = Up(tmp_path / "run", "--file", str(film))
     try:
         command = run.wait_for(" download sluice ").strip()
@@ -87,7 +87,7 @@ def test_a_process_that_dies_is_named_and_stops_everything(tmp_path: Path) -> No
 
 def test_a_later_run_in_the_same_directory_finds_its_data(tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
-    make_large_video(media_tool_path("ffmpeg"), film, 1024 * 1024)
+    make_large_video(ffmpeg_path(), film, 1024 * 1024)
     data = tmp_path / "data"
     first = Up(tmp_path / "a", "--file", str(film), "--once", "--directory", str(data))
     assert first.end() == 0, first.lines

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli.client import SluiceClient
+from deploy.cli.client import OnRetry, SluiceClient
 from deploy.cli.processes import import_path
 from deploy.cli.resume import ResumeStates
 from deploy.cli.uploader import Uploader, UploaderOptions
+from schemas.uploads import CreateUpload, UploadView
 from tests.integration.cli.conftest import events
 from tests.integration.cli.scripted_gateway import SEGMENT_BYTES, ScriptedGateway, scripted_gateway
 
@@ -281,9 +282,11 @@ async def test_uploads_whose_windows_are_full_do_not_keep_another_from_being_sen
         class Both(SluiceClient):
             """Creates the second file's upload on the other gateway."""
 
-            async def create(self, request, key, on_retry=None):  # type: ignore[no-untyped-def]  # passes everything on
+            async def create(
+                self, request: CreateUpload, idempotency_key: str, on_retry: OnRetry | None = None
+            ) -> UploadView:
                 self.server = other.url if request.filename == "second.mp4" else gateway.url
-                return await super().create(request, key, on_retry)
+                return await super().create(request, idempotency_key, on_retry)
 
         async with Both(gateway.url) as client:
             uploader = Uploader(client, ResumeStates(tmp_path / "states"), UploaderOptions(concurrency=1))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.cli.processes import GATEWAY, SluiceProcesses
 from deploy.embedded import EmbeddedStack, StackOptions
-from deploy.embedded.media_tools import media_tool_path
+from deploy.embedded.ffmpeg import ffmpeg_path
 from deploy.embedded.servers_venv import servers_python
 
 
@@ -57,6 +57,6 @@ def open_bed(directory: Path) -> Iterator[Bed]:
         sluice = SluiceProcesses(directory, {**environment, "SLUICE_LOG_LEVEL": "warning"})
         try:
             sluice.start()
-            yield Bed(directory, stack, sluice, media_tool_path("ffmpeg"))
+            yield Bed(directory, stack, sluice, ffmpeg_path())
         finally:
             sluice.stop()

@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
 
 import pytest
 
 from deploy.cli.segment_queue import SegmentQueue
-from schemas.uploads import StageView, UploadLinks, UploadView
+from schemas.uploads import StageView, UploadView
+from tests.unit.cli.upload_views import MIB
+from tests.unit.cli.upload_views import upload_view as view
 
 pytestmark = pytest.mark.unit
-
-MIB = 1024 * 1024
-CREATED = datetime(2026, 1, 2, tzinfo=UTC)
-
-
-def view(count: int = 8, **changes: object) -> UploadView:
-    plain = UploadView(
-        id="u",
-        status="receiving",
-        queue_position=None,
-        filename="film.mp4",
-        size=count * MIB,
-        content_type="video/mp4",
-        metadata={},
-        segment_size=MIB,
-        segment_count=count,
-        bytes_received=0,
-        bytes_stored=0,
-        missing_segments=[(1, count)],
-        stages={},
-        error=None,
-        content_id=None,
-        created_at=CREATED,
-        updated_at=CREATED,
-        expires_at=None,
-        links=UploadLinks(self="", events="", segment="", content=None),
-    )
-    return plain.model_copy(update=changes)
 
 
 def stages(probe: str, thumbnail: str = "pending") -> dict[str, StageView]:

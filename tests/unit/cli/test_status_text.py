@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
@@ -11,37 +10,26 @@ from rich.console import Console
 from deploy.cli.formatting import format_time
 from deploy.cli.status_text import upload_line, upload_lines, upload_page, uploads_table
 from schemas.media import AudioStream, MediaMetadata, VideoStream
-from schemas.uploads import StageView, UploadError, UploadLinks, UploadView
+from schemas.uploads import StageView, UploadError, UploadView
+from tests.unit.cli.upload_views import CREATED, MIB, upload_view
 
 pytestmark = pytest.mark.unit
 
 ID = "01890000-0000-7000-8000-000000000001"
-CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def view(**changes: object) -> UploadView:
-    plain = UploadView(
-        id=ID,
-        status="processing",
-        queue_position=None,
-        filename="film.mp4",
-        size=3 * 1024 * 1024,
-        content_type="video/mp4",
-        metadata={},
-        segment_size=1024 * 1024,
-        segment_count=3,
-        bytes_received=3 * 1024 * 1024,
-        bytes_stored=1024 * 1024,
-        missing_segments=[],
-        stages={"probe": StageView(state="done", attempts=1, started_at=CREATED, finished_at=CREATED, error_code=None)},
-        error=None,
-        content_id=None,
-        created_at=CREATED,
-        updated_at=CREATED,
-        expires_at=None,
-        links=UploadLinks(self="", events="", segment="", content=None),
-    )
-    return plain.model_copy(update=changes)
+    plain: dict[str, object] = {
+        "id": ID,
+        "status": "processing",
+        "bytes_received": 3 * MIB,
+        "bytes_stored": MIB,
+        "missing_segments": [],
+        "stages": {
+            "probe": StageView(state="done", attempts=1, started_at=CREATED, finished_at=CREATED, error_code=None)
+        },
+    }
+    return upload_view(3, **plain | changes)
 
 
 def drawn(views: list[UploadView], width: int) -> list[str]:
