@@ -11,7 +11,8 @@ from pipeline.core.admission import DiskReading
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """A reservation to allocate: all of a file, or a window of a file of `file_bytes`."""
+    """A reservation to allocate: all of a file, or a window of a file of `file_bytes`. Both are whole blocks of the
+    disk; the length of the file is in its upload's record."""
 
     upload_id: str
     size_bytes: int

@@ -39,8 +39,9 @@ def occupied(path: Path) -> Occupied:
     except FileNotFoundError:
         return Occupied()
     try:
+        before = os.fstat(fd).st_blocks * _SECTOR_BYTES
         data_bytes = _data_bytes(fd)
-        total = os.fstat(fd).st_blocks * _SECTOR_BYTES
+        total = min(before, os.fstat(fd).st_blocks * _SECTOR_BYTES)  # the file may change meanwhile
     finally:
         os.close(fd)
     if data_bytes is None:

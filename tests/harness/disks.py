@@ -18,7 +18,8 @@ import pytest
 from tests.harness.system_packages import require_programs
 
 BLOCK = bytes(64 * 1024)
-_IMAGE_BYTES = {"ext2": 8 * 1024**2, "ext4": 64 * 1024**2, "xfs": 320 * 1024**2}  # mkfs.xfs makes none below 300 MiB
+# mkfs.xfs makes none below 300 MiB
+_IMAGE_BYTES = {"ext2": 8 * 1024**2, "ext4": 64 * 1024**2, "ext4 bigalloc": 64 * 1024**2, "xfs": 320 * 1024**2}
 
 
 @contextmanager
@@ -31,15 +32,18 @@ def small_disk(point: Path, size_bytes: int) -> Iterator[Path]:
 
 @contextmanager
 def filesystem(kind: str, directory: Path) -> Iterator[Path]:
-    """A filesystem of this kind: "ext2", "ext4" or "xfs" in a file, "tmpfs", or "overlay" over `directory`."""
+    """A filesystem of this kind: "ext2", "ext4", "ext4 bigalloc" (it allocates 64 KiB at once) or "xfs" in a file,
+    "tmpfs", or "overlay" over `directory`."""
     point, image = directory / "mounted", directory / "image"
     point.mkdir(parents=True)
     options = [kind]
     if kind in _IMAGE_BYTES:
-        require_programs([f"mkfs.{kind}"], ["e2fsprogs", "xfsprogs"])
+        program = f"mkfs.{kind.split()[0]}"
+        require_programs([program], ["e2fsprogs", "xfsprogs"])
         image.touch()
         os.truncate(image, _IMAGE_BYTES[kind])
-        subprocess.run([f"mkfs.{kind}", "-q", str(image)], check=True)
+        features = ["-O", "bigalloc", "-C", str(len(BLOCK))] if kind == "ext4 bigalloc" else []
+        subprocess.run([program, "-q", *features, str(image)], check=True)
         options = ["-o", "loop", str(image)]
     elif kind == "overlay":
         layers = [directory / name for name in ("lower", "upper", "work")]

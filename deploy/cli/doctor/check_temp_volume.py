@@ -17,9 +17,11 @@ from pipeline.adapters.volume.disk import fallocate
 from pipeline.adapters.volume.holes import CANNOT_PUNCH
 from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.core.errors import TempVolumeError
+from pipeline.core.windows import BLOCK_BYTES
 from pipeline.settings import Settings
 
 _PROBE_BYTES = 1024 * 1024
+_SECTOR_BYTES = 512  # the unit of st_blocks
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 _OVER_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "fuse.s3fs"})
 
@@ -76,6 +78,8 @@ def _check_writable(directory: Path, findings: Findings) -> None:
         return
     try:
         try:
+            fallocate(descriptor, 1)
+            block_bytes = os.fstat(descriptor).st_blocks * _SECTOR_BYTES
             fallocate(descriptor, _PROBE_BYTES)
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
@@ -90,9 +94,21 @@ def _check_writable(directory: Path, findings: Findings) -> None:
             )
         else:
             findings.ok("is writable and can preallocate files (fallocate)")
+            _judge_block(block_bytes, findings)
     finally:
         os.close(descriptor)
         probe.unlink()
+
+
+def _judge_block(block_bytes: int, findings: Findings) -> None:
+    """Judge what the filesystem allocates for one byte."""
+    if block_bytes > BLOCK_BYTES:
+        unit = format_bytes(BLOCK_BYTES)
+        findings.warning(
+            f"allocates {format_bytes(block_bytes)} for one byte",
+            f"Room is reserved in blocks of {unit}, so uploads occupy more of the disk than they reserve. Use a"
+            f" filesystem with blocks of at most {unit}, or raise SLUICE_TEMP_HEADROOM_BYTES.",
+        )
 
 
 async def _check_holes(volume: DirectoryTempVolume, settings: Settings, findings: Findings) -> None:

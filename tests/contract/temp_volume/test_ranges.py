@@ -15,15 +15,14 @@ import pytest
 from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.core.errors import TempVolumeError
 from pipeline.core.segments import SegmentPlan
-from pipeline.core.windows import BLOCK_BYTES, room_bytes
+from pipeline.core.windows import BLOCK_BYTES, on_disk_bytes, room_bytes
 from tests.contract.temp_volume.temp_files import ID, MEBIBYTE, code_of
+from tests.harness.blocks import occupied
 from tests.harness.disks import faulty_disk, filesystem
 
 pytestmark = pytest.mark.contract
 
 SEGMENT_BYTES = 256 * 1024
-# A filesystem may use a block of its own for the map of a file with many ranges.
-MAP_BYTES = 2 * BLOCK_BYTES
 
 
 @pytest.fixture(params=["ext4", "xfs", "tmpfs", "overlay"])
@@ -37,7 +36,8 @@ def data_of(size_bytes: int) -> bytes:
 
 
 async def used(volume: DirectoryTempVolume) -> int:
-    return (await volume.list())[ID][0]
+    """Without the blocks that the filesystem needs for the map of the file."""
+    return occupied(volume.path(ID)).data_bytes
 
 
 async def fill(volume: DirectoryTempVolume, plan: SegmentPlan, data: bytes, number: int) -> None:
@@ -52,7 +52,7 @@ async def test_a_sparse_file_has_its_length_and_no_bytes(disk: DirectoryTempVolu
     await disk.verify(ID, 40 * MEBIBYTE * 1024)
     with pytest.raises(TempVolumeError):
         await disk.verify(ID, 40 * MEBIBYTE * 1024 - 1)
-    assert await used(disk) <= MAP_BYTES
+    assert await used(disk) == 0
     assert free - await disk.free_bytes() <= 16 * BLOCK_BYTES
     assert disk.path(ID).stat().st_mode & 0o077 == 0, "no other user can read it"
     assert set(await disk.list()) == {ID}
@@ -69,22 +69,22 @@ async def test_a_window_moves_over_a_file(disk: DirectoryTempVolume) -> None:
         source = disk.source(ID, number, plan.offset(number), plan.length(number), crc32c)
         assert b"".join([block async for block in source.chunks()]) == data[plan.offset(number) :][:SEGMENT_BYTES]
         await asyncio.to_thread(os.sync)
-        assert await used(disk) <= 2 * SEGMENT_BYTES + MAP_BYTES
+        assert await used(disk) <= 2 * SEGMENT_BYTES
         if number > 1:
             await disk.punch(ID, [(plan.offset(number - 1), plan.length(number - 1))])
-            assert await used(disk) <= SEGMENT_BYTES + MAP_BYTES
+            assert await used(disk) <= SEGMENT_BYTES
     await disk.verify(ID, plan.size_bytes)
 
 
 async def test_allocated_bytes_are_on_the_disk_and_written_ones_stay(disk: DirectoryTempVolume) -> None:
     await disk.allocate_sparse(ID, 4 * SEGMENT_BYTES)
     await disk.allocate_range(ID, SEGMENT_BYTES, SEGMENT_BYTES)
-    assert SEGMENT_BYTES <= await used(disk) <= SEGMENT_BYTES + MAP_BYTES
+    assert await used(disk) == SEGMENT_BYTES
     await disk.write(ID, SEGMENT_BYTES, [b"x" * 1000], 0)
     await asyncio.gather(*(disk.allocate_range(ID, SEGMENT_BYTES, SEGMENT_BYTES) for _ in range(4)))
     await disk.allocate_sparse(ID, 4 * SEGMENT_BYTES)
     assert await disk.read(ID, SEGMENT_BYTES, 1000) == b"x" * 1000
-    assert await used(disk) <= SEGMENT_BYTES + MAP_BYTES
+    assert await used(disk) <= SEGMENT_BYTES
 
 
 async def test_early_release_of_a_whole_file(disk: DirectoryTempVolume) -> None:
@@ -94,14 +94,14 @@ async def test_early_release_of_a_whole_file(disk: DirectoryTempVolume) -> None:
     await disk.write(ID, 0, [data], 0)
     await disk.punch(ID, [(0, 2 * SEGMENT_BYTES), (5 * SEGMENT_BYTES, SEGMENT_BYTES)])
     await disk.punch(ID, [(0, SEGMENT_BYTES)])
-    assert 5 * SEGMENT_BYTES <= await used(disk) <= 5 * SEGMENT_BYTES + MAP_BYTES
+    assert await used(disk) == 5 * SEGMENT_BYTES
     await disk.verify(ID, plan.size_bytes)
     kept = bytearray(data)
     for number in (1, 2, 6):
         kept[plan.offset(number) : plan.offset(number) + SEGMENT_BYTES] = bytes(SEGMENT_BYTES)
     assert disk.path(ID).read_bytes() == kept
     await fill(disk, plan, data, 2)
-    assert await used(disk) <= 6 * SEGMENT_BYTES + MAP_BYTES
+    assert await used(disk) <= 6 * SEGMENT_BYTES
     assert await disk.read(ID, SEGMENT_BYTES, 2 * SEGMENT_BYTES) == data[SEGMENT_BYTES : 3 * SEGMENT_BYTES]
 
 
@@ -120,14 +120,32 @@ async def test_a_hole_never_changes_a_neighbour(disk: DirectoryTempVolume, segme
         kept[offset : offset + length] = bytes(length)
         given += room_bytes(plan, number)
         assert disk.path(ID).read_bytes() == kept
-        assert await used(disk) <= before - given + BLOCK_BYTES + MAP_BYTES
+        assert await used(disk) <= before - given
 
 
 async def test_adjacent_ranges_leave_the_disk_with_the_blocks_between_them(disk: DirectoryTempVolume) -> None:
     await disk.allocate(ID, 100_000)
     await disk.punch(ID, [(50_000, 50_000), (0, 30_000), (30_000, 20_000), (7, 0)])
-    assert await used(disk) <= MAP_BYTES + BLOCK_BYTES
+    assert await used(disk) == 0
     assert await disk.read(ID, 0, 100_000) == bytes(100_000)
+
+
+@pytest.mark.parametrize("size_bytes", [1, 4_095, 4_096, 4_097, 20_849, 24_575, 24_577])
+async def test_the_last_block_leaves_the_disk_with_the_last_byte(disk: DirectoryTempVolume, size_bytes: int) -> None:
+    """The file keeps its length, and its other blocks."""
+    plan = SegmentPlan(size_bytes, 16 * 1024)
+    await disk.allocate(ID, size_bytes)
+    await disk.write(ID, 0, [b"x" * size_bytes], 0)
+    before, last = await used(disk), plan.count
+    assert before <= on_disk_bytes(size_bytes)
+    await disk.punch(ID, [(plan.offset(last), plan.length(last))])
+    assert await used(disk) <= on_disk_bytes(size_bytes) - room_bytes(plan, last) == plan.offset(last)
+    await disk.verify(ID, size_bytes)
+    assert disk.path(ID).read_bytes() == b"x" * plan.offset(last) + bytes(plan.length(last))
+    await disk.allocate_range(ID, plan.offset(last), plan.length(last))
+    assert await used(disk) == before
+    await disk.punch(ID, [(0, size_bytes)])
+    assert await used(disk) == 0 == (await disk.list())[ID][0]
 
 
 async def test_what_is_not_there_is_missing(disk: DirectoryTempVolume) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from deploy.cli.processes import SluiceProcesses, import_path
 from deploy.embedded.ffmpeg import ffmpeg_path
+from pipeline.core.windows import on_disk_bytes
 from tests.harness.running import cell_processes
 from tests.harness.shared_stack import Servers
 from tests.programs.bench.samples import make_large_video
@@ -24,7 +25,7 @@ from tests.programs.bench.samples import make_large_video
 SEGMENT_BYTES = 256 * 1024
 SEGMENTS = 96
 FILM_BYTES = SEGMENTS * SEGMENT_BYTES - 1000
-BUDGET_BYTES = 2 * FILM_BYTES
+BUDGET_BYTES = 2 * on_disk_bytes(FILM_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""`sluice doctor` and admission on a filesystem that cannot remove ranges of files."""
+"""`sluice doctor` and admission on unusual filesystems: without holes in files, and with large blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.bootstrap import redis_parts, volume_parts
 from pipeline.core.errors import TempVolumeError
 from pipeline.core.segments import StoreLimits
 from pipeline.settings import Settings
-from tests.harness.disks import faulty_disk
+from tests.harness.disks import faulty_disk, filesystem
 
 pytestmark = pytest.mark.integration
 
@@ -63,3 +63,12 @@ async def test_a_full_disk_does_not_refuse_large_files(redis_url: str, redis_nam
             admission = volume_parts(settings, redis).admission
             plan, window_bytes = await admission.plan(65 * MEBIBYTE, LIMITS, 10 * MEBIBYTE)
             assert (plan.segment_bytes, window_bytes) == (2 * MEBIBYTE, 16 * MEBIBYTE)
+
+
+@pytest.mark.parametrize(("kind", "warned"), [("ext4", False), ("xfs", False), ("ext4 bigalloc", True)])
+async def test_a_filesystem_that_allocates_more_than_is_reserved(tmp_path: Path, kind: str, warned: bool) -> None:
+    with filesystem(kind, tmp_path) as point:
+        findings = Findings("temp volume")
+        await check_temp_volume(Settings(temp_dir=point, temp_budget_bytes=MEBIBYTE), findings)
+        found = [finding for finding in findings.all if "64.0 KiB for one byte" in finding.what]
+        assert [finding.level for finding in found] == [Level.WARNING] * warned

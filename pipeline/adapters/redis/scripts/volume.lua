@@ -8,8 +8,8 @@
 --   V:passes        hash id -> how often it was overtaken;  V:tickets  hash id -> ticket of an upload that holds bytes
 --   V:reservations  hash id -> reserved bytes;  V:backed  hash id -> bytes of them that are allocated on the disk
 --   V:granted       set of ids whose reservation is not confirmed;  V:leases, V:lapsed  zsets id -> until
---   V:windows       hash id -> 'window file rest' of an upload with a window, also while it waits: the window, the length of
---                   the file, and what of it was not given back for good
+--   V:windows       hash id -> 'window file rest' of an upload with a window, also while it waits: the window, what the
+--                   file would occupy on the disk, and what of that was not given back for good
 --   V:taken:<id>    hash number -> 'bytes since backed': segments of a window, and segments taken again, that hold room
 --   V:given:<id>    hash number -> bytes: segments whose room was given back
 --   V:wishes        zset id -> ticket;  V:wished  hash id -> 'bytes granted': room that an upload wishes for a segment that the
