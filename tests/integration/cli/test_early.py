@@ -80,6 +80,18 @@ def test_several_files_larger_than_the_temp_volume_take_turns(sluice: Sluice, tm
         assert event["content"]["object"]["etag"] == etag
 
 
+@pytest.mark.parametrize("index_last", [False, True], ids=["index first", "index last"])
+def test_the_segments_that_mostly_hold_the_metadata_are_sent_first(
+    cell: Cell, sluice: Sluice, tmp_path: Path, index_last: bool
+) -> None:
+    film = film_of(tmp_path / "film.mp4", SEGMENTS, index_last=index_last)
+    seen = events(sluice.run("upload", str(film), "--server", cell.url, "--json").stdout)
+    count = seen[-1]["upload"]["segment_count"]
+    assert seen[-1]["upload"]["window_size"] is None
+    assert numbers_sent(seen)[:2] == [1, count]
+    assert sorted(numbers_sent(seen)) == list(range(1, count + 1))
+
+
 def test_metadata_is_one_line_before_the_last_one(sluice: Sluice, tmp_path: Path) -> None:
     film = film_of(tmp_path / "film.mp4", SEGMENTS, index_last=True)
     lines = sluice.run("upload", str(film)).stderr.splitlines()
