@@ -2,13 +2,13 @@
 
 Guarantee: a reading stage never waits for a client while it holds a worker. It becomes `idle`, and the script that
 records what it waits for queues it again: a requested segment (`segments`), the last segment (`received`) or the
-manifest (`sealed`, where the bytes are in the store only and the store cannot read segments before that).
+manifest (`sealed`, where a window has no room for more requests, or where the bytes are in the store only and the store
+cannot read segments before that).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from enum import StrEnum
 
 from pipeline.core.segments import MEBIBYTE, SegmentPlan
 
@@ -18,14 +18,6 @@ its metadata in many places, and each wait reads it from the beginning."""
 
 _AHEAD_BYTES = MEBIBYTE
 _MOST_AT_THE_END = 3
-
-
-class WaitsFor(StrEnum):
-    """What queues an idle reading stage again."""
-
-    SEGMENTS = "segments"
-    RECEIVED = "received"
-    SEALED = "sealed"
 
 
 def foreseen(plan: SegmentPlan, missing: Collection[int], end: int) -> frozenset[int]:

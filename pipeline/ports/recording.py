@@ -31,11 +31,13 @@ class SegmentVerdict:
 @dataclass(frozen=True, slots=True)
 class SegmentClaim:
     """The board's response to a request that is to write a segment. `claimed`: it may take room. `crc32c`: the segment
-    has arrived already."""
+    has arrived already. `busy`: if there is no room for it, its client waits for Sluice, which has to store or remove
+    other segments, and not for other requests of its own."""
 
     status: Status
     claimed: bool
     crc32c: int | None = None
+    busy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

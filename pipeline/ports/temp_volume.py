@@ -46,9 +46,6 @@ class TempFiles(Protocol):
     async def verify(self, upload_id: str, size_bytes: int) -> None:
         """Check that the temp file exists with its full length. Raises TEMP_FILE_MISSING."""
 
-    async def digest(self, upload_id: str, algorithm: str) -> bytes:
-        """Digest of the whole file: "md5", "sha-256" or "crc32c"."""
-
     async def remove(self, upload_id: str) -> None:
         """Idempotent."""
 

@@ -54,7 +54,10 @@ class TempVolumeSettings(BaseModel):
         "resend and keeps segment lists short",
     )
     lease_seconds: float = Field(
-        900, gt=0, description="An admitted upload expires when no segment arrives for this long"
+        900,
+        gt=0,
+        description="An admitted upload expires when for this long no segment arrives, nor is refused because earlier "
+        "ones are not stored yet",
     )
     waiting_seconds: float = Field(
         86_400, gt=0, description="An upload expires when it has waited this long for room on the temp volume"

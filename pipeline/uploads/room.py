@@ -51,13 +51,14 @@ class SegmentRoom:
         room. If this raises, or returns a crc32c, nothing is taken; otherwise a request that fails calls `abandon`.
 
         Raises RequestError SEGMENT_WINDOW_FULL; UploadEnded; TempVolumeError; DependencyUnavailable."""
-        taken = False
+        taken = busy = False
         try:
             async with AsyncExitStack() as exits:
                 changes = await exits.enter_async_context(self._feed.watch(upload.upload_id))
                 attempts = self._attempts(upload.upload_id, changes)
                 async for _ in await exits.enter_async_context(aclosing(attempts)):
                     claim = await self._cell.record.claim_segment(upload.upload_id, number, token, self._claim_seconds)
+                    busy = claim.busy
                     if claim.crc32c is not None:
                         return claim.crc32c
                     if claim.status in ENDED:
@@ -69,7 +70,8 @@ class SegmentRoom:
                         await self._allocate(upload, number)
                         await self._cell.ledger.back(upload.upload_id, number)
                         return None
-            await self._cell.ledger.renew(upload.upload_id)
+            if busy:  # otherwise requests that never finish could hold the window for ever
+                await self._cell.ledger.renew(upload.upload_id)
             raise window_full(number)
         except BaseException:
             await asyncio.shield(self.abandon(upload, number, token, taken=taken))

@@ -1,1 +1,1 @@
-"""Metadata and thumbnails of files, which are read in a confined child process only."""
+"""The media reader: metadata and one frame of a file, read in a confined child process."""

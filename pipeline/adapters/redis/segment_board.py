@@ -77,7 +77,9 @@ class RedisSegmentBoard:
         if reply.get("missing"):
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
         crc32c = reply.get("crc32c")
-        return SegmentClaim(Status(reply["status"]), reply["claimed"], None if crc32c is None else int(crc32c, 16))
+        return SegmentClaim(
+            Status(reply["status"]), reply["claimed"], None if crc32c is None else int(crc32c, 16), busy=reply["busy"]
+        )
 
     async def abandon(self, upload_id: str, number: int, token: str | None, *, taken: bool) -> Abandoned:
         reply = await self._scripts.call(

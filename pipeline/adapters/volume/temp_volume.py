@@ -7,13 +7,11 @@ allocated and removed one by one (`volume.holes`). All blocking work runs in thr
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import aiofiles.os
@@ -25,8 +23,6 @@ from pipeline.adapters.volume.preallocate import preallocate, private_name, prob
 from pipeline.adapters.volume.segment_source import FileSegmentSource
 from pipeline.core.errors import TempVolumeError
 
-_BLOCK_BYTES = 1024 * 1024
-_PIECE_BYTES = 32 * _BLOCK_BYTES
 _IOV_MAX = 1024
 _SUFFIX = ".data"
 
@@ -134,26 +130,6 @@ class DirectoryTempVolume:
             facts = await aiofiles.os.stat(self.path(upload_id))
         if facts.st_size != size_bytes:
             raise TempVolumeError("TEMP_FILE_MISSING")
-
-    async def digest(self, upload_id: str, algorithm: str) -> bytes:
-        """See `ports.TempVolume`. Reads in pieces, so that a worker can stop in the middle of a large file."""
-        path = self.path(upload_id)
-        new = google_crc32c.Checksum if algorithm == "crc32c" else partial(hashlib.new, algorithm.replace("-", ""))
-        running = new()
-
-        def piece(position: int) -> int:
-            done = 0
-            with path.open("rb", buffering=0) as file:
-                file.seek(position)
-                while done < _PIECE_BYTES and (block := file.read(_BLOCK_BYTES)):
-                    running.update(block)
-                    done += len(block)
-            return done
-
-        position = 0
-        while count := await in_thread(partial(piece, position)):
-            position += count
-        return bytes(running.digest())
 
     async def remove(self, upload_id: str) -> None:
         path = self.path(upload_id)

@@ -121,6 +121,9 @@ async def test_a_lost_session_requests_released_segments_again(play: Play) -> No
     for number, released in ((1, False), (2, True), (3, True)):
         assert await stored(play, upload, transfer, number) is released
     assert sorted(await play.segments.session_lost(transfer, "old")) == [1, 2, 3]
+    events = [event for _, event in await play.parts.client.xrange(play.parts.keys.events)]
+    lost = {event["name"]: event["error_code"] for event in events if event["kind"] == "segment"}
+    assert lost == {"2": "STORE_SESSION_LOST", "3": "STORE_SESSION_LOST"}, "the first one is still on the temp volume"
     found = await play.board.get(upload.upload_id)
     assert (found.status, found.target_session, found.segments_stored) == (Status.RECEIVING, None, 0)
     assert set(await play.segments.received(upload.upload_id)) == {1}

@@ -308,8 +308,8 @@ local function release_due(id)
 end
 
 -- The store no longer has a segment that it had acknowledged. It waits for transfer again or, if its bytes were released, for
--- its client, who must send the same bytes. Returns whether it is missing.
-local function lose_stored(id, number)
+-- its client, who must send the same bytes. `code`: how that was found out. Returns whether it is missing.
+local function lose_stored(id, number, code)
   if redis.call('HDEL', part_key(id, 'stored'), number) == 0 then return false end
   count_segments(id, 'stored', number, -1)
   if redis.call('SREM', part_key(id, 'released'), number) == 0 then
@@ -320,7 +320,7 @@ local function lose_stored(id, number)
   redis.call('HSET', part_key(id, 'expected'), number, redis.call('HGET', part_key(id, 'received'), number))
   redis.call('HDEL', part_key(id, 'received'), number)
   count_segments(id, 'received', number, -1)
-  emit(id, 'segment', number, 'lost', 'MANIFEST_REFUSED')
+  emit(id, 'segment', number, 'lost', code)
   return true
 end
 

@@ -1,20 +1,23 @@
 -- Announce that a request is about to take room for a segment and to write it. A: upload_id, number, token, claim_ms: how long the
--- request may take. Returns {status, claimed, crc32c?} or {missing}. crc32c: the segment has arrived already. Not claimed: it has
--- arrived, the upload takes no segments now, or the segment's room is just being given back.
+-- request may take. Returns {status, claimed, busy, crc32c?} or {missing}. crc32c: the segment has arrived already. Not claimed: it
+-- has arrived, the upload takes no segments now, or the segment's room is just being given back. busy: it is not for the client to
+-- make room: segments wait for the store or leave the temp volume, or this one needs room that the volume has to give.
 local id = A.upload_id
 local key = upload_key(id)
 local status = redis.call('HGET', key, 'status')
 if not status then return cjson.encode({missing = true}) end
 local number = int(A.number)
+local busy = redis.call('ZCARD', key .. ':pending') > 0 or redis.call('ZCARD', key .. ':giving') > 0
+  or redis.call('HEXISTS', key .. ':expected', number) == 1
 local known = redis.call('HGET', key .. ':received', number)
 if known or not MOVES['segment_received'][status] then
-  return cjson.encode({status = status, claimed = false, crc32c = known or nil})
+  return cjson.encode({status = status, claimed = false, busy = busy, crc32c = known or nil})
 end
 for _, member in ipairs({number, '*'}) do
   local until_ms = redis.call('ZSCORE', key .. ':giving', member)
-  if until_ms and tonumber(until_ms) > NOW then return cjson.encode({status = status, claimed = false}) end
+  if until_ms and tonumber(until_ms) > NOW then return cjson.encode({status = status, claimed = false, busy = busy}) end
 end
 redis.call('ZREM', key .. ':giving', number)
 redis.call('ZADD', key .. ':writing', int(NOW + A.claim_ms), number .. '|' .. A.token)
 release_later(id, A.claim_ms + LINGER_MS)
-return cjson.encode({status = status, claimed = true})
+return cjson.encode({status = status, claimed = true, busy = busy})

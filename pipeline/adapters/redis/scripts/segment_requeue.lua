@@ -6,7 +6,7 @@ local id = A.upload_id
 if fenced(id, A.stage, A.fencing_token) then return LOST end
 local key = upload_key(id)
 local missing = false
-for _, n in ipairs(A.numbers) do missing = lose_stored(id, int(n)) or missing end
+for _, n in ipairs(A.numbers) do missing = lose_stored(id, int(n), 'MANIFEST_REFUSED') or missing end
 if missing then apply(id, 'segment_lost') end
 drop_lease(id, A.stage)
 end_outage(id, A.stage)

@@ -9,7 +9,7 @@ local numbers = {}
 if (A.stage or redis.call('HGET', key, 'status') == 'granted') and redis.call('HGET', key, 'target_session') == A.session then
   local missing = false
   for _, number in ipairs(redis.call('HKEYS', key .. ':stored')) do
-    missing = lose_stored(id, number) or missing
+    missing = lose_stored(id, number, 'STORE_SESSION_LOST') or missing
     numbers[#numbers + 1] = tonumber(number)
   end
   redis.call('HDEL', key, 'target_session')
