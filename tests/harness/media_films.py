@@ -31,6 +31,12 @@ def _intro(black_seconds: float, seconds: float, width: int = 320, height: int =
     return _source(f"{_black(black_seconds, width, height)}[black];{shown}[picture];[black][picture]concat")
 
 
+def _colour_intro(colour: str) -> tuple[str, ...]:
+    """25 seconds of one colour, then the picture for 5."""
+    plain = f"color={colour}:size=320x240:rate=25:duration=25"
+    return _source(f"{plain}[plain];{quarters(width=320, height=240, seconds=5)}[picture];[plain][picture]concat")
+
+
 def _gap(seconds: float, black_seconds: float, rest_seconds: float, rate: int = 25) -> tuple[str, ...]:
     """The picture, black, and the picture again."""
     first, rest = quarters(seconds=seconds, rate=rate), quarters(seconds=rest_seconds, rate=rate)
@@ -49,7 +55,7 @@ def _picture(seconds: float = 2, width: int = 320, height: int = 240, more: str 
 
 
 _FILMS: Mapping[str, tuple[str, ...]] = {
-    # -- black beginnings
+    # -- black beginnings, and others of one colour
     "black_25_of_30": (*_intro(25, 5), *_H264, "-g", "50", "-f", "mp4"),
     "black_25_of_30_one_keyframe": (*_intro(25, 5), *_H264, *_ONE_KEYFRAME, "-f", "mp4"),
     "black_25_of_30_1080p_one_keyframe": (*_intro(25, 5, 1920, 1080), *_H264, *_ONE_KEYFRAME, "-f", "mp4"),
@@ -60,6 +66,9 @@ _FILMS: Mapping[str, tuple[str, ...]] = {
     "black_25_of_30_mpeg": (*_intro(25, 5), "-c:v", "mpeg2video", "-f", "mpeg"),
     "black_from_10_to_30_of_200": (*_gap(10, 20, 170, 5), *_H264, "-g", "5", "-f", "mp4"),
     "picture_in_the_first_second": (*_gap(1, 29, 0.04), *_H264, "-g", "50", "-f", "mp4"),
+    "white_25_of_30": (*_colour_intro("white"), *_H264, "-g", "50", "-f", "mp4"),
+    "white_25_of_30_one_keyframe": (*_colour_intro("white"), *_H264, *_ONE_KEYFRAME, "-f", "mp4"),
+    "blue_25_of_30_live_webm": (*_colour_intro("blue"), *_VP8, "-g", "9999", *_LIVE),
     # -- timestamps and indexes
     "mpegts_from_3600": (*_picture(10), *_H264, *_SHIFTED, "-f", "mpegts"),
     "matroska_from_3600": (*_picture(10), *_H264, *_SHIFTED, "-f", "matroska"),

@@ -125,8 +125,11 @@ COLOURED: Mapping[str, Maker] = _cached(
     {
         **{
             f"tiff_{compression}": functools.partial(saved, coloured(), "TIFF", compression=compression)
-            for compression in ("raw", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "packbits", "jpeg")
+            for compression in (
+                "raw", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "packbits", "jpeg", "zstd", "lzma",
+            )
         },
+        "tiff_big": lambda: saved(coloured(), "TIFF", big_tiff=True),
         "tiff_palette": lambda: saved(coloured("P"), "TIFF"),
         "tiff_cmyk": lambda: saved(coloured("CMYK"), "TIFF"),
         "tiff_16": _converted("tiff", _DEEP_COLOURS, "rgb48le"),

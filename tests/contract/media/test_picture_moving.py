@@ -1,4 +1,4 @@
-"""`picture` of films: a frame that is not black, from few bytes."""
+"""`picture` of films: a frame that shows something, from few bytes."""
 
 from __future__ import annotations
 
@@ -67,6 +67,12 @@ def test_an_animation_that_begins_with_black_shows_its_picture(form: str) -> Non
     options = {"lossless": True} if form == "WEBP" else {}
     content = saved(frames[0], form, save_all=True, append_images=frames[1:], duration=100, **options)
     assert shown(content).shows(UPRIGHT)
+
+
+def test_a_colour_is_better_than_black() -> None:
+    graph = "color=black:size=320x240:rate=5:duration=25[a];color=red:size=320x240:rate=5:duration=5[b];[a][b]concat"
+    content = ffmpeg("-f", "lavfi", "-i", graph, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-f", "matroska", "pipe:1")
+    assert shown(content).shows((RED,) * 4)
 
 
 def test_the_most_typical_frame_is_shown() -> None:

@@ -5,11 +5,21 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import platform
 from typing import Any
 
-from tests.harness.attacks.calls import attack, buffer, call
+from tests.harness.attacks.calls import attack, buffer, call, call_number
 
 _CLONE_NEWUSER = 0x10000000
+_GETPID, _GETPID_OF_32_BITS, _X32 = 39, 20, 0x40000000
+_INT_80 = bytes.fromhex("53 89f8 31db cd80 5b c3")  # push rbx; mov eax, edi; xor ebx, ebx; int 0x80; pop rbx; ret
+
+
+def _executable(code: bytes) -> mmap.mmap:
+    """Memory with this code, which only a process without the sandbox can get."""
+    page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(code)
+    return page
 
 
 @attack
@@ -53,3 +63,19 @@ def control_a_terminal(target: dict[str, Any]) -> object:
 @attack
 def send_signals_by_a_descriptor(target: dict[str, Any]) -> object:
     return call("fcntl", target["inherited"], 8, os.getpid())  # F_SETOWN
+
+
+if platform.machine() == "x86_64":
+    _code = _executable(_INT_80)
+    _enter_with_32_bits = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(
+        ctypes.addressof(ctypes.c_char.from_buffer(_code))
+    )
+
+    @attack
+    def call_with_32_bits(target: dict[str, Any]) -> object:
+        """By the interrupt of 32-bit programs, whose numbers mean other calls."""
+        return _enter_with_32_bits(_GETPID_OF_32_BITS)
+
+    @attack
+    def call_with_the_numbers_of_x32(target: dict[str, Any]) -> object:
+        return call_number(_X32 | _GETPID)

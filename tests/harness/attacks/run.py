@@ -37,6 +37,9 @@ _SECRET: Final = "a secret"
 SELF_INFLICTED: Final = {"write_to_an_inherited_file": "EFBIG"}
 """Attacks that a limit refuses, and not the filter: writing to a descriptor that is there is permitted."""
 
+KILLED: Final = frozenset({"call_with_32_bits", "call_with_the_numbers_of_x32"})
+"""Attacks by which a process ends at once."""
+
 
 class Bytes:
     """A `ByteSource` of bytes in memory."""

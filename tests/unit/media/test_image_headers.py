@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.adapters.media.inside.image_header import ImageHeader
 from pipeline.adapters.media.inside.image_jpegxl import read_jpegxl
+from pipeline.adapters.media.inside.image_tiff import read_tiff
 from pipeline.adapters.media.inside.images import read_image
 from pipeline.adapters.media.inside.orientation import UPRIGHT
 from pipeline.adapters.media.inside.refused import NotMedia
@@ -166,3 +167,31 @@ def test_any_bytes_give_a_header_or_none(prefix: bytes, rest: bytes) -> None:
     except NotMedia:
         return
     assert image is None or image.header.orientation.rotation in (0, 90, 180, 270)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize(
+    ("compression", "bits", "kind", "decodable"),
+    [(1, 8, 1, True), (8, 16, 1, True), (50000, 8, 1, False), (34925, 8, 1, False), (1, 32, 1, False), (1, 32, 3, False)],
+)
+def test_tiff_sizes_without_a_decoder(
+    order: str, big: bool, compression: int, bits: int, kind: int, decodable: bool
+) -> None:
+    """SHORT and LONG values, in place and elsewhere."""
+    inline, offset = ("8s", "Q") if big else ("4s", "I")
+    head = (b"II" if order == "<" else b"MM") + struct.pack(order + "H", 43 if big else 42)
+    head += struct.pack(order + "HHQ", 8, 0, 32) if big else struct.pack(order + "I", 32)
+    values = [(256, 4, 70000), (257, 3, 300), (259, 3, compression), (262, 3, 2), (339, 3, kind), (274, 3, 8)]
+    entries = [
+        struct.pack(order + "HH" + offset + inline, tag, form, 1, struct.pack(order + "HI"[form == 4], value))
+        for tag, form, value in values
+    ]
+    entries.append(struct.pack(order + "HH" + offset + offset, 258, 3, 8, 16))  # eight numbers, at 16
+    content = head.ljust(16, b"\0") + struct.pack(order + "8H", *[bits] * 8)
+    content += struct.pack(order + ("Q" if big else "H"), len(entries)) + b"".join(entries)
+    header, found = read_tiff(io.BytesIO(content))
+    assert (header.width, header.height) == (70000, 300)
+    assert header.orientation == (270, False)
+    assert found is (decodable and not big)
+    assert header.bit_depth == (None if found else bits)

@@ -23,7 +23,8 @@ _PLAIN = (b"BM", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """The header, and what libavformat gets: parts of the file, the last one all of it."""
+    """The header, and what libavformat gets: parts of the file, the last one all of it, or bytes of the same format if
+    it could decode nothing."""
 
     header: ImageHeader
     parts: tuple[BinaryIO, ...]
@@ -41,7 +42,10 @@ def read_image(file: BinaryIO, head: bytes, size_bytes: int) -> ImageFile | None
     if image_webp.is_webp(head):
         return _image(file, size_bytes, image_webp.read_webp(file, size_bytes), _BEGINNING_BYTES)
     if head.startswith(image_tiff.SIGNATURES):
-        return _image(file, size_bytes, image_tiff.read_tiff(file), _BEGINNING_BYTES)
+        tiff, decodable = image_tiff.read_tiff(file)
+        if not decodable:
+            return ImageFile(tiff, (view(file, [image_tiff.RECOGNISED]),))
+        return _image(file, size_bytes, tiff, _BEGINNING_BYTES)
     if head.startswith((image_jpegxl.CODESTREAM, image_jpegxl.CONTAINER)):
         return _image(file, size_bytes, image_jpegxl.read_jpegxl(file, size_bytes), _BEGINNING_BYTES)
     if head.startswith(_PLAIN):

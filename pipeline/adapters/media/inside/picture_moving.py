@@ -19,7 +19,7 @@ from pipeline.adapters.media.inside.demuxer import opened
 from pipeline.adapters.media.inside.iso_boxes import read_at
 from pipeline.adapters.media.inside.length_fragments import read_fragmented
 from pipeline.adapters.media.inside.metered import Metered
-from pipeline.adapters.media.inside.picture_choice import is_black
+from pipeline.adapters.media.inside.picture_choice import Shows, what_shows
 from pipeline.adapters.media.inside.picture_frame import image_of_frame
 from pipeline.adapters.media.inside.picture_search import Search, sample_of_frame
 from pipeline.adapters.media.inside.picture_still import still_picture
@@ -40,7 +40,7 @@ def moving_picture(
     if (beginning := _first_fragments(file, metadata)) is not None:
         frame = _frame(beginning, metadata.model_copy(update={"duration_seconds": None}), stream)
     try:
-        if frame is None or is_black(sample_of_frame(frame)):
+        if frame is None or what_shows(sample_of_frame(frame)) is not Shows.CONTENT:
             frame = _frame(file, metadata, stream) or frame
         if frame is None:
             return None

@@ -1,11 +1,11 @@
-"""The search for a frame that is not black.
+"""The search for a frame that shows something.
 
 Guarantee: `Search.frame` returns a decoded frame, or None if none can be decoded. It decodes a bounded number of pixels
 and reads a bounded number of bytes; a black frame is the result only if no other one was found within the limits.
 
 It seeks to a tenth of the duration (at most 60 s) and decodes from the keyframe before that. Of about 24 frames from
-there it takes the most typical one that is not black. If all are black it looks at other places, then at the frames
-from the start on, since there may be no keyframe where the black ends.
+there it takes the most typical one. If all are black or of one colour, as in an intro, it looks at other places, then
+at the frames from the start on, since there may be no keyframe where the intro ends.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from av.video.stream import VideoStream as Track
 from numpy.typing import NDArray
 
 from pipeline.adapters.media.inside.metered import Metered
-from pipeline.adapters.media.inside.picture_choice import SAMPLE_EDGE_PIXELS, frame_limit, is_black, most_typical
+from pipeline.adapters.media.inside.picture_choice import SAMPLE_EDGE_PIXELS, Shows, frame_limit, most_typical, what_shows
 from schemas.media import MediaMetadata
 
 _LATEST_FIRST_SECONDS = 60.0
@@ -52,34 +52,37 @@ class Search:
         self._limit = frame_limit(track.codec_context.width, track.codec_context.height)
 
     def frame(self) -> VideoFrame | None:
-        """The most typical frame that is not black."""
-        black: VideoFrame | None = None
+        """The most typical frame that shows something, else one of one colour, else a black one."""
+        best: VideoFrame | None = None
+        best_shows = Shows.NOTHING
         for number, place in enumerate(self._places()):
             is_at_start = not number and not place  # nothing has been read yet
             if not is_at_start and not self._seek(place):
                 continue
-            frame, is_found = self._typical(self._frames(), self._limit if black is None else _FRAMES_PER_PLACE)
-            if is_found:
+            frame, shows = self._typical(self._frames(), self._limit if best is None else _FRAMES_PER_PLACE)
+            if shows is Shows.CONTENT:
                 return frame
-            black = black or frame
-        return self._searched(black)
+            if shows > best_shows:
+                best, best_shows = frame, shows
+        return self._searched(best, best_shows)
 
-    def _searched(self, black: VideoFrame | None) -> VideoFrame | None:
-        """A frame that is not black between the start of the file and the limits of a search; else `black`, or the
-        first frame."""
+    def _searched(self, best: VideoFrame | None, best_shows: Shows) -> VideoFrame | None:
+        """A frame that shows more than `best`, between the start of the file and the limits of a search; else `best`."""
         if not self._seek(0.0):
-            return black
+            return best
         self._file.allow(_SEARCH_BYTES)
         pixels = max(1, self._track.codec_context.width * self._track.codec_context.height)
         end_seconds = time.process_time() + _SEARCH_CPU_SECONDS
         frames = self._decoded()
         for frame in islice(frames, 0, _SEARCHED_PIXELS // pixels, _SEARCH_STEP):
-            if not is_black(sample_of_frame(frame)):
+            shows = what_shows(sample_of_frame(frame))
+            if shows is Shows.CONTENT:
                 return self._typical(chain([frame], frames), self._limit)[0]
-            black = black or frame
+            if shows > best_shows:
+                best, best_shows = frame, shows
             if time.process_time() > end_seconds:
                 break
-        return black
+        return best
 
     def _places(self) -> Iterator[float]:
         """Parts of the whole duration, the first choice first."""
@@ -137,8 +140,8 @@ class Search:
                 if frame.width > 0 and frame.height > 0 and not frame.is_corrupt:
                     yield frame
 
-    def _typical(self, frames: Iterator[VideoFrame], limit: int) -> tuple[VideoFrame | None, bool]:
-        """The most typical of at most `limit` frames, and whether it is not black."""
+    def _typical(self, frames: Iterator[VideoFrame], limit: int) -> tuple[VideoFrame | None, Shows]:
+        """The most typical of at most `limit` frames, and what it shows."""
         candidates: list[VideoFrame] = []
         samples: list[NDArray[Any]] = []
         for frame in frames:
@@ -147,9 +150,9 @@ class Search:
             if len(candidates) >= limit:
                 break
         if not candidates:
-            return None, False
-        best = most_typical(samples)
-        return candidates[best], not is_black(samples[best])
+            return None, Shows.NOTHING
+        best, shows = most_typical(samples)
+        return candidates[best], shows
 
 
 def sample_of_frame(frame: VideoFrame) -> NDArray[Any]:

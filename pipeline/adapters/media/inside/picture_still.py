@@ -26,7 +26,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from pipeline.adapters.media.inside.picture_choice import frame_limit, is_black, most_typical, sample_of_image
+from pipeline.adapters.media.inside.picture_choice import Shows, frame_limit, most_typical, sample_of_image, what_shows
 from pipeline.adapters.media.inside.picture_colour import UNSPECIFIED, Tagged, in_srgb
 from pipeline.adapters.media.inside.picture_png import first_passes
 from pipeline.adapters.media.inside.refused import MAX_PIXELS
@@ -44,7 +44,7 @@ PILLOW_FORMATS = {
 }
 
 _ANIMATED = ("gif", "png", "webp", "avif")
-_MAX_SEARCHED_FRAMES = 2000  # of an animation that begins with black ones
+_MAX_SEARCHED_FRAMES = 2000  # of an animation that begins with those that show nothing
 _MAX_SEARCHED_PIXELS = 2**26
 _TRANSFERS = {"smpte2084": 16, "arib-std-b67": 18}  # ITU-T H.273
 _PRIMARIES = {"bt2020": 9, "smpte431": 11, "smpte432": 12}
@@ -94,13 +94,13 @@ def still_picture(file: BinaryIO, container: str, stream: VideoStream, size: tup
 
 
 def _typical(image: Image.Image, stream: VideoStream, size: tuple[int, int]) -> Image.Image | None:
-    """The most typical of the first frames, from the first one that is not black."""
+    """The most typical of the first frames, from the first one on that shows something."""
     frames: list[Image.Image] = []
     samples: list[NDArray[Any]] = []
     for frame in _frames(image, stream, size):
         sample = sample_of_image(frame)
-        if samples and is_black(samples[0]):
-            if is_black(sample):
+        if samples and (first := what_shows(samples[0])) is not Shows.CONTENT:
+            if what_shows(sample) <= first:
                 continue
             frames.clear()
             samples.clear()
@@ -108,7 +108,7 @@ def _typical(image: Image.Image, stream: VideoStream, size: tuple[int, int]) -> 
         samples.append(sample)
         if len(frames) >= frame_limit(image.width, image.height):
             break
-    return frames[most_typical(samples)] if frames else None
+    return frames[most_typical(samples)[0]] if frames else None
 
 
 def _frames(image: Image.Image, stream: VideoStream, size: tuple[int, int]) -> Iterator[Image.Image]:
@@ -146,12 +146,21 @@ def _plain(image: Image.Image) -> Image.Image:
     """The image in a mode that can be scaled: L, RGB, RGBA, CMYK or LAB."""
     image.load()
     if image.mode.startswith("I") or image.mode == "F":
-        return _eight_bits(image)
+        return _with_transparency(_eight_bits(image), np.asarray(image), image.info.get("transparency"))
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         return image.convert("RGBA")
     if image.mode == "1":
         return image.convert("L")
     return image if image.mode in ("L", "CMYK", "LAB") else image.convert("RGB")
+
+
+def _with_transparency(grey: Image.Image, values: NDArray[Any], transparent: object) -> Image.Image:
+    """`grey` with the one value transparent that a PNG of 16 bits states (PNG third edition, 11.3.1.1)."""
+    if not isinstance(transparent, int):
+        return grey
+    result = grey.convert("RGBA")
+    result.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8), "L"))
+    return result
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
