@@ -100,9 +100,9 @@ class StageIdle(Protocol):
 
 class StageReads(Protocol):
     """Tells a stage that reads the file where its bytes are, and lets it wait for bytes without holding a worker.
-    `max_reads`: of a windowed upload, how many segments its reader may hold on the temp volume; None: all. Where the run
-    reads stored segments `from_store`, it holds none that has arrived, and those that it waits for count only. Errors:
-    DependencyUnavailable, StageLost."""
+    `max_reads`: of a windowed upload, how many segments its reader may hold on the temp volume; None: all. Where the
+    run reads stored segments `from_store`, it holds none that has arrived, and only those that it waits for count.
+    Errors: DependencyUnavailable, StageLost."""
 
     async def hold(
         self, job: StageJob, numbers: Collection[int], max_reads: int | None, *, from_store: bool = False

@@ -51,8 +51,8 @@ class EarlyRelease:
         self._batches: dict[str, _Batch] = {}
 
     async def segment_stored(self, upload_id: str, plan: SegmentPlan, number: int) -> None:
-        """Release a segment that `UploadRecord.segment_stored` has marked and journaled. Segments that are stored meanwhile share one
-        release. A failure is logged only: the admission worker repeats the release."""
+        """Release a segment that `UploadRecord.segment_stored` has marked and journaled. Segments that are stored
+        meanwhile share one release. A failure is logged only: the admission worker repeats the release."""
         with self._batch(upload_id) as batch:
             batch.numbers.add(number)
             async with batch.turn:

@@ -193,6 +193,47 @@ async def test_a_reader_holds_some_segments_of_a_window(play: Play) -> None:
     assert await play.parts.client.zscore(f"{play.parts.keys.volume('local')}:releasing", upload.upload_id) is not None
 
 
+async def test_a_reader_of_stored_segments_holds_none_that_has_arrived(play: Play) -> None:
+    """Only those that it waits for count, and of more than it may wait for, the first ones come first."""
+    upload = await play.admitted(9, window_bytes=4 * SEGMENT_BYTES)
+    jobs = play.by_stage((await play.receive(upload, 1)).jobs)
+    probe, transfer = await play.started(jobs[Stage.PROBE]), await play.started(jobs[Stage.TRANSFER])
+    for number in (2, 3, 4):
+        await play.receive(upload, number)
+    held = await play.stages.hold(probe, [1, 2, 3, 4], 2, from_store=True)
+    assert all(place.on_volume and not place.stored for place in held.values())
+    assert not [key for key in await play.keys() if key.endswith(":reads")]
+    await play.store(transfer, upload, [1])
+    assert 1 in await play.segments.released(upload.upload_id), "what is stored leaves the window at once"
+
+    assert await play.stages.want(probe, [5, 7, 8, 9], 2, from_store=True)
+    assert await wanted(play, upload) == {5, 7}
+    assert await play.stages.want(probe, [5, 7, 8, 9], 2, from_store=True), "it asks for the same again"
+    assert await wanted(play, upload) == {5, 7}
+    await play.receive(upload, 5)
+    assert await play.stages.park(probe, [7, 8, 9], 2, from_store=True)
+    assert await wanted(play, upload) == {7, 8}, "what has arrived makes room for the next request"
+    assert await status_of(play, upload) == (StageState.IDLE, "segments")
+    assert (await play.receive(upload, 7)).jobs == ()
+    again = play.by_stage((await play.receive(upload, 8)).jobs)[Stage.PROBE]
+    await play.started(again)
+    assert not await play.stages.park(again, [8], 2, from_store=True)
+    assert await play.stages.park(again, [9], 2, from_store=True)
+    assert await wanted(play, upload) == {9}
+
+
+async def test_what_the_reader_held_is_released_when_it_reads_from_the_store(play: Play) -> None:
+    """It was stored before the reader looked at it."""
+    upload = await play.admitted(6, window_bytes=4 * SEGMENT_BYTES)
+    jobs = play.by_stage((await play.receive(upload, 1)).jobs)
+    probe, transfer = await play.started(jobs[Stage.PROBE]), await play.started(jobs[Stage.TRANSFER])
+    await play.store(transfer, upload, [1])
+    assert not await play.segments.released(upload.upload_id), "the reader begins with it"
+    await play.stages.hold(probe, [1], 2, from_store=True)
+    assert upload.upload_id in await play.segments.to_release("local", 10)
+    assert set((await play.segments.choose_releases(upload.upload_id, "local", 10)).released) == {1}
+
+
 async def test_another_waiting_stage_does_not_release_what_the_reader_holds(play: Play) -> None:
     upload = await play.admitted(2, window_bytes=2 * SEGMENT_BYTES)
     jobs = await play.receive_all(upload)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +19,7 @@ from pipeline.core.errors import SegmentCorrupt, StageLost, StoreError, TempVolu
 from pipeline.core.model import StageJob, StoredSegment, Upload, object_key
 from pipeline.core.stages import Stage
 from pipeline.ports import Store
-from pipeline.uploads.bytes import ObjectBytes, SegmentsMissing, UploadBytes
+from pipeline.uploads.bytes import SMALL_BYTES, ObjectBytes, SegmentsMissing, UploadBytes
 from pipeline.uploads.segment_files import segment_source
 from pipeline.uploads.target import target_of
 from tests.contract.redis.uploads import Play, cell_state
@@ -36,6 +37,7 @@ class Scene:
     play: Play
     volume: DirectoryTempVolume
     store: FilesystemObjectStore
+    directory: Path
     upload: Upload
     data: bytes
     probe: StageJob
@@ -71,6 +73,14 @@ class Scene:
         plan = self.upload.plan
         await self.volume.punch(self.upload.upload_id, [(plan.offset(n), plan.length(n)) for n in numbers])
 
+    async def reads(self) -> set[int]:
+        """The segments that the reader has requested, or holds."""
+        key = f"{self.play.parts.keys.upload(self.upload.upload_id)}:reads"
+        return {int(number) for number in await self.play.parts.client.smembers(key)}  # type: ignore[misc]  # as above
+
+    def store_files(self) -> list[Path]:
+        return [path for path in self.directory.rglob("*") if path.is_file()]
+
     async def seal(self) -> None:
         """Store and seal everything; the upload is read anew."""
         segments = await self.stored(*range(1, self.upload.plan.count + 1))
@@ -94,13 +104,25 @@ class SealedOnly:
 
 @pytest.fixture(params=[LONG, SHORT], ids=["long segments", "short segments"])
 async def scene(request: pytest.FixtureRequest, play: Play, tmp_path: Path) -> AsyncIterator[Scene]:
-    segment_bytes = request.param
+    async with _scene(play, tmp_path, request.param) as made:
+        yield made
+
+
+@pytest.fixture(params=[LONG, SHORT], ids=["long segments", "short segments"])
+async def windowed(request: pytest.FixtureRequest, play: Play, tmp_path: Path) -> AsyncIterator[Scene]:
+    """With a window of three segments, of which the reader may hold two."""
+    async with _scene(play, tmp_path, request.param, window_bytes=3 * request.param) as made:
+        yield made
+
+
+@asynccontextmanager
+async def _scene(play: Play, tmp_path: Path, segment_bytes: int, **more: Any) -> AsyncIterator[Scene]:
     data = random.Random(segment_bytes).randbytes(4 * segment_bytes + 1234)
-    upload = await play.admitted(size_bytes=len(data), segment_bytes=segment_bytes)
+    upload = await play.admitted(size_bytes=len(data), segment_bytes=segment_bytes, **more)
     volume = DirectoryTempVolume("local", tmp_path / "temp")
     await volume.allocate(upload.upload_id, upload.size_bytes)
     async with FilesystemObjectStore(tmp_path / "store", fsync=False) as store:
-        made = Scene(play, volume, store, upload, data, cast(StageJob, None), cast(StageJob, None))
+        made = Scene(play, volume, store, tmp_path / "store", upload, data, cast(StageJob, None), cast(StageJob, None))
         jobs = await made.receive(1)
         made.probe = await play.started(jobs[Stage.PROBE])
         made.transfer = await play.started(jobs[Stage.TRANSFER])
@@ -194,11 +216,50 @@ async def test_bytes_that_have_left_the_temp_volume_are_read_from_the_store(scen
     await scene.release(1, 2)
     source, one = scene.bytes(), scene.upload.segment_bytes
     assert await source.read(one - 5, one + 10) == scene.data[one - 5 : 2 * one + 5]
-    assert source.unverified
+    assert source.unverified == (one > SMALL_BYTES), "a small segment is read whole and compared"
     await scene.store.abort(target_of(scene.upload))
     with pytest.raises(SegmentsMissing) as missing:
         await scene.bytes().read(0, 1)
     assert missing.value.sealed, "the manifest finds out what the store has lost"
+
+
+async def test_a_segment_of_a_window_may_leave_the_temp_volume_while_it_is_read(windowed: Scene) -> None:
+    """The reader does not hold it, so that it makes room as soon as it is stored."""
+    source, one = windowed.bytes(), windowed.upload.segment_bytes
+    for number in (1, 2, 3, 4):
+        await windowed.receive(*({number} - {1}))
+        assert await source.read((number - 1) * one, 100) == windowed.segment(number)[:100]
+    assert await windowed.reads() == set()
+    await windowed.stored(1, 2, 3)
+    await windowed.release(1, 2, 3)
+    for number in (1, 2, 3, 4):
+        assert await source.read(number * one - 50, 50) == windowed.segment(number)[-50:]
+    assert set(await windowed.play.segments.received(windowed.upload.upload_id)) == {1, 2, 3, 4}, "none is invalidated"
+
+
+async def test_bytes_that_were_read_after_their_release_do_not_count(windowed: Scene) -> None:
+    """The release comes between the moment in which the reader learns where a segment is and its reading."""
+    await windowed.stored(1)
+    source = windowed.bytes()
+    read = windowed.volume.read
+
+    async def released_first(upload_id: str, offset: int, size_bytes: int) -> bytes:
+        await windowed.release(1)
+        return await read(upload_id, offset, size_bytes)
+
+    windowed.volume.read = released_first  # type: ignore[method-assign]  # the real one, at the worst moment
+    assert await source.read(10, 100) == windowed.data[10:110]
+
+
+async def test_a_small_segment_that_has_changed_in_the_store_is_no_proof(play: Play, tmp_path: Path) -> None:
+    async with _scene(play, tmp_path, SHORT) as scene:
+        await scene.stored(1)
+        await scene.release(1)
+        (stored,) = [path for path in scene.store_files() if path.stat().st_size == SHORT]
+        stored.write_bytes(bytes(SHORT))
+        source = scene.bytes()
+        assert await source.read(0, 10) == bytes(10)
+        assert source.unverified
 
 
 async def test_a_store_that_cannot_read_segments_is_read_once_it_has_the_object(scene: Scene) -> None:

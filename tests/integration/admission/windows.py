@@ -227,6 +227,14 @@ class WindowMachine(AdmissionMachine):
             self.set_reader(upload, Reader(frozenset(wanted)))
 
     @rule(upload=uploads)
+    def read_from_store(self, upload: str) -> None:
+        """The store can read segments, so the reader does not hold those that have arrived."""
+        item, reader = self.model.reservations.get(upload), self.reader(upload)
+        if item is not None and item.window_bytes is not None and reader.active:
+            arrived = {number for number in item.taken if self.on_disk(upload, number)}
+            self.set_reader(upload, Reader(frozenset(reader.segments) - arrived))
+
+    @rule(upload=uploads)
     def finish_reading(self, upload: str) -> None:
         if upload in self.model.reservations:
             self.set_reader(upload, Reader(self.reader(upload).segments, active=False))

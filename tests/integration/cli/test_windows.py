@@ -80,18 +80,23 @@ def ends_when_complete(gateway: ScriptedGateway) -> None:
         gateway.end("failed", "STAGE_LOST", "The script ends here.")
 
 
+def refusing(gateway: ScriptedGateway, times: int) -> Callable[[int], tuple[int, str, int] | None]:
+    """After four segments, the window is full for so many requests."""
+    left = iter(range(times))
+    return lambda number: _FULL if len(gateway.parts) >= 4 and next(left, None) is not None else None
+
+
 def content(gateway: ScriptedGateway) -> bytes:
     return b"".join(gateway.parts[number] for number in sorted(gateway.parts))
 
 
 async def test_a_full_window_is_waited_for_and_is_no_failed_attempt(data: bytes, upload: Upload) -> None:
-    began = time.monotonic()
     gateway = gateway_for(data)
-    gateway.refuse = lambda number: _FULL if time.monotonic() - began < 6 and len(gateway.parts) >= 4 else None
+    gateway.refuse = refusing(gateway, 3)
     async with scripted_gateway(gateway):
         result = await upload(gateway, "--json", "--concurrency", "1")
     refused = [attempt for attempt in gateway.attempts if attempt.refused]
-    assert len(refused) >= 3
+    assert len(refused) == 3
     assert content(gateway) == data
     assert [event["event"] for event in events(result.stdout)].count("window_full") == len(refused)
     assert "retry" not in {event["event"] for event in events(result.stdout)}
@@ -101,15 +106,13 @@ async def test_a_full_window_is_waited_for_and_is_no_failed_attempt(data: bytes,
 
 async def test_a_refusal_costs_no_body_bytes(data: bytes, upload: Upload) -> None:
     """Once the window is known, the client sends a body only when the server asks for it."""
-    began = time.monotonic()
     gateway = gateway_for(data)
-    gateway.refuse = lambda number: _FULL if len(gateway.parts) >= 4 and time.monotonic() - began < 6 else None
+    gateway.refuse = refusing(gateway, 8)
     async with scripted_gateway(gateway):
         await upload(gateway, "--json", "--concurrency", "4")
-    after_the_first = [attempt for attempt in gateway.attempts if attempt.at > gateway.attempts[0].at + 2]
-    refused = [attempt for attempt in after_the_first if attempt.refused]
-    assert len(refused) >= 3
-    assert all(attempt.expects and attempt.body_bytes == 0 for attempt in refused)
+    refused = [attempt for attempt in gateway.attempts if attempt.refused]
+    assert len(refused) == 8
+    assert all(attempt.expects and attempt.body_bytes == 0 for attempt in refused[4:]), "four were under way at first"
     assert sum(attempt.body_bytes for attempt in gateway.attempts) == len(data)
     assert content(gateway) == data
 

@@ -103,34 +103,12 @@ def test_a_segment_that_becomes_wanted_in_flight_comes_first_after_its_refusal()
     assert claimed(queue, now=1.0)[:2] == [4, 2]
 
 
-def test_nothing_more_is_sent_than_the_window_has_room_for() -> None:
-    """A window of five segments, of which three belong to the reader."""
-    queue = SegmentQueue(view(window_size=5 * MIB), live=True)
-    assert claimed(queue) == [1, 2]
-    now = view(window_size=5 * MIB, missing_segments=[(3, 8)], bytes_received=2 * MIB, bytes_stored=MIB)
-    queue.accepted(1, 0.1)
-    queue.accepted(2, 0.1)
-    queue.update(now, 0.2)
-    assert claimed(queue, now=0.2) == [3]
-
-
-def test_a_wanted_segment_does_not_wait_for_the_window() -> None:
-    queue = SegmentQueue(view(window_size=5 * MIB), live=True)
-    claimed(queue)
-    queue.want([(8, 8)])
-    assert claimed(queue) == [8]
-
-
-def test_a_wrong_calculation_of_the_window_delays_a_segment_by_a_second_only() -> None:
-    queue = SegmentQueue(view(window_size=2 * MIB, bytes_received=8 * MIB), live=True)
-    assert queue.claim(0) == 1  # nothing was sent before, so nothing speaks for a full window
-    assert queue.peek(0.5) is None
-    assert queue.pause_seconds(0.5) == pytest.approx(0.5)
-    assert queue.claim(1.0) == 2
-
-
-def test_without_events_the_window_is_not_calculated() -> None:
-    assert len(claimed(SegmentQueue(view(window_size=2 * MIB), live=False))) == 8
+@pytest.mark.parametrize("live", [False, True])
+def test_the_server_decides_whether_a_window_has_room(live: bool) -> None:
+    """What is known of the window here is older than what the server knows."""
+    queue = SegmentQueue(view(window_size=2 * MIB, bytes_received=2 * MIB), live=live)
+    assert queue.has_window
+    assert len(claimed(queue)) == 8
 
 
 def test_the_first_segments_are_sent_one_at_a_time_while_the_metadata_is_read() -> None:

@@ -67,6 +67,7 @@ else
   try('HMGET', key, 'f')
   try('PUBLISH', KEYS[1] .. 'changed:probe', '')
   try('PUBLISH', KEYS[1] .. 'wake:probe', '')
+  -- A channel to which nobody listens: messages without content would wake every process. server_probe.lua tries the others.
   try('SCARD', key)
   try('SISMEMBER', key, 'm')
   try('SMEMBERS', key)
