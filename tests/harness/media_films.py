@@ -68,7 +68,7 @@ _FILMS: Mapping[str, tuple[str, ...]] = {
     "picture_in_the_first_second": (*_gap(1, 29, 0.04), *_H264, "-g", "50", "-f", "mp4"),
     "white_25_of_30": (*_colour_intro("white"), *_H264, "-g", "50", "-f", "mp4"),
     "white_25_of_30_one_keyframe": (*_colour_intro("white"), *_H264, *_ONE_KEYFRAME, "-f", "mp4"),
-    "blue_25_of_30_live_webm": (*_colour_intro("blue"), *_VP8, "-g", "9999", *_LIVE),
+    "blue_25_of_30_live_webm": (*_colour_intro("blue"), *VP8, "-g", "9999", *_LIVE),
     # -- timestamps and indexes
     "mpegts_from_3600": (*_picture(10), *_H264, *_SHIFTED, "-f", "mpegts"),
     "matroska_from_3600": (*_picture(10), *_H264, *_SHIFTED, "-f", "matroska"),

@@ -154,12 +154,13 @@ async def test_a_segment_that_is_no_longer_held_is_noticed(play: Play, tmp_path:
     volume = DirectoryTempVolume("local", tmp_path / "temp")
     await volume.allocate_sparse(upload.upload_id, upload.size_bytes)
     async with FilesystemObjectStore(tmp_path / "store", fsync=False) as store:
-        scene = Scene(play, volume, store, upload, data, cast(StageJob, None), cast(StageJob, None))
+        directory = tmp_path / "store"
+        scene = Scene(play, volume, store, directory, upload, data, cast(StageJob, None), cast(StageJob, None))
         jobs = await scene.receive(1)
         scene.probe = await play.started(jobs[Stage.PROBE])
         scene.transfer = await play.started(jobs[Stage.TRANSFER])
         await scene.receive(2)
-        source = scene.bytes()
+        source = scene.bytes(store=SealedOnly(store))
         assert await source.read(LONG, 10) == data[LONG : LONG + 10]
         await source.require_unchanged()
         reads = f"{play.parts.keys.upload(upload.upload_id)}:reads"

@@ -65,9 +65,9 @@ else
   try('HGETALL', key)
   try('HKEYS', key)
   try('HMGET', key, 'f')
+  -- Nobody listens to these two channels.
   try('PUBLISH', KEYS[1] .. 'changed:probe', '')
   try('PUBLISH', KEYS[1] .. 'wake:probe', '')
-  -- A channel to which nobody listens: messages without content would wake every process. server_probe.lua tries the others.
   try('SCARD', key)
   try('SISMEMBER', key, 'm')
   try('SMEMBERS', key)
