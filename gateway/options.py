@@ -37,8 +37,8 @@ class GatewayOptions:
     shutdown_seconds: float = 20.0
     events_keepalive_seconds: float = 15.0
     """Below the 30 to 60 s after which proxies close silent connections."""
-    events_interval_seconds: float = 0.1
-    """Shortest time between two events of one upload."""
+    events_interval_seconds: float = 0.25
+    """Shortest time between two events of one upload, except for changes of its status and of what the server wants."""
     events_write_seconds: float = 30.0
     """A client that accepts no event data for this time is disconnected."""
     downloads: int = 256

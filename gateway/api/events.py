@@ -32,6 +32,9 @@ RECONNECT_MILLISECONDS = 1000
 _END_SUFFIX = "-end"
 """Suffix of the last event's id. A client that reconnects with this id (EventSource does) gets 204, which stops it."""
 
+_AT_ONCE = frozenset({"status", "wanted"})
+"""Kinds of changes that are sent without waiting for others."""
+
 _RECONNECT = f"event: reconnect\nretry: {RECONNECT_MILLISECONDS}\ndata: {{}}\n\n"
 _CONTENT_TYPE = {"Content-Type": "text/event-stream"}
 
@@ -48,10 +51,10 @@ async def events(request: web.Request) -> web.StreamResponse:
     stream = web.StreamResponse(headers=_CONTENT_TYPE)
     stream.force_close()
     # Subscribe before reading, so that a change in between is noticed.
-    async with services.feed.watch(name) as changes:
+    async with services.feed.watch(name) as changes, services.feed.watch(name, _AT_ONCE) as urgent:
         with EVENT_STREAMS.track_inprogress(), suppress(ConnectionError, TimeoutError):
             await stream.prepare(request)
-            await _EventStream(request, stream, name).run(changes)
+            await _EventStream(request, stream, name).run(changes, urgent)
     return stream
 
 
@@ -65,31 +68,33 @@ class _EventStream:
         self._options = request.app[OPTIONS]
         self._last_sent: UploadView | None = None
 
-    async def run(self, changes: AsyncIterator[None]) -> None:
+    async def run(self, changes: AsyncIterator[None], urgent: AsyncIterator[None]) -> None:
         """Send events until the upload has ended, the client has disconnected or the gateway shuts down. Raises
         ConnectionError, TimeoutError."""
         leaving = asyncio.ensure_future(_either(client_gone(self._request), self._request.app[RUNNING].stopping))
-        pending = asyncio.ensure_future(_next(changes))
+        any_change, urgent_change = (asyncio.ensure_future(_next(feed)) for feed in (changes, urgent))
         try:
             while not leaving.done():
                 if await self._send_state():
                     return
-                # Changes within the interval are combined into one event at its end.
-                await asyncio.wait({leaving}, timeout=self._options.events_interval_seconds)
-                await asyncio.wait(
-                    {leaving, pending},
-                    timeout=self._options.events_keepalive_seconds,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                if pending.done():
-                    pending.result()
-                    pending = asyncio.ensure_future(_next(changes))
+                # Changes within the interval are combined into one event at its end, unless one is urgent.
+                for awaited, seconds in (
+                    ({leaving, urgent_change}, self._options.events_interval_seconds),
+                    ({leaving, urgent_change, any_change}, self._options.events_keepalive_seconds),
+                ):
+                    await asyncio.wait(awaited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+                if any_change.done():
+                    any_change.result()
+                    any_change = asyncio.ensure_future(_next(changes))
+                if urgent_change.done():
+                    urgent_change.result()
+                    urgent_change = asyncio.ensure_future(_next(urgent))
             await self._send(_RECONNECT)
         except SluiceError as error:
             logger().warning(Log.REQUEST, upload_id=self._name, code=error.code, reason=error.message)
             await self._send(_RECONNECT)
         finally:
-            await end_tasks(leaving, pending)
+            await end_tasks(leaving, any_change, urgent_change)
 
     async def _send_state(self) -> bool:
         """Send the upload if it has changed, else a keep-alive. True: the upload has ended and the last event was

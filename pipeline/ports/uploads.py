@@ -112,5 +112,8 @@ class EndedList(Protocol):
 class EventFeed(Protocol):
     """Signals that an upload has changed. Signals may be lost: the record is the truth."""
 
-    def watch(self, upload_id: str) -> AbstractAsyncContextManager[AsyncIterator[None]]:
-        """Yields at least once after a change; a burst of changes may yield once."""
+    def watch(
+        self, upload_id: str, kinds: Collection[str] | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[None]]:
+        """Yields at least once after a change; a burst of changes may yield once. `kinds`: only after changes of these
+        kinds, as `schemas.status.EventFields.kind` lists them."""

@@ -126,7 +126,14 @@ COLOURED: Mapping[str, Maker] = _cached(
         **{
             f"tiff_{compression}": functools.partial(saved, coloured(), "TIFF", compression=compression)
             for compression in (
-                "raw", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "packbits", "jpeg", "zstd", "lzma",
+                "raw",
+                "tiff_lzw",
+                "tiff_deflate",
+                "tiff_adobe_deflate",
+                "packbits",
+                "jpeg",
+                "zstd",
+                "lzma",
             )
         },
         "tiff_big": lambda: saved(coloured(), "TIFF", big_tiff=True),

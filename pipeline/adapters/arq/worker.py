@@ -91,10 +91,12 @@ class QueueWorker(Worker):
         self._busy_jobs = max_jobs
         self._idle_jobs = idle_jobs
         self._wake = asyncio.Event()
+        self._may_have_more = True
+        """Whether the last poll may have left jobs in the queue that can run now."""
         self._polling = asyncio.Lock()
 
     async def main(self) -> None:
-        """Poll at each signal, whenever a job ends, and once a second, until `drain` is called.
+        """Poll at each signal, whenever a job ends that others wait for, and once a second, until `drain` is called.
 
         Not to be cancelled while it polls: redis-py would keep the connection of an interrupted pipeline.
         """
@@ -103,6 +105,7 @@ class QueueWorker(Worker):
             self._wake = wake
             while self.allow_pick_jobs:
                 wake.clear()
+                self._may_have_more = True
                 try:
                     with translated():
                         async with self._polling:
@@ -125,6 +128,7 @@ class QueueWorker(Worker):
             wanted, waiting = waiting[:free], waiting[free:]
             for job_id, envelope in await self._claim(wanted):
                 self._start(job_id, envelope)
+        self._may_have_more = bool(waiting) or len(job_ids) >= self.queue_read_limit
 
     def _free_slots(self) -> int:
         return min(self._busy_jobs + self._idle_jobs(), int(self.max_jobs)) - self.job_counter
@@ -156,7 +160,8 @@ class QueueWorker(Worker):
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self.job_counter -= 1
-        self._wake.set()
+        if self._may_have_more:
+            self._wake.set()
 
     async def _run(self, envelope: bytes) -> None:
         """Run a claimed job to its end; never raises. It is cancelled by `drain`, or after `job_timeout_s` in case the

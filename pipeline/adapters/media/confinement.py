@@ -19,18 +19,16 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from errno import EINVAL
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pipeline.adapters.media.protocol import CHILD_SOCKET_FD
 from pipeline.adapters.media.system_calls import build_filter
 
-if TYPE_CHECKING:
-    from pyseccomp import SyscallFilter
-
 _NICE: Final = 10
-# linux/prctl.h and linux/capability.h
+# linux/prctl.h, linux/seccomp.h, linux/filter.h and linux/capability.h
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, _INSTRUCTION_BYTES = 22, 2, 8
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -49,7 +47,7 @@ class Confinement:
     """What is prepared once in the host, and applied in each child after the fork."""
 
     def __init__(self) -> None:
-        self._filter: SyscallFilter | None = None
+        self._filter: bytes | None = None
         self._no_filter = ""
         try:
             self._filter = build_filter()
@@ -82,7 +80,8 @@ class Confinement:
         if self._filter is None:
             gaps.append(self._no_filter)
         else:
-            attempt("system calls are not filtered", self._filter.load)
+            program = self._filter
+            attempt("system calls are not filtered", lambda: _install(program))
         return gaps
 
     def _become_nobody(self) -> None:
@@ -109,6 +108,20 @@ def prctl(option: int, *arguments: int) -> None:
     """prctl(2). Raises OSError."""
     padded = [ctypes.c_ulong(argument) for argument in (*arguments, 0, 0, 0, 0)[:4]]
     if _libc.prctl(option, *padded) != 0:
+        _raise_errno()
+
+
+class _Program(ctypes.Structure):
+    """struct sock_fprog of linux/filter.h."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
+def _install(program: bytes) -> None:
+    """Filter the system calls of this process from now on. libseccomp would generate the program again in each child.
+    Needs no_new_privs. Raises OSError."""
+    whole = _Program(len(program) // _INSTRUCTION_BYTES, program)
+    if _libc.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), ctypes.byref(whole), 0, 0) != 0:
         _raise_errno()
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import mmap
+import os
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ _FUTEX_COMMAND_MASK: Final = 0x7F
 _F_GETFD, _F_GETFL = 1, 3
 
 
-def build_filter() -> SyscallFilter:
-    """The filter, to be loaded in each child. Raises ImportError, RuntimeError or OSError where libseccomp is missing
-    or too old."""
+def build_filter() -> bytes:
+    """The filter as a program for the kernel (an array of struct sock_filter, seccomp(2)), to be installed in each
+    child. Raises ImportError, RuntimeError or OSError where libseccomp is missing or too old."""
     import pyseccomp
 
     result = pyseccomp.SyscallFilter(pyseccomp.ERRNO(errno.EPERM))
@@ -50,7 +51,10 @@ def build_filter() -> SyscallFilter:
     for name in PERMITTED:
         result.add_rule(pyseccomp.ALLOW, name)
     _add_checked(result)
-    return result
+    with open(os.memfd_create("filter"), "rb+", buffering=0) as file:
+        result.export_bpf(file)
+        file.seek(0)
+        return file.readall()
 
 
 def _add_checked(target: SyscallFilter) -> None:

@@ -8,7 +8,7 @@ after a reconnection, its tasks are woken and read the current state. Waiting ta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Literal
 
@@ -38,8 +38,8 @@ class RedisSignals:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
-        self._waiting: dict[str, set[asyncio.Event]] = {}
-        """By channel."""
+        self._waiting: dict[str, dict[asyncio.Event, Collection[str] | None]] = {}
+        """By channel: what is set, and for which messages (None: for each)."""
         self._active: set[str] = set()
         """Channels whose subscription Redis has confirmed."""
         self._wanted = asyncio.Event()
@@ -60,26 +60,28 @@ class RedisSignals:
             await end_tasks(task)
 
     @contextmanager
-    def waiter(self, kind: Literal["upload", "queue"], name: str) -> Iterator[asyncio.Event]:
+    def waiter(
+        self, kind: Literal["upload", "queue"], name: str, changes: Collection[str] | None = None
+    ) -> Iterator[asyncio.Event]:
         """An event that is set whenever `name` is signalled, and when the subscription becomes active. The waiting task
-        clears it."""
+        clears it. `changes`: only the signals of these kinds of changes set it."""
         event = asyncio.Event()
         channel = self._keys.changed(name) if kind == "upload" else self._keys.wake(name)
-        self._waiting.setdefault(channel, set()).add(event)
+        self._waiting.setdefault(channel, {})[event] = changes
         self._wanted.set()
         try:
             yield event
         finally:
-            self._waiting[channel].discard(event)
+            del self._waiting[channel][event]
             if not self._waiting[channel]:
                 del self._waiting[channel]
                 self._wanted.set()
 
     @asynccontextmanager
-    async def watch(self, upload_id: str) -> AsyncIterator[AsyncIterator[None]]:
+    async def watch(self, upload_id: str, kinds: Collection[str] | None = None) -> AsyncIterator[AsyncIterator[None]]:
         """See `ports.EventFeed`. Every change after the block has begun is signalled."""
         channel = self._keys.changed(upload_id)
-        with self.waiter("upload", upload_id) as event:
+        with self.waiter("upload", upload_id, kinds) as event:
             if channel not in self._active and not self.problem:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_CONFIRM_SECONDS):
@@ -162,8 +164,8 @@ class RedisSignals:
                     self._tried.set()
                 elif channel in self._waiting:
                     self._active.add(channel)
-            if kind in ("subscribe", "message"):
-                for event in self._waiting.get(channel, ()):
+            for event, changes in self._waiting.get(channel, {}).items():
+                if kind == "subscribe" or (kind == "message" and (changes is None or message["data"] in changes)):
                     event.set()
 
 

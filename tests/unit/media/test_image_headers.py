@@ -173,7 +173,14 @@ def test_any_bytes_give_a_header_or_none(prefix: bytes, rest: bytes) -> None:
 @pytest.mark.parametrize("big", [False, True])
 @pytest.mark.parametrize(
     ("compression", "bits", "kind", "decodable"),
-    [(1, 8, 1, True), (8, 16, 1, True), (50000, 8, 1, False), (34925, 8, 1, False), (1, 32, 1, False), (1, 32, 3, False)],
+    [
+        (1, 8, 1, True),
+        (8, 16, 1, True),
+        (50000, 8, 1, False),
+        (34925, 8, 1, False),
+        (1, 32, 1, False),
+        (1, 32, 3, False),
+    ],
 )
 def test_tiff_sizes_without_a_decoder(
     order: str, big: bool, compression: int, bits: int, kind: int, decodable: bool

@@ -36,7 +36,9 @@ def end_seconds(file: BinaryIO, size_bytes: int) -> float | None:
     ticks_by_track = {track: nanoseconds / scale_nanoseconds for track, nanoseconds in durations.items() if nanoseconds}
     for step in _STEPS_BYTES:
         length = min(step, size_bytes)
-        walk = _Walk(read_at(file, size_bytes - length, length), ticks_by_track, _LONGEST_NANOSECONDS / scale_nanoseconds)
+        walk = _Walk(
+            read_at(file, size_bytes - length, length), ticks_by_track, _LONGEST_NANOSECONDS / scale_nanoseconds
+        )
         if (ticks := walk.end()) is not None:
             return ticks * scale_nanoseconds / 1e9
         if length == size_bytes:

@@ -24,7 +24,13 @@ from av.video.stream import VideoStream as Track
 from numpy.typing import NDArray
 
 from pipeline.adapters.media.inside.metered import Metered
-from pipeline.adapters.media.inside.picture_choice import SAMPLE_EDGE_PIXELS, Shows, frame_limit, most_typical, what_shows
+from pipeline.adapters.media.inside.picture_choice import (
+    SAMPLE_EDGE_PIXELS,
+    Shows,
+    frame_limit,
+    most_typical,
+    what_shows,
+)
 from schemas.media import MediaMetadata
 
 _LATEST_FIRST_SECONDS = 60.0

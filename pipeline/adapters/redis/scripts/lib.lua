@@ -27,13 +27,14 @@ local function transport_of(id)
   return find_transport(id) or error('upload ' .. id .. ' has a transport that this release does not know')
 end
 
-local function changed(id) redis.call('PUBLISH', P .. 'changed:' .. id, '') end
+-- Signal a change to those who watch the upload. `kind` is that of an event of the stream.
+local function changed(id, kind) redis.call('PUBLISH', P .. 'changed:' .. id, kind) end
 
 -- Append to the event stream that dashboards read (schemas/status.py).
 local function emit(id, kind, name, value, code)
   redis.call('XADD', P .. 'events', 'MAXLEN', '~', '10000', '*',
     'upload_id', id, 'kind', kind, 'name', name, 'value', value, 'error_code', code or '')
-  changed(id)
+  changed(id, kind)
 end
 
 local function stage_field(stage, field) return 'stage.' .. stage .. '.' .. field end

@@ -5,5 +5,5 @@ for _, number in ipairs(A.numbers) do
   redis.call('ZREM', part_key(id, 'giving'), number)
   lost = lost or redis.call('HEXISTS', part_key(id, 'received'), number) == 0
 end
-if lost then changed(id) end -- a request may wait to send one of them
+if lost then changed(id, 'segment') end -- a request may wait to send one of them
 return cjson.encode({})

@@ -36,5 +36,5 @@ status = apply(id, last and 'all_received' or 'segment_received')
 local jobs = append(trigger_stages(id, {first_segment = true, all_received = last}), wake_readers(id))
 local wanted = wanted_segments(id)
 while #wanted > 100 do table.remove(wanted) end
-changed(id)
+changed(id, 'segment')
 return cjson.encode({status = status, accepted = true, jobs = jobs, wanted = wanted})

@@ -23,6 +23,6 @@ for _, n in ipairs(A.released) do
 end
 if count > 0 then
   if is_windowed(id) then release_later(id, 0) end
-  changed(id)
+  changed(id, 'segment')
 end
 return cjson.encode({count = count})

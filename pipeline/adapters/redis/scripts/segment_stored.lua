@@ -28,5 +28,5 @@ if is_windowed(id) then
 elseif which == 'all' then
   release_later(id, LINGER_MS)
 end
-changed(id)
+changed(id, 'segment')
 return cjson.encode({released = released})

@@ -12,5 +12,5 @@ if A.retention_ms then
   for _, part in ipairs({'', ':received', ':stored', ':results'}) do redis.call('PEXPIRE', key .. part, int(A.retention_ms)) end
   redis.call('ZADD', P .. 'retired', int(NOW + A.retention_ms), id)
 end
-changed(id)
+changed(id, 'segment')
 return cjson.encode({})
