@@ -48,7 +48,7 @@ class SegmentQueue:
         self._repeats: dict[int, int] = {}
         self._has_window = view.window_size is not None
         self._was_refused = False
-        self._last_follows_first = live
+        self._last_follows_first = live and view.window_size is None
         self._one_at_a_time = min(_MOST_ONE_AT_A_TIME, int(self.plan.count * _PART_ONE_AT_A_TIME)) if live else 0
         self._observe_reading(view)
         self.want(view.wanted_segments)
@@ -142,7 +142,7 @@ class SegmentQueue:
         """Whether the last segment is sent before those in between. Not into a window: if the reader does not want it,
         it is released there, and some stores cannot read a segment before the manifest."""
         first_is_sent = 1 not in self._pending
-        return self._last_follows_first and first_is_sent and not self.has_window and self.plan.count in self._pending
+        return self._last_follows_first and first_is_sent and not self.was_refused and self.plan.count in self._pending
 
     def _put_back(self, number: int) -> None:
         self.in_flight.discard(number)

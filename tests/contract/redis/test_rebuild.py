@@ -89,7 +89,7 @@ async def test_an_import_and_a_direct_upload(play: Play) -> None:
     complete = journal_of(transport=Transport.DIRECT)
     complete.completed = True
     complete.stored = {1: "a", 2: "b", 3: "c"}
-    assert set(await rebuilt(play, complete, has_file=False)) == {Stage.SEAL}
+    assert set(await rebuilt(play, complete, has_file=False)) == {Stage.SEAL, Stage.PROBE}
     upload = await play.board.get(complete.new.upload_id)
     assert (upload.status, upload.bytes_received, upload.bytes_stored) == (Status.PROCESSING, 25, 25)
 
