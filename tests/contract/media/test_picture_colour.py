@@ -14,7 +14,7 @@ from pipeline.adapters.media.inside.picture import picture
 from schemas.media import Colour as Tags
 from tests.harness.media_films import patches
 from tests.harness.media_stills import coloured, grey, saved
-from tests.harness.media_thumbnails import BLUE, GREEN, RED, UPRIGHT, WHITE, shown
+from tests.harness.media_thumbnails import BLACK, BLUE, GREEN, RED, UPRIGHT, WHITE, shown
 
 pytestmark = pytest.mark.contract
 
@@ -146,3 +146,9 @@ def test_lab_is_converted() -> None:
     assert image is not None
     described = describe(io.BytesIO(saved(coloured(), "TIFF")), 1)
     assert shown(saved(image, "TIFF"), metadata=described).shows(UPRIGHT, 24)
+
+
+def test_a_transparent_grey_of_16_bits_shows_on_white() -> None:
+    image = Image.fromarray(np.zeros((240, 320), np.uint16))
+    assert shown(saved(image, "PNG", transparency=0)).shows((WHITE,) * 4)
+    assert shown(saved(image, "PNG", transparency=1)).shows((BLACK,) * 4)

@@ -78,14 +78,8 @@ def test_the_clock_of_a_matroska_file() -> None:
 
 
 def test_packets_that_last_as_long_as_the_header_says() -> None:
-    track = (
-        b"\xae"
-        + bytes([0x80 | 13])
-        + b"\xd7\x81\x01"
-        + b"\x83\x81\x01"
-        + b"\x23\xe3\x83\x83"
-        + (2_000_000).to_bytes(3, "big")
-    )
+    fields = element(0xD7, b"\1") + element(0x83, b"\1") + b"\x23\xe3\x83\x83" + (2_000_000).to_bytes(3, "big")
+    track = element(0xAE, fields)
     tracks = b"\x16\x54\xae\x6b" + bytes([0x80 | len(track)]) + track
     content = HEADER + tracks + cluster(1000, block(0xA3, 0))
     assert end_of_matroska(io.BytesIO(content), len(content)) == pytest.approx(1.002)

@@ -35,6 +35,12 @@ def id3(count: int, version: int = 4) -> bytes:
     return b"ID3" + bytes([version, 0, 0]) + length + frames + (b"\xff\xfb\x90\x64" + bytes(413)) * 8
 
 
+def id3_after_id3(count: int) -> bytes:
+    """Tags of 4000 frames, one after the other."""
+    tag = id3(4000)[: -8 * (4 + 413)]
+    return tag * (count // 4000) + id3(0)
+
+
 def ebml(number: int, content: bytes) -> bytes:
     return number.to_bytes((number.bit_length() + 7) // 8, "big") + b"\x01" + len(content).to_bytes(7, "big") + content
 
@@ -131,6 +137,8 @@ def ogg(count: int) -> bytes:
         (ogg(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
         (id3(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
         (id3(100_000, 3), f"more than {MAX_FILE_TAGS:,} tags"),
+        (id3_after_id3(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
+        (id3(0)[:10] * 100_000 + id3(0), f"more than {MAX_FILE_TAGS:,} tags"),
         (matroska_tags(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
         (mp4_tags(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
         (wav_tags(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
@@ -147,6 +155,8 @@ def ogg(count: int) -> bytes:
         "ogg",
         "id3",
         "id3v3",
+        "id3 after id3",
+        "empty id3",
         "matroska",
         "mp4",
         "wav",

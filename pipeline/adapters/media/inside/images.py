@@ -6,6 +6,7 @@ enough.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -17,8 +18,10 @@ from pipeline.adapters.media.inside.views import view
 
 _AFTER_HEADER_BYTES = 16 * 1024
 _BEGINNING_BYTES = 64 * 1024
-_PLAIN = (b"BM", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
-"""BMP and JPEG 2000 (in boxes, and the codestream alone), which PyAV describes completely."""
+_BMP = b"BM"
+_OLD_BMP_BYTES = 12  # the length of the header of OS/2 1.x
+_PLAIN = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
+"""JPEG 2000 (in boxes, and the codestream alone), which PyAV describes completely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,10 @@ def read_image(file: BinaryIO, head: bytes, size_bytes: int) -> ImageFile | None
     """The image in a file that begins with `head`; None if it is none of these formats. Raises NotMedia for more texts
     than an image may contain."""
     if head.startswith(image_jpeg.SIGNATURE):
-        header, end, decoded_bytes = image_jpeg.read_jpeg(file)
-        return _image(file, size_bytes, header, max(end, decoded_bytes) + _AFTER_HEADER_BYTES)
+        jpeg = image_jpeg.read_jpeg(file)
+        if jpeg.readable is not None:
+            return ImageFile(jpeg.header, (view(file, jpeg.readable),))
+        return _image(file, size_bytes, jpeg.header, max(jpeg.data_at, jpeg.least_bytes) + _AFTER_HEADER_BYTES)
     if head.startswith(image_png.SIGNATURE):
         header, end = image_png.read_png(file, size_bytes)
         return _image(file, size_bytes, header, end + _AFTER_HEADER_BYTES)
@@ -48,6 +53,8 @@ def read_image(file: BinaryIO, head: bytes, size_bytes: int) -> ImageFile | None
         return _image(file, size_bytes, tiff, _BEGINNING_BYTES)
     if head.startswith((image_jpegxl.CODESTREAM, image_jpegxl.CONTAINER)):
         return _image(file, size_bytes, image_jpegxl.read_jpegxl(file, size_bytes), _BEGINNING_BYTES)
+    if head.startswith(_BMP):
+        return _image(file, size_bytes, _bmp_header(head), _BEGINNING_BYTES)
     if head.startswith(_PLAIN):
         return _image(file, size_bytes, ImageHeader(), _BEGINNING_BYTES)
     if head[4:8] == b"ftyp" and container_name(VIDEO_FORMATS[0], head) in ISO_IMAGES:
@@ -58,6 +65,13 @@ def read_image(file: BinaryIO, head: bytes, size_bytes: int) -> ImageFile | None
 def _image(file: BinaryIO, size_bytes: int, header: ImageHeader, end: int) -> ImageFile:
     beginning = (view(file, [(0, end)]),) if end < size_bytes else ()
     return ImageFile(header, (*beginning, file))
+
+
+def _bmp_header(head: bytes) -> ImageHeader:
+    """The size, which libavcodec reads only if it can decode the compression."""
+    (length,) = struct.unpack_from("<I", head.ljust(26, b"\0"), 14)
+    width, height = struct.unpack_from("<HH" if length == _OLD_BMP_BYTES else "<ii", head.ljust(26, b"\0"), 18)
+    return ImageHeader(width=abs(width) or None, height=abs(height) or None)  # a negative height: from top to bottom
 
 
 def _iso_header_end(file: BinaryIO, size_bytes: int) -> int:

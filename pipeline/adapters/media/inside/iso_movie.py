@@ -44,8 +44,8 @@ def read_movie(file: BinaryIO, size_bytes: int) -> Mapping[int, Orientation]:
 
 
 def sample_seconds(file: BinaryIO, size_bytes: int) -> float | None:
-    """The longest of the tracks by their sample tables (stts, 8.6.1.2), which remain where a recorder states no duration
-    (0 or all ones, 8.2.2 and 8.4.2)."""
+    """The length of the longest track by its sample table (stts, 8.6.1.2), for movies whose headers state no duration
+    (0, or all ones: 8.2.2 and 8.4.2)."""
     moov = next((box for box in boxes(file, 0, size_bytes, _MAX_TOP_LEVEL) if box.name == b"moov"), None)
     lengths: list[float] = []
     for trak in boxes(file, moov.start, moov.end, _MAX_TRACKS) if moov else ():

@@ -30,8 +30,8 @@ _WANTED = (_TRACKS, _TAGS, _CHAPTERS)
 
 @dataclass(frozen=True, slots=True)
 class MatroskaHeader:
-    """`turned`: how the pictures of each video track are turned, in the file's order. `packet_nanoseconds`: how long each
-    packet lasts (DefaultDuration), by the track's number."""
+    """`turned`: how the pictures of each video track are turned, in the file's order. `packet_nanoseconds`: how long
+    each packet lasts (DefaultDuration), by the track's number."""
 
     turned: Sequence[Orientation] = ()
     tags: int = 0

@@ -26,7 +26,7 @@ from pipeline.adapters.media.inside.matroska_header import read_matroska
 from pipeline.adapters.media.inside.orientation import UPRIGHT, Orientation, of_degrees, of_heif
 from pipeline.adapters.media.inside.printed import printed
 from pipeline.adapters.media.inside.refused import MAX_PIXELS, NotMedia
-from pipeline.adapters.media.inside.streams import Known, is_cover, stream_of
+from pipeline.adapters.media.inside.streams import Known, is_cover, stream_of, unread_stream
 from pipeline.adapters.media.inside.tags import selected_tags
 from pipeline.adapters.media.inside.unfinished import repaired
 from pipeline.adapters.media.inside.values import count
@@ -122,6 +122,9 @@ def _image(file: BinaryIO, media: Opened, container: str, size_bytes: int, image
     pictures = [source for source in media.container.streams if source.type == "video"]
     pictures.sort(key=lambda source: (source.frames < 2, not source.disposition & Disposition.default))
     if not pictures:
+        unread = _without_decoder(file, size_bytes) if container in formats.ISO_IMAGES else None
+        if unread is not None:
+            return _metadata(media, "image", container, None, size_bytes, (unread,))
         raise NotMedia("it contains no picture")
     source = pictures[0]
     known = Known.of(printed(media.container).get(source.index))
@@ -152,9 +155,23 @@ def _image(file: BinaryIO, media: Opened, container: str, size_bytes: int, image
     return _metadata(media, "image", container, animated, size_bytes, (stream,))
 
 
+def _without_decoder(file: BinaryIO, size_bytes: int) -> VideoStream | None:
+    """The main item of a HEIF file, if libavformat knows no item's codec."""
+    items = read_items(file, size_bytes)
+    item = items.by_number.get(items.main) if items else None
+    if item is None or item.size is None:
+        return None
+    depths = (item.stated(b"pixi") or b"")[5:]  # ISO/IEC 23008-12, 6.5.6: the bits of each channel
+    return unread_stream(item.kind.decode("latin-1"), *item.size, max(depths, default=0), _turned(item))
+
+
+def _turned(item: Item) -> Orientation:
+    return of_heif((name, data[0]) for name, data in item.properties if data)
+
+
 def _of_item(known: Known, item: Item) -> Known:
     """The main item: how it is turned, and its size if it is composed of others."""
-    orientation = of_heif((name, data[0]) for name, data in item.properties if data)
+    orientation = _turned(item)
     if item.kind not in _COMPOSED or item.size is None:
         return replace(known, orientation=orientation)
     width, height = item.size

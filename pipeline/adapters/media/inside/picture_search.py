@@ -73,7 +73,7 @@ class Search:
         return self._searched(best, best_shows)
 
     def _searched(self, best: VideoFrame | None, best_shows: Shows) -> VideoFrame | None:
-        """A frame that shows more than `best`, between the start of the file and the limits of a search; else `best`."""
+        """A frame that shows more than `best`, from the start of the file on within the limits; else `best`."""
         if not self._seek(0.0):
             return best
         self._file.allow(_SEARCH_BYTES)

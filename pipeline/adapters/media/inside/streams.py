@@ -44,6 +44,9 @@ _BITS_OF_CODEC: Mapping[str, int] = {
 }  # fmt: skip
 
 
+_CODEC_OF_ITEM = {"vvc1": "vvc", "j2k1": "jpeg2000", "jpeg": "mjpeg", "avc1": "h264", "unci": "rawvideo"}
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What was found about a stream elsewhere: in its header, or in the description of it that libavformat prints.
@@ -82,7 +85,7 @@ def stream_of(source: Source, known: Known) -> VideoStream | AudioStream | Subti
     context: Any = source.codec_context
     common: dict[str, Any] = {
         "index": source.index if known.index is None else known.index,
-        "codec": text(known.codec or (context and context.codec.canonical_name), 64) or "unknown",
+        "codec": _codec(known.codec or (context and context.codec.canonical_name)),
         "profile": text(context.profile) if context else None,
         "language": language(source.metadata.get("language")),
         "default": bool(source.disposition & Disposition.default),
@@ -96,6 +99,11 @@ def stream_of(source: Source, known: Known) -> VideoStream | AudioStream | Subti
             return SubtitleStream(**common)
         case _:
             return None
+
+
+def _codec(name: str | None) -> str:
+    """libavformat calls a codec that it does not know `none`."""
+    return "unknown" if name == "none" else text(name, 64) or "unknown"
 
 
 def is_cover(source: Source) -> bool:
@@ -158,6 +166,25 @@ def _video(source: Any, context: Any, common: dict[str, Any], known: Known) -> V
         bit_rate=count(context.bit_rate) if context and not known.still else None,
         attached_picture=cover,
         tiled=known.tiled,
+    )
+
+
+def unread_stream(codec: str, width: int, height: int, bit_depth: int, turned: Orientation) -> VideoStream | None:
+    """A picture whose codec libavformat does not know; None for an impossible size."""
+    coded_width, coded_height = pixels(width), pixels(height)
+    if coded_width is None or coded_height is None:
+        return None
+    sideways = turned.rotation in (90, 270)
+    return VideoStream(
+        index=0,
+        codec=_CODEC_OF_ITEM.get(codec) or text(codec, 64) or "unknown",
+        width=coded_height if sideways else coded_width,
+        height=coded_width if sideways else coded_height,
+        coded_width=coded_width,
+        coded_height=coded_height,
+        rotation=turned.rotation,
+        mirrored=turned.mirrored,
+        bit_depth=within(bit_depth, 64),
     )
 
 
