@@ -22,7 +22,7 @@ from pipeline.engine.contract import StageHandler
 from pipeline.engine.engine import EngineRules, StageEngine
 from pipeline.engine.limiter import SegmentLimiter
 from pipeline.engine.takeover import TakeOver
-from pipeline.ports import ContentRepository, MediaReader, Stores
+from pipeline.ports import ContentRepository, Stores
 from pipeline.settings import Settings
 from pipeline.stages.assemble import Assemble
 from pipeline.stages.persist import Persist
@@ -65,12 +65,12 @@ def stage_handlers(
     cell: CellState,
     stores: Stores,
     contents: ContentRepository,
-    media: MediaReader,
+    media: SandboxedReader,
     release: EarlyRelease,
 ) -> dict[Stage, StageHandler]:
     """A handler for every stage."""
     limiter = SegmentLimiter(settings.store_concurrency)
-    files = FileReads(cell, redis.stages, stores, redis.signals)
+    files = FileReads(cell, redis.stages, stores, redis.signals, media.deferred.counted)
     return {
         Stage.TRANSFER: Transfer(cell, redis.stages, stores, limiter, redis.signals, release),
         Stage.SEAL: Seal(cell, stores),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import AbstractAsyncContextManager
 
 from pipeline.core.errors import MediaError
 from pipeline.core.model import Upload, object_key
@@ -34,9 +35,18 @@ _RANGE_RETRIES = RetryPolicy(max_attempts=4, base_seconds=0.3, cap_seconds=5)
 
 
 class FileReads:
-    """Opens the files of uploads of one cell for the stages that read them."""
+    """Opens the files of uploads of one cell for the stages that read them. A run that stays for segments of its client
+    does so in a block of `waiting`: it needs nothing of its worker, which may run other jobs meanwhile."""
 
-    def __init__(self, cell: CellState, reads: StageReads, stores: Stores, feed: EventFeed) -> None:
+    def __init__(
+        self,
+        cell: CellState,
+        reads: StageReads,
+        stores: Stores,
+        feed: EventFeed,
+        waiting: Callable[[], AbstractAsyncContextManager[None]],
+    ) -> None:
+        self._waiting = waiting
         self._cell = cell
         self._reads = reads
         self._stores = stores
@@ -112,7 +122,7 @@ class FileReads:
         """Wait a moment for segments that were announced."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LINGER_SECONDS
-        async with self._feed.watch(run.job.upload_id) as changes:
+        async with self._waiting(), self._feed.watch(run.job.upload_id) as changes:
             changed = asyncio.ensure_future(anext(changes))
             try:
                 while await self._reads.want(run.job, numbers, most, from_store=from_store) and not run.stop.is_set():

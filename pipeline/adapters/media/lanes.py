@@ -80,7 +80,8 @@ class Slot:
 
 
 class Deferred:
-    """Counts the readings that use no CPU for a while. `listeners` are called whenever the number grows."""
+    """Counts the jobs that use no CPU for a while: their readings wait, or they wait for bytes to read. `listeners` are
+    called whenever the number grows."""
 
     def __init__(self) -> None:
         self._count = 0

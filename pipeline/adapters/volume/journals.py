@@ -28,6 +28,8 @@ _UNFINISHED_SECONDS = 60.0
 # The entries of a segment that is received once, stored once with an etag of 64 characters, and released by the
 # admission worker, which repeats that it is stored.
 _SEGMENT_ENTRIES_BYTES = 320
+# The store's session, the completion and the end.
+_FIXED_ENTRIES_BYTES = 2048
 
 
 class FileUploadJournals:
@@ -50,10 +52,9 @@ class FileUploadJournals:
             try:
                 first = write([Begun(new)])
                 self._append(unfinished, first, os.O_CREAT | os.O_EXCL)
-                _preallocate(
-                    unfinished,
-                    len(first) + _SEGMENT_ENTRIES_BYTES * SegmentPlan(new.size_bytes, new.segment_bytes).count,
-                )
+                # No segment of an import is ever received or stored, and it may have any size.
+                segments = 0 if new.source else SegmentPlan(new.size_bytes, new.segment_bytes).count
+                _preallocate(unfinished, len(first) + _FIXED_ENTRIES_BYTES + _SEGMENT_ENTRIES_BYTES * segments)
                 with suppress(FileExistsError):
                     os.link(unfinished, path)
             finally:

@@ -12,6 +12,8 @@ import pytest
 from pipeline.adapters.volume.journals import FileUploadJournals
 from pipeline.core.journal import Ended, Journal, Received
 from pipeline.core.lifecycle import Status
+from pipeline.core.model import ObjectVersion
+from pipeline.core.transports import Transport
 from tests.contract.redis.uploads import new_upload
 
 pytestmark = pytest.mark.integration
@@ -44,6 +46,17 @@ async def journal_of(journals: FileUploadJournals) -> Journal:
     journal = await journals.read(NEW.upload_id)
     assert journal is not None
     return journal
+
+
+async def test_an_import_of_any_size_takes_no_room(journals: FileUploadJournals, tmp_path: Path) -> None:
+    """A journal has room for the entries of each segment that arrives or is stored, and an import has none of them."""
+    source = ObjectVersion("raw", "a", "e")
+    new = new_upload(size_bytes=5 * 1024**4, segment_bytes=10 * 1024**2, transport=Transport.IMPORT, source=source)
+    await journals.begin(new)
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_blocks * 512 <= 8192
+    await journals.begin(NEW)
+    assert (tmp_path / f"{NEW.upload_id}.journal").stat().st_blocks * 512 > 10_000 * 300
 
 
 async def test_a_journal_from_begin_to_end(journals: FileUploadJournals, tmp_path: Path) -> None:
