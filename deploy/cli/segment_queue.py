@@ -6,8 +6,9 @@ before the time that the server asked for, except wanted ones, which have room o
 the server had accepted and lists as missing again is offered again. As long as one is missing, the next one is offered
 at some time, whatever the server refuses.
 
-Nothing here calculates whether a window has room: a server lets a segment wait for it, without its body, and knows
-sooner than any client when there is some.
+Nothing here calculates whether a window has room: a server lets a segment wait for it, and knows sooner than any client
+when there is some. So it refuses one only when the window does not empty (`was_refused`), and only then is it worth a
+round trip to ask for permission to send a body.
 """
 
 from __future__ import annotations
@@ -46,8 +47,7 @@ class SegmentQueue:
         self._closed_until = -math.inf
         self._accepted: dict[int, float] = {}
         self._repeats: dict[int, int] = {}
-        self._has_window = view.window_size is not None
-        self._was_refused = False
+        self.was_refused = False
         self._last_follows_first = live and view.window_size is None
         self._one_at_a_time = min(_MOST_ONE_AT_A_TIME, int(self.plan.count * _PART_ONE_AT_A_TIME)) if live else 0
         self._observe_reading(view)
@@ -57,11 +57,6 @@ class SegmentQueue:
     def is_done(self) -> bool:
         """Whether every segment was accepted."""
         return not self._pending and not self.in_flight
-
-    @property
-    def has_window(self) -> bool:
-        """Whether the server may refuse a segment because a window is full."""
-        return self._was_refused or self._has_window
 
     def want(self, ranges: Ranges) -> None:
         """The server wants these segments next."""
@@ -109,7 +104,7 @@ class SegmentQueue:
 
     def refused(self, number: int, until: float) -> None:
         """SEGMENT_WINDOW_FULL, with the time from which on it may be sent again."""
-        self._was_refused = True
+        self.was_refused = True
         self._not_before[number] = until
         self._closed_until = max(self._closed_until, until)
         self._put_back(number)
@@ -117,7 +112,6 @@ class SegmentQueue:
     def update(self, view: UploadView, now: float) -> list[int]:
         """Take over a description of the upload. Returns the segments that the server had accepted and has lost."""
         missing = self._numbers(view.missing_segments)
-        self._has_window = view.window_size is not None
         lost = [
             number
             for number in sorted(missing - self._pending - self.in_flight)

@@ -140,7 +140,7 @@ class SegmentRound:
                 lambda: file.blocks(offset, length, sent),
                 digest,
                 self._on_retry,
-                may_be_refused=self._queue.has_window,
+                may_be_refused=self._queue.was_refused,
             )
         except ApiError as error:
             if error.code != "SEGMENT_WINDOW_FULL":

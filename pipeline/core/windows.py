@@ -4,9 +4,9 @@ Reservations are counted in whole blocks, as filesystems allocate bytes. So what
 than what its bytes occupy on the disk, whatever the length of its file and of its segments.
 
 Guarantee: a window is a whole number of segments, at least two, and never more than the volume's capacity. Segments
-that the reader needs have a part of the window to themselves (`reader_segments`), so a window that is full of other
-segments never keeps the reader waiting; the rest of the window empties by itself as the store acknowledges segments.
-So every upload can finish within its window, whatever others do.
+that the reader requests have a part of the window to themselves (`reader_segments`), so a window that is full of other
+segments does not keep the reader waiting. The rest of the window empties by itself as the store acknowledges segments;
+where the store can read segments, all of it does. So every upload can finish within its window, whatever others do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pipeline.core.errors import RequestError
 from pipeline.core.segments import SegmentPlan, StoreLimits, plan_segments
 
 MAX_READER_SEGMENTS = 3
-"""Segments that the reader of a windowed upload may hold: the first one, one with the index, one with a frame."""
+"""Segments that the reader of a windowed upload may wait for at once and, where the store cannot read segments before
+the manifest, hold: the first one, one with the index, one with a frame."""
 
 _FEWEST_SEGMENTS = MAX_READER_SEGMENTS + 1
 # With as many segments, the client sends, the store receives and the reader reads at the same time.

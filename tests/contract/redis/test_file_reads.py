@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -69,7 +70,7 @@ class Cell:
 
     def reads(self, store: object = None) -> FileReads:
         stores = cast(Stores, OneStore(cast(Store, store or self.store)))
-        return FileReads(cell_state(self.play, self.volume), self.play.stages, stores, self.play.parts.signals)
+        return FileReads(cell_state(self.play, self.volume), self.play.stages, stores, self.play.parts.signals, nullcontext)
 
     async def wanted(self, upload: Upload) -> set[int]:
         return set((await self.play.board.snapshot(upload.upload_id)).wanted)

@@ -43,18 +43,6 @@ async def test_a_full_window_refuses_segments_before_their_bodies(door: Door) ->
     assert await door.taken() == {1, 2, 3, 8}
 
 
-async def test_a_request_waits_a_moment_for_room(door: Door) -> None:
-    for number in (2, 3):
-        await door.send(number)
-    waiting = asyncio.create_task(door.send(4))
-    await asyncio.sleep(0)
-    assert await door.store(2) == [True]
-    await door.release.segment_stored(door.upload.upload_id, door.upload.plan, 2)
-    assert not (await waiting).repeated
-    assert await door.taken() == {3, 4}
-    assert door.on_disk() == 2 * SEGMENT
-
-
 @pytest.mark.parametrize("wrong", ["cut off", "length", "digest", "too long"])
 async def test_a_failed_body_gives_its_room_back(door: Door, wrong: str) -> None:
     bodies = {

@@ -37,7 +37,6 @@ class Scene:
     play: Play
     volume: DirectoryTempVolume
     store: FilesystemObjectStore
-    directory: Path
     upload: Upload
     data: bytes
     probe: StageJob
@@ -77,9 +76,6 @@ class Scene:
         """The segments that the reader has requested, or holds."""
         key = f"{self.play.parts.keys.upload(self.upload.upload_id)}:reads"
         return {int(number) for number in await self.play.parts.client.smembers(key)}  # type: ignore[misc]  # as above
-
-    def store_files(self) -> list[Path]:
-        return [path for path in self.directory.rglob("*") if path.is_file()]
 
     async def seal(self) -> None:
         """Store and seal everything; the upload is read anew."""
@@ -122,7 +118,7 @@ async def _scene(play: Play, tmp_path: Path, segment_bytes: int, **more: Any) ->
     volume = DirectoryTempVolume("local", tmp_path / "temp")
     await volume.allocate(upload.upload_id, upload.size_bytes)
     async with FilesystemObjectStore(tmp_path / "store", fsync=False) as store:
-        made = Scene(play, volume, store, tmp_path / "store", upload, data, cast(StageJob, None), cast(StageJob, None))
+        made = Scene(play, volume, store, upload, data, cast(StageJob, None), cast(StageJob, None))
         jobs = await made.receive(1)
         made.probe = await play.started(jobs[Stage.PROBE])
         made.transfer = await play.started(jobs[Stage.TRANSFER])
@@ -154,8 +150,7 @@ async def test_a_segment_that_is_no_longer_held_is_noticed(play: Play, tmp_path:
     volume = DirectoryTempVolume("local", tmp_path / "temp")
     await volume.allocate_sparse(upload.upload_id, upload.size_bytes)
     async with FilesystemObjectStore(tmp_path / "store", fsync=False) as store:
-        directory = tmp_path / "store"
-        scene = Scene(play, volume, store, directory, upload, data, cast(StageJob, None), cast(StageJob, None))
+        scene = Scene(play, volume, store, upload, data, cast(StageJob, None), cast(StageJob, None))
         jobs = await scene.receive(1)
         scene.probe = await play.started(jobs[Stage.PROBE])
         scene.transfer = await play.started(jobs[Stage.TRANSFER])
@@ -256,7 +251,7 @@ async def test_a_small_segment_that_has_changed_in_the_store_is_no_proof(play: P
     async with _scene(play, tmp_path, SHORT) as scene:
         await scene.stored(1)
         await scene.release(1)
-        (stored,) = [path for path in scene.store_files() if path.stat().st_size == SHORT]
+        (stored,) = [path for path in (tmp_path / "store").rglob("*") if path.stat().st_size == SHORT]
         stored.write_bytes(bytes(SHORT))
         source = scene.bytes()
         assert await source.read(0, 10) == bytes(10)

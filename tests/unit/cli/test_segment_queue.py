@@ -107,8 +107,10 @@ def test_a_segment_that_becomes_wanted_in_flight_comes_first_after_its_refusal()
 def test_the_server_decides_whether_a_window_has_room(live: bool) -> None:
     """What is known of the window here is older than what the server knows."""
     queue = SegmentQueue(view(window_size=2 * MIB, bytes_received=2 * MIB), live=live)
-    assert queue.has_window
     assert len(claimed(queue)) == 8
+    assert not queue.was_refused
+    queue.refused(3, until=1.0)
+    assert queue.was_refused
 
 
 def test_the_first_segments_are_sent_one_at_a_time_while_the_metadata_is_read() -> None:
