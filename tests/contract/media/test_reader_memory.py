@@ -54,13 +54,13 @@ async def test_others_of_the_same_user_cannot_look_into_a_child() -> None:
     async with SandboxedReader(ReaderRules(), CONFINED) as reader:
         reading = asyncio.create_task(reader.read(ordered(do="sleep")))
         child = await _confined(reader)
-        ordinary = subprocess.Popen(["/bin/sleep", "1000"], cwd="/", **_user())
+        ordinary = await asyncio.create_subprocess_exec("/bin/sleep", "1000", cwd="/", **_user())
         try:
             assert _opens(ordinary.pid, "environ")
             assert [name for name in _FILES if _opens(child, name)] == []
         finally:
             ordinary.kill()
-            ordinary.wait()
+            await ordinary.wait()
             reading.cancel()
             with contextlib.suppress(asyncio.CancelledError, SluiceError):
                 await reading

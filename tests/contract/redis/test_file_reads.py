@@ -70,7 +70,8 @@ class Cell:
 
     def reads(self, store: object = None) -> FileReads:
         stores = cast(Stores, OneStore(cast(Store, store or self.store)))
-        return FileReads(cell_state(self.play, self.volume), self.play.stages, stores, self.play.parts.signals, nullcontext)
+        feed = self.play.parts.signals
+        return FileReads(cell_state(self.play, self.volume), self.play.stages, stores, feed, nullcontext)
 
     async def wanted(self, upload: Upload) -> set[int]:
         return set((await self.play.board.snapshot(upload.upload_id)).wanted)

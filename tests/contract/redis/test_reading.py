@@ -17,11 +17,11 @@ from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.core.errors import MediaError
 from pipeline.core.model import StageJob
 from pipeline.core.stages import Stage
-from pipeline.engine.contract import Done, Outcome, StageRun
+from pipeline.engine.contract import Done, Outcome, Parked, StageRun
 from pipeline.ports import EventFeed, Stores
 from pipeline.stages.reading import FileReads
 from pipeline.uploads.bytes import FileBytes
-from tests.contract.redis.test_upload_bytes import LONG, Scene
+from tests.contract.redis.test_upload_bytes import LONG, Scene, SealedOnly
 from tests.contract.redis.uploads import Play, cell_state
 
 pytestmark = pytest.mark.contract
@@ -29,9 +29,9 @@ pytestmark = pytest.mark.contract
 
 @dataclass
 class OneStore:
-    store: FilesystemObjectStore
+    store: FilesystemObjectStore | SealedOnly
 
-    def named(self, name: str) -> FilesystemObjectStore:
+    def named(self, name: str) -> FilesystemObjectStore | SealedOnly:
         return self.store
 
 
@@ -45,10 +45,11 @@ class Reader:
     loses_hold: bool = False
     deferred: Deferred = field(default_factory=Deferred)
     needs: int = 2
+    store: SealedOnly | None = None
 
     async def run(self) -> Outcome:
         scene, play = self.scene, self.scene.play
-        stores = cast(Stores, OneStore(scene.store))
+        stores = cast(Stores, OneStore(self.store or scene.store))
         feed: EventFeed = play.parts.signals
         files = FileReads(cell_state(play, scene.volume), play.stages, stores, feed, self.deferred.counted)
         return await files.reading(StageRun(scene.probe, scene.upload), self.read)
@@ -105,10 +106,18 @@ async def test_a_file_is_not_rejected_for_what_the_store_sent_once(
     assert len(reader.got) == readings
 
 
-async def test_a_file_is_not_rejected_for_a_hole_that_a_lost_hold_has_left(reader: Reader) -> None:
+async def test_a_segment_that_is_released_while_it_is_read_is_read_from_the_store(reader: Reader) -> None:
     reader.loses_hold = True
     assert await reader.run() == Done({"of": "the file"})
-    assert reader.got == [bytes(10), reader.scene.segment(2)[:10]]
+    assert reader.got == [reader.scene.segment(2)[:10]]
+
+
+async def test_a_file_is_not_rejected_for_a_hole_that_a_lost_hold_has_left(reader: Reader) -> None:
+    """Where the store cannot read a segment before the manifest."""
+    reader.loses_hold = True
+    reader.store = SealedOnly(reader.scene.store)
+    assert await reader.run() == Parked()
+    assert reader.got == [bytes(10)]
 
 
 async def test_a_run_that_stays_for_a_segment_counts_as_no_job_of_its_worker(reader: Reader) -> None:
