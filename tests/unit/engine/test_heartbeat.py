@@ -7,10 +7,13 @@ from typing import cast
 
 import pytest
 
+from pipeline.core.errors import StageLost
 from pipeline.core.model import StageJob
 from pipeline.core.stages import Stage
+from pipeline.engine import heartbeat
 from pipeline.engine.heartbeat import heartbeats
 from pipeline.ports import StageRuns
+from tests.harness.losing import LosesCancellations
 
 pytestmark = pytest.mark.unit
 
@@ -42,3 +45,23 @@ async def test_heartbeats_end_although_a_cancellation_is_lost() -> None:
         async with heartbeats(cast(StageRuns, runs), StageJob("upload", Stage.PROBE, 1, "volume"), work):
             await runs.renewing.wait()
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+class LosesItsLease:
+    """Refuses the first renewal."""
+
+    lease_seconds = 0.01
+
+    async def renew(self, job: StageJob) -> None:
+        raise StageLost("STAGE_LOST", stage=str(job.stage))
+
+
+async def test_a_lost_lease_ends_work_that_loses_a_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "WORK_AGAIN_SECONDS", 0.01)
+    losing = LosesCancellations()
+    work = await losing.started()
+    async with asyncio.timeout(30):
+        with pytest.raises(StageLost):
+            async with heartbeats(cast(StageRuns, LosesItsLease()), StageJob("upload", Stage.PROBE, 1, "volume"), work):
+                await asyncio.shield(work)
+    assert losing.cancellations == 2
