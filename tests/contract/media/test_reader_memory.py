@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 import psutil
@@ -40,7 +41,7 @@ async def _confined(reader: SandboxedReader) -> int:
         while True:
             for child in host.children():
                 if "Seccomp:\t2" in _status(child.pid):
-                    return int(child.pid)
+                    return child.pid
             await asyncio.sleep(0.01)
 
 
@@ -50,17 +51,23 @@ def _status(process: int) -> str:
     return ""
 
 
-async def test_others_of_the_same_user_cannot_look_into_a_child() -> None:
+@pytest.fixture
+def ordinary() -> Iterator[int]:
+    """The process id of a program of the child's user."""
+    process = subprocess.Popen(["/bin/sleep", "1000"], cwd="/", **_user())
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+async def test_others_of_the_same_user_cannot_look_into_a_child(ordinary: int) -> None:
     async with SandboxedReader(ReaderRules(), CONFINED) as reader:
         reading = asyncio.create_task(reader.read(ordered(do="sleep")))
         child = await _confined(reader)
-        ordinary = await asyncio.create_subprocess_exec("/bin/sleep", "1000", cwd="/", **_user())
         try:
-            assert _opens(ordinary.pid, "environ")
+            assert _opens(ordinary, "environ")
             assert [name for name in _FILES if _opens(child, name)] == []
         finally:
-            ordinary.kill()
-            await ordinary.wait()
             reading.cancel()
             with contextlib.suppress(asyncio.CancelledError, SluiceError):
                 await reading

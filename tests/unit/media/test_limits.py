@@ -41,6 +41,14 @@ def id3_after_id3(count: int) -> bytes:
     return tag * (count // 4000) + id3(0)
 
 
+def id3_chunk(count: int, form: bytes) -> bytes:
+    """ID3 in a chunk of WAV or AIFF."""
+    tag = id3(count)[: -8 * (4 + 413)]
+    if form == b"FORM":
+        return form + struct.pack(">I", 2**31 - 1) + b"AIFFID3 " + struct.pack(">I", len(tag)) + tag
+    return form + struct.pack("<I", 2**31 - 1) + b"WAVEid3 " + struct.pack("<I", len(tag)) + tag
+
+
 def ebml(number: int, content: bytes) -> bytes:
     return number.to_bytes((number.bit_length() + 7) // 8, "big") + b"\x01" + len(content).to_bytes(7, "big") + content
 
@@ -139,6 +147,8 @@ def ogg(count: int) -> bytes:
         (id3(100_000, 3), f"more than {MAX_FILE_TAGS:,} tags"),
         (id3_after_id3(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
         (id3(0)[:10] * 100_000 + id3(0), f"more than {MAX_FILE_TAGS:,} tags"),
+        (id3_chunk(100_000, b"RIFF"), f"more than {MAX_FILE_TAGS:,} tags"),
+        (id3_chunk(100_000, b"FORM"), f"more than {MAX_FILE_TAGS:,} tags"),
         (matroska_tags(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
         (mp4_tags(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
         (wav_tags(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
@@ -157,6 +167,8 @@ def ogg(count: int) -> bytes:
         "id3v3",
         "id3 after id3",
         "empty id3",
+        "id3 in wav",
+        "id3 in aiff",
         "matroska",
         "mp4",
         "wav",

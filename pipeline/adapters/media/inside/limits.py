@@ -53,10 +53,10 @@ def _check(count: int, limit: int, what: str) -> None:
         raise NotMedia(f"it has more than {limit:,} {what}, the most that are accepted")
 
 
-def _id3(file: BinaryIO) -> tuple[int, int]:
-    """Length of the ID3v2 tags at the beginning, and the number of their frames (ID3v2.4.0, 3.1 and 4). A tag counts as
-    a frame too, as any number of them may follow each other."""
-    at, frames = 0, -1
+def _id3(file: BinaryIO, at: int = 0) -> tuple[int, int]:
+    """Where the ID3v2 tags end that begin at this offset, and the number of their frames (ID3v2.4.0, 3.1 and 4). A tag
+    counts as a frame too, as any number of them may follow each other; the number is -1 if there is none."""
+    frames = -1
     while frames < _ENOUGH:
         head = read_at(file, at, 10)
         if len(head) < 10 or head[:3] != b"ID3":
@@ -137,11 +137,27 @@ def _iso(file: BinaryIO, start: int, size_bytes: int) -> int:
 
 
 def _riff(file: BinaryIO, start: int, size_bytes: int) -> int:
-    """The entries of INFO lists."""
+    """The entries of INFO lists, and of ID3."""
     found = 0
     for name, at, length in _chunks(file, start + 12, size_bytes, _MAX_PARTS):
         if name == b"LIST" and read_at(file, at, 4) == b"INFO":
             found += sum(1 for _ in _chunks(file, at + 4, at + length, _ENOUGH))
+        elif name.lower() == b"id3 ":
+            found += max(0, _id3(file, at)[1])
+    return found
+
+
+def _aiff(file: BinaryIO, start: int, size_bytes: int) -> int:
+    """The entries of ID3 chunks (Audio IFF 1.3)."""
+    at, found = start + 12, 0
+    for _ in range(_MAX_PARTS):
+        head = read_at(file, at, 8)
+        if len(head) < 8:
+            break
+        if head[:4] == b"ID3 ":
+            found += max(0, _id3(file, at + 8)[1])
+        length = int.from_bytes(head[4:], "big")
+        at += 8 + length + (length & 1)
     return found
 
 
@@ -192,7 +208,8 @@ def _ape(file: BinaryIO, size_bytes: int) -> int:
 
 
 _FORMATS: tuple[tuple[bytes, int, Callable[[BinaryIO, int, int], int]], ...] = (
-    (b"fLaC", 0, _flac), (b"OggS", 0, _ogg), (b"RIFF", 0, _riff), (b"caff", 0, _caf), (b"FLV\1", 0, _flv),
+    (b"fLaC", 0, _flac), (b"OggS", 0, _ogg), (b"RIFF", 0, _riff), (b"RF64", 0, _riff),
+    (b"FORM", 0, _aiff), (b"caff", 0, _caf), (b"FLV\1", 0, _flv),
     (_ASF_HEADER, 0, _asf),
     (b"ftyp", 4, _iso), (b"moov", 4, _iso), (b"mdat", 4, _iso), (b"wide", 4, _iso), (b"free", 4, _iso),
     (b"skip", 4, _iso),
