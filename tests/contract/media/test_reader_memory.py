@@ -41,7 +41,7 @@ async def _confined(reader: SandboxedReader) -> int:
         while True:
             for child in host.children():
                 if "Seccomp:\t2" in _status(child.pid):
-                    return child.pid
+                    return int(child.pid)
             await asyncio.sleep(0.01)
 
 
