@@ -54,8 +54,7 @@ class SegmentRoom:
         taken = busy = False
         try:
             async with AsyncExitStack() as exits:
-                changes = await exits.enter_async_context(self._feed.watch(upload.upload_id))
-                attempts = self._attempts(upload.upload_id, changes)
+                attempts = self._attempts(upload.upload_id)
                 async for _ in await exits.enter_async_context(aclosing(attempts)):
                     claim = await self._cell.record.claim_segment(upload.upload_id, number, token, self._claim_seconds)
                     busy = claim.busy
@@ -77,7 +76,7 @@ class SegmentRoom:
             await asyncio.shield(self.abandon(upload, number, token, taken=taken))
             raise
 
-    async def _attempts(self, upload_id: str, changes: AsyncIterator[None]) -> AsyncGenerator[None, None]:
+    async def _attempts(self, upload_id: str) -> AsyncGenerator[None, None]:
         """Yields at once. Then the request stands in line for the window, if the line is not too long: the first one
         tries whenever the upload changes, the others now and then, since a segment that has become wanted has room of
         its own. Ends when the request has waited long enough."""
@@ -85,13 +84,27 @@ class SegmentRoom:
         line = self._lines.setdefault(upload_id, [])
         if len(line) >= _MOST_WAITING:
             return
-        loop = asyncio.get_running_loop()
-        end = loop.time() + _WAIT_SECONDS
-        is_first, changed = asyncio.Event(), asyncio.ensure_future(anext(changes))
-        first = asyncio.ensure_future(is_first.wait())
+        is_first = asyncio.Event()
         line.append(is_first)
         line[0].set()
         try:
+            async with self._feed.watch(upload_id) as changes:
+                async for _ in self._turns(is_first, changes):
+                    yield
+        finally:
+            line.remove(is_first)
+            if line:
+                line[0].set()
+            else:
+                self._lines.pop(upload_id, None)
+
+    async def _turns(self, is_first: asyncio.Event, changes: AsyncIterator[None]) -> AsyncGenerator[None, None]:
+        """Yields whenever a request that stands in line is to try again."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _WAIT_SECONDS
+        changed, first = asyncio.ensure_future(anext(changes)), asyncio.ensure_future(is_first.wait())
+        try:
+            yield  # it may have changed before it was watched
             while (left := end - loop.time()) > 0:
                 await asyncio.wait({changed if first.done() else first}, timeout=min(left, _POLL_SECONDS))
                 if changed.done():
@@ -99,11 +112,6 @@ class SegmentRoom:
                     changed = asyncio.ensure_future(anext(changes))
                 yield
         finally:
-            line.remove(is_first)
-            if line:
-                line[0].set()
-            else:
-                self._lines.pop(upload_id, None)
             for waiting in (changed, first):
                 waiting.cancel()
             await asyncio.gather(changed, first, return_exceptions=True)

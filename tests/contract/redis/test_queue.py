@@ -83,6 +83,10 @@ async def test_enqueueing_wakes_the_workers_of_that_queue(parts: RedisParts) -> 
         parts.signals.waiter("queue", queue_of(parts, job)) as woken,
         parts.signals.waiter("queue", parts.keys.queue(WorkerType.PROBE, "local")) as other,
     ):
+        async with asyncio.timeout(5):
+            await asyncio.gather(woken.wait(), other.wait())  # their subscriptions are active
+        woken.clear()
+        other.clear()
         await parts.queue.enqueue(job)
         async with asyncio.timeout(5):
             await woken.wait()

@@ -12,7 +12,6 @@ import google_crc32c
 import pytest
 
 from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
-from pipeline.core.admission import DiskReading
 from pipeline.core.errors import RequestError, SluiceError, UploadEnded
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import ClientDigest, Upload
@@ -23,7 +22,7 @@ from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.release import EarlyRelease
 from pipeline.uploads.room import SegmentRoom
 from tests.contract.redis.uploads import Play, cell_state, new_upload
-from tests.contract.redis.windows import reads, windowed
+from tests.contract.redis.windows import reads
 
 pytestmark = pytest.mark.integration
 
@@ -57,19 +56,6 @@ async def drip(data: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(data), 3):
         await asyncio.sleep(0)
         yield data[start : start + 3]
-
-
-@pytest.fixture
-async def window(play: Play, tmp_path: Path) -> Door:
-    """An upload with a window of five of its eight segments, of which three are for the reader."""
-    volume = DirectoryTempVolume("local", tmp_path)
-    upload = await windowed(play, segments=8, window=5)
-    await volume.allocate_sparse(upload.upload_id, upload.size_bytes)
-    door = Door(play, volume, upload)
-    await door.ledger.open("run")
-    await door.ledger.request(upload.upload_id, upload.size_bytes, DiskReading(2**40, 0, 0), upload.window_bytes)
-    await door.ledger.confirm(upload.upload_id, 0)
-    return door
 
 
 @pytest.fixture
@@ -128,25 +114,6 @@ async def test_a_repeated_segment_names_what_the_reader_wants_too(door: Door) ->
     assert list((await door.send(2)).wanted) == [3]
     receipt = await door.send(2)
     assert (receipt.repeated, list(receipt.wanted)) == (True, [3])
-
-
-@pytest.mark.parametrize("arrived", [True, False])
-async def test_only_a_client_that_waits_for_sluice_keeps_its_reservation(window: Door, arrived: bool) -> None:
-    """A full window whose segments have arrived waits for the store. One that is full of bodies which never end, four
-    times a quarter of the volume, would keep everybody else out for ever."""
-    upload_id, ledger = window.upload.upload_id, window.ledger
-    for number in (2, 3):
-        if arrived:
-            await window.send(number, bytes(10))
-        else:
-            assert (await window.play.segments.claim(upload_id, number, "slow", 60)).claimed
-            assert await ledger.take(upload_id, number, 10, segment_bytes=10, reader_segments=3)
-    before = await ledger.standing(upload_id)
-    with pytest.raises(RequestError) as raised:
-        await window.send(4, bytes(10))
-    assert code_of(raised) == "SEGMENT_WINDOW_FULL"
-    after = await ledger.standing(upload_id)
-    assert (before != after) is arrived
 
 
 async def test_an_accepted_segment_does_not_change(door: Door) -> None:

@@ -43,6 +43,22 @@ async def test_a_full_window_refuses_segments_before_their_bodies(door: Door) ->
     assert await door.taken() == {1, 2, 3, 8}
 
 
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_only_a_client_that_waits_for_sluice_keeps_its_reservation(door: Door, arrived: bool) -> None:
+    """A full window whose segments have arrived waits for the store. One that is full of bodies which never end, four
+    times a quarter of the volume, would keep everybody else out for ever."""
+    upload_id, ledger = door.upload.upload_id, door.cell.ledger
+    for number in (2, 3):
+        if arrived:
+            await door.send(number)
+        else:
+            assert (await door.play.segments.claim(upload_id, number, "slow", 60)).claimed
+            assert await ledger.take(upload_id, number, SEGMENT, segment_bytes=SEGMENT, reader_segments=3)
+    before = await ledger.standing(upload_id)
+    assert await door.refused(4) == "SEGMENT_WINDOW_FULL"
+    assert (before != await ledger.standing(upload_id)) is arrived
+
+
 @pytest.mark.parametrize("wrong", ["cut off", "length", "digest", "too long"])
 async def test_a_failed_body_gives_its_room_back(door: Door, wrong: str) -> None:
     bodies = {
