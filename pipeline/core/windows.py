@@ -22,7 +22,7 @@ the manifest, hold: the first one, one with the index, one with a frame."""
 
 _FEWEST_SEGMENTS = MAX_READER_SEGMENTS + 1
 # With as many segments, the client sends, the store receives and the reader reads at the same time.
-_WANTED_SEGMENTS = 8
+_WANTED_SEGMENTS = 6
 
 BLOCK_BYTES = 4096
 """The unit in which a filesystem allocates bytes and removes them, and in which room is reserved."""
@@ -37,7 +37,7 @@ def plan_upload(
     size_bytes: int, limits: StoreLimits, *, preferred_bytes: int, capacity_bytes: int, share: float
 ) -> tuple[SegmentPlan, int | None]:
     """Cut a file into segments, and plan its window (None: it is held whole). A windowed file has smaller segments than
-    preferred if its share of the volume holds fewer than eight of those, as far as the store's limits allow. They are
+    preferred if its share of the volume holds fewer than six of those, as far as the store's limits allow. They are
     whole blocks of the filesystem, so that each leaves the disk completely.
 
     Raises RequestError FILE_TOO_LARGE_FOR_STORE, SEGMENTS_TOO_LARGE_FOR_VOLUME."""

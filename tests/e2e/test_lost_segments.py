@@ -73,7 +73,7 @@ async def test_the_client_sends_what_the_store_has_lost(
 ) -> None:
     segment = 5 * MEBIBYTE if store == "s3" else MEBIBYTE
     data = long_video(6 * segment - 1000, seed=1)
-    # The share of a windowed file holds eight segments at least, so such a file has more of them.
+    # The share of a windowed file holds six segments at least, so such a file has more of them.
     budget = 4 * segment if windowed else 8 * segment
     async with (
         running_cell(

@@ -145,7 +145,7 @@ async def test_a_segment_without_room_is_refused_before_its_body(servers: Server
         assert int(headers["Retry-After"]) >= 1
         assert accepted == window - 3
         before = disk_bytes(cell)
-        answer = await put_expecting(cell, upload, 90)
+        answer = await put_expecting(cell, upload, 70)
         assert b"503" in answer.split(b"\r\n")[0], answer
         assert b"100 Continue" not in answer
         assert b"retry-after" in answer.lower()

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.e2e
 
 MIB = 1024 * 1024
 BUDGETS = {"filesystem": 8 * MIB, "swift": 8 * MIB, "s3": 24 * MIB}
-"""Windows of eight segments of 256 KiB. S3's have 5 MiB at least, so there a window has four."""
+"""Windows of at least six segments. S3's have 5 MiB at least, so there a window has four."""
 SIZES = {"filesystem": 14 * MIB, "swift": 14 * MIB, "s3": 38 * MIB}
 
 

@@ -36,10 +36,11 @@ def planned(size: int, capacity: int, share: float = 0.25, limits: StoreLimits =
         (20 * GIB, 20 * GIB, 1.0, (20 * GIB // 1000 // MIB * MIB + MIB, None)),  # whole files where they fit
         (21 * GIB, 20 * GIB, 1.0, (5506 * 4096, 952 * 5506 * 4096)),
         (512 * MIB, GIB, 0.25, (10 * MIB, 250 * MIB)),
-        (4 * GIB, 256 * MIB, 0.25, (8 * MIB, 64 * MIB)),  # eight smaller segments instead of six
+        (4 * GIB, 256 * MIB, 0.25, (10 * MIB, 60 * MIB)),  # six segments as preferred
+        (4 * GIB, 200 * MIB, 0.25, (2133 * 4096, 6 * 2133 * 4096)),  # smaller ones, so that there are six
         (4 * GIB, 64 * MIB, 0.25, (1049 * 4096, 4 * 1049 * 4096)),  # Swift's 1,000 segments allow no smaller ones
-        (100 * MIB, 64 * MIB, 0.25, (2 * MIB, 16 * MIB)),
-        (9 * MIB, 32 * MIB, 0.25, (1 * MIB, 8 * MIB)),
+        (100 * MIB, 64 * MIB, 0.25, (682 * 4096, 6 * 682 * 4096)),
+        (9 * MIB, 32 * MIB, 0.25, (341 * 4096, 6 * 341 * 4096)),
         (100 * MIB, 300 * KIB, 0.1, (104 * KIB, 208 * KIB)),  # two are the least
     ],
 )
