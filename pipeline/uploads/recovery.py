@@ -158,7 +158,7 @@ class Recovery:
             _, _, jobs = await self._writers.uploads.admit(upload_id)
             await self._enqueue(jobs)
         added = 0
-        if not TRANSPORTS[upload.transport].in_store:
+        if not TRANSPORTS[upload.transport].in_store and await self._files.exists(journal):
             added = await self._restore_segments(upload, journal)
         return await self._report(journal, rebuilt=False, segments=added) if added or repaired else None
 

@@ -58,7 +58,7 @@ def filesystem(kind: str, directory: Path) -> Iterator[Path]:
 @contextmanager
 def _mounted(kind: str, options: Sequence[str], point: Path) -> Iterator[None]:
     """Mounted while the block runs. Skips the test where that is not allowed."""
-    mounted = subprocess.run(["mount", "-t", kind, *options, str(point)], capture_output=True, check=False)
+    mounted = subprocess.run(["mount", "-t", kind.split()[0], *options, str(point)], capture_output=True, check=False)
     if mounted.returncode != 0:
         pytest.skip(f"cannot mount {kind} here (this needs root): {mounted.stderr.decode().strip()}")
     try:

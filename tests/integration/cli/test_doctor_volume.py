@@ -12,6 +12,7 @@ from deploy.cli.doctor.findings import Findings, Level
 from pipeline.bootstrap import redis_parts, volume_parts
 from pipeline.core.errors import TempVolumeError
 from pipeline.core.segments import StoreLimits
+from pipeline.core.windows import BLOCK_BYTES
 from pipeline.settings import Settings
 from tests.harness.disks import faulty_disk, filesystem
 
@@ -62,7 +63,7 @@ async def test_a_full_disk_does_not_refuse_large_files(redis_url: str, redis_nam
         async with redis_parts(settings) as redis:
             admission = volume_parts(settings, redis).admission
             plan, window_bytes = await admission.plan(65 * MEBIBYTE, LIMITS, 10 * MEBIBYTE)
-            assert (plan.segment_bytes, window_bytes) == (2 * MEBIBYTE, 16 * MEBIBYTE)
+            assert (plan.segment_bytes, window_bytes) == (682 * BLOCK_BYTES, 6 * 682 * BLOCK_BYTES)
 
 
 @pytest.mark.parametrize(("kind", "warned"), [("ext4", False), ("xfs", False), ("ext4 bigalloc", True)])
