@@ -5,6 +5,7 @@ What the temp volume no longer holds must then be requested from the client agai
 
 from __future__ import annotations
 
+import asyncio
 import random
 from contextlib import suppress
 
@@ -13,7 +14,7 @@ from redis.exceptions import RedisError
 from pipeline.adapters.object_store.names import SEGMENT_PREFIX, multipart_name, segment_name
 from pipeline.adapters.redis.reads import hash_all
 from pipeline.bootstrap import open_store
-from pipeline.core.errors import StoreError
+from pipeline.core.errors import DependencyUnavailable, SluiceError
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import object_key
 from pipeline.core.stages import Stage
@@ -21,6 +22,7 @@ from tests.programs.torture.schedule import PlannedFault
 from tests.programs.torture.world import World
 
 _MOST_SEGMENTS = 3
+_RETRY_SECONDS = 0.2
 _SEALED_STATES = frozenset({"running", "done"})
 
 
@@ -33,20 +35,31 @@ class LoseSegments:
 
     async def inject(self) -> None:
         # Redis and the store are targets of other faults at the same time.
-        with suppress(RedisError, StoreError):
+        with suppress(RedisError, SluiceError):
             upload_id, names = await self._choose()
-            async with open_store(self._world.settings) as store:
-                for name in names:
-                    await store.delete(name)
-                    self._world.deleted_segments += 1
-            # A manifest that was checked before the deletion is complete as far as Sluice can know.
-            key = self._world.keys.upload(upload_id)
-            fields = await hash_all(self._world.redis, key) if names else {}
-            if fields.get(f"stage.{Stage.SEAL}.state") in _SEALED_STATES:
-                self._world.damaged.add(upload_id)
+            try:
+                async with open_store(self._world.settings) as store:
+                    for name in names:
+                        await store.delete(name)
+                        self._world.deleted_segments += 1
+            finally:
+                if names:
+                    await self._note_damage(upload_id)
 
     async def heal(self) -> None:
         pass
+
+    async def _note_damage(self, upload_id: str) -> None:
+        """A manifest that was checked before the deletion is complete as far as Sluice can know."""
+        while True:
+            try:
+                fields = await hash_all(self._world.redis, self._world.keys.upload(upload_id))
+            except DependencyUnavailable:  # until Redis has recovered from another fault
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            if fields.get(f"stage.{Stage.SEAL}.state") in _SEALED_STATES:
+                self._world.damaged.add(upload_id)
+            return
 
     async def _choose(self) -> tuple[str, list[str]]:
         """An upload, and the names of what is deleted. Segments that the temp volume no longer holds come first."""
