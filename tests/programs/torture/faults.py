@@ -8,6 +8,8 @@ the same time, `schedule.targets_of` has to return every target.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import random
 import shutil
 import signal
@@ -163,13 +165,16 @@ class FlipBit:
             return
         try:
             with self._dice.choice(files).open("r+b", buffering=0) as file:
-                offset = self._dice.randrange(max(1, file.seek(0, 2)))
-                file.seek(offset)
+                offset = self._dice.randrange(max(1, file.seek(0, os.SEEK_END)))
+                # A disk damages what is on it. Writing into a hole would allocate bytes that nobody has reserved.
+                offset = file.seek(offset, os.SEEK_DATA)
                 if byte := file.read(1):
                     file.seek(offset)
                     file.write(bytes([byte[0] ^ 1 << self._dice.randrange(8)]))
-        except FileNotFoundError:  # the upload was cleaned up
-            return
+        except OSError as error:
+            # The upload was cleaned up, or its file holds no bytes from there on.
+            if error.errno not in (errno.ENOENT, errno.ENXIO):
+                raise
 
 
 _Make = Callable[[World, PlannedFault], Fault]
