@@ -23,6 +23,7 @@ from tests.programs.torture.world import World
 
 _MOST_SEGMENTS = 3
 _RETRY_SECONDS = 0.2
+_IN_FLIGHT = frozenset({Status.RECEIVING, Status.PROCESSING})
 _SEALED_STATES = frozenset({"running", "done"})
 
 
@@ -50,14 +51,16 @@ class LoseSegments:
         pass
 
     async def _note_damage(self, upload_id: str) -> None:
-        """A manifest that was checked before the deletion is complete as far as Sluice can know."""
+        """A manifest that was checked before the deletion is complete as far as Sluice can know. If the upload has ended,
+        or Redis has lost it, it may have been."""
         while True:
             try:
                 fields = await hash_all(self._world.redis, self._world.keys.upload(upload_id))
             except DependencyUnavailable:  # until Redis has recovered from another fault
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            if fields.get(f"stage.{Stage.SEAL}.state") in _SEALED_STATES:
+            ended = fields.get("status") not in _IN_FLIGHT
+            if ended or fields.get(f"stage.{Stage.SEAL}.state") in _SEALED_STATES:
                 self._world.damaged.add(upload_id)
             return
 
