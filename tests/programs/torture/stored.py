@@ -51,8 +51,8 @@ class LoseSegments:
         pass
 
     async def _note_damage(self, upload_id: str) -> None:
-        """A manifest that was checked before the deletion is complete as far as Sluice can know. If the upload has ended,
-        or Redis has lost it, it may have been."""
+        """A manifest that was checked before the deletion is complete as far as Sluice can know. That may be so if the
+        upload has ended, or if Redis has lost it."""
         while True:
             try:
                 fields = await hash_all(self._world.redis, self._world.keys.upload(upload_id))
