@@ -39,7 +39,7 @@ class PatientClient:
         """Create an upload, send all of it and wait for its end; the last view."""
         upload = await self.create(len(data))
         await self.send(upload, data)
-        return await self.end(upload["id"])
+        return await self.end(upload["id"], data=data)
 
     async def create(self, size_bytes: int) -> dict[str, Any]:
         """Create one upload; its Idempotency-Key makes repetitions harmless."""
@@ -65,13 +65,18 @@ class PatientClient:
 
         await asyncio.gather(*(one(number) for number in numbers or range(1, upload["segment_count"] + 1)))
 
-    async def end(self, upload_id: str, *, wanted: str = "ready") -> dict[str, Any]:
-        """Wait until the upload has ended; its status must be `wanted`."""
+    async def end(self, upload_id: str, *, wanted: str = "ready", data: bytes | None = None) -> dict[str, Any]:
+        """Wait until the upload has ended; its status must be `wanted`. Of `data`, segments that are requested again
+        are sent: those that the store has lost after they had left the temp volume."""
         view: dict[str, Any] = {}
         try:
             async with asyncio.timeout(self._seconds):
                 while view.get("status") not in ENDED:
                     view = await self._until_accepted("GET", f"/v1/uploads/{upload_id}")
+                    if data is not None and view["status"] == "receiving":
+                        missing = [n for first, last in view["missing_segments"] for n in range(first, last + 1)]
+                        if missing:
+                            await self.send(view, data, numbers=missing)
                     await asyncio.sleep(_PAUSE_SECONDS)
         except TimeoutError:
             raise AssertionError(f"{upload_id} has not ended within {self._seconds} s: {view}") from None
