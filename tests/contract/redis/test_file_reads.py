@@ -24,7 +24,7 @@ from pipeline.stages.reading import FileReads
 from pipeline.uploads.bytes import FileBytes, SegmentsMissing
 from pipeline.uploads.target import target_of
 from tests.contract.object_store.uploads import MemorySource
-from tests.contract.redis.test_upload_bytes import SealedOnly
+from tests.contract.redis.scenes import SealedOnly
 from tests.contract.redis.uploads import Play, cell_state, new_upload, until
 
 pytestmark = pytest.mark.contract

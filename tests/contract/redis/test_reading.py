@@ -21,7 +21,7 @@ from pipeline.engine.contract import Done, Outcome, Parked, StageRun
 from pipeline.ports import EventFeed, Stores
 from pipeline.stages.reading import FileReads
 from pipeline.uploads.bytes import FileBytes
-from tests.contract.redis.test_upload_bytes import LONG, Scene, SealedOnly
+from tests.contract.redis.scenes import LONG, Scene, SealedOnly
 from tests.contract.redis.uploads import Play, cell_state
 
 pytestmark = pytest.mark.contract

@@ -5,123 +5,36 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import google_crc32c
 import pytest
 
 from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
 from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.core.errors import SegmentCorrupt, StageLost, StoreError, TempVolumeError
-from pipeline.core.model import StageJob, StoredSegment, Upload, object_key
+from pipeline.core.model import StageJob, object_key
 from pipeline.core.stages import Stage
 from pipeline.ports import Store
-from pipeline.uploads.bytes import SMALL_BYTES, ObjectBytes, SegmentsMissing, UploadBytes
-from pipeline.uploads.segment_files import segment_source
+from pipeline.uploads.bytes import SMALL_BYTES, ObjectBytes, SegmentsMissing
 from pipeline.uploads.target import target_of
-from tests.contract.redis.uploads import Play, cell_state
+from tests.contract.redis.scenes import LONG, MIB, SHORT, Scene, SealedOnly, opened
+from tests.contract.redis.uploads import Play
 
 pytestmark = pytest.mark.contract
-
-MIB = 1024 * 1024
-LONG, SHORT = 2 * MIB, 64 * 1024
-
-
-@dataclass
-class Scene:
-    """An upload of five segments whose first has arrived, and its running probe."""
-
-    play: Play
-    volume: DirectoryTempVolume
-    store: FilesystemObjectStore
-    upload: Upload
-    data: bytes
-    probe: StageJob
-    transfer: StageJob
-
-    async def receive(self, *numbers: int) -> dict[Stage, StageJob]:
-        jobs: dict[Stage, StageJob] = {}
-        for number in numbers:
-            part = self.segment(number)
-            await self.volume.write(self.upload.upload_id, self.upload.plan.offset(number), [part], 0)
-            verdict = await self.play.receive(self.upload, number, google_crc32c.value(part))
-            jobs |= self.play.by_stage(verdict.jobs)
-        return jobs
-
-    def segment(self, number: int) -> bytes:
-        start = self.upload.plan.offset(number)
-        return self.data[start : start + self.upload.plan.length(number)]
-
-    async def stored(self, *numbers: int) -> list[StoredSegment]:
-        """Put segments into the store, and record it."""
-        found = []
-        for number in numbers:
-            crc32c = google_crc32c.value(self.segment(number))
-            source = segment_source(self.volume, self.upload.upload_id, self.upload.plan, number, crc32c)
-            found.append(await self.store.put_segment(target_of(self.upload), source))
-            await self.play.segments.record_stored(self.transfer, found[-1])
-        return found
-
-    async def release(self, *numbers: int) -> None:
-        """Their bytes leave the temp volume."""
-        key = f"{self.play.parts.keys.upload(self.upload.upload_id)}:released"
-        await self.play.parts.client.sadd(key, *numbers)  # type: ignore[misc]  # redis-py types sync and async in one
-        plan = self.upload.plan
-        await self.volume.punch(self.upload.upload_id, [(plan.offset(n), plan.length(n)) for n in numbers])
-
-    async def reads(self) -> set[int]:
-        """The segments that the reader has requested, or holds."""
-        key = f"{self.play.parts.keys.upload(self.upload.upload_id)}:reads"
-        return {int(number) for number in await self.play.parts.client.smembers(key)}  # type: ignore[misc]  # as above
-
-    async def seal(self) -> None:
-        """Store and seal everything; the upload is read anew."""
-        segments = await self.stored(*range(1, self.upload.plan.count + 1))
-        await self.store.seal(target_of(self.upload), segments)
-        (seal,) = self.play.by_stage(await self.play.stages.finish(self.transfer, None)).values()
-        await self.play.finished(seal, {"etag": "e"})
-        self.upload = await self.play.board.get(self.upload.upload_id)
-
-    def bytes(self, *, store: Any = None) -> UploadBytes:
-        """As a run of the probe reads them."""
-        reading = cast(Store, store or self.store)
-        return UploadBytes(cell_state(self.play, self.volume), self.play.stages, reading, self.probe, self.upload)
-
-
-class SealedOnly:
-    """The store without the ability to read segments before the manifest, like S3."""
-
-    def __init__(self, store: FilesystemObjectStore) -> None:
-        self.read = store.read
 
 
 @pytest.fixture(params=[LONG, SHORT], ids=["long segments", "short segments"])
 async def scene(request: pytest.FixtureRequest, play: Play, tmp_path: Path) -> AsyncIterator[Scene]:
-    async with _scene(play, tmp_path, request.param) as made:
+    async with opened(play, tmp_path, request.param) as made:
         yield made
 
 
 @pytest.fixture(params=[LONG, SHORT], ids=["long segments", "short segments"])
 async def windowed(request: pytest.FixtureRequest, play: Play, tmp_path: Path) -> AsyncIterator[Scene]:
     """With a window of three segments, of which the reader may hold two."""
-    async with _scene(play, tmp_path, request.param, window_bytes=3 * request.param) as made:
-        yield made
-
-
-@asynccontextmanager
-async def _scene(play: Play, tmp_path: Path, segment_bytes: int, **more: Any) -> AsyncIterator[Scene]:
-    data = random.Random(segment_bytes).randbytes(4 * segment_bytes + 1234)
-    upload = await play.admitted(size_bytes=len(data), segment_bytes=segment_bytes, **more)
-    volume = DirectoryTempVolume("local", tmp_path / "temp")
-    await volume.allocate(upload.upload_id, upload.size_bytes)
-    async with FilesystemObjectStore(tmp_path / "store", fsync=False) as store:
-        made = Scene(play, volume, store, upload, data, cast(StageJob, None), cast(StageJob, None))
-        jobs = await made.receive(1)
-        made.probe = await play.started(jobs[Stage.PROBE])
-        made.transfer = await play.started(jobs[Stage.TRANSFER])
+    async with opened(play, tmp_path, request.param, window_bytes=3 * request.param) as made:
         yield made
 
 
@@ -247,7 +160,7 @@ async def test_bytes_that_were_read_after_their_release_do_not_count(windowed: S
 
 
 async def test_a_small_segment_that_has_changed_in_the_store_is_no_proof(play: Play, tmp_path: Path) -> None:
-    async with _scene(play, tmp_path, SHORT) as scene:
+    async with opened(play, tmp_path, SHORT) as scene:
         await scene.stored(1)
         await scene.release(1)
         (stored,) = [path for path in (tmp_path / "store").rglob("*") if path.stat().st_size == SHORT]
