@@ -18,7 +18,7 @@ import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from pipeline.adapters.media.confinement import Limits
 from pipeline.adapters.media.faults import tool_failed
@@ -42,6 +42,8 @@ _ENVIRONMENT: Final = {
 # Starting Python and testing the sandbox take 0.1 s. Killing takes milliseconds. Busy machines take longer.
 _START_SECONDS: Final = 60.0
 _KILL_SECONDS: Final = 4.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,18 +227,18 @@ class HostProcess:
     def _note(self, packet: bytes) -> None:
         what, number, value, cpu_micros, waited_micros = REPORT.unpack_from(packet)
         if what == Report.HELLO:
-            self._hello.set_result(tuple(json.loads(packet[REPORT.size :])))
+            _settle(self._hello, tuple(json.loads(packet[REPORT.size :])))
             return
         child = self._children[number]
         if what == Report.STARTED:
-            child.process_id.set_result(value)
+            _settle(child.process_id, value)
             return
         del self._children[number]
         if what == Report.ENDED:
-            child.ended.set_result(Ended(os.waitstatus_to_exitcode(value), cpu_micros / 1e6, waited_micros / 1e6))
+            _settle(child.ended, Ended(os.waitstatus_to_exitcode(value), cpu_micros / 1e6, waited_micros / 1e6))
         else:
-            child.process_id.set_exception(tool_failed(os.strerror(value)))
-            child.ended.set_result(Ended(None, 0.0, 0.0))
+            _fail(child.process_id, tool_failed(os.strerror(value)))
+            _settle(child.ended, Ended(None, 0.0, 0.0))
 
     def _lost(self) -> asyncio.Future[int]:
         """The host has ended, or has to: every child is dead or dies with it. Done when the host is reaped."""
@@ -248,28 +250,31 @@ class HostProcess:
         self._control.close()
         self._process.kill()
         failure = tool_failed("its host process has ended")
-        if not self._hello.done():
-            self._hello.set_exception(failure)
-            self._hello.exception()  # read, so that asyncio does not log it
+        _fail(self._hello, failure)
         for child in self._children.values():
-            if not child.process_id.done():
-                child.process_id.set_exception(failure)
-                child.process_id.exception()
-            child.ended.set_result(Ended(None, 0.0, 0.0))
+            _fail(child.process_id, failure)
+            _settle(child.ended, Ended(None, 0.0, 0.0))
         self._children.clear()
         self._closing = loop.run_in_executor(None, self._process.wait)
         return self._closing
 
 
-def _resolve(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
+def _settle(future: asyncio.Future[T], value: T) -> None:
+    """Unless it is done: whoever waited for it was cancelled."""
+    if not future.done():
+        future.set_result(value)
+
+
+def _fail(future: asyncio.Future[Any], failure: Exception) -> None:
+    if not future.done():
+        future.set_exception(failure)
+        future.exception()  # read, so that asyncio does not log it
 
 
 async def _writable(sock: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_writer(sock, _resolve, ready)
+    loop.add_writer(sock, _settle, ready, None)
     try:
         await ready
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeline.adapters.media.reader import ReaderRules, SandboxedReader
+from pipeline.adapters.media.host_process import HostProcess
+from pipeline.adapters.media.reader import HOST, ReaderRules, SandboxedReader
 from pipeline.core.errors import MediaError, SluiceError
 from tests.harness.attacks.run import CONFINED, Bytes, ordered
 
@@ -183,7 +185,8 @@ async def test_signals_for_the_whole_group_do_not_end_the_host(own: SandboxedRea
 
 _WORKER = """
 import asyncio, psutil
-from pipeline.adapters.media.reader import ReaderRules, SandboxedReader
+from pipeline.adapters.media.host_process import HostProcess
+from pipeline.adapters.media.reader import HOST, ReaderRules, SandboxedReader
 from tests.harness.attacks.run import CONFINED, ordered
 
 async def main():
@@ -258,3 +261,24 @@ async def test_the_worker_imports_no_media_library() -> None:
     )
     output, _ = await process.communicate()
     assert output.decode().strip() == "[]"
+
+
+async def test_a_start_may_be_cancelled_when_the_host_reports(caplog: pytest.LogCaptureFixture) -> None:
+    """Both arrive in one iteration of the event loop, the cancellation first."""
+    before = _descriptors()
+    starting = asyncio.create_task(HostProcess.start(HOST, required=False))
+    await asyncio.sleep(0)
+    (control,) = _descriptors() - before
+    readable, _, _ = select.select([control], [], [], _SECONDS)
+    assert readable
+    asyncio.get_running_loop().call_soon(starting.cancel)
+
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+
+    assert not _descriptors() - before
+    assert not caplog.records
+
+
+def _descriptors() -> set[int]:
+    return {int(name) for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")}
