@@ -6,6 +6,7 @@ import hashlib
 import os
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.harness.media_samples import sample
 from tests.harness.room import room_of
 from tests.harness.running import CellProcesses, apart, cell_processes, running_cell
 from tests.harness.shared_stack import Servers
+from tests.harness.store_digests import store_digests
 
 pytestmark = pytest.mark.e2e
 
@@ -87,6 +89,26 @@ async def test_a_client_sends_a_file_to_the_store_itself(cell: Cell) -> None:
     assert await cell.read(content["object"]["key"]) == data
     assert (await cell.read(content["thumbnail"]["key"]))[:3] == b"\xff\xd8\xff"
     await cell.until_clean()
+
+
+async def test_the_store_verifies_the_digest_that_a_client_sends(cell: Cell) -> None:
+    data = video(cell)
+    upload = await cell.create(len(data), transport="direct")
+    (first, *rest) = upload["grants"]["segments"]
+    body = data[: first["size"]]
+    changed = bytes([body[0] ^ 1]) + body[1:]
+    headers = {**first["headers"], **store_digests(body)}
+    async with cell.http.request(first["method"], first["url"], data=BytesIO(changed), headers=headers) as refused:
+        assert refused.status in (400, 422), await refused.text()
+    await send(cell, rest, upload, data)
+    status, error = await complete(cell, upload["id"])
+    assert (status, error["code"], error["detail"]["missing"]) == (409, "SEGMENTS_MISSING", [[1, 1]])
+    async with cell.http.request(first["method"], first["url"], data=BytesIO(body), headers=headers) as accepted:
+        assert accepted.status in (200, 201), await accepted.text()
+    assert (await complete(cell, upload["id"]))[0] == 200
+    view = await cell.until(upload["id"], "ready")
+    content = await cell.content(view["content_id"])
+    assert await cell.read(content["object"]["key"]) == data
 
 
 @pytest.mark.parametrize("store", ["swift", "s3"])

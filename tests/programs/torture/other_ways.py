@@ -15,6 +15,7 @@ import aiohttp
 from pipeline.core.errors import StoreError
 from pipeline.ports import ObjectStore
 from tests.harness.cell import ENDED
+from tests.harness.store_digests import store_digests
 from tests.programs.torture.client import (
     POLL_SECONDS,
     STATUS_CHANGED,
@@ -105,8 +106,8 @@ class Sender:
             await asyncio.sleep(upload.plan.pause_seconds)
 
     async def _put(self, grant: Mapping[str, Any], body: bytes) -> bool:
-        """One attempt to store a segment."""
-        headers = {**grant["headers"], "Content-Length": str(len(body))}
+        """One attempt to store a segment. The store refuses bytes that were changed on the way."""
+        headers = {**grant["headers"], **store_digests(body), "Content-Length": str(len(body))}
         try:
             async with self._http.request(
                 grant["method"], grant["url"], data=body, headers=headers, timeout=TIMEOUT
