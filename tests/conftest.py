@@ -39,6 +39,7 @@ _LONGEST_FIRST = (
     "tests/e2e/test_pgbouncer.py",
     "tests/e2e/test_unexpected_errors.py",
     "tests/e2e/test_direct.py",
+    "tests/e2e/test_direct_settings.py",
     "tests/integration/admission/test_model_and_script.py",
     "tests/contract/object_store/test_seal.py",
     "tests/e2e/test_gateway_memory.py",

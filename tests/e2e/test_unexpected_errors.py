@@ -11,6 +11,7 @@ from pipeline.core.stages import Stage
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.holding import readers_killed
 from tests.harness.media_samples import sample
+from tests.harness.redis_calls import reply
 from tests.harness.running import running_cell
 from tests.harness.shared_stack import Servers
 
@@ -34,14 +35,14 @@ async def test_what_a_crashed_upload_has_stored_is_kept(servers: Servers, tmp_pa
         upload = await cell.create(len(data))
         key = cell.keys.upload(upload["id"])
         # As if this stage's worker had died 21 times.
-        await cell.redis.hset(key, f"stage.{stage}.takeovers", "21")  # type: ignore[misc]  # typed as sync or async
+        await reply(cell.redis.hset(key, f"stage.{stage}.takeovers", "21"))
         await cell.until(upload["id"], "admitted")
         await cell.put_all(upload, data)
         view = await cell.until(upload["id"], "failed", seconds=_SECONDS)
         assert view["error"]["code"] == "STAGE_CRASHED"
 
         async def released() -> bool:
-            return bool(await cell.redis.hexists(key, "released_at_ms"))  # type: ignore[misc]  # as above
+            return bool(await reply(cell.redis.hexists(key, "released_at_ms")))
 
         await eventually(released, _SECONDS, lambda: "its temp file and its reservation to be released")
         assert not [path for path in cell.settings.temp_dir.iterdir() if path.suffix == ".data"]

@@ -260,7 +260,7 @@ class HostProcess:
 
 
 def _settle(future: asyncio.Future[T], value: T) -> None:
-    """Unless it is done: whoever waited for it was cancelled."""
+    """Does nothing if it is done: the task that waited for it may have been cancelled."""
     if not future.done():
         future.set_result(value)
 

@@ -21,7 +21,8 @@ from pipeline.uploads.receive import Receiver, SegmentReceipt
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.release import EarlyRelease
 from pipeline.uploads.room import SegmentRoom
-from tests.contract.redis.uploads import VOLUME, Play, cell_state, new_upload
+from tests.contract.redis.uploads import VOLUME, Play, cell_state
+from tests.harness.new_uploads import new_upload
 
 SEGMENT = 64 * 1024
 WINDOW = 5

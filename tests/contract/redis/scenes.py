@@ -20,6 +20,7 @@ from pipeline.uploads.bytes import UploadBytes
 from pipeline.uploads.segment_files import segment_source
 from pipeline.uploads.target import target_of
 from tests.contract.redis.uploads import Play, cell_state
+from tests.harness.redis_calls import reply
 
 MIB = 1024 * 1024
 LONG, SHORT = 2 * MIB, 64 * 1024
@@ -63,14 +64,14 @@ class Scene:
     async def release(self, *numbers: int) -> None:
         """Their bytes leave the temp volume."""
         key = f"{self.play.parts.keys.upload(self.upload.upload_id)}:released"
-        await self.play.parts.client.sadd(key, *numbers)  # type: ignore[misc]  # redis-py types sync and async in one
+        await reply(self.play.parts.client.sadd(key, *numbers))
         plan = self.upload.plan
         await self.volume.punch(self.upload.upload_id, [(plan.offset(n), plan.length(n)) for n in numbers])
 
     async def reads(self) -> set[int]:
         """The segments that the reader has requested, or holds."""
         key = f"{self.play.parts.keys.upload(self.upload.upload_id)}:reads"
-        return {int(number) for number in await self.play.parts.client.smembers(key)}  # type: ignore[misc]  # as above
+        return {int(number) for number in await reply(self.play.parts.client.smembers(key))}
 
     async def seal(self) -> None:
         """Store and seal everything; the upload is read anew."""
@@ -94,14 +95,17 @@ class SealedOnly:
 
 
 @asynccontextmanager
-async def opened(play: Play, tmp_path: Path, segment_bytes: int, **more: Any) -> AsyncIterator[Scene]:
-    data = random.Random(segment_bytes).randbytes(4 * segment_bytes + 1234)
+async def opened(
+    play: Play, tmp_path: Path, segment_bytes: int, *, segments: int = 5, received: int = 1, **more: Any
+) -> AsyncIterator[Scene]:
+    """Of a file of so many segments, the last one short, the first `received` have arrived."""
+    data = random.Random(segment_bytes).randbytes((segments - 1) * segment_bytes + 1234)
     upload = await play.admitted(size_bytes=len(data), segment_bytes=segment_bytes, **more)
     volume = DirectoryTempVolume("local", tmp_path / "temp")
-    await volume.allocate(upload.upload_id, upload.size_bytes)
+    await (volume.allocate_sparse if upload.window_bytes else volume.allocate)(upload.upload_id, upload.size_bytes)
     async with FilesystemObjectStore(tmp_path / "store", fsync=False) as store:
         made = Scene(play, volume, store, upload, data, cast(StageJob, None), cast(StageJob, None))
-        jobs = await made.receive(1)
+        jobs = await made.receive(*range(1, received + 1))
         made.probe = await play.started(jobs[Stage.PROBE])
         made.transfer = await play.started(jobs[Stage.TRANSFER])
         yield made

@@ -34,6 +34,7 @@ from tests.contract.redis.engines import (
     upload_of,
 )
 from tests.contract.redis.uploads import Play, until
+from tests.harness.redis_calls import reply
 
 pytestmark = pytest.mark.integration
 
@@ -280,9 +281,7 @@ async def test_a_file_that_kills_its_worker_every_time_fails_at_last(play: Play)
         raise AssertionError("it ran once more")
 
     job = await assemble_job(play)
-    await play.parts.client.hset(  # type: ignore[misc]  # redis-py types sync and async in one
-        play.parts.keys.upload(job.upload_id), "stage.assemble.takeovers", "21"
-    )
+    await reply(play.parts.client.hset(play.parts.keys.upload(job.upload_id), "stage.assemble.takeovers", "21"))
     await engine_of(play, work).run(job)
     failed = await upload_of(play, job)
     assert (failed.status, failed.error_code) == (Status.FAILED, "STAGE_CRASHED")

@@ -25,7 +25,9 @@ from pipeline.uploads.bytes import FileBytes, SegmentsMissing
 from pipeline.uploads.target import target_of
 from tests.contract.object_store.uploads import MemorySource
 from tests.contract.redis.scenes import SealedOnly
-from tests.contract.redis.uploads import Play, cell_state, new_upload, until
+from tests.contract.redis.uploads import Play, cell_state, until
+from tests.harness.new_uploads import new_upload
+from tests.harness.redis_calls import reply
 
 pytestmark = pytest.mark.contract
 
@@ -79,7 +81,7 @@ class Cell:
     async def requests(self, upload: Upload) -> int:
         """How often the probe has announced segments."""
         key = self.play.parts.keys.upload(upload.upload_id)
-        return int(await self.play.parts.client.hget(key, "stage.probe.requests") or 0)  # type: ignore[misc]  # redis-py types sync and async in one
+        return int(await reply(self.play.parts.client.hget(key, "stage.probe.requests")) or 0)
 
 
 @pytest.fixture

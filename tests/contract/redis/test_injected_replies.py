@@ -20,8 +20,9 @@ from pipeline.core.errors import DependencyUnavailable
 from pipeline.core.model import StageJob
 from pipeline.core.stages import Stage, WorkerType
 from pipeline.settings import Settings
-from tests.contract.redis.uploads import Play, new_upload, until
+from tests.contract.redis.uploads import Play, until
 from tests.harness.faults.resp import RespProxy
+from tests.harness.new_uploads import new_upload
 
 pytestmark = pytest.mark.contract
 

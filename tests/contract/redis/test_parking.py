@@ -14,7 +14,9 @@ from pipeline.core.reading import MAX_REQUESTS
 from pipeline.core.stages import Stage, StageState
 from pipeline.core.transports import Transport
 from pipeline.ports import HeldSegment
-from tests.contract.redis.uploads import DIGEST, SEGMENT_BYTES, Play, crc_of, new_upload
+from tests.contract.redis.uploads import DIGEST, SEGMENT_BYTES, Play, crc_of
+from tests.harness.new_uploads import new_upload
+from tests.harness.redis_calls import reply
 
 pytestmark = pytest.mark.contract
 
@@ -134,7 +136,7 @@ async def test_what_waits_for_segments_is_woken_when_there_are_no_more(play: Pla
     """A stage that another release let wait for a segment it had then received, for example."""
     upload, probe = await reading(play, 2)
     assert await play.stages.park(probe, [2], None)
-    await play.parts.client.srem(f"{play.parts.keys.upload(upload.upload_id)}:reads", 2)  # type: ignore[misc]  # redis-py types sync and async in one
+    await reply(play.parts.client.srem(f"{play.parts.keys.upload(upload.upload_id)}:reads", 2))
     jobs = play.by_stage((await play.receive(upload, 2)).jobs)
     assert Stage.PROBE in jobs
 
@@ -170,8 +172,8 @@ async def test_a_waiting_stage_stops_with_its_upload(play: Play, event: Event) -
 async def test_a_run_learns_where_segments_are(play: Play) -> None:
     upload, probe = await reading(play)
     assert await play.stages.hold(probe, [1, 2], None) == {1: HeldSegment(crc_of(1), on_volume=True, stored=False)}
-    await play.parts.client.sadd(f"{play.parts.keys.upload(upload.upload_id)}:released", 1)  # type: ignore[misc]  # redis-py types sync and async in one
-    await play.parts.client.hset(play.parts.keys.stored(upload.upload_id), "1", "e")  # type: ignore[misc]  # as above
+    await reply(play.parts.client.sadd(f"{play.parts.keys.upload(upload.upload_id)}:released", 1))
+    await reply(play.parts.client.hset(play.parts.keys.stored(upload.upload_id), "1", "e"))
     assert await play.stages.hold(probe, [1], None) == {1: HeldSegment(crc_of(1), on_volume=False, stored=True)}
     assert await wanted(play, upload) == set(), "a whole upload holds everything anyway"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,16 +12,14 @@ import pytest
 
 from pipeline.adapters.media.lanes import Deferred
 from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
-from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.core.errors import MediaError
-from pipeline.core.model import StageJob
-from pipeline.core.stages import Stage
 from pipeline.engine.contract import Done, Outcome, Parked, StageRun
 from pipeline.ports import EventFeed, Stores
 from pipeline.stages.reading import FileReads
 from pipeline.uploads.bytes import FileBytes
-from tests.contract.redis.scenes import LONG, Scene, SealedOnly
+from tests.contract.redis.scenes import LONG, Scene, SealedOnly, opened
 from tests.contract.redis.uploads import Play, cell_state
+from tests.harness.redis_calls import reply
 
 pytestmark = pytest.mark.contract
 
@@ -59,7 +56,7 @@ class Reader:
         if self.loses_hold and not self.got:  # Redis has come back without its last second
             scene = self.scene
             reads = f"{scene.play.parts.keys.upload(scene.upload.upload_id)}:reads"
-            await scene.play.parts.client.srem(reads, 2)  # type: ignore[misc]  # redis-py types sync and async in one
+            await reply(scene.play.parts.client.srem(reads, 2))
             await scene.stored(2)
             await scene.release(2)
         self.got.append(await source.read(LONG, 10))
@@ -72,15 +69,7 @@ class Reader:
 @pytest.fixture
 async def reader(play: Play, tmp_path: Path) -> AsyncIterator[Reader]:
     """Of a windowed upload whose first two segments have arrived."""
-    data = random.Random(1).randbytes(6 * LONG)
-    upload = await play.admitted(size_bytes=len(data), segment_bytes=LONG, window_bytes=4 * LONG)
-    volume = DirectoryTempVolume("local", tmp_path / "temp")
-    await volume.allocate_sparse(upload.upload_id, upload.size_bytes)
-    async with FilesystemObjectStore(tmp_path / "store", fsync=False) as store:
-        scene = Scene(play, volume, store, upload, data, cast(StageJob, None), cast(StageJob, None))
-        jobs = await scene.receive(1, 2)
-        scene.probe = await play.started(jobs[Stage.PROBE])
-        scene.transfer = await play.started(jobs[Stage.TRANSFER])
+    async with opened(play, tmp_path, LONG, segments=6, received=2, window_bytes=4 * LONG) as scene:
         yield Reader(scene)
 
 

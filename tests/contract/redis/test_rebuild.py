@@ -14,8 +14,9 @@ from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import ClientDigest, ObjectVersion, StageJob
 from pipeline.core.stages import Stage, StageState
 from pipeline.core.transports import Transport
-from tests.contract.redis.uploads import DIGEST, VOLUME, Play, new_upload, until
+from tests.contract.redis.uploads import DIGEST, VOLUME, Play, until
 from tests.contract.redis.windows import choose
+from tests.harness.new_uploads import new_upload
 
 pytestmark = pytest.mark.integration
 

@@ -21,8 +21,9 @@ from pipeline.uploads.receive import Receiver, SegmentReceipt
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.release import EarlyRelease
 from pipeline.uploads.room import SegmentRoom
-from tests.contract.redis.uploads import Play, cell_state, new_upload
+from tests.contract.redis.uploads import Play, cell_state
 from tests.contract.redis.windows import reads
+from tests.harness.new_uploads import new_upload
 
 pytestmark = pytest.mark.integration
 

@@ -20,8 +20,10 @@ from pipeline.core.lifecycle import Event
 from pipeline.core.retry import Dependency
 from pipeline.core.stages import Stage
 from pipeline.settings import Settings
-from tests.contract.redis.uploads import Play, new_upload, until
+from tests.contract.redis.uploads import Play, until
 from tests.harness.faults.redis import REDIS_FAULTS, RedisFault
+from tests.harness.new_uploads import new_upload
+from tests.harness.redis_calls import reply
 from tests.harness.redis_versions import RedisServer
 
 pytestmark = pytest.mark.contract
@@ -215,11 +217,11 @@ async def test_mistakes_of_ours_are_not_outages(admin: Redis) -> None:
     )
     for script in scripts:
         with pytest.raises(ResponseError), translated():
-            await admin.eval(script, 0)  # type: ignore[misc]  # redis-py types sync and async in one
+            await reply(admin.eval(script, 0))
     with pytest.raises(ResponseError), translated():
         await admin.execute_command("GET")  # type: ignore[no-untyped-call]  # redis-py has no types here
     with pytest.raises(ResponseError), translated():
-        await admin.hget("a-string", "f")  # type: ignore[misc]  # as above
+        await reply(admin.hget("a-string", "f"))
     with pytest.raises(DataError), translated():
         await admin.set("a-string", None)  # type: ignore[arg-type]  # the mistake
     with pytest.raises(ZeroDivisionError), translated():
@@ -234,7 +236,7 @@ async def test_other_errors_of_scripts_are_outages(admin: Redis) -> None:
         "return redis.error_reply('what a proxy may say')",
     ):
         with pytest.raises(DependencyUnavailable), translated():
-            await admin.eval(script, 0)  # type: ignore[misc]  # as above
+            await reply(admin.eval(script, 0))
     with pytest.raises(DependencyUnavailable) as caught, translated():
         await admin.execute_command("NO_SUCH_COMMAND")  # type: ignore[no-untyped-call]  # as above
     assert caught.value.detail["redis_code"] == "UNKNOWN"

@@ -11,7 +11,8 @@ from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Event, Status
 from pipeline.core.model import StageJob, StoredSegment, Upload
 from pipeline.core.stages import Stage, StageState
-from tests.contract.redis.uploads import Play, crc_of, new_upload
+from tests.contract.redis.uploads import Play, crc_of
+from tests.harness.new_uploads import new_upload
 
 pytestmark = pytest.mark.contract
 

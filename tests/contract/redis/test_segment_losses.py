@@ -10,7 +10,8 @@ from pipeline.core.model import StoredSegment, Upload
 from pipeline.core.stages import Stage, StageState
 from pipeline.core.transports import Transport
 from pipeline.ports import PendingSegments
-from tests.contract.redis.uploads import Play, crc_of, new_upload
+from tests.contract.redis.uploads import Play, crc_of
+from tests.harness.new_uploads import new_upload
 
 pytestmark = pytest.mark.contract
 

@@ -19,7 +19,9 @@ from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import Upload
 from pipeline.core.transports import Transport
-from tests.contract.redis.uploads import VOLUME, Play, crc_of, new_upload, until
+from tests.contract.redis.uploads import VOLUME, Play, crc_of, until
+from tests.harness.new_uploads import new_upload
+from tests.harness.redis_calls import reply
 
 pytestmark = pytest.mark.contract
 
@@ -107,8 +109,8 @@ async def test_an_upload_of_ten_thousand_segments_fits_into_a_reply(play: Play) 
     await play.board.apply(upload.upload_id, Event.ADMIT)
     received = {str(number): f"{crc_of(number):08x}" for number in range(1, count)}
     keys, client = play.parts.keys, play.parts.client
-    await client.hset(keys.received(upload.upload_id), mapping=received)  # type: ignore[misc]  # redis-py types sync and async in one
-    await client.hset(keys.upload(upload.upload_id), "segments_received", str(len(received)))  # type: ignore[misc]  # as above
+    await reply(client.hset(keys.received(upload.upload_id), mapping=received))
+    await reply(client.hset(keys.upload(upload.upload_id), "segments_received", str(len(received))))
     assert set((await play.board.snapshot(upload.upload_id)).received) == set(range(1, count))
     [listed] = await play.board.page(None, None, 10)
     assert len(listed.received) == count - 1

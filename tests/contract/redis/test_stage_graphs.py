@@ -22,7 +22,9 @@ from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import ClientDigest, ObjectVersion, StageJob, Upload
 from pipeline.core.stages import GRAPH, Stage, StageState
 from pipeline.core.transports import Transport, transports_table
-from tests.contract.redis.uploads import DIGEST, Play, crc_of, new_upload, until
+from tests.contract.redis.uploads import DIGEST, Play, crc_of, until
+from tests.harness.new_uploads import new_upload
+from tests.harness.redis_calls import reply
 
 pytestmark = pytest.mark.contract
 
@@ -54,7 +56,7 @@ def older(parts: RedisParts) -> Older:
 async def leave_out(parts: RedisParts, upload: Upload, stage: Stage) -> None:
     """Remove a stage's fields from a record that has just been created."""
     client: Redis = parts.client
-    await client.hdel(parts.keys.upload(upload.upload_id), f"stage.{stage}.state")  # type: ignore[misc]  # redis-py types sync and async in one
+    await reply(client.hdel(parts.keys.upload(upload.upload_id), f"stage.{stage}.state"))
 
 
 async def state_of(play: Play, upload: Upload, stage: Stage) -> StageState:
@@ -199,13 +201,13 @@ async def test_the_older_release_invalidates_what_only_the_newer_has_derived(pla
 
 async def test_results_of_a_stage_that_only_another_release_has_are_left_out(play: Play, parts: RedisParts) -> None:
     upload = await play.admitted()
-    await parts.client.hset(parts.keys.results(upload.upload_id), "checksum", "{}")  # type: ignore[misc]  # redis-py types sync and async in one
+    await reply(parts.client.hset(parts.keys.results(upload.upload_id), "checksum", "{}"))
     assert await play.stages.results(upload.upload_id) == {}
 
 
 async def test_a_transport_that_only_another_release_has_is_named(play: Play, parts: RedisParts) -> None:
     upload = await play.admitted()
-    await parts.client.hset(parts.keys.upload(upload.upload_id), "transport", "pigeon")  # type: ignore[misc]  # as above
+    await reply(parts.client.hset(parts.keys.upload(upload.upload_id), "transport", "pigeon"))
     with pytest.raises(Exception, match="transport that this release does not know"):
         await play.board.apply(upload.upload_id, Event.CANCEL)
 

@@ -9,7 +9,9 @@ from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion, StoredSegment
 from pipeline.core.stages import Stage, StageState
 from pipeline.core.transports import Transport
-from tests.contract.redis.uploads import DIGEST, Play, new_upload
+from tests.contract.redis.uploads import DIGEST, Play
+from tests.harness.new_uploads import new_upload
+from tests.harness.redis_calls import reply
 
 pytestmark = pytest.mark.contract
 
@@ -51,8 +53,8 @@ async def test_an_import_that_the_release_before_let_wait_is_processed_once_it_i
     upload, _ = await play.board.create(imported())
     key = parts.keys.upload(upload.upload_id)
     for stage, state in (("assemble", "pending"), ("probe", "pending")):
-        await parts.client.hset(key, f"stage.{stage}.state", state)  # type: ignore[misc]  # redis-py types sync and async in one
-    await parts.client.hset(key, mapping={"status": "waiting", "bytes_received": "0", "segments_received": "0"})  # type: ignore[misc]  # as above
+        await reply(parts.client.hset(key, f"stage.{stage}.state", state))
+    await reply(parts.client.hset(key, mapping={"status": "waiting", "bytes_received": "0", "segments_received": "0"}))
     status, changed, jobs = await play.board.admit(upload.upload_id)
     assert (status, changed, {job.stage for job in jobs}) == (Status.PROCESSING, True, {Stage.PROBE, Stage.ASSEMBLE})
     waiting = play.by_stage(jobs)
@@ -109,7 +111,7 @@ async def test_a_direct_upload_that_the_release_before_has_completed_is_probed_a
     segments = [StoredSegment(number, upload.plan.length(number), f"e{number}") for number in (1, 2, 3)]
     await play.board.complete(upload.upload_id, segments)
     jobs = play.by_stage((await play.board.get(upload.upload_id)).queued_jobs)
-    await parts.client.hset(parts.keys.upload(upload.upload_id), "stage.probe.state", "pending")  # type: ignore[misc]  # redis-py types sync and async in one
+    await reply(parts.client.hset(parts.keys.upload(upload.upload_id), "stage.probe.state", "pending"))
     assert set(await play.finished(jobs[Stage.SEAL], {})) == {Stage.PROBE}
 
 
@@ -118,7 +120,7 @@ async def test_a_direct_upload_that_the_release_before_let_wait_is_processed_onc
 ) -> None:
     upload, _ = await play.board.create(new_upload(transport=Transport.DIRECT))
     key = parts.keys.upload(upload.upload_id)
-    await parts.client.hset(key, mapping={"status": "waiting", "stage.assemble.state": "pending"})  # type: ignore[misc]  # redis-py types sync and async in one
+    await reply(parts.client.hset(key, mapping={"status": "waiting", "stage.assemble.state": "pending"}))
     status, _, queued = await play.board.admit(upload.upload_id)
     jobs = play.by_stage(queued)
     assert (status, set(jobs)) == (Status.PROCESSING, {Stage.SEAL, Stage.PROBE})

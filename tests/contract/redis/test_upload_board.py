@@ -17,7 +17,9 @@ from pipeline.core.lifecycle import ENDED, TRANSITIONS, Event, Status
 from pipeline.core.model import ClientDigest, Upload
 from pipeline.core.stages import Stage, StageState
 from pipeline.core.transports import Transport
-from tests.contract.redis.uploads import VOLUME, Play, new_upload, until
+from tests.contract.redis.uploads import VOLUME, Play, until
+from tests.harness.new_uploads import new_upload
+from tests.harness.redis_calls import reply
 
 pytestmark = pytest.mark.contract
 
@@ -148,7 +150,7 @@ async def dated(play: Play, created_at_ms: Sequence[int]) -> list[str]:
     for moment in created_at_ms:
         upload, _ = await play.board.create(new_upload())
         keys, client = play.parts.keys, play.parts.client
-        await client.hset(keys.upload(upload.upload_id), "created_at_ms", str(moment))  # type: ignore[misc]  # redis-py types sync and async in one
+        await reply(client.hset(keys.upload(upload.upload_id), "created_at_ms", str(moment)))
         for index in (keys.uploads, keys.listed(Status.WAITING)):
             await client.zadd(index, {upload.upload_id: moment}, xx=True)
         made.append((moment, upload.upload_id))

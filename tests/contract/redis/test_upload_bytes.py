@@ -3,7 +3,6 @@ for."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +11,14 @@ from typing import Any, cast
 import pytest
 
 from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
-from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.core.errors import SegmentCorrupt, StageLost, StoreError, TempVolumeError
-from pipeline.core.model import StageJob, object_key
-from pipeline.core.stages import Stage
+from pipeline.core.model import object_key
 from pipeline.ports import Store
 from pipeline.uploads.bytes import SMALL_BYTES, ObjectBytes, SegmentsMissing
 from pipeline.uploads.target import target_of
 from tests.contract.redis.scenes import LONG, MIB, SHORT, Scene, SealedOnly, opened
 from tests.contract.redis.uploads import Play
+from tests.harness.redis_calls import reply
 
 pytestmark = pytest.mark.contract
 
@@ -58,21 +56,12 @@ async def test_any_range_of_what_has_arrived_is_read(scene: Scene) -> None:
 async def test_a_segment_that_is_no_longer_held_is_noticed(play: Play, tmp_path: Path) -> None:
     """Redis has come back without its last second, in which this run began to hold the segment: transfer releases it,
     and what the reader has got of it may be a hole."""
-    data = random.Random(1).randbytes(6 * LONG)
-    upload = await play.admitted(size_bytes=len(data), segment_bytes=LONG, window_bytes=4 * LONG)
-    volume = DirectoryTempVolume("local", tmp_path / "temp")
-    await volume.allocate_sparse(upload.upload_id, upload.size_bytes)
-    async with FilesystemObjectStore(tmp_path / "store", fsync=False) as store:
-        scene = Scene(play, volume, store, upload, data, cast(StageJob, None), cast(StageJob, None))
-        jobs = await scene.receive(1)
-        scene.probe = await play.started(jobs[Stage.PROBE])
-        scene.transfer = await play.started(jobs[Stage.TRANSFER])
-        await scene.receive(2)
-        source = scene.bytes(store=SealedOnly(store))
-        assert await source.read(LONG, 10) == data[LONG : LONG + 10]
+    async with opened(play, tmp_path, LONG, segments=6, received=2, window_bytes=4 * LONG) as scene:
+        source = scene.bytes(store=SealedOnly(scene.store))
+        assert await source.read(LONG, 10) == scene.segment(2)[:10]
         await source.require_unchanged()
-        reads = f"{play.parts.keys.upload(upload.upload_id)}:reads"
-        await play.parts.client.srem(reads, 2)  # type: ignore[misc]  # redis-py types sync and async in one
+        reads = f"{play.parts.keys.upload(scene.upload.upload_id)}:reads"
+        await reply(play.parts.client.srem(reads, 2))
         await scene.stored(2)
         await scene.release(2)
         assert await source.read(LONG, 10) == bytes(10)
@@ -145,7 +134,9 @@ async def test_a_segment_of_a_window_may_leave_the_temp_volume_while_it_is_read(
     assert set(await windowed.play.segments.received(windowed.upload.upload_id)) == {1, 2, 3, 4}, "none is invalidated"
 
 
-async def test_bytes_that_were_read_after_their_release_do_not_count(windowed: Scene) -> None:
+async def test_bytes_that_were_read_after_their_release_do_not_count(
+    windowed: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The release comes between the moment in which the reader learns where a segment is and its reading."""
     await windowed.stored(1)
     source = windowed.bytes()
@@ -155,7 +146,7 @@ async def test_bytes_that_were_read_after_their_release_do_not_count(windowed: S
         await windowed.release(1)
         return await read(upload_id, offset, size_bytes)
 
-    windowed.volume.read = released_first  # type: ignore[method-assign]  # the real one, at the worst moment
+    monkeypatch.setattr(windowed.volume, "read", released_first)
     assert await source.read(10, 100) == windowed.data[10:110]
 
 

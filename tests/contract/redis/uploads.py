@@ -6,40 +6,23 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from typing import Any, cast
 
-from uuid6 import uuid7
-
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.adapters.redis.stage_board import RedisStageBoard
 from pipeline.adapters.volume.journals import FileUploadJournals
 from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.bootstrap import RedisParts
 from pipeline.core.lifecycle import Event
-from pipeline.core.model import ClientDigest, NewUpload, StageJob, StoredSegment, Upload
+from pipeline.core.model import ClientDigest, StageJob, StoredSegment, Upload
 from pipeline.core.stages import Stage
 from pipeline.ports.recording import SegmentVerdict
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.record import UploadRecord
+from tests.harness.new_uploads import new_upload
 
 SEGMENT_BYTES = 10
+"""Of `new_upload`."""
 VOLUME = "local"
 DIGEST = ClientDigest("sha-256", bytes(32))
-
-
-def new_upload(**more: Any) -> NewUpload:
-    fields: dict[str, Any] = {
-        "upload_id": str(uuid7()),
-        "filename": "holiday.mp4",
-        "size_bytes": 25,
-        "segment_bytes": SEGMENT_BYTES,
-        "content_type": "video/mp4",
-        "volume": VOLUME,
-        "store": "swift",
-        "digest": None,
-        "metadata": {},
-        "idempotency_key": None,
-        "fingerprint": "",
-    }
-    return NewUpload(**fields | more)
 
 
 def crc_of(number: int) -> int:

@@ -9,7 +9,8 @@ from pipeline.core.lifecycle import Event
 from pipeline.core.model import StageJob, StoredSegment, Upload
 from pipeline.core.stages import Stage
 from pipeline.ports.recording import ReleaseOrder
-from tests.contract.redis.uploads import SEGMENT_BYTES, VOLUME, Play, crc_of, new_upload
+from tests.contract.redis.uploads import SEGMENT_BYTES, VOLUME, Play, crc_of
+from tests.harness.new_uploads import new_upload
 
 READERS = (Stage.PROBE, Stage.THUMBNAIL)
 REPEAT_MS = 5000

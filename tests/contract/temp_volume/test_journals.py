@@ -14,7 +14,7 @@ from pipeline.core.journal import Ended, Journal, Received
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import ObjectVersion
 from pipeline.core.transports import Transport
-from tests.contract.redis.uploads import new_upload
+from tests.harness.new_uploads import new_upload
 
 pytestmark = pytest.mark.integration
 

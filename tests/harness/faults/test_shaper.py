@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.harness.cell import eventually
 from tests.harness.faults.kinds import Answer, Corrupt, Hang, Mute, Pass, Refuse, Reset, Slow, Stall, Unparsable
 from tests.harness.faults.shaper import Shaper
 
@@ -199,9 +200,11 @@ async def test_a_slow_line_keeps_its_rate_until_the_fault_changes(bench: Bench) 
     await shaper.set(Slow(10))
     delayed = shaper.injected["slow"]
     waiting = asyncio.create_task(_put(bench))
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        while shaper.injected["slow"] == delayed:  # noqa: ASYNC110  # the shaper notifies nobody
-            await asyncio.sleep(0)
+
+    async def delayed_again() -> bool:
+        return shaper.injected["slow"] > delayed
+
+    await eventually(delayed_again, _PATIENCE_SECONDS, lambda: "the request to be delayed")
     await shaper.set(Pass())
     async with asyncio.timeout(_PATIENCE_SECONDS):
         assert (await waiting)[0] == 200

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pydantic import SecretStr
-from uuid6 import uuid7
 
 from pipeline.bootstrap import RedisParts, redis_parts, volume_parts
-from pipeline.core.model import NewUpload
 from pipeline.ports import TempVolume
 from pipeline.settings import Settings
 from pipeline.upkeep.cleanup import Cleanup, CleanupQueue
@@ -21,6 +19,7 @@ from pipeline.upkeep.expiry import Expiry
 from pipeline.upkeep.orphaned_files import OrphanedFiles
 from pipeline.upkeep.volume import VolumeUpkeep
 from pipeline.uploads.admission import Admission
+from tests.harness.new_uploads import new_upload
 
 KIBIBYTE = 1024
 BUDGET_BYTES = 3_000 * KIBIBYTE
@@ -36,19 +35,7 @@ class Cell:
 
     async def register(self, size_bytes: int) -> str:
         """A new upload that is `waiting` and has not requested room yet."""
-        new = NewUpload(
-            upload_id=str(uuid7()),
-            filename="a.mp4",
-            size_bytes=size_bytes,
-            segment_bytes=size_bytes,
-            content_type="video/mp4",
-            volume=self.volume.name,
-            store="none",
-            digest=None,
-            metadata={},
-            idempotency_key=None,
-            fingerprint="",
-        )
+        new = new_upload(size_bytes=size_bytes, segment_bytes=size_bytes, volume=self.volume.name, store="none")
         upload, _ = await self.redis.board.create(new)
         return upload.upload_id
 

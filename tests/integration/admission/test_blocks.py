@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from uuid6 import uuid7
 
 from pipeline.bootstrap import redis_parts, volume_parts
 from pipeline.bootstrap.volume import VolumeParts
@@ -25,6 +24,8 @@ from pipeline.settings import Settings
 from pipeline.uploads.adoption import Adoption
 from tests.harness.blocks import occupied
 from tests.harness.disks import filesystem
+from tests.harness.new_uploads import new_upload
+from tests.harness.redis_calls import reply
 
 pytestmark = pytest.mark.integration
 
@@ -108,32 +109,16 @@ async def admitted(
     )
     async with redis_parts(settings) as redis:
         parts = volume_parts(settings, redis)
-        new = new_upload(plan, window_bytes)
+        facts = {"size_bytes": plan.size_bytes, "segment_bytes": plan.segment_bytes, "window_bytes": window_bytes}
+        new = new_upload(store="none", **facts)
         await redis.board.create(new)
         await parts.admission.request(new.upload_id, new.size_bytes, new.window_bytes)
         upload = await redis.board.get(new.upload_id)
         assert upload.status is Status.ADMITTED
         # Its readers are done: segments that are stored may leave the disk.
         states = {"stage.probe.state": "done", "stage.thumbnail.state": "done"}
-        await redis.client.hset(redis.keys.upload(new.upload_id), mapping=states)  # type: ignore[misc]  # redis-py types sync and async in one
+        await reply(redis.client.hset(redis.keys.upload(new.upload_id), mapping=states))
         yield Books(parts, upload, budget_bytes)
-
-
-def new_upload(plan: SegmentPlan, window_bytes: int | None) -> NewUpload:
-    return NewUpload(
-        upload_id=str(uuid7()),
-        filename="a.mp4",
-        size_bytes=plan.size_bytes,
-        segment_bytes=plan.segment_bytes,
-        content_type="video/mp4",
-        volume="local",
-        store="none",
-        digest=None,
-        metadata={},
-        idempotency_key=None,
-        fingerprint="",
-        window_bytes=window_bytes,
-    )
 
 
 def shuffled(plan: SegmentPlan) -> list[int]:

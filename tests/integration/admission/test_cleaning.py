@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.lifecycle import Event
+from tests.harness.redis_calls import reply
 from tests.integration.admission.cell import KIBIBYTE, Cell, Hanging, open_cell
 
 pytestmark = pytest.mark.integration
@@ -29,7 +30,7 @@ async def test_a_content_frees_its_bytes_while_other_cleanups_hang(
         stuck = [await admitted(cell) for _ in range(_MORE_THAN_AT_ONCE)]
         for upload_id in stuck:
             # The record was recreated: cleanup must remove whatever the upload may have left in the store.
-            await cell.redis.client.hset(cell.redis.keys.upload(upload_id), "recovered_at_ms", "1")  # type: ignore[misc]  # redis-py types sync and async in one
+            await reply(cell.redis.client.hset(cell.redis.keys.upload(upload_id), "recovered_at_ms", "1"))
             await cell.redis.board.apply(upload_id, Event.CANCEL)
         assert await cell.cleanups.run() == 0
         assert 0 < hanging.asked < len(stuck), "cleanup is bounded"

@@ -8,14 +8,13 @@ from pathlib import Path
 import google_crc32c
 import pytest
 from pydantic import SecretStr
-from uuid6 import uuid7
 
 from pipeline.adapters.volume.journals import FileUploadJournals
 from pipeline.bootstrap import redis_parts, volume_parts
 from pipeline.core.journal import Received, Released, Stored
-from pipeline.core.model import NewUpload
 from pipeline.settings import Settings
 from pipeline.upkeep import expiry
+from tests.harness.new_uploads import new_upload
 
 pytestmark = pytest.mark.integration
 
@@ -29,20 +28,7 @@ async def test_the_sweep_reserves_what_the_temp_file_holds(
     """Of six segments 1, 2 and 3 have arrived; 2 was stored and released."""
     monkeypatch.setattr(expiry, "_UNQUEUED_MS", 0)
     window_bytes = window * SEGMENT_BYTES if window else None
-    new = NewUpload(
-        upload_id=str(uuid7()),
-        filename="a.mp4",
-        size_bytes=6 * SEGMENT_BYTES,
-        segment_bytes=SEGMENT_BYTES,
-        content_type="video/mp4",
-        volume="local",
-        store="none",
-        digest=None,
-        metadata={},
-        idempotency_key=None,
-        fingerprint="",
-        window_bytes=window_bytes,
-    )
+    new = new_upload(size_bytes=6 * SEGMENT_BYTES, segment_bytes=SEGMENT_BYTES, store="none", window_bytes=window_bytes)
     settings = Settings(
         redis_url=SecretStr(redis_url),
         redis_namespace=redis_namespace,

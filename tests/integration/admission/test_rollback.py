@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from uuid6 import uuid7
 
 from pipeline.bootstrap import RedisParts, redis_parts, volume_parts
 from pipeline.bootstrap.volume import VolumeParts
@@ -15,6 +14,8 @@ from pipeline.core.errors import DependencyUnavailable, TempVolumeError
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import NewUpload
 from pipeline.settings import Settings
+from tests.harness.new_uploads import new_upload
+from tests.harness.redis_calls import reply
 
 pytestmark = pytest.mark.integration
 
@@ -35,20 +36,8 @@ async def parts(redis_url: str, redis_namespace: str, tmp_path: Path) -> AsyncIt
         yield redis, volume_parts(settings, redis)
 
 
-def new_upload(key: str) -> NewUpload:
-    return NewUpload(
-        upload_id=str(uuid7()),
-        filename="a.mp4",
-        size_bytes=1_000,
-        segment_bytes=1_000,
-        content_type="video/mp4",
-        volume="local",
-        store="none",
-        digest=None,
-        metadata={},
-        idempotency_key=key,
-        fingerprint="same",
-    )
+def with_key(key: str) -> NewUpload:
+    return new_upload(store="none", idempotency_key=key, fingerprint="same")
 
 
 async def roll_back(redis: RedisParts, upload_id: str, key: str) -> None:
@@ -57,18 +46,18 @@ async def roll_back(redis: RedisParts, upload_id: str, key: str) -> None:
     await redis.client.delete(keys.upload(upload_id), f"{keys.prefix}idempotency:{key}")
     for index in (keys.uploads, keys.status(Status.WAITING), keys.listed(Status.WAITING)):
         await redis.client.zrem(index, upload_id)
-    await redis.client.hset(keys.volume("local"), "followed_run", "the run before")  # type: ignore[misc]  # redis-py types sync and async in one
+    await reply(redis.client.hset(keys.volume("local"), "followed_run", "the run before"))
 
 
 async def test_a_repeated_key_finds_the_upload_that_redis_has_lost(parts: Parts) -> None:
     redis, volume = parts
     await volume.admission.require_open()
-    upload, created = await volume.cell.record.create(new_upload("key"))
+    upload, created = await volume.cell.record.create(with_key("key"))
     assert created
     await roll_back(redis, upload.upload_id, "key")
 
     await volume.admission.require_open()
-    again, created = await volume.cell.record.create(new_upload("key"))
+    again, created = await volume.cell.record.create(with_key("key"))
     assert (again.upload_id, created) == (upload.upload_id, False)
     assert await redis.ledger.followed_run() == await redis.board.server_run()
 
@@ -78,7 +67,7 @@ async def test_no_upload_is_created_while_the_journals_cannot_be_read(
 ) -> None:
     redis, volume = parts
     await volume.admission.require_open()
-    upload, _ = await volume.cell.record.create(new_upload("key"))
+    upload, _ = await volume.cell.record.create(with_key("key"))
     await roll_back(redis, upload.upload_id, "key")
 
     async def fails(self: object) -> list[str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from redis.exceptions import RedisError
 
 from tests.harness.blocks import occupied_by_uploads
+from tests.harness.redis_calls import reply
 from tests.programs.torture.world import World
 
 _SAMPLE_SECONDS = 0.1
@@ -58,7 +59,7 @@ class Accounting:
         on_disk, files = await asyncio.to_thread(occupied_by_uploads, settings.temp_dir)
         used = on_disk.data_bytes
         volume = self.world.keys.volume(settings.volume)
-        reserved = int(await self.world.redis.hget(volume, "reserved_bytes") or 0)  # type: ignore[misc]  # as in board
+        reserved = int(await reply(self.world.redis.hget(volume, "reserved_bytes")) or 0)
         if self.world.data_losses != self._losses:
             self._losses, self._in_doubt = self.world.data_losses, True
         problem = None

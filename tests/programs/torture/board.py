@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from pipeline.adapters.redis.keys import Keys
 from pipeline.core.stages import Stage, StageState
+from tests.harness.redis_calls import reply
 
 _LIVE_STAGES = """
 local found = {}
@@ -36,7 +37,7 @@ class LiveStage:
 
 async def live_stages(redis: Redis, keys: Keys) -> list[LiveStage]:
     """The queued and running stages of all uploads. Raises RedisError."""
-    found = await redis.eval(_LIVE_STAGES, 1, keys.prefix)  # type: ignore[misc]  # redis-py types sync and async in one
+    found = await reply(redis.eval(_LIVE_STAGES, 1, keys.prefix))
     return [
         LiveStage(upload_id, Stage(stage), StageState(state), int(takeovers), int(failures), int(float(until_ms)))
         for upload_id, stage, state, takeovers, failures, until_ms in found

@@ -18,6 +18,7 @@ from pipeline.core.errors import DependencyUnavailable, SluiceError
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import object_key
 from pipeline.core.stages import Stage
+from tests.harness.redis_calls import reply
 from tests.programs.torture.schedule import PlannedFault
 from tests.programs.torture.world import World
 
@@ -71,7 +72,7 @@ class LoseSegments:
         self._dice.shuffle(uploads)
         for upload_id in uploads:
             stored = await hash_all(redis, keys.stored(upload_id))
-            released = await redis.smembers(f"{keys.upload(upload_id)}:released")  # type: ignore[misc]  # as in board
+            released = await reply(redis.smembers(f"{keys.upload(upload_id)}:released"))
             numbers = sorted(map(int, released)) or sorted(map(int, stored))
             if not numbers:
                 continue
