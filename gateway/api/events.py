@@ -144,9 +144,10 @@ ROUTES: tuple[Route, ...] = (
         "Uploads",
         "Follow an upload",
         "Server-sent events until the upload has ended. `event: upload` carries the whole upload as JSON, without the "
-        "envelope: once at the beginning and after each change, at most ten times a second. `event: end` is the last "
-        "event. `event: reconnect` means that the stream ends although the upload has not: reconnect. Lines that begin "
-        "with a colon keep the connection open.",
+        "envelope: at the beginning and after each change. Changes within a quarter of a second come as one event, but "
+        "a new status and newly wanted segments come at once. `event: end` is the last event. `event: reconnect` means "
+        "that the stream ends although the upload has not: reconnect. Lines that begin with a colon keep the "
+        "connection open.",
         responses=(
             ResponseSpec(200, "The stream", media_type="text/event-stream"),
             ResponseSpec(
