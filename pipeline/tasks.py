@@ -34,7 +34,7 @@ async def end_tasks(
                 task.exception()
 
 
-async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+async def to_the_end(work: Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:
     """The result of `work`. A caller that is cancelled meanwhile still waits, and is cancelled afterwards."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None

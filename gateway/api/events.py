@@ -132,8 +132,7 @@ async def _either(first: asyncio.Event, second: asyncio.Event) -> None:
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in waiting:
-            task.cancel()
+        await end_tasks(*waiting)
 
 
 ROUTES: tuple[Route, ...] = (

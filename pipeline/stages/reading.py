@@ -21,6 +21,7 @@ from pipeline.core.transports import TRANSPORTS
 from pipeline.engine.contract import Outcome, Parked, StageRun
 from pipeline.engine.retry import retry_store
 from pipeline.ports import EventFeed, SegmentReads, StageReads, Stores
+from pipeline.tasks import end_tasks
 from pipeline.uploads.bytes import FileBytes, ObjectBytes, SegmentsMissing, UploadBytes, is_sealed, max_reads
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.unsealed_bytes import UnsealedBytes
@@ -134,7 +135,7 @@ class FileReads:
                         changed.result()
                         changed = asyncio.ensure_future(anext(changes))
             finally:
-                changed.cancel()
+                await end_tasks(changed)
 
 
 class _Retrying:

@@ -23,6 +23,7 @@ from pipeline.engine.drain import drain
 from pipeline.engine.limiter import SegmentLimiter
 from pipeline.engine.retry import retry_store
 from pipeline.ports import EventFeed, ObjectStore, SegmentSource, StageIdle, Stores
+from pipeline.tasks import end_tasks
 from pipeline.telemetry import STORED_BYTES
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.invalidate import invalidate_segment
@@ -118,7 +119,7 @@ class Transfer:
                 for number in [number for number, task in in_flight.items() if task.done()]:
                     in_flight.pop(number).result()
         finally:
-            changed.cancel()
+            await end_tasks(changed)
 
     async def _put(self, run: StageRun, store: ObjectStore, target: ObjectTarget, number: int, crc32c: int) -> None:
         """Store one segment and record it. A segment whose bytes have changed is invalidated instead."""

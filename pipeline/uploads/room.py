@@ -18,6 +18,7 @@ from pipeline.core.lifecycle import ENDED
 from pipeline.core.model import Upload
 from pipeline.core.windows import reader_segments, room_bytes
 from pipeline.ports import EventFeed
+from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, logger
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.lookup import ended_error
@@ -112,9 +113,7 @@ class SegmentRoom:
                     changed = asyncio.ensure_future(anext(changes))
                 yield
         finally:
-            for waiting in (changed, first):
-                waiting.cancel()
-            await asyncio.gather(changed, first, return_exceptions=True)
+            await end_tasks(changed, first)
 
     async def _take(self, upload: Upload, number: int) -> bool:
         # A whole upload has no part for its reader: whatever is missing is needed.

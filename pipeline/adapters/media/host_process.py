@@ -15,15 +15,15 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Coroutine
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from pipeline.adapters.media.confinement import Limits
 from pipeline.adapters.media.faults import tool_failed
 from pipeline.adapters.media.protocol import ORDER, PACKET_BYTES, REPORT, Order, Report
 from pipeline.core.errors import SluiceError
+from pipeline.tasks import to_the_end
 
 _PROGRAM: Final = (
     "import importlib, sys; sys.path[:] = sys.argv[1].split(':'); "
@@ -71,7 +71,7 @@ class Child:
 
     async def end(self, grace_seconds: float = 0.0) -> Ended:
         """Wait until it is reaped, and close the socket. Kills it if it still runs after `grace_seconds`."""
-        return cast(Ended, await _uninterrupted(self._end(grace_seconds)))
+        return await to_the_end(self._end(grace_seconds))
 
     async def _end(self, grace_seconds: float) -> Ended:
         try:
@@ -193,7 +193,7 @@ class HostProcess:
 
     async def close(self) -> None:
         """End the host and all of its children. Idempotent."""
-        await _uninterrupted(asyncio.shield(self._lost()))
+        await to_the_end(self._lost())
 
     async def _send(self, order: bytes, descriptor: int | None = None) -> None:
         ancillary = []
@@ -279,17 +279,3 @@ async def _writable(sock: socket.socket) -> None:
         await ready
     finally:
         loop.remove_writer(sock)
-
-
-async def _uninterrupted(work: Coroutine[Any, Any, Any] | asyncio.Future[Any]) -> Any:
-    """Wait for `work`, which takes milliseconds, to its end; a cancellation takes effect afterwards."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait((task,))
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    return task.result()
