@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -50,18 +54,44 @@ def _found(way: str) -> dict[str, Any]:
         "import runpy, sys; sys.path += sys.argv.pop(1).split(':'); "
         "runpy.run_module('tests.harness.attacks.run', run_name='__main__')"
     )
-    path = ":".join([str(_ROOT), *(entry for entry in sys.path if entry.endswith("site-packages"))])
-    done = subprocess.run(
-        [*prefix, python, "-c", program, path, *words],
-        capture_output=True,
-        cwd="/",
-        env={"PATH": os.environ["PATH"], "SECRET": "password"},
-        timeout=200,
-        **identity,
-    )
+    folders = [_ROOT, *(Path(entry) for entry in sys.path if entry.endswith("site-packages"))]
+    with _readable(folders, identity) as path:
+        done = subprocess.run(
+            [*prefix, python, "-c", program, ":".join(map(str, path)), *words],
+            capture_output=True,
+            cwd="/",
+            env={"PATH": os.environ["PATH"], "SECRET": "password"},
+            timeout=200,
+            **identity,
+        )
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     found: dict[str, Any] = json.loads(done.stdout)
     return found
+
+
+@contextmanager
+def _readable(folders: Sequence[Path], identity: Mapping[str, Any]) -> Iterator[Sequence[Path]]:
+    """The folders, or links to their files where this user may not enter a directory above them: a checkout of root may
+    lie in a private directory."""
+    listed = subprocess.run(["/bin/ls", *folders], capture_output=True, cwd="/", **identity)
+    if not listed.returncode:
+        yield folders
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        linked = [Path(directory) / str(number) for number in range(len(folders))]
+        for folder, link in zip(folders, linked, strict=True):
+            hidden = shutil.ignore_patterns(".*", "build")
+            shutil.copytree(folder, link, ignore=hidden, copy_function=_link, symlinks=True)
+        yield linked
+
+
+def _link(source: str, target: str) -> str:
+    try:
+        os.link(source, target)
+    except OSError:  # on another filesystem
+        shutil.copy2(source, target)
+    return target
 
 
 def _interpreter_for(identity: dict[str, Any]) -> str:
