@@ -83,8 +83,8 @@ layers: setup ## Check with import-linter which package imports which
 
 ##@ Build and measure
 .PHONY: docs
-docs: setup ## Update the README's tables of settings, errors and metrics from the code
-	$(BIN)/python -m deploy.reference README.md
+docs: setup ## Update the tables of settings, errors, metrics and access from the code
+	$(BIN)/python -m deploy.reference
 
 .PHONY: wheel
 wheel: setup ## Build the wheel, and check it in a new environment

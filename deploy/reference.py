@@ -1,12 +1,11 @@
-"""Generates the README's tables of settings, error codes and metrics: `python -m deploy.reference README.md`.
+"""Generates the tables of settings, error codes, metrics and access: `python -m deploy.reference` in the repository.
 
-Guarantee: the README lists exactly what the code defines. A test fails when they differ; `make docs` updates it.
+Guarantee: the documents list exactly what the code defines. A test fails when they differ; `make docs` updates them.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from prometheus_client import Metric
 from pydantic import SecretStr
 
+from deploy.access_table import access_table
 from pipeline import telemetry
 from pipeline.core.errors import CATALOGUE
 from pipeline.settings import Settings
@@ -55,16 +55,16 @@ def metrics_table() -> str:
     return "\n".join(rows)
 
 
-TABLES: Mapping[str, Callable[[], str]] = {
-    "settings": settings_table,
-    "errors": errors_table,
-    "metrics": metrics_table,
+TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "README.md": {"settings": settings_table, "errors": errors_table, "metrics": metrics_table},
+    "docs/access.md": {"access": access_table},
 }
+"""Document -> the tables in it."""
 
 
-def with_tables(text: str) -> str:
+def with_tables(document: str, text: str) -> str:
     """`text` with the table between each pair of markers replaced. Raises ValueError when a marker is missing."""
-    for name, make in TABLES.items():
+    for name, make in TABLES[document].items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         table = make()
         text, count = pattern.subn(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)  # type: ignore[misc]
@@ -74,5 +74,6 @@ def with_tables(text: str) -> str:
 
 
 if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    path.write_text(with_tables(path.read_text("utf-8")), "utf-8")
+    for document in TABLES:
+        path = Path(document)
+        path.write_text(with_tables(document, path.read_text("utf-8")), "utf-8")

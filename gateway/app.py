@@ -24,8 +24,10 @@ from gateway.api import (
     metrics,
     segments,
     storage_events,
+    tokens,
     uploads,
 )
+from gateway.authentication import require_caller
 from gateway.http.cors import preflight_headers
 from gateway.http.envelope import success
 from gateway.http.state import DOWNLOAD_SLOTS, OPTIONS, RUNNING, Running
@@ -49,6 +51,7 @@ ALL_ROUTES: tuple[Route, ...] = (
     *manifests.ROUTES,
     *imports.ROUTES,
     *storage_events.ROUTES,
+    *tokens.ROUTES,
     *deletions.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,
@@ -98,6 +101,7 @@ def _serve(route: Route) -> Handler:
         request[ROUTE_HEADERS] = dict(route.response_headers)
         if route.new_work:
             refuse_when_stopping(request)
+        await require_caller(request, route)
         return await route.handler(request)
 
     return handle

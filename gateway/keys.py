@@ -8,11 +8,15 @@ from aiohttp import web
 
 from gateway.routing import Route
 from pipeline.bootstrap import GatewayServices
+from pipeline.core.access import Caller
 
 SERVICES = web.AppKey("services", GatewayServices)
 
 DOCUMENT = web.AppKey("openapi", dict[str, Any])
 """The OpenAPI document, as `gateway.openapi` builds it."""
+
+CALLER = web.RequestKey("caller", Caller)
+"""Who makes this request. Set for every route except those that anyone may call."""
 
 CURRENT_ROUTE = web.RequestKey("route", Route)
 """The row that serves this request; not set for OPTIONS, 404 and 405."""

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from gateway.access import URL_PARAMETER, Access
 from gateway.http.request_ids import HEADER, PATTERN
 from gateway.routing import JSON, RequestHeader, ResponseSpec, Route
 from pipeline.core.errors import CATALOGUE
@@ -31,7 +32,7 @@ or for an error:
 "detail": {...}}}`
 
 Error codes are stable: branch on `error.code`. Every GET route also supports HEAD, and every path supports OPTIONS. \
-The access stated for each route (`x-sluice-access`) is not enforced yet."""
+Every route says who may call it (`x-sluice-access`)."""
 
 _HEADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     HEADER: (
@@ -52,6 +53,21 @@ _PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
+_SECURITY: Mapping[str, Any] = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key, a token of the identity provider, or a token that Sluice has signed",
+    },
+    "url": {
+        "type": "apiKey",
+        "in": "query",
+        "name": URL_PARAMETER,
+        "description": "A token that Sluice has signed, where a browser cannot send headers",
+    },
+    "basic": {"type": "http", "scheme": "basic", "description": "An API key as the password, for browsers"},
+}
+
 _REQUEST_ID = RequestHeader(
     HEADER,
     "Your own id for this request. It is returned in the response and written to the log.",
@@ -70,7 +86,7 @@ def build_document(routes: Iterable[Route]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Sluice", "version": _version(), "description": _DESCRIPTION},
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "securitySchemes": _SECURITY},
         "tags": [{"name": name} for name in dict.fromkeys(route.tag for route in table)],
         "x-error-catalogue": {
             code: {"status": spec.http_status, "retryable": spec.retryable, "message": spec.message}
@@ -106,6 +122,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "summary": route.summary,
         "description": f"{route.description}\n\nAccess: {route.access.description}.",
         "x-sluice-access": str(route.access),
+        "security": _security(route.access),
         "parameters": _parameters(route),
         "responses": {**_successes(route), **_failures(route)},
     }
@@ -115,6 +132,14 @@ def _operation(route: Route) -> dict[str, Any]:
         content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
         operation["requestBody"] = {"required": True, "description": route.raw_body, "content": content}
     return operation
+
+
+def _security(access: Access) -> list[dict[str, list[str]]]:
+    """The alternatives. None: the route needs no credential."""
+    if access.anyone:
+        return []
+    named = {"bearer": True, "url": bool(access.in_url), "basic": access.basic}
+    return [{name: []} for name, accepted in named.items() if accepted]
 
 
 def _parameters(route: Route) -> list[dict[str, Any]]:

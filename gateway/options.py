@@ -27,6 +27,10 @@ class GatewayOptions:
     cors_credentials: bool = False
     events_token: SecretStr = field(default=SecretStr(""))
     """The secret that stores send with their notifications. Empty: notifications are refused."""
+    upload_token_seconds: float = 172_800.0
+    """How long the token of an upload is valid."""
+    ticket_seconds: float = 60.0
+    """How long a ticket can open its event stream."""
     json_limit_bytes: int = 64 * 1024
     body_seconds: float = 30.0
     """A JSON body that is not complete after this time is refused."""

@@ -11,36 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from aiohttp import web
 from pydantic import BaseModel
 
+from gateway.access import Access
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 JSON = "application/json"
-
-
-class Access(StrEnum):
-    """Who may call a route. Declared and documented only: the gateway does not enforce it yet."""
-
-    PUBLIC = "public"
-    CLIENT = "client"
-    STORE = "store"
-    OPERATOR = "operator"
-
-    @property
-    def description(self) -> str:
-        return _ACCESS_DESCRIPTIONS[self]
-
-
-_ACCESS_DESCRIPTIONS: Mapping[Access, str] = {
-    Access.PUBLIC: "anyone",
-    Access.CLIENT: "clients that upload and download",
-    Access.STORE: "object stores that send notifications",
-    Access.OPERATOR: "operators and their monitoring",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +76,14 @@ class Route:
     def all_errors(self) -> tuple[str, ...]:
         """`errors`, and the codes that any route can respond with, each once."""
         busy = ("GATEWAY_BUSY",) if self.new_work else ()
-        return tuple(dict.fromkeys((*self.errors, *busy, "REQUEST_MALFORMED", "INTERNAL")))
+        return tuple(dict.fromkeys((*self.errors, *self._access_errors, *busy, "REQUEST_MALFORMED", "INTERNAL")))
+
+    @property
+    def _access_errors(self) -> tuple[str, ...]:
+        if self.access.anyone:
+            return ()
+        keys = ("DATABASE_UNAVAILABLE", "AUTH_UNAVAILABLE")
+        return ("UNAUTHENTICATED", "CREDENTIAL_INVALID", "CREDENTIAL_EXPIRED", "ACCESS_DENIED", *keys)
 
     def documents(self, status: int, code: str | None) -> bool:
         """Whether this row declares a response: an error with this code, or a success with this status."""
@@ -109,7 +96,9 @@ def require_access(routes: Iterable[Route]) -> None:
     """Raises TypeError for the first route that does not declare who may call it."""
     for route in routes:
         if not isinstance(route.access, Access):
-            raise TypeError(f"{route.method} {route.path} declares no access: set Route.access to a value of Access")
+            raise TypeError(f"{route.method} {route.path} declares no access: set it to a value of gateway.access")
+        if not route.access.anyone and not route.access.scopes:
+            raise TypeError(f"{route.method} {route.path} can be called by nobody: {route.access} names no scope")
 
 
 def methods_of(routes: Iterable[Route], path: str) -> tuple[str, ...]:

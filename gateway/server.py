@@ -21,6 +21,7 @@ from gateway.http.connection import EnvelopeProtocol
 from gateway.http.state import OPTIONS, RUNNING
 from gateway.options import GatewayOptions
 from pipeline.bootstrap import gateway_services
+from pipeline.bootstrap.access import check_access
 from pipeline.bootstrap.listening import listening_at
 from pipeline.settings import Settings
 from pipeline.telemetry import Log, configure_logging, logger
@@ -46,6 +47,7 @@ async def serve(settings: Settings, ready: Callable[[str], None] | None = None) 
     """Run a gateway until SIGTERM or SIGINT; `ready` receives its URL once it accepts requests. The entry point of
     `sluice gateway`."""
     configure_logging(settings.log_format, settings.log_level)
+    check_access(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -55,6 +57,8 @@ async def serve(settings: Settings, ready: Callable[[str], None] | None = None) 
             app = build_app(services, options_from(settings))
             async with listening(app, settings.host, settings.port) as gateway:
                 logger().info(Log.STARTED, process="gateway", url=gateway.url)
+                if settings.auth == "none":
+                    logger().warning(Log.AUTH_OFF, url=gateway.url)
                 if problem := (await services.warnings()).get("temp_volume"):
                     logger().warning(Log.VOLUME_TOO_SMALL, volume=settings.volume, reason=problem)
                 if ready is not None:
@@ -79,6 +83,8 @@ def options_from(settings: Settings) -> GatewayOptions:
         shutdown_seconds=settings.shutdown_seconds,
         downloads=settings.download_concurrency,
         download_stall_seconds=settings.download_stall_seconds,
+        upload_token_seconds=settings.upload_token_seconds,
+        ticket_seconds=settings.ticket_seconds,
     )
 
 

@@ -130,6 +130,10 @@ class Log:
 
     STARTED = "process.started"
     STOPPING = "process.stopping"
+    AUTH_OFF = "auth.off"
+    JWKS_UNREADABLE = "auth.jwks_unreadable"
+    KEY_CREATED = "auth.key_created"
+    KEY_REVOKED = "auth.key_revoked"
     REQUEST = "http.request"
     REQUEST_CRASHED = "http.crashed"
     RESPONSE_UNDOCUMENTED = "response.undocumented"

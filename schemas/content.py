@@ -28,6 +28,7 @@ class Content(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
+    owner: str = Field(description="The principal that it belongs to")
     filename: str
     content_type: str
     created_at: datetime

@@ -10,11 +10,12 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from schemas.content import Content
 from schemas.media import MediaKind, Rotation
+from schemas.owners import OwnerFilter
 
 SORT_FIELDS = (
     "created_at", "kind", "content_type", "container_format", "video_codec", "audio_codec", "size_bytes",
@@ -89,10 +90,8 @@ Sort = Annotated[str, AfterValidator(_known_sort), WithJsonSchema({"type": "stri
 """A field of `SORT_FIELDS`; with `-` in front, the largest value comes first. Contents without a value come last."""
 
 
-class ContentFilters(BaseModel):
+class ContentFilters(OwnerFilter):
     """The filters of a list of contents. All that are given must match."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: MediaKind | None = Field(None, description="What a person would call the file")
     content_type: Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=_PRINTABLE)] | None = Field(

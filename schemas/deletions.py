@@ -16,6 +16,7 @@ class PendingDeletion(BaseModel):
 
     content_id: str
     content_type: str
+    owner: str
     object: ContentObject = Field(description="The object; its segments are stored under the content's id")
     thumbnail: ContentObject | None
     deleted_at: datetime

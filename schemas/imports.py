@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.owners import OwnerName
 from schemas.uploads import MetadataKey, MetadataValue
 
 
@@ -24,6 +25,7 @@ class ImportObject(BaseModel):
     key: str = Field(
         min_length=1, max_length=1024, pattern=r"^[^\x00]+$", description="The object's name", examples=["raw/film.mp4"]
     )
+    owner: OwnerName | None = Field(None, description="Whom the content will belong to; default: a setting")
     metadata: dict[MetadataKey, MetadataValue] = Field(
         default_factory=dict, max_length=32, description="Kept with the content, not interpreted"
     )

@@ -12,6 +12,7 @@ or `skipped` if the upload has no use for it: the upload was created before a re
 |---|---|---|
 | `<ns>:v1:upload:<id>` | hash | one upload: `UploadFields`, and for each stage `stage.<name>.<field>`: `StageFields` |
 | `<ns>:v1:uploads` | sorted set | ids of all uploads, scored by creation |
+| `<ns>:v1:owned:<owner>` | sorted set | ids of this owner's uploads, scored by creation |
 | `<ns>:v1:status:<status>` | sorted set | its uploads, scored by when they reached it (`granted`: the latest grant) |
 | `<ns>:v1:volumes` | set | names of the temp volumes |
 | `<ns>:v1:volume:<name>` | hash | the counters of one temp volume: `VolumeFields` |
@@ -59,6 +60,9 @@ class UploadFields(_Fields):
     source_etag: str | None = Field(None, description="The version of an imported object")
     granted_at_ms: int | None = Field(None, description="When the client of a direct upload last received grants")
     grants_until_ms: int | None = Field(None, description="Until when the client may write to the store with them")
+    owner: str = Field("default", description="The principal that it belongs to")
+    scope: str = Field("", description="The scopes of its creator's key or token, separated by spaces")
+    permit: str | None = Field(None, description="JSON object: the permit that it was created with, and its limits")
     metadata: str = Field(description="JSON object: the client's own metadata")
     digest: str | None = Field(None, description="`algorithm:base64` of the whole file, if the client announced one")
     status: UploadStatus

@@ -123,12 +123,22 @@ class GrantsView(BaseModel):
     )
 
 
+class UploadToken(BaseModel):
+    """A token that permits sending, following and cancelling one upload, and reading the content that it becomes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    token: str = Field(repr=False, description="Send it as `Authorization: Bearer`")
+    expires_at: datetime
+
+
 class UploadView(BaseModel):
     """An upload: its description, its progress and what is still missing."""
 
     model_config = ConfigDict(frozen=True)
 
     id: str
+    owner: str = Field(description="The principal that it belongs to")
     status: str = Field(
         description="granted, waiting, admitted, receiving, processing, ready, failed, expired or cancelled"
     )
@@ -169,6 +179,11 @@ class UploadView(BaseModel):
         description="When it expires unless another segment arrives; null once all bytes are received or it has ended"
     )
     links: UploadLinks
+    upload_token: UploadToken | None = Field(
+        None,
+        description="In the response to a creation: for the browser or app that sends the file, valid for this upload "
+        "only",
+    )
     grants: GrantsView | None = Field(
         None,
         description="In the response to a creation with transport `direct` or `token`: how to send the first segments",

@@ -25,6 +25,9 @@ from tests.harness.session import SESSION_DIRECTORY, session_directory
 from tests.harness.shared_stack import SharedStack, shared_stack, wait_until_stopped
 from tests.harness.undocumented import fail_if_undocumented, undocumented_in_logs
 
+# Authentication has tests of its own; what all other tests send has no key.
+os.environ.setdefault("SLUICE_AUTH", "none")
+
 _LONGEST_FIRST = (
     "tests/e2e/test_redis_refusals.py",
     "tests/programs/torture/test_short.py",

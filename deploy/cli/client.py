@@ -56,10 +56,14 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class SluiceClient:
-    """A client of version 1 of the API. An async context manager with one connection pool for all calls."""
+    """A client of version 1 of the API. An async context manager with one connection pool for all calls. `key`: an API
+    key or a token, sent with every request."""
 
-    def __init__(self, server: str, *, connections: int = 8, policy: RetryPolicy = PATIENT) -> None:
+    def __init__(
+        self, server: str, *, key: str | None = None, connections: int = 8, policy: RetryPolicy = PATIENT
+    ) -> None:
         self.server = server.rstrip("/")
+        self._key = key
         self._policy = policy
         self._connections = connections
         self._was_reached = False
@@ -71,7 +75,7 @@ class SluiceClient:
             connector=aiohttp.TCPConnector(limit=self._connections + 2),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS),
             trust_env=not _is_loopback(self.server),
-            headers={"User-Agent": "sluice-cli"},
+            headers={"User-Agent": "sluice-cli"} | ({"Authorization": f"Bearer {self._key}"} if self._key else {}),
         )
         return self
 
@@ -104,9 +108,9 @@ class SluiceClient:
         """Cancel an upload; the server removes what it has of it."""
         await self._request("DELETE", self._url(f"/v1/uploads/{upload_id}"))
 
-    async def import_object(self, key: str, bucket: str | None = None) -> ImportView:
+    async def import_object(self, key: str, bucket: str | None = None, owner: str | None = None) -> ImportView:
         """Import an object that is already in the store. Idempotent."""
-        body = ImportObject(bucket=bucket, key=key).model_dump(exclude_none=True)
+        body = ImportObject(bucket=bucket, key=key, owner=owner).model_dump(exclude_none=True)
         return await self._call("POST", self._url("/v1/contents/import"), ImportView, json_body=body)
 
     async def content(self, content_id: str, on_retry: OnRetry | None = None) -> Content:

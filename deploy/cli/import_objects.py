@@ -17,7 +17,7 @@ import click
 from deploy.cli.client import SluiceClient
 from deploy.cli.errors import ApiError
 from deploy.cli.names import shown
-from deploy.cli.options import json_option, server_option
+from deploy.cli.options import json_option, key_option, server_option
 from deploy.cli.output import print_line
 from pipeline.adapters.object_store.names import MULTIPART_PREFIX, SEGMENT_PREFIX
 from pipeline.bootstrap import open_store
@@ -30,10 +30,14 @@ _AT_ONCE = 8
 @click.command("import")
 @click.option("--prefix", default="", help="Import only objects whose names begin with this.")
 @click.option("--bucket", metavar="NAME", help="Bucket or container to import from. By default Sluice's own.")
+@click.option("--owner", help="Whom the contents will belong to. By default a setting of the gateway.")
 @click.option("--dry-run", is_flag=True, help="Only list the objects that would be imported.")
 @server_option
+@key_option
 @json_option("Print one JSON object per line: every object, then the summary.")
-def import_(prefix: str, bucket: str | None, dry_run: bool, server: str, as_json: bool) -> None:
+def import_(
+    prefix: str, bucket: str | None, owner: str | None, dry_run: bool, server: str, key: str | None, as_json: bool
+) -> None:
     """Import objects that are already in the store.
 
     Lists the store that the SLUICE_* settings name and asks the gateway to import each object. It does not wait until
@@ -41,7 +45,8 @@ def import_(prefix: str, bucket: str | None, dry_run: bool, server: str, as_json
 
     The exit status is 0 only if no object was refused.
     """
-    counts = asyncio.run(_run(prefix, bucket, dry_run, server, as_json))
+    client = SluiceClient(server, key=key, connections=_AT_ONCE)
+    counts = asyncio.run(_run(client, prefix, bucket, owner, dry_run=dry_run, as_json=as_json))
     refused = {code: count for code, count in counts.items() if code.isupper()}
     if as_json:
         click.echo(json.dumps({"summary": dict(counts)}))
@@ -51,16 +56,18 @@ def import_(prefix: str, bucket: str | None, dry_run: bool, server: str, as_json
     sys.exit(1 if refused else 0)
 
 
-async def _run(prefix: str, bucket: str | None, dry_run: bool, server: str, as_json: bool) -> Counter[str]:
+async def _run(
+    client: SluiceClient, prefix: str, bucket: str | None, owner: str | None, *, dry_run: bool, as_json: bool
+) -> Counter[str]:
     counts: Counter[str] = Counter()
     keys: asyncio.Queue[str | None] = asyncio.Queue(maxsize=4 * _AT_ONCE)
 
-    async def work(client: SluiceClient) -> None:
+    async def work() -> None:
         while (key := await keys.get()) is not None:
             outcome, reason = "begun", ""
             if not dry_run:
                 try:
-                    outcome = "begun" if (await client.import_object(key, bucket)).created else "known"
+                    outcome = "begun" if (await client.import_object(key, bucket, owner)).created else "known"
                 except ApiError as error:
                     outcome, reason = error.code, str(error)
             counts[outcome] += 1
@@ -69,9 +76,9 @@ async def _run(prefix: str, bucket: str | None, dry_run: bool, server: str, as_j
             else:
                 print_line(f"{outcome:8} {shown(key)}" + (f": {shown(reason)}" if reason else ""))
 
-    async with SluiceClient(server, connections=_AT_ONCE) as client, asyncio.TaskGroup() as group:
+    async with client, asyncio.TaskGroup() as group:
         for _ in range(_AT_ONCE):
-            group.create_task(work(client))
+            group.create_task(work())
         async for key in _names(prefix, bucket):
             counts["listed"] += 1
             await keys.put(key)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,6 +24,29 @@ server_option = click.option(
     callback=lambda ctx, param, value: check_server(value),
     help="URL of the gateway.",
 )
+
+
+key_option = click.option(
+    "--key-file",
+    "key",
+    metavar="PATH",
+    callback=lambda ctx, param, value: read_key(value),
+    help="File with the API key to send; without it, the variable SLUICE_KEY.",
+)
+
+
+def read_key(path: str | None) -> str | None:
+    """The key in this file, else in SLUICE_KEY; None: no key. A key is no argument, because other users of a machine
+    see arguments. Raises click.BadParameter."""
+    if path is None:
+        return os.environ.get("SLUICE_KEY") or None
+    try:
+        text = Path(path).read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{shown(path)} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not text or len(text.split()) != 1:
+        raise click.BadParameter(f"{shown(path)} does not hold one key")
+    return text
 
 
 def json_option(help_text: str) -> Callable[[F], F]:

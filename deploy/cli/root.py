@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "import": ("deploy.cli.import_objects", "Import objects that are already in the store."),
     "gateway": ("deploy.cli.serve", "Run one gateway."),
     "worker": ("deploy.cli.serve", "Run one worker process, for one or more stages."),
+    "key": ("deploy.cli.key", "Create, list and revoke API keys."),
     "migrate": ("deploy.cli.serve", "Bring the database schema up to date."),
     "recover": ("deploy.cli.recover", "Rebuild in Redis what it has lost, from the temp volume."),
     "doctor": ("deploy.cli.doctor", "Check everything that Sluice depends on, and say how to fix it."),
@@ -103,7 +104,7 @@ def sluice(ctx: click.Context) -> None:
     sluice up --demo          try it on this machine
     sluice upload film.mp4    send a file to a running gateway
 
-    `import`, `gateway`, `worker`, `migrate`, `recover` and `doctor` read their settings from SLUICE_* environment
+    `gateway`, `worker`, `key`, `migrate`, `recover` and `doctor` read their settings from SLUICE_* environment
     variables.
     """
     if not ctx.ensure_object(dict).get(_DEBUG):

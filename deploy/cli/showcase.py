@@ -27,10 +27,11 @@ class Showcase:
     """Prints about one run of `sluice up`, and uploads files to its gateway."""
 
     def __init__(
-        self, sluice: SluiceProcesses, environment: Mapping[str, str], directory: Path, console: Console
+        self, sluice: SluiceProcesses, environment: Mapping[str, str], key: str, directory: Path, console: Console
     ) -> None:
         self._sluice = sluice
         self._environment = environment
+        self._key = key
         self._access = Access(environment)
         self._directory = directory
         self._console = console
@@ -67,7 +68,7 @@ class Showcase:
             self._print("Creating a sample video with ffmpeg")
             await asyncio.to_thread(make_sample_video, ffmpeg_path(), path)
         display = display_for(self._console)
-        async with SluiceClient(self._sluice.url) as client:
+        async with SluiceClient(self._sluice.url, key=self._key) as client:
             # The states belong in the run's directory, because the stack they refer to is deleted with it.
             uploader = Uploader(client, ResumeStates(self._directory / "uploads"), observe=display.observe)
             try:

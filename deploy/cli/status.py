@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from deploy.cli.client import SluiceClient
-from deploy.cli.options import json_option, server_option
+from deploy.cli.options import json_option, key_option, server_option
 from deploy.cli.output import on_terminal, print_line
 from deploy.cli.status_text import upload_line, upload_lines, upload_page, uploads_table
 from deploy.cli.upload_ids import find_upload_id
@@ -25,6 +25,7 @@ _REFRESH_SECONDS = 1.0
 @click.command()
 @click.argument("upload_id", required=False, metavar="[ID]")
 @server_option
+@key_option
 @json_option("Print the API's JSON; with --watch, one object per line.")
 @click.option("--watch", is_flag=True, help="Keep updating: one upload until it has ended, the list until Ctrl-C.")
 @click.option(
@@ -41,7 +42,9 @@ _REFRESH_SECONDS = 1.0
     type=click.IntRange(1, 100),
     help="How many uploads to show, newest first.",
 )
-def status(upload_id: str | None, server: str, as_json: bool, watch: bool, wanted: str | None, limit: int) -> None:
+def status(
+    upload_id: str | None, server: str, key: str | None, as_json: bool, watch: bool, wanted: str | None, limit: int
+) -> None:
     """Show the newest uploads, or the upload ID with its stages. The beginning of an ID is enough if it is unique.
 
     Without a terminal, each upload is one line of fields separated by tabs: id, status, size, received, stored,
@@ -50,7 +53,7 @@ def status(upload_id: str | None, server: str, as_json: bool, watch: bool, wante
     show = Screen(as_json=as_json, watch=watch)
 
     async def run() -> None:
-        async with SluiceClient(server) as client:
+        async with SluiceClient(server, key=key) as client:
             if upload_id is None:
                 while True:
                     show.uploads((await client.uploads(status=wanted, limit=limit)).items)

@@ -18,6 +18,7 @@ from deploy.cli.processes import SluiceProcesses
 from deploy.cli.showcase import Showcase
 from deploy.cli.stop_signals import StopSignals
 from deploy.cli.tools import program_directories
+from deploy.cli.up_access import own_key, signing_secret
 from deploy.embedded import EmbeddedStack, StackOptions
 from deploy.embedded.errors import log_tail
 from deploy.embedded.layout import Layout
@@ -68,15 +69,18 @@ class UpRun:
             with self._console.status(f"Starting {names}"):
                 self._stack.start()
             self._expected = self._pids()
+            directory = self._layout.directory
             environment = {"SLUICE_MEDIA_CONFINEMENT": "best-effort", **self._stack.environment()}
+            environment["SLUICE_SIGNING_SECRET"] = signing_secret(directory)
+            key = asyncio.run(own_key(directory, environment))
             self._sluice = SluiceProcesses(
                 self._layout.directory, environment, workers=self._options.workers, port=self._options.port
             )
             with self._console.status("Starting the gateway and the workers"):
                 self._sluice.start()
             self._expected = {**self._sluice.pids(), **self._expected}
-            showcase = Showcase(self._sluice, environment, self._layout.directory, self._console)
-            variables = {**environment, "SLUICE_SERVER": self._sluice.url}
+            showcase = Showcase(self._sluice, environment, key, directory, self._console)
+            variables = {**environment, "SLUICE_SERVER": self._sluice.url, "SLUICE_KEY": key}
             with environment_file(self._layout.directory, variables, program_directories()) as path:
                 showcase.print_banner(self._stack.processes(), path, time.monotonic() - began)
                 if environment["SLUICE_MEDIA_CONFINEMENT"] == "best-effort":

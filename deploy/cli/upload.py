@@ -16,7 +16,7 @@ from deploy.cli.displays import display_for
 from deploy.cli.errors import ClientError
 from deploy.cli.failures import failure_code, sentence
 from deploy.cli.names import shown
-from deploy.cli.options import json_option, server_option
+from deploy.cli.options import json_option, key_option, server_option
 from deploy.cli.output import OutputError
 from deploy.cli.progress import Display, JsonDisplay
 from deploy.cli.resume import ResumeStates
@@ -29,6 +29,7 @@ _INTERRUPTED = 130
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @server_option
+@key_option
 @json_option("Print one JSON object per line: every event, and how each file ended.")
 @click.option(
     "--concurrency",
@@ -53,6 +54,7 @@ _INTERRUPTED = 130
 def upload(
     files: tuple[Path, ...],
     server: str,
+    key: str | None,
     as_json: bool,
     concurrency: int,
     content_type: str | None,
@@ -78,7 +80,7 @@ def upload(
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         if task is not None:
             loop.add_signal_handler(signal.SIGTERM, task.cancel)
-        async with SluiceClient(server, connections=concurrency + options.files_at_once) as client:
+        async with SluiceClient(server, key=key, connections=concurrency + options.files_at_once) as client:
             return await send_all(client, Uploader(client, states, options, observe=display.observe), display, files)
 
     try:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from aiohttp import web
 from pydantic import Field
 
+from gateway import access
 from gateway.api.error_codes import CONTENT_LOOKUP_ERRORS, DATABASE_ERRORS, LIST_ERRORS
-from gateway.api.shared import PageQuery, content_id, paginate, parse_query, show_content
+from gateway.api.shared import PageQuery, content_id, own_only, paginate, parse_query, sees, show_content
 from gateway.api.views import microseconds
 from gateway.http.cursors import Position
 from gateway.http.envelope import success
 from gateway.keys import SERVICES
-from gateway.routing import Access, ResponseSpec, Route
+from gateway.routing import ResponseSpec, Route
 from pipeline.ports.contents import ContentPosition
 from schemas.content import Content, ContentView
 from schemas.content_list import NEWEST_FIRST, ContentFilters, Sort, sort_value
@@ -32,17 +33,17 @@ class ContentQuery(ContentFilters, PageQuery):
 
 
 async def show(request: web.Request) -> web.StreamResponse:
-    return success(show_content(request, await request.app[SERVICES].contents.get(content_id(request))))
+    return success(show_content(request, await request.app[SERVICES].contents.get(content_id(request), sees(request))))
 
 
 async def delete(request: web.Request) -> web.StreamResponse:
     name = content_id(request)
-    done = await request.app[SERVICES].deletions.delete(name)
+    done = await request.app[SERVICES].deletions.delete(name, sees(request))
     return success(Deletion(id=name, leftover=not done))
 
 
 async def index(request: web.Request) -> web.StreamResponse:
-    query = parse_query(request, ContentQuery, once=True)
+    query = own_only(parse_query(request, ContentQuery, once=True), request)
 
     async def fetch(after: Position | None, limit: int) -> Sequence[Content]:
         start = None if after is None else ContentPosition(after.moment, after.name, after.value)
@@ -69,7 +70,7 @@ ROUTES: tuple[Route, ...] = (
         responses=(ResponseSpec(200, "One page", Page[ContentView]),),
         errors=(*LIST_ERRORS, *DATABASE_ERRORS),
         query=ContentQuery,
-        access=Access.CLIENT,
+        access=access.LIST_CONTENTS,
     ),
     Route(
         "GET",
@@ -81,7 +82,7 @@ ROUTES: tuple[Route, ...] = (
         "that it came from.",
         responses=(ResponseSpec(200, "The content", ContentView),),
         errors=CONTENT_LOOKUP_ERRORS,
-        access=Access.CLIENT,
+        access=access.READ,
     ),
     Route(
         "DELETE",
@@ -96,6 +97,6 @@ ROUTES: tuple[Route, ...] = (
         responses=(ResponseSpec(200, "The content is deleted", Deletion),),
         errors=CONTENT_LOOKUP_ERRORS,
         new_work=True,
-        access=Access.CLIENT,
+        access=access.DELETE,
     ),
 )

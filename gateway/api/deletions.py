@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from gateway import access
 from gateway.api.error_codes import DATABASE_ERRORS, LIST_ERRORS
 from gateway.api.shared import PageQuery, paginate, parse_query
 from gateway.api.views import microseconds
 from gateway.http.cursors import Position
 from gateway.http.envelope import success
 from gateway.keys import SERVICES
-from gateway.routing import Access, ResponseSpec, Route
+from gateway.routing import ResponseSpec, Route
 from schemas.deletions import PendingDeletion
 from schemas.http import Page
 
@@ -43,6 +44,6 @@ ROUTES: tuple[Route, ...] = (
         responses=(ResponseSpec(200, "One page", Page[PendingDeletion]),),
         errors=(*LIST_ERRORS, *DATABASE_ERRORS),
         query=PageQuery,
-        access=Access.OPERATOR,
+        access=access.OPERATE,
     ),
 )

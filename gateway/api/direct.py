@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from gateway import access
 from gateway.api.error_codes import JSON_BODY_ERRORS, STORE_ERRORS, TEMP_VOLUME_ERRORS, UPLOAD_LOOKUP_ERRORS
 from gateway.api.shared import show_upload, upload_id
 from gateway.api.views import grants_view
 from gateway.http.bodies import parse_json
 from gateway.http.envelope import success
 from gateway.keys import SERVICES
-from gateway.routing import Access, ResponseSpec, Route
+from gateway.routing import ResponseSpec, Route
 from schemas.uploads import GrantsView, GrantsWanted, UploadView
 
 
@@ -45,7 +46,7 @@ ROUTES: tuple[Route, ...] = (
         errors=(*JSON_BODY_ERRORS, *_DIRECT_ERRORS, "UPLOAD_COMPLETE", "SEGMENT_OUT_OF_RANGE"),
         body=GrantsWanted,
         new_work=True,
-        access=Access.CLIENT,
+        access=access.SEND,
     ),
     Route(
         "POST",
@@ -59,6 +60,6 @@ ROUTES: tuple[Route, ...] = (
         responses=(ResponseSpec(200, "The upload, which continues without its client", UploadView),),
         errors=(*_DIRECT_ERRORS, "SEGMENTS_MISSING", *TEMP_VOLUME_ERRORS),
         new_work=True,
-        access=Access.CLIENT,
+        access=access.SEND,
     ),
 )

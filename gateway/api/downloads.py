@@ -14,12 +14,13 @@ from typing import Literal
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway import access
 from gateway.api.error_codes import CONTENT_LOOKUP_ERRORS, STORE_ERRORS
-from gateway.api.shared import LinkSeconds, content_id, parse_query, segment_number
+from gateway.api.shared import LinkSeconds, content_id, link_seconds, parse_query, sees, segment_number
 from gateway.http.conditions import Validators
 from gateway.http.streaming import Download, not_modified, send
 from gateway.keys import SERVICES
-from gateway.routing import Access, RequestHeader, ResponseSpec, Route
+from gateway.routing import RequestHeader, ResponseSpec, Route
 from pipeline.contents.downloads import Downloads, may_be_shown
 from pipeline.core.disposition import content_disposition
 from pipeline.core.errors import RequestError
@@ -56,7 +57,7 @@ class DownloadQuery(GrantQuery):
 
 async def download(request: web.Request) -> web.StreamResponse:
     query = parse_query(request, DownloadQuery)
-    content = await request.app[SERVICES].contents.get(content_id(request))
+    content = await request.app[SERVICES].contents.get(content_id(request), sees(request))
     inline = query.disposition == "inline" and may_be_shown(content.content_type)
     body = _body(
         request, content, content.object, content.content_type, content_disposition(content.filename, inline=inline)
@@ -72,7 +73,7 @@ async def download(request: web.Request) -> web.StreamResponse:
 
 async def thumbnail(request: web.Request) -> web.StreamResponse:
     query = parse_query(request, GrantQuery)
-    content = await request.app[SERVICES].contents.get(content_id(request))
+    content = await request.app[SERVICES].contents.get(content_id(request), sees(request))
     if content.thumbnail is None:
         raise RequestError("THUMBNAIL_NOT_FOUND", content_id=content.id)
     name = f"{content.id}.jpg"
@@ -85,7 +86,7 @@ async def thumbnail(request: web.Request) -> web.StreamResponse:
 async def segment(request: web.Request) -> web.StreamResponse:
     query = parse_query(request, GrantQuery)
     number = segment_number(request)
-    content = await request.app[SERVICES].contents.get(content_id(request))
+    content = await request.app[SERVICES].contents.get(content_id(request), sees(request))
     downloads = request.app[SERVICES].downloads
     spans = await downloads.segments(content)
     if not 1 <= number <= len(spans):
@@ -130,7 +131,7 @@ async def _deliver(
         # redirects has the store's Last-Modified, which differs from ours.
         if (unchanged := not_modified(request, body, dates=False)) is not None:
             return unchanged
-        seconds = query.expires or request.app[SERVICES].downloads.rules.grant_seconds
+        seconds = link_seconds(request, query.expires or request.app[SERVICES].downloads.rules.grant_seconds)
         if url := await grant(seconds=seconds):
             return web.Response(status=302, headers={"Location": url})
     return await send(request, body)
@@ -203,7 +204,7 @@ ROUTES: tuple[Route, ...] = (
         request_headers=_CONDITIONS,
         new_work=True,
         streaming=True,
-        access=Access.CLIENT,
+        access=access.DOWNLOAD,
     ),
     Route(
         "GET",
@@ -219,7 +220,7 @@ ROUTES: tuple[Route, ...] = (
         request_headers=_CONDITIONS,
         new_work=True,
         streaming=True,
-        access=Access.CLIENT,
+        access=access.DOWNLOAD,
     ),
     Route(
         "GET",
@@ -234,6 +235,6 @@ ROUTES: tuple[Route, ...] = (
         request_headers=_CONDITIONS,
         new_work=True,
         streaming=True,
-        access=Access.CLIENT,
+        access=access.DOWNLOAD,
     ),
 )

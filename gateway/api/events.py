@@ -14,12 +14,13 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from gateway import access
 from gateway.api.error_codes import UPLOAD_LOOKUP_ERRORS
 from gateway.api.shared import show_upload, upload_id
 from gateway.http.connection import client_gone
 from gateway.http.state import OPTIONS, RUNNING
 from gateway.keys import SERVICES
-from gateway.routing import Access, ResponseSpec, Route
+from gateway.routing import ResponseSpec, Route
 from pipeline.core.errors import SluiceError
 from pipeline.core.lifecycle import ENDED
 from pipeline.tasks import end_tasks
@@ -159,6 +160,6 @@ ROUTES: tuple[Route, ...] = (
         errors=UPLOAD_LOOKUP_ERRORS,
         streaming=True,
         response_headers={"X-Accel-Buffering": "no"},
-        access=Access.CLIENT,
+        access=access.STREAM,
     ),
 )

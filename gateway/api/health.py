@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from gateway import access
 from gateway.http.envelope import success
 from gateway.http.state import RUNNING
 from gateway.keys import SERVICES
-from gateway.routing import Access, ResponseSpec, Route
+from gateway.routing import ResponseSpec, Route
 from pipeline.core.errors import RequestError, SluiceError
 from schemas.health import Alive, Ready
 
@@ -39,7 +40,7 @@ ROUTES: tuple[Route, ...] = (
         "Responds 200 as long as the process runs; restart the process when it does not.",
         responses=(ResponseSpec(200, "Alive", Alive),),
         quiet=True,
-        access=Access.PUBLIC,
+        access=access.PUBLIC,
     ),
     Route(
         "GET",
@@ -55,6 +56,6 @@ ROUTES: tuple[Route, ...] = (
         responses=(ResponseSpec(200, "Ready", Ready),),
         errors=("NOT_READY", "GATEWAY_BUSY"),
         quiet=True,
-        access=Access.PUBLIC,
+        access=access.PUBLIC,
     ),
 )

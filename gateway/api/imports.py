@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from gateway import access
 from gateway.api.error_codes import DATABASE_ERRORS, JSON_BODY_ERRORS, REGISTRATION_ERRORS, STORE_ERRORS
 from gateway.api.views import import_view
 from gateway.http.bodies import parse_json
 from gateway.http.envelope import success
 from gateway.http.links import base_url
 from gateway.keys import SERVICES
-from gateway.routing import Access, ResponseSpec, Route
+from gateway.routing import ResponseSpec, Route
 from schemas.imports import ImportObject, ImportView
 
 
@@ -50,6 +51,6 @@ ROUTES: tuple[Route, ...] = (
         ),
         body=ImportObject,
         new_work=True,
-        access=Access.CLIENT,
+        access=access.OPERATE,
     ),
 )

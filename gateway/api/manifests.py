@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway import access
 from gateway.api.error_codes import CONTENT_LOOKUP_ERRORS, STORE_ERRORS
-from gateway.api.shared import LinkSeconds, content_id, parse_query
+from gateway.api.shared import LinkSeconds, content_id, link_seconds, parse_query, sees
 from gateway.http.envelope import success
 from gateway.http.links import base_url
 from gateway.keys import SERVICES
-from gateway.routing import Access, ResponseSpec, Route
+from gateway.routing import ResponseSpec, Route
 from schemas.downloads import SegmentDownload, SegmentManifest
 
 _PAGE_SEGMENTS = 1000
@@ -32,9 +33,9 @@ class ManifestQuery(BaseModel):
 
 async def manifest(request: web.Request) -> web.StreamResponse:
     query = parse_query(request, ManifestQuery)
-    content = await request.app[SERVICES].contents.get(content_id(request))
+    content = await request.app[SERVICES].contents.get(content_id(request), sees(request))
     downloads = request.app[SERVICES].downloads
-    seconds = query.expires or downloads.rules.grant_seconds
+    seconds = link_seconds(request, query.expires or downloads.rules.grant_seconds)
     expires_at = datetime.now(UTC) + timedelta(seconds=seconds)
     spans = await downloads.segments(content)
     own_url = f"{base_url(request)}/v1/contents/{content.id}/segments"
@@ -83,6 +84,6 @@ ROUTES: tuple[Route, ...] = (
         responses=(ResponseSpec(200, "Segments in order", SegmentManifest),),
         errors=("VALIDATION_FAILED", *CONTENT_LOOKUP_ERRORS, *STORE_ERRORS, "STORE_OBJECT_MISSING"),
         query=ManifestQuery,
-        access=Access.CLIENT,
+        access=access.READ,
     ),
 )

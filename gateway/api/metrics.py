@@ -6,8 +6,9 @@ from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from gateway import access
 from gateway.keys import SERVICES
-from gateway.routing import Access, ResponseSpec, Route
+from gateway.routing import ResponseSpec, Route
 from pipeline.core.errors import SluiceError
 from pipeline.telemetry import REGISTRY, Log, logger
 
@@ -33,6 +34,6 @@ ROUTES: tuple[Route, ...] = (
         "Every metric of this process in the Prometheus text format, without the envelope.",
         responses=(ResponseSpec(200, "Metrics", media_type="text/plain"),),
         quiet=True,
-        access=Access.OPERATOR,
+        access=access.OPERATE,
     ),
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from gateway import access
 from gateway.api.error_codes import TEMP_VOLUME_ERRORS, UPLOAD_LOOKUP_ERRORS
 from gateway.api.shared import segment_number, upload_id
 from gateway.api.views import segment_view
 from gateway.http import bodies, digests
 from gateway.http.envelope import success
 from gateway.keys import SERVICES
-from gateway.routing import Access, RequestHeader, ResponseSpec, Route
+from gateway.routing import RequestHeader, ResponseSpec, Route
 from schemas.uploads import SegmentView
 
 
@@ -71,6 +72,6 @@ ROUTES: tuple[Route, ...] = (
         ),
         raw_body="The segment's raw bytes, without Content-Encoding",
         new_work=True,
-        access=Access.CLIENT,
+        access=access.SEND,
     ),
 )

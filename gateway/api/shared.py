@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gateway.access import URL_PARAMETER
 from gateway.api.views import content_view, upload_view
 from gateway.http import cursors
 from gateway.http.bodies import invalid, invalid_field
 from gateway.http.links import base_url
-from gateway.keys import SERVICES
+from gateway.keys import CALLER, CURRENT_ROUTE, SERVICES
 from pipeline.core.errors import RequestError
 from pipeline.uploads.lookup import UploadDetail
 from schemas.content import Content, ContentView
+from schemas.owners import OwnerFilter
 from schemas.uploads import UploadView
 
 Q = TypeVar("Q", bound=BaseModel)
 T = TypeVar("T")
+F = TypeVar("F", bound=OwnerFilter)
 
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+_NOBODY = ""  # no owner has this name
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
@@ -78,6 +83,29 @@ def segment_number(request: web.Request) -> int:
     return int(text)
 
 
+def sees(request: web.Request) -> str | None:
+    """The owner whose uploads and contents this caller sees; None: everybody's."""
+    return request[CALLER].sees
+
+
+def link_seconds(request: web.Request, seconds: int) -> int:
+    """For how long a URL to the store may work: no longer than the link or upload token that this request was made
+    with, so that nobody prolongs it. Keys and tokens of an identity provider are renewed, and do not limit it."""
+    caller = request[CALLER]
+    if caller.token is None or caller.expires_at is None:
+        return seconds
+    return max(1, min(seconds, int(caller.expires_at - time.time())))
+
+
+def own_only(query: F, request: web.Request) -> F:
+    """The query of a list, with its filter `owner` set to what the caller sees. A caller that names another owner gets
+    an empty list, as for an owner that does not exist."""
+    owner = sees(request)
+    if owner is None or query.owner == owner:
+        return query
+    return query.model_copy(update={"owner": owner if query.owner is None else _NOBODY})
+
+
 def parse_query(request: web.Request, model: type[Q], *, once: bool = False) -> Q:
     """The query string as a `model`. Of a repeated parameter the last value counts; with `once` it is refused. Raises
     RequestError VALIDATION_FAILED."""
@@ -85,8 +113,11 @@ def parse_query(request: web.Request, model: type[Q], *, once: bool = False) -> 
         for name in request.query:
             if len(request.query.getall(name)) > 1:
                 raise invalid_field(name[:64], "Give this parameter once")
+    sent = dict(request.query)
+    if request[CURRENT_ROUTE].access.in_url:
+        sent.pop(URL_PARAMETER, None)
     try:
-        return model.model_validate(dict(request.query))
+        return model.model_validate(sent)
     except ValidationError as error:
         raise invalid(error) from None
 

@@ -16,6 +16,7 @@ import hmac
 from aiohttp import web
 from pydantic import ValidationError
 
+from gateway import access
 from gateway.api.error_codes import ANY_TYPE_BODY_ERRORS, DATABASE_ERRORS, REGISTRATION_ERRORS, STORE_ERRORS
 from gateway.api.views import import_view
 from gateway.http.bodies import invalid_field, parse_json
@@ -23,7 +24,7 @@ from gateway.http.envelope import success
 from gateway.http.links import base_url
 from gateway.http.state import OPTIONS
 from gateway.keys import SERVICES
-from gateway.routing import Access, RequestHeader, ResponseSpec, Route
+from gateway.routing import RequestHeader, ResponseSpec, Route
 from pipeline.core.errors import RequestError
 from pipeline.sweeps import Sweep
 from pipeline.telemetry import Log, logger
@@ -133,6 +134,6 @@ ROUTES: tuple[Route, ...] = (
         ),
         body=StorageEvents,
         new_work=True,
-        access=Access.STORE,
+        access=access.STORE,
     ),
 )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from aiohttp import web
 from pydantic import Field
 
+from gateway import access
 from gateway.api.error_codes import (
     JSON_BODY_ERRORS,
     LIST_ERRORS,
@@ -16,22 +17,26 @@ from gateway.api.error_codes import (
     STORE_ERRORS,
     UPLOAD_LOOKUP_ERRORS,
 )
-from gateway.api.shared import PageQuery, paginate, parse_query, show_upload, upload_id
+from gateway.api.shared import PageQuery, own_only, paginate, parse_query, show_upload, upload_id
+from gateway.api.tokens import expiry
 from gateway.api.views import grants_view
 from gateway.http.bodies import invalid_field, parse_json
 from gateway.http.cursors import Position
 from gateway.http.envelope import success
-from gateway.keys import SERVICES
-from gateway.routing import Access, RequestHeader, ResponseSpec, Route
+from gateway.http.state import OPTIONS
+from gateway.keys import CALLER, SERVICES
+from gateway.routing import RequestHeader, ResponseSpec, Route
+from pipeline.core.access import TokenKind
 from pipeline.core.lifecycle import Status
 from pipeline.uploads.lookup import UploadDetail
 from schemas.http import Page
-from schemas.uploads import CreateUpload, UploadView
+from schemas.owners import OwnerFilter
+from schemas.uploads import CreateUpload, UploadToken, UploadView
 
 _KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
 
 
-class UploadQuery(PageQuery):
+class UploadQuery(OwnerFilter, PageQuery):
     """Query of `GET /v1/uploads`."""
 
     status: Status | None = Field(None, description="Only uploads with this status")
@@ -41,15 +46,21 @@ async def create(request: web.Request) -> web.StreamResponse:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not re.fullmatch(_KEY_PATTERN, key):
         raise invalid_field("Idempotency-Key", "Must be 1 to 255 visible ASCII characters")
+    caller = request[CALLER]
     wanted = await parse_json(request, CreateUpload)
     if wanted.transport != "gateway":
-        detail, grants, created = await request.app[SERVICES].direct.create(wanted, key)
+        detail, grants, created = await request.app[SERVICES].direct.create(wanted, key, caller)
         shown = show_upload(request, detail)
         if grants is not None:
             shown = shown.model_copy(update={"grants": grants_view(grants)})
     else:
-        detail, created = await request.app[SERVICES].creation.create(wanted, key)
+        detail, created = await request.app[SERVICES].creation.create(wanted, key, caller)
         shown = show_upload(request, detail)
+    issued = request.app[SERVICES].authenticator.issue(
+        TokenKind.UPLOAD, detail.upload.owner, detail.upload.upload_id, request.app[OPTIONS].upload_token_seconds
+    )
+    token = UploadToken(token=issued.token, expires_at=expiry(issued))
+    shown = shown.model_copy(update={"upload_token": token})
     return success(shown, 201 if created else 200, headers={"Location": shown.links.self})
 
 
@@ -58,10 +69,10 @@ async def show(request: web.Request) -> web.StreamResponse:
 
 
 async def index(request: web.Request) -> web.StreamResponse:
-    query = parse_query(request, UploadQuery)
+    query = own_only(parse_query(request, UploadQuery), request)
 
     async def fetch(after: Position | None, limit: int) -> Sequence[UploadDetail]:
-        return await request.app[SERVICES].lookup.page(query.status, after.pair if after else None, limit)
+        return await request.app[SERVICES].lookup.page(query.owner, query.status, after.pair if after else None, limit)
 
     found, next_cursor = await paginate(query, fetch, _position)
     return success(Page[UploadView](items=[show_upload(request, detail) for detail in found], next_cursor=next_cursor))
@@ -94,6 +105,7 @@ ROUTES: tuple[Route, ...] = (
         ),
         errors=(
             *JSON_BODY_ERRORS,
+            "PERMIT_EXCEEDED",
             "CONTENT_TYPE_NOT_MEDIA",
             "DIGEST_NOT_SUPPORTED",
             "IDEMPOTENCY_KEY_REUSED",
@@ -115,7 +127,7 @@ ROUTES: tuple[Route, ...] = (
         ),
         body=CreateUpload,
         new_work=True,
-        access=Access.CLIENT,
+        access=access.CREATE,
     ),
     Route(
         "GET",
@@ -127,7 +139,7 @@ ROUTES: tuple[Route, ...] = (
         responses=(ResponseSpec(200, "One page", Page[UploadView]),),
         errors=(*LIST_ERRORS, *REDIS_ERRORS),
         query=UploadQuery,
-        access=Access.CLIENT,
+        access=access.LIST_UPLOADS,
     ),
     Route(
         "GET",
@@ -138,7 +150,7 @@ ROUTES: tuple[Route, ...] = (
         "The progress of an upload, and the segments that are still missing.",
         responses=(ResponseSpec(200, "The upload", UploadView),),
         errors=UPLOAD_LOOKUP_ERRORS,
-        access=Access.CLIENT,
+        access=access.FOLLOW,
     ),
     Route(
         "DELETE",
@@ -150,6 +162,6 @@ ROUTES: tuple[Route, ...] = (
         responses=(ResponseSpec(200, "The cancelled upload", UploadView),),
         errors=(*UPLOAD_LOOKUP_ERRORS, "UPLOAD_ENDED"),
         new_work=True,
-        access=Access.CLIENT,
+        access=access.CANCEL,
     ),
 )

@@ -44,6 +44,7 @@ def upload_view(detail: UploadDetail, base: str) -> UploadView:
     upload = detail.upload
     return UploadView(
         id=upload.upload_id,
+        owner=upload.owner,
         status=str(upload.status),
         queue_position=detail.queue_position,
         filename=upload.filename,

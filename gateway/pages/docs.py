@@ -14,8 +14,9 @@ from importlib.resources import files
 
 from aiohttp import web
 
+from gateway import access
 from gateway.keys import DOCUMENT
-from gateway.routing import JSON, Access, ResponseSpec, Route
+from gateway.routing import JSON, ResponseSpec, Route
 
 
 async def openapi(request: web.Request) -> web.StreamResponse:
@@ -54,7 +55,7 @@ ROUTES: tuple[Route, ...] = (
         "Built from the routes and models that are served. Without the envelope.",
         responses=(ResponseSpec(200, "The document"),),
         response_headers={"Cache-Control": "no-cache"},
-        access=Access.PUBLIC,
+        access=access.ANY,
     ),
     Route(
         "GET",
@@ -72,6 +73,6 @@ ROUTES: tuple[Route, ...] = (
             ),
         ),
         response_headers={"Cache-Control": "no-cache", "Referrer-Policy": "no-referrer"},
-        access=Access.PUBLIC,
+        access=access.ANY,
     ),
 )

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from pipeline.access.authenticator import Authenticator
 from pipeline.adapters.plain_http import HttpPlainClient
 from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
 from pipeline.adapters.postgres.health import DatabaseHealth
+from pipeline.bootstrap.access import authenticator
 from pipeline.bootstrap.redis import RedisParts, redis_parts
 from pipeline.bootstrap.shared import cache_purge, content_repository
 from pipeline.bootstrap.stores import open_stores
@@ -24,6 +26,7 @@ from pipeline.uploads.direct import DirectUploads
 from pipeline.uploads.imports import Importer, ImportRules
 from pipeline.uploads.incoming_segment import ReceiveRules
 from pipeline.uploads.lookup import UploadLookup
+from pipeline.uploads.ownership import Ownership
 from pipeline.uploads.receive import Receiver
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.room import SegmentRoom
@@ -35,6 +38,8 @@ _NAMED_WORKERS = 5
 class GatewayServices:
     """What the gateway calls."""
 
+    authenticator: Authenticator
+    ownership: Ownership
     creation: UploadCreation
     lookup: UploadLookup
     importer: Importer
@@ -131,10 +136,15 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
         sources = ImportRules(
             store=settings.store,
             buckets=settings.import_buckets,
+            owner=settings.import_owner,
             volume=settings.volume,
             segment_bytes=settings.segment_bytes,
         )
+        authentication, ring = authenticator(settings, contents.pool, client)
+        stack.push_async_callback(ring.aclose)
         yield GatewayServices(
+            authenticator=authentication,
+            ownership=Ownership(cell.uploads, cell.journals),
             creation=creation,
             lookup=lookup,
             importer=Importer(creation, stores, contents, sources),

@@ -44,10 +44,10 @@ class Deletions:
         self._stores = stores
         self._purge = purge
 
-    async def delete(self, content_id: str) -> bool:
-        """Delete a content; True if nothing of it is left, False if workers have to remove the rest. Raises
-        RequestError CONTENT_NOT_FOUND (also if it was deleted before); DependencyUnavailable."""
-        pending = await self._repository.begin(content_id, _LEASE_SECONDS)
+    async def delete(self, content_id: str, owner: str | None) -> bool:
+        """Delete a content of this owner, or of any; True if nothing of it is left, False if workers have to remove
+        the rest. Raises RequestError CONTENT_NOT_FOUND (also if it was deleted before); DependencyUnavailable."""
+        pending = await self._repository.begin(content_id, _LEASE_SECONDS, owner)
         logger(content_id=content_id).info(Log.CONTENT_DELETED, store=pending.object.store)
         return await self._attempt(pending, _REQUEST_SECONDS)
 

@@ -2,6 +2,7 @@
 
     SluiceError
     ├── RequestError        the client can correct it (4xx)
+    │   └── AccessError         the caller is not known, or may not do this (401, 403)
     ├── UploadEnded         the upload has ended: failed, expired, cancelled or ready
     ├── MediaError          the file itself is at fault; retrying cannot help
     ├── StoreError          the object store refused the request or failed
@@ -36,6 +37,13 @@ class ErrorSpec:
 
 
 CATALOGUE: Mapping[str, ErrorSpec] = {
+    # Who calls
+    "UNAUTHENTICATED": ErrorSpec(401, False, "This request needs an API key or a token; send Authorization: Bearer."),
+    "CREDENTIAL_INVALID": ErrorSpec(401, False, "The key or token is not valid: {reason}."),
+    "CREDENTIAL_EXPIRED": ErrorSpec(401, False, "The key or token has expired; get a new one."),
+    "ACCESS_DENIED": ErrorSpec(403, False, "This request needs {needed}; the key or token has {granted}."),
+    "PERMIT_EXCEEDED": ErrorSpec(403, False, "The permit does not allow this upload: {reason}."),
+    "AUTH_UNAVAILABLE": ErrorSpec(503, True, "Tokens cannot be verified now: {reason}."),
     # Requests
     "ROUTE_NOT_FOUND": ErrorSpec(404, False, "There is no such path. GET /docs lists every route."),
     "METHOD_NOT_ALLOWED": ErrorSpec(405, False, "This path does not accept {method}; it accepts {allowed}."),
@@ -150,6 +158,7 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "NOT_MEDIA": ErrorSpec(422, False, "The file is not a video, image or audio file that can be read: {reason}."),
     "MEDIA_TIMEOUT": ErrorSpec(422, False, "Reading the file took longer than {timeout_seconds} s."),
     "MEDIA_TOOL_FAILED": ErrorSpec(500, True, "{tool} could not be run: {reason}."),
+    "MEDIA_NOT_PERMITTED": ErrorSpec(422, False, "The permit of this upload does not allow the file: {reason}."),
     "FILE_DIGEST_WRONG": ErrorSpec(
         422, False, "The {algorithm} of the whole file differs from the one given at creation; upload the file again."
     ),
@@ -215,6 +224,10 @@ class SluiceError(Exception):
 
 class RequestError(SluiceError):
     """The client sent a request that it can correct."""
+
+
+class AccessError(RequestError):
+    """The caller is not known, or may not do this."""
 
 
 class UploadEnded(SluiceError):

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pipeline.core.access import Permit
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion, StoredSegment
 from pipeline.core.segments import SegmentPlan, to_ranges
@@ -234,7 +235,7 @@ def _from_array(array: list[Any]) -> Entry | None:
 
 
 def _to_data(new: NewUpload) -> dict[str, Any]:
-    data = asdict(new)
+    data = asdict(new) | {"permit": new.permit.to_data() if new.permit else None}
     if new.digest:
         data["digest"] = [new.digest.algorithm, b64encode(new.digest.value).decode()]
     return data
@@ -243,11 +244,13 @@ def _to_data(new: NewUpload) -> dict[str, Any]:
 def _from_data(data: dict[str, Any]) -> NewUpload:
     digest = data["digest"]
     source = data["source"]
+    permit = data.get("permit")
     return NewUpload(
         **{
             **data,
             "digest": ClientDigest(digest[0], b64decode(digest[1])) if digest else None,
             "transport": Transport(data["transport"]),
             "source": ObjectVersion(**source) if source else None,
+            "permit": Permit.from_data(permit) if permit else None,
         }
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.core.access import DEFAULT_OWNER, Permit
 from pipeline.core.errors import KEEPS_STORED
 from pipeline.core.lifecycle import Status
 from pipeline.core.segments import SegmentPlan
@@ -61,7 +62,7 @@ class Upload:
     token; `grants_until_ms`: when the last of them expires. `recovered_at_ms`: when the record was recreated from the
     journal; what its stages did before that is unknown. `window_bytes`: how much of the file the temp volume may hold
     at once; None: all of it. `bytes_released`: bytes of stored segments that have left the temp volume; None: none has
-    left it so far.
+    left it so far. `scope`: the scopes of its creator; `permit`: the one that it was created with.
     """
 
     upload_id: str
@@ -93,6 +94,9 @@ class Upload:
     recovered_at_ms: int | None = None
     window_bytes: int | None = None
     bytes_released: int | None = None
+    owner: str = DEFAULT_OWNER
+    scope: str = ""
+    permit: Permit | None = None
     stages: Mapping[Stage, StageStatus] = field(default_factory=dict)
 
     @property
@@ -140,6 +144,9 @@ class NewUpload:
     source: ObjectVersion | None = None
     again: bool = False
     window_bytes: int | None = None
+    owner: str = DEFAULT_OWNER
+    scope: str = ""
+    permit: Permit | None = None
 
     @classmethod
     def of(cls, upload: Upload) -> NewUpload:
@@ -159,6 +166,9 @@ class NewUpload:
             transport=upload.transport,
             source=upload.source,
             window_bytes=upload.window_bytes,
+            owner=upload.owner,
+            scope=upload.scope,
+            permit=upload.permit,
         )
 
 
@@ -264,6 +274,7 @@ class ContentRecord:
     thumbnail: StoredObject | None
     media: Mapping[str, Any]
     metadata: Mapping[str, str]
+    owner: str = DEFAULT_OWNER
 
 
 OWN_PREFIX = "contents/"

@@ -15,9 +15,10 @@ from schemas.deletions import PendingDeletion
 class DeletionRepository(Protocol):
     """Pending deletions. Errors: DependencyUnavailable."""
 
-    async def begin(self, content_id: str, lease_seconds: float) -> PendingDeletion:
+    async def begin(self, content_id: str, lease_seconds: float, owner: str | None) -> PendingDeletion:
         """Delete a content's row and record its pending deletion, claimed by the caller, in one step. Raises
-        RequestError CONTENT_NOT_FOUND, also when called a second time."""
+        RequestError CONTENT_NOT_FOUND, also when called a second time, and for a content of another owner (None: any
+        owner)."""
 
     async def claim(self, limit: int, lease_seconds: float) -> Sequence[PendingDeletion]:
         """Up to `limit` deletions that are due, each claimed by one caller until its lease ends."""
@@ -60,7 +61,8 @@ class ContentRepository(Protocol):
         """Write a content in one transaction. Idempotent: a second call returns the existing row. Raises
         RequestError CONTENT_EXISTS if another content has the same object."""
 
-    async def get(self, content_id: str) -> Content: ...
+    async def get(self, content_id: str, owner: str | None) -> Content:
+        """A content of this owner; None: of any owner."""
 
     async def of_object(self, store: str, version: ObjectVersion) -> Content | None:
         """The content of this version of an object, if there is one."""

@@ -41,14 +41,20 @@ class UploadReader(Protocol):
 
     async def get(self, upload_id: str) -> Upload: ...
 
+    async def owner(self, upload_id: str) -> str | None:
+        """The owner of an upload; None: it has no record."""
+
     async def known(self, upload_ids: Sequence[str]) -> Collection[str]:
         """The ids that have a record."""
 
     async def snapshot(self, upload_id: str) -> UploadSnapshot:
         """An upload with its standing and its received segments, in one round trip."""
 
-    async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[UploadSnapshot]:
-        """Up to `limit` uploads, newest first, created before (created_at_ms, id), in one round trip."""
+    async def page(
+        self, status: Status | None, before: tuple[int, str] | None, limit: int, *, owner: str | None = None
+    ) -> Sequence[UploadSnapshot]:
+        """Up to `limit` uploads of this owner, or of all, newest first, created before (created_at_ms, id). One round
+        trip."""
 
     async def ids(self, status: Status, older_than_ms: int, limit: int) -> Sequence[str]:
         """Uploads that have been in `status` for at least `older_than_ms`, oldest first."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipeline.settings.access import AccessSettings
 from pipeline.settings.dependencies import DependencySettings
 from pipeline.settings.gateway import GatewaySettings
 from pipeline.settings.object_store import ObjectStoreSettings, S3Settings, SwiftSettings
@@ -21,6 +22,7 @@ __all__ = ["Settings"]
 class Settings(
     WorkerSettings,
     GatewaySettings,
+    AccessSettings,
     TempVolumeSettings,
     S3Settings,
     SwiftSettings,

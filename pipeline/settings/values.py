@@ -27,6 +27,9 @@ _PURGE_URL: Final = re.compile(r"https?://(?:[^/?#@\\\s]*@)?([^/?#@\\\s]+)([/?][
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _KEY: Final = "{key}"
 
+SECRET_CHARACTERS: Final = 32
+"""Shortest secret of an HMAC with SHA-256 (RFC 7518 section 3.2)."""
+
 
 def _refused(sentence: str, **facts: str) -> PydanticCustomError:
     return PydanticCustomError("setting", sentence, facts)
@@ -140,6 +143,22 @@ def _listen_host(text: str) -> str:
     return host
 
 
+def _signing_secret(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < SECRET_CHARACTERS:
+        raise _refused(f"Must have {SECRET_CHARACTERS} characters or more; `openssl rand -hex 32` prints one")
+    return value
+
+
+def _optional_secret(value: SecretStr) -> SecretStr:
+    return _signing_secret(value) if value.get_secret_value() else value
+
+
+def _pem_blocks(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return re.findall(r"-----BEGIN [^-]+-----.*?-----END [^-]+-----", value, re.DOTALL)
+
+
 def _upper(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
 
@@ -147,6 +166,11 @@ def _upper(value: Any) -> Any:
 TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)]
 OriginList = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_items)]
 HeaderList = Annotated[tuple[Annotated[str, AfterValidator(_header)], ...], NoDecode, BeforeValidator(_items)]
+SigningSecrets = Annotated[
+    tuple[Annotated[SecretStr, AfterValidator(_signing_secret)], ...], NoDecode, BeforeValidator(_items)
+]
+OptionalSecret = Annotated[SecretStr, AfterValidator(_optional_secret)]
+PublicKeys = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_pem_blocks)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]

@@ -53,6 +53,7 @@ class Persist:
                 thumbnail=stored_from_data(thumbnail) if thumbnail else None,
                 media=results[Stage.PROBE],
                 metadata=upload.metadata,
+                owner=upload.owner,
             )
         )
         return Done()

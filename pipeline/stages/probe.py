@@ -12,12 +12,15 @@ from functools import partial
 from typing import Any
 
 from pipeline.core.errors import StoreError
+from pipeline.core.media_types import recognised_type
 from pipeline.core.stages import Stage
 from pipeline.engine.contract import Done, Outcome, StageRun
 from pipeline.ports import Frame, MediaReader, Stores
 from pipeline.stages.reading import FileReads
 from pipeline.stages.thumbnail import store_frame
 from pipeline.uploads.bytes import FileBytes
+from pipeline.uploads.permits import require_within
+from schemas.media import MediaMetadata
 
 
 class Probe:
@@ -34,6 +37,7 @@ class Probe:
     async def _read(self, run: StageRun, source: FileBytes) -> Outcome:
         reading = await self._media.read(source)
         await source.require_unchanged()
+        _require_permitted(run, reading.metadata)
         return Done(reading.metadata.model_dump(mode="json"), also=await self._stored(run, reading.frame))
 
     async def _stored(self, run: StageRun, frame: Frame | None) -> Mapping[Stage, Mapping[str, Any] | None]:
@@ -45,3 +49,11 @@ class Probe:
             return {Stage.THUMBNAIL: await store_frame(self._stores, run.upload, frame)}
         except StoreError:
             return {}
+
+
+def _require_permitted(run: StageRun, metadata: MediaMetadata) -> None:
+    """Raises MediaError MEDIA_NOT_PERMITTED."""
+    upload = run.upload
+    if upload.permit is not None:
+        content_type = recognised_type(upload.content_type, metadata.container, metadata.kind)
+        require_within(upload.permit.media, metadata, content_type)

@@ -127,7 +127,7 @@ class Cleanup:
         if not ended_by_us or not (begun or upload.segments_stored == upload.plan.count):
             return False
         try:
-            await self._contents.get(upload.upload_id)
+            await self._contents.get(upload.upload_id, None)
         except RequestError:
             return False
         return True

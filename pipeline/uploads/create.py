@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from uuid6 import uuid7
 
+from pipeline.core.access import Caller
 from pipeline.core.digests import parse_content_digest
 from pipeline.core.errors import DependencyUnavailable, RequestError, UploadEnded
 from pipeline.core.lifecycle import Status
@@ -25,6 +26,7 @@ from pipeline.uploads.admission import Admission
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.declared_type import require_media_type
 from pipeline.uploads.lookup import UploadDetail, UploadLookup, find_upload, naming_a_loss
+from pipeline.uploads.permits import require_permitted, scoped_key
 from schemas.uploads import CreateUpload
 
 
@@ -49,17 +51,21 @@ class UploadCreation:
         self._stores = stores
         self._rules = rules
 
-    async def create(self, request: CreateUpload, idempotency_key: str | None) -> tuple[UploadDetail, bool]:
+    async def create(
+        self, request: CreateUpload, idempotency_key: str | None, caller: Caller
+    ) -> tuple[UploadDetail, bool]:
         """Register an upload and admit it if there is room; False if `idempotency_key` was known. Raises as `plan` and
         `register`."""
-        return await self.register(await self.plan(request, idempotency_key))
+        return await self.register(await self.plan(request, idempotency_key, caller))
 
-    async def plan(self, request: CreateUpload, idempotency_key: str | None) -> NewUpload:
+    async def plan(self, request: CreateUpload, idempotency_key: str | None, caller: Caller) -> NewUpload:
         """Cut the file into segments that its store can hold, and plan its window on the temp volume. Raises
-        RequestError CONTENT_TYPE_NOT_MEDIA, SEGMENTS_TOO_LARGE_FOR_VOLUME, FILE_TOO_LARGE_FOR_STORE,
-        DIGEST_NOT_SUPPORTED; TempVolumeError TEMP_VOLUME_FAILED."""
+        AccessError PERMIT_EXCEEDED; RequestError CONTENT_TYPE_NOT_MEDIA, SEGMENTS_TOO_LARGE_FOR_VOLUME,
+        FILE_TOO_LARGE_FOR_STORE, DIGEST_NOT_SUPPORTED; TempVolumeError TEMP_VOLUME_FAILED."""
         rules = self._rules
         require_media_type(request.content_type)
+        if caller.permit is not None:
+            require_permitted(request, caller.permit)
         transport = Transport(request.transport)
         limits = await self._stores.named(rules.store).limits()
         window_bytes = None
@@ -77,10 +83,13 @@ class UploadCreation:
             store=rules.store,
             digest=parse_content_digest(request.digest)[0] if request.digest else None,
             metadata=request.metadata,
-            idempotency_key=idempotency_key,
+            idempotency_key=scoped_key(idempotency_key, caller),
             fingerprint=hashlib.sha256(request.model_dump_json().encode()).hexdigest(),
             transport=transport,
             window_bytes=window_bytes,
+            owner=caller.owner,
+            scope=caller.scope,
+            permit=caller.permit,
         )
 
     async def register(self, new: NewUpload) -> tuple[UploadDetail, bool]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
+from pipeline.core.access import Caller
 from pipeline.core.capabilities import Capability
 from pipeline.core.errors import RequestError, StoreError, StoreUnavailable
 from pipeline.core.lifecycle import ENDED, Status
@@ -64,13 +65,13 @@ class DirectUploads:
         self._grant_seconds = grant_seconds
 
     async def create(
-        self, request: CreateUpload, idempotency_key: str | None
+        self, request: CreateUpload, idempotency_key: str | None, caller: Caller
     ) -> tuple[UploadDetail, Grants | None, bool]:
         """Register an upload and make its first grants (None: it was known and is no longer `granted`).
 
         Raises RequestError TRANSPORT_NOT_OFFERED; StoreError; and as `UploadCreation.create`.
         """
-        new = await self._creation.plan(request, idempotency_key)
+        new = await self._creation.plan(request, idempotency_key, caller)
         await self._require_offered(new)
         detail, created = await self._creation.register(new)
         if detail.upload.status is not Status.GRANTED:

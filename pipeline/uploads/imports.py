@@ -28,10 +28,12 @@ _FILENAME_CHARACTERS = 255
 
 @dataclass(frozen=True, slots=True)
 class ImportRules:
-    """What may be imported. Empty `buckets`: only from the store's own container."""
+    """What may be imported. Empty `buckets`: only from the store's own container. `owner`: of imports that name no
+    other."""
 
     store: str
     buckets: tuple[str, ...]
+    owner: str
     volume: str
     segment_bytes: int
 
@@ -91,6 +93,7 @@ class Importer:
             transport=Transport.IMPORT,
             source=version,
             again=True,
+            owner=request.owner or rules.owner,
         )
         detail, created = await self._creation.register(new)
         return Imported(detail.upload.upload_id, detail.upload.status, created, found)

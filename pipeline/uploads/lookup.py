@@ -57,9 +57,11 @@ class UploadLookup:
         async with naming_a_loss(self._journals, upload_id):
             return self._detail(await self._uploads.snapshot(upload_id))
 
-    async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[UploadDetail]:
-        """Up to `limit` uploads, newest first, created before (created_at_ms, id)."""
-        return [self._detail(snapshot) for snapshot in await self._uploads.page(status, before, limit)]
+    async def page(
+        self, owner: str | None, status: Status | None, before: tuple[int, str] | None, limit: int
+    ) -> Sequence[UploadDetail]:
+        """Up to `limit` uploads of this owner, or of all, newest first, created before (created_at_ms, id)."""
+        return [self._detail(snapshot) for snapshot in await self._uploads.page(status, before, limit, owner=owner)]
 
     def _detail(self, snapshot: UploadSnapshot) -> UploadDetail:
         upload, standing = snapshot.upload, snapshot.standing

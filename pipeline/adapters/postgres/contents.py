@@ -68,6 +68,7 @@ class PostgresContentRepository:
                 None if record.thumbnail is None else json.dumps(_object(record.thumbnail).model_dump()),
                 media.model_dump_json(),
                 json.dumps(dict(record.metadata)),
+                record.owner,
             )
             if written is not None:
                 # A new statement sees a deletion that was committed while the insert waited for the deleted row's lock.
@@ -80,15 +81,15 @@ class PostgresContentRepository:
                     [item.size_bytes for item in segments],
                     [item.etag for item in segments],
                 )
-            row = await connection.fetchrow(self._get, content_id)
+            row = await connection.fetchrow(self._get, content_id, None)
             if row is None:  # the insert conflicted with the row of another content
                 raise RequestError("CONTENT_EXISTS", key=record.stored.key)
             return _content(row)
 
-    async def get(self, content_id: str) -> Content:
+    async def get(self, content_id: str, owner: str | None) -> Content:
         key = content_uuid(content_id)
         async with self.pool.connection() as connection:
-            row = await connection.fetchrow(self._get, key)
+            row = await connection.fetchrow(self._get, key, owner)
             if row is None:
                 raise RequestError("CONTENT_NOT_FOUND", content_id=content_id)
             return _content(row)
@@ -141,4 +142,5 @@ def _content(row: asyncpg.Record) -> Content:
         thumbnail=thumbnail_of(row),
         media=MediaMetadata.model_validate_json(row["media"]),
         metadata=json.loads(row["metadata"]),
+        owner=row["owner"],
     )

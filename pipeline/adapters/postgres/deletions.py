@@ -31,10 +31,10 @@ class PostgresDeletionRepository:
         self._page = query("page_deletions")
         self._purge = query("purge_deletions")
 
-    async def begin(self, content_id: str, lease_seconds: float) -> PendingDeletion:
+    async def begin(self, content_id: str, lease_seconds: float, owner: str | None) -> PendingDeletion:
         key = content_uuid(content_id)
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(self._begin, key, lease_seconds)
+            row = await connection.fetchrow(self._begin, key, lease_seconds, owner)
             if row is None:
                 raise RequestError("CONTENT_NOT_FOUND", content_id=content_id)
             return _pending_deletion(row)
@@ -67,6 +67,7 @@ def _pending_deletion(row: asyncpg.Record) -> PendingDeletion:
     return PendingDeletion(
         content_id=str(row["content_id"]),
         content_type=row["content_type"],
+        owner=row["owner"],
         object=object_of(row, etag=""),
         thumbnail=thumbnail_of(row),
         deleted_at=row["deleted_at"],

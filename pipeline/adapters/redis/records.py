@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from pipeline.core.access import DEFAULT_OWNER, Permit
 from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion, StageStatus, Upload
@@ -31,11 +32,15 @@ def to_fields(new: NewUpload) -> dict[str, str]:
         "volume": new.volume,
         "store": new.store,
         "transport": str(new.transport),
+        "owner": new.owner,
+        "scope": new.scope,
         "metadata": json.dumps(dict(new.metadata), ensure_ascii=False),
         **_progress(new.size_bytes if arrived else 0, count if arrived else 0),
     }
     if new.window_bytes:
         fields["window_bytes"] = str(new.window_bytes)
+    if new.permit:
+        fields["permit"] = json.dumps(new.permit.to_data())
     if new.source:
         fields |= {f"source_{name}": value for name, value in asdict(new.source).items()}
     if new.digest:
@@ -105,6 +110,7 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
     source = None
     if "source_key" in fields:
         source = ObjectVersion(fields["source_container"], fields["source_key"], fields["source_etag"])
+    permit = Permit.from_data(json.loads(fields["permit"])) if "permit" in fields else None
     return Upload(
         upload_id=fields["id"],
         filename=fields["filename"],
@@ -135,6 +141,9 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         recovered_at_ms=number("recovered_at_ms"),
         window_bytes=number("window_bytes"),
         bytes_released=number("bytes_released"),
+        owner=fields.get("owner", DEFAULT_OWNER),
+        scope=fields.get("scope", ""),
+        permit=permit,
         stages={name: stage(name) for name in Stage},
     )
 

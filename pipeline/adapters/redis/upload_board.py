@@ -15,10 +15,11 @@ from redis.exceptions import InvalidResponse
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.jobs import to_jobs
 from pipeline.adapters.redis.keys import Keys
-from pipeline.adapters.redis.reads import expect, hash_all, now_ms
+from pipeline.adapters.redis.reads import expect, hash_all, hash_get_many, now_ms
 from pipeline.adapters.redis.records import from_flat, recovered_fields, to_fields, to_snapshot, to_upload
 from pipeline.adapters.redis.scripts import Scripts
-from pipeline.core.errors import RequestError
+from pipeline.core.access import DEFAULT_OWNER
+from pipeline.core.errors import AccessError, RequestError
 from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import NewUpload, StageJob, StoredSegment, Upload
@@ -48,10 +49,13 @@ class RedisUploadBoard:
             idempotency_key=new.idempotency_key,
             idempotency_ms=self._retention_ms,
             again=new.again,
+            permit=_permit_use(new),
             requeue_ms=self._requeue_ms,
         )
         if reply.get("conflict"):
             raise RequestError("IDEMPOTENCY_KEY_REUSED")
+        if reply.get("used_up"):
+            raise AccessError("PERMIT_EXCEEDED", reason="it allows no more uploads")
         return to_upload(from_flat(reply["fields"])), reply["created"]
 
     async def get(self, upload_id: str) -> Upload:
@@ -59,6 +63,10 @@ class RedisUploadBoard:
         if not fields:
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
         return to_upload(fields)
+
+    async def owner(self, upload_id: str) -> str | None:
+        name, owner = await hash_get_many(self._redis, self._keys.upload(upload_id), ["id", "owner"])
+        return None if name is None else owner or DEFAULT_OWNER  # a record from before there were owners names none
 
     async def known(self, upload_ids: Sequence[str]) -> Collection[str]:
         with translated():
@@ -86,6 +94,7 @@ class RedisUploadBoard:
             fingerprint=new.fingerprint,
             idempotency_key=new.idempotency_key,
             idempotency_ms=self._retention_ms,
+            permit=_permit_use(new),
             status=str(status),
             received={str(number): f"{crc32c:08x}" for number, crc32c in journal.received.items()},
             stored={str(number): etag for number, etag in journal.stored.items()},
@@ -102,7 +111,9 @@ class RedisUploadBoard:
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
         return to_snapshot(found[0])
 
-    async def page(self, status: Status | None, before: tuple[int, str] | None, limit: int) -> Sequence[UploadSnapshot]:
+    async def page(
+        self, status: Status | None, before: tuple[int, str] | None, limit: int, *, owner: str | None = None
+    ) -> Sequence[UploadSnapshot]:
         """One round trip, unless so many records have expired that the script stops examining before the page is
         full."""
         found: list[UploadSnapshot] = []
@@ -110,6 +121,7 @@ class RedisUploadBoard:
             before_ms, before_id = before or (None, None)
             reply = await self._scripts.call(
                 "upload_snapshots",
+                owner=owner,
                 status=status and str(status),
                 before_ms=before_ms,
                 before_id=before_id,
@@ -177,3 +189,11 @@ class RedisUploadBoard:
             if "run_id" not in facts:
                 raise InvalidResponse("INFO names no run_id")
         return str(facts["run_id"])
+
+
+def _permit_use(new: NewUpload) -> dict[str, Any] | None:
+    """For the scripts: which permit is used, how often it may be, and until when that is counted."""
+    permit = new.permit
+    if permit is None:
+        return None
+    return {"id": permit.permit_id, "count": permit.count, "until_ms": permit.expires_at * 1000}

@@ -74,7 +74,7 @@ async def test_a_content_is_read_as_it_was_saved(contents: PostgresContentReposi
     metadata = {"títle": 'a "b" \\ 日本 😀', "empty": ""}
     record = new_record(filename="Ünïcödé 'quoted'.mp4", metadata=metadata)
     saved = await contents.save(record)
-    assert saved == await contents.get(record.content_id)
+    assert saved == await contents.get(record.content_id, None)
     assert (saved.id, saved.filename, saved.content_type) == (record.content_id, record.filename, "video/mp4")
     assert (saved.kind, saved.metadata) == ("video", metadata)
     assert saved.media == MediaMetadata.model_validate(record.media)
@@ -169,7 +169,7 @@ async def test_a_failure_during_saving_leaves_no_rows(
 @pytest.mark.parametrize("content_id", ["01890a5d-ac96-774b-bcce-b302099a8057", "not-a-uuid", ""])
 async def test_an_unknown_content_raises_not_found(contents: PostgresContentRepository, content_id: str) -> None:
     with pytest.raises(RequestError) as refused:
-        await contents.get(content_id)
+        await contents.get(content_id, None)
     assert refused.value.code == "CONTENT_NOT_FOUND"
 
 
@@ -241,7 +241,7 @@ def uses(contents: PostgresContentRepository) -> list[Awaitable[object]]:
     record = new_record()
     return [
         contents.save(record),
-        contents.get(record.content_id),
+        contents.get(record.content_id, None),
         contents.page(ContentFilters(), NEWEST_FIRST, None, 10),
         contents.delete(record.content_id),
     ]
@@ -287,7 +287,7 @@ async def test_a_pool_works_again_after_a_restart(
     async with asyncio.timeout(10):
         while True:
             try:
-                assert (await contents.get(record.content_id)).id == record.content_id
+                assert (await contents.get(record.content_id, None)).id == record.content_id
                 break
             except DependencyUnavailable:  # a pooled connection that died
                 continue

@@ -52,13 +52,13 @@ async def test_beginning_a_deletion_removes_the_content_and_records_it(
     record = new_record(segments=3)
     saved = await contents.save(record)
     assert [segment.etag for segment in await contents.segments(record.content_id)] == ["etag-1", "etag-2", "etag-3"]
-    begun = await deletions.begin(record.content_id, 60)
+    begun = await deletions.begin(record.content_id, 60, None)
     assert begun.object == saved.object.model_copy(update={"etag": ""})
     assert begun.thumbnail == saved.thumbnail
     assert (begun.attempts, begun.error_code) == (0, None)
     assert await listed(deletions) == [begun]
     assert await contents.segments(record.content_id) == []
-    for again in (contents.get(record.content_id), deletions.begin(record.content_id, 60)):
+    for again in (contents.get(record.content_id, None), deletions.begin(record.content_id, 60, None)):
         with pytest.raises(RequestError) as missing:
             await again
         assert missing.value.code == "CONTENT_NOT_FOUND"
@@ -69,7 +69,9 @@ async def test_of_concurrent_deletions_of_a_content_one_begins(
 ) -> None:
     record = new_record()
     await contents.save(record)
-    outcomes = await asyncio.gather(*(deletions.begin(record.content_id, 60) for _ in range(8)), return_exceptions=True)
+    outcomes = await asyncio.gather(
+        *(deletions.begin(record.content_id, 60, None) for _ in range(8)), return_exceptions=True
+    )
     assert sum(isinstance(outcome, PendingDeletion) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, RequestError) for outcome in outcomes) == 7
 
@@ -79,7 +81,7 @@ async def test_a_late_persist_does_not_recreate_a_deleted_content(
 ) -> None:
     record = new_record()
     await contents.save(record)
-    await deletions.begin(record.content_id, 60)
+    await deletions.begin(record.content_id, 60, None)
     for done in (False, True):
         if done:
             await deletions.finish(record.content_id)
@@ -94,7 +96,7 @@ async def test_a_deletion_is_claimed_by_one_caller_until_its_lease_ends(
     records = [new_record() for _ in range(20)]
     for record in records:
         await contents.save(record)
-        await deletions.begin(record.content_id, 60)
+        await deletions.begin(record.content_id, 60, None)
     assert await deletions.claim(100, 60) == []  # each is leased to the caller that began it
     names = {record.content_id for record in records}
     await make_due(database, *names)
@@ -113,7 +115,7 @@ async def test_attempts_are_counted_and_the_last_error_is_kept(
 ) -> None:
     record = new_record()
     await contents.save(record)
-    begun = await deletions.begin(record.content_id, 60)
+    begun = await deletions.begin(record.content_id, 60, None)
     for attempt in (1, 2):
         await deletions.defer(record.content_id, ("STORE_UNAVAILABLE", f"attempt {attempt}"), 0)
     (shown,) = await listed(deletions)
@@ -139,7 +141,7 @@ async def test_pages_list_every_pending_deletion_once(
     for _ in range(5):
         record = new_record()
         await contents.save(record)
-        names.append((await deletions.begin(record.content_id, 60)).content_id)
+        names.append((await deletions.begin(record.content_id, 60, None)).content_id)
     seen: list[str] = []
     before: tuple[int, str] | None = None
     while page := await deletions.page(before, 2):
@@ -151,5 +153,5 @@ async def test_pages_list_every_pending_deletion_once(
 async def test_beginning_raises_not_found_for_unknown_and_malformed_ids(deletions: PostgresDeletionRepository) -> None:
     for name in ("nope", str(uuid7())):
         with pytest.raises(RequestError) as missing:
-            await deletions.begin(name, 60)
+            await deletions.begin(name, 60, None)
         assert missing.value.code == "CONTENT_NOT_FOUND"

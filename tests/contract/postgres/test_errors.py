@@ -137,7 +137,7 @@ async def test_any_error_of_a_store_can_be_recorded(
     deletions = PostgresDeletionRepository(contents.pool)
     record = new_record()
     await contents.save(record)
-    await deletions.begin(record.content_id, 60)
+    await deletions.begin(record.content_id, 60, None)
     await deletions.defer(record.content_id, ("STORE_UNAVAILABLE", "a\0b\ud800c"), 1e18)
     [pending] = await deletions.page(None, 10)
     assert (pending.attempts, pending.error_code, pending.error) == (1, "STORE_UNAVAILABLE", "a\ufffdb?c")
@@ -151,7 +151,7 @@ async def test_a_row_that_cannot_be_read_is_postgresqls_fault(
     await contents.save(record)
     await database.execute("UPDATE contents SET media = '{}'")
     with structlog.testing.capture_logs() as logs:
-        for use in (contents.get(record.content_id), contents.page(ContentFilters(), NEWEST_FIRST, None, 1)):
+        for use in (contents.get(record.content_id, None), contents.page(ContentFilters(), NEWEST_FIRST, None, 1)):
             with pytest.raises(DependencyUnavailable, match="ValidationError"):
                 await use
     assert [log["event"] for log in logs] == ["database.unexpected_error"] * 2
@@ -216,11 +216,11 @@ async def test_many_clients_share_few_sessions(database_url: str) -> None:
     async def one(index: int) -> None:
         contents, record = repositories[index % 5], records[index]
         saved = await contents.save(record)
-        assert await contents.get(record.content_id) == saved
+        assert await contents.get(record.content_id, None) == saved
         assert len(await contents.segments(record.content_id)) == 3
         await contents.page(ContentFilters(kind="video"), NEWEST_FIRST, None, 3)
         with suppress(RequestError):
-            await contents.get(str(uuid7()))
+            await contents.get(str(uuid7()), None)
 
     await asyncio.gather(*map(one, range(20)))
     for repository in repositories:

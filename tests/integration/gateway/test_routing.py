@@ -12,10 +12,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from gateway import access
 from gateway.app import build_app
 from gateway.keys import DOCUMENT
 from gateway.pages.docs import ROUTES as DOCS
-from gateway.routing import Access, Handler, ResponseSpec, Route
+from gateway.routing import Handler, ResponseSpec, Route
 from gateway.server import listening
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError
@@ -59,7 +60,7 @@ ROUTES = tuple(
         responses=(ResponseSpec(200, "Success"),),
         errors=("CONTENT_NOT_FOUND",),
         response_headers=HEADERS,
-        access=Access.PUBLIC,
+        access=access.PUBLIC,
     )
     for handler in (crash, refuse, succeed, stream)
 )
@@ -130,7 +131,7 @@ async def test_a_405_carries_what_all_routes_of_its_path_have_in_common() -> Non
         "",
         responses=(ResponseSpec(200, "Success", Alive),),
         response_headers={"Tested": "yes", "Cache-Control": "no-cache"},
-        access=Access.PUBLIC,
+        access=access.PUBLIC,
     )
     async with serving(get, post) as client:
         response = await client.request("DELETE", get.path)

@@ -1,4 +1,4 @@
-"""The README's tables list exactly the settings, error codes and metrics of the code."""
+"""The tables of the documents list exactly the settings, error codes, metrics and routes of the code."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from pathlib import Path
 import pytest
 
 from deploy.cli.root import COMMANDS
-from deploy.reference import with_tables
+from deploy.reference import TABLES, with_tables
 from pipeline.settings import Settings
 
 pytestmark = pytest.mark.unit
 
-_README = Path(__file__).parents[3] / "README.md"
+_REPOSITORY = Path(__file__).parents[3]
+_README = _REPOSITORY / "README.md"
 
 
-def test_the_tables_of_the_readme_match_the_code() -> None:
-    text = _README.read_text("utf-8")
-    assert with_tables(text) == text, "run `make docs`"
+@pytest.mark.parametrize("document", TABLES)
+def test_the_tables_match_the_code(document: str) -> None:
+    text = (_REPOSITORY / document).read_text("utf-8")
+    assert with_tables(document, text) == text, "run `make docs`"
 
 
 def test_the_table_of_commands_lists_every_command() -> None:
@@ -32,4 +34,4 @@ def test_every_setting_has_a_description() -> None:
 
 def test_missing_markers_raise() -> None:
     with pytest.raises(ValueError, match="settings"):
-        with_tables("no markers here")
+        with_tables("README.md", "no markers here")

@@ -325,6 +325,15 @@ local function lose_stored(id, number, code)
   return true
 end
 
+-- Count a use of a permit; false: it has been used as often as it may be.
+local function use_permit(permit)
+  local key = P .. 'permit:' .. permit.id
+  if tonumber(redis.call('GET', key) or '0') >= permit.count then return false end
+  redis.call('INCR', key)
+  redis.call('PEXPIREAT', key, int(permit.until_ms))
+  return true
+end
+
 -- Apply a lifecycle event by compare-and-set: the status after it, and whether it changed. nil: there is no such upload.
 local function apply(id, event, code, message)
   local key = upload_key(id)

@@ -11,6 +11,7 @@ for _, part in ipairs({'pending', 'reads', 'released', 'expected', 'writing', 'g
 if A.retention_ms then
   for _, part in ipairs({'', ':received', ':stored', ':results'}) do redis.call('PEXPIRE', key .. part, int(A.retention_ms)) end
   redis.call('ZADD', P .. 'retired', int(NOW + A.retention_ms), id)
+  redis.call('HSET', P .. 'retired-owners', id, redis.call('HGET', key, 'owner') or 'default')
 end
 changed(id, 'segment')
 return cjson.encode({})

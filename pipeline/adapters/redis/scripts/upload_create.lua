@@ -1,6 +1,7 @@
 -- Register an upload in the status its transport begins with, once per Idempotency-Key, and queue the stages that may start at
 -- once. A: upload_id, fields {name: value}, fingerprint, idempotency_key?, idempotency_ms, again?: the key of an upload that has
--- ended is free, requeue_ms. Returns {created, fields (the hash as a flat list, which names the queued jobs)} or {conflict}.
+-- ended is free, permit? {id, count, until_ms}, requeue_ms. Returns {created, fields (the hash as a flat list, which names the
+-- queued jobs)}, {conflict} or {used_up}.
 local idem = A.idempotency_key and (P .. 'idempotency:' .. A.idempotency_key)
 if idem then
   local known = redis.call('GET', idem)
@@ -13,6 +14,7 @@ if idem then
     end
   end
 end
+if A.permit and not use_permit(A.permit) then return cjson.encode({used_up = true}) end
 local id = A.upload_id
 local key = upload_key(id)
 for name, value in pairs(A.fields) do redis.call('HSET', key, name, value) end
@@ -24,6 +26,7 @@ end
 -- The reader begins with the first segment, so in a window that one has its place from the start.
 if A.fields.window_bytes then redis.call('SADD', reads_key(id), 1) end
 redis.call('ZADD', P .. 'uploads', int(NOW), id)
+redis.call('ZADD', P .. 'owned:' .. A.fields.owner, int(NOW), id)
 redis.call('ZADD', P .. 'status:' .. status, int(NOW), id)
 redis.call('ZADD', P .. 'listed:' .. status, int(NOW), id)
 if idem then

@@ -2,6 +2,9 @@
 local ids = redis.call('ZRANGEBYSCORE', P .. 'retired', '-inf', int(NOW), 'LIMIT', 0, A.limit)
 for _, id in ipairs(ids) do
   redis.call('ZREM', P .. 'uploads', id)
+  local owner = redis.call('HGET', P .. 'retired-owners', id) or redis.call('HGET', upload_key(id), 'owner')
+  if owner then redis.call('ZREM', P .. 'owned:' .. owner, id) end
+  redis.call('HDEL', P .. 'retired-owners', id)
   for status, _ in pairs(ENDED) do
     redis.call('ZREM', P .. 'status:' .. status, id)
     redis.call('ZREM', P .. 'listed:' .. status, id)

@@ -1,7 +1,7 @@
 -- Recreate an upload's record from its journal, unless the existing record knows as much of the upload's end.
 -- A: upload_id, fields {name: value}, created_at_ms, fingerprint, idempotency_key?, idempotency_ms, status (waiting, granted,
 -- processing where every byte is in the store, admitted if its temp file exists, or an end), received, stored and expected
--- ({number: crc32c or etag}), released (numbers), requeue_ms, grants_ms?: how long from now its client may still hold grants.
+-- ({number: crc32c or etag}), released (numbers), permit? {id, count, until_ms}, requeue_ms, grants_ms?: how long from now its client may still hold grants.
 -- Returns {created, jobs}.
 local id = A.upload_id
 local key = upload_key(id)
@@ -27,8 +27,10 @@ for stage, spec in pairs(transport_of(id).stages) do
     ENDED[A.status] and 'stopped' or is_needless(id, spec) and 'skipped' or 'pending')
 end
 redis.call('ZADD', P .. 'uploads', int(A.created_at_ms), id)
+redis.call('ZADD', P .. 'owned:' .. A.fields.owner, int(A.created_at_ms), id)
 redis.call('ZADD', P .. 'status:' .. A.status, int(NOW), id)
 redis.call('ZADD', P .. 'listed:' .. A.status, int(A.created_at_ms), id)
+if A.permit then use_permit(A.permit) end
 if A.idempotency_key then
   redis.call('SET', P .. 'idempotency:' .. A.idempotency_key,
     cjson.encode({upload_id = id, fingerprint = A.fingerprint}), 'NX', 'PX', int(A.idempotency_ms))

@@ -1,5 +1,5 @@
 -- Uploads with their standing and their received segments. A: upload_id for one upload; for a page of an index, newest first:
--- status? (without it: every upload), before_ms? and before_id? (only uploads created before that), limit, examine (how many
+-- owner? and status? (without them: every upload), before_ms? and before_id? (only uploads created before that), limit, examine (how many
 -- index entries this call may examine).
 -- Returns {uploads} and, if the page is not full but the index has more entries, next_ms and next_id: the last entry examined.
 -- Each upload: fields (the hash as a flat list), received and wanted (segment numbers joined by commas), standing {queue_position,
@@ -31,7 +31,13 @@ end
 
 if A.upload_id then return cjson.encode({uploads = {snapshot(A.upload_id)}}) end
 
-local index = P .. (A.status and 'listed:' .. A.status or 'uploads')
+local index = P .. (A.owner and 'owned:' .. A.owner or A.status and 'listed:' .. A.status or 'uploads')
+
+-- The index of an owner has uploads of every status.
+local function is_listed(id)
+  return not (A.owner and A.status) or redis.call('HGET', upload_key(id), 'status') == A.status
+end
+
 local highest = A.before_ms and int(A.before_ms) or '+inf'
 local found, examined, offset = {}, 0, 0
 local last_ms, last_id
@@ -45,7 +51,7 @@ while #found < A.limit and examined < A.examine do
     if #found < A.limit and (not A.before_ms or ms < A.before_ms or id < A.before_id) then
       examined = examined + 1
       last_ms, last_id = ms, id
-      found[#found + 1] = snapshot(id)
+      if is_listed(id) then found[#found + 1] = snapshot(id) end
     end
   end
 end

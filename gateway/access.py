@@ -1,0 +1,106 @@
+"""Who may call a route: one `Access` for each kind of route. The route table names one per route.
+
+Guarantee: a route permits only what its `Access` names. `gateway.authentication` enforces it before a handler runs and
+before a byte of a body is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from pipeline.core.access import Caller, Scope, TokenKind
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """`scopes`: a key or token of an identity provider needs one of them. `tokens`: kinds of tokens, signed by Sluice,
+    that may call it for their upload, or within their permit. `in_url`: those of them that may come as the query
+    parameter `token`, where a browser cannot send headers. `anyone`: needs no credential. `basic`: also accepts a key
+    as the password of Basic, so that a browser asks for it; only for what changes nothing.
+    """
+
+    name: str
+    description: str
+    scopes: frozenset[Scope] = frozenset()
+    tokens: frozenset[TokenKind] = frozenset()
+    in_url: frozenset[TokenKind] = frozenset()
+    anyone: bool = False
+    basic: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+    def permits(self, caller: Caller) -> bool:
+        """Whether a caller of this kind may call it at all; whose upload it is, is another question."""
+        if self.anyone:
+            return True
+        if caller.token is not None:
+            return caller.token in self.tokens or caller.token in self.in_url
+        return bool(self.scopes & caller.scopes)
+
+    @property
+    def needed(self) -> str:
+        """What a caller needs, for people."""
+        names = [f"the scope {scope}" for scope in Scope if scope in self.scopes]
+        names += [f"a token of the kind {kind}" for kind in TokenKind if kind in self.tokens | self.in_url]
+        return " or ".join(names) or "a key that has any scope"
+
+
+URL_PARAMETER: Final = "token"
+"""The query parameter that may hold a token."""
+
+_OF_UPLOAD: Final = frozenset({TokenKind.UPLOAD})
+
+PUBLIC: Final = Access("public", "anyone", anyone=True)
+STORE: Final = Access("store", "object stores that send notifications, with a secret of their own", anyone=True)
+ANY: Final = Access("any", "every key and token with any scope", frozenset(Scope), basic=True)
+CREATE: Final = Access(
+    "create", "the scope `upload`, or a permit", frozenset({Scope.UPLOAD}), frozenset({TokenKind.PERMIT})
+)
+PERMIT: Final = Access("permit", "the scope `upload`", frozenset({Scope.UPLOAD}))
+SEND: Final = Access(
+    "send", "the scope `upload` of the owner, or the upload's token", frozenset({Scope.UPLOAD}), _OF_UPLOAD
+)
+CANCEL: Final = Access(
+    "cancel",
+    "the scope `upload` of the owner, the upload's token, or the scope `operate`",
+    frozenset({Scope.UPLOAD, Scope.OPERATE}),
+    _OF_UPLOAD,
+)
+FOLLOW: Final = Access(
+    "follow",
+    "the scope `upload` or `read` of the owner, the upload's token, or the scope `operate`",
+    frozenset(Scope),
+    _OF_UPLOAD,
+)
+STREAM: Final = Access(
+    "stream",
+    FOLLOW.description + "; the query parameter `token` may hold the upload's token or a ticket",
+    frozenset(Scope),
+    _OF_UPLOAD,
+    frozenset({TokenKind.UPLOAD, TokenKind.TICKET}),
+)
+LIST_UPLOADS: Final = Access(
+    "list-uploads", "the scope `upload` or `read` lists the owner's, `operate` everybody's", frozenset(Scope)
+)
+READ: Final = Access(
+    "read",
+    "the scope `read` of the owner, the token of the upload that it was, or the scope `operate`",
+    frozenset({Scope.READ, Scope.OPERATE}),
+    _OF_UPLOAD,
+)
+DOWNLOAD: Final = Access(
+    "download",
+    READ.description + "; the query parameter `token` may hold a link's token",
+    frozenset({Scope.READ, Scope.OPERATE}),
+    _OF_UPLOAD,
+    frozenset({TokenKind.LINK}),
+)
+LIST_CONTENTS: Final = Access(
+    "list-contents", "the scope `read` lists the owner's, `operate` everybody's", frozenset({Scope.READ, Scope.OPERATE})
+)
+DELETE: Final = Access(
+    "delete", "the scope `upload` of the owner, or the scope `operate`", frozenset({Scope.UPLOAD, Scope.OPERATE})
+)
+OPERATE: Final = Access("operate", "the scope `operate`", frozenset({Scope.OPERATE}))

@@ -1,0 +1,93 @@
+"""Authentication: from the key or token of a request to the caller, and the tokens that callers receive.
+
+Guarantee: nothing about a request is believed that is not in a valid key or token. While authentication is off
+(SLUICE_AUTH=none), every caller is the owner `default` with every scope.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import uuid4
+
+from pipeline.access.key_ring import KEY_CREDENTIAL, KEY_PREFIX, KeyRing
+from pipeline.core.access import DEFAULT_OWNER, Caller, MediaLimits, Permit, Scope, TokenKind
+from pipeline.core.errors import AccessError
+from pipeline.ports.access import IssuedTokens, SignedTokens
+
+EVERYBODY: Final = Caller(DEFAULT_OWNER, frozenset(Scope), "none")
+"""The caller of every request while authentication is off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A token, and until when it is valid, in seconds since 1970."""
+
+    token: str
+    expires_at: int
+
+
+class Authenticator:
+    """`issued`: None where no identity provider is configured."""
+
+    def __init__(
+        self, keys: KeyRing, signed: SignedTokens, issued: IssuedTokens | None, *, required: bool = True
+    ) -> None:
+        self._keys = keys
+        self._signed = signed
+        self._issued = issued
+        self.required = required
+
+    async def bearer(self, text: str) -> Caller:
+        """Who sends this key or token in a header. Raises AccessError CREDENTIAL_INVALID, CREDENTIAL_EXPIRED;
+        DependencyUnavailable DATABASE_UNAVAILABLE, AUTH_UNAVAILABLE."""
+        if text.startswith(KEY_PREFIX):
+            return await self._keys.caller(text)
+        kind = self._signed.kind_of(text)
+        if kind is not None:
+            return self._read(kind, text)
+        if self._issued is None:
+            raise AccessError("CREDENTIAL_INVALID", reason="it is neither a key nor a token of this service")
+        return await self._issued.caller(text)
+
+    def in_url(self, text: str, kinds: Collection[TokenKind]) -> Caller:
+        """Who sends this token in a URL, where it must be of one of these kinds. Raises as `bearer`."""
+        kind = self._signed.kind_of(text)
+        if kind is None or kind not in kinds:
+            raise AccessError("CREDENTIAL_INVALID", reason="it may not be sent in this URL")
+        return self._read(kind, text)
+
+    async def holds(self, caller: Caller) -> bool:
+        """Whether a caller of a request that has lasted for a while could still make it: its key was not revoked, and
+        its key or token has not expired. A ticket counts once, at the beginning. Raises DependencyUnavailable."""
+        if caller.token is not TokenKind.TICKET and caller.expires_at is not None and caller.expires_at < time.time():
+            return False
+        if caller.credential.startswith(KEY_CREDENTIAL):
+            return await self._keys.is_valid(caller.credential.removeprefix(KEY_CREDENTIAL))
+        return True
+
+    def issue(self, kind: TokenKind, owner: str, upload_id: str, seconds: float) -> Issued:
+        """An upload token, a ticket or a link: for one upload and its content."""
+        return self._issue(kind, {"sub": owner, "upload": upload_id}, seconds)
+
+    def issue_permit(
+        self, owner: str, seconds: float, *, count: int, max_size_bytes: int | None, media: MediaLimits
+    ) -> tuple[str, Issued]:
+        """The id of a new permit, and its token."""
+        permit = Permit(uuid4().hex, int(time.time() + seconds), count, max_size_bytes, media)
+        return permit.permit_id, self._issue(TokenKind.PERMIT, {"sub": owner, **permit.to_data()}, seconds)
+
+    def _issue(self, kind: TokenKind, claims: Mapping[str, Any], seconds: float) -> Issued:
+        return Issued(self._signed.issue(kind, claims, seconds), int(time.time() + seconds))
+
+    def _read(self, kind: TokenKind, text: str) -> Caller:
+        claims = self._signed.read(kind, text)
+        try:
+            if kind is not TokenKind.PERMIT:
+                return Caller(claims["sub"], frozenset(), str(kind), kind, claims["upload"], expires_at=claims["exp"])
+            permit = Permit.from_data(claims)
+        except (KeyError, TypeError):  # of another release: a limit that is not known must not be ignored
+            raise AccessError("CREDENTIAL_INVALID", reason="a gateway of another release has issued it") from None
+        return Caller(claims["sub"], frozenset(), f"{kind}:{permit.permit_id}", kind, None, permit, permit.expires_at)

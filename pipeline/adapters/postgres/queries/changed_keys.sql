@@ -1,0 +1,1 @@
+SELECT * FROM api_keys WHERE $1::timestamptz IS NULL OR changed_at >= $1
