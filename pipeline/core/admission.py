@@ -6,10 +6,11 @@ and the script side by side and compares them.
 Rules
 1. Admission never reserves more than the budget, nor more bytes than the disk has free, less the headroom and what is
    reserved but not yet preallocated.
-2. First come, first served. A smaller upload may overtake a head of the queue that does not fit, at most
-   `max_overtakes` times per head. After that nothing overtakes, so the head is admitted as soon as enough bytes are
-   released and no upload starves. A reservation that the disk could not allocate goes back to its old place with its
-   count of overtakes: repeated disk failures must not let more uploads overtake the head.
+2. Owners take turns (`core.fair_queue`); within one owner, first come, first served. A smaller upload may overtake a
+   head of the queue that does not fit, at most `max_overtakes` times per head. After that nothing overtakes, so the
+   head is admitted as soon as enough bytes are released and no upload starves. A reservation that the disk could not
+   allocate goes back to its old place with its count of overtakes: repeated disk failures must not let more uploads
+   overtake the head. An owner at its share is passed over; it holds up nobody.
 3. A reservation is pending until its allocation is confirmed; every run returns all pending ones. From then on it lives
    by its lease. When the lease lapses, the bytes stay counted, because the temp file is still on the disk. `release`,
    which is called once the file is removed, frees them, so no byte is reserved twice.
@@ -19,16 +20,18 @@ Rules
    Nothing more is admitted until there is room again.
 6. An upload that requests more than the budget, because the budget was larger when it was created, is admitted alone.
    One that requests more than the disk could hold now, were it empty of uploads, is overtaken without limit.
-7. Uploads give room back segment by segment, and may wish for room again (`core.reservation`). Wishes come true first.
-8. Every call is idempotent.
+7. The journal of an upload is part of its reservation, which counts its bytes from the confirmation on as backed.
+8. Uploads give room back segment by segment, and may wish for room again (`core.reservation`). Wishes come true first.
+9. Every call is idempotent.
 """
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pipeline.core.access import DEFAULT_OWNER
+from pipeline.core.fair_queue import FairQueue, Waiting
 from pipeline.core.reservation import Reader, Reservation, TakenSegment, WindowShares
 
 _IDLE = Reader(active=False)
@@ -45,16 +48,12 @@ class DiskReading:
     epoch: int
 
 
-@dataclass(slots=True)
-class Waiting:
-    """An upload in the queue, which is sorted by ticket. `overtaken`: how often it was overtaken as the head. It
-    requests `size_bytes`, all of its file or a window of a file of `file_bytes`."""
+@dataclass(frozen=True, slots=True)
+class OwnerShare:
+    """What one owner may hold at once: reserved bytes and reservations; None: no limit. One upload always may."""
 
-    upload_id: str
-    size_bytes: int
-    ticket: int
-    overtaken: int = 0
-    file_bytes: int | None = None
+    reserved_bytes: int | None = None
+    uploads: int | None = None
 
 
 @dataclass(slots=True)
@@ -67,20 +66,21 @@ class AdmissionModel:
     lookahead: int
     pause_ms: int
     reservations: dict[str, Reservation] = field(default_factory=dict)
-    queue: list[Waiting] = field(default_factory=list)
+    queue: FairQueue = field(default_factory=FairQueue)
     epoch: int = 0
     tickets: int = 0
     usable_bytes: int = 0
     ran_at_ms: int | None = None
+    share: OwnerShare = OwnerShare()
 
     @property
     def reserved_bytes(self) -> int:
-        return sum(item.size_bytes for item in self.reservations.values())
+        return sum(item.held_bytes for item in self.reservations.values())
 
     @property
     def unbacked_bytes(self) -> int:
         """Reserved bytes that are not preallocated yet."""
-        return sum(item.size_bytes - item.backed_bytes for item in self.reservations.values())
+        return sum(item.held_bytes - item.on_disk_bytes for item in self.reservations.values())
 
     @property
     def pending_allocations(self) -> dict[str, int]:
@@ -92,13 +92,25 @@ class AdmissionModel:
         on_disk = disk.free_bytes - disk.headroom_bytes - self.unbacked_bytes
         return max(0, min(self.budget_bytes - self.reserved_bytes, on_disk))
 
-    def request(self, upload_id: str, size_bytes: int, window_bytes: int | None = None) -> None:
+    def request(
+        self,
+        upload_id: str,
+        size_bytes: int,
+        window_bytes: int | None = None,
+        *,
+        journal_bytes: int = 0,
+        owner: str = DEFAULT_OWNER,
+    ) -> None:
         """Add an upload to the queue, unless it is in the queue or admitted already."""
-        known = upload_id in self.reservations or any(item.upload_id == upload_id for item in self.queue)
-        if not known:
-            self.tickets += 1
-            file_bytes = None if window_bytes is None else size_bytes
-            self.queue.append(Waiting(upload_id, window_bytes or size_bytes, self.tickets, 0, file_bytes))
+        if upload_id in self.reservations or self._waiting(upload_id) is not None:
+            return
+        self.tickets += 1
+        file_bytes = None if window_bytes is None else size_bytes
+        entry = Waiting(upload_id, window_bytes or size_bytes, self.tickets, 0, file_bytes, journal_bytes, owner)
+        self.queue.add(entry)
+
+    def _waiting(self, upload_id: str) -> Waiting | None:
+        return next((entry for entry in self.queue if entry.upload_id == upload_id), None)
 
     def lapse(self, now_ms: int) -> list[str]:
         """Mark reservations whose lease has run out, and return them; they keep their bytes until `release`."""
@@ -123,27 +135,60 @@ class AdmissionModel:
             return None
         admitted: list[str] = []
         room = self._grant_wishes(self.room_bytes(disk))
-        while self.queue and (self.queue[0].size_bytes <= room or self._goes_alone(self.queue[0], disk)):
-            room -= self._reserve(0, now_ms, lease_ms, admitted)
+        while head := self._head():
+            if head.requested_bytes > room and not self._goes_alone(head, disk):
+                break
+            self.queue.being_served(head)
+            room -= self._reserve(head, now_ms, lease_ms, admitted)
         usable_bytes = disk.free_bytes - disk.headroom_bytes + self.reserved_bytes - self.unbacked_bytes
         self.usable_bytes = max(0, usable_bytes)
-        index = 1
-        considered = 1
-        while self.queue and index < len(self.queue) and considered < self.lookahead:
-            could_fit = self.queue[0].size_bytes <= usable_bytes
-            if could_fit and self.queue[0].overtaken >= self.max_overtakes:
-                break
-            if self.queue[index].size_bytes <= room:
-                room -= self._reserve(index, now_ms, lease_ms, admitted)
-                self.queue[0].overtaken += could_fit
-            else:
-                index += 1
-            considered += 1
+        if head:
+            self.queue.being_served(head)
+            self._overtake(head, room, head.requested_bytes <= usable_bytes, now_ms, lease_ms, admitted)
+        self.queue.forget()
         return admitted
+
+    def _head(self) -> Waiting | None:
+        """The first upload of the owner whose turn it is. Owners at their share are passed over."""
+        for entry in self.queue.firsts():
+            if self._within_share(entry):
+                return entry
+            self.queue.pass_over(entry)
+        return None
+
+    def _overtake(
+        self, head: Waiting, room: int, could_fit: bool, now_ms: int, lease_ms: int, admitted: list[str]
+    ) -> None:
+        """Admit uploads behind a head that does not fit. They count if the head could fit into an empty volume."""
+        order = [entry for entry in self.queue if entry is not head]
+        considered = 1
+        at_share: set[str] = set()
+        for entry in order:
+            if considered >= self.lookahead or (could_fit and head.overtaken >= self.max_overtakes):
+                break
+            if entry.owner in at_share:
+                continue
+            if not self._within_share(entry):
+                at_share.add(entry.owner)
+                continue
+            considered += 1
+            if entry.requested_bytes <= room:
+                room -= self._reserve(entry, now_ms, lease_ms, admitted)
+                head.overtaken += could_fit
+
+    def _within_share(self, entry: Waiting) -> bool:
+        held = [item for item in self.reservations.values() if item.owner == entry.owner]
+        if not held:
+            return True
+        limit, uploads = self.share.reserved_bytes, self.share.uploads
+        fits = limit is None or sum(item.held_bytes for item in held) + entry.requested_bytes <= limit
+        return fits and (uploads is None or len(held) < uploads)
 
     def _goes_alone(self, entry: Waiting, disk: DiskReading) -> bool:
         on_disk = disk.free_bytes - disk.headroom_bytes - self.unbacked_bytes
-        return entry.size_bytes > self.budget_bytes and not self.reserved_bytes and entry.size_bytes <= on_disk
+        return (
+            entry.requested_bytes > self.budget_bytes and not self.reserved_bytes and entry.requested_bytes <= on_disk
+        )
 
     def _wishes(self) -> list[Reservation]:
         return sorted((item for item in self.reservations.values() if item.wish_bytes), key=lambda item: item.ticket)
@@ -157,15 +202,16 @@ class AdmissionModel:
             room -= needed
         return room
 
-    def _reserve(self, index: int, now_ms: int, lease_ms: int, admitted: list[str]) -> int:
-        entry = self.queue.pop(index)
+    def _reserve(self, entry: Waiting, now_ms: int, lease_ms: int, admitted: list[str]) -> int:
+        self.queue.serve(entry)
         item = Reservation(entry.size_bytes, now_ms + lease_ms, entry.ticket, entry.overtaken)
+        item.owner, item.journal_bytes, item.place = entry.owner, entry.journal_bytes, (entry.offset, entry.start)
         if entry.file_bytes is not None:
             item.window_bytes = entry.size_bytes
             item.file_bytes = item.rest_bytes = entry.file_bytes
         self.reservations[entry.upload_id] = item
         admitted.append(entry.upload_id)
-        return entry.size_bytes
+        return entry.requested_bytes
 
     def renew(self, upload_id: str, now_ms: int, lease_ms: int) -> bool:
         """Prolong a lease, never shorten it. A lapsed reservation that is not released yet becomes valid again. False:
@@ -202,15 +248,18 @@ class AdmissionModel:
         lease_ms: int,
         window_bytes: int | None = None,
         *,
+        journal_bytes: int = 0,
+        owner: str = DEFAULT_OWNER,
         taken: Mapping[int, int] | None = None,
         given: Mapping[int, int] | None = None,
         reader: Reader = _IDLE,
     ) -> None:
         """Reserve the bytes of a temp file that exists already, even if there is no room for them."""
         if upload_id not in self.reservations:
-            self.request(upload_id, size_bytes, window_bytes)
-            index = next(i for i, item in enumerate(self.queue) if item.upload_id == upload_id)
-            self._reserve(index, now_ms, lease_ms, [])
+            self.request(upload_id, size_bytes, window_bytes, journal_bytes=journal_bytes, owner=owner)
+            entry = self._waiting(upload_id)
+            assert entry is not None
+            self._reserve(entry, now_ms, lease_ms, [])
             item = self.reservations[upload_id]
             item.given = dict(given or {})
             rest = max(0, size_bytes - sum(item.given.values()))
@@ -263,19 +312,22 @@ class AdmissionModel:
         if item is None or item.confirmed:
             return False
         del self.reservations[upload_id]
-        self._left_disk(item.backed_bytes)
+        self._left_disk(item.on_disk_bytes)
         windowed = item.window_bytes is not None
         size_bytes = item.window_bytes if item.window_bytes is not None else item.size_bytes
         file_bytes = item.file_bytes if windowed else None
-        waiting = Waiting(upload_id, size_bytes, item.ticket, item.overtaken, file_bytes)
-        insort(self.queue, waiting, key=lambda entry: entry.ticket)
+        entry = Waiting(upload_id, size_bytes, item.ticket, item.overtaken, file_bytes, item.journal_bytes, item.owner)
+        entry.offset, entry.start = item.place
+        self.queue.put_back(entry)
         return True
 
     def release(self, upload_id: str) -> int:
         """Remove an upload from the queue and free its reserved bytes; returns how many were freed."""
-        self.queue = [item for item in self.queue if item.upload_id != upload_id]
+        entry = self._waiting(upload_id)
+        if entry is not None:
+            self.queue.cancel(entry)
         item = self.reservations.pop(upload_id, None)
         if item is None:
             return 0
-        self._left_disk(item.backed_bytes)
-        return item.size_bytes
+        self._left_disk(item.on_disk_bytes)
+        return item.held_bytes

@@ -19,6 +19,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from pipeline.core.access import DEFAULT_OWNER
+
 
 @dataclass(frozen=True, slots=True)
 class Reader:
@@ -52,7 +54,8 @@ class Reservation:
 
     `ticket` and `overtaken` are the upload's old place in the queue and how often it was overtaken there. Of a window:
     `window_bytes`, `file_bytes`, and `rest_bytes`, what of the file was not given back. `wish_bytes`: the segment that
-    found no room; `granted_bytes`: what a whole reservation has got for it already."""
+    found no room; `granted_bytes`: what a whole reservation has got for it already. `journal_bytes` are held beside
+    `size_bytes`. `place`: its offset and its tag in the queue (`core.fair_queue`)."""
 
     size_bytes: int
     lease_until_ms: int
@@ -68,6 +71,18 @@ class Reservation:
     given: dict[int, int] = field(default_factory=dict)
     wish_bytes: int = 0
     granted_bytes: int = 0
+    owner: str = DEFAULT_OWNER
+    journal_bytes: int = 0
+    place: tuple[int, int] = (0, 0)
+
+    @property
+    def held_bytes(self) -> int:
+        """What it takes of the budget."""
+        return self.size_bytes + self.journal_bytes
+
+    @property
+    def on_disk_bytes(self) -> int:
+        return self.backed_bytes + (self.journal_bytes if self.confirmed else 0)
 
     @property
     def taken_bytes(self) -> int:

@@ -270,7 +270,7 @@ def test_an_upload_larger_than_the_disk_has_become_blocks_nobody() -> None:
     for upload in ("a", "b", "c"):
         one.request(upload, 10)
     assert admit(one, free=79) == ["a", "b", "c"]
-    assert one.queue[0].overtaken == 0
+    assert next(iter(one.queue)).overtaken == 0
     for upload in ("a", "b", "c"):
         one.confirm(upload, 10, 0, 1_000)
     one.request("d", 10)

@@ -1,0 +1,149 @@
+"""The queue of a temp volume as a pure model: fair between owners, first come first served within one.
+
+Owners take turns by start-time fair queueing (Goyal, Vin, Cheng: "Start-time Fair Queueing", SIGCOMM 1996). Virtual
+time counts half blocks of requested bytes; an upload costs an even number of them. The first upload of each owner has a
+tag, its start in virtual time; the smallest tag is served first.
+
+Guarantee
+1. An owner without uploads in the queue gets a tag directly behind what is being served, whatever others have queued:
+   at most one upload of any other owner is served before.
+2. While all wait, the bytes served of two owners differ by at most one upload of each.
+3. What is being served includes a head that does not fit: however many owners come, they come behind it.
+4. Cancelling gains nothing and costs nothing: the tag stays with the owner.
+5. An owner that is passed over, because it is at its limit, saves nothing up for later.
+
+`adapters/redis/scripts/queue.lua` does the same.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pipeline.core.access import DEFAULT_OWNER
+from pipeline.core.windows import BLOCK_BYTES
+
+
+@dataclass(slots=True)
+class Waiting:
+    """An upload in the queue. `overtaken`: how often it was overtaken as the head. It requests `size_bytes`, all of its
+    file or a window of a file of `file_bytes`, and `journal_bytes`. `offset`: its place among its owner's uploads, in
+    virtual time. `start`: its tag when it left the queue."""
+
+    upload_id: str
+    size_bytes: int
+    ticket: int
+    overtaken: int = 0
+    file_bytes: int | None = None
+    journal_bytes: int = 0
+    owner: str = DEFAULT_OWNER
+    offset: int = 0
+    start: int = 0
+
+    @property
+    def requested_bytes(self) -> int:
+        return self.size_bytes + self.journal_bytes
+
+    @property
+    def cost(self) -> int:
+        """In half blocks."""
+        return 2 * -(-self.requested_bytes // BLOCK_BYTES)
+
+
+@dataclass(slots=True)
+class Turn:
+    """An owner with uploads in the queue, in the order of their offsets. `tag`: of the first one. `debt`: the cost of
+    those that overtook it."""
+
+    entries: list[Waiting]
+    tag: int
+    debt: int = 0
+
+    def tag_of(self, entry: Waiting) -> int:
+        return self.tag + entry.offset - self.entries[0].offset
+
+
+@dataclass(slots=True)
+class FairQueue:
+    """`virtual`: the largest tag of what was served as the head, or is being served. `finish`: owner without uploads in
+    the queue -> the earliest tag of its next one; only those above `virtual`."""
+
+    virtual: int = 0
+    turns: dict[str, Turn] = field(default_factory=dict)
+    finish: dict[str, int] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Waiting]:
+        """In the order in which they would be served if everything fitted."""
+        tagged = [(turn.tag_of(entry), entry) for turn in self.turns.values() for entry in turn.entries]
+        return iter([entry for _, entry in sorted(tagged, key=lambda item: (item[0], item[1].upload_id))])
+
+    def firsts(self) -> list[Waiting]:
+        """The first upload of each owner, the owner whose turn it is first."""
+        found = sorted(self.turns.values(), key=lambda turn: (turn.tag, turn.entries[0].upload_id))
+        return [turn.entries[0] for turn in found]
+
+    def tag_of(self, entry: Waiting) -> int:
+        return self.turns[entry.owner].tag_of(entry)
+
+    def add(self, entry: Waiting) -> None:
+        turn = self.turns.get(entry.owner)
+        if turn is None:
+            entry.offset = 0
+            self.turns[entry.owner] = Turn([entry], max(self.virtual + 1, self.finish.pop(entry.owner, 0)))
+        else:
+            last = turn.entries[-1]
+            entry.offset = last.offset + last.cost
+            turn.entries.append(entry)
+
+    def serve(self, entry: Waiting) -> None:
+        """Take an upload out of the queue because it is admitted."""
+        turn = self.turns[entry.owner]
+        entry.start = turn.tag_of(entry)
+        if entry is not turn.entries[0]:
+            turn.entries.remove(entry)
+            turn.debt += entry.cost
+            return
+        following = turn.tag + entry.cost + turn.debt
+        turn.entries.pop(0)
+        if turn.entries:
+            turn.tag, turn.debt = following, 0
+        else:
+            self._leave(entry.owner, following)
+
+    def being_served(self, entry: Waiting) -> None:
+        """`entry` is the head, and is admitted or waits for room."""
+        self.virtual = max(self.virtual, self.tag_of(entry))
+
+    def pass_over(self, entry: Waiting) -> None:
+        """The owner of `entry`, its first upload, is at its limit."""
+        turn = self.turns[entry.owner]
+        turn.tag = max(turn.tag, self.virtual + 1)
+
+    def cancel(self, entry: Waiting) -> None:
+        """Take an upload out of the queue that will not be admitted."""
+        turn = self.turns[entry.owner]
+        turn.entries.remove(entry)
+        if not turn.entries:
+            self._leave(entry.owner, turn.tag + turn.debt)
+
+    def put_back(self, entry: Waiting) -> None:
+        """Return an upload that was served to its old place."""
+        turn = self.turns.get(entry.owner)
+        if turn is None:
+            self.finish.pop(entry.owner, None)
+            self.turns[entry.owner] = Turn([entry], entry.start)
+            return
+        if entry.offset < turn.entries[0].offset:
+            turn.tag = entry.start
+        else:
+            turn.debt = max(0, turn.debt - entry.cost)
+        insort(turn.entries, entry, key=lambda item: item.offset)
+
+    def forget(self) -> None:
+        """Forget owners that would be treated as new ones."""
+        self.finish = {owner: tag for owner, tag in self.finish.items() if tag > self.virtual + 1}
+
+    def _leave(self, owner: str, following: int) -> None:
+        del self.turns[owner]
+        self.finish[owner] = following
