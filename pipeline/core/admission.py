@@ -102,12 +102,17 @@ class AdmissionModel:
         owner: str = DEFAULT_OWNER,
     ) -> None:
         """Add an upload to the queue, unless it is in the queue or admitted already."""
-        if upload_id in self.reservations or self._waiting(upload_id) is not None:
-            return
+        if upload_id not in self.reservations and self._waiting(upload_id) is None:
+            self._enqueue(upload_id, size_bytes, window_bytes, journal_bytes, owner)
+
+    def _enqueue(
+        self, upload_id: str, size_bytes: int, window_bytes: int | None, journal_bytes: int, owner: str
+    ) -> Waiting:
         self.tickets += 1
         file_bytes = None if window_bytes is None else size_bytes
         entry = Waiting(upload_id, window_bytes or size_bytes, self.tickets, 0, file_bytes, journal_bytes, owner)
         self.queue.add(entry)
+        return entry
 
     def _waiting(self, upload_id: str) -> Waiting | None:
         return next((entry for entry in self.queue if entry.upload_id == upload_id), None)
@@ -256,9 +261,9 @@ class AdmissionModel:
     ) -> None:
         """Reserve the bytes of a temp file that exists already, even if there is no room for them."""
         if upload_id not in self.reservations:
-            self.request(upload_id, size_bytes, window_bytes, journal_bytes=journal_bytes, owner=owner)
             entry = self._waiting(upload_id)
-            assert entry is not None
+            if entry is None:
+                entry = self._enqueue(upload_id, size_bytes, window_bytes, journal_bytes, owner)
             self._reserve(entry, now_ms, lease_ms, [])
             item = self.reservations[upload_id]
             item.given = dict(given or {})

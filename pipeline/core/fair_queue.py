@@ -145,5 +145,9 @@ class FairQueue:
         self.finish = {owner: tag for owner, tag in self.finish.items() if tag > self.virtual + 1}
 
     def _leave(self, owner: str, following: int) -> None:
+        """The owner has no upload in the queue any more. When nobody has, everybody begins anew."""
         del self.turns[owner]
         self.finish[owner] = following
+        if not self.turns:
+            self.virtual = max(self.virtual, *self.finish.values())
+            self.finish.clear()

@@ -67,6 +67,7 @@ NAMES = (
     "volume_segments",
 )
 
+_SHOW_POSITIONS = frozenset({"upload_snapshots"})
 _LACKS_RIGHTS = frozenset({"NOPERM", "UNKNOWN"})
 
 
@@ -96,7 +97,8 @@ def _tables() -> str:
 def source(name: str) -> str:
     """The text of script `name`, as Redis runs it."""
     folder = resources.files(__name__)
-    parts = ("rights", "lib", "volume", name) if name.startswith("volume_") else ("rights", "lib", name)
+    shared = ("queue", "volume") if name.startswith("volume_") else ("queue",) if name in _SHOW_POSITIONS else ()
+    parts = ("rights", "lib", *shared, name)
     return _tables() + "".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
 
 

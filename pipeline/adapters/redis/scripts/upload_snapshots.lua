@@ -9,8 +9,8 @@ local TAKES_SEGMENTS = {granted = true, waiting = true, admitted = true, receivi
 
 local function standing(id, volume)
   local V = P .. 'volume:' .. volume
-  local rank = redis.call('ZRANK', V .. ':queue', id)
-  if rank then return {queue_position = rank + 1} end
+  local position = queue_position(V, id)
+  if position > 0 then return {queue_position = position} end
   local until_ms = redis.call('ZSCORE', V .. ':leases', id) or redis.call('ZSCORE', V .. ':lapsed', id)
   return until_ms and {queue_position = 0, lease_until_ms = tonumber(until_ms)} or nil
 end

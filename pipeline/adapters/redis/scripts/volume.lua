@@ -1,12 +1,13 @@
 -- The reservations of one temp volume, for the scripts volume_admission and volume_segments, by the rules of
 -- pipeline/core/admission.py and pipeline/core/reservation.py. A.volume names the volume, A.upload_id the upload. Bytes, ms.
 --
--- Keys of a volume, V:
+-- Keys of a volume, V, besides those of its queue (queue.lua):
 --   V               hash: opened_at_ms, epoch, tickets, reserved_bytes, backed_bytes, ran_at_ms, followed_run, what was last
 --                   measured (free_bytes, usable_bytes, budget_bytes, measured_at_ms)
---   V:queue         zset id -> ticket: uploads that wait;  V:requests  hash id -> bytes that they request
 --   V:passes        hash id -> how often it was overtaken;  V:tickets  hash id -> ticket of an upload that holds bytes
---   V:reservations  hash id -> reserved bytes;  V:backed  hash id -> bytes of them that are allocated on the disk
+--   V:reservations  hash id -> reserved bytes;  V:backed  hash id -> bytes of them that are allocated on the disk. The bytes of
+--                   journals come on top: those of uploads that hold bytes are reserved, and backed once it is confirmed
+--   V:owner-bytes, V:owner-uploads  hashes owner -> what its reservations hold, and their number
 --   V:granted       set of ids whose reservation is not confirmed;  V:leases, V:lapsed  zsets id -> until
 --   V:windows       hash id -> 'window file rest' of an upload with a window, also while it waits: the window, what the
 --                   file would occupy on the disk, and what of that was not given back for good
@@ -25,8 +26,19 @@ local function counter(name, delta) redis.call('HINCRBY', V, name, int(delta)) e
 local function size_of(who) return number(redis.call('HGET', V .. ':reservations', who)) end
 local function backed_of(who) return number(redis.call('HGET', V .. ':backed', who)) end
 
+local function journal_of(who) return number(redis.call('HGET', V .. ':journals', who)) end
+
+-- Count reservations and bytes of an owner.
+local function count_owner(owner, uploads, bytes)
+  local keys = {[':owner-uploads'] = uploads, [':owner-bytes'] = bytes}
+  for key, delta in pairs(keys) do
+    if delta ~= 0 and redis.call('HINCRBY', V .. key, owner, int(delta)) == 0 then redis.call('HDEL', V .. key, owner) end
+  end
+end
+
 local function set_size(who, size)
   counter('reserved_bytes', size - size_of(who))
+  count_owner(owner_in(V, who), 0, size - size_of(who))
   redis.call('HSET', V .. ':reservations', who, int(size))
 end
 
@@ -108,17 +120,22 @@ local function shrink_window(who, w)
   if size > w.rest + wished then set_size(who, w.rest + wished) end
 end
 
--- Remove a reservation from every key; returns its bytes, or nil if there is none. Reserved and backed bytes shrink alike, so
--- readings of the disk from before stay usable.
+-- Remove a reservation from every key; returns its size, and all bytes that it held with its journal; nil if there is none.
+-- Reserved and backed bytes shrink alike, so readings of the disk from before stay usable.
 local function drop(who)
-  local size = redis.call('HGET', V .. ':reservations', who)
+  local size = tonumber(redis.call('HGET', V .. ':reservations', who) or '')
   if not size then return nil end
-  counter('reserved_bytes', -tonumber(size))
-  count_backed(-backed_of(who))
-  for _, key in ipairs({':reservations', ':backed', ':tickets', ':passes', ':windows'}) do redis.call('HDEL', V .. key, who) end
+  local journal = journal_of(who)
+  counter('reserved_bytes', -size - journal)
+  count_owner(owner_in(V, who), -1, -size - journal)
+  local is_confirmed = redis.call('SISMEMBER', V .. ':granted', who) == 0
+  count_backed(-backed_of(who) - (is_confirmed and journal or 0))
+  for _, key in ipairs({':reservations', ':backed', ':tickets', ':passes', ':windows', ':places', ':owner', ':journals'}) do
+    redis.call('HDEL', V .. key, who)
+  end
   for _, key in ipairs({':leases', ':lapsed'}) do redis.call('ZREM', V .. key, who) end
   redis.call('DEL', V .. ':taken:' .. who, V .. ':given:' .. who)
   redis.call('SREM', V .. ':granted', who)
   drop_wish(who)
-  return tonumber(size)
+  return {size = size, bytes = size + journal}
 end

@@ -4,20 +4,24 @@
 
 -- Move an upload from the queue to the reservations; its caller allocates and confirms it.
 local function reserve(who, size)
+  local owner = owner_in(V, who)
   redis.call('HSET', V .. ':tickets', who, redis.call('ZSCORE', V .. ':queue', who))
-  redis.call('ZREM', V .. ':queue', who)
+  queue_serve(V, who)
   redis.call('HDEL', V .. ':requests', who)
   redis.call('ZADD', V .. ':leases', int(NOW + A.lease_ms), who)
   redis.call('SADD', V .. ':granted', who)
+  count_owner(owner, 1, journal_of(who))
+  counter('reserved_bytes', journal_of(who))
   set_size(who, size)
 end
 
 -- Put an upload into the queue, unless it waits or holds bytes.
 local function enqueue(size)
   if redis.call('HEXISTS', V .. ':reservations', id) == 1 or redis.call('ZSCORE', V .. ':queue', id) then return end
-  redis.call('ZADD', V .. ':queue', redis.call('HINCRBY', V, 'tickets', 1), id)
   redis.call('HSET', V .. ':requests', id, int(A.window_bytes or size))
+  if A.journal_bytes and A.journal_bytes > 0 then redis.call('HSET', V .. ':journals', id, int(A.journal_bytes)) end
   if A.window_bytes then keep_window(id, {window = A.window_bytes, file = size, rest = size}) end
+  queue_add(V, id, A.owner or 'default')
 end
 
 -- Extend a lease, also one that has lapsed; never shorten it.
@@ -54,7 +58,10 @@ end
 local function confirm()
   local counted = window_of(id) or #redis.call('HKEYS', V .. ':taken:' .. id) > 0 or #redis.call('HKEYS', V .. ':given:' .. id) > 0
   set_backed(id, counted and backed_of(id) or math.min(size_of(id), A.backed_bytes))
-  if redis.call('SREM', V .. ':granted', id) == 1 then prolong(id) end
+  if redis.call('SREM', V .. ':granted', id) == 1 then
+    count_backed(journal_of(id))
+    prolong(id)
+  end
   counter('epoch', 1)
 end
 
@@ -73,35 +80,83 @@ local function grant_wishes(room)
   return room
 end
 
-local function admit()
-  local on_disk = A.free_bytes - A.headroom_bytes - (reserved() - backed())
-  local room = grant_wishes(math.max(0, math.min(A.budget_bytes - reserved(), on_disk)))
-  local head = redis.call('ZRANGE', V .. ':queue', 0, 0)[1]
-  while head do
-    local size = number(redis.call('HGET', V .. ':requests', head))
-    -- Requested under a larger budget: it would wait forever, so it is admitted alone.
-    local alone = size > A.budget_bytes and reserved() == 0 and size <= on_disk
-    if size > room and not alone then break end
-    reserve(head, size)
-    room = room - size
-    head = redis.call('ZRANGE', V .. ':queue', 0, 0)[1]
-  end
-  if not head then return end
+-- Whether the owner of a waiting upload may hold it too. One upload it always may.
+local function within_share(who)
+  local owner = owner_in(V, who)
+  local uploads = number(redis.call('HGET', V .. ':owner-uploads', owner))
+  if uploads == 0 then return true end
+  if A.owner_uploads and uploads >= A.owner_uploads then return false end
+  return not A.owner_bytes or number(redis.call('HGET', V .. ':owner-bytes', owner)) + requested(V, who) <= A.owner_bytes
+end
+
+-- The first upload of the owner whose turn it is. Owners at their share are passed over.
+local function head_of_queue()
+  local from, passed, head = 0, {}, nil
+  repeat
+    local firsts = redis.call('ZRANGE', V .. ':turns', from, from + 63)
+    from = from + 64
+    for _, who in ipairs(firsts) do
+      if within_share(who) then
+        head = who
+        break
+      end
+      passed[#passed + 1] = who
+    end
+  until head or #firsts < 64
+  for _, who in ipairs(passed) do pass_over(V, who) end
+  return head
+end
+
+-- Admit uploads behind a head that does not fit. They count if the head could fit into an empty volume.
+local function overtake(head, room, could_fit)
   local passes = number(redis.call('HGET', V .. ':passes', head))
-  -- What the disk could not hold even if no upload were on it need not be waited for.
-  local could_fit = number(redis.call('HGET', V .. ':requests', head)) <= A.free_bytes - A.headroom_bytes + backed()
-  for index, who in ipairs(redis.call('ZRANGE', V .. ':queue', 0, A.lookahead - 1)) do
-    if could_fit and passes >= A.max_overtakes then break end
-    local size = number(redis.call('HGET', V .. ':requests', who))
-    if index > 1 and size <= room then
-      reserve(who, size)
-      room = room - size
-      if could_fit then
-        passes = passes + 1
-        redis.call('HSET', V .. ':passes', head, int(passes))
+  local considered, at_share, served = 1, {}, false
+  local following = in_order(V)
+  while considered < A.lookahead and not (could_fit and passes >= A.max_overtakes) do
+    local who = following(served)
+    served = false
+    if not who then return end
+    local owner = owner_in(V, who)
+    if who ~= head and not at_share[owner] then
+      if not within_share(who) then
+        at_share[owner] = true
+      else
+        considered = considered + 1
+        local size = requested(V, who)
+        if size <= room then
+          reserve(who, number(redis.call('HGET', V .. ':requests', who)))
+          served = true
+          room = room - size
+          if could_fit then
+            passes = passes + 1
+            redis.call('HSET', V .. ':passes', head, int(passes))
+          end
+        end
       end
     end
   end
+end
+
+local function admit()
+  local on_disk = A.free_bytes - A.headroom_bytes - (reserved() - backed())
+  local room = grant_wishes(math.max(0, math.min(A.budget_bytes - reserved(), on_disk)))
+  local head = head_of_queue()
+  while head do
+    local size = requested(V, head)
+    -- Requested under a larger budget: it would wait forever, so it is admitted alone.
+    local alone = size > A.budget_bytes and reserved() == 0 and size <= on_disk
+    if size > room and not alone then break end
+    advance(V, tag_of(V, head))
+    reserve(head, number(redis.call('HGET', V .. ':requests', head)))
+    room = room - size
+    head = head_of_queue()
+  end
+  if head then
+    advance(V, tag_of(V, head))
+    -- What the disk could not hold even if no upload were on it need not be waited for.
+    overtake(head, room, requested(V, head) <= A.free_bytes - A.headroom_bytes + backed())
+  end
+  redis.call('ZREMRANGEBYSCORE', V .. ':finish', '-inf', int(virtual_time(V) + 1))
 end
 
 local function run()
@@ -116,9 +171,7 @@ local function run()
     local w = window_of(who)
     to_allocate[#to_allocate + 1] = {who, size_of(who), w and w.file or 0}
   end
-  local position = 0
-  local rank = id and redis.call('ZRANK', V .. ':queue', id)
-  if rank then position = rank + 1 end
+  local position = id and queue_position(V, id) or 0
   return cjson.encode({
     to_allocate = to_allocate, lapsed = redis.call('ZRANGE', V .. ':lapsed', 0, 99), queue_position = position,
   })
@@ -184,20 +237,23 @@ if A.op == 'postpone' then
   if redis.call('SISMEMBER', V .. ':granted', id) == 0 then return cjson.encode({known = false}) end
   local ticket = redis.call('HGET', V .. ':tickets', id)
   local passes = redis.call('HGET', V .. ':passes', id)
-  local w = window_of(id)
-  local size = drop(id)
-  if not size then return cjson.encode({known = false}) end
-  redis.call('ZADD', V .. ':queue', ticket, id)
-  redis.call('HSET', V .. ':requests', id, int(w and w.window or size))
+  local w, owner, journal = window_of(id), owner_in(V, id), journal_of(id)
+  local place = redis.call('HGET', V .. ':places', id)
+  local held = drop(id)
+  if not held then return cjson.encode({known = false}) end
+  redis.call('HSET', V .. ':requests', id, int(w and w.window or held.size))
+  if journal > 0 then redis.call('HSET', V .. ':journals', id, int(journal)) end
+  queue_put_back(V, id, owner, place, ticket)
   if w then keep_window(id, {window = w.window, file = w.file, rest = w.file}) end
   if passes then redis.call('HSET', V .. ':passes', id, passes) end
   return cjson.encode({known = true})
 end
 
 if A.op == 'release' then
-  redis.call('ZREM', V .. ':queue', id)
-  for _, key in ipairs({':requests', ':passes', ':windows'}) do redis.call('HDEL', V .. key, id) end
-  return cjson.encode({bytes = drop(id) or 0})
+  if redis.call('ZSCORE', V .. ':queue', id) then queue_cancel(V, id) end
+  local held = drop(id)
+  for _, key in ipairs({':requests', ':passes', ':windows', ':owner', ':journals'}) do redis.call('HDEL', V .. key, id) end
+  return cjson.encode({bytes = held and held.bytes or 0})
 end
 
 error('unknown op ' .. tostring(A.op))
