@@ -117,6 +117,10 @@ class AdmissionModel:
     def _waiting(self, upload_id: str) -> Waiting | None:
         return next((entry for entry in self.queue if entry.upload_id == upload_id), None)
 
+    def position(self, upload_id: str) -> int:
+        """Its position in the queue, from 1; 0: it does not wait."""
+        return next((number for number, entry in enumerate(self.queue, 1) if entry.upload_id == upload_id), 0)
+
     def lapse(self, now_ms: int) -> list[str]:
         """Mark reservations whose lease has run out, and return them; they keep their bytes until `release`."""
         if self.ran_at_ms is not None and now_ms - self.ran_at_ms > self.pause_ms:
@@ -139,45 +143,56 @@ class AdmissionModel:
         if disk.epoch != self.epoch:
             return None
         admitted: list[str] = []
+        at_share: set[str] = set()
         room = self._grant_wishes(self.room_bytes(disk))
-        while head := self._head():
+        while head := self._head(at_share):
+            self.queue.being_served(head)
             if head.requested_bytes > room and not self._goes_alone(head, disk):
                 break
-            self.queue.being_served(head)
             room -= self._reserve(head, now_ms, lease_ms, admitted)
         usable_bytes = disk.free_bytes - disk.headroom_bytes + self.reserved_bytes - self.unbacked_bytes
         self.usable_bytes = max(0, usable_bytes)
+        for owner in at_share:
+            self.queue.pass_over(owner)
         if head:
-            self.queue.being_served(head)
-            self._overtake(head, room, head.requested_bytes <= usable_bytes, now_ms, lease_ms, admitted)
+            could_fit = head.requested_bytes <= usable_bytes
+            self._overtake(head, room, could_fit, at_share, now_ms, lease_ms, admitted)
         self.queue.forget()
         return admitted
 
-    def _head(self) -> Waiting | None:
-        """The first upload of the owner whose turn it is. Owners at their share are passed over."""
-        for entry in self.queue.firsts():
-            if self._within_share(entry):
-                return entry
-            self.queue.pass_over(entry)
+    def _head(self, at_share: set[str]) -> Waiting | None:
+        """The first upload of the owner whose turn it is. Owners at their share are passed over; once in a run they are
+        until its end."""
+        for owner in self.queue.owners():
+            if owner not in at_share:
+                entry = self.queue.first_of(owner)
+                if self._within_share(entry):
+                    return entry
+                at_share.add(owner)
         return None
 
     def _overtake(
-        self, head: Waiting, room: int, could_fit: bool, now_ms: int, lease_ms: int, admitted: list[str]
+        self,
+        head: Waiting,
+        room: int,
+        could_fit: bool,
+        at_share: set[str],
+        now_ms: int,
+        lease_ms: int,
+        admitted: list[str],
     ) -> None:
         """Admit uploads behind a head that does not fit. They count if the head could fit into an empty volume."""
         order = [entry for entry in self.queue if entry is not head]
         considered = 1
-        at_share: set[str] = set()
         for entry in order:
             if considered >= self.lookahead or (could_fit and head.overtaken >= self.max_overtakes):
                 break
             if entry.owner in at_share:
                 continue
+            considered += 1
             if not self._within_share(entry):
                 at_share.add(entry.owner)
-                continue
-            considered += 1
-            if entry.requested_bytes <= room:
+            elif entry.requested_bytes <= room:
                 room -= self._reserve(entry, now_ms, lease_ms, admitted)
                 head.overtaken += could_fit
 

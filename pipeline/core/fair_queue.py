@@ -11,8 +11,10 @@ Guarantee
 3. What is being served includes a head that does not fit: however many owners come, they come behind it.
 4. Cancelling gains nothing and costs nothing: the tag stays with the owner.
 5. An owner that is passed over, because it is at its limit, saves nothing up for later.
+6. An upload whose service is undone goes back to its old place, and its owner has paid for it once.
 
-`adapters/redis/scripts/queue.lua` does the same.
+The tags of later uploads are estimates: those behind a cancelled one are too large until its predecessor is served.
+Only positions and the order of overtaking depend on them. `adapters/redis/scripts/queue.lua` does the same.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ class Waiting:
 @dataclass(slots=True)
 class Turn:
     """An owner with uploads in the queue, in the order of their offsets. `tag`: of the first one. `debt`: the cost of
-    those that overtook it."""
+    later ones that are served already."""
 
     entries: list[Waiting]
     tag: int
@@ -66,22 +68,26 @@ class Turn:
 
 @dataclass(slots=True)
 class FairQueue:
-    """`virtual`: the largest tag of what was served as the head, or is being served. `finish`: owner without uploads in
-    the queue -> the earliest tag of its next one; only those above `virtual`."""
+    """`virtual`: the largest tag of what was served as the head, or is being served. `end`: no upload has had a larger
+    offset. `finish`: owner without uploads in the queue -> the earliest tag of its next one; only those that a new owner
+    would not get."""
 
     virtual: int = 0
+    end: int = 0
     turns: dict[str, Turn] = field(default_factory=dict)
     finish: dict[str, int] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Waiting]:
-        """In the order in which they would be served if everything fitted."""
-        tagged = [(turn.tag_of(entry), entry) for turn in self.turns.values() for entry in turn.entries]
-        return iter([entry for _, entry in sorted(tagged, key=lambda item: (item[0], item[1].upload_id))])
+        """In the order in which they would be served if everything fitted. Equal tags are in the order of the owners."""
+        entries = [entry for turn in self.turns.values() for entry in turn.entries]
+        return iter(sorted(entries, key=lambda entry: (self.tag_of(entry), entry.owner)))
 
-    def firsts(self) -> list[Waiting]:
-        """The first upload of each owner, the owner whose turn it is first."""
-        found = sorted(self.turns.values(), key=lambda turn: (turn.tag, turn.entries[0].upload_id))
-        return [turn.entries[0] for turn in found]
+    def owners(self) -> list[str]:
+        """Those with uploads in the queue, the one whose turn it is first."""
+        return sorted(self.turns, key=lambda owner: (self.turns[owner].tag, owner))
+
+    def first_of(self, owner: str) -> Waiting:
+        return self.turns[owner].entries[0]
 
     def tag_of(self, entry: Waiting) -> int:
         return self.turns[entry.owner].tag_of(entry)
@@ -89,12 +95,13 @@ class FairQueue:
     def add(self, entry: Waiting) -> None:
         turn = self.turns.get(entry.owner)
         if turn is None:
-            entry.offset = 0
+            entry.offset = self.end
             self.turns[entry.owner] = Turn([entry], max(self.virtual + 1, self.finish.pop(entry.owner, 0)))
         else:
             last = turn.entries[-1]
             entry.offset = last.offset + last.cost
             turn.entries.append(entry)
+        self.end = max(self.end, entry.offset + entry.cost)
 
     def serve(self, entry: Waiting) -> None:
         """Take an upload out of the queue because it is admitted."""
@@ -115,9 +122,9 @@ class FairQueue:
         """`entry` is the head, and is admitted or waits for room."""
         self.virtual = max(self.virtual, self.tag_of(entry))
 
-    def pass_over(self, entry: Waiting) -> None:
-        """The owner of `entry`, its first upload, is at its limit."""
-        turn = self.turns[entry.owner]
+    def pass_over(self, owner: str) -> None:
+        """The owner is at its limit."""
+        turn = self.turns[owner]
         turn.tag = max(turn.tag, self.virtual + 1)
 
     def cancel(self, entry: Waiting) -> None:
@@ -130,15 +137,13 @@ class FairQueue:
     def put_back(self, entry: Waiting) -> None:
         """Return an upload that was served to its old place."""
         turn = self.turns.get(entry.owner)
-        if turn is None:
-            self.finish.pop(entry.owner, None)
-            self.turns[entry.owner] = Turn([entry], entry.start)
-            return
-        if entry.offset < turn.entries[0].offset:
-            turn.tag = entry.start
-        else:
+        if turn is not None and entry.offset > turn.entries[0].offset:
             turn.debt = max(0, turn.debt - entry.cost)
-        insort(turn.entries, entry, key=lambda item: item.offset)
+            insort(turn.entries, entry, key=lambda item: item.offset)
+            return
+        following = turn.tag + turn.debt if turn else self.finish.pop(entry.owner, self.virtual + 1)
+        debt = max(0, following - entry.cost - entry.start)
+        self.turns[entry.owner] = Turn([entry, *(turn.entries if turn else ())], entry.start, debt)
 
     def forget(self) -> None:
         """Forget owners that would be treated as new ones."""

@@ -2,7 +2,7 @@
 
 Guarantee: every change of an upload's state is one script, so it happens completely or not at all, and Redis' clock is
 the only clock. Each script begins with the lifecycle and the stage graphs as Lua tables, written from `core.lifecycle`
-and `core.transports`, and with the functions of `lib.lua`; those of a volume also with `volume.lua`.
+and `core.transports`, and with the functions of `lib.lua`.
 
 Redis does not undo what a script has written before an error. No state of the server stops a script between two writes:
 Redis refuses its first write or none (out of memory, read-only, failed save, too few replicas). Only a user's rights
@@ -67,7 +67,12 @@ NAMES = (
     "volume_segments",
 )
 
-_SHOW_POSITIONS = frozenset({"upload_snapshots"})
+# Files whose functions a script uses, besides `lib.lua`.
+_SHARED: Mapping[str, tuple[str, ...]] = {
+    "upload_snapshots": ("queue",),
+    "volume_admission": ("queue", "volume", "volume_upgrade"),
+    "volume_segments": ("queue", "volume"),
+}
 _LACKS_RIGHTS = frozenset({"NOPERM", "UNKNOWN"})
 
 
@@ -97,7 +102,7 @@ def _tables() -> str:
 def source(name: str) -> str:
     """The text of script `name`, as Redis runs it."""
     folder = resources.files(__name__)
-    shared = ("queue", "volume") if name.startswith("volume_") else ("queue",) if name in _SHOW_POSITIONS else ()
+    shared = _SHARED.get(name, ())
     parts = ("rights", "lib", *shared, name)
     return _tables() + "".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
 

@@ -7,14 +7,6 @@
 -- `received` and `wanted` are strings because cjson writes an empty array as {}.
 local TAKES_SEGMENTS = {granted = true, waiting = true, admitted = true, receiving = true}
 
-local function standing(id, volume)
-  local V = P .. 'volume:' .. volume
-  local position = queue_position(V, id)
-  if position > 0 then return {queue_position = position} end
-  local until_ms = redis.call('ZSCORE', V .. ':leases', id) or redis.call('ZSCORE', V .. ':lapsed', id)
-  return until_ms and {queue_position = 0, lease_until_ms = tonumber(until_ms)} or nil
-end
-
 -- nil: the upload has no record, or no longer.
 local function snapshot(id)
   local key = upload_key(id)
@@ -25,7 +17,7 @@ local function snapshot(id)
   if TAKES_SEGMENTS[status] and count ~= '0' then received = redis.call('HKEYS', key .. ':received') end
   return {
     fields = fields, received = table.concat(received, ','), wanted = table.concat(wanted_segments(id), ','),
-    standing = standing(id, volume), media = A.upload_id and (redis.call('HGET', key .. ':results', 'probe') or nil),
+    standing = standing_of(P .. 'volume:' .. volume, id), media = A.upload_id and (redis.call('HGET', key .. ':results', 'probe') or nil),
   }
 end
 

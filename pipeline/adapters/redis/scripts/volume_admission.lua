@@ -1,5 +1,5 @@
 -- Admission, decided atomically by the rules of pipeline/core/admission.py; a test runs that model and this script side by side.
--- A: op (open and follow, with run, request, run, confirm, postpone, adopt, renew or release), volume, and more by op.
+-- A: op (open and follow, with run, request, run, confirm, postpone, adopt, renew, release or standing), volume, and more by op.
 -- volume.lua lists the keys.
 
 -- Move an upload from the queue to the reservations; its caller allocates and confirms it.
@@ -21,7 +21,7 @@ local function enqueue(size)
   redis.call('HSET', V .. ':requests', id, int(A.window_bytes or size))
   if A.journal_bytes and A.journal_bytes > 0 then redis.call('HSET', V .. ':journals', id, int(A.journal_bytes)) end
   if A.window_bytes then keep_window(id, {window = A.window_bytes, file = size, rest = size}) end
-  queue_add(V, id, A.owner or 'default')
+  queue_add(V, id, A.owner, redis.call('HINCRBY', V, 'tickets', 1))
 end
 
 -- Extend a lease, also one that has lapsed; never shorten it.
@@ -80,57 +80,54 @@ local function grant_wishes(room)
   return room
 end
 
--- Whether the owner of a waiting upload may hold it too. One upload it always may.
-local function within_share(who)
-  local owner = owner_in(V, who)
-  local uploads = number(redis.call('HGET', V .. ':owner-uploads', owner))
-  if uploads == 0 then return true end
-  if A.owner_uploads and uploads >= A.owner_uploads then return false end
-  return not A.owner_bytes or number(redis.call('HGET', V .. ':owner-bytes', owner)) + requested(V, who) <= A.owner_bytes
+-- Whether an owner that holds so many `uploads` and `bytes` may hold its waiting upload `who` too. One upload it always may.
+local function may_hold(who, uploads, bytes)
+  if number(uploads) == 0 then return true end
+  if A.owner_uploads and number(uploads) >= A.owner_uploads then return false end
+  return not A.owner_bytes or number(bytes) + requested(V, who) <= A.owner_bytes
 end
 
--- The first upload of the owner whose turn it is. Owners at their share are passed over.
-local function head_of_queue()
-  local from, passed, head = 0, {}, nil
-  repeat
-    local firsts = redis.call('ZRANGE', V .. ':turns', from, from + 63)
-    from = from + 64
-    for _, who in ipairs(firsts) do
-      if within_share(who) then
-        head = who
-        break
-      end
-      passed[#passed + 1] = who
+local function within_share(who, owner)
+  return may_hold(who, redis.call('HGET', V .. ':owner-uploads', owner), redis.call('HGET', V .. ':owner-bytes', owner))
+end
+
+-- The first upload of the owner whose turn it is. Owners at their share, `passed`, are passed over until the end of the run:
+-- they are the first of the turns.
+local function head_of_queue(passed)
+  while true do
+    local owners = redis.call('ZRANGE', V .. ':turns', #passed, #passed + 15)
+    if #owners == 0 then return nil end
+    local uploads = redis.call('HMGET', V .. ':owner-uploads', unpack(owners))
+    local bytes = redis.call('HMGET', V .. ':owner-bytes', unpack(owners))
+    for index, owner in ipairs(owners) do
+      local first = first_of(V, owner)
+      if may_hold(first, uploads[index], bytes[index]) then return first end
+      passed[#passed + 1] = owner
     end
-  until head or #firsts < 64
-  for _, who in ipairs(passed) do pass_over(V, who) end
-  return head
+  end
 end
 
 -- Admit uploads behind a head that does not fit. They count if the head could fit into an empty volume.
-local function overtake(head, room, could_fit)
+local function overtake(head, passed, room, could_fit)
   local passes = number(redis.call('HGET', V .. ':passes', head))
-  local considered, at_share, served = 1, {}, false
-  local following = in_order(V)
+  local considered = 1
+  local following = in_order(V, passed, A.lookahead)
   while considered < A.lookahead and not (could_fit and passes >= A.max_overtakes) do
-    local who = following(served)
-    served = false
-    if not who then return end
-    local owner = owner_in(V, who)
-    if who ~= head and not at_share[owner] then
-      if not within_share(who) then
-        at_share[owner] = true
-      else
-        considered = considered + 1
-        local size = requested(V, who)
-        if size <= room then
-          reserve(who, number(redis.call('HGET', V .. ':requests', who)))
-          served = true
-          room = room - size
-          if could_fit then
-            passes = passes + 1
-            redis.call('HSET', V .. ':passes', head, int(passes))
-          end
+    local line = following()
+    if not line then return end
+    local who = line.who
+    if who ~= head then
+      local size = requested(V, who)
+      considered = considered + 1
+      if not within_share(who, line.owner) then
+        line.closed = true
+      elseif size <= room then
+        reserve(who, number(redis.call('HGET', V .. ':requests', who)))
+        line.left = true
+        room = room - size
+        if could_fit then
+          passes = passes + 1
+          redis.call('HSET', V .. ':passes', head, int(passes))
         end
       end
     end
@@ -140,22 +137,23 @@ end
 local function admit()
   local on_disk = A.free_bytes - A.headroom_bytes - (reserved() - backed())
   local room = grant_wishes(math.max(0, math.min(A.budget_bytes - reserved(), on_disk)))
-  local head = head_of_queue()
+  local passed = {}
+  local head = head_of_queue(passed)
   while head do
+    advance(V, tag_of(V, head))
     local size = requested(V, head)
     -- Requested under a larger budget: it would wait forever, so it is admitted alone.
     local alone = size > A.budget_bytes and reserved() == 0 and size <= on_disk
     if size > room and not alone then break end
-    advance(V, tag_of(V, head))
     reserve(head, number(redis.call('HGET', V .. ':requests', head)))
     room = room - size
-    head = head_of_queue()
+    head = head_of_queue(passed)
   end
   if head then
-    advance(V, tag_of(V, head))
     -- What the disk could not hold even if no upload were on it need not be waited for.
-    overtake(head, room, requested(V, head) <= A.free_bytes - A.headroom_bytes + backed())
+    overtake(head, #passed, room, requested(V, head) <= A.free_bytes - A.headroom_bytes + backed())
   end
+  for _, owner in ipairs(passed) do pass_over(V, owner) end
   redis.call('ZREMRANGEBYSCORE', V .. ':finish', '-inf', int(virtual_time(V) + 1))
 end
 
@@ -171,9 +169,9 @@ local function run()
     local w = window_of(who)
     to_allocate[#to_allocate + 1] = {who, size_of(who), w and w.file or 0}
   end
-  local position = id and queue_position(V, id) or 0
   return cjson.encode({
-    to_allocate = to_allocate, lapsed = redis.call('ZRANGE', V .. ':lapsed', 0, 99), queue_position = position,
+    to_allocate = to_allocate, lapsed = redis.call('ZRANGE', V .. ':lapsed', 0, 99),
+    queue_position = id and queue_position(V, id) or 0,
   })
 end
 
@@ -255,5 +253,7 @@ if A.op == 'release' then
   for _, key in ipairs({':requests', ':passes', ':windows', ':owner', ':journals'}) do redis.call('HDEL', V .. key, id) end
   return cjson.encode({bytes = held and held.bytes or 0})
 end
+
+if A.op == 'standing' then return cjson.encode({standing = standing_of(V, id)}) end
 
 error('unknown op ' .. tostring(A.op))
