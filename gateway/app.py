@@ -27,11 +27,13 @@ from gateway.api import (
     tokens,
     uploads,
 )
+from gateway.api.streams import share_streams
 from gateway.authentication import require_caller
 from gateway.http.cors import preflight_headers
 from gateway.http.envelope import success
 from gateway.http.state import DOWNLOAD_SLOTS, OPTIONS, RUNNING, Running
-from gateway.keys import CURRENT_ROUTE, DOCUMENT, ROUTE_HEADERS, SERVICES
+from gateway.keys import CURRENT_ROUTE, DOCUMENT, LIMITS, ROUTE_HEADERS, SERVICES
+from gateway.limits import RequestLimits
 from gateway.middleware import CATCH_ALL, handle_request, refuse_when_stopping, set_response_headers
 from gateway.openapi import build_document
 from gateway.options import GatewayOptions
@@ -68,8 +70,10 @@ def build_app(
     app = web.Application(middlewares=[handle_request])
     app[SERVICES] = services
     app[OPTIONS] = options or GatewayOptions()
+    app[LIMITS] = RequestLimits.of(app[OPTIONS].owner_requests_per_second, app[OPTIONS].owner_creations_per_second)
     app[RUNNING] = Running()
     app[DOWNLOAD_SLOTS] = asyncio.Semaphore(app[OPTIONS].downloads)
+    share_streams(app)
     app[DOCUMENT] = build_document(routes)
     app.on_response_prepare.append(set_response_headers)
     for path in dict.fromkeys(route.path for route in routes):

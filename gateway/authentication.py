@@ -2,6 +2,10 @@
 
 Guarantee: no credential or a bad one gets 401; a good one that this route does not accept gets 403; a path that names
 an upload or a content of another owner gets the same 404 as one that names nothing. A credential is never logged.
+
+An owner that sends requests faster than its limit gets 429 before anything is read for it. So does an address from
+which many requests come without a valid credential. Those with a valid one are served from there all the same, since
+others may share the address, and an expired one is always named as such, so that its client renews it.
 """
 
 from __future__ import annotations
@@ -14,7 +18,8 @@ import structlog
 from aiohttp import web
 
 from gateway.access import URL_PARAMETER, Access
-from gateway.keys import CALLER, SERVICES
+from gateway.keys import CALLER, LIMITS, ROUTE_HEADERS, SERVICES
+from gateway.limits import LEVEL_FIELD, POLICY_FIELD, network_of, rate_limited
 from gateway.routing import Route
 from pipeline.access.authenticator import EVERYBODY
 from pipeline.core.access import Caller
@@ -26,24 +31,43 @@ _CONTENT: Final = "/v1/contents/{id}"
 
 async def require_caller(request: web.Request, route: Route) -> None:
     """Sets CALLER. Raises AccessError UNAUTHENTICATED, CREDENTIAL_INVALID, CREDENTIAL_EXPIRED, ACCESS_DENIED;
-    RequestError UPLOAD_NOT_FOUND, CONTENT_NOT_FOUND; DependencyUnavailable."""
+    LimitReached RATE_LIMITED; RequestError UPLOAD_NOT_FOUND, CONTENT_NOT_FOUND; DependencyUnavailable."""
     if route.access.anyone:
         return
     authenticator = request.app[SERVICES].authenticator
-    caller = await _caller(request, route.access) if authenticator.required else EVERYBODY
+    try:
+        caller = await _caller(request, route.access) if authenticator.required else EVERYBODY
+    except AccessError as error:
+        if error.code != "CREDENTIAL_EXPIRED":
+            request.app[LIMITS].failures.require(network_of(request.remote))
+        raise
     request[CALLER] = caller
     structlog.contextvars.bind_contextvars(owner=caller.owner, scope=caller.scope, credential=caller.credential)
+    _require_within_rate(request, route, caller.owner)
     if not route.access.permits(caller):
         granted = caller.scope or (f"a token of the kind {caller.token}" if caller.token else "no scope")
         raise AccessError("ACCESS_DENIED", needed=route.access.needed, granted=granted)
     await _require_own(request, route, caller)
 
 
+def _require_within_rate(request: web.Request, route: Route, owner: str) -> None:
+    """Sets the header fields of the limits that apply to this request. Raises LimitReached RATE_LIMITED."""
+    limits = request.app[LIMITS]
+    if limits.requests is None:
+        return
+    level = limits.requests.take(owner)
+    policies = [limits.requests.policy, *([limits.creations] if route.creates and limits.creations else [])]
+    request[ROUTE_HEADERS][POLICY_FIELD] = ", ".join(policies)
+    request[ROUTE_HEADERS][LEVEL_FIELD] = limits.requests.level_item(level)
+    if not level.taken:
+        raise rate_limited(limits.requests.name, level.seconds)
+
+
 async def _caller(request: web.Request, access: Access) -> Caller:
     authenticator = request.app[SERVICES].authenticator
     header = request.headers.get("Authorization")
     if header is None and access.in_url and URL_PARAMETER in request.query:
-        return authenticator.in_url(request.query[URL_PARAMETER], access.in_url)
+        return await authenticator.in_url(request.query[URL_PARAMETER], access.in_url)
     scheme, _, value = (header or "").partition(" ")
     if scheme.lower() == "bearer" and value.strip():
         return await authenticator.bearer(value.strip())

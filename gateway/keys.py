@@ -6,11 +6,15 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.limits import RequestLimits
 from gateway.routing import Route
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.access import Caller
 
 SERVICES = web.AppKey("services", GatewayServices)
+
+LIMITS = web.AppKey("limits", RequestLimits)
+"""How often requests are served."""
 
 DOCUMENT = web.AppKey("openapi", dict[str, Any])
 """The OpenAPI document, as `gateway.openapi` builds it."""

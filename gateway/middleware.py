@@ -3,12 +3,14 @@ that their route does not document.
 
 Guarantee: no exception of a handler reaches aiohttp, so every response has the one envelope; a crash is logged with its
 traceback, which the response does not contain. Metric labels hold the route's template, never a path, and only known
-methods, so a scanner cannot increase the number of time series.
+methods, so a scanner cannot increase the number of time series. Requests of strangers that are refused, and those above
+a limit, are logged as far as a budget of lines allows; the next line says how many were left out.
 """
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -17,12 +19,15 @@ from gateway.http.cors import cors_headers
 from gateway.http.envelope import REQUEST_ID, SERVER, STANDARD_HEADERS, failure
 from gateway.http.request_ids import HEADER, request_id
 from gateway.http.state import OPTIONS, RUNNING
-from gateway.keys import CURRENT_ROUTE, ROUTE_HEADERS
+from gateway.keys import CALLER, CURRENT_ROUTE, ROUTE_HEADERS
+from gateway.limits import LEVEL_FIELD, STRANGERS_LOG, level_item
 from gateway.routing import Handler
 from pipeline.core.errors import RequestError, SluiceError
-from pipeline.telemetry import HTTP_REQUESTS, HTTP_SECONDS, Log, logger
+from pipeline.telemetry import HTTP_REQUESTS, HTTP_SECONDS, REFUSALS, Log, logger
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+
+TOO_MANY = 429
 
 CATCH_ALL = "/{path:.*}"
 """The path that matches what no route does."""
@@ -46,6 +51,7 @@ async def handle_request(request: web.Request, handler: Handler) -> web.StreamRe
             error = SluiceError("INTERNAL")
         if error is not None:
             response = failure(error, request.path, request[REQUEST_ID])
+            _report_limit(request, error)
         _close_if_needed(request, response)
         _observe(request, response, error, time.perf_counter() - began)
     return response
@@ -83,7 +89,17 @@ def _observe(request: web.Request, response: web.StreamResponse, error: SluiceEr
     write = log.debug if route is not None and route.quiet else log.info
     if response.status >= 500:
         write = log.warning
-    facts = {"code": error.code, "reason": error.message} if error else {}
+    facts: dict[str, Any] = {"code": error.code, "reason": error.message} if error else {}
+    if response.status == TOO_MANY:
+        REFUSALS.labels(code).inc()
+    if response.status == TOO_MANY or (CALLER not in request and 400 <= response.status < 500):
+        left_out = STRANGERS_LOG.spend()
+        if left_out is None:
+            write = log.debug
+        elif left_out:
+            facts["left_out"] = left_out
+    if error and "problems" in error.detail:  # the response names no paths
+        facts["problems"] = error.detail["problems"]
     write(
         Log.REQUEST,
         method=request.method,
@@ -94,6 +110,13 @@ def _observe(request: web.Request, response: web.StreamResponse, error: SluiceEr
         client=request.remote,
         **facts,
     )
+
+
+def _report_limit(request: web.Request, error: SluiceError) -> None:
+    """The limit that Redis counts is reported where it was reached, beside the one that this gateway counts."""
+    if error.code == "RATE_LIMITED" and error.detail["what"] == "creations" and LEVEL_FIELD in request[ROUTE_HEADERS]:
+        item = level_item("creations", 0, error.detail["retry_after_seconds"])
+        request[ROUTE_HEADERS][LEVEL_FIELD] += f", {item}"
 
 
 def _template(request: web.Request) -> str:

@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 
 from gateway.access import URL_PARAMETER, Access
 from gateway.http.request_ids import HEADER, PATTERN
+from gateway.limits import LEVEL_FIELD, POLICY_FIELD
 from gateway.routing import JSON, RequestHeader, ResponseSpec, Route
 from pipeline.core.errors import CATALOGUE
 from schemas.http import Failure, Success
@@ -40,6 +41,14 @@ _HEADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         {"type": "string"},
     ),
     "Retry-After": ("Seconds after which the same request may succeed.", {"type": "integer", "minimum": 1}),
+    POLICY_FIELD: (
+        "Limits of the caller's owner, with quota and window in seconds (draft-ietf-httpapi-ratelimit-headers).",
+        {"type": "string", "examples": ['"requests";q=1000;w=2, "creations";q=200;w=4']},
+    ),
+    LEVEL_FIELD: (
+        "What remains of them, and the seconds until it is whole again, or until the next request is served.",
+        {"type": "string", "examples": ['"requests";r=987;t=1']},
+    ),
 }
 
 _PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
@@ -189,7 +198,7 @@ def _successes(route: Route) -> dict[str, Any]:
         headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in response.headers.items()}
         entry: dict[str, Any] = {
             "description": response.description,
-            "headers": {**_header(HEADER), **headers, **_route_headers(route)},
+            "headers": {**_header(HEADER), **headers, **_limit_headers(route), **_route_headers(route)},
         }
         model = envelope_of(response)
         if response.media_type:
@@ -227,7 +236,12 @@ def _failure(route: Route, status: int, codes: list[str]) -> dict[str, Any]:
     waits = any(CATALOGUE[code].retryable for code in codes)
     return {
         "description": ", ".join(codes),
-        "headers": {**_header(HEADER), **(_header("Retry-After") if waits else {}), **_route_headers(route)},
+        "headers": {
+            **_header(HEADER),
+            **(_header("Retry-After") if waits else {}),
+            **_limit_headers(route),
+            **_route_headers(route),
+        },
         "content": {JSON: {"schema": _reference(Failure), "examples": examples}},
     }
 
@@ -237,6 +251,11 @@ def _route_headers(route: Route) -> dict[str, Any]:
         name: {"description": f"Always `{value}`", "schema": {"type": "string", "const": value}}
         for name, value in route.response_headers.items()
     }
+
+
+def _limit_headers(route: Route) -> dict[str, Any]:
+    """Those of a route whose callers have owners."""
+    return {} if route.access.anyone else {**_header(POLICY_FIELD), **_header(LEVEL_FIELD)}
 
 
 def _header(name: str) -> dict[str, Any]:

@@ -31,14 +31,30 @@ class GatewayOptions:
     """How long the token of an upload is valid."""
     ticket_seconds: float = 60.0
     """How long a ticket can open its event stream."""
+    owner_requests_per_second: float | None = None
+    """Requests of one owner per second, after twice as many at once. None: no limit, nor of creations."""
+    owner_creations_per_second: float | None = None
+    """Uploads that one owner creates per second, which Redis counts, and permits; after four times as many at once."""
     json_limit_bytes: int = 64 * 1024
     body_seconds: float = 30.0
     """A JSON body that is not complete after this time is refused."""
     idle_seconds: float = 75.0
-    """Keep-alive, and the time for a request's headers: longer than the 60 s of common proxies."""
+    """Keep-alive: longer than the 60 s of common proxies."""
+    head_seconds: float = 20.0
+    """The time for the head of a request, from when the connection is open or the first byte of a later head."""
+    write_seconds: float = 30.0
+    """A client that reads nothing of what is ready to be sent for this time is disconnected."""
+    connections: int = 1000
+    connections_per_address: int = 256
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks without a limit per address."""
+    owner_streams: int | None = 100
+    """Event streams of one owner; None: no limit."""
+    streams: int = 2000
     linger_seconds: float = 3.0
     """How long the rest of a refused body is read and discarded, so that its client can read the response."""
-    shutdown_seconds: float = 20.0
+    shutdown_seconds: float = 15.0
+    """From the signal to the end, of which requests have all but the last moments."""
     events_keepalive_seconds: float = 15.0
     """Below the 30 to 60 s after which proxies close silent connections."""
     events_interval_seconds: float = 0.25

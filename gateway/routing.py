@@ -76,14 +76,26 @@ class Route:
     def all_errors(self) -> tuple[str, ...]:
         """`errors`, and the codes that any route can respond with, each once."""
         busy = ("GATEWAY_BUSY",) if self.new_work else ()
-        return tuple(dict.fromkeys((*self.errors, *self._access_errors, *busy, "REQUEST_MALFORMED", "INTERNAL")))
+        return tuple(
+            dict.fromkeys(
+                (*self.errors, *self._access_errors, *busy, "REQUEST_MALFORMED", "CONNECTION_LIMIT", "INTERNAL")
+            )
+        )
 
     @property
     def _access_errors(self) -> tuple[str, ...]:
         if self.access.anyone:
             return ()
         keys = ("DATABASE_UNAVAILABLE", "AUTH_UNAVAILABLE")
-        return ("UNAUTHENTICATED", "CREDENTIAL_INVALID", "CREDENTIAL_EXPIRED", "ACCESS_DENIED", *keys)
+        return (
+            *("UNAUTHENTICATED", "CREDENTIAL_INVALID", "CREDENTIAL_EXPIRED", "ACCESS_DENIED", "RATE_LIMITED"),
+            *keys,
+        )
+
+    @property
+    def creates(self) -> bool:
+        """Whether it registers uploads, which are limited by themselves."""
+        return "QUEUE_FULL" in self.errors
 
     def documents(self, status: int, code: str | None) -> bool:
         """Whether this row declares a response: an error with this code, or a success with this status."""

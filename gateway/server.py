@@ -1,8 +1,9 @@
 """The gateway's process: sockets, signals and graceful shutdown.
 
 Guarantee: on SIGTERM or SIGINT the socket accepts no new connections, /readyz responds 503 on open ones, event streams
-end with an event that asks the client to reconnect, and running requests have `shutdown_seconds` to finish. Only then
-are the rest aborted. aiohttp's own shutdown stops reading from every connection at once, so it runs last.
+end with an event that asks the client to reconnect, and running requests have until shortly before the end of
+`shutdown_seconds` to finish. Requests whose client neither sends nor reads are aborted after a quarter of it, the rest
+at the end. aiohttp's own shutdown stops reading from every connection at once, so it runs last.
 """
 
 from __future__ import annotations
@@ -10,18 +11,21 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
 from gateway.app import build_app
-from gateway.http.connection import EnvelopeProtocol
+from gateway.http.accepting import accepting, open_sockets
+from gateway.http.connection import GatewayConnection
+from gateway.http.connections import ConnectionLimits, Connections
 from gateway.http.state import OPTIONS, RUNNING
 from gateway.options import GatewayOptions
 from pipeline.bootstrap import gateway_services
 from pipeline.bootstrap.access import check_access
+from pipeline.bootstrap.descriptors import gateway_capacity, raise_descriptor_limit
 from pipeline.bootstrap.listening import listening_at
 from pipeline.settings import Settings
 from pipeline.telemetry import Log, configure_logging, logger
@@ -30,9 +34,12 @@ READ_BUFFER_BYTES = 64 * 1024
 """The `read_bufsize` of one body: aiohttp stops reading from the socket when twice this is buffered."""
 
 ABORT_SECONDS = 1.0
-"""Time for aiohttp to close the connections whose requests did not finish within `shutdown_seconds`."""
+"""Time for aiohttp to end the requests that did not finish in time; it may take twice that."""
 
-BACKLOG = 1024
+CLOSE_SECONDS = 3.0
+"""Of `shutdown_seconds`, for aborting connections and for closing those to stores, Redis and PostgreSQL."""
+
+_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +55,20 @@ async def serve(settings: Settings, ready: Callable[[str], None] | None = None) 
     `sluice gateway`."""
     configure_logging(settings.log_format, settings.log_level)
     check_access(settings)
+    capacity = gateway_capacity(settings, raise_descriptor_limit())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
         async with gateway_services(settings) as services:
-            app = build_app(services, options_from(settings))
+            app = build_app(services, options_from(settings, capacity.connections))
             async with listening(app, settings.host, settings.port) as gateway:
                 logger().info(Log.STARTED, process="gateway", url=gateway.url)
                 if settings.auth == "none":
                     logger().warning(Log.AUTH_OFF, url=gateway.url)
+                if capacity.warning:
+                    logger().warning(Log.DESCRIPTORS_FEW, reason=capacity.warning)
                 if problem := (await services.warnings()).get("temp_volume"):
                     logger().warning(Log.VOLUME_TOO_SMALL, volume=settings.volume, reason=problem)
                 if ready is not None:
@@ -70,8 +80,9 @@ async def serve(settings: Settings, ready: Callable[[str], None] | None = None) 
             loop.remove_signal_handler(number)
 
 
-def options_from(settings: Settings) -> GatewayOptions:
-    """The options that settings determine; the others keep their defaults."""
+def options_from(settings: Settings, connections: int) -> GatewayOptions:
+    """The options that settings determine; the others keep their defaults. `connections`: how many it may serve."""
+    has_owners = settings.auth != "none"
     return GatewayOptions(
         public_url=settings.public_url,
         trust_forwarded=settings.trust_forwarded,
@@ -85,6 +96,14 @@ def options_from(settings: Settings) -> GatewayOptions:
         download_stall_seconds=settings.download_stall_seconds,
         upload_token_seconds=settings.upload_token_seconds,
         ticket_seconds=settings.ticket_seconds,
+        owner_requests_per_second=settings.owner_requests_per_second if has_owners else None,
+        owner_creations_per_second=settings.owner_creations_per_second if has_owners else None,
+        write_seconds=settings.download_stall_seconds,
+        connections=connections,
+        connections_per_address=settings.connections_per_address,
+        trusted_proxies=settings.trusted_proxies,
+        owner_streams=settings.owner_streams if has_owners else None,
+        streams=settings.streams,
     )
 
 
@@ -106,21 +125,34 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
         manager = runner.server
         if manager is None:
             raise RuntimeError("aiohttp's runner has no server after setup")
+        limited = ConnectionLimits(options.connections, options.connections_per_address, options.trusted_proxies)
+        connections = Connections(limited)
         with listening_at(host, port, "SLUICE_PORT"):
-            server = await asyncio.get_running_loop().create_server(
-                lambda: EnvelopeProtocol(manager, **limits), host, port, backlog=BACKLOG, reuse_address=True
+            sockets = open_sockets(host, port)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(_drain, app, connections)
+            await stack.enter_async_context(
+                accepting(sockets, lambda: GatewayConnection(manager, connections, options, **limits), connections)
             )
-        try:
-            address = server.sockets[0].getsockname()
+            address = sockets[0].getsockname()
             yield Listening(_url(address[0], address[1]), address[1])
-        finally:
-            server.close()
-            app[RUNNING].stopping.set()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(options.shutdown_seconds):
-                    await app[RUNNING].idle.wait()
     finally:
         await runner.cleanup()
+
+
+async def _drain(app: web.Application, connections: Connections) -> None:
+    """Let running requests finish, except those that only wait for their client."""
+    running, seconds = app[RUNNING], app[OPTIONS].shutdown_seconds
+    running.stopping.set()
+    clock = asyncio.get_running_loop().time
+    end = clock() + max(seconds - CLOSE_SECONDS, seconds / 2)
+    while running.requests and clock() < end:
+        for connection in connections.all:
+            if connection.stalled_seconds() >= seconds / 4:
+                connection.cut()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(_LOOK_SECONDS, end - clock())):
+                await running.idle.wait()
 
 
 def _url(host: str, port: int) -> str:

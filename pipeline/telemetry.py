@@ -14,6 +14,8 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from pipeline.core.printable import printable
+
 REGISTRY: Final = CollectorRegistry(auto_describe=True)
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
@@ -25,6 +27,18 @@ HTTP_SECONDS = Histogram(
     "Time to handle a request; streaming routes are not measured",
     ["route"],
     buckets=_SECONDS,
+    registry=REGISTRY,
+)
+REFUSALS = Counter(
+    "sluice_refusals", "Requests that a limit has refused (429), by error code", ["code"], registry=REGISTRY
+)
+CONNECTIONS = Gauge("sluice_connections", "Open connections of clients", registry=REGISTRY)
+CONNECTIONS_CLOSED = Counter(
+    "sluice_connections_closed",
+    "Connections closed or refused so that others can be served. `idle`, `address_idle`, `descriptors`: idle longest "
+    "when the limit, that of its address, or that of open files was reached; `address`: refused; `head`: no complete "
+    "request head in time, or one that is too long; `stalled`: its client does not read",
+    ["reason"],
     registry=REGISTRY,
 )
 RECEIVED_BYTES = Counter("sluice_received_bytes", "Segment bytes written to the temp volume", registry=REGISTRY)
@@ -134,6 +148,11 @@ class Log:
     JWKS_UNREADABLE = "auth.jwks_unreadable"
     KEY_CREATED = "auth.key_created"
     KEY_REVOKED = "auth.key_revoked"
+    CONNECTIONS_FULL = "connections.full"
+    CONNECTIONS_REFUSED = "connections.refused"
+    DESCRIPTORS_EXHAUSTED = "connections.descriptors_exhausted"
+    DESCRIPTORS_FEW = "process.few_descriptors"
+    ACCEPT_FAILED = "connections.accept_failed"
     REQUEST = "http.request"
     REQUEST_CRASHED = "http.crashed"
     RESPONSE_UNDOCUMENTED = "response.undocumented"
@@ -189,8 +208,8 @@ class Log:
 
 def configure_logging(log_format: str, level: str) -> None:
     """Write structured logs to standard error, one event a line. `level` is a name such as "info"."""
-    renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer()
+    renderers: list[structlog.types.Processor] = (
+        [structlog.processors.JSONRenderer()] if log_format == "json" else [_printable, structlog.dev.ConsoleRenderer()]
     )
     structlog.configure(
         processors=[
@@ -199,7 +218,7 @@ def configure_logging(log_format: str, level: str) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
             structlog.processors.format_exc_info,
-            renderer,
+            *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -207,6 +226,19 @@ def configure_logging(log_format: str, level: str) -> None:
     )
     logging.basicConfig(level=getattr(logging, level.upper()), stream=sys.stderr, format="%(name)s %(message)s")
     logging.getLogger("arq").setLevel(logging.WARNING)  # our own events report the same, once and in more detail
+
+
+def _printable(
+    _logger: structlog.types.WrappedLogger, _method: str, event: structlog.types.EventDict
+) -> structlog.types.EventDict:
+    """Escapes control characters in values: JSON escapes them, a terminal obeys them. A traceback keeps its lines."""
+
+    def shown(name: str, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return "\n".join(map(printable, value.splitlines())) if name == "exception" else printable(value)
+
+    return {name: shown(name, value) for name, value in event.items()}
 
 
 def logger(**bound: object) -> structlog.typing.FilteringBoundLogger:

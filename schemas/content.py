@@ -74,6 +74,7 @@ class ContentLinks(BaseModel):
     segments: str = Field(description="GET lists its segments, with a URL for each")
     segment: str = Field(description="GET downloads one segment; replace `{number}` with its number")
     thumbnail: str | None = Field(description="GET shows its thumbnail; null if it has none")
+    links: str = Field(description="POST requests URLs that download it and show its thumbnail without a key")
 
 
 class ContentView(Content):

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.owners import OwnerName
-from schemas.uploads import MetadataKey, MetadataValue
+from schemas.uploads import Metadata
 
 
 class ImportObject(BaseModel):
@@ -26,9 +26,7 @@ class ImportObject(BaseModel):
         min_length=1, max_length=1024, pattern=r"^[^\x00]+$", description="The object's name", examples=["raw/film.mp4"]
     )
     owner: OwnerName | None = Field(None, description="Whom the content will belong to; default: a setting")
-    metadata: dict[MetadataKey, MetadataValue] = Field(
-        default_factory=dict, max_length=32, description="Kept with the content, not interpreted"
-    )
+    metadata: Metadata = Field(default_factory=dict)
 
 
 class ImportLinks(BaseModel):

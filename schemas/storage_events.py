@@ -8,6 +8,7 @@ Compatibility"; MinIO, "Bucket Notifications".
 
 from __future__ import annotations
 
+from datetime import datetime
 from urllib.parse import unquote_plus
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -81,6 +82,45 @@ class StorageEvents(_Part):
         max_length=4096,
         description="SNS: opening this URL confirms the subscription; SNS sends no notifications before that",
     )
+    message_id: str | None = Field(None, alias="MessageId", max_length=255, description="SNS: the message's id")
+    subject: str | None = Field(None, alias="Subject", max_length=1024, description="SNS: a title")
+    sent_at: str | None = Field(None, alias="Timestamp", max_length=64, description="SNS: when it was published")
+    token: str | None = Field(None, alias="Token", max_length=4096, description="SNS: confirms a subscription")
+    signature: str | None = Field(None, alias="Signature", max_length=4096, description="SNS: in Base64")
+    signature_version: str | None = Field(
+        None, alias="SignatureVersion", max_length=16, description="SNS: `1` (SHA-1) or `2` (SHA-256)"
+    )
+    certificate_url: str | None = Field(
+        None, alias="SigningCertURL", max_length=1024, description="SNS: the certificate whose key has signed"
+    )
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it comes in the envelope of SNS, which always has a signature."""
+        return self.type in (_SNS_NOTIFICATION, *_SUBSCRIPTION_TYPES)
+
+    @property
+    def timestamp(self) -> datetime | None:
+        """When SNS published it; None: not said, or not as a time with a zone."""
+        try:
+            found = datetime.fromisoformat(self.sent_at or "")
+        except ValueError:
+            return None
+        return found if found.tzinfo else None
+
+    def signed_text(self) -> str:
+        """The text that SNS signs: names and values in lines, in the order of the names."""
+        fields = {
+            "Message": self.message,
+            "MessageId": self.message_id,
+            "Subject": None if self.is_about_subscription else self.subject,
+            "SubscribeURL": self.subscribe_url if self.is_about_subscription else None,
+            "Timestamp": self.sent_at,
+            "Token": self.token if self.is_about_subscription else None,
+            "TopicArn": self.topic,
+            "Type": self.type,
+        }
+        return "".join(f"{name}\n{value}\n" for name, value in fields.items() if value is not None)
 
     @property
     def is_about_subscription(self) -> bool:

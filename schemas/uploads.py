@@ -5,18 +5,41 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from schemas.media import MediaMetadata
 from schemas.media_types import UNKNOWN, MediaType
 
-FILENAME_EXCLUDED: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029/\\"
-"""Characters that no `filename` contains, as the inside of a character class: control characters, line and paragraph
-separators, slash and backslash."""
+CONTROL_CHARACTERS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+"""As the inside of a character class: control characters, line and paragraph separators, and what reorders text (marks,
+embeddings, overrides and isolates of the bidirectional algorithm). A name that has one can look like another."""
 
-# PostgreSQL stores every Unicode character except NUL.
-MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00]*$")]
+FILENAME_EXCLUDED: Final = rf"{CONTROL_CHARACTERS}/\\"
+"""Characters that no `filename` contains, as the inside of a character class."""
+
+MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=rf"^[^{CONTROL_CHARACTERS}]+$")]
+# PostgreSQL stores every Unicode character except NUL. A value is text of any kind, and only ever part of JSON.
 MetadataValue = Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00]*$")]
+
+METADATA_BYTES: Final = 16 * 1024
+"""Of all keys and values together, in UTF-8: Redis holds them as long as the upload."""
+
+
+def _bounded(metadata: dict[str, str]) -> dict[str, str]:
+    if sum(len(text.encode()) for item in metadata.items() for text in item) > METADATA_BYTES:
+        raise PydanticCustomError("metadata_too_large", "Keys and values must have at most 16384 bytes in all (UTF-8)")
+    return metadata
+
+
+Metadata = Annotated[
+    dict[MetadataKey, MetadataValue],
+    Field(
+        max_length=32,
+        description="Kept with the content, not interpreted. Keys and values have at most 16,384 bytes in all (UTF-8)",
+    ),
+    AfterValidator(_bounded),
+]
 
 SegmentNumber = Annotated[int, Field(ge=1, le=999_999_999, strict=True)]
 
@@ -30,7 +53,8 @@ class CreateUpload(BaseModel):
         min_length=1,
         max_length=255,
         pattern=f"^[^{FILENAME_EXCLUDED}]+$",
-        description="Without control characters, line separators, slashes and backslashes",
+        description="Without control characters, line separators, characters that change the direction of text, "
+        "slashes and backslashes",
         examples=["holiday.mp4"],
     )
     size: int = Field(ge=1, le=2**53 - 1, strict=True, description="Bytes in the whole file")
@@ -46,9 +70,7 @@ class CreateUpload(BaseModel):
         description="`gateway`: segments are sent to the gateway. `direct`: to the store itself, with the grants in "
         "the response. `token`: to the store itself, with a delegated token (only if the operator has configured it)",
     )
-    metadata: dict[MetadataKey, MetadataValue] = Field(
-        default_factory=dict, max_length=32, description="Kept with the content, not interpreted"
-    )
+    metadata: Metadata = Field(default_factory=dict)
 
 
 class StageView(BaseModel):
@@ -79,6 +101,7 @@ class UploadLinks(BaseModel):
 
     self: str = Field(description="The upload: GET shows it, DELETE cancels it")
     events: str = Field(description="GET follows it")
+    tickets: str = Field(description="POST requests a URL that follows it without headers, for EventSource")
     segment: str | None = Field(
         None,
         description="Transport `gateway`: PUT sends a segment; replace `{number}` with its number. Null once the "

@@ -51,12 +51,14 @@ def _expected_sentence(error: BaseException) -> str | None:
     from deploy.embedded import StackError
     from pipeline.adapters.media.reader import UnconfinedError
     from pipeline.bootstrap.access import AccessSettingsError
+    from pipeline.bootstrap.descriptors import TooFewDescriptorsError
     from pipeline.bootstrap.listening import CannotListenError
     from pipeline.core.errors import SluiceError
 
     if isinstance(error, SluiceError):
         return f"{shown(' '.join(str(error).split()))} [{error.code}]"
-    if isinstance(error, AccessSettingsError | ClientError | CannotListenError | OutputError | UnconfinedError):
+    expected = AccessSettingsError | CannotListenError | TooFewDescriptorsError | UnconfinedError
+    if isinstance(error, expected | ClientError | OutputError):
         return shown(" ".join(str(error).split()))
     if isinstance(error, StackError):
         return str(error)

@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pipeline.access.key_ring import KEY_PREFIX, new_key
 from pipeline.bootstrap.access import api_keys
@@ -30,7 +31,8 @@ def signing_secret(directory: Path) -> str:
 async def own_key(directory: Path, environment: Mapping[str, str]) -> str:
     """A key with every scope, for the owner of what was uploaded before. Raises DependencyUnavailable."""
     path = directory / _KEY
-    settings = Settings(**{name.removeprefix("SLUICE_").lower(): value for name, value in environment.items()})
+    values: dict[str, Any] = {name.removeprefix("SLUICE_").lower(): text for name, text in environment.items()}
+    settings = Settings(**values)
     async with api_keys(settings) as keys:
         known = {item.key_id for item in await keys.all(DEFAULT_OWNER) if item.revoked_at is None}
         if path.exists() and path.read_text().strip().removeprefix(KEY_PREFIX).partition("_")[0] in known:

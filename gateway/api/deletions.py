@@ -9,7 +9,7 @@ from aiohttp import web
 from gateway import access
 from gateway.api.error_codes import DATABASE_ERRORS, LIST_ERRORS
 from gateway.api.shared import PageQuery, paginate, parse_query
-from gateway.api.views import microseconds
+from gateway.api.views import deletion_view, microseconds
 from gateway.http.cursors import Position
 from gateway.http.envelope import success
 from gateway.keys import SERVICES
@@ -25,7 +25,7 @@ async def index(request: web.Request) -> web.StreamResponse:
         return await request.app[SERVICES].deletion_list.page(after.pair if after else None, limit)
 
     items, next_cursor = await paginate(query, fetch, _position)
-    return success(Page[PendingDeletion](items=list(items), next_cursor=next_cursor))
+    return success(Page[PendingDeletion](items=[deletion_view(item) for item in items], next_cursor=next_cursor))
 
 
 def _position(deletion: PendingDeletion) -> Position:

@@ -3,7 +3,7 @@
 Guarantee: each event carries the whole upload, so a client needs no state and simply reconnects when it was cut off.
 The event feed only says that something changed; the data is always read from Redis, also at each keep-alive, so a lost
 notification delays an event by seconds but never makes it wrong. A client that disconnects, or stops reading, releases
-everything at once.
+everything at once. A stream ends when the key or token that opened it is revoked or expires.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from aiohttp import web
 
 from gateway import access
 from gateway.api.error_codes import UPLOAD_LOOKUP_ERRORS
-from gateway.api.shared import show_upload, upload_id
+from gateway.api.shared import upload_id
+from gateway.api.streams import STREAM_SLOTS, UPLOAD_READS
 from gateway.http.connection import client_gone
 from gateway.http.state import OPTIONS, RUNNING
-from gateway.keys import SERVICES
+from gateway.keys import CALLER, SERVICES
 from gateway.routing import ResponseSpec, Route
 from pipeline.core.errors import SluiceError
 from pipeline.core.lifecycle import ENDED
 from pipeline.tasks import end_tasks
 from pipeline.telemetry import EVENT_STREAMS, Log, logger
-from schemas.uploads import UploadView
 
 RECONNECT_MILLISECONDS = 1000
 """How long a client waits before it reconnects: the value of `retry:`."""
@@ -42,9 +42,13 @@ _CONTENT_TYPE = {"Content-Type": "text/event-stream"}
 
 async def events(request: web.Request) -> web.StreamResponse:
     """Every refusal happens before the stream begins, in the envelope."""
+    with request.app[STREAM_SLOTS].taken(request[CALLER].owner):
+        return await _stream(request, upload_id(request))
+
+
+async def _stream(request: web.Request, name: str) -> web.StreamResponse:
     services = request.app[SERVICES]
-    name = upload_id(request)
-    detail = await services.lookup.detail(name)
+    detail = (await request.app[UPLOAD_READS].latest(name)).detail
     if detail.upload.status in ENDED and request.headers.get("Last-Event-ID", "").endswith(_END_SUFFIX):
         return web.Response(status=204)
     if request.method == "HEAD":
@@ -67,7 +71,9 @@ class _EventStream:
         self._stream = stream
         self._name = name
         self._options = request.app[OPTIONS]
-        self._last_sent: UploadView | None = None
+        self._last_sent = ""
+        self._held_at = asyncio.get_running_loop().time()
+        """When the caller's key or token was last known to be valid."""
 
     async def run(self, changes: AsyncIterator[None], urgent: AsyncIterator[None]) -> None:
         """Send events until the upload has ended, the client has disconnected or the gateway shuts down. Raises
@@ -76,6 +82,8 @@ class _EventStream:
         any_change, urgent_change = (asyncio.ensure_future(_next(feed)) for feed in (changes, urgent))
         try:
             while not leaving.done():
+                if not await self._is_permitted():
+                    break
                 if await self._send_state():
                     return
                 # Changes within the interval are combined into one event at its end, unless one is urgent.
@@ -97,16 +105,25 @@ class _EventStream:
         finally:
             await end_tasks(leaving, any_change, urgent_change)
 
+    async def _is_permitted(self) -> bool:
+        """False: the client has to authenticate again, and is refused when it reconnects. Looked at as often as an idle
+        stream is kept alive."""
+        now = asyncio.get_running_loop().time()
+        if now - self._held_at < self._options.events_keepalive_seconds:
+            return True
+        self._held_at = now
+        return await self._request.app[SERVICES].authenticator.holds(self._request[CALLER])
+
     async def _send_state(self) -> bool:
         """Send the upload if it has changed, else a keep-alive. True: the upload has ended and the last event was
         sent."""
-        detail = await self._request.app[SERVICES].lookup.detail(self._name)
-        shown = show_upload(self._request, detail)
+        latest = await self._request.app[UPLOAD_READS].latest(self._name)
+        detail, shown = latest.detail, latest.text(self._request)
         number = detail.upload.updated_at_ms
         if shown == self._last_sent:
             await self._send(": keep-alive\n\n")
         else:
-            await self._send(f"event: upload\nid: {number}\ndata: {shown.model_dump_json()}\n\n")
+            await self._send(f"event: upload\nid: {number}\ndata: {shown}\n\n")
             self._last_sent = shown
         if detail.upload.status not in ENDED:
             return False
@@ -146,7 +163,8 @@ ROUTES: tuple[Route, ...] = (
         "Server-sent events until the upload has ended. `event: upload` carries the whole upload as JSON, without the "
         "envelope: at the beginning and after each change. Changes within a quarter of a second come as one event, but "
         "a new status and newly wanted segments come at once. `event: end` is the last event. `event: reconnect` means "
-        "that the stream ends although the upload has not: reconnect. Lines that begin with a colon keep the "
+        "that the stream ends although the upload has not, also because the key or token of the request is no longer "
+        "valid: reconnect. Lines that begin with a colon keep the "
         "connection open.",
         responses=(
             ResponseSpec(200, "The stream", media_type="text/event-stream"),
@@ -157,7 +175,7 @@ ROUTES: tuple[Route, ...] = (
                 media_type="",
             ),
         ),
-        errors=UPLOAD_LOOKUP_ERRORS,
+        errors=(*UPLOAD_LOOKUP_ERRORS, "STREAM_LIMIT"),
         streaming=True,
         response_headers={"X-Accel-Buffering": "no"},
         access=access.STREAM,

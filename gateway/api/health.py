@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway import access
 from gateway.http.envelope import success
+from gateway.http.paths import without_paths
 from gateway.http.state import RUNNING
 from gateway.keys import SERVICES
 from gateway.routing import ResponseSpec, Route
@@ -27,7 +28,7 @@ async def ready(request: web.Request) -> web.StreamResponse:
     problems = await request.app[SERVICES].problems()
     if problems:
         raise SluiceError("NOT_READY", names=", ".join(sorted(problems)), problems=dict(problems))
-    return success(Ready(warnings=dict(await request.app[SERVICES].warnings())))
+    return success(Ready(warnings=without_paths(dict(await request.app[SERVICES].warnings()))))
 
 
 ROUTES: tuple[Route, ...] = (

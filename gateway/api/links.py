@@ -32,6 +32,7 @@ _BY_CLIENT = tuple(transport for transport, spec in TRANSPORTS.items() if spec.b
 UPLOAD_LINKS: Mapping[str, Link] = {
     "self": Link("/v1/uploads/{id}"),
     "events": Link("/v1/uploads/{id}/events"),
+    "tickets": Link("/v1/uploads/{id}/tickets"),
     "segment": Link("/v1/uploads/{id}/segments/{number}", (Transport.GATEWAY,), _IN_FLIGHT),
     "grants": Link("/v1/uploads/{id}/grants", _BY_CLIENT, (Status.GRANTED,)),
     "complete": Link("/v1/uploads/{id}/complete", _BY_CLIENT, _IN_FLIGHT),
@@ -45,6 +46,7 @@ CONTENT_LINKS: Mapping[str, str] = {
     "segments": "/v1/contents/{id}/segments",
     "segment": "/v1/contents/{id}/segments/{number}",
     "thumbnail": "/v1/contents/{id}/thumbnail",
+    "links": "/v1/contents/{id}/links",
 }
 """Field of `ContentLinks` -> its route."""
 

@@ -1,10 +1,11 @@
 """The route to which object stores send notifications of new objects, each of which starts an import.
 
-Guarantee: no body is read before the secret is verified. A notification may come twice, late, out of order or for an
-object that no longer exists: each object is looked up in the store, and one version of it is one content. An object
-that can never be imported is reported as ignored, so that the store does not resend the notification forever. A
-temporary failure is an error response, so that the store sends it again; the other objects of the notification are
-imported all the same.
+Guarantee: no body is read before the secret is verified. A message in the envelope of Amazon's SNS also needs SNS'
+signature and a topic that the operator has named, and no URL of it is opened. A notification may come twice, late, out
+of order or for an object that no longer exists: each object is looked up in the store, and one version of it is
+one content. An object that can never be imported is reported as ignored, so that the store does not resend the
+notification forever. A temporary failure is an error response, so that the store sends it again; the other objects of
+the notification are imported all the same.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ async def take(request: web.Request) -> web.StreamResponse:
     _authenticate(request)
     # Stores send several content types. Any is safe, since a page of another origin does not know the secret.
     events = await parse_json(request, StorageEvents, any_type=True, limit_bytes=_LIMIT_BYTES)
+    if events.is_signed:
+        await request.app[SERVICES].signed_messages.require_valid(events)
     if events.is_about_subscription:
-        return _subscription(events)
+        return _subscription(events, request.app[SERVICES].signed_messages.confirm_url(events))
     try:
         events = events.unwrapped()
     except ValidationError:
@@ -65,13 +68,11 @@ async def take(request: web.Request) -> web.StreamResponse:
     return success(EventsTaken(imports=imports, ignored=ignored))
 
 
-def _subscription(events: StorageEvents) -> web.Response:
-    """SNS asks for its subscription to be confirmed. The URL is returned and logged; the gateway never opens a URL from
-    a request."""
-    logger().warning(
-        Log.EVENTS_SUBSCRIPTION, type=events.type, topic=events.topic, open_to_confirm=events.subscribe_url
-    )
-    return success(EventsTaken(imports=[], ignored=[], confirm_url=events.subscribe_url))
+def _subscription(events: StorageEvents, confirm_url: str | None) -> web.Response:
+    """SNS asks for its subscription to be confirmed, or reports its end. The URL is returned and logged; the gateway
+    never opens a URL from a request."""
+    logger().warning(Log.EVENTS_SUBSCRIPTION, type=events.type, topic=events.topic, open_to_confirm=confirm_url)
+    return success(EventsTaken(imports=[], ignored=[], confirm_url=confirm_url))
 
 
 async def _import(request: web.Request, record: EventRecord) -> ImportView | IgnoredEvent:
@@ -114,12 +115,16 @@ ROUTES: tuple[Route, ...] = (
         "Contents",
         "Receive a store's notification",
         "S3 event notifications as Amazon (directly or through SNS), Ceph and MinIO send them. Each created object is "
-        "imported; other events are ignored. Repeated notifications are harmless. When SNS asks for its subscription "
-        "to be confirmed, an operator must open `confirm_url` of the response, which is also logged.",
+        "imported; other events are ignored. Repeated notifications are harmless. SNS' signature is verified, and "
+        "its topic must be one of SLUICE_SNS_TOPICS; SNS' raw message delivery is not signed. When SNS asks for its "
+        "subscription to be confirmed, an operator must open `confirm_url` of the response, which is also logged.",
         responses=(ResponseSpec(200, "The imports that were started and the records that were ignored", EventsTaken),),
         errors=(
             "EVENTS_OFF",
             "EVENTS_TOKEN_WRONG",
+            "EVENTS_TOPIC_NOT_ALLOWED",
+            "EVENTS_SIGNATURE_WRONG",
+            "EVENTS_NOT_VERIFIED",
             *ANY_TYPE_BODY_ERRORS,
             *STORE_ERRORS,
             *DATABASE_ERRORS,

@@ -16,7 +16,7 @@ from gateway.http.bodies import parse_json
 from gateway.http.envelope import success
 from gateway.http.links import base_url
 from gateway.http.state import OPTIONS
-from gateway.keys import CALLER, SERVICES
+from gateway.keys import CALLER, LIMITS, SERVICES
 from gateway.routing import ResponseSpec, Route
 from pipeline.access.authenticator import Issued
 from pipeline.core.access import MediaLimits, TokenKind
@@ -24,6 +24,8 @@ from schemas.tokens import LinksRequest, LinksView, PermitRequest, PermitView, T
 
 
 async def permit(request: web.Request) -> web.StreamResponse:
+    if (limit := request.app[LIMITS].permits) is not None:
+        limit.require(request[CALLER].owner)
     wanted = await parse_json(request, PermitRequest)
     limits = MediaLimits(
         kinds=tuple(wanted.kinds),
@@ -35,7 +37,7 @@ async def permit(request: web.Request) -> web.StreamResponse:
         max_height=wanted.max_height,
     )
     permit_id, issued = request.app[SERVICES].authenticator.issue_permit(
-        request[CALLER].owner, wanted.expires_in, count=wanted.count, max_size_bytes=wanted.max_size, media=limits
+        request[CALLER], wanted.expires_in, count=wanted.count, max_size_bytes=wanted.max_size, media=limits
     )
     view = PermitView(id=permit_id, token=issued.token, expires_at=expiry(issued), count=wanted.count)
     return success(view, 201)
@@ -46,7 +48,7 @@ async def ticket(request: web.Request) -> web.StreamResponse:
     detail = await services.lookup.detail(upload_id(request))
     upload = detail.upload
     seconds = request.app[OPTIONS].ticket_seconds
-    issued = services.authenticator.issue(TokenKind.TICKET, upload.owner, upload.upload_id, seconds)
+    issued = services.authenticator.issue(TokenKind.TICKET, request[CALLER], upload.owner, upload.upload_id, seconds)
     events = upload_links(base_url(request), upload.upload_id, upload.transport, upload.status).events
     return success(TicketView(url=_with_token(events, issued), expires_at=expiry(issued)), 201)
 
@@ -55,7 +57,8 @@ async def links(request: web.Request) -> web.StreamResponse:
     wanted = await parse_json(request, LinksRequest)
     services = request.app[SERVICES]
     content = await services.contents.get(content_id(request), sees(request))
-    issued = services.authenticator.issue(TokenKind.LINK, content.owner, content.id, wanted.expires_in)
+    seconds = wanted.expires_in
+    issued = services.authenticator.issue(TokenKind.LINK, request[CALLER], content.owner, content.id, seconds)
     urls = content_links(base_url(request), content.id, thumbnail=content.thumbnail is not None)
     view = LinksView(
         download=_with_token(urls.download, issued),
@@ -85,7 +88,7 @@ ROUTES: tuple[Route, ...] = (
         "caller's owner within its limits. A limit on the file's metadata is checked as soon as the metadata is known, "
         "mostly long before the last segment, and an upload that breaks it fails with MEDIA_NOT_PERMITTED.",
         responses=(ResponseSpec(201, "The permit", PermitView),),
-        errors=JSON_BODY_ERRORS,
+        errors=(*JSON_BODY_ERRORS, "RATE_LIMITED"),
         body=PermitRequest,
         access=access.PERMIT,
     ),
@@ -107,8 +110,8 @@ ROUTES: tuple[Route, ...] = (
         links,
         "Tokens",
         "Issue links to a content",
-        "URLs of the object and of the thumbnail that work without a key until they expire, also if the key that "
-        "requested them is revoked. They end with the content, and when SLUICE_SIGNING_SECRET is replaced.",
+        "URLs of the object and of the thumbnail that work without a key until they expire. They end with the content, "
+        "when the key that requested them is revoked, and when SLUICE_SIGNING_SECRET is replaced.",
         responses=(ResponseSpec(201, "The links", LinksView),),
         errors=(*JSON_BODY_ERRORS, *CONTENT_LOOKUP_ERRORS),
         body=LinksRequest,

@@ -57,7 +57,11 @@ async def create(request: web.Request) -> web.StreamResponse:
         detail, created = await request.app[SERVICES].creation.create(wanted, key, caller)
         shown = show_upload(request, detail)
     issued = request.app[SERVICES].authenticator.issue(
-        TokenKind.UPLOAD, detail.upload.owner, detail.upload.upload_id, request.app[OPTIONS].upload_token_seconds
+        TokenKind.UPLOAD,
+        caller,
+        detail.upload.owner,
+        detail.upload.upload_id,
+        request.app[OPTIONS].upload_token_seconds,
     )
     token = UploadToken(token=issued.token, expires_at=expiry(issued))
     shown = shown.model_copy(update={"upload_token": token})

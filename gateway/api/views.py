@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import overload
 
 from gateway.api.links import content_links, import_links, upload_links
+from gateway.http.paths import without_paths
 from pipeline.contents.downloads import Downloads
 from pipeline.core.digests import format_content_digest
+from pipeline.core.errors import CATALOGUE
 from pipeline.core.model import ClientDigest, StageStatus
 from pipeline.core.segments import to_ranges
 from pipeline.uploads.direct import Grants
@@ -18,6 +20,7 @@ from pipeline.uploads.imports import Imported
 from pipeline.uploads.lookup import UploadDetail
 from pipeline.uploads.receive import SegmentReceipt
 from schemas.content import Content, ContentObject, ContentView, ObjectView
+from schemas.deletions import PendingDeletion
 from schemas.imports import ImportView
 from schemas.media import MediaMetadata
 from schemas.uploads import GrantsView, SegmentGrantView, SegmentView, StageView, UploadError, UploadView
@@ -62,7 +65,7 @@ def upload_view(detail: UploadDetail, base: str) -> UploadView:
         media=MediaMetadata.model_validate(detail.media) if detail.media else None,
         window_size=upload.window_bytes,
         stages={str(stage): _stage_view(status) for stage, status in upload.stages.items()},
-        error=UploadError(code=upload.error_code, message=upload.error_message or "") if upload.error_code else None,
+        error=_error(upload.error_code, upload.error_message or "") if upload.error_code else None,
         content_id=upload.content_id,
         created_at=instant(upload.created_at_ms),
         updated_at=instant(upload.updated_at_ms),
@@ -105,7 +108,8 @@ def content_view(content: Content, base: str, downloads: Downloads) -> ContentVi
     """`base`: as in `upload_view`. `downloads` knows which ETags are digests."""
 
     def shown(stored: ContentObject) -> ObjectView:
-        return ObjectView(**dict(stored), digest=downloads.object_digest(content.id, stored))
+        fields = {**dict(stored), "container": _container(stored.container)}
+        return ObjectView(**fields, digest=downloads.object_digest(content.id, stored))
 
     fields = {
         **dict(content),
@@ -114,6 +118,17 @@ def content_view(content: Content, base: str, downloads: Downloads) -> ContentVi
     }
     links = content_links(base, content.id, thumbnail=content.thumbnail is not None)
     return ContentView(**fields, links=links)
+
+
+def deletion_view(deletion: PendingDeletion) -> PendingDeletion:
+    """As it may be shown."""
+
+    def shown(stored: ContentObject) -> ContentObject:
+        return stored.model_copy(update={"container": _container(stored.container)})
+
+    thumbnail = shown(deletion.thumbnail) if deletion.thumbnail else None
+    error = without_paths(deletion.error)
+    return deletion.model_copy(update={"object": shown(deletion.object), "thumbnail": thumbnail, "error": error})
 
 
 def segment_view(receipt: SegmentReceipt) -> SegmentView:
@@ -126,6 +141,17 @@ def segment_view(receipt: SegmentReceipt) -> SegmentView:
         upload_status=str(receipt.status),
         wanted_segments=to_ranges(receipt.wanted),
     )
+
+
+def _error(code: str, message: str) -> UploadError:
+    spec = CATALOGUE.get(code)  # None: of another release
+    return UploadError(code=code, message=message if spec and spec.http_status < 500 else without_paths(message))
+
+
+def _container(name: str) -> str:
+    """Earlier releases recorded the directory of the filesystem store; no container and no bucket begins with a
+    slash."""
+    return "files" if name.startswith("/") else name
 
 
 def _stage_view(status: StageStatus) -> StageView:

@@ -1,45 +1,206 @@
-"""One connection: aiohttp's request handler with two changes.
+"""One connection: aiohttp's request handler with limits of its own.
 
 Guarantee: a request that is not valid HTTP gets an error in the envelope too, without an excerpt of what was received.
-A handler learns at once that its client has disconnected, without being cancelled.
+A handler learns at once that its client has disconnected, without being cancelled. A client holds a connection only
+while it takes part:
+- the head of a request is complete after `head_seconds`, and has `HEAD_BYTES` at most;
+- what frames a chunked body (extensions, trailers, sizes with leading zeros) has `FRAMING_BYTES` more than the body at
+  most; aiohttp's parser in C bounds the trailers only. Framing that is broken ends the body at once;
+- bytes that are ready to be sent are read: the connection is aborted where nothing is for `write_seconds`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import _ErrInfo
 
+from gateway.http.connections import Connections
 from gateway.http.envelope import SERVER, STANDARD_HEADERS, failure
 from gateway.http.request_ids import HEADER, request_id
+from gateway.limits import STRANGERS_LOG
+from gateway.options import GatewayOptions
 from pipeline.core.errors import RequestError, SluiceError
-from pipeline.telemetry import HTTP_REQUESTS, Log, logger
+from pipeline.telemetry import CONNECTIONS_CLOSED, HTTP_REQUESTS, Log, logger
 
-READ_BYTES = 64 * 1024
+READ_BYTES: Final = 64 * 1024
 """Bytes read from a socket at once. With asyncio's default of 256 KiB, each of 500 connections with unread bodies took
 620 KiB of memory, and every byte cost a quarter more CPU (each read is a fresh mapping). With 64 KiB it was 320 KiB at
 the same speed."""
 
+HEAD_BYTES: Final = 64 * 1024
+"""Most bytes of a request's head. aiohttp bounds each header and their number, which together allow a mebibyte."""
 
-class EnvelopeProtocol(web.RequestHandler):
+FRAMING_BYTES: Final = 128 * 1024
+"""What the framing of a body may have beyond the bytes of the body: 64 KiB, and as much that is received and not parsed
+yet. Chunks of five bytes and more have less framing than body."""
+
+
+class GatewayConnection(web.RequestHandler):
     """The protocol of one connection. `gone` is set when the connection is lost."""
 
-    __slots__ = ("gone",)
+    __slots__ = (
+        *("gone", "_connections", "_options", "_socket", "_served", "_timer", "_write_timer", "_is_over"),
+        *("_head_bytes", "_body", "_framed_bytes", "_broken", "_received_at", "_blocked_at"),
+    )
 
-    def __init__(self, manager: web.Server, **limits: Any) -> None:
+    def __init__(self, manager: web.Server, connections: Connections, options: GatewayOptions, **limits: Any) -> None:
         super().__init__(manager, loop=asyncio.get_running_loop(), **limits)
         self.gone = asyncio.Event()
+        self._connections = connections
+        self._options = options
+        self._socket: asyncio.Transport | None = None
+        self._served = 0
+        """Requests that have ended, of `_request_count` that have begun."""
+        self._timer: asyncio.TimerHandle | None = None
+        """Runs while the head of a request is expected or incomplete."""
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._is_over = False
+        """No request is handled any more; the transport closes once everything is sent."""
+        self._head_bytes = 0
+        self._body: StreamReader | None = None
+        """Of the latest request."""
+        self._framed_bytes = 0
+        """Bytes received of its body, less those parsed: what frames it."""
+        self._broken = False
+        """Its framing is not valid, so that nothing after it can be understood."""
+        self._received_at = self._blocked_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if hasattr(transport, "max_size"):  # asyncio's own transport; other event loops have no such attribute
             transport.max_size = READ_BYTES
+        self._socket = cast(asyncio.Transport, transport)
         super().connection_made(transport)
+        if self._task_handler is not None:
+            self._task_handler.add_done_callback(self._handled)
+        self._connections.set_idle(self)
+        self._expect_head()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.gone.set()
+        self._connections.remove(self)
+        for timer in (self._timer, self._write_timer):
+            if timer is not None:
+                timer.cancel()
+        self._socket = None
         super().connection_lost(exc)
+
+    def cut(self) -> None:
+        """Close the connection now; what was not sent is lost."""
+        if self._socket is not None:
+            self._socket.abort()
+
+    def stalled_seconds(self) -> float:
+        """For how long the client of the request in progress has neither sent nor read what it must."""
+        now = self._loop.time()
+        if self._paused:
+            return now - self._blocked_at
+        sending = self._body is not None and not self._body.is_eof() and not self._reading_paused
+        return now - self._received_at if self._is_busy and sending else 0.0
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._served < self._request_count
+
+    def data_received(self, data: bytes) -> None:
+        if self._broken:
+            return  # discarded, while the client receives its response
+        self._received_at = self._loop.time()
+        parsed_bytes = self._body.total_bytes if self._body is not None else 0
+        super().data_received(data)
+        if self._messages and isinstance(self._messages[-1][0], _ErrInfo) and self._is_in_body:
+            self._messages.pop()
+            self._request_count -= 1
+            self._break_body("the framing of the body is broken")
+        elif self._is_in_body:
+            self._count_framing(len(data), parsed_bytes)
+        elif not self._is_busy:
+            self._count_head(len(data))
+
+    @property
+    def _is_in_body(self) -> bool:
+        return self._body is not None and not self._body.is_eof()
+
+    def _count_framing(self, received_bytes: int, parsed_bytes: int) -> None:
+        body = cast(StreamReader, self._body)
+        self._framed_bytes += received_bytes - (body.total_bytes - parsed_bytes)
+        if self._framed_bytes > FRAMING_BYTES + body.total_bytes:
+            self._break_body("its chunks have more extensions and trailers than the body has bytes")
+
+    def _break_body(self, reason: str) -> None:
+        """End the body of the request in progress with an error."""
+        self._broken = True
+        cast(StreamReader, self._body).set_exception(web.RequestPayloadError(reason))
+
+    def _count_head(self, received_bytes: int) -> None:
+        self._head_bytes += received_bytes
+        if self._head_bytes > HEAD_BYTES:
+            CONNECTIONS_CLOSED.labels("head").inc()
+            self.cut()
+        elif received_bytes:
+            self._expect_head()
+
+    def _expect_head(self) -> None:
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._options.head_seconds, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        CONNECTIONS_CLOSED.labels("head").inc()
+        self.cut()
+
+    async def _handle_request(
+        self,
+        request: web.BaseRequest,
+        start_time: float | None,
+        request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    ) -> tuple[web.StreamResponse, bool]:
+        """aiohttp calls this for each request."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._connections.set_busy(self)
+        self._head_bytes = self._framed_bytes = 0
+        self._body = request.content if isinstance(request.content, StreamReader) else None
+        try:
+            return await super()._handle_request(request, start_time, request_handler)
+        finally:
+            self._served += 1
+            if self._broken and self._body is not None:
+                # What aiohttp does next is to read the rest and discard it, for a while. It would log the exception.
+                self._body.set_exception(cast(BaseException, None))
+            if not self._is_busy:
+                self._connections.set_idle(self)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._blocked_at = self._loop.time()
+        self._expect_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+        if self._is_over:
+            self._expect_reading()
+
+    def _handled(self, task: asyncio.Task[None]) -> None:
+        self._is_over = True
+        if self._socket is not None:
+            self._expect_reading()
+
+    def _expect_reading(self) -> None:
+        if self._write_timer is None:
+            self._write_timer = self._loop.call_later(self._options.write_seconds, self._does_not_read)
+
+    def _does_not_read(self) -> None:
+        CONNECTIONS_CLOSED.labels("stalled").inc()
+        self.cut()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -55,9 +216,16 @@ class EnvelopeProtocol(web.RequestHandler):
                 else "its request line, a header or its framing is wrong"
             )
             error: SluiceError = RequestError("REQUEST_MALFORMED", reason=reason)
-            logger().info(
-                Log.REQUEST, request_id=name, route="unknown", status=400, code=error.code, reason=type(exc).__name__
-            )
+            if (left_out := STRANGERS_LOG.spend()) is not None:
+                logger().info(
+                    Log.REQUEST,
+                    request_id=name,
+                    route="unknown",
+                    status=400,
+                    code=error.code,
+                    reason=type(exc).__name__,
+                    left_out=left_out,
+                )
         else:
             error = SluiceError("INTERNAL")
             logger().error(Log.REQUEST_CRASHED, request_id=name, path=request.path, exc_info=exc)
@@ -71,4 +239,4 @@ class EnvelopeProtocol(web.RequestHandler):
 def client_gone(request: web.Request) -> asyncio.Event:
     """Set when the client's connection is lost."""
     protocol = request.protocol
-    return protocol.gone if isinstance(protocol, EnvelopeProtocol) else asyncio.Event()
+    return protocol.gone if isinstance(protocol, GatewayConnection) else asyncio.Event()

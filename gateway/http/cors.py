@@ -42,6 +42,8 @@ EXPOSED_HEADERS = (
     "ETag",
     "Last-Modified",
     "Location",
+    "RateLimit",
+    "RateLimit-Policy",
     "Repr-Digest",
     "Retry-After",
     "WWW-Authenticate",

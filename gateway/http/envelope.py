@@ -1,7 +1,7 @@
 """Builds the envelope of JSON responses. Only /openapi.json, events and files are sent without it.
 
 Guarantee: one shape (`schemas.http`), real HTTP status codes, and `Retry-After` wherever waiting helps. A response
-holds only the error's code, message and detail, never a traceback.
+holds only the error's code, message and detail, never a traceback, and of a server error no path of the server.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from aiohttp import web
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+from gateway.http.paths import without_paths
 from pipeline.core.errors import SluiceError
 from schemas.http import ErrorBody, Failure, Success
 
@@ -46,9 +47,12 @@ def failure(error: SluiceError, path: str, request_id: str) -> web.Response:
     """`error` in the envelope, with its status and the headers that this status requires. Retry-After: see
     `retry_after` (RFC 9110 section 10.2.3)."""
     detail: dict[str, Any] = to_jsonable_python(error.detail, fallback=str, inf_nan_mode="null")
+    message = error.message
+    if error.http_status >= 500:  # what others name is their own text
+        message, detail = without_paths(message), without_paths(detail)
     body = Failure(
         status=error.http_status,
-        error=ErrorBody(code=error.code, message=error.message, path=path, request_id=request_id, detail=detail),
+        error=ErrorBody(code=error.code, message=message, path=path, request_id=request_id, detail=detail),
     )
     headers: dict[str, str] = {}
     if (seconds := retry_after(error)) is not None:

@@ -1,6 +1,7 @@
 """Authentication: from the key or token of a request to the caller, and the tokens that callers receive.
 
-Guarantee: nothing about a request is believed that is not in a valid key or token. While authentication is off
+Guarantee: nothing about a request is believed that is not in a valid key or token. What a key has issued ends when the
+key is revoked. While authentication is off
 (SLUICE_AUTH=none), every caller is the owner `default` with every scope.
 """
 
@@ -47,47 +48,62 @@ class Authenticator:
             return await self._keys.caller(text)
         kind = self._signed.kind_of(text)
         if kind is not None:
-            return self._read(kind, text)
+            return await self._read(kind, text)
         if self._issued is None:
             raise AccessError("CREDENTIAL_INVALID", reason="it is neither a key nor a token of this service")
         return await self._issued.caller(text)
 
-    def in_url(self, text: str, kinds: Collection[TokenKind]) -> Caller:
+    async def in_url(self, text: str, kinds: Collection[TokenKind]) -> Caller:
         """Who sends this token in a URL, where it must be of one of these kinds. Raises as `bearer`."""
         kind = self._signed.kind_of(text)
         if kind is None or kind not in kinds:
             raise AccessError("CREDENTIAL_INVALID", reason="it may not be sent in this URL")
-        return self._read(kind, text)
+        return await self._read(kind, text)
 
     async def holds(self, caller: Caller) -> bool:
         """Whether a caller of a request that has lasted for a while could still make it: its key was not revoked, and
         its key or token has not expired. A ticket counts once, at the beginning. Raises DependencyUnavailable."""
         if caller.token is not TokenKind.TICKET and caller.expires_at is not None and caller.expires_at < time.time():
             return False
-        if caller.credential.startswith(KEY_CREDENTIAL):
-            return await self._keys.is_valid(caller.credential.removeprefix(KEY_CREDENTIAL))
-        return True
+        return await self._root_is_valid(caller)
 
-    def issue(self, kind: TokenKind, owner: str, upload_id: str, seconds: float) -> Issued:
-        """An upload token, a ticket or a link: for one upload and its content."""
-        return self._issue(kind, {"sub": owner, "upload": upload_id}, seconds)
+    def issue(self, kind: TokenKind, caller: Caller, owner: str, upload_id: str, seconds: float) -> Issued:
+        """An upload token, a ticket or a link for `caller`: for one upload of `owner`, and its content."""
+        return self._issue(kind, {"sub": owner, "by": caller.root, "upload": upload_id}, seconds)
 
     def issue_permit(
-        self, owner: str, seconds: float, *, count: int, max_size_bytes: int | None, media: MediaLimits
+        self, caller: Caller, seconds: float, *, count: int, max_size_bytes: int | None, media: MediaLimits
     ) -> tuple[str, Issued]:
         """The id of a new permit, and its token."""
         permit = Permit(uuid4().hex, int(time.time() + seconds), count, max_size_bytes, media)
-        return permit.permit_id, self._issue(TokenKind.PERMIT, {"sub": owner, **permit.to_data()}, seconds)
+        return permit.permit_id, self._issue(
+            TokenKind.PERMIT, {"sub": caller.owner, "by": caller.root, **permit.to_data()}, seconds
+        )
 
     def _issue(self, kind: TokenKind, claims: Mapping[str, Any], seconds: float) -> Issued:
         return Issued(self._signed.issue(kind, claims, seconds), int(time.time() + seconds))
 
-    def _read(self, kind: TokenKind, text: str) -> Caller:
+    async def _read(self, kind: TokenKind, text: str) -> Caller:
         claims = self._signed.read(kind, text)
         try:
-            if kind is not TokenKind.PERMIT:
-                return Caller(claims["sub"], frozenset(), str(kind), kind, claims["upload"], expires_at=claims["exp"])
-            permit = Permit.from_data(claims)
+            permit = Permit.from_data(claims) if kind is TokenKind.PERMIT else None
+            caller = Caller(
+                claims["sub"],
+                frozenset(),
+                f"{kind}:{permit.permit_id}" if permit else str(kind),
+                kind,
+                upload_id=None if permit else claims["upload"],
+                permit=permit,
+                issued_by=claims["by"],
+                expires_at=claims["exp"],
+            )
         except (KeyError, TypeError):  # of another release: a limit that is not known must not be ignored
             raise AccessError("CREDENTIAL_INVALID", reason="a gateway of another release has issued it") from None
-        return Caller(claims["sub"], frozenset(), f"{kind}:{permit.permit_id}", kind, None, permit, permit.expires_at)
+        if not await self._root_is_valid(caller):
+            raise AccessError("CREDENTIAL_INVALID", reason="the key that requested it was revoked")
+        return caller
+
+    async def _root_is_valid(self, caller: Caller) -> bool:
+        if not caller.root.startswith(KEY_CREDENTIAL):
+            return True
+        return await self._keys.is_valid(caller.root.removeprefix(KEY_CREDENTIAL))

@@ -6,6 +6,7 @@ URL, so its target is not checked; redirects are not followed.
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -14,6 +15,7 @@ import aiohttp
 from yarl import URL
 
 from pipeline.adapters.http_reasons import client_error_text
+from pipeline.adapters.tls import verifying
 from pipeline.core.errors import DependencyUnavailable
 
 _TIMEOUT_SECONDS = 10.0
@@ -23,7 +25,8 @@ class HttpCachePurge:
     """`template` is the URL with `{key}` in place of the object's key; `method` is the HTTP method that the cache
     expects, such as PURGE or PUT; `token` is sent as a bearer token."""
 
-    def __init__(self, template: str, method: str, token: str = "") -> None:
+    def __init__(self, template: str, method: str, token: str = "", *, ca_file: Path | None = None) -> None:
+        self._ca_file = ca_file
         self._template = template
         self._method = method
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -31,7 +34,9 @@ class HttpCachePurge:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS), cookie_jar=aiohttp.DummyCookieJar()
+            connector=aiohttp.TCPConnector(ssl=verifying(self._ca_file)),
+            timeout=aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
         return self
 

@@ -7,12 +7,14 @@ ends within its time limit. The operator configures where the URLs lead, so thei
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import aiohttp
 from yarl import URL
 
+from pipeline.adapters.tls import verifying
 from pipeline.core.errors import StoreUnavailable
 from pipeline.ports import PlainResponse
 
@@ -22,11 +24,14 @@ _TIMEOUT_SECONDS = 10.0
 class HttpPlainClient:
     """Opened by `async with`."""
 
-    def __init__(self) -> None:
+    def __init__(self, ca_file: Path | None = None) -> None:
+        """`ca_file`: CA certificates that are trusted besides the system's."""
+        self._ca_file = ca_file
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=verifying(self._ca_file)),
             timeout=aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,

@@ -10,6 +10,7 @@ from pipeline.access.authenticator import Authenticator
 from pipeline.adapters.plain_http import HttpPlainClient
 from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
 from pipeline.adapters.postgres.health import DatabaseHealth
+from pipeline.adapters.sns import SnsMessages, SnsRules
 from pipeline.bootstrap.access import authenticator
 from pipeline.bootstrap.redis import RedisParts, redis_parts
 from pipeline.bootstrap.shared import cache_purge, content_repository
@@ -19,7 +20,7 @@ from pipeline.contents.deletion import Deletions
 from pipeline.contents.downloads import DownloadRules, Downloads
 from pipeline.contents.known_stores import ExaminedStores, KnowledgeRules
 from pipeline.core.errors import SluiceError
-from pipeline.ports import ContentRepository, DeletionRepository, EventFeed
+from pipeline.ports import ContentRepository, DeletionRepository, EventFeed, SignedMessages
 from pipeline.settings import Settings
 from pipeline.uploads.create import CreationRules, UploadCreation
 from pipeline.uploads.direct import DirectUploads
@@ -43,6 +44,7 @@ class GatewayServices:
     creation: UploadCreation
     lookup: UploadLookup
     importer: Importer
+    signed_messages: SignedMessages
     direct: DirectUploads
     receiver: Receiver
     contents: ContentRepository
@@ -130,7 +132,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
         room = SegmentRoom(cell, redis.signals, parts.release, settings.segment_deadline_seconds)
         lookup = UploadLookup(cell.uploads, cell.journals, parts.expiry)
         creation = UploadCreation(cell, lookup, parts.admission, stores, rules)
-        client = await stack.enter_async_context(HttpPlainClient())
+        client = await stack.enter_async_context(HttpPlainClient(settings.store_ca_file))
         knowledge = KnowledgeRules(settings.store, trusted=settings.store_grants == "trusted")
         known = await stack.enter_async_context(ExaminedStores(stores, client, knowledge))
         sources = ImportRules(
@@ -140,6 +142,8 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             volume=settings.volume,
             segment_bytes=settings.segment_bytes,
         )
+        messages = SnsMessages(client, SnsRules(frozenset(settings.sns_topics), frozenset(settings.sns_hosts)))
+        stack.push_async_callback(messages.aclose)
         authentication, ring = authenticator(settings, contents.pool, client)
         stack.push_async_callback(ring.aclose)
         yield GatewayServices(
@@ -148,6 +152,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             creation=creation,
             lookup=lookup,
             importer=Importer(creation, stores, contents, sources),
+            signed_messages=messages,
             direct=DirectUploads(cell, creation, lookup, stores, known, settings.upload_grant_seconds),
             receiver=Receiver(cell, ReceiveBuffer(settings.receive_buffer_bytes), receive, room),
             contents=contents,

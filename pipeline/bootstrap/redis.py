@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from pipeline.adapters.arq.queue import ArqStageQueue, envelope_key
+from pipeline.adapters.redis.address import client_url
 from pipeline.adapters.redis.ended_list import RedisEndedList
 from pipeline.adapters.redis.gauges import RedisGauges
 from pipeline.adapters.redis.health import RedisHealth
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.ledger import LedgerRules, RedisReservationLedger
+from pipeline.adapters.redis.owner_counts import RedisOwnerCounts
 from pipeline.adapters.redis.pool import SideBySidePool
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.adapters.redis.segment_board import RedisSegmentBoard
@@ -21,6 +23,8 @@ from pipeline.adapters.redis.signals import RedisSignals
 from pipeline.adapters.redis.stage_board import RedisStageBoard
 from pipeline.adapters.redis.upload_board import RedisUploadBoard
 from pipeline.adapters.redis.worker_records import RedisWorkerRecords
+from pipeline.core.admission import OwnerShare
+from pipeline.core.creation_limits import CreationLimits, CreationRate, OwnerLimits
 from pipeline.settings import Settings
 
 # A Redis that has not responded for this long counts as unavailable; clients receive a 503 before they give up.
@@ -36,6 +40,7 @@ class RedisParts:
     client: Redis
     keys: Keys
     board: RedisUploadBoard
+    owners: RedisOwnerCounts
     segments: RedisSegmentBoard
     stages: RedisStageBoard
     ended: RedisEndedList
@@ -52,14 +57,47 @@ def redis_health(client: Redis, scripts: Scripts, keys: Keys) -> RedisHealth:
     return RedisHealth(client, scripts, [keys.probe, envelope_key(keys.probe)])
 
 
+def creation_limits(settings: Settings) -> CreationLimits:
+    """What may be created. Without authentication everybody is one owner, to whom no limits of owners apply."""
+    if settings.auth == "none":
+        return CreationLimits(settings.queue_uploads)
+    per_second = settings.owner_creations_per_second
+    own = OwnerLimits(
+        waiting=settings.owner_waiting,
+        in_flight=settings.owner_uploads,
+        bytes=settings.owner_bytes,
+        bytes_per_day=settings.owner_bytes_per_day or None,
+        creations=CreationRate(per_second, max(1, round(4 * per_second))),
+    )
+    return CreationLimits(settings.queue_uploads, own)
+
+
+def redis_address(settings: Settings) -> str:
+    """The URL of Redis for redis-py and arq: a secret."""
+    return client_url(
+        settings.redis_url.get_secret_value(),
+        ca_file=settings.redis_ca_file,
+        certificate_file=settings.redis_certificate_file,
+        key_file=settings.redis_key_file,
+    )
+
+
+def _owner_share(settings: Settings) -> OwnerShare:
+    """Without authentication everybody is one owner, who may hold everything."""
+    if settings.auth == "none":
+        return OwnerShare()
+    return OwnerShare(int(settings.temp_budget_bytes * settings.owner_share), settings.owner_uploads)
+
+
 @asynccontextmanager
 async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
     """Connect lazily, because Redis may be unavailable, and listen to signals while the block runs."""
-    url = settings.redis_url.get_secret_value()
+    url = redis_address(settings)
     keys = Keys(settings.redis_namespace)
     client: Redis = Redis(
         connection_pool=SideBySidePool.from_url(
             url,
+            max_connections=settings.redis_connections,
             decode_responses=True,
             socket_timeout=_RESPONSE_SECONDS,
             socket_connect_timeout=_RESPONSE_SECONDS,
@@ -70,7 +108,13 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
         url, decode_responses=True, socket_timeout=_RESPONSE_SECONDS, socket_connect_timeout=_RESPONSE_SECONDS
     )
     scripts = Scripts(client, keys.prefix)
-    rules = LedgerRules(settings.temp_budget_bytes, settings.lease_seconds, settings.max_passes, settings.lookahead)
+    rules = LedgerRules(
+        settings.temp_budget_bytes,
+        settings.lease_seconds,
+        settings.max_passes,
+        settings.lookahead,
+        _owner_share(settings),
+    )
     signals = RedisSignals(listener, keys)
     async with AsyncExitStack() as stack:
         for connection in (client, listener):
@@ -79,7 +123,16 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
         yield RedisParts(
             client=client,
             keys=keys,
-            board=RedisUploadBoard(client, scripts, keys, int(settings.retention_seconds * 1000), _REQUEUE_MS),
+            board=RedisUploadBoard(
+                client,
+                scripts,
+                keys,
+                int(settings.retention_seconds * 1000),
+                _REQUEUE_MS,
+                empty_ms=int(settings.retention_empty_seconds * 1000),
+                limits=creation_limits(settings),
+            ),
+            owners=RedisOwnerCounts(client, scripts, keys),
             segments=RedisSegmentBoard(client, scripts, keys, _REQUEUE_MS),
             stages=RedisStageBoard(client, scripts, keys, int(settings.stage_lease_seconds * 1000), _REQUEUE_MS),
             ended=RedisEndedList(client, scripts, keys),

@@ -21,4 +21,6 @@ async def cache_purge(stack: AsyncExitStack, settings: Settings) -> CachePurge |
     if not settings.cdn_purge_url:
         return None
     token = settings.cdn_purge_token.get_secret_value()
-    return await stack.enter_async_context(HttpCachePurge(settings.cdn_purge_url, settings.cdn_purge_method, token))
+    return await stack.enter_async_context(
+        HttpCachePurge(settings.cdn_purge_url, settings.cdn_purge_method, token, ca_file=settings.store_ca_file)
+    )

@@ -82,7 +82,11 @@ def _delegated_auth(settings: Settings) -> SwiftAuth | None:
 def _swift(settings: Settings) -> AbstractAsyncContextManager[Store] | None:
     if not (settings.swift_user or settings.swift_application_credential_id):
         return None
-    options = SwiftOptions(stall_seconds=settings.store_stall_seconds, response_seconds=settings.store_stall_seconds)
+    options = SwiftOptions(
+        stall_seconds=settings.store_stall_seconds,
+        response_seconds=settings.store_stall_seconds,
+        ca_file=settings.store_ca_file,
+    )
     key = settings.swift_tempurl_key.get_secret_value()
     signer = TempUrlSigner(key, settings.swift_tempurl_digest) if key else None
     return SwiftObjectStore(
@@ -110,6 +114,7 @@ def _s3(settings: Settings) -> AbstractAsyncContextManager[Store] | None:
         pool_connections=2 * settings.store_concurrency + settings.download_concurrency,
         stall_seconds=settings.store_stall_seconds,
         response_seconds=settings.store_stall_seconds,
+        ca_file=settings.store_ca_file,
     )
     return S3ObjectStore(settings.s3_bucket, credentials, options=options, observer=_observe)
 

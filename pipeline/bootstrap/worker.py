@@ -6,12 +6,12 @@ import os
 import socket
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.adapters.media.reader import SandboxedReader
 from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
 from pipeline.bootstrap.media import media_reader
-from pipeline.bootstrap.redis import RedisParts, redis_parts
+from pipeline.bootstrap.redis import RedisParts, redis_address, redis_parts
 from pipeline.bootstrap.shared import cache_purge, content_repository
 from pipeline.bootstrap.stores import open_stores
 from pipeline.bootstrap.volume import volume_parts
@@ -54,7 +54,7 @@ class WorkerServices:
     release: EarlyRelease
     deletions: Deletions
     orphaned_objects: OrphanedObjects
-    redis_url: str
+    redis_url: str = field(repr=False)
     name: str
     volume: str
 
@@ -118,7 +118,7 @@ async def worker_services(settings: Settings, kinds: Collection[WorkerType] = ()
             cleanups=CleanupQueue(cell, redis.ended, cleanup),
             deletions=Deletions(PostgresDeletionRepository(contents.pool), stores, purge),
             orphaned_objects=OrphanedObjects(cell.uploads, stores, cleanup, OrphanRules()),
-            redis_url=settings.redis_url.get_secret_value(),
+            redis_url=redis_address(settings),
             name=name,
             volume=settings.volume,
         )

@@ -60,7 +60,8 @@ class MediaLimits:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> MediaLimits:
         """Raises TypeError for a limit that this release does not know: it must not be ignored."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
+        limits: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in data.items()}
+        return cls(**limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,8 @@ class Permit:
 class Caller:
     """Who makes a request. `credential` names, for logs, what was shown: `key:<id>`, `jwt:<issuer>`, `none`, or a kind
     of token. `token`: of those that Sluice has signed; such a caller has no scopes. It may use `upload_id`, the upload
-    and the content that it becomes, and nothing else, or create uploads within its `permit`. `expires_at`: in seconds
-    since 1970; None: of a key without an end."""
+    and the content that it becomes, and nothing else, or create uploads within its `permit`. `issued_by`: the
+    credential that requested the token. `expires_at`: in seconds since 1970; None: of a key without an end."""
 
     owner: str
     scopes: frozenset[Scope]
@@ -99,12 +100,18 @@ class Caller:
     token: TokenKind | None = None
     upload_id: str | None = None
     permit: Permit | None = None
+    issued_by: str | None = None
     expires_at: float | None = None
 
     @property
     def sees(self) -> str | None:
         """The owner whose uploads and contents this caller sees; None: every owner's."""
         return None if Scope.OPERATE in self.scopes else self.owner
+
+    @property
+    def root(self) -> str:
+        """The key or token of an identity provider from which this credential comes: itself, or what requested it."""
+        return self.issued_by or self.credential
 
     @property
     def scope(self) -> str:

@@ -3,6 +3,7 @@
     SluiceError
     ├── RequestError        the client can correct it (4xx)
     │   └── AccessError         the caller is not known, or may not do this (401, 403)
+    ├── LimitReached        a limit of an owner or of the service is reached; worth retrying later (429)
     ├── UploadEnded         the upload has ended: failed, expired, cancelled or ready
     ├── MediaError          the file itself is at fault; retrying cannot help
     ├── StoreError          the object store refused the request or failed
@@ -44,6 +45,25 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "ACCESS_DENIED": ErrorSpec(403, False, "This request needs {needed}; the key or token has {granted}."),
     "PERMIT_EXCEEDED": ErrorSpec(403, False, "The permit does not allow this upload: {reason}."),
     "AUTH_UNAVAILABLE": ErrorSpec(503, True, "Tokens cannot be verified now: {reason}."),
+    # Limits
+    "RATE_LIMITED": ErrorSpec(429, True, "Too many {what}; try again after {retry_after_seconds} s."),
+    "QUEUE_FULL": ErrorSpec(
+        429, True, "No more than {value} uploads may wait at once; try again after {retry_after_seconds} s."
+    ),
+    "OWNER_LIMIT": ErrorSpec(
+        429,
+        True,
+        "The owner of this upload has reached its limit '{limit}' of {value}; try again when some of its uploads have"
+        " ended.",
+    ),
+    "DAILY_LIMIT": ErrorSpec(
+        429,
+        True,
+        "The owner of this upload may create {value} bytes a day (UTC); try again after {retry_after_seconds} s.",
+    ),
+    "FILE_TOO_LARGE_FOR_OWNER": ErrorSpec(
+        413, False, "The file has {size_bytes} bytes; the limit '{limit}' of its owner is {value}."
+    ),
     # Requests
     "ROUTE_NOT_FOUND": ErrorSpec(404, False, "There is no such path. GET /docs lists every route."),
     "METHOD_NOT_ALLOWED": ErrorSpec(405, False, "This path does not accept {method}; it accepts {allowed}."),
@@ -140,8 +160,21 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "EVENTS_TOKEN_WRONG": ErrorSpec(
         401, False, "The Authorization header of this notification does not match SLUICE_EVENTS_TOKEN."
     ),
+    "EVENTS_TOPIC_NOT_ALLOWED": ErrorSpec(
+        403, False, "Messages of the SNS topic '{topic}' are not accepted; SLUICE_SNS_TOPICS lists the ones that are."
+    ),
+    "EVENTS_SIGNATURE_WRONG": ErrorSpec(403, False, "This message is not proven to come from SNS: {reason}."),
+    "EVENTS_NOT_VERIFIED": ErrorSpec(
+        503, True, "The certificate that proves that this message comes from SNS cannot be read: {reason}."
+    ),
     "TRANSPORT_DIFFERS": ErrorSpec(
         409, False, "This request does not apply to this upload, whose transport is '{transport}'."
+    ),
+    "CONNECTION_LIMIT": ErrorSpec(
+        429, True, "Too many connections are open from your address; close some, or send fewer requests at once."
+    ),
+    "STREAM_LIMIT": ErrorSpec(
+        429, True, "{limit} event streams are open {whose}, which is the limit; close some, or poll instead."
     ),
     "GATEWAY_BUSY": ErrorSpec(503, True, "The gateway is overloaded or shutting down; try again shortly."),
     "NOT_READY": ErrorSpec(503, True, "A dependency of the gateway is unavailable: {names}; see detail.problems."),
@@ -188,6 +221,9 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "CACHE_PURGE_FAILED": ErrorSpec(503, True, "The cache in front of the store did not purge {key}: {reason}."),
     "TEMP_VOLUME_FULL": ErrorSpec(507, True, "The temp volume is full: {reason}."),
     "TEMP_VOLUME_FAILED": ErrorSpec(507, True, "The temp volume cannot be used: {reason}."),
+    "DESCRIPTORS_EXHAUSTED": ErrorSpec(
+        503, True, "This process has as many files and connections open as it may; try again shortly."
+    ),
     "TEMP_FILE_MISSING": ErrorSpec(500, False, "The temp file of this upload is missing; upload the file again."),
     # Stages
     "STAGE_LOST": ErrorSpec(500, True, "Another worker has taken over stage {stage}."),
@@ -228,6 +264,11 @@ class RequestError(SluiceError):
 
 class AccessError(RequestError):
     """The caller is not known, or may not do this."""
+
+
+class LimitReached(SluiceError):
+    """The owner, or all owners together, have as much as they may, or ask too often. The same request may succeed
+    later: it is no fault of the request."""
 
 
 class UploadEnded(SluiceError):

@@ -44,6 +44,7 @@ _OUTAGES: Mapping[str, Dependency] = {
     "REDIS_UNAVAILABLE": Dependency.REDIS,
     "TEMP_VOLUME_FULL": Dependency.DISK,
     "TEMP_VOLUME_FAILED": Dependency.DISK,
+    "DESCRIPTORS_EXHAUSTED": Dependency.WORKER,
     "STAGE_CRASHED": Dependency.WORKER,
     "STAGE_TIMEOUT": Dependency.WORKER,
     "MEDIA_TOOL_FAILED": Dependency.WORKER,

@@ -8,6 +8,7 @@ suite. `ports.recording` is not re-exported: only the record and recovery may ch
 from pipeline.ports.capabilities import KnownStores, PlainClient, PlainResponse
 from pipeline.ports.contents import CachePurge, ContentRepository, DeletionRepository
 from pipeline.ports.media import ByteSource, Frame, MediaReader, Reading
+from pipeline.ports.notifications import SignedMessages
 from pipeline.ports.object_store import (
     ContentTypes,
     DelegatedTokens,
@@ -79,6 +80,7 @@ __all__ = [
     "SegmentReader",
     "SegmentReads",
     "SegmentSource",
+    "SignedMessages",
     "StageIdle",
     "StageQueue",
     "StageReads",

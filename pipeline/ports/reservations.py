@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from pipeline.core.access import DEFAULT_OWNER
 from pipeline.core.admission import DiskReading
 
 
@@ -32,8 +33,9 @@ class AdmissionOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The place of an upload in the ledger. `queue_position` counts from 1; 0: it holds bytes, until `lease_until_ms`
-    unless its lease is renewed."""
+    """The place of an upload in the ledger. `queue_position` counts from 1 the uploads that are served before it, as far
+    as others neither come nor overtake it; with more than 32 owners it is an estimate. 0: it holds bytes, until
+    `lease_until_ms` unless its lease is renewed."""
 
     queue_position: int
     lease_until_ms: int | None
@@ -55,10 +57,17 @@ class ReservationLedger(Protocol):
     """Applies the rules of `core.admission` atomically. Errors: DependencyUnavailable. Every method is idempotent."""
 
     async def request(
-        self, upload_id: str, size_bytes: int, disk: DiskReading, window_bytes: int | None = None
+        self,
+        upload_id: str,
+        size_bytes: int,
+        disk: DiskReading,
+        window_bytes: int | None = None,
+        *,
+        owner: str = DEFAULT_OWNER,
+        journal_bytes: int = 0,
     ) -> AdmissionOutcome | None:
-        """Queue an upload, which reserves its window or all of its `size_bytes`, and admit every upload that may be
-        admitted. None: `disk.epoch` is stale; read the disk again."""
+        """Queue an upload, which reserves its window or all of its `size_bytes`, and `journal_bytes`; and admit every
+        upload that may be admitted. None: `disk.epoch` is stale; read the disk again."""
 
     async def run(self, disk: DiskReading) -> AdmissionOutcome | None:
         """Admit every upload that may be admitted, and mark lapsed leases. None as in `request`."""
@@ -73,6 +82,8 @@ class ReservationLedger(Protocol):
         backed_bytes: int,
         window_bytes: int | None = None,
         *,
+        owner: str = DEFAULT_OWNER,
+        journal_bytes: int = 0,
         taken: Mapping[int, int] | None = None,
         given: Mapping[int, int] | None = None,
     ) -> None:

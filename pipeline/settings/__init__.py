@@ -9,7 +9,9 @@ from __future__ import annotations
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.settings.access import AccessSettings
+from pipeline.settings.connections import ConnectionSettings
 from pipeline.settings.dependencies import DependencySettings
+from pipeline.settings.fairness import FairnessSettings
 from pipeline.settings.gateway import GatewaySettings
 from pipeline.settings.object_store import ObjectStoreSettings, S3Settings, SwiftSettings
 from pipeline.settings.temp_volume import TempVolumeSettings
@@ -21,8 +23,10 @@ __all__ = ["Settings"]
 # pydantic orders fields by the bases from last to first; this is the order in README.
 class Settings(
     WorkerSettings,
+    ConnectionSettings,
     GatewaySettings,
     AccessSettings,
+    FairnessSettings,
     TempVolumeSettings,
     S3Settings,
     SwiftSettings,

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, Field, SecretStr
 
-from pipeline.settings.values import DatabaseUrl, RedisUrl
+from pipeline.settings.values import CaFile, DatabaseUrl, RedisUrl
 
 
 class DependencySettings(BaseModel):
     """How to reach Redis and PostgreSQL."""
 
     redis_url: RedisUrl = Field(
-        SecretStr("redis://127.0.0.1:6379/0"), description="URL of Redis, with AOF enabled; Redis Cluster does not work"
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="URL of Redis, with AOF enabled: `redis://USER:PASSWORD@HOST:PORT/0`, or `rediss://` for TLS with "
+        "a verified certificate and host name; Redis Cluster and Sentinel do not work",
     )
+    redis_ca_file: CaFile = Field(
+        None,
+        description="File of CA certificates (PEM) that are trusted besides the system's, for Redis with a private CA",
+    )
+    redis_certificate_file: Path | None = Field(
+        None, description="Client certificate (PEM) for a Redis that demands one; it may contain the key, too"
+    )
+    redis_key_file: Path | None = Field(None, description="Key of the client certificate, where it is another file")
     redis_namespace: str = Field("sluice", pattern=r"^[a-z0-9-]+$", description="Prefix of every Redis key")
     database_url: DatabaseUrl = Field(
         SecretStr("postgresql://sluice@127.0.0.1:5432/sluice"),
-        description="URL of PostgreSQL, which holds content metadata",
+        description="URL of PostgreSQL, which holds content metadata. For TLS: `?sslmode=verify-full`, and "
+        "`&sslrootcert=FILE` for a private CA; other parameters as libpq has them",
     )
     database_pool: int = Field(
         4, ge=1, description="Maximum PostgreSQL connections per process; the persist stage needs few"

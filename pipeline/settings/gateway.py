@@ -62,7 +62,10 @@ class GatewaySettings(BaseModel):
         30, gt=0, description="A download is aborted when its client accepts no byte for this long"
     )
     shutdown_seconds: float = Field(
-        20, gt=0, description="Time after SIGTERM for requests and stages to finish; unfinished stages are requeued"
+        15,
+        gt=0,
+        description="Time after SIGTERM for requests and stages to finish; requests of clients that neither send nor "
+        "read for a quarter of it are aborted, and unfinished stages are requeued",
     )
 
     @field_validator("cors_credentials")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
-from pipeline.settings.values import BaseUrl, PurgeUrl, TextList, UpperCase
+from pipeline.settings.values import BaseUrl, CaFile, PurgeUrl, TextList, UpperCase
 
 
 class ObjectStoreSettings(BaseModel):
@@ -29,6 +29,21 @@ class ObjectStoreSettings(BaseModel):
         SecretStr(""),
         description="Token that stores send with notifications of new objects (`Authorization: Bearer`); empty: "
         "notifications are refused",
+    )
+    sns_topics: TextList = Field(
+        (),
+        description="ARNs of the Amazon SNS topics whose messages are accepted, separated by commas; empty: none. "
+        "Their signatures are verified",
+    )
+    sns_hosts: TextList = Field(
+        (),
+        description="Hosts besides `sns.REGION.amazonaws.com` whose certificates sign messages, for servers that speak "
+        "as SNS does; with the port if it is not 443",
+    )
+    store_ca_file: CaFile = Field(
+        None,
+        description="File of CA certificates (PEM) that are trusted besides the system's, for stores, Keystone and "
+        "presigned URLs with a private CA",
     )
     store_concurrency: int = Field(
         16,

@@ -10,8 +10,10 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+import ssl
+from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_core import PydanticCustomError
@@ -24,6 +26,11 @@ _SUBDOMAINS: Final = re.compile(rf"\*\.{_LABEL}(?:\.{_LABEL})*")
 _ORIGIN: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#@\\\s]+)/?")
 _BASE_URL: Final = re.compile(r"https?://([^/?#@\\\s]+)(?:/[^?#\\\s]*)?", re.IGNORECASE)
 _PURGE_URL: Final = re.compile(r"https?://(?:[^/?#@\\\s]*@)?([^/?#@\\\s]+)([/?][^#\\\s]*)", re.IGNORECASE)
+# A slash, question mark or number sign in a password that is not encoded ends the authority too early.
+_DATABASE_URL: Final = re.compile(
+    r"postgres(?:ql)?://(?:[^/?#@\s]*@)?((?:\[[0-9A-Fa-f:.]+\]|[^/?#@:,\s\[\]]*)(?::\d{1,5})?(?:,[^/?#@\s]+)?)(?:/[^?#@\s]*)?(?:\?[^#\s]*)?"
+)
+_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _KEY: Final = "{key}"
 
@@ -121,10 +128,25 @@ def _redis_url(value: SecretStr) -> SecretStr:
 
 
 def _database_url(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+    """As `_redis_url`: the message does not repeat the value, and nothing later reads a part of the password as a
+    host or port and reports it."""
+    text = value.get_secret_value()
+    if not _DATABASE_URL.fullmatch(text):
         raise _refused(
-            "Must be the URL of a PostgreSQL database, such as postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+            "Must be the URL of a PostgreSQL database, such as postgresql://USER:PASSWORD@HOST:PORT/DATABASE; in the "
+            "password, encode what is neither a letter nor a digit as %XX"
         )
+    if parse_qs(urlsplit(text).query).get("sslmode", ["prefer"])[-1] not in _SSL_MODES:
+        raise _refused(f"Its sslmode must be one of {', '.join(_SSL_MODES)}")
+    return value
+
+
+def _ca_file(value: Path | None) -> Path | None:
+    if value is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=value)
+        except (OSError, ValueError):
+            raise _refused("Must name a readable file of CA certificates in PEM") from None
     return value
 
 
@@ -141,6 +163,16 @@ def _listen_host(text: str) -> str:
             "Must be an IP address or a host name, without a scheme and a port, such as 127.0.0.1 or 0.0.0.0"
         )
     return host
+
+
+def _network(text: str) -> str:
+    """An address or a network as `ipaddress` writes it."""
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise _refused(
+            "'{network}' is not an IP address or a network, such as 10.0.0.7 or 10.0.0.0/8", network=text[:200]
+        ) from None
 
 
 def _signing_secret(value: SecretStr) -> SecretStr:
@@ -171,7 +203,9 @@ SigningSecrets = Annotated[
 ]
 OptionalSecret = Annotated[SecretStr, AfterValidator(_optional_secret)]
 PublicKeys = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_pem_blocks)]
+NetworkList = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_items)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+CaFile = Annotated[Path | None, AfterValidator(_ca_file)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 PurgeUrl = Annotated[str, AfterValidator(_purge_url)]

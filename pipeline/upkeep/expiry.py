@@ -68,7 +68,9 @@ class Expiry:
                     # Admission would reserve neither the segments that a temp file holds, nor less for those released.
                     await self._recovery.recover(upload_id)
                     if (upload := await self._without_room(upload_id)) is not None:
-                        await self._admission.request(upload_id, upload.size_bytes, upload.window_bytes)
+                        await self._admission.request(
+                            upload_id, upload.size_bytes, upload.window_bytes, owner=upload.owner
+                        )
         sweep.end()
 
     async def _without_room(self, upload_id: str) -> Upload | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from pipeline.core.access import DEFAULT_OWNER
 from pipeline.core.admission import DiskReading
 from pipeline.core.errors import DependencyUnavailable, RequestError, TempVolumeError
 from pipeline.core.lifecycle import ENDED
@@ -73,11 +74,23 @@ class Admission:
         except TempVolumeError:
             return True
 
-    async def request(self, upload_id: str, size_bytes: int, window_bytes: int | None = None) -> None:
+    async def request(
+        self,
+        upload_id: str,
+        size_bytes: int,
+        window_bytes: int | None = None,
+        *,
+        owner: str = DEFAULT_OWNER,
+        journal_bytes: int = 0,
+    ) -> None:
         """Queue an upload of `size_bytes`, and admit it at once if there is room. It reserves whole blocks: those of
-        its file, or its window. Idempotent."""
+        its file, or its window, and those of its journal. Idempotent."""
         occupied = on_disk_bytes(size_bytes)
-        await self._decide(lambda disk: self._ledger.request(upload_id, occupied, disk, window_bytes))
+        await self._decide(
+            lambda disk: self._ledger.request(
+                upload_id, occupied, disk, window_bytes, owner=owner, journal_bytes=journal_bytes
+            )
+        )
 
     async def require_open(self) -> None:
         """Raises DependencyUnavailable VOLUME_RECOVERING while Redis does not know every upload on the volume."""

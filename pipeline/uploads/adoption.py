@@ -45,7 +45,8 @@ class Adoption:
         given = {number: room_bytes(plan, number) for number in {*journal.released, *journal.expected}}
         if new.window_bytes is None and not given:
             backed_bytes = await self._cell.volume.allocate(new.upload_id, new.size_bytes)
-            await self._cell.ledger.adopt(new.upload_id, on_disk_bytes(new.size_bytes), backed_bytes)
+            occupied = on_disk_bytes(new.size_bytes)
+            await self._cell.ledger.adopt(new.upload_id, occupied, backed_bytes, owner=new.owner)
             return True
         everything = set(range(1, plan.count + 1))
         held = (set(journal.received) if new.window_bytes else everything).difference(given)
@@ -56,7 +57,9 @@ class Adoption:
         occupied = on_disk_bytes(new.size_bytes)
         taken = {number: room_bytes(plan, number) for number in held} if new.window_bytes else None
         backed_bytes = sum(taken.values()) if taken is not None else occupied - sum(given.values())
-        await self._cell.ledger.adopt(new.upload_id, occupied, backed_bytes, new.window_bytes, taken=taken, given=given)
+        await self._cell.ledger.adopt(
+            new.upload_id, occupied, backed_bytes, new.window_bytes, owner=new.owner, taken=taken, given=given
+        )
         return True
 
     async def take(self, upload: Upload, number: int) -> bool:

@@ -130,7 +130,7 @@ class UploadCreation:
 
     async def _begin(self, upload: Upload) -> None:
         if upload.status is Status.WAITING:
-            await self._admission.request(upload.upload_id, upload.size_bytes, upload.window_bytes)
+            await self._admission.request(upload.upload_id, upload.size_bytes, upload.window_bytes, owner=upload.owner)
         elif TRANSPORTS[upload.transport].in_store:
             with suppress(DependencyUnavailable):  # the stages are queued: their jobs come back as overdue stages
                 for job in upload.queued_jobs:

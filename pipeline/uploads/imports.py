@@ -21,8 +21,9 @@ from pipeline.ports import ContentRepository, Stores
 from pipeline.uploads.create import UploadCreation
 from pipeline.uploads.declared_type import declared_type
 from schemas.imports import ImportObject
+from schemas.uploads import FILENAME_EXCLUDED
 
-_UNFIT = re.compile(r"[\x00-\x1f\x7f/\\]")
+_UNFIT = re.compile(f"[{FILENAME_EXCLUDED}]")
 _FILENAME_CHARACTERS = 255
 
 
@@ -122,5 +123,5 @@ def _identity(found: StoredObject) -> str:
 
 
 def _filename(key: str) -> str:
-    """The last part of the key, as a file name without control characters or separators."""
+    """The last part of the key, as a file name: what no file name contains is replaced."""
     return _UNFIT.sub("_", key.rstrip("/").rpartition("/")[2])[-_FILENAME_CHARACTERS:] or "object"

@@ -188,7 +188,7 @@ async def test_a_worker_finishes_a_deletion_whose_gateway_died(servers: Servers,
         content = await upload(cell, video)
         pool = LazyPool(cell.settings.database_url.get_secret_value(), 1)
         try:
-            await PostgresDeletionRepository(pool).begin(content["id"], 0.0)
+            await PostgresDeletionRepository(pool).begin(content["id"], 0.0, None)
         finally:
             pool.terminate()
         await cell.call("GET", f"/v1/contents/{content['id']}", expect=404)

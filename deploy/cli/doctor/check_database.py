@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from deploy.cli.doctor.database_advice import advice_for
 from deploy.cli.doctor.findings import Findings, Level
+from deploy.cli.doctor.transport import judge_database_transport
 from pipeline.adapters.postgres.health import LEAST_STATEMENT_MS
 from pipeline.adapters.postgres.inspection import DatabaseFacts, attempt_write, inspect_database
 from pipeline.adapters.postgres.migrate import pending_migrations
@@ -29,6 +30,7 @@ async def check_database(settings: Settings, findings: Findings) -> None:
     if facts is None:
         return
     judge_facts(facts, findings)
+    judge_database_transport(url, findings)
     pending = await _or_finding(pending_migrations(url), findings)
     if pending is None:
         return

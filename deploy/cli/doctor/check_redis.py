@@ -9,11 +9,12 @@ from redis.asyncio import Redis
 
 from deploy.cli.doctor.findings import RESPONSE_SECONDS, Findings
 from deploy.cli.doctor.redis_advice import SINGLE_SERVER, advice
+from deploy.cli.doctor.transport import judge_redis_transport
 from deploy.cli.formatting import format_bytes
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.scripts import Scripts
-from pipeline.bootstrap.redis import redis_health
+from pipeline.bootstrap.redis import redis_address, redis_health
 from pipeline.core.errors import DependencyUnavailable
 from pipeline.settings import Settings
 
@@ -26,7 +27,7 @@ _NEARLY_FULL = 0.9
 async def check_redis(settings: Settings, findings: Findings) -> None:
     """Read INFO and TIME, subscribe to a channel, and write keys that are deleted at once."""
     redis: Redis = Redis.from_url(
-        settings.redis_url.get_secret_value(),
+        redis_address(settings),
         decode_responses=True,
         socket_connect_timeout=RESPONSE_SECONDS,
         socket_timeout=RESPONSE_SECONDS,
@@ -40,6 +41,7 @@ async def check_redis(settings: Settings, findings: Findings) -> None:
             findings.error("is a Sentinel, which holds no data", "Set SLUICE_REDIS_URL to the primary that it watches.")
             return
         judge_info(info, findings)
+        judge_redis_transport(settings.redis_url.get_secret_value(), findings)
         await health.check()
         findings.ok("accepts writes, and its user has every right that Sluice needs")
         await _check_clock(redis, findings)

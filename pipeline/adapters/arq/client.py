@@ -20,6 +20,8 @@ from pipeline.core.stages import Stage
 FUNCTION = "run_stage"
 _RESPONSE_SECONDS = 10
 _CONNECT_SECONDS = 5
+# A worker polls one queue at a time; nothing that waits for jobs holds a connection.
+_CONNECTIONS = 4
 
 
 def serialize(value: dict[str, Any]) -> bytes:
@@ -36,6 +38,7 @@ def arq_client(redis_url: str) -> ArqRedis:
     """The client that an arq worker needs; unlike the other clients it reads bytes."""
     pool = SideBySidePool.from_url(
         redis_url,
+        max_connections=_CONNECTIONS,
         decode_responses=False,
         socket_timeout=_RESPONSE_SECONDS,
         socket_connect_timeout=_CONNECT_SECONDS,

@@ -27,7 +27,8 @@ class PostgresApiKeys:
     ) -> ApiKey:
         async with self._pool.connection() as connection:
             names = sorted(map(str, scopes))
-            return _key(await connection.fetchrow(self._add, key_id, owner, names, note, digest, expires_at))
+            (row,) = await connection.fetch(self._add, key_id, owner, names, note, digest, expires_at)
+            return _key(row)
 
     async def revoke(self, key_id: str) -> ApiKey | None:
         async with self._pool.connection() as connection:

@@ -14,7 +14,9 @@ _LONGEST_BYTES = 4096
 
 async def refusal(address: Mapping[str, Any]) -> ResponseError | None:
     """The error that the server at `address` (the options of redis-py's pool) sends to a client that sends nothing.
-    None: it waits for commands, as it should, or cannot be reached."""
+    None: it waits for commands, as it should, cannot be reached, or speaks TLS, where a client speaks first."""
+    if any(name.startswith("ssl_") for name in address):
+        return None
     try:
         async with asyncio.timeout(_SECONDS):
             if "path" in address:

@@ -35,6 +35,10 @@ class Keys:
     def released(self, upload_id: str) -> str:
         return f"{self.upload(upload_id)}:released"
 
+    def owner(self, owner: str) -> str:
+        """The counters of this owner."""
+        return f"{self.prefix}owner:{owner}"
+
     @property
     def uploads(self) -> str:
         return f"{self.prefix}uploads"

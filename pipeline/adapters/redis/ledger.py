@@ -13,18 +13,20 @@ from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.pool import transaction
 from pipeline.adapters.redis.reads import expect, hash_all, hash_get_many
 from pipeline.adapters.redis.scripts import Scripts
-from pipeline.core.admission import DiskReading
+from pipeline.core.access import DEFAULT_OWNER
+from pipeline.core.admission import DiskReading, OwnerShare
 from pipeline.ports import AdmissionOutcome, Allocation, Standing, VolumeSnapshot
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerRules:
-    """The operator's rules for a temp volume. Bytes, seconds and counts."""
+    """The operator's rules for a temp volume. Bytes, seconds and counts. `share`: what one owner may hold."""
 
     budget_bytes: int
     lease_seconds: float
     max_overtakes: int
     lookahead: int
+    share: OwnerShare = OwnerShare()
 
 
 # Admission workers run a pass every second.
@@ -55,7 +57,7 @@ class RedisReservationLedger:
         return await self._scripts.call("volume_segments", op=op, volume=self._volume, upload_id=upload_id, **more)
 
     async def _pass(
-        self, op: str, disk: DiskReading, upload_id: str | None, **request: int | None
+        self, op: str, disk: DiskReading, upload_id: str | None, **request: int | str | None
     ) -> AdmissionOutcome | None:
         answer = await self._call(
             op,
@@ -64,6 +66,8 @@ class RedisReservationLedger:
             budget_bytes=self._rules.budget_bytes,
             max_overtakes=self._rules.max_overtakes,
             lookahead=self._rules.lookahead,
+            owner_bytes=self._rules.share.reserved_bytes,
+            owner_uploads=self._rules.share.uploads,
             pause_ms=_PAUSE_MS,
             free_bytes=disk.free_bytes,
             headroom_bytes=disk.headroom_bytes,
@@ -81,9 +85,24 @@ class RedisReservationLedger:
         )
 
     async def request(
-        self, upload_id: str, size_bytes: int, disk: DiskReading, window_bytes: int | None = None
+        self,
+        upload_id: str,
+        size_bytes: int,
+        disk: DiskReading,
+        window_bytes: int | None = None,
+        *,
+        owner: str = DEFAULT_OWNER,
+        journal_bytes: int = 0,
     ) -> AdmissionOutcome | None:
-        return await self._pass("request", disk, upload_id, size_bytes=size_bytes, window_bytes=window_bytes)
+        return await self._pass(
+            "request",
+            disk,
+            upload_id,
+            size_bytes=size_bytes,
+            window_bytes=window_bytes,
+            owner=owner,
+            journal_bytes=journal_bytes,
+        )
 
     async def run(self, disk: DiskReading) -> AdmissionOutcome | None:
         return await self._pass("run", disk, None)
@@ -98,6 +117,8 @@ class RedisReservationLedger:
         backed_bytes: int,
         window_bytes: int | None = None,
         *,
+        owner: str = DEFAULT_OWNER,
+        journal_bytes: int = 0,
         taken: Mapping[int, int] | None = None,
         given: Mapping[int, int] | None = None,
     ) -> None:
@@ -107,6 +128,8 @@ class RedisReservationLedger:
             size_bytes=size_bytes,
             backed_bytes=backed_bytes,
             window_bytes=window_bytes,
+            owner=owner,
+            journal_bytes=journal_bytes,
             taken=dict(taken or {}),
             given=dict(given or {}),
         )
@@ -149,17 +172,8 @@ class RedisReservationLedger:
         return int((await self._call("release", upload_id))["bytes"])
 
     async def standing(self, upload_id: str) -> Standing | None:
-        with translated():
-            async with self._redis.pipeline(transaction=False) as pipe:
-                pipe.zrank(f"{self._key}:queue", upload_id)
-                pipe.zscore(f"{self._key}:leases", upload_id)
-                pipe.zscore(f"{self._key}:lapsed", upload_id)
-                rank, lease, lapsed = await pipe.execute()
-        if rank is not None:
-            return Standing(queue_position=rank + 1, lease_until_ms=None)
-        if lease is None and lapsed is None:
-            return None
-        return Standing(queue_position=0, lease_until_ms=int(lease if lease is not None else lapsed))
+        found = (await self._call("standing", upload_id)).get("standing")
+        return Standing(found["queue_position"], found.get("lease_until_ms")) if found else None
 
     async def epoch(self) -> int | None:
         opened, epoch = await hash_get_many(self._redis, self._key, ["opened_at_ms", "epoch"])

@@ -17,8 +17,10 @@ from pipeline.adapters.redis.jobs import to_jobs
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.reads import expect, hash_all, hash_get_many, now_ms
 from pipeline.adapters.redis.records import from_flat, recovered_fields, to_fields, to_snapshot, to_upload
+from pipeline.adapters.redis.refusals import refusal
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.access import DEFAULT_OWNER
+from pipeline.core.creation_limits import CreationLimits
 from pipeline.core.errors import AccessError, RequestError
 from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Event, Status
@@ -31,14 +33,27 @@ _EXAMINED = 1_000
 
 
 class RedisUploadBoard:
-    """An ended upload can be read for `retention_ms`; `requeue_ms` as for the stage board."""
+    """An ended upload can be read for `retention_ms`, one without a byte for `empty_ms`; `requeue_ms` as for the stage
+    board. `limits` of what may be created; None: none."""
 
-    def __init__(self, redis: Redis, scripts: Scripts, keys: Keys, retention_ms: int, requeue_ms: int = 10_000) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        scripts: Scripts,
+        keys: Keys,
+        retention_ms: int,
+        requeue_ms: int = 10_000,
+        *,
+        empty_ms: int | None = None,
+        limits: CreationLimits | None = None,
+    ) -> None:
         self._redis = redis
         self._scripts = scripts
         self._keys = keys
         self._retention_ms = retention_ms
         self._requeue_ms = requeue_ms
+        self._empty_ms = retention_ms if empty_ms is None else empty_ms
+        self._limits = limits
 
     async def create(self, new: NewUpload) -> tuple[Upload, bool]:
         reply = await self._scripts.call(
@@ -50,8 +65,11 @@ class RedisUploadBoard:
             idempotency_ms=self._retention_ms,
             again=new.again,
             permit=_permit_use(new),
+            limits=self._limits and self._limits.to_data(),
             requeue_ms=self._requeue_ms,
         )
+        if refused := reply.get("refused"):
+            raise refusal(refused)
         if reply.get("conflict"):
             raise RequestError("IDEMPOTENCY_KEY_REUSED")
         if reply.get("used_up"):
@@ -178,7 +196,9 @@ class RedisUploadBoard:
 
     async def mark_cleaned(self, upload_id: str, *, forget: bool = True) -> None:
         retention_ms = self._retention_ms if forget else None
-        await self._scripts.call("upload_cleaned", upload_id=upload_id, retention_ms=retention_ms)
+        await self._scripts.call(
+            "upload_cleaned", upload_id=upload_id, retention_ms=retention_ms, empty_ms=self._empty_ms
+        )
 
     async def purge_expired(self, limit: int) -> int:
         return int((await self._scripts.call("upload_purge", limit=limit))["count"])

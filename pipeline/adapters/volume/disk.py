@@ -24,7 +24,8 @@ UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Translate an OSError into TempVolumeError TEMP_FILE_MISSING, TEMP_VOLUME_FULL or TEMP_VOLUME_FAILED."""
+    """Translate an OSError into TempVolumeError TEMP_FILE_MISSING, TEMP_VOLUME_FULL, TEMP_VOLUME_FAILED, or
+    DESCRIPTORS_EXHAUSTED, which says nothing about the volume."""
     try:
         yield
     except FileNotFoundError as error:
@@ -33,6 +34,8 @@ def translated() -> Iterator[None]:
             raise TempVolumeError("TEMP_VOLUME_FAILED", reason=f"{missing} does not exist") from error
         raise TempVolumeError("TEMP_FILE_MISSING") from error
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise TempVolumeError("DESCRIPTORS_EXHAUSTED") from error
         code = "TEMP_VOLUME_FULL" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "TEMP_VOLUME_FAILED"
         VOLUME_ERRORS.labels(code).inc()
         raise TempVolumeError(code, reason=os.strerror(error.errno or 0)) from error

@@ -41,7 +41,9 @@ class CountingConnection(Connection):
 @pytest.fixture
 async def counted_board(parts: RedisParts, redis_url: str) -> AsyncIterator[RedisUploadBoard]:
     """A board whose connection counts round trips."""
-    pool = SideBySidePool.from_url(redis_url, decode_responses=True, connection_class=CountingConnection)
+    pool = SideBySidePool.from_url(
+        redis_url, max_connections=64, decode_responses=True, connection_class=CountingConnection
+    )
     client: Redis = Redis(connection_pool=pool)
     yield RedisUploadBoard(client, Scripts(client, parts.keys.prefix), parts.keys, retention_ms=60_000)
     await client.aclose(close_connection_pool=True)

@@ -266,7 +266,8 @@ async def test_no_key_is_left_after_the_retention_time(parts: RedisParts, play: 
     never_empty = {keys.events, keys.volumes, keys.volume(VOLUME)}
 
     async def nothing_left() -> bool:
-        return await play.keys() <= never_empty
+        # The bytes of a day are counted until the end of the next one.
+        return {key for key in await play.keys() if ":owner-day:" not in key} <= never_empty
 
     await until(nothing_left)
     assert await walk(brief, None, 10) == []

@@ -12,7 +12,6 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from pipeline.adapters.tokens.issued import IssuerRules, JwtIssuedTokens
@@ -26,7 +25,7 @@ pytestmark = pytest.mark.unit
 
 RULES = IssuerRules("https://id.example", "sluice")
 SECRET = "s" * 32
-KEYS: Mapping[str, PrivateKeyTypes] = {
+KEYS: Mapping[str, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey] = {
     "RS256": rsa.generate_private_key(65537, 2048),
     "ES256": ec.generate_private_key(ec.SECP256R1()),
     "EdDSA": ed25519.Ed25519PrivateKey.generate(),
@@ -64,7 +63,7 @@ async def refused(tokens: JwtIssuedTokens, token: str) -> str:
 async def test_each_algorithm_with_a_key_of_the_settings(algorithm: str) -> None:
     tokens = JwtIssuedTokens(RULES, keys=[from_pem(pem(KEYS[algorithm]))])
     caller = await tokens.caller(jwt.encode(claims(), KEYS[algorithm], algorithm))
-    assert (caller.owner, caller.scopes) == ("alice", {Scope.UPLOAD, Scope.READ})
+    assert (caller.owner, caller.scopes) == ("alice", frozenset({Scope.UPLOAD, Scope.READ}))
     assert caller.credential == "jwt:https://id.example"
     assert caller.expires_at == pytest.approx(time.time() + 60, abs=5)
 

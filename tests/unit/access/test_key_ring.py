@@ -75,7 +75,7 @@ async def refused(ring: KeyRing, text: str) -> str:
 async def test_a_key_names_its_owner_and_scopes(ring: KeyRing, keys: _Keys) -> None:
     key_id, text = keys.add(Scope.UPLOAD, Scope.READ)
     caller = await ring.caller(text)
-    assert (caller.owner, caller.scopes) == ("alice", {Scope.UPLOAD, Scope.READ})
+    assert (caller.owner, caller.scopes) == ("alice", frozenset({Scope.UPLOAD, Scope.READ}))
     assert (caller.credential, caller.expires_at) == (f"key:{key_id}", None)
     assert text not in repr(caller)
     assert text.rpartition("_")[2] not in repr(keys.rows[key_id])

@@ -60,7 +60,7 @@ def test_a_token_without_an_expiry_or_without_a_signature_is_refused() -> None:
     tokens = JwtSignedTokens([NEW])
     name = jwt.get_unverified_header(tokens.issue(TokenKind.UPLOAD, {}, 60))["kid"]
     headers = {"typ": str(TokenKind.UPLOAD), "kid": name}
-    unsigned = jwt.encode({"exp": 2**33}, None, "none", headers=headers)
+    unsigned = jwt.encode({"exp": 2**33}, "", "none", headers=headers)
     assert code_of(tokens, TokenKind.UPLOAD, unsigned) == "CREDENTIAL_INVALID"
     endless = jwt.encode({"sub": "alice"}, tokens._keys[TokenKind.UPLOAD][0], "HS256", headers=headers)
     assert code_of(tokens, TokenKind.UPLOAD, endless) == "CREDENTIAL_INVALID"

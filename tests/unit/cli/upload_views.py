@@ -14,6 +14,7 @@ def upload_view(count: int = 8, **changes: object) -> UploadView:
     """One of `count` segments of 1 MiB, none of which has arrived."""
     plain = UploadView(
         id="u",
+        owner="default",
         status="receiving",
         queue_position=None,
         filename="film.mp4",
@@ -31,6 +32,6 @@ def upload_view(count: int = 8, **changes: object) -> UploadView:
         created_at=CREATED,
         updated_at=CREATED,
         expires_at=None,
-        links=UploadLinks(self="", events="", segment="", content=None),
+        links=UploadLinks(self="", events="", tickets="", segment="", content=None),
     )
     return plain.model_copy(update=changes)

@@ -36,6 +36,7 @@ def pending(content_id: str) -> PendingDeletion:
     now = datetime.now(UTC)
     return PendingDeletion(
         content_id=content_id,
+        owner="alice",
         content_type="video/mp4",
         object=stored(object_key(content_id)),
         thumbnail=stored(thumbnail_key(content_id)),
@@ -56,7 +57,7 @@ class Repository:
         self.deferred: dict[str, tuple[str, str]] = {}
         self.errors: dict[str, Exception] = {}
 
-    async def begin(self, content_id: str, lease_seconds: float) -> PendingDeletion:
+    async def begin(self, content_id: str, lease_seconds: float, owner: str | None) -> PendingDeletion:
         return pending(content_id)
 
     async def claim(self, limit: int, lease_seconds: float) -> Sequence[PendingDeletion]:
@@ -116,9 +117,9 @@ async def test_a_deletion_that_fails_is_recorded_and_cancels_no_other(error: Exc
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 async def test_a_request_gets_what_it_gets_for_an_outage(error: Exception) -> None:
     repository = Repository()
-    assert await deletions(repository, Store({object_key("a"): error})).delete("a") is False
+    assert await deletions(repository, Store({object_key("a"): error})).delete("a", None) is False
     assert set(repository.deferred) == {"a"}
-    assert await deletions(repository, Store({})).delete("b") is True
+    assert await deletions(repository, Store({})).delete("b", None) is True
 
 
 async def test_a_thumbnail_is_removed_although_the_object_cannot_be() -> None:
@@ -138,4 +139,4 @@ async def test_what_cannot_be_recorded_cancels_no_other(error: Exception) -> Non
     store = Store({object_key("c"): ValueError()})
     assert await deletions(repository, store).sweep() == 4
     assert repository.finished == {"a", "d"}
-    assert await deletions(repository, store).delete("b") is False
+    assert await deletions(repository, store).delete("b", None) is False

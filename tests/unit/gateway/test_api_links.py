@@ -35,7 +35,7 @@ def shown(transport: Transport, status: Status) -> dict[str, str]:
     return {name: url for name, url in links.items() if url is not None}
 
 
-ALWAYS = {"self": UPLOAD, "events": f"{UPLOAD}/events"}
+ALWAYS = {"self": UPLOAD, "events": f"{UPLOAD}/events", "tickets": f"{UPLOAD}/tickets"}
 SEGMENT = {"segment": f"{UPLOAD}/segments/{{number}}"}
 COMPLETE = {"complete": f"{UPLOAD}/complete"}
 GRANTS = {"grants": f"{UPLOAD}/grants"}
@@ -74,5 +74,6 @@ def test_the_links_of_a_content() -> None:
         "segments": f"{BASE}/v1/contents/u/segments",
         "segment": f"{BASE}/v1/contents/u/segments/{{number}}",
         "thumbnail": f"{BASE}/v1/contents/u/thumbnail",
+        "links": f"{BASE}/v1/contents/u/links",
     }
     assert content_links(BASE, "u", thumbnail=False).thumbnail is None

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from gateway import access
 from gateway.api.error_codes import (
     ANY_TYPE_BODY_ERRORS,
     CONTENT_LOOKUP_ERRORS,
@@ -37,6 +38,8 @@ from pipeline.core.errors import CATALOGUE, SluiceError
 pytestmark = pytest.mark.unit
 
 ERRORS: Mapping[str, tuple[str, ...]] = {
+    "authenticator.issue": (),
+    "authenticator.issue_permit": (),
     "creation.create": (*REGISTRATION_ERRORS, *STORE_ERRORS),
     "creation.cancel": UPLOAD_LOOKUP_ERRORS,
     "lookup.detail": UPLOAD_LOOKUP_ERRORS,
@@ -104,7 +107,7 @@ def test_the_calls_are_found() -> None:
 def test_a_route_documents_what_its_request_can_cause(route: Route) -> None:
     expected: set[str] = {"INTERNAL", "REQUEST_MALFORMED"}
     if route.body is not None:
-        expected |= set(ANY_TYPE_BODY_ERRORS if route.access == "store" else JSON_BODY_ERRORS)
+        expected |= set(ANY_TYPE_BODY_ERRORS if route.access is access.STORE else JSON_BODY_ERRORS)
     if route.raw_body:
         expected |= {"ENCODING_NOT_SUPPORTED"}
     if route.query is not None:

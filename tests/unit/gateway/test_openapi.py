@@ -12,11 +12,12 @@ import pytest
 from openapi_spec_validator import validate
 
 import gateway
+from gateway.access import Access
 from gateway.app import ALL_ROUTES, build_app
 from gateway.keys import DOCUMENT
 from gateway.middleware import CATCH_ALL
 from gateway.pages.docs import _page
-from gateway.routing import Access, methods_of
+from gateway.routing import methods_of
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import CATALOGUE
 from schemas.content_list import SORT_FIELDS, ContentFilters
@@ -99,7 +100,7 @@ def test_query_parameters_are_what_the_handler_parses() -> None:
         for item in API["paths"]["/v1/uploads"]["get"]["parameters"]
         if item["in"] == "query"
     }
-    assert set(named) == {"status", "limit", "cursor"}
+    assert set(named) == {"status", "owner", "limit", "cursor"}
     assert named["limit"] == {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
     assert "waiting" in named["status"]["enum"]
 
@@ -122,7 +123,7 @@ def test_filters_of_contents_are_documented_with_their_types() -> None:
 def test_every_operation_says_who_may_call_it() -> None:
     for route in ALL_ROUTES:
         operation = API["paths"][route.path][route.method.lower()]
-        assert operation["x-sluice-access"] == route.access
+        assert operation["x-sluice-access"] == str(route.access)
         assert route.access.description in operation["description"]
 
 

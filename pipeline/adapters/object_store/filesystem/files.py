@@ -13,8 +13,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
+from pipeline.adapters.object_store.filesystem.beneath import Beneath
 from pipeline.core.errors import StoreError, StoreUnavailable
 
 
@@ -27,17 +27,17 @@ def disk_errors(what: str) -> Iterator[None]:
     except PermissionError as error:
         raise StoreError("STORE_REJECTED", reason=f"{what}: {error.strerror}") from error
     except OSError as error:
-        raise StoreUnavailable(reason=f"{what}: {error.strerror or error}") from error
+        raise StoreUnavailable(reason=f"{what}: {error.strerror or type(error).__name__}") from error
 
 
 class Draft:
     """A file being written. `publish` gives it a name; `discard` removes it."""
 
-    def __init__(self, incoming: Path, fsync: bool) -> None:
-        incoming.mkdir(parents=True, exist_ok=True)
+    def __init__(self, files: Beneath, incoming: Path, fsync: bool) -> None:
+        self._files = files
         self._path = incoming / uuid.uuid4().hex
         self._fsync = fsync
-        self._file: BinaryIO = self._path.open("xb")
+        self._file = files.create(self._path)
 
     def write(self, block: bytes) -> None:
         self._file.write(block)
@@ -48,28 +48,30 @@ class Draft:
             os.fsync(self._file.fileno())
         self._file.close()
         while True:
-            path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                os.replace(self._path, path)
+                self._files.replace(self._path, path, sync=self._fsync)
             except FileNotFoundError:
-                if not self._path.exists():
+                if not self._files.has(self._path):
                     raise
                 continue  # an abort has just removed the directory
             break
-        if self._fsync:
-            _sync_directory(path.parent)
 
     def discard(self) -> None:
         """Idempotent; does nothing after `publish`."""
         self._file.close()
-        self._path.unlink(missing_ok=True)
+        self._files.unlink(self._path)
 
 
-def md5_of_file(path: Path) -> tuple[int, str]:
+def md5_of_file(files: Beneath, path: Path) -> tuple[int, str]:
     """Length and MD5 of the file's current bytes. Raises FileNotFoundError."""
-    with path.open("rb") as file:
+    with files.open(path) as file:
         digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
         return file.tell(), digest.hexdigest()
+
+
+def identity(facts: os.stat_result) -> str:
+    """Another one whenever the file was written to or replaced. Needs no byte of it, however large it is."""
+    return f"{facts.st_size:x}-{facts.st_mtime_ns:x}-{facts.st_ino:x}"
 
 
 class Digests:
@@ -79,42 +81,25 @@ class Digests:
     # A file that is written to twice within a tick of the kernel's clock has the same times after both.
     _SETTLED_SECONDS = 1.0
 
-    def __init__(self) -> None:
+    def __init__(self, files: Beneath) -> None:
+        self._files = files
         self._known: dict[tuple[int, ...], str] = {}
 
     def md5(self, path: Path) -> str:
         """Raises FileNotFoundError."""
-        state = _state(path)
+        state = _state(self._files.stat(path))
         known = self._known.get(state)
         if known is not None:
             return known
-        _, digest = md5_of_file(path)
-        if _state(path) == state and time.time() - path.stat().st_ctime > self._SETTLED_SECONDS:
+        _, digest = md5_of_file(self._files, path)
+        facts = self._files.stat(path)
+        if _state(facts) == state and time.time() - facts.st_ctime > self._SETTLED_SECONDS:
             if len(self._known) >= self._MOST:
                 self._known.clear()
             self._known[state] = digest
         return digest
 
 
-def _state(path: Path) -> tuple[int, ...]:
+def _state(facts: os.stat_result) -> tuple[int, ...]:
     """Another one whenever the file was written to or replaced."""
-    found = path.stat()
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
-def remove_empty_directories(path: Path, up_to: Path) -> None:
-    """Remove `path` and its parents while they are empty, up to but not including `up_to`."""
-    while path != up_to and up_to in path.parents:
-        try:
-            path.rmdir()
-        except OSError:
-            return
-        path = path.parent
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)

@@ -12,8 +12,6 @@ than 200 characters is cut into directories whose names end in `+`, which no enc
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -73,13 +71,9 @@ class FilesystemLayout:
         number, _, md5_hex = file_name.partition(".")
         return self.upload_path(upload_id) / f"{encode(number)}.{encode(md5_hex)}"
 
-    def keys(self) -> Iterator[str]:
-        for kind in (self.objects, self.manifests):
-            for path in _files(kind):
-                yield unquote("".join(part.removesuffix("+") for part in path.relative_to(kind).parts))
-
-    def segment_paths(self) -> Iterator[Path]:
-        yield from _files(self.segments)
+    def key_of(self, path: Path, kind: Path) -> str:
+        """The key of an object or a manifest; `kind`: `objects` or `manifests`."""
+        return unquote("".join(part.removesuffix("+") for part in path.relative_to(kind).parts))
 
 
 def _key_path(key: str) -> Path:
@@ -88,9 +82,3 @@ def _key_path(key: str) -> Path:
     encoded = encode(key)
     names = [encoded[start : start + _NAME_CHARACTERS] for start in range(0, len(encoded), _NAME_CHARACTERS)]
     return Path(*(f"{name}+" for name in names[:-1]), names[-1])
-
-
-def _files(directory: Path) -> Iterator[Path]:
-    for parent, _, names in os.walk(directory):
-        for name in names:
-            yield Path(parent, name)

@@ -7,7 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.adapters.object_store.filesystem.beneath import Beneath
 from pipeline.core.errors import StoreError
+
+# A manifest of 10,000 segments has less than 2 MiB.
+_LONGEST_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,11 @@ class Manifest:
         return json.dumps(asdict(self), indent=1).encode()
 
 
-def read_manifest(path: Path) -> Manifest | None:
+def read_manifest(files: Beneath, path: Path) -> Manifest | None:
     """None when the file does not exist. Raises StoreError STORE_REJECTED when it is not a manifest."""
     try:
-        whole: Any = json.loads(path.read_bytes())
+        with files.open(path) as file:
+            whole: Any = json.loads(file.read(_LONGEST_BYTES))
         return Manifest(
             content_type=str(whole["content_type"]),
             size_bytes=_size(whole["size_bytes"]),

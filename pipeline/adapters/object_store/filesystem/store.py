@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from pipeline.adapters.object_store.closing import ClosedOnExit
+from pipeline.adapters.object_store.filesystem.beneath import Beneath
 from pipeline.adapters.object_store.filesystem.files import Draft, disk_errors
 from pipeline.adapters.object_store.filesystem.layout import FilesystemLayout
 from pipeline.adapters.object_store.filesystem.tree import Piece, Tree
@@ -31,6 +32,9 @@ from pipeline.core.segments import StoreLimits
 from pipeline.ports import SegmentSource
 
 STORE_NAME = "filesystem"
+
+_CONTAINER = "files"
+"""What responses and rows call the directory: a client must not learn where on the server it is."""
 
 _READ_BYTES = 256 * 1024
 """Held for each slow reader: blocks of 1 MiB made fifty of them cost a gateway 250 MiB."""
@@ -51,11 +55,11 @@ class FilesystemObjectStore(Guarded, ClosedOnExit):
 
     @property
     def container(self) -> str:
-        return str(self._root)
+        return _CONTAINER
 
     def within(self, container: str) -> Self:
-        """See `Store.within`; the directory is the only container."""
-        if container != self.container:
+        """See `Store.within`; the directory is the only container. Earlier releases recorded its path."""
+        if container not in (_CONTAINER, str(self._root)):
             raise StoreError("STORE_REJECTED", reason=f"the store {self.name} has no container '{container}'")
         return self
 
@@ -91,8 +95,8 @@ class FilesystemObjectStore(Guarded, ClosedOnExit):
     async def put_object(self, key: str, body: bytes, content_type: str) -> StoredObject:
         """See `ObjectStore.put_object`; a plain file keeps no content type."""
         with disk_errors(key):
-            await asyncio.to_thread(self._tree.put_object, body, key)
-        return self._stored(key, len(body), md5_hex(body))
+            etag = await asyncio.to_thread(self._tree.put_object, body, key, md5_hex(body))
+        return self._stored(key, len(body), etag)
 
     async def seal(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> StoredObject:
         """See `ObjectStore.seal`."""
@@ -111,11 +115,11 @@ class FilesystemObjectStore(Guarded, ClosedOnExit):
     async def read(
         self, key: str, first: int = 0, last: int | None = None, *, etag: str | None = None
     ) -> AsyncIterator[bytes]:
-        """See `ObjectSource.read`; blocks have at most 256 KiB. The first read of a version of a plain file computes
-        its digest."""
+        """See `ObjectSource.read`; blocks have at most 256 KiB. With `etag`, the first read of a version of a plain
+        file that Sluice wrote computes its digest."""
         with disk_errors(key):
             pieces = await asyncio.to_thread(self._tree.pieces, key, first, last, etag)
-        async with aclosing(_blocks(key, pieces)) as blocks:
+        async with aclosing(_blocks(self._tree.files, key, pieces)) as blocks:
             async for block in blocks:
                 yield block
                 del block  # otherwise two blocks are held while the next one is read
@@ -127,13 +131,13 @@ class FilesystemObjectStore(Guarded, ClosedOnExit):
         what = f"segment {number} of {target.upload_id}"
         with disk_errors(what):
             piece = await asyncio.to_thread(self._tree.segment_piece, target, number, first, last, etag)
-        async with aclosing(_blocks(what, [piece])) as blocks:
+        async with aclosing(_blocks(self._tree.files, what, [piece])) as blocks:
             async for block in blocks:
                 yield block
                 del block  # as above
 
     async def head(self, key: str) -> StoredObject:
-        """See `ObjectSource.head`. The digest of a plain file is computed on each call."""
+        """See `ObjectSource.head`. The digest of a plain file that Sluice wrote is computed on each call."""
         with disk_errors(key):
             return self._stored(key, *await asyncio.to_thread(self._tree.head, key))
 
@@ -162,11 +166,11 @@ class FilesystemObjectStore(Guarded, ClosedOnExit):
         return StoredObject(STORE_NAME, self.container, key, size_bytes, etag, segments)
 
 
-async def _blocks(what: str, pieces: Sequence[Piece]) -> AsyncGenerator[bytes, None]:
+async def _blocks(files: Beneath, what: str, pieces: Sequence[Piece]) -> AsyncGenerator[bytes, None]:
     """The bytes of these ranges of files. Raises StoreError STORE_REJECTED when a file is shorter."""
     for path, offset, length in pieces:
         with disk_errors(what):
-            file = await asyncio.to_thread(path.open, "rb")
+            file = await asyncio.to_thread(files.open, path)
         with file:
             file.seek(offset)
             while length:

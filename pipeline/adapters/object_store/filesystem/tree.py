@@ -1,24 +1,24 @@
 """Objects and segments below a directory, by blocking calls: the store runs each of them in a thread.
 
 Guarantee: a manifest names only segments that existed with their length when it was written. Removal starts with the
-manifest.
+manifest. Every file is reached by `Beneath`, which follows no link.
 """
 
 from __future__ import annotations
 
 import errno
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.adapters.object_store.filesystem.files import Digests, Draft, md5_of_file, remove_empty_directories
+from pipeline.adapters.object_store.filesystem.beneath import Beneath
+from pipeline.adapters.object_store.filesystem.files import Digests, Draft, identity, md5_of_file
 from pipeline.adapters.object_store.filesystem.layout import FilesystemLayout
 from pipeline.adapters.object_store.filesystem.manifest import Manifest, ManifestEntry, read_manifest
 from pipeline.adapters.object_store.integrity import etag_of_etags
 from pipeline.adapters.object_store.names import SEGMENT_PREFIX
 from pipeline.core.errors import StoreError
-from pipeline.core.model import ObjectTarget, StoredSegment, owner_of
+from pipeline.core.model import OWN_PREFIX, ObjectTarget, StoredSegment, owner_of
 
 # A range of a file: path, offset, length.
 Piece = tuple[Path, int, int]
@@ -29,11 +29,12 @@ class Tree:
 
     def __init__(self, layout: FilesystemLayout, fsync: bool) -> None:
         self.layout = layout
+        self.files = Beneath(layout.root)
         self._fsync = fsync
-        self._digests = Digests()
+        self._digests = Digests(self.files)
 
     def draft(self) -> Draft:
-        return Draft(self.layout.incoming, self._fsync)
+        return Draft(self.files, self.layout.incoming, self._fsync)
 
     def publish_bytes(self, body: bytes, path: Path) -> None:
         draft = self.draft()
@@ -43,13 +44,15 @@ class Tree:
         finally:
             draft.discard()
 
-    def put_object(self, body: bytes, key: str) -> None:
+    def put_object(self, body: bytes, key: str, md5_hex: str) -> str:
+        """The etag of the new object."""
         draft = self.draft()
         try:
             draft.write(body)
             self.publish_object(draft, key)
         finally:
             draft.discard()
+        return md5_hex if _is_own(key) else identity(self.files.stat(self.layout.object_path(key)))
 
     def publish_object(self, draft: Draft, key: str) -> None:
         """Give the draft the name `key`, and remove a manifest of that name."""
@@ -60,9 +63,9 @@ class Tree:
         """Give the draft the segment's name, and remove files of the same number with other bytes."""
         path = self.layout.segment_path(target.upload_id, number, md5_hex)
         draft.publish(path)
-        for other in path.parent.glob(f"{number:08d}.*"):
+        for other in self._segments(target.upload_id, number):
             if other != path:
-                other.unlink(missing_ok=True)
+                self.files.unlink(other)
 
     def seal(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> str:
         """Write the manifest and return its etag. Raises StoreError MANIFEST_REFUSED."""
@@ -85,15 +88,20 @@ class Tree:
         return etag
 
     def head(self, key: str) -> tuple[int, str]:
-        """Length and etag of an object; the etag of a plain file is the MD5 of its current bytes. Raises StoreError
-        STORE_OBJECT_MISSING."""
-        manifest = read_manifest(self.layout.manifest_path(key))
+        """Length and etag of an object. Of a plain file that Sluice wrote, the etag is the MD5 of its current bytes; of
+        any other it is its identity, since a file that somebody else placed here may be too large to be hashed while a
+        request waits. Raises StoreError STORE_OBJECT_MISSING."""
+        manifest = self._manifest(key)
         if manifest is not None:
             return manifest.size_bytes, manifest.etag
+        path = self.layout.object_path(key)
         try:
-            return md5_of_file(self.layout.object_path(key))
+            if _is_own(key):
+                return md5_of_file(self.files, path)
+            facts = self.files.stat(path)
         except FileNotFoundError as error:
             raise StoreError("STORE_OBJECT_MISSING", key=key) from error
+        return facts.st_size, identity(facts)
 
     def pieces(self, key: str, first: int, last: int | None, etag: str | None = None) -> list[Piece]:
         """The ranges of files that hold bytes `first` to `last`. Raises StoreError STORE_OBJECT_MISSING,
@@ -119,12 +127,12 @@ class Tree:
         if target.plan.count == 1:
             found = [self.layout.object_path(target.key)]
         else:
-            found = list(self.layout.upload_path(target.upload_id).glob(f"{number:08d}.*"))
-        for path in filter(Path.exists, found):
+            found = self._segments(target.upload_id, number)
+        for path in filter(self.files.has, found):
             of_version = self._etag(target.key) if target.plan.count == 1 and etag else path.suffix[1:]
             if etag in (None, of_version):
                 return (path, first, last - first + 1)
-        if any(map(Path.exists, found)):
+        if any(map(self.files.has, found)):
             raise StoreError("OBJECT_CHANGED", key=f"segment {number} of {target.upload_id}")
         raise StoreError("STORE_OBJECT_MISSING", key=f"segment {number} of {target.upload_id}")
 
@@ -133,11 +141,11 @@ class Tree:
         read, the segments of its upload."""
         path = self.layout.manifest_path(key)
         try:
-            manifest = read_manifest(path)
+            manifest = self._manifest(key)
             segments = [self._entry_path(entry) for entry in manifest.segments] if manifest else []
         except StoreError:
             upload_id = owner_of(key)
-            segments = [] if upload_id is None else list(self.layout.upload_path(upload_id).glob("*"))
+            segments = [] if upload_id is None else self._segments(upload_id)
         self._unlink(path, self.layout.manifests)
         self._unlink(self.layout.object_path(key), self.layout.objects)
         return segments
@@ -155,12 +163,11 @@ class Tree:
 
     def remove_upload(self, target: ObjectTarget) -> None:
         self.remove_object(target.key)
-        directory = self.layout.upload_path(target.upload_id)
-        while directory.exists():
+        while True:
             try:
-                shutil.rmtree(directory)
+                self.files.remove_tree(self.layout.upload_path(target.upload_id))
             except FileNotFoundError:
-                continue  # another process is removing it too
+                return
             except OSError as error:
                 if error.errno != errno.ENOTEMPTY:
                     raise  # ENOTEMPTY: another process is still writing into it
@@ -169,10 +176,11 @@ class Tree:
         """Remove drafts that have not been written to for `idle_seconds`. Returns how many."""
         oldest = time.time() - idle_seconds
         removed = 0
-        for path in self.layout.incoming.glob("*"):
+        for name in self.files.names(self.layout.incoming):
+            path = self.layout.incoming / name
             try:
-                if path.stat().st_mtime < oldest:
-                    path.unlink()
+                if self.files.stat(path).st_mtime < oldest:
+                    self.files.unlink(path)
                     removed += 1
             except FileNotFoundError:
                 continue  # published meanwhile, or removed by another process
@@ -180,31 +188,45 @@ class Tree:
 
     def names(self, prefix: str) -> Iterator[str]:
         """Sorted, objects first."""
-        yield from (key for key in sorted(self.layout.keys()) if key.startswith(prefix))
-        for path in sorted(self.layout.segment_paths()):
+        layout = self.layout
+        keys = (
+            layout.key_of(path, kind) for kind in (layout.objects, layout.manifests) for path in self.files.walk(kind)
+        )
+        yield from sorted(key for key in keys if key.startswith(prefix))
+        for path in sorted(self.files.walk(layout.segments)):
             name = SEGMENT_PREFIX + self.layout.segment_name(path)
             if name.startswith(prefix):
                 yield name
 
     def _whole(self, key: str) -> list[Piece]:
-        manifest = read_manifest(self.layout.manifest_path(key))
+        manifest = self._manifest(key)
         if manifest is not None:
             return [(self._entry_path(entry), 0, entry.size_bytes) for entry in manifest.segments]
         path = self.layout.object_path(key)
         try:
-            return [(path, 0, path.stat().st_size)]
+            return [(path, 0, self.files.stat(path).st_size)]
         except FileNotFoundError as error:
             raise StoreError("STORE_OBJECT_MISSING", key=key) from error
 
     def _etag(self, key: str) -> str:
         """As `head`, but the digest of a file that has not been written to since is not computed again."""
-        manifest = read_manifest(self.layout.manifest_path(key))
+        manifest = self._manifest(key)
         if manifest is not None:
             return manifest.etag
+        path = self.layout.object_path(key)
         try:
-            return self._digests.md5(self.layout.object_path(key))
+            return self._digests.md5(path) if _is_own(key) else identity(self.files.stat(path))
         except FileNotFoundError as error:
             raise StoreError("STORE_OBJECT_MISSING", key=key) from error
+
+    def _manifest(self, key: str) -> Manifest | None:
+        return read_manifest(self.files, self.layout.manifest_path(key))
+
+    def _segments(self, upload_id: str, number: int | None = None) -> list[Path]:
+        """The segments of an upload, or those of one number."""
+        directory = self.layout.upload_path(upload_id)
+        start = "" if number is None else f"{number:08d}."
+        return [directory / name for name in self.files.names(directory) if name.startswith(start)]
 
     def _entry_path(self, entry: ManifestEntry) -> Path:
         """The path of a segment. Raises StoreError STORE_REJECTED when a manifest names a file outside `segments/`."""
@@ -219,10 +241,15 @@ class Tree:
 
     def _has(self, target: ObjectTarget, segment: StoredSegment) -> bool:
         try:
-            return self._segment_path(target, segment).stat().st_size == segment.size_bytes
+            return self.files.stat(self._segment_path(target, segment)).st_size == segment.size_bytes
         except FileNotFoundError:
             return False
 
     def _unlink(self, path: Path, up_to: Path) -> None:
-        path.unlink(missing_ok=True)
-        remove_empty_directories(path.parent, up_to)
+        self.files.unlink(path)
+        self.files.remove_empty(path.parent, up_to)
+
+
+def _is_own(key: str) -> bool:
+    """Whether Sluice stores what has this name. Objects below it are never imported."""
+    return key.startswith(OWN_PREFIX)

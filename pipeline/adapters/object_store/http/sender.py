@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from io import BytesIO
+from pathlib import Path
 from typing import Protocol
 
 import aiohttp
@@ -23,11 +24,12 @@ from yarl import URL
 from pipeline.adapters.object_store.http.errors import driver_errors
 from pipeline.adapters.object_store.http.observe import RequestObserver
 from pipeline.adapters.object_store.payload import SegmentPayload
+from pipeline.adapters.tls import verifying
 from pipeline.core.errors import StoreError
 
 
 class RequestTimes(Protocol):
-    """The times that the options of each store set and explain."""
+    """The times that the options of each store set and explain, and the CAs that are trusted besides the system's."""
 
     @property
     def connect_seconds(self) -> float: ...
@@ -43,6 +45,9 @@ class RequestTimes(Protocol):
 
     @property
     def continue_from_bytes(self) -> int: ...
+
+    @property
+    def ca_file(self) -> Path | None: ...
 
 
 class RequestSender:
@@ -159,7 +164,9 @@ def new_session(times: RequestTimes) -> aiohttp.ClientSession:
     """A session without a limit on connections: callers have a limit of their own, and waiting for a connection would
     look like a dead store."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=times.keepalive_seconds),
+        connector=aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=times.keepalive_seconds, ssl=verifying(times.ca_file)
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         read_bufsize=256 * 1024,  # twice that may be buffered for each response: 50 slow clients, 25 MiB
         auto_decompress=False,

@@ -7,6 +7,7 @@ loop.
 
 from __future__ import annotations
 
+import ssl
 from io import BytesIO
 from typing import Any
 
@@ -17,6 +18,12 @@ from pipeline.adapters.object_store.http.bodies import read_bounded
 
 class BoundedSession(AIOHTTPSession):  # type: ignore[misc]  # the wheel ships no types
     """For `AioConfig(http_session_cls=...)`."""
+
+    def _build_verify_context(self) -> ssl.SSLContext:
+        """As its base, which trusts nothing but the file that `verify` names, if it names one."""
+        context: ssl.SSLContext = super()._build_verify_context()
+        context.load_default_certs()
+        return context
 
     async def send(self, request: Any) -> Any:
         """As its base. That reads the body without a limit, unless the body is to be streamed."""

@@ -94,8 +94,12 @@ class S3Client:
             else {}
         )
 
+        verify = str(options.ca_file) if options.ca_file else None
+
         async def connect(endpoint_url: str) -> Any:
-            made = get_session().create_client("s3", endpoint_url=endpoint_url or None, config=config, **keys)
+            made = get_session().create_client(
+                "s3", endpoint_url=endpoint_url or None, config=config, verify=verify, **keys
+            )
             return await self._exit_stack.enter_async_context(made)
 
         try:

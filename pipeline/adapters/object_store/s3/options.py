@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 
@@ -64,3 +65,6 @@ class S3Options:
 
     presign_seconds: int = 900
     """How long the signature of one segment's PUT is valid; the store checks it when the request begins."""
+
+    ca_file: Path | None = None
+    """CA certificates (PEM) that are trusted besides the system's. Certificates are always verified."""

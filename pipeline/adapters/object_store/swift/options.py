@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +69,6 @@ class SwiftOptions:
     page_names: int = 10_000
     """Names per listing request: `container_listing_limit` of swift.conf. A server with a smaller limit returns more
     pages."""
+
+    ca_file: Path | None = None
+    """CA certificates (PEM) that are trusted besides the system's. Certificates are always verified."""

@@ -2,7 +2,7 @@
 
 Guarantee: every change of an upload's state is one script, so it happens completely or not at all, and Redis' clock is
 the only clock. Each script begins with the lifecycle and the stage graphs as Lua tables, written from `core.lifecycle`
-and `core.transports`, and with the functions of `lib.lua`.
+and `core.transports`, and with the functions of `lib.lua` and `owners.lua`.
 
 Redis does not undo what a script has written before an error. No state of the server stops a script between two writes:
 Redis refuses its first write or none (out of memory, read-only, failed save, too few replicas). Only a user's rights
@@ -29,6 +29,7 @@ from pipeline.core.stages import FINAL
 from pipeline.core.transports import transports_table
 
 NAMES = (
+    "owner_recount",
     "segment_abandon",
     "segment_claim",
     "segment_given",
@@ -102,8 +103,7 @@ def _tables() -> str:
 def source(name: str) -> str:
     """The text of script `name`, as Redis runs it."""
     folder = resources.files(__name__)
-    shared = _SHARED.get(name, ())
-    parts = ("rights", "lib", *shared, name)
+    parts = ("rights", "lib", "owners", *_SHARED.get(name, ()), name)
     return _tables() + "".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
 
 

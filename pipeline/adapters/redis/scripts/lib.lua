@@ -334,6 +334,9 @@ local function use_permit(permit)
   return true
 end
 
+-- Of owners.lua, which follows this file.
+local move_counters
+
 -- Apply a lifecycle event by compare-and-set: the status after it, and whether it changed. nil: there is no such upload.
 local function apply(id, event, code, message)
   local key = upload_key(id)
@@ -348,6 +351,7 @@ local function apply(id, event, code, message)
   redis.call('ZADD', P .. 'listed:' .. to, redis.call('HGET', key, 'created_at_ms'), id)
   if code then redis.call('HSET', key, 'error_code', code, 'error_message', message) end
   if to == 'ready' then redis.call('HSET', key, 'content_id', id) end
+  move_counters(id, from, to)
   if ENDED[to] then
     -- A running stage holds its lease until it acknowledges the end or the lease lapses; the others never start.
     for stage, state in pairs(states_of(id)) do

@@ -1,5 +1,6 @@
 -- Note that an ended upload has been cleaned up. Its record is kept for the retention time, or without limit if there is none:
--- until an operator adds it to `retired`. A: upload_id, retention_ms?.
+-- until an operator adds it to `retired`. An upload of which no byte was ever received is kept for a shorter time, and its
+-- Idempotency-Key for no longer. A: upload_id, retention_ms?, empty_ms (of such an upload).
 local id = A.upload_id
 local key = upload_key(id)
 local volume = redis.call('HGET', key, 'volume')
@@ -8,9 +9,23 @@ redis.call('HSET', key, 'released_at_ms', int(NOW))
 redis.call('ZREM', P .. 'volume:' .. volume .. ':ended', id)
 redis.call('ZREM', P .. 'volume:' .. volume .. ':releasing', id)
 for _, part in ipairs({'pending', 'reads', 'released', 'expected', 'writing', 'giving'}) do redis.call('DEL', part_key(id, part)) end
+
+-- The stages of an upload begin with its first byte, also if that was lost later.
+local function was_empty()
+  local status, received, transport = unpack(redis.call('HMGET', key, 'status', 'bytes_received', 'transport'))
+  return status ~= 'ready' and transport ~= 'import' and received == '0' and latest_token(id, 'probe') == '0'
+end
+
 if A.retention_ms then
-  for _, part in ipairs({'', ':received', ':stored', ':results'}) do redis.call('PEXPIRE', key .. part, int(A.retention_ms)) end
-  redis.call('ZADD', P .. 'retired', int(NOW + A.retention_ms), id)
+  local keep_ms = A.retention_ms
+  if was_empty() and A.empty_ms < keep_ms then
+    keep_ms = A.empty_ms
+    local used = redis.call('HGET', key, 'idempotency_key')
+    local known = used and redis.call('GET', P .. 'idempotency:' .. used)
+    if known and cjson.decode(known).upload_id == id then redis.call('PEXPIRE', P .. 'idempotency:' .. used, int(keep_ms)) end
+  end
+  for _, part in ipairs({'', ':received', ':stored', ':results'}) do redis.call('PEXPIRE', key .. part, int(keep_ms)) end
+  redis.call('ZADD', P .. 'retired', int(NOW + keep_ms), id)
   redis.call('HSET', P .. 'retired-owners', id, redis.call('HGET', key, 'owner') or 'default')
 end
 changed(id, 'segment')

@@ -1,7 +1,7 @@
 -- Register an upload in the status its transport begins with, once per Idempotency-Key, and queue the stages that may start at
 -- once. A: upload_id, fields {name: value}, fingerprint, idempotency_key?, idempotency_ms, again?: the key of an upload that has
--- ended is free, permit? {id, count, until_ms}, requeue_ms. Returns {created, fields (the hash as a flat list, which names the
--- queued jobs)}, {conflict} or {used_up}.
+-- ended is free, permit? {id, count, until_ms}, limits? (core.creation_limits), requeue_ms. Returns {created, fields (the hash as a flat
+-- list, which names the queued jobs)}, {conflict}, {used_up} or {refused: {code, ...}}.
 local idem = A.idempotency_key and (P .. 'idempotency:' .. A.idempotency_key)
 if idem then
   local known = redis.call('GET', idem)
@@ -14,12 +14,15 @@ if idem then
     end
   end
 end
+local refused = A.limits and refuse_creation(A.limits, A.fields, TRANSPORTS[A.fields.transport].begins)
+if refused then return cjson.encode({refused = refused}) end
 if A.permit and not use_permit(A.permit) then return cjson.encode({used_up = true}) end
 local id = A.upload_id
 local key = upload_key(id)
 for name, value in pairs(A.fields) do redis.call('HSET', key, name, value) end
 local status = transport_of(id).begins
 redis.call('HSET', key, 'status', status, 'status_since_ms', int(NOW), 'created_at_ms', int(NOW), 'updated_at_ms', int(NOW))
+move_counters(id, nil, status)
 for stage, spec in pairs(transport_of(id).stages) do
   redis.call('HSET', key, stage_field(stage, 'state'), is_needless(id, spec) and 'skipped' or 'pending')
 end
@@ -30,6 +33,7 @@ redis.call('ZADD', P .. 'owned:' .. A.fields.owner, int(NOW), id)
 redis.call('ZADD', P .. 'status:' .. status, int(NOW), id)
 redis.call('ZADD', P .. 'listed:' .. status, int(NOW), id)
 if idem then
+  redis.call('HSET', key, 'idempotency_key', A.idempotency_key)
   redis.call('SET', idem, cjson.encode({upload_id = id, fingerprint = A.fingerprint}), 'PX', int(A.idempotency_ms))
 end
 emit(id, 'status', 'status', status)

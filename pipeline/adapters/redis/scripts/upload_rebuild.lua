@@ -12,6 +12,7 @@ if old then
   for stage, _ in pairs(states_of(id)) do drop_lease(id, stage) end
   redis.call('ZREM', P .. 'status:' .. old, id)
   redis.call('ZREM', P .. 'listed:' .. old, id)
+  move_counters(id, old, nil)
   redis.call('DEL', key)
 end
 -- A worker that did not notice that the record was lost may have written these since.
@@ -21,7 +22,9 @@ end
 for name, value in pairs(A.fields) do redis.call('HSET', key, name, value) end
 redis.call('HSET', key, 'status', A.status, 'status_since_ms', int(NOW), 'created_at_ms', int(A.created_at_ms), 'updated_at_ms', int(NOW),
   'recovered_at_ms', int(NOW))
+if A.idempotency_key then redis.call('HSET', key, 'idempotency_key', A.idempotency_key) end
 if A.grants_ms then redis.call('HSET', key, 'granted_at_ms', int(NOW), 'grants_until_ms', int(NOW + A.grants_ms)) end
+move_counters(id, nil, A.status)
 for stage, spec in pairs(transport_of(id).stages) do
   redis.call('HSET', key, stage_field(stage, 'state'),
     ENDED[A.status] and 'stopped' or is_needless(id, spec) and 'skipped' or 'pending')

@@ -1,0 +1,156 @@
+"""How often: buckets that refill at a constant rate, and the header fields that tell clients about them.
+
+`RateLimit-Policy` and `RateLimit` follow draft-ietf-httpapi-ratelimit-headers-10: a policy has a name, a quota `q` and
+a window `w` in seconds; `r` is what remains of the quota, and `t` the seconds until it is whole again or, where nothing
+remains, until the next request is served.
+
+Guarantee: the memory of a limit is bounded, whoever sends requests. What one gateway counts is lost with its process.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pipeline.core.errors import LimitReached
+
+POLICY_FIELD: Final = "RateLimit-Policy"
+LEVEL_FIELD: Final = "RateLimit"
+
+_REMEMBERED: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A bucket after a request. `taken`: the request is served; `remaining`: how many more would be now; `seconds`:
+    until the bucket is full again or, unless `taken`, until there is one."""
+
+    taken: bool
+    remaining: int
+    seconds: float
+
+
+class RateLimit:
+    """One bucket for each key. `burst`: what a bucket holds. `clock`: seconds, monotonic."""
+
+    def __init__(self, name: str, per_second: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.name = name
+        self._each = 1 / per_second
+        self._burst = max(1, math.floor(burst))
+        self._clock = clock
+        self._full_at: OrderedDict[str, float] = OrderedDict()
+
+    @property
+    def policy(self) -> str:
+        """This limit as an item of RateLimit-Policy."""
+        return policy_item(self.name, self._burst, self._burst * self._each)
+
+    def take(self, key: str) -> Level:
+        """Take one from the bucket of `key`, if it has one."""
+        now = self._clock()
+        full_at = max(now, self._full_at.get(key, now)) + self._each
+        wait = full_at - now - self._burst * self._each
+        if wait > 1e-9:  # rounding errors
+            return Level(False, 0, wait)
+        self._full_at[key] = full_at
+        self._full_at.move_to_end(key)
+        self._forget(now)
+        return Level(True, math.floor(self._burst - (full_at - now) / self._each + 1e-6), full_at - now)
+
+    def require(self, key: str) -> Level:
+        """As `take`. Raises LimitReached RATE_LIMITED."""
+        level = self.take(key)
+        if not level.taken:
+            raise rate_limited(self.name, level.seconds)
+        return level
+
+    def level_item(self, level: Level) -> str:
+        """A level of this limit as an item of RateLimit."""
+        return level_item(self.name, level.remaining, level.seconds)
+
+    def _forget(self, now: float) -> None:
+        """A full bucket is like one that is not known. Those that were not used for longest are full first."""
+        while self._full_at:
+            key = next(iter(self._full_at))
+            if self._full_at[key] > now and len(self._full_at) <= _REMEMBERED:
+                return
+            del self._full_at[key]
+
+
+def rate_limited(name: str, seconds: float) -> LimitReached:
+    """The error for a request that the limit `name` refuses."""
+    return LimitReached("RATE_LIMITED", what=name, retry_after_seconds=max(1, math.ceil(seconds)))
+
+
+def policy_item(name: str, quota: int, window_seconds: float) -> str:
+    """An item of RateLimit-Policy."""
+    return f'"{name}";q={quota};w={max(1, math.ceil(window_seconds))}'
+
+
+def level_item(name: str, remaining: int, seconds: float) -> str:
+    """An item of RateLimit."""
+    return f'"{name}";r={remaining};t={math.ceil(seconds)}'
+
+
+def network_of(address: str | None) -> str:
+    """What addresses of one client have in common: an IPv4 address, or the /64 of an IPv6 address, which one client may
+    choose addresses of."""
+    try:
+        found = ipaddress.ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)
+
+
+class LogBudget:
+    """Lines of the log that strangers cause: as many as a bucket has."""
+
+    def __init__(self, lines: RateLimit) -> None:
+        self._lines = lines
+        self._left_out = 0
+
+    def spend(self) -> int | None:
+        """Whether a line may be written: how many were left out before it, or None."""
+        if not self._lines.take("").taken:
+            self._left_out += 1
+            return None
+        left_out, self._left_out = self._left_out, 0
+        return left_out
+
+
+STRANGERS_LOG: Final = LogBudget(RateLimit("log", per_second=10, burst=200))
+"""Of this process, which has one log: requests whose caller is not known and that were refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """The limits that one gateway counts by itself. `requests` and `permits`: of each owner; None: no limit.
+    `failures`: of requests with no valid credential, for each address. `creations`: the policy of the limit that Redis
+    counts."""
+
+    failures: RateLimit
+    requests: RateLimit | None = None
+    permits: RateLimit | None = None
+    creations: str | None = None
+
+    @classmethod
+    def of(cls, requests_per_second: float | None, creations_per_second: float | None) -> RequestLimits:
+        """None: no limits of owners."""
+        failures = RateLimit("failures", per_second=10, burst=100)
+        if requests_per_second is None or creations_per_second is None:
+            return cls(failures)
+        return cls(
+            failures,
+            RateLimit("requests", requests_per_second, 2 * requests_per_second),
+            RateLimit("permits", creations_per_second, 4 * creations_per_second),
+            policy_item("creations", max(1, round(4 * creations_per_second)), 4),
+        )

@@ -1,0 +1,89 @@
+-- What an owner has: counters that move with the status of its uploads, and the limits that a new upload must keep.
+--
+--   owner:<name>            hash: waiting (uploads that wait), in_flight (uploads after that, until they end), bytes (of the files
+--                           of both). A counter of 0 is absent, and so is a hash without counters
+--   owner-day:<day>:<name>  bytes of the files that an owner has created on a day (UTC, days since 1970), less what was not
+--                           received of those that ended
+--   owner-rate:<name>       when the bucket of creations is full again, in ms
+--
+-- A record of a release before there were owners names none, and is not counted.
+local DAY_MS = 86400000
+local COUNTED_AS = {waiting = 'waiting', granted = 'in_flight', admitted = 'in_flight', receiving = 'in_flight', processing = 'in_flight'}
+
+local function owner_key(owner) return P .. 'owner:' .. owner end
+
+local function add_to_owner(owner, field, delta)
+  if redis.call('HINCRBY', owner_key(owner), field, int(delta)) == 0 then redis.call('HDEL', owner_key(owner), field) end
+end
+
+local function day_key(owner, moment_ms) return P .. 'owner-day:' .. int(math.floor(moment_ms / DAY_MS)) .. ':' .. owner end
+
+-- Count bytes of the day on which an upload was created. The counter of a day goes with the next one.
+local function add_to_day(owner, created_ms, bytes)
+  local key = day_key(owner, created_ms)
+  local until_ms = (math.floor(created_ms / DAY_MS) + 2) * DAY_MS
+  if bytes == 0 or until_ms <= NOW then return end
+  local count = tonumber(redis.call('GET', key) or '0') + bytes
+  if count > 0 then redis.call('SET', key, int(count), 'PX', int(until_ms - NOW)) else redis.call('DEL', key) end
+end
+
+-- What an upload in this status counts of its day: the whole file, or what was received of one that ended without becoming a
+-- content. What a client sent to the store itself nobody has counted, so that is the whole file too.
+local function share_of_day(key, status)
+  if not status then return 0 end
+  local size, received, granted = unpack(redis.call('HMGET', key, 'size_bytes', 'bytes_received', 'granted_at_ms'))
+  if not ENDED[status] or status == 'ready' or granted then return tonumber(size) end
+  return tonumber(received)
+end
+
+-- Move the counters of an upload's owner from one status to another; nil: it has no record before, or none after. Only `apply`
+-- and the scripts that make a record call it.
+function move_counters(id, from, to)
+  local key = upload_key(id)
+  local owner, size, created = unpack(redis.call('HMGET', key, 'owner', 'size_bytes', 'created_at_ms'))
+  if not owner then return end
+  local before, after = COUNTED_AS[from or ''], COUNTED_AS[to or '']
+  if before ~= after then
+    if before then add_to_owner(owner, before, -1) end
+    if after then add_to_owner(owner, after, 1) end
+    if not before then add_to_owner(owner, 'bytes', size) end
+    if not after then add_to_owner(owner, 'bytes', -size) end
+  end
+  add_to_day(owner, tonumber(created), share_of_day(key, to) - share_of_day(key, from))
+end
+
+-- Take one creation from an owner's bucket, which refills at a constant rate; nil, or the ms until there is one.
+local function take_creation(owner, rate)
+  local key, each = P .. 'owner-rate:' .. owner, 1000 / rate.per_second
+  local full_at = math.max(NOW, tonumber(redis.call('GET', key) or '0')) + each
+  local wait = full_at - NOW - rate.burst * each
+  if wait > 0 then return wait end
+  redis.call('SET', key, string.format('%.3f', full_at), 'PX', int(math.ceil(full_at - NOW)))
+  return nil
+end
+
+-- Why an upload may not be created now: {code, and the facts that its message needs}; nil: it may be. `limits`:
+-- core.creation_limits as data.
+local function refuse_creation(limits, fields, begins)
+  local owner, size, own = fields.owner, tonumber(fields.size_bytes), limits.owner
+  if own then
+    local wait = take_creation(owner, own.creations)
+    if wait then return {code = 'RATE_LIMITED', policy = 'creations', retry_after_seconds = wait / 1000} end
+    for name, most in pairs({bytes = own.bytes, bytes_per_day = own.bytes_per_day}) do
+      if size > most then return {code = 'FILE_TOO_LARGE_FOR_OWNER', size_bytes = size, limit = name, value = most} end
+    end
+  end
+  -- Imports and direct uploads wait for nothing, but each takes as much of Redis as one that waits.
+  if redis.call('ZCARD', P .. 'status:' .. begins) >= limits.queue_uploads then
+    return {code = 'QUEUE_FULL', value = limits.queue_uploads}
+  end
+  if not own then return nil end
+  local counted = COUNTED_AS[begins]
+  local has = redis.call('HMGET', owner_key(owner), counted, 'bytes')
+  if tonumber(has[1] or '0') >= own[counted] then return {code = 'OWNER_LIMIT', limit = counted, value = own[counted]} end
+  if tonumber(has[2] or '0') + size > own.bytes then return {code = 'OWNER_LIMIT', limit = 'bytes', value = own.bytes} end
+  if own.bytes_per_day and tonumber(redis.call('GET', day_key(owner, NOW)) or '0') + size > own.bytes_per_day then
+    return {code = 'DAILY_LIMIT', value = own.bytes_per_day, retry_after_seconds = (DAY_MS - NOW % DAY_MS) / 1000}
+  end
+  return nil
+end

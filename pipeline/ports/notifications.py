@@ -1,0 +1,19 @@
+"""What a store's notifications need from the outside: proof of who sent them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from schemas.storage_events import StorageEvents
+
+
+class SignedMessages(Protocol):
+    """Messages of a service that signs them."""
+
+    async def require_valid(self, message: StorageEvents) -> None:
+        """Raises RequestError EVENTS_TOPIC_NOT_ALLOWED, EVENTS_SIGNATURE_WRONG; DependencyUnavailable
+        EVENTS_NOT_VERIFIED while the certificate cannot be read."""
+
+    def confirm_url(self, message: StorageEvents) -> str | None:
+        """The URL that confirms the subscription that a valid message asks for, if it is one of the service; None for
+        every other message. Nothing opens it."""

@@ -1,0 +1,44 @@
+"""Settings of connections: how many clients may have, and how many Sluice has to Redis."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from pipeline.settings.values import NetworkList
+
+
+class ConnectionSettings(BaseModel):
+    """How many connections and event streams one gateway serves, and how many connections one process has to Redis."""
+
+    connections: int = Field(
+        0,
+        ge=0,
+        description="Connections of clients to one gateway; 0: as many as its limit of open files permits, up to "
+        "4,096. At the limit, the connection that has been idle longest is closed for a new one",
+    )
+    connections_per_address: int = Field(
+        256,
+        ge=0,
+        description="Connections from one address, or from one /64 of IPv6, to one gateway; further ones get 429 "
+        "unless one of them is idle and can be closed. 0: no limit",
+    )
+    trusted_proxies: NetworkList = Field(
+        (),
+        description="Addresses and networks of your proxies, separated by commas: "
+        "SLUICE_CONNECTIONS_PER_ADDRESS does not apply to them",
+    )
+    owner_streams: int = Field(
+        100,
+        ge=1,
+        description="Event streams of one owner that one gateway serves at once; further ones get 429. No limit while "
+        "SLUICE_AUTH is `none`",
+    )
+    streams: int = Field(
+        2000, ge=1, description="Event streams that one gateway serves at once, for all owners; further ones get 429"
+    )
+    redis_connections: int = Field(
+        64,
+        ge=4,
+        description="Connections to Redis per process; a command waits up to 5 s for one. A process has one more for "
+        "signals, and a worker up to 4 more for each of its queues",
+    )
