@@ -69,8 +69,8 @@ class Turn:
 @dataclass(slots=True)
 class FairQueue:
     """`virtual`: the largest tag of what was served as the head, or is being served. `end`: no upload has had a larger
-    offset. `finish`: owner without uploads in the queue -> the earliest tag of its next one; only those that a new owner
-    would not get."""
+    offset. `finish`: owner without uploads in the queue -> the earliest tag of its next one, if it is not that of a
+    new owner."""
 
     virtual: int = 0
     end: int = 0
@@ -78,9 +78,12 @@ class FairQueue:
     finish: dict[str, int] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Waiting]:
-        """In the order in which they would be served if everything fitted. Equal tags are in the order of the owners."""
+        """In the order in which they would be served if everything fitted. At equal tags by owner."""
         entries = [entry for turn in self.turns.values() for entry in turn.entries]
         return iter(sorted(entries, key=lambda entry: (self.tag_of(entry), entry.owner)))
+
+    def __len__(self) -> int:
+        return sum(len(turn.entries) for turn in self.turns.values())
 
     def owners(self) -> list[str]:
         """Those with uploads in the queue, the one whose turn it is first."""

@@ -33,9 +33,9 @@ class AdmissionOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The place of an upload in the ledger. `queue_position` counts from 1 the uploads that are served before it, as far
-    as others neither come nor overtake it; with more than 32 owners it is an estimate. 0: it holds bytes, until
-    `lease_until_ms` unless its lease is renewed."""
+    """The place of an upload in the ledger. `queue_position` counts from 1, in the order in which uploads are served
+    if everything fits; with more than 32 owners it is an estimate. 0: it holds bytes, until `lease_until_ms` unless its
+    lease is renewed."""
 
     queue_position: int
     lease_until_ms: int | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from redis.asyncio import Redis
@@ -26,7 +26,7 @@ class LedgerRules:
     lease_seconds: float
     max_overtakes: int
     lookahead: int
-    share: OwnerShare = OwnerShare()
+    share: OwnerShare = field(default_factory=OwnerShare)
 
 
 # Admission workers run a pass every second.

@@ -17,7 +17,7 @@ class FinishingMachine(WindowMachine):
         super().teardown()
 
     def finish_all(self) -> None:
-        self.others_bytes = -(10**6)  # the disk is large: whether uploads finish is up to the ledger alone
+        self.others_bytes = -(10**9)  # the disk is large: whether uploads finish is up to the ledger alone
         for upload in sorted(self.doomed):
             self.release(upload)
         for _ in range(10 * len(UPLOADS) * 60):

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pipeline.core.admission import AdmissionModel, DiskReading
-from tests.integration.admission.books import Books, check_books
-from tests.integration.admission.volumes import Volume, volumes
+from pipeline.core.fair_queue import Waiting
+from tests.integration.admission.books import OWNERS, Books, check_books
+from tests.integration.admission.volumes import UNIT, Volume, units, volumes
 
 LEASE_MS = 1_000
 PAUSE_MS = 1_500
@@ -26,7 +27,9 @@ VOLUME = "v"
 _prefixes = (f"admission-{number}:" for number in itertools.count())
 
 uploads = st.sampled_from(UPLOADS)
-sizes = st.integers(1, 60) | st.integers(1, 15)
+owners = st.sampled_from(OWNERS)
+sizes = units(1, 60) | units(1, 15)
+journals = st.sampled_from((0, 0, UNIT, 5 * UNIT))
 
 
 class AdmissionMachine(RuleBasedStateMachine):
@@ -36,6 +39,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.prefix = next(_prefixes)
         self.now_ms = 1_700_000_000_000
         self.files: dict[str, int] = {}  # upload -> bytes that its temp file takes from the disk
+        self.journals: dict[str, int] = {}  # the same of its journal
         self.doomed: set[str] = set()  # uploads whose temp file is removed and that will be released
         self.others_bytes = 0  # bytes of another program on the disk
         self.grown_bytes = 0  # how much of that came after a reservation may have counted on it
@@ -48,7 +52,13 @@ class AdmissionMachine(RuleBasedStateMachine):
     @initialize(volume=volumes)
     def set_up(self, volume: Volume) -> None:
         self.volume = volume
-        self.model = AdmissionModel(volume.budget_bytes, volume.max_overtakes, volume.lookahead, PAUSE_MS)
+        self.model = AdmissionModel(
+            volume.budget_bytes,
+            max_overtakes=volume.max_overtakes,
+            lookahead=volume.lookahead,
+            pause_ms=PAUSE_MS,
+            share=volume.share,
+        )
         self.call("open", None, run="run")
         self.read_disk()
 
@@ -56,20 +66,20 @@ class AdmissionMachine(RuleBasedStateMachine):
 
     @property
     def free_bytes(self) -> int:
-        return self.volume.disk_bytes - self.others_bytes - sum(self.files.values())
+        return self.volume.disk_bytes - self.others_bytes - sum(self.files.values()) - sum(self.journals.values())
 
     @rule()
     def read_disk(self) -> None:
         """As `uploads.admission` does: first the epoch, then the disk. A reading may be used late."""
         self.reading = DiskReading(self.free_bytes, self.volume.headroom_bytes, self.model.epoch)
 
-    @rule(count_bytes=st.integers(1, 80))
+    @rule(count_bytes=units(1, 80))
     def another_program_fills_the_disk(self, count_bytes: int) -> None:
         grown = min(count_bytes, self.free_bytes)
         self.others_bytes += grown
         self.grown_bytes += grown
 
-    @rule(count_bytes=st.integers(1, 80))
+    @rule(count_bytes=units(1, 80))
     def another_program_frees_the_disk(self, count_bytes: int) -> None:
         self.others_bytes -= min(count_bytes, self.others_bytes)
 
@@ -79,12 +89,12 @@ class AdmissionMachine(RuleBasedStateMachine):
 
     # -- what callers do
 
-    @rule(upload=uploads, size_bytes=sizes, fresh=st.booleans())
-    def request(self, upload: str, size_bytes: int, fresh: bool) -> None:
-        assume(size_bytes <= self.volume.largest_bytes)
+    @rule(upload=uploads, size_bytes=sizes, owner=owners, journal_bytes=journals, fresh=st.booleans())
+    def request(self, upload: str, size_bytes: int, owner: str, journal_bytes: int, fresh: bool) -> None:
+        assume(size_bytes + journal_bytes <= self.volume.largest_bytes)
         if fresh:
             self.read_disk()
-        self.run_pass("request", upload, size_bytes)
+        self.run_pass("request", upload, size_bytes, owner=owner, journal_bytes=journal_bytes)
 
     @rule(fresh=st.booleans())
     def run(self, fresh: bool) -> None:
@@ -96,12 +106,16 @@ class AdmissionMachine(RuleBasedStateMachine):
     def confirm(self, upload: str, part: float) -> None:
         """A reservation is allocated, possibly for the second time; a filesystem may allocate less than it should."""
         item = self.model.reservations.get(upload)
-        if item is not None and upload not in self.doomed and not self.by_segment(upload):
-            wanted = max(int(item.size_bytes * part), self.files.get(upload, 0))
-            if wanted - self.files.get(upload, 0) > self.free_bytes:
+        if item is not None and upload not in self.doomed:
+            before = self.files.get(upload, 0)
+            wanted = before if self.by_segment(upload) else max(int(item.size_bytes * part), before)
+            journal_bytes = item.journal_bytes - self.journals.get(upload, 0)
+            if wanted - before + journal_bytes > self.free_bytes and (wanted > before or journal_bytes):
                 self.postpone(upload)
                 return
-            self.files[upload] = wanted
+            if wanted or not self.by_segment(upload):
+                self.files[upload] = wanted
+            self.journals[upload] = item.journal_bytes
         backed_bytes = self.files.get(upload, 0)
         answer = self.call("confirm", upload, backed_bytes=backed_bytes)
         assert answer["known"] == self.model.confirm(upload, backed_bytes, self.now_ms, LEASE_MS)
@@ -115,19 +129,25 @@ class AdmissionMachine(RuleBasedStateMachine):
         if size_bytes - self.files.get(upload, 0) <= self.free_bytes:
             self.files[upload] = size_bytes
 
-    @rule(upload=uploads, size_bytes=sizes)
-    def adopt(self, upload: str, size_bytes: int) -> None:
+    @rule(upload=uploads, size_bytes=sizes, owner=owners, journal_bytes=journals)
+    def adopt(self, upload: str, size_bytes: int, owner: str, journal_bytes: int) -> None:
         """Redis has lost a reservation whose file is found on the disk; or it has not, and this is a repeated call."""
-        assume(size_bytes <= min(self.volume.largest_bytes, self.free_bytes))
+        assume(size_bytes + journal_bytes <= min(self.volume.largest_bytes, self.free_bytes))
+        whose: dict[str, Any] = {"owner": owner, "journal_bytes": journal_bytes}
         if upload not in self.model.reservations:
-            self.files[upload] = size_bytes
-            self.grown_bytes += size_bytes
-            self.adopting = True
-            self.order.setdefault(upload, next(self.turns))
+            self.begin_adopting(upload, size_bytes, size_bytes, journal_bytes)
         backed_bytes = self.files.get(upload, 0)
-        adopted = self.call("adopt", upload, size_bytes=size_bytes, backed_bytes=backed_bytes, taken={}, given={})
-        assert adopted["known"]
-        self.model.adopt(upload, size_bytes, backed_bytes, self.now_ms, LEASE_MS)
+        facts: dict[str, Any] = {"size_bytes": size_bytes, "backed_bytes": backed_bytes, "taken": {}, "given": {}}
+        assert self.call("adopt", upload, **facts, **whose)["known"]
+        self.model.adopt(upload, size_bytes, backed_bytes, self.now_ms, LEASE_MS, **whose)
+
+    def begin_adopting(self, upload: str, file_bytes: int, reserved_bytes: int, journal_bytes: int) -> None:
+        waiting = next((item for item in self.model.queue if item.upload_id == upload), None)
+        self.files[upload] = file_bytes
+        self.journals[upload] = journal_bytes if waiting is None else waiting.journal_bytes
+        self.grown_bytes += reserved_bytes + self.journals[upload]
+        self.adopting = True
+        self.order.setdefault(upload, next(self.turns))
 
     @rule(upload=uploads)
     def postpone(self, upload: str) -> None:
@@ -170,6 +190,7 @@ class AdmissionMachine(RuleBasedStateMachine):
 
     def drop_file(self, upload: str) -> None:
         self.files.pop(upload, None)
+        self.journals.pop(upload, None)
 
     def forget(self, upload: str) -> None:
         """The upload has ended."""
@@ -178,24 +199,37 @@ class AdmissionMachine(RuleBasedStateMachine):
         arguments = {"op": op, "volume": VOLUME, "upload_id": upload, "lease_ms": LEASE_MS, "pause_ms": PAUSE_MS}
         return self.books.call(script, self.prefix, arguments | {"now_ms": self.now_ms} | more)
 
-    def run_pass(self, op: str, upload: str | None, size_bytes: int | None, window_bytes: int | None = None) -> None:
-        """One pass of both, with the latest reading of the disk; compared, and judged by what it must never do."""
+    def run_pass(
+        self,
+        op: str,
+        upload: str | None,
+        size_bytes: int | None,
+        window_bytes: int | None = None,
+        *,
+        owner: str = OWNERS[0],
+        journal_bytes: int = 0,
+    ) -> None:
+        """One run of both, with the latest reading of the disk; compared, and judged by what it must never do."""
         reading, volume, model = self.reading, self.volume, self.model
         answer = self.call(
             op,
             upload,
             size_bytes=size_bytes,
             window_bytes=window_bytes,
+            owner=owner,
+            journal_bytes=journal_bytes,
             budget_bytes=volume.budget_bytes,
             max_overtakes=volume.max_overtakes,
             lookahead=volume.lookahead,
+            owner_bytes=volume.share.reserved_bytes,
+            owner_uploads=volume.share.uploads,
             **asdict(reading),
         )
         assert answer.get("stale", False) == (reading.epoch != model.epoch)
         if answer.get("stale"):
             return
         if upload is not None and size_bytes is not None:
-            model.request(upload, size_bytes, window_bytes)
+            model.request(upload, size_bytes, window_bytes, owner=owner, journal_bytes=journal_bytes)
             self.order.setdefault(upload, next(self.turns))
         model.lapse(self.now_ms)
         admitted = model.admit(reading, self.now_ms, LEASE_MS)
@@ -203,19 +237,40 @@ class AdmissionMachine(RuleBasedStateMachine):
         to_allocate = {who: size for who, size, _ in answer["to_allocate"] or ()}
         assert to_allocate == model.pending_allocations
         assert set(answer["lapsed"] or ()) == {who for who, item in model.reservations.items() if item.lapsed}
-        waiting = [item.upload_id for item in model.queue]
-        assert answer["queue_position"] == (waiting.index(upload) + 1 if upload in waiting else 0)
+        assert answer["queue_position"] == (model.position(upload) if upload else 0)
+        self.judge_run(admitted)
+
+    def judge_run(self, admitted: list[str]) -> None:
+        reading, volume, model = self.reading, self.volume, self.model
         if admitted:
             assert model.unbacked_bytes <= reading.free_bytes - reading.headroom_bytes, "more than the disk has"
             wishes = sum(item.needed_bytes for item in model.reservations.values())
             assert model.reserved_bytes + wishes <= volume.budget_bytes, "admitted into the room that another wishes"
-        if waiting:
-            first = min(waiting, key=self.order.__getitem__)
-            passed_by = [who for who in admitted if self.order[who] > self.order[first]]
+        for owner in {model.reservations[who].owner for who in admitted}:
+            held = [item.held_bytes for item in model.reservations.values() if item.owner == owner]
+            limit, uploads = volume.share.reserved_bytes, volume.share.uploads
+            assert len(held) == 1 or limit is None or sum(held) <= limit, f"{owner} holds more than its share"
+            assert len(held) == 1 or uploads is None or len(held) <= uploads, f"{owner} holds too many"
+        head = self.head()
+        if head is not None:
+            turn = (model.queue.tag_of(head), head.owner)
+            starts = [(model.reservations[who].place[1], model.reservations[who].owner) for who in admitted]
             backed_bytes = model.reserved_bytes - model.unbacked_bytes
-            if model.queue[0].size_bytes <= reading.free_bytes - reading.headroom_bytes + backed_bytes:
-                self.overtaken[first] = self.overtaken.get(first, 0) + len(passed_by)
-            assert self.overtaken.get(first, 0) <= volume.max_overtakes, f"{first} was passed too often"
+            if head.requested_bytes <= reading.free_bytes - reading.headroom_bytes + backed_bytes:
+                first = head.upload_id
+                self.overtaken[first] = self.overtaken.get(first, 0) + sum(start > turn for start in starts)
+                assert self.overtaken[first] <= volume.max_overtakes, f"{first} was overtaken too often"
+
+    def head(self) -> Waiting | None:
+        """The upload that is served next: the first one whose owner is not at its share."""
+        held = list(self.model.reservations.values())
+        for owner in self.model.queue.owners():
+            entry, own = self.model.queue.first_of(owner), [item.held_bytes for item in held if item.owner == owner]
+            limit, uploads = self.volume.share.reserved_bytes, self.volume.share.uploads
+            within = limit is None or sum(own) + entry.requested_bytes <= limit
+            if not own or (within and (uploads is None or len(own) < uploads)):
+                return entry
+        return None
 
     # -- what must hold after each step
 
@@ -233,7 +288,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         assert not grows or self.model.reserved_bytes <= self.volume.budget_bytes
         self.reserved_bytes, self.adopting = self.model.reserved_bytes, False
         owed = sum(
-            item.size_bytes - self.files.get(who, 0)
+            item.held_bytes - self.files.get(who, 0) - self.journals.get(who, 0)
             for who, item in self.model.reservations.items()
             if who not in self.doomed
         )
@@ -245,9 +300,19 @@ class AdmissionMachine(RuleBasedStateMachine):
         if not hasattr(self, "model"):
             return
         waiting = [item.upload_id for item in self.model.queue]
-        assert waiting == sorted(waiting, key=self.order.__getitem__)
+        for turn in self.model.queue.turns.values():
+            own = [item.upload_id for item in turn.entries]
+            assert own == sorted(own, key=self.order.__getitem__)
         assert not set(waiting) & set(self.model.reservations)
         assert all(item.overtaken <= self.volume.max_overtakes for item in self.model.queue)
+
+    @invariant()
+    def clients_see_their_positions(self) -> None:
+        for upload in UPLOADS[:3] if hasattr(self, "model") else ():
+            place, item = self.model.position(upload), self.model.reservations.get(upload)
+            standing = self.call("standing", upload).get("standing")
+            held = {"queue_position": 0, "lease_until_ms": item.lease_until_ms} if item else None
+            assert standing == ({"queue_position": place} if place else held)
 
     # -- the end: no upload starves, nothing leaks
 
@@ -256,14 +321,14 @@ class AdmissionMachine(RuleBasedStateMachine):
             return
         self.others_bytes = 0
         while self.model.queue:
-            head = self.model.queue[0].upload_id
-            runs_left = len(self.model.reservations) + self.volume.max_overtakes
+            first = next(iter(self.model.queue)).upload_id
+            runs_left = len(self.model.reservations) + len(self.model.queue) + self.volume.max_overtakes
             while True:
                 self.read_disk()
                 self.run_pass("run", None, None)
-                if head in self.model.reservations:
+                if first in self.model.reservations:
                     break
-                assert runs_left > 0, f"{head} starves"
+                assert runs_left > 0, f"{first} starves"
                 runs_left -= 1
                 self.release(next(iter(self.model.reservations)))
                 self.both_keep_the_same_books()

@@ -16,6 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from pipeline.adapters.redis.scripts import source
 from pipeline.core.reservation import Reader
 from pipeline.core.transports import TRANSPORTS, Transport
+from tests.integration.admission.books import OWNERS
 from tests.integration.admission.finishing import FinishingMachine
 from tests.integration.admission.volumes import Volume
 
@@ -65,6 +66,15 @@ class ScriptBooks:
             pipe.hgetall(f"{key}:windows")
             pipe.zrange(f"{key}:wishes", 0, -1, withscores=True)
             pipe.hgetall(f"{key}:wished")
+            for part in ("owner", "places", "journals"):
+                pipe.hgetall(f"{key}:{part}")
+            pipe.zrange(f"{key}:turns", 0, -1, withscores=True)
+            pipe.hgetall(f"{key}:debts")
+            pipe.zrange(f"{key}:finish", 0, -1, withscores=True)
+            pipe.hgetall(f"{key}:owner-bytes")
+            pipe.hgetall(f"{key}:owner-uploads")
+            for owner in OWNERS:
+                pipe.zrange(f"{key}:queue:{owner}", 0, -1, withscores=True)
             for upload in uploads:
                 pipe.hgetall(f"{key}:taken:{upload}")
                 pipe.hgetall(f"{key}:given:{upload}")

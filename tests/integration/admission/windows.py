@@ -13,13 +13,14 @@ from pipeline.core.reservation import Reader, Reservation, WindowShares
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.windows import reader_segments
 from tests.integration.admission.books import Books
-from tests.integration.admission.machine import LEASE_MS, UPLOADS, AdmissionMachine, sizes, uploads
-from tests.integration.admission.volumes import Volume, volumes
+from tests.integration.admission.machine import LEASE_MS, UPLOADS, AdmissionMachine, journals, owners, sizes, uploads
+from tests.integration.admission.volumes import Volume, units, volumes
 
 numbers = st.integers(1, 8)
 holders = st.integers(0, len(UPLOADS))
 some = precondition(lambda self: self.model.reservations)
-files = st.tuples(sizes, st.integers(1, 8), st.integers(2, 6), st.booleans())
+segment_lengths = units(1, 8)
+files = st.tuples(sizes, segment_lengths, st.integers(2, 6), st.booleans(), owners)
 
 
 class WindowMachine(AdmissionMachine):
@@ -30,15 +31,15 @@ class WindowMachine(AdmissionMachine):
         self.absent: dict[str, set[int]] = {}  # upload -> segments that are not on the disk
 
     @initialize(volume=volumes, begun=st.lists(files, max_size=6))
-    def set_up(self, volume: Volume, begun: list[tuple[int, int, int, bool]]) -> None:
-        """Some uploads have begun: (bytes, bytes of a segment, segments of a window, whether it has a window)."""
+    def set_up(self, volume: Volume, begun: list[tuple[int, int, int, bool, str]]) -> None:
+        """Some have begun: (bytes, bytes of a segment, segments of a window, whether it has a window, owner)."""
         super().set_up(volume)
-        for upload, (size_bytes, segment, segments, windowed) in zip(UPLOADS, begun, strict=False):
+        for upload, (size_bytes, segment, segments, windowed, owner) in zip(UPLOADS, begun, strict=False):
             self.read_disk()
             if windowed and segment * segments < size_bytes:
-                self.request_window(upload, size_bytes, segment, segments)
+                self.request_window(upload, size_bytes, segment, segments, owner, 0)
             elif size_bytes <= volume.largest_bytes:
-                self.run_pass("request", upload, size_bytes)
+                self.run_pass("request", upload, size_bytes, owner=owner)
             self.confirm(upload, 1.0)
 
     def holder(self, index: int) -> str:
@@ -81,16 +82,27 @@ class WindowMachine(AdmissionMachine):
 
     # -- what clients, gateways, readers and transfer do
 
-    @rule(upload=uploads, size_bytes=sizes, segment=st.integers(1, 8), segments=st.integers(2, 6))
-    def request_window(self, upload: str, size_bytes: int, segment: int, segments: int) -> None:
+    @rule(
+        upload=uploads,
+        size_bytes=sizes,
+        segment=segment_lengths,
+        segments=st.integers(2, 6),
+        owner=owners,
+        journal_bytes=journals,
+    )
+    def request_window(
+        self, upload: str, size_bytes: int, segment: int, segments: int, owner: str, journal_bytes: int
+    ) -> None:
         window = segment * segments
-        if window >= size_bytes or window > self.volume.largest_bytes or -(-size_bytes // segment) <= 4:
+        if window >= size_bytes or -(-size_bytes // segment) <= 4:
+            return
+        if window + journal_bytes > self.volume.largest_bytes:
             return
         waiting = {item.upload_id for item in self.model.queue}
         if upload not in waiting and upload not in self.model.reservations:
             self.read_disk()
             self.plans[upload] = SegmentPlan(size_bytes, segment)
-            self.run_pass("request", upload, size_bytes, window)
+            self.run_pass("request", upload, size_bytes, window, owner=owner, journal_bytes=journal_bytes)
 
     @rule(upload=uploads, number=numbers)
     def take(self, upload: str, number: int) -> None:
@@ -239,8 +251,17 @@ class WindowMachine(AdmissionMachine):
         if upload in self.model.reservations:
             self.set_reader(upload, Reader(self.reader(upload).segments, active=False))
 
-    @rule(upload=uploads, size_bytes=sizes, segment=st.integers(1, 8), on_disk=st.sets(numbers), gone=st.sets(numbers))
-    def adopt_window(self, upload: str, size_bytes: int, segment: int, on_disk: set[int], gone: set[int]) -> None:
+    @rule(
+        upload=uploads,
+        size_bytes=sizes,
+        segment=segment_lengths,
+        on_disk=st.sets(numbers),
+        gone=st.sets(numbers),
+        owner=owners,
+    )
+    def adopt_window(
+        self, upload: str, size_bytes: int, segment: int, on_disk: set[int], gone: set[int], owner: str
+    ) -> None:
         """Redis has lost the reservation of a window."""
         plan = SegmentPlan(size_bytes, segment)
         assume(plan.count > 4)
@@ -250,12 +271,11 @@ class WindowMachine(AdmissionMachine):
         assume(sum(taken.values()) <= min(window, self.free_bytes))
         if upload not in self.model.reservations:
             self.plans[upload] = plan
-            self.files[upload] = sum(taken.values())
             self.absent[upload] = set(range(1, plan.count + 1)) - set(taken)
-            self.grown_bytes += window + self.files[upload]
-            self.adopting = True
-            self.order.setdefault(upload, next(self.turns))
-        facts: dict[str, Any] = {"size_bytes": size_bytes, "backed_bytes": 0, "window_bytes": window}
+            held = sum(taken.values())
+            self.begin_adopting(upload, held, window + held, 0)
+        facts: dict[str, Any] = {"size_bytes": size_bytes, "backed_bytes": 0, "window_bytes": window, "owner": owner}
         self.call("adopt", upload, **facts, taken=taken, given=given)
         reader = self.reader(upload)
-        self.model.adopt(upload, size_bytes, 0, self.now_ms, LEASE_MS, window, taken=taken, given=given, reader=reader)
+        whose: dict[str, Any] = {"taken": taken, "given": given, "reader": reader, "owner": owner}
+        self.model.adopt(upload, size_bytes, 0, self.now_ms, LEASE_MS, window, **whose)

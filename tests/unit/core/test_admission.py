@@ -12,7 +12,7 @@ LEASE_MS = 1_000
 
 
 def model(budget: int = 100, max_overtakes: int = 2, lookahead: int = 10) -> AdmissionModel:
-    return AdmissionModel(budget, max_overtakes, lookahead, pause_ms=10**9)
+    return AdmissionModel(budget, max_overtakes=max_overtakes, lookahead=lookahead, pause_ms=10**9)
 
 
 def admit(one: AdmissionModel, free: int = 10_000, now_ms: int = 0, headroom: int = 0) -> list[str] | None:
@@ -112,7 +112,7 @@ def test_every_call_is_idempotent() -> None:
 
 
 def test_leases_are_extended_over_a_pause_between_runs() -> None:
-    one = AdmissionModel(100, 2, 10, pause_ms=500)
+    one = AdmissionModel(100, max_overtakes=2, lookahead=10, pause_ms=500)
     queue(one, a=10)
     admit(one)
     one.confirm("a", 10, now_ms=0, lease_ms=LEASE_MS)

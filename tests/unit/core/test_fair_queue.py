@@ -18,7 +18,8 @@ BIG = 10**9
 def model(
     budget: int, *, share: OwnerShare | None = None, max_overtakes: int = 2, lookahead: int = 10
 ) -> AdmissionModel:
-    return AdmissionModel(budget, max_overtakes, lookahead, pause_ms=10**9, share=share or OwnerShare())
+    rules = share or OwnerShare()
+    return AdmissionModel(budget, max_overtakes=max_overtakes, lookahead=lookahead, pause_ms=10**9, share=rules)
 
 
 def admit(one: AdmissionModel) -> list[str]:
