@@ -16,6 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from pipeline.adapters.redis.scripts import source
 from pipeline.core.reservation import Reader
 from pipeline.core.transports import TRANSPORTS, Transport
+from tests.harness.redis_versions import RedisServer
 from tests.integration.admission.books import OWNERS
 from tests.integration.admission.finishing import FinishingMachine
 from tests.integration.admission.volumes import Volume
@@ -90,8 +91,8 @@ class ScriptBooks:
 
 
 @pytest.fixture
-def books(redis_url: str, redis_namespace: str) -> Iterator[ScriptBooks]:
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+def books(each_redis: RedisServer, redis_namespace: str) -> Iterator[ScriptBooks]:
+    with redis.Redis.from_url(each_redis.url, decode_responses=True) as client:
         yield ScriptBooks(client, redis_namespace)
 
 
@@ -117,7 +118,7 @@ def test_a_segment_is_lost_of_an_upload_that_the_disk_cannot_hold(books: ScriptB
 
 @pytest.mark.timeout(600)  # it takes seconds; the rest is for more schedules, or for finding the shortest failing one
 @pytest.mark.parametrize(
-    ("schedules", "steps"), [(60, 14), (4, 120)], ids=["many short schedules", "few long schedules"]
+    ("schedules", "steps"), [(40, 14), (3, 120)], ids=["many short schedules", "few long schedules"]
 )
 def test_the_script_does_what_the_model_says(books: ScriptBooks, schedules: int, steps: int) -> None:
     """`SCHEDULES=20 pytest tests/integration/admission` runs twenty times as many schedules."""

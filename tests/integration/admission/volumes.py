@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -28,7 +28,7 @@ class Volume:
     headroom_bytes: int
     max_overtakes: int
     lookahead: int
-    share: OwnerShare = OwnerShare()
+    share: OwnerShare = field(default_factory=OwnerShare)
 
     @property
     def largest_bytes(self) -> int:

@@ -13,7 +13,8 @@ from pipeline.core.reservation import Reader, Reservation, WindowShares
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.windows import reader_segments
 from tests.integration.admission.books import Books
-from tests.integration.admission.machine import LEASE_MS, UPLOADS, AdmissionMachine, journals, owners, sizes, uploads
+from tests.integration.admission.machine import UPLOADS, AdmissionMachine, journals, owners, sizes, uploads
+from tests.integration.admission.pair import LEASE_MS
 from tests.integration.admission.volumes import Volume, units, volumes
 
 numbers = st.integers(1, 8)
