@@ -63,6 +63,8 @@ class UploadFields(_Fields):
     owner: str = Field("default", description="The principal that it belongs to")
     scope: str = Field("", description="The scopes of its creator's key or token, separated by spaces")
     permit: str | None = Field(None, description="JSON object: the permit that it was created with, and its limits")
+    idempotency_key: str | None = Field(None, description="The key of its creation, with its owner")
+    fingerprint: str = Field("", description="Digest of the request that created it")
     metadata: str = Field(description="JSON object: the client's own metadata")
     digest: str | None = Field(None, description="`algorithm:base64` of the whole file, if the client announced one")
     status: UploadStatus

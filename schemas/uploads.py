@@ -199,7 +199,13 @@ class UploadView(BaseModel):
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None = Field(
-        description="When it expires unless another segment arrives; null once all bytes are received or it has ended"
+        description="When it expires unless another segment arrives, or more of its first one; null once all bytes are "
+        "received or it has ended"
+    )
+    deadline_at: datetime | None = Field(
+        None,
+        description="When it expires unless every byte has arrived, however often segments arrive: a day after its "
+        "admission or its first grants, by default. Null before, and once all bytes are received or it has ended",
     )
     links: UploadLinks
     upload_token: UploadToken | None = Field(

@@ -82,6 +82,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "INTERNAL": _SERVER_SIDE,
     "UPLOAD_ENDED": _RESTART,
     "UPLOAD_EXPIRED": _RESTART,
+    "UPLOAD_DEADLINE": "The operator of the server can raise SLUICE_UPLOAD_DEADLINE_SECONDS. " + _RESTART,
     "UPLOAD_CANCELLED": _RESTART,
     "NOT_MEDIA": "Sluice accepts only video, image and audio files. Nothing of this file was kept.",
     "MEDIA_TIMEOUT": "The file may be damaged, or too complex.",

@@ -21,7 +21,9 @@ from deploy.cli.upload_progress import Observe, UploadProgress
 from schemas.uploads import SegmentView
 
 # A segment refused with one of these says that the upload's status changed: fetch the upload and continue from there.
-_STATUS_CHANGED: Final = frozenset({"UPLOAD_WAITING", "UPLOAD_ENDED", "UPLOAD_EXPIRED", "UPLOAD_CANCELLED"})
+_STATUS_CHANGED: Final = frozenset(
+    {"UPLOAD_WAITING", "UPLOAD_ENDED", "UPLOAD_EXPIRED", "UPLOAD_DEADLINE", "UPLOAD_CANCELLED"}
+)
 _DEFAULT_RETRY_SECONDS: Final = 1.0
 
 

@@ -105,6 +105,8 @@ def _facts(view: UploadView) -> Iterator[tuple[str, str]]:
         yield "media", f"{view.media.kind} · {format_early(view.media)}"
     if view.expires_at is not None:
         yield "expires", f"{format_time(view.expires_at)}, unless another segment arrives"
+    if view.deadline_at is not None:
+        yield "deadline", f"{format_time(view.deadline_at)}, for the last segment"
     if view.error is not None:
         yield "error", f"{shown(view.error.message)} [{view.error.code}]"
     if view.content_id is not None:

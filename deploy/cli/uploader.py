@@ -94,7 +94,7 @@ class Uploader:
                     await self._send_until_complete(file, progress, turn)
                 # Neither wait holds back another file, which may have to be sent again to make room on the server.
                 if progress.view.status == "waiting":
-                    await self._follow(progress, "waiting", lambda now: now.status != "waiting")
+                    state = await self._wait_for_room(state, progress)
                 else:
                     await self._follow_processing(progress)
         except FileChangedError:
@@ -135,6 +135,19 @@ class Uploader:
         progress.upload = view
         self._observe("created", progress, {"status": view.status})
         return self._states.keep_id(state, view.id)
+
+    async def _wait_for_room(self, state: ResumeState, progress: UploadProgress) -> ResumeState | None:
+        """Return when the upload has been admitted. None: the server has lost it. It keeps nothing of an upload that
+        waits but its record, so the upload is created again."""
+        try:
+            await self._follow(progress, "waiting", lambda now: now.status != "waiting")
+        except ApiError as error:
+            if error.code != "UPLOAD_NOT_FOUND":
+                raise
+            progress.upload = None
+            self._states.forget(state)
+            return None
+        return state
 
     def _request(self, identity: UploadIdentity, progress: UploadProgress) -> CreateUpload:
         """The upload to create. Raises RequestInvalidError."""

@@ -70,6 +70,7 @@ def upload_view(detail: UploadDetail, base: str) -> UploadView:
         created_at=instant(upload.created_at_ms),
         updated_at=instant(upload.updated_at_ms),
         expires_at=instant(detail.expires_at_ms),
+        deadline_at=instant(detail.deadline_ms),
         links=upload_links(base, upload.upload_id, upload.transport, upload.status),
     )
 

@@ -113,8 +113,11 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
         settings.lease_seconds,
         settings.max_passes,
         settings.lookahead,
-        _owner_share(settings),
+        share=_owner_share(settings),
+        first_seconds=settings.first_segment_seconds,
+        deadline_seconds=settings.upload_deadline_seconds,
     )
+    retention_ms = int(settings.retention_seconds * 1000)
     signals = RedisSignals(listener, keys)
     async with AsyncExitStack() as stack:
         for connection in (client, listener):
@@ -127,13 +130,14 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
                 client,
                 scripts,
                 keys,
-                int(settings.retention_seconds * 1000),
+                retention_ms,
                 _REQUEUE_MS,
                 empty_ms=int(settings.retention_empty_seconds * 1000),
                 limits=creation_limits(settings),
+                deadline_ms=rules.deadline_ms,
             ),
             owners=RedisOwnerCounts(client, scripts, keys),
-            segments=RedisSegmentBoard(client, scripts, keys, _REQUEUE_MS),
+            segments=RedisSegmentBoard(client, scripts, keys, _REQUEUE_MS, lease_ms=rules.lease_ms),
             stages=RedisStageBoard(client, scripts, keys, int(settings.stage_lease_seconds * 1000), _REQUEUE_MS),
             ended=RedisEndedList(client, scripts, keys),
             ledger=RedisReservationLedger(client, scripts, keys, settings.volume, rules),

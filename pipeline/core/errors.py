@@ -186,6 +186,12 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "UPLOAD_EXPIRED": ErrorSpec(
         410, False, "The upload expired because its client was idle for too long; its data has been removed."
     ),
+    "UPLOAD_DEADLINE": ErrorSpec(
+        410,
+        False,
+        "The upload expired because not every byte had arrived by its deadline; its data has been removed. Send the "
+        "file again over a faster connection.",
+    ),
     "UPLOAD_CANCELLED": ErrorSpec(410, False, "The upload was cancelled by its client."),
     # Media
     "NOT_MEDIA": ErrorSpec(422, False, "The file is not a video, image or audio file that can be read: {reason}."),

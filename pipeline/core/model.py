@@ -62,7 +62,8 @@ class Upload:
     token; `grants_until_ms`: when the last of them expires. `recovered_at_ms`: when the record was recreated from the
     journal; what its stages did before that is unknown. `window_bytes`: how much of the file the temp volume may hold
     at once; None: all of it. `bytes_released`: bytes of stored segments that have left the temp volume; None: none has
-    left it so far. `scope`: the scopes of its creator; `permit`: the one that it was created with.
+    left it so far. `scope`: the scopes of its creator; `permit`: the one that it was created with. `idempotency_key`,
+    `fingerprint`: as in `NewUpload`; the journal gets them when it begins.
     """
 
     upload_id: str
@@ -97,6 +98,8 @@ class Upload:
     owner: str = DEFAULT_OWNER
     scope: str = ""
     permit: Permit | None = None
+    idempotency_key: str | None = None
+    fingerprint: str = ""
     stages: Mapping[Stage, StageStatus] = field(default_factory=dict)
 
     @property
@@ -150,7 +153,7 @@ class NewUpload:
 
     @classmethod
     def of(cls, upload: Upload) -> NewUpload:
-        """What `upload` was registered as, without its Idempotency-Key."""
+        """What `upload` was registered as."""
         return cls(
             upload_id=upload.upload_id,
             filename=upload.filename,
@@ -161,8 +164,8 @@ class NewUpload:
             store=upload.store,
             digest=upload.digest,
             metadata=upload.metadata,
-            idempotency_key=None,
-            fingerprint="",
+            idempotency_key=upload.idempotency_key,
+            fingerprint=upload.fingerprint,
             transport=upload.transport,
             source=upload.source,
             window_bytes=upload.window_bytes,

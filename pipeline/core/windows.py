@@ -11,6 +11,7 @@ where the store can read segments, all of it does. So every upload can finish wi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from pipeline.core.errors import RequestError
@@ -34,15 +35,22 @@ def on_disk_bytes(size_bytes: int) -> int:
 
 
 def plan_upload(
-    size_bytes: int, limits: StoreLimits, *, preferred_bytes: int, capacity_bytes: int, share: float
+    size_bytes: int,
+    limits: StoreLimits,
+    *,
+    preferred_bytes: int,
+    capacity_bytes: int,
+    share: float,
+    beside: Callable[[SegmentPlan], int] = lambda _: 0,
 ) -> tuple[SegmentPlan, int | None]:
-    """Cut a file into segments, and plan its window (None: it is held whole). A windowed file has smaller segments than
-    preferred if its share of the volume holds fewer than six of those, as far as the store's limits allow. They are
-    whole blocks of the filesystem, so that each leaves the disk completely.
+    """Cut a file into segments, and plan its window (None: it is held whole). `beside`: the bytes that the upload holds
+    beside its file, which are not available to it; more segments never need fewer. A windowed file has smaller segments
+    than preferred if its share of the volume holds fewer than six of those, as far as the store's limits allow. They
+    are whole blocks of the filesystem, so that each leaves the disk completely.
 
     Raises RequestError FILE_TOO_LARGE_FOR_STORE, SEGMENTS_TOO_LARGE_FOR_VOLUME."""
     plan = plan_segments(size_bytes, limits, preferred_bytes)
-    if on_disk_bytes(size_bytes) <= share * capacity_bytes:
+    if on_disk_bytes(size_bytes) <= share * (capacity_bytes - beside(plan)):
         return plan, None
     smaller = _whole_blocks(min(preferred_bytes, int(share * capacity_bytes) // _WANTED_SEGMENTS))
     whole_blocks = replace(
@@ -51,7 +59,7 @@ def plan_upload(
         max_segment_bytes=_whole_blocks(limits.max_segment_bytes),
     )
     windowed = plan_segments(size_bytes, whole_blocks, smaller, unit_bytes=BLOCK_BYTES)
-    window_bytes = plan_window(windowed, capacity_bytes, share)
+    window_bytes = plan_window(windowed, max(0, capacity_bytes - beside(windowed)), share)
     return (plan, None) if window_bytes is None else (windowed, window_bytes)
 
 

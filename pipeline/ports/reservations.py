@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,14 +66,15 @@ class ReservationLedger(Protocol):
         owner: str = DEFAULT_OWNER,
         journal_bytes: int = 0,
     ) -> AdmissionOutcome | None:
-        """Queue an upload, which reserves its window or all of its `size_bytes`, and `journal_bytes`; and admit every
-        upload that may be admitted. None: `disk.epoch` is stale; read the disk again."""
+        """Queue an upload, which reserves its window or all of its `size_bytes`, and `journal_bytes` beside, and admit
+        every upload that may be admitted. None: `disk.epoch` is stale; read the disk again."""
 
     async def run(self, disk: DiskReading) -> AdmissionOutcome | None:
         """Admit every upload that may be admitted, and mark lapsed leases. None as in `request`."""
 
     async def confirm(self, upload_id: str, backed_bytes: int) -> bool:
-        """Record that the disk has allocated `backed_bytes` of a reservation. False: there is no such reservation."""
+        """Record that the disk has allocated `backed_bytes` of a reservation. Its client has until the lease of a first
+        segment to begin, and until its deadline to send every byte. False: there is no such reservation."""
 
     async def adopt(
         self,
@@ -117,6 +118,13 @@ class ReservationLedger(Protocol):
 
     async def renew(self, upload_id: str) -> bool:
         """Extend the lease. False: there is no such reservation."""
+
+    async def note_progress(self, upload_id: str) -> None:
+        """A body of this upload arrives: extend its lease by that of a first segment. Does nothing where there is no
+        reservation."""
+
+    async def overdue(self, limit: int) -> Sequence[str]:
+        """Up to `limit` uploads that are past their deadline, unless every byte of them has arrived."""
 
     async def release(self, upload_id: str) -> int:
         """Remove an upload from the queue, or release its reservation; returns the bytes released."""

@@ -17,8 +17,9 @@ from pipeline.ports.reservations import Standing
 class UploadSnapshot:
     """An upload, its standing with the ledger of its temp volume, and the numbers of the segments that have arrived.
 
-    `received` is empty once the upload takes no more segments. `wanted`: segments that the reader needs next. `media`:
-    the result of stage `probe`, only of an upload that was asked for alone.
+    `deadline_ms`: when it expires unless every byte has arrived by then. `received` is empty once the upload takes no
+    more segments. `wanted`: segments that the reader needs next. `media`: the result of stage `probe`, only of an
+    upload that was asked for alone.
     """
 
     upload: Upload
@@ -26,6 +27,7 @@ class UploadSnapshot:
     received: Collection[int]
     wanted: Collection[int] = ()
     media: Mapping[str, Any] | None = None
+    deadline_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,9 @@ class UploadReader(Protocol):
 
     async def known(self, upload_ids: Sequence[str]) -> Collection[str]:
         """The ids that have a record."""
+
+    async def cleaned(self, upload_ids: Sequence[str]) -> Collection[str]:
+        """The ids whose record says that the upload has ended and is cleaned up."""
 
     async def snapshot(self, upload_id: str) -> UploadSnapshot:
         """An upload with its standing and its received segments, in one round trip."""
@@ -84,8 +89,8 @@ class SegmentReader(Protocol):
 
 
 class JournalReader(Protocol):
-    """The journals of a temp volume: one per upload, from its registration until it is cleaned up. Errors:
-    TempVolumeError."""
+    """The journals of a temp volume. One begins when its upload is admitted or, if no byte of it comes to the volume,
+    registered, and is kept until the upload is cleaned up. Errors: TempVolumeError."""
 
     async def read(self, upload_id: str) -> Journal | None:
         """An upload's journal; None if there is none, or if it does not say which upload it belongs to."""

@@ -34,7 +34,8 @@ class TempVolumeSettings(BaseModel):
     temp_headroom_bytes: int = Field(
         256 * MEBIBYTE,
         ge=0,
-        description="Free bytes on the disk that are never reserved for uploads; logs and journals need them",
+        description="Free bytes on the disk that are never reserved for uploads; logs need them, and the journals of "
+        "direct uploads and imports, which may use half of them",
     )
     durability: Literal["page-cache", "fsync"] = Field(
         "page-cache",
@@ -57,7 +58,19 @@ class TempVolumeSettings(BaseModel):
         900,
         gt=0,
         description="An admitted upload expires when for this long no segment arrives, nor is refused because earlier "
-        "ones are not stored yet",
+        "ones are not stored yet. Until the first segment has arrived, SLUICE_FIRST_SEGMENT_SECONDS applies",
+    )
+    first_segment_seconds: float = Field(
+        60,
+        gt=0,
+        description="An admitted upload expires when for this long its first segment makes no progress, so that an "
+        "upload that sends nothing does not hold room; never more than SLUICE_LEASE_SECONDS",
+    )
+    upload_deadline_seconds: float = Field(
+        86_400,
+        gt=0,
+        description="An upload expires when so long after its admission (direct: its first URLs) not every byte has "
+        "arrived, however often segments arrive",
     )
     waiting_seconds: float = Field(
         86_400, gt=0, description="An upload expires when it has waited this long for room on the temp volume"

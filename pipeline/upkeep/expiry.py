@@ -1,4 +1,4 @@
-"""Expiry: ends uploads that their clients have abandoned.
+"""Expiry: ends uploads that their clients have abandoned, or do not complete by their deadline.
 
 Guarantee: an upload that waits for Sluice and not for its client does not expire: its reservation is renewed. Each step
 may run in several processes at once and be killed at any point; the next run continues. An upload that fails does
@@ -56,6 +56,14 @@ class Expiry:
                     await self._cell.record.expire(upload_id)
         sweep.end()
 
+    async def end_overdue(self) -> None:
+        """Expire uploads of which not every byte has arrived by their deadline."""
+        sweep = Sweep(step="end_overdue")
+        for upload_id in await self._cell.ledger.overdue(_BATCH):
+            with sweep.item(upload_id=upload_id):
+                await self._cell.record.expire(upload_id, deadline=True)
+        sweep.end()
+
     async def request_again(self) -> None:
         """Reserve bytes for uploads in flight that neither hold any nor wait for them: what their temp files hold,
         after a recovery that was interrupted, and otherwise what they request of admission."""
@@ -68,9 +76,7 @@ class Expiry:
                     # Admission would reserve neither the segments that a temp file holds, nor less for those released.
                     await self._recovery.recover(upload_id)
                     if (upload := await self._without_room(upload_id)) is not None:
-                        await self._admission.request(
-                            upload_id, upload.size_bytes, upload.window_bytes, owner=upload.owner
-                        )
+                        await self._admission.request(upload)
         sweep.end()
 
     async def _without_room(self, upload_id: str) -> Upload | None:

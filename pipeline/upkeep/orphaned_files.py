@@ -77,7 +77,13 @@ class OrphanedFiles:
             logger(upload_id=upload_id).warning(Log.ORPHAN_REMOVED, volume=self._cell.volume.name)
 
     async def _remove_journals(self, sweep: Sweep) -> None:
-        """Remove the journals of uploads that are cleaned up, or have no record any more."""
+        """End journals that began after the cleanup of their upload, since their process died. Remove the journals of
+        uploads that are cleaned up, or have no record any more."""
+        journals = self._cell.journals
+        live = sorted(set(await journals.ids()).difference(await journals.ended(-1)))
+        for upload_id in await self._cell.uploads.cleaned(live):
+            with sweep.item(upload_id=upload_id, step="end_journal"):
+                await self._cell.record.end_journal(upload_id)
         for upload_id in await self._cell.journals.ended(_JOURNAL_SECONDS):
             with sweep.item(upload_id=upload_id, step="remove_journal"):
                 try:

@@ -48,6 +48,8 @@ class VolumeUpkeep:
         sweep = self._new_sweep()
         with sweep.item(step="end_idle"):
             await self._expiry.end_idle()
+        with sweep.item(step="end_overdue"):
+            await self._expiry.end_overdue()
         with sweep.item(step="request_again"):
             await self._expiry.request_again()
         with sweep.item(step="discard_stale_jobs"):

@@ -1,21 +1,24 @@
 """Admission: plans what an upload reserves, asks the ledger, with a fresh reading of the disk, which uploads to admit,
-and allocates their temp files.
+allocates their temp files and begins their journals.
 
-Guarantee: an upload is `admitted` only once its bytes are reserved and its temp file is allocated. A reservation whose
-caller died before allocation is completed by the next run, since the ledger returns every reservation that is not
-confirmed yet; all steps may be repeated. While the disk accepts no bytes nothing is admitted: unallocated reservations
-go back to their place in the queue, and every run tries again.
+Guarantee: an upload is `admitted` only once its bytes are reserved, its temp file is allocated and its journal has
+begun; the journal's bytes are part of the reservation. An upload that waits has no file. A reservation whose caller
+died before that is completed by the next run, since the ledger returns every reservation that is not confirmed yet; all
+steps may be repeated. While the disk accepts no bytes nothing is admitted: unallocated reservations go back to their
+place in the queue, and every run tries again. Only a journal that cannot begin leaves its reservation unconfirmed, with
+the temp file that is allocated already: no caller could remove a file that another one may be about to confirm.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pipeline.core.access import DEFAULT_OWNER
 from pipeline.core.admission import DiskReading
 from pipeline.core.errors import DependencyUnavailable, RequestError, TempVolumeError
+from pipeline.core.journal_size import journal_bytes
 from pipeline.core.lifecycle import ENDED
+from pipeline.core.model import NewUpload, Upload
 from pipeline.core.segments import SegmentPlan, StoreLimits, plan_segments
 from pipeline.core.windows import on_disk_bytes, plan_upload
 from pipeline.ports import AdmissionOutcome, Allocation
@@ -26,8 +29,9 @@ from pipeline.uploads.recovery import Recovery
 
 # A reading is stale only if another reservation was confirmed at the same moment; the next run of upkeep tries again.
 _READINGS = 16
-# Journals take up room beside the temp files; an upload that fits only without them would wait forever.
-_JOURNALS_BYTES = 1024 * 1024
+# What a filesystem uses for its own directories on an empty disk; an upload that fits only without them would wait
+# forever. Its larger tables come out of the headroom.
+_DIRECTORIES_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +55,33 @@ class Admission:
         self._rules = rules
         self._closed_by = ""
 
-    async def plan(self, size_bytes: int, limits: StoreLimits, preferred_bytes: int) -> tuple[SegmentPlan, int | None]:
-        """Cut a file into segments, and plan its window on the volume when it is empty (None: it is held whole).
+    async def plan(self, draft: NewUpload, limits: StoreLimits, preferred_bytes: int) -> NewUpload:
+        """Cut a file into segments, and plan its window on the volume when it is empty. Returns `draft` with both.
 
         Raises RequestError FILE_TOO_LARGE_FOR_STORE, SEGMENTS_TOO_LARGE_FOR_VOLUME; TempVolumeError TEMP_VOLUME_FAILED
         when it needs a window and the filesystem cannot remove ranges of a file."""
+
+        def beside(plan: SegmentPlan) -> int:
+            """The bytes of the journal. It names the window, which is never larger than the file."""
+            return journal_bytes(replace(draft, segment_bytes=plan.segment_bytes, window_bytes=draft.size_bytes))
+
         capacity_bytes = await self.capacity_bytes()
         plan, window_bytes = plan_upload(
-            size_bytes, limits, preferred_bytes=preferred_bytes, capacity_bytes=capacity_bytes, share=self._rules.share
+            draft.size_bytes,
+            limits,
+            preferred_bytes=preferred_bytes,
+            capacity_bytes=capacity_bytes,
+            share=self._rules.share,
+            beside=beside,
         )
-        if window_bytes is None or await self._can_punch():
-            return plan, window_bytes
-        if on_disk_bytes(size_bytes) > capacity_bytes:
-            reason = f"its filesystem cannot remove ranges of a file, so no file above {capacity_bytes} bytes can pass"
-            raise TempVolumeError("TEMP_VOLUME_FAILED", reason=reason)
-        return plan_segments(size_bytes, limits, preferred_bytes), None
+        if window_bytes is not None and not await self._can_punch():
+            plan, window_bytes = plan_segments(draft.size_bytes, limits, preferred_bytes), None
+            if on_disk_bytes(draft.size_bytes) + beside(plan) > capacity_bytes:
+                reason = (
+                    f"its filesystem cannot remove ranges of a file, so no file above {capacity_bytes} bytes can pass"
+                )
+                raise TempVolumeError("TEMP_VOLUME_FAILED", reason=reason)
+        return replace(draft, segment_bytes=plan.segment_bytes, window_bytes=window_bytes)
 
     async def _can_punch(self) -> bool:
         """True also while the disk is full or unavailable: then it cannot be tried, and clients must be able to ask."""
@@ -74,23 +90,25 @@ class Admission:
         except TempVolumeError:
             return True
 
-    async def request(
-        self,
-        upload_id: str,
-        size_bytes: int,
-        window_bytes: int | None = None,
-        *,
-        owner: str = DEFAULT_OWNER,
-        journal_bytes: int = 0,
-    ) -> None:
-        """Queue an upload of `size_bytes`, and admit it at once if there is room. It reserves whole blocks: those of
-        its file, or its window, and those of its journal. Idempotent."""
-        occupied = on_disk_bytes(size_bytes)
+    async def request(self, upload: Upload) -> None:
+        """Queue an upload, and admit it at once if there is room. It reserves whole blocks: those of its file, or its
+        window, and those of its journal. Idempotent."""
+        occupied = on_disk_bytes(upload.size_bytes)
+        beside = journal_bytes(NewUpload.of(upload))
         await self._decide(
             lambda disk: self._ledger.request(
-                upload_id, occupied, disk, window_bytes, owner=owner, journal_bytes=journal_bytes
+                upload.upload_id, occupied, disk, upload.window_bytes, owner=upload.owner, journal_bytes=beside
             )
         )
+
+    async def require_journal_room(self, new: NewUpload) -> None:
+        """Check that the journal of an upload that reserves nothing leaves half of the headroom free, beside what is
+        reserved. Raises TempVolumeError TEMP_VOLUME_FULL."""
+        books = await self._ledger.snapshot()
+        free_bytes = await self._volume.free_bytes() - (books.reserved_bytes - books.backed_bytes)
+        if free_bytes - journal_bytes(new) < self._rules.headroom_bytes // 2:
+            reason = f"{max(0, free_bytes)} bytes are free, which are kept for the uploads on it"
+            raise TempVolumeError("TEMP_VOLUME_FULL", reason=reason)
 
     async def require_open(self) -> None:
         """Raises DependencyUnavailable VOLUME_RECOVERING while Redis does not know every upload on the volume."""
@@ -104,7 +122,7 @@ class Admission:
     async def capacity_bytes(self) -> int:
         """What all uploads together may reserve on an empty disk; while the disk cannot be read, the budget."""
         try:
-            on_disk = await self._volume.total_bytes() - self._rules.headroom_bytes - _JOURNALS_BYTES
+            on_disk = await self._volume.total_bytes() - self._rules.headroom_bytes - _DIRECTORIES_BYTES
         except TempVolumeError:
             return self._rules.budget_bytes
         return max(0, min(self._rules.budget_bytes, on_disk))
@@ -148,40 +166,66 @@ class Admission:
             await self._ledger.postpone(upload_id)
             return failure
         backed_bytes = 0
+        # Nothing is allocated for an ended upload: another upload may hold its bytes already.
+        upload = await self._in_flight(upload_id)
         try:
-            # Nothing is allocated for an ended upload: another upload may hold its bytes already.
-            upload = await self._cell.record.keep_journal(upload_id)
-            if upload is not None:
-                if allocation.file_bytes is None:
-                    backed_bytes = await self._volume.allocate(upload_id, upload.size_bytes)
-                else:
-                    await self._volume.allocate_sparse(upload_id, upload.size_bytes)
+            if upload is not None and allocation.file_bytes is None:
+                backed_bytes = await self._volume.allocate(upload_id, upload.size_bytes)
+            elif upload is not None:
+                await self._volume.allocate_sparse(upload_id, upload.size_bytes)
         except TempVolumeError as error:
             await self._ledger.postpone(upload_id)
             return error
         try:
+            if upload is not None:
+                await self._cell.record.begin_journal(upload)
             await self._admit(upload_id, allocation.size_bytes, backed_bytes)
-        except TempVolumeError as error:  # a file without an owner could not be removed: the next run tries again
+        except (
+            TempVolumeError
+        ) as error:  # also if a file without an owner could not be removed: the next run tries again
             return error
         return failure
+
+    async def _in_flight(self, upload_id: str) -> Upload | None:
+        """None: it has ended, or has no record."""
+        try:
+            upload = await self._cell.uploads.get(upload_id)
+        except RequestError:
+            return None
+        return None if upload.status in ENDED else upload
 
     async def _admit(self, upload_id: str, size_bytes: int, backed_bytes: int) -> None:
         try:
             status, changed, jobs = await self._cell.record.admit(upload_id)
-            ended = status in ENDED
             for job in jobs:
                 await self._cell.queue.enqueue(job)
         except RequestError:
-            ended = True
-        if ended:
+            await self._without_record(upload_id)
+            return
+        if status in ENDED:
             # It may have been cleaned up before this run reserved bytes for it again: only this run can release them.
-            await self._volume.remove(upload_id)
+            await self._remove(upload_id)
             await self._ledger.release(upload_id)
         elif not await self._ledger.confirm(upload_id, backed_bytes):
-            # It ended and was cleaned up since the reservation was made: the new temp file has no owner.
-            await self._volume.remove(upload_id)
+            # It ended and was cleaned up since the reservation was made: the new files have no owner. Or another caller
+            # has postponed it: then it comes back.
+            if await self._in_flight(upload_id) is None:
+                await self._remove(upload_id)
         elif changed:
             logger(upload_id=upload_id).info(Log.UPLOAD_ADMITTED, size_bytes=size_bytes)
+
+    async def _without_record(self, upload_id: str) -> None:
+        """A reservation of an upload that has no record. With a journal, Redis has lost the record."""
+        if await self._cell.journals.read(upload_id) is None:
+            await self._volume.remove(upload_id)
+            await self._ledger.release(upload_id)
+        elif await self._ledger.epoch() is not None:
+            await self._recovery.recover(upload_id)
+
+    async def _remove(self, upload_id: str) -> None:
+        """Remove the files of an upload that has ended. Its journal is removed a while after its end."""
+        await self._volume.remove(upload_id)
+        await self._cell.record.end_journal(upload_id)
 
     async def _accepts_bytes(self) -> bool:
         """Whether a closed volume can be written to again. Nothing is written while it is open."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pipeline.core.errors import TempVolumeError
 from pipeline.core.journal import Journal
+from pipeline.core.journal_size import journal_bytes
 from pipeline.core.model import Upload
 from pipeline.core.segments import to_ranges
 from pipeline.core.windows import on_disk_bytes, room_bytes
@@ -45,8 +46,13 @@ class Adoption:
         given = {number: room_bytes(plan, number) for number in {*journal.released, *journal.expected}}
         if new.window_bytes is None and not given:
             backed_bytes = await self._cell.volume.allocate(new.upload_id, new.size_bytes)
-            occupied = on_disk_bytes(new.size_bytes)
-            await self._cell.ledger.adopt(new.upload_id, occupied, backed_bytes, owner=new.owner)
+            await self._cell.ledger.adopt(
+                new.upload_id,
+                on_disk_bytes(new.size_bytes),
+                backed_bytes,
+                owner=new.owner,
+                journal_bytes=journal_bytes(new),
+            )
             return True
         everything = set(range(1, plan.count + 1))
         held = (set(journal.received) if new.window_bytes else everything).difference(given)
@@ -58,7 +64,14 @@ class Adoption:
         taken = {number: room_bytes(plan, number) for number in held} if new.window_bytes else None
         backed_bytes = sum(taken.values()) if taken is not None else occupied - sum(given.values())
         await self._cell.ledger.adopt(
-            new.upload_id, occupied, backed_bytes, new.window_bytes, owner=new.owner, taken=taken, given=given
+            new.upload_id,
+            occupied,
+            backed_bytes,
+            new.window_bytes,
+            owner=new.owner,
+            journal_bytes=journal_bytes(new),
+            taken=taken,
+            given=given,
         )
         return True
 

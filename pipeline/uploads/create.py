@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from uuid6 import uuid7
 
 from pipeline.core.access import Caller
 from pipeline.core.digests import parse_content_digest
-from pipeline.core.errors import DependencyUnavailable, RequestError, UploadEnded
-from pipeline.core.lifecycle import Status
+from pipeline.core.errors import DependencyUnavailable, RequestError, TempVolumeError, UploadEnded
+from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import NewUpload, Upload
 from pipeline.core.segments import plan_segments
 from pipeline.core.transports import TRANSPORTS, Transport
@@ -68,16 +68,11 @@ class UploadCreation:
             require_permitted(request, caller.permit)
         transport = Transport(request.transport)
         limits = await self._stores.named(rules.store).limits()
-        window_bytes = None
-        if transport is Transport.GATEWAY:
-            plan, window_bytes = await self._admission.plan(request.size, limits, rules.segment_bytes)
-        else:  # no byte of it comes to the temp volume
-            plan = plan_segments(request.size, limits, rules.segment_bytes)
-        return NewUpload(
+        draft = NewUpload(
             upload_id=str(uuid7()),
             filename=request.filename,
             size_bytes=request.size,
-            segment_bytes=plan.segment_bytes,
+            segment_bytes=rules.segment_bytes,
             content_type=request.content_type,
             volume=rules.volume,
             store=rules.store,
@@ -86,18 +81,25 @@ class UploadCreation:
             idempotency_key=scoped_key(idempotency_key, caller),
             fingerprint=hashlib.sha256(request.model_dump_json().encode()).hexdigest(),
             transport=transport,
-            window_bytes=window_bytes,
             owner=caller.owner,
             scope=caller.scope,
             permit=caller.permit,
         )
+        if transport is Transport.GATEWAY:
+            return await self._admission.plan(draft, limits, rules.segment_bytes)
+        plan = plan_segments(request.size, limits, rules.segment_bytes)  # no byte of it comes to the temp volume
+        return replace(draft, segment_bytes=plan.segment_bytes)
 
     async def register(self, new: NewUpload) -> tuple[UploadDetail, bool]:
         """Register a planned upload and admit it if there is room; False if it was known. Raises RequestError
-        IDEMPOTENCY_KEY_REUSED; DependencyUnavailable VOLUME_RECOVERING, UPLOAD_RECOVERING."""
+        IDEMPOTENCY_KEY_REUSED; DependencyUnavailable VOLUME_RECOVERING, UPLOAD_RECOVERING; TempVolumeError
+        TEMP_VOLUME_FULL if it is not to be admitted and the volume has no room for its journal."""
         # While Redis is being recovered, a known Idempotency-Key may be missing and would create a second upload.
         await self._admission.require_open()
+        if TRANSPORTS[new.transport].in_store:
+            await self._admission.require_journal_room(new)
         upload, created = await self._cell.record.create(new)
+        await self._begin_journal(upload)
         with lost_after_creation():
             await self._begin(upload)
             detail = await self._lookup.detail(upload.upload_id)
@@ -128,9 +130,18 @@ class UploadCreation:
             raise UploadEnded("UPLOAD_ENDED", upload_id=upload_id, status=str(status))
         return await self._lookup.detail(upload_id)
 
+    async def _begin_journal(self, upload: Upload) -> None:
+        """Begin the journal of an upload that is not to be admitted. If the disk fails, it continues without one."""
+        if upload.status in ENDED or not TRANSPORTS[upload.transport].in_store:
+            return
+        try:
+            await self._cell.record.begin_journal(upload)
+        except TempVolumeError as error:
+            logger(upload_id=upload.upload_id).warning(Log.JOURNAL_FAILED, code=error.code, reason=error.message)
+
     async def _begin(self, upload: Upload) -> None:
         if upload.status is Status.WAITING:
-            await self._admission.request(upload.upload_id, upload.size_bytes, upload.window_bytes, owner=upload.owner)
+            await self._admission.request(upload)
         elif TRANSPORTS[upload.transport].in_store:
             with suppress(DependencyUnavailable):  # the stages are queued: their jobs come back as overdue stages
                 for job in upload.queued_jobs:

@@ -24,7 +24,8 @@ _TAKING_SEGMENTS = (Status.WAITING, Status.ADMITTED, Status.RECEIVING)
 class UploadDetail:
     """An upload as clients see it. `queue_position` counts from 1 while it waits; `missing` and `wanted` are inclusive
     ranges of segment numbers: what has not arrived, and what of it the reader needs next; `expires_at_ms` is None once
-    nothing is expected of the client. `media`: a `schemas.media.MediaMetadata` as JSON-serialisable data, once it is
+    nothing is expected of the client, and never later than `deadline_ms`, by which every byte must have arrived.
+    `media`: a `schemas.media.MediaMetadata` as JSON-serialisable data, once it is
     known, and never in a list."""
 
     upload: Upload
@@ -33,6 +34,7 @@ class UploadDetail:
     expires_at_ms: int | None
     wanted: list[tuple[int, int]] = field(default_factory=list)
     media: Mapping[str, Any] | None = None
+    deadline_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,10 @@ class UploadLookup:
                 expires = standing.lease_until_ms if standing else None
             if not TRANSPORTS[upload.transport].in_store:
                 missing = to_ranges(set(range(1, upload.plan.count + 1)).difference(snapshot.received))
-        return UploadDetail(upload, position, missing, expires, to_ranges(snapshot.wanted), snapshot.media)
+        deadline = snapshot.deadline_ms
+        if expires is not None and deadline is not None:
+            expires = min(expires, deadline)
+        return UploadDetail(upload, position, missing, expires, to_ranges(snapshot.wanted), snapshot.media, deadline)
 
 
 async def find_upload(uploads: UploadReader, journals: JournalReader, upload_id: str) -> Upload:

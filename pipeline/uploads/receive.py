@@ -25,6 +25,7 @@ from pipeline.telemetry import RECEIVED_BYTES, RECEIVING, SEGMENTS_RECEIVED
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.incoming_segment import IncomingSegment, ReceiveRules, wrong_length
 from pipeline.uploads.lookup import ended_error, find_upload, naming_a_loss, why_not_found
+from pipeline.uploads.progress import renewing
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.room import SegmentRoom, new_token, window_full
 
@@ -123,6 +124,8 @@ class Receiver:
         incoming = IncomingSegment(number, slot.size_bytes, digests, write, self._buffer, self._rules)
         receipt: SegmentReceipt | None = None
         try:
+            if known is None:
+                body = renewing(body, slot.size_bytes, partial(cell.ledger.note_progress, upload_id))
             crc32c = await incoming.drain(body)
             if known is None:
                 receipt = await self._record(slot, crc32c, token)

@@ -15,6 +15,7 @@ The board is written first where its response decides what is true:
 
     create                  an Idempotency-Key decides which upload it is. Recovery relies on it too: an upload that
                             has a journal has been in Redis, so a journal without a record means that Redis lost data.
+                            An upload that waits has no journal: it begins before the upload is `admitted`.
     cancel, expire          compare-and-set decides which of two ends counts; a journal records an end once.
     keep_session            of two workers that open a session, the first one counts.
     segment_stored, segments_gone, session_lost
@@ -33,9 +34,9 @@ its client may send it again, and a late entry would invalidate the new one.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from contextlib import suppress
 
-from pipeline.core.errors import RequestError, TempVolumeError
+from pipeline.core.errors import RequestError
 from pipeline.core.journal import Completed, Ended, Gone, Lost, Received, Released, Session, Stored
 from pipeline.core.lifecycle import ENDED, Event, Status
 from pipeline.core.model import NewUpload, StageJob, StoredSegment, Upload
@@ -66,29 +67,20 @@ class UploadRecord:
 
     # -- the upload as a whole
     async def create(self, new: NewUpload) -> tuple[Upload, bool]:
-        """Register an upload; False when its Idempotency-Key was known. Raises RequestError IDEMPOTENCY_KEY_REUSED.
+        """Register an upload; False when its Idempotency-Key was known. Raises RequestError IDEMPOTENCY_KEY_REUSED."""
+        return await self._uploads.create(new)
 
-        A disk that has no room for the journal does not refuse the upload: `keep_journal` begins it on admission.
-        """
-        upload, created = await self._uploads.create(new)
-        if upload.status not in ENDED:
-            journaled = replace(NewUpload.of(upload), idempotency_key=new.idempotency_key, fingerprint=new.fingerprint)
-            try:
-                await self._journals.begin(journaled)
-            except TempVolumeError as error:
-                logger(upload_id=upload.upload_id).warning(Log.JOURNAL_FAILED, code=error.code, reason=error.message)
-        return upload, created
-
-    async def keep_journal(self, upload_id: str) -> Upload | None:
-        """Make sure that an upload in flight has a journal, and return it; None: it has ended, or has no record."""
-        try:
-            upload = await self._reader.get(upload_id)
-        except RequestError:
-            return None
-        if upload.status in ENDED:
-            return None
+    async def begin_journal(self, upload: Upload) -> None:
+        """Begin the journal of an upload in flight, unless it has one. Raises TempVolumeError."""
         await self._journals.begin(NewUpload.of(upload))
-        return upload
+
+    async def end_journal(self, upload_id: str) -> None:
+        """Journal the end of an upload whose journal may have begun after its cleanup. Does nothing where the upload is
+        in flight, or has no record."""
+        with suppress(RequestError):
+            upload = await self._reader.get(upload_id)
+            if upload.status in ENDED:
+                await self.journal_end(upload)
 
     async def admit(self, upload_id: str) -> tuple[Status, bool, Sequence[StageJob]]:
         """Apply `admit`: the status, whether it changed, and the jobs to enqueue. Raises RequestError
@@ -113,10 +105,10 @@ class UploadRecord:
             await self._journals.end(upload_id, Ended(status, (reason.code, reason.message)))
         return status
 
-    async def expire(self, upload_id: str) -> None:
-        """End an upload that its client has abandoned. Its cleanup journals the end. Raises RequestError
-        UPLOAD_NOT_FOUND."""
-        await self._end(upload_id, Event.EXPIRE, RequestError("UPLOAD_EXPIRED"))
+    async def expire(self, upload_id: str, *, deadline: bool = False) -> None:
+        """End an upload that its client has abandoned, or that is not complete at its `deadline`. Its cleanup journals
+        the end. Raises RequestError UPLOAD_NOT_FOUND."""
+        await self._end(upload_id, Event.EXPIRE, RequestError("UPLOAD_DEADLINE" if deadline else "UPLOAD_EXPIRED"))
 
     async def _end(self, upload_id: str, event: Event, reason: RequestError) -> Status:
         status, changed = await self._uploads.apply(upload_id, event, (reason.code, reason.message))

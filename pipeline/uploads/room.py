@@ -150,7 +150,7 @@ class SegmentRoom:
             await self.allocate(upload, number)
         else:
             await self._cell.volume.allocate(upload.upload_id, upload.size_bytes)
-        await self._cell.record.keep_journal(upload.upload_id)
+        await self._cell.record.begin_journal(current)
 
     async def abandon(self, upload: Upload, number: int, token: str | None, *, taken: bool) -> None:
         """A request has failed to write a segment, for which it may have `taken` room: remove its bytes and give the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +20,29 @@ from pipeline.ports import AdmissionOutcome, Allocation, Standing, VolumeSnapsho
 
 @dataclass(frozen=True, slots=True)
 class LedgerRules:
-    """The operator's rules for a temp volume. Bytes, seconds and counts. `share`: what one owner may hold."""
+    """The operator's rules for a temp volume. Bytes, seconds and counts. `share`: what one owner may hold.
+    `first_seconds`: the lease until the first segment has arrived, never more than `lease_seconds`; `deadline_seconds`:
+    from admission until every byte has."""
 
     budget_bytes: int
     lease_seconds: float
     max_overtakes: int
     lookahead: int
     share: OwnerShare = field(default_factory=OwnerShare)
+    first_seconds: float = 60
+    deadline_seconds: float = 86_400
+
+    @property
+    def lease_ms(self) -> int:
+        return int(self.lease_seconds * 1000)
+
+    @property
+    def first_lease_ms(self) -> int:
+        return int(min(self.first_seconds, self.lease_seconds) * 1000)
+
+    @property
+    def deadline_ms(self) -> int:
+        return int(self.deadline_seconds * 1000)
 
 
 # Admission workers run a pass every second.
@@ -49,7 +65,6 @@ class RedisReservationLedger:
             op=op,
             volume=self._volume,
             upload_id=upload_id,
-            lease_ms=int(self._rules.lease_seconds * 1000),
             **more,
         )
 
@@ -63,6 +78,7 @@ class RedisReservationLedger:
             op,
             upload_id,
             **request,
+            lease_ms=self._rules.first_lease_ms,
             budget_bytes=self._rules.budget_bytes,
             max_overtakes=self._rules.max_overtakes,
             lookahead=self._rules.lookahead,
@@ -108,7 +124,14 @@ class RedisReservationLedger:
         return await self._pass("run", disk, None)
 
     async def confirm(self, upload_id: str, backed_bytes: int) -> bool:
-        return bool((await self._call("confirm", upload_id, backed_bytes=backed_bytes))["known"])
+        answer = await self._call(
+            "confirm",
+            upload_id,
+            backed_bytes=backed_bytes,
+            lease_ms=self._rules.first_lease_ms,
+            deadline_ms=self._rules.deadline_ms,
+        )
+        return bool(answer["known"])
 
     async def adopt(
         self,
@@ -130,6 +153,8 @@ class RedisReservationLedger:
             window_bytes=window_bytes,
             owner=owner,
             journal_bytes=journal_bytes,
+            lease_ms=self._rules.lease_ms,
+            deadline_ms=self._rules.deadline_ms,
             taken=dict(taken or {}),
             given=dict(given or {}),
         )
@@ -166,7 +191,13 @@ class RedisReservationLedger:
         return bool((await self._call("postpone", upload_id))["known"])
 
     async def renew(self, upload_id: str) -> bool:
-        return bool((await self._call("renew", upload_id))["known"])
+        return bool((await self._call("renew", upload_id, lease_ms=self._rules.lease_ms))["known"])
+
+    async def note_progress(self, upload_id: str) -> None:
+        await self._call("renew", upload_id, lease_ms=self._rules.first_lease_ms)
+
+    async def overdue(self, limit: int) -> Sequence[str]:
+        return tuple((await self._call("overdue", limit=limit, lease_ms=self._rules.lease_ms))["uploads"] or ())
 
     async def release(self, upload_id: str) -> int:
         return int((await self._call("release", upload_id))["bytes"])

@@ -34,11 +34,14 @@ def to_fields(new: NewUpload) -> dict[str, str]:
         "transport": str(new.transport),
         "owner": new.owner,
         "scope": new.scope,
+        "fingerprint": new.fingerprint,
         "metadata": json.dumps(dict(new.metadata), ensure_ascii=False),
         **_progress(new.size_bytes if arrived else 0, count if arrived else 0),
     }
     if new.window_bytes:
         fields["window_bytes"] = str(new.window_bytes)
+    if new.idempotency_key is not None:
+        fields["idempotency_key"] = new.idempotency_key
     if new.permit:
         fields["permit"] = json.dumps(new.permit.to_data())
     if new.source:
@@ -144,6 +147,8 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         owner=fields.get("owner", DEFAULT_OWNER),
         scope=fields.get("scope", ""),
         permit=permit,
+        idempotency_key=fields.get("idempotency_key"),
+        fingerprint=fields.get("fingerprint", ""),
         stages={name: stage(name) for name in Stage},
     )
 
@@ -159,6 +164,7 @@ def to_snapshot(item: Mapping[str, Any]) -> UploadSnapshot:
     return UploadSnapshot(
         upload=to_upload(from_flat(item["fields"])),
         standing=Standing(standing["queue_position"], standing.get("lease_until_ms")) if standing else None,
+        deadline_ms=item.get("deadline_ms"),
         received=_numbers(item["received"]),
         wanted=_numbers(item["wanted"]),
         media=json.loads(item["media"]) if item.get("media") else None,

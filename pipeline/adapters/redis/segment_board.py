@@ -22,13 +22,15 @@ from pipeline.ports.recording import Abandoned, ReleaseOrder, SegmentClaim, Segm
 
 
 class RedisSegmentBoard:
-    """Redis keeps a crc32c as 8 hex digits."""
+    """Redis keeps a crc32c as 8 hex digits. The client of a complete upload has at least `lease_ms` to send a segment
+    again that is lost."""
 
-    def __init__(self, redis: Redis, scripts: Scripts, keys: Keys, requeue_ms: int) -> None:
+    def __init__(self, redis: Redis, scripts: Scripts, keys: Keys, requeue_ms: int, *, lease_ms: int = 900_000) -> None:
         self._redis = redis
         self._scripts = scripts
         self._keys = keys
         self._requeue_ms = requeue_ms
+        self._lease_ms = lease_ms
 
     async def received(self, upload_id: str, numbers: Collection[int] | None = None) -> Mapping[int, int]:
         key = self._keys.received(upload_id)
@@ -111,7 +113,11 @@ class RedisSegmentBoard:
 
     async def invalidate(self, upload_id: str, number: int, crc32c: int) -> bool:
         reply = await self._scripts.call(
-            "segment_invalidate", upload_id=upload_id, number=number, crc32c=f"{crc32c:08x}"
+            "segment_invalidate",
+            upload_id=upload_id,
+            number=number,
+            crc32c=f"{crc32c:08x}",
+            lease_ms=self._lease_ms,
         )
         return bool(reply["lost"])
 
@@ -135,7 +141,11 @@ class RedisSegmentBoard:
 
     async def requeue_segments(self, job: StageJob, numbers: Collection[int]) -> Sequence[StageJob]:
         reply = await self._scripts.call(
-            "segment_requeue", **_run(job), numbers=sorted(numbers), requeue_ms=self._requeue_ms
+            "segment_requeue",
+            **_run(job),
+            numbers=sorted(numbers),
+            lease_ms=self._lease_ms,
+            requeue_ms=self._requeue_ms,
         )
         return to_jobs(fenced(job, reply)["jobs"])
 
@@ -151,8 +161,8 @@ class RedisSegmentBoard:
         return str(reply["session"])
 
     async def session_lost(self, job: StageJob, session: str) -> Collection[int]:
-        reply = fenced(job, await self._scripts.call("segment_session_lost", **_run(job), session=session))
-        return [int(number) for number in reply["numbers"]]
+        reply = await self._scripts.call("segment_session_lost", **_run(job), session=session, lease_ms=self._lease_ms)
+        return [int(number) for number in fenced(job, reply)["numbers"]]
 
     async def forget_session(self, upload_id: str, session: str) -> None:
         await self._scripts.call("segment_session_lost", upload_id=upload_id, session=session)

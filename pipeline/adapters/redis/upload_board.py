@@ -34,7 +34,8 @@ _EXAMINED = 1_000
 
 class RedisUploadBoard:
     """An ended upload can be read for `retention_ms`, one without a byte for `empty_ms`; `requeue_ms` as for the stage
-    board. `limits` of what may be created; None: none."""
+    board. `limits` of what may be created; None: none. A direct upload expires `deadline_ms` after its first grants
+    unless every byte has arrived."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class RedisUploadBoard:
         *,
         empty_ms: int | None = None,
         limits: CreationLimits | None = None,
+        deadline_ms: int = 86_400_000,
     ) -> None:
         self._redis = redis
         self._scripts = scripts
@@ -54,6 +56,7 @@ class RedisUploadBoard:
         self._requeue_ms = requeue_ms
         self._empty_ms = retention_ms if empty_ms is None else empty_ms
         self._limits = limits
+        self._deadline_ms = deadline_ms
 
     async def create(self, new: NewUpload) -> tuple[Upload, bool]:
         reply = await self._scripts.call(
@@ -93,6 +96,14 @@ class RedisUploadBoard:
                     pipe.exists(self._keys.upload(upload_id))
                 replies = await pipe.execute()
         return {upload_id for upload_id, there in zip(upload_ids, replies, strict=True) if there}
+
+    async def cleaned(self, upload_ids: Sequence[str]) -> Collection[str]:
+        with translated():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for upload_id in upload_ids:
+                    pipe.hexists(self._keys.upload(upload_id), "released_at_ms")
+                replies = await pipe.execute()
+        return {upload_id for upload_id, is_cleaned in zip(upload_ids, replies, strict=True) if is_cleaned}
 
     async def rebuild(
         self, journal: Journal, *, has_file: bool, grants_seconds: float
@@ -166,7 +177,9 @@ class RedisUploadBoard:
         return Status(reply["status"]), reply["changed"], to_jobs(reply["jobs"])
 
     async def record_grant(self, upload_id: str, valid_seconds: float) -> Status:
-        reply = await self._scripts.call("upload_grant", upload_id=upload_id, valid_ms=int(valid_seconds * 1000))
+        reply = await self._scripts.call(
+            "upload_grant", upload_id=upload_id, valid_ms=int(valid_seconds * 1000), deadline_ms=self._deadline_ms
+        )
         if reply.get("missing"):
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
         return Status(reply["status"])

@@ -3,12 +3,14 @@
 Guarantee: a journal appears with its first entry or not at all. Entries are appended with one write each (O_APPEND, so
 on a local disk concurrent writers do not mix; an entry torn by a crash is ignored, see `core.journal`). With `durable`,
 an entry is on the disk, not only in the page cache, when `note` returns. The space for later entries is preallocated
-when a journal begins, so that an admitted upload continues even if another program fills the disk.
+when a journal begins (`core.journal_size`), so that an admitted upload continues even if another program fills the
+disk. What is left of it is given back when the upload ends, since the journal is kept for a while.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import time
 from collections.abc import Sequence
@@ -18,18 +20,13 @@ from uuid import uuid4
 
 from pipeline.adapters.volume.disk import fallocate, in_thread, sync_directory
 from pipeline.core.journal import Begun, Ended, Entry, Journal, read, write
+from pipeline.core.journal_size import journal_bytes
 from pipeline.core.model import NewUpload
-from pipeline.core.segments import SegmentPlan
 
 _SUFFIX = ".journal"
 _ENDED = ".journal-ended"
 _UNFINISHED = ".journal-new"
 _UNFINISHED_SECONDS = 60.0
-# The entries of a segment that is received once, stored once with an etag of 64 characters, and released by the
-# admission worker, which repeats that it is stored.
-_SEGMENT_ENTRIES_BYTES = 320
-# The store's session, the completion and the end.
-_FIXED_ENTRIES_BYTES = 2048
 
 
 class FileUploadJournals:
@@ -50,11 +47,8 @@ class FileUploadJournals:
                 return
             unfinished = self._directory / f"{uuid4().hex}{_UNFINISHED}"
             try:
-                first = write([Begun(new)])
-                self._append(unfinished, first, os.O_CREAT | os.O_EXCL)
-                # No segment of an import is ever received or stored, and it may have any size.
-                segments = 0 if new.source else SegmentPlan(new.size_bytes, new.segment_bytes).count
-                _preallocate(unfinished, len(first) + _FIXED_ENTRIES_BYTES + _SEGMENT_ENTRIES_BYTES * segments)
+                self._append(unfinished, write([Begun(new)]), os.O_CREAT | os.O_EXCL)
+                _preallocate(unfinished, journal_bytes(new))
                 with suppress(FileExistsError):
                     os.link(unfinished, path)
             finally:
@@ -97,7 +91,10 @@ class FileUploadJournals:
                 path = self._path(upload_id, suffix)
                 with suppress(FileNotFoundError):
                     self._append(path, write([ended]))
-                    path.rename(self._path(upload_id, _ENDED))
+                    ended_path = self._path(upload_id, _ENDED)
+                    path.rename(ended_path)
+                    with suppress(OSError):
+                        _trim(ended_path)
                     return
 
         await in_thread(work)
@@ -130,6 +127,7 @@ class FileUploadJournals:
     def _append(self, path: Path, data: bytes, flags: int = 0) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
         try:
+            fcntl.flock(fd, fcntl.LOCK_SH)  # until it is closed: see `_trim`
             written = os.write(fd, data)
             while written < len(data):  # full disk or a signal: append the rest, or the entry stays torn
                 written += os.write(fd, data[written:])
@@ -137,6 +135,16 @@ class FileUploadJournals:
                 os.fdatasync(fd)
         finally:
             os.close(fd)
+
+
+def _trim(path: Path) -> None:
+    """Remove the bytes beyond the file's end from the disk. No entry is being appended meanwhile."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        os.ftruncate(fd, os.fstat(fd).st_size)
+    finally:
+        os.close(fd)
 
 
 def _preallocate(path: Path, size_bytes: int) -> None:

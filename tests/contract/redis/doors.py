@@ -94,7 +94,7 @@ async def opened(play: Play, directory: Path, window: int | None = WINDOW, count
     backed = 0 if window else await volume.allocate(upload.upload_id, size_bytes)
     await play.board.apply(upload.upload_id, Event.ADMIT)
     await cell.ledger.confirm(upload.upload_id, backed)
-    await cell.record.keep_journal(upload.upload_id)
+    await cell.record.begin_journal(upload)
     release = EarlyRelease(cell)
     feed: EventFeed = play.parts.signals
     gateways = [

@@ -11,9 +11,12 @@ import pytest
 
 from pipeline.adapters.volume.journals import FileUploadJournals
 from pipeline.core.journal import Ended, Journal, Received
+from pipeline.core.journal_size import journal_bytes
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import ObjectVersion
 from pipeline.core.transports import Transport
+from pipeline.core.windows import BLOCK_BYTES
+from tests.harness.disks import filesystem
 from tests.harness.new_uploads import new_upload
 
 pytestmark = pytest.mark.integration
@@ -57,6 +60,32 @@ async def test_an_import_of_any_size_takes_no_room(journals: FileUploadJournals,
     assert path.stat().st_blocks * 512 <= 8192
     await journals.begin(NEW)
     assert (tmp_path / f"{NEW.upload_id}.journal").stat().st_blocks * 512 > 10_000 * 300
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "tmpfs"])
+async def test_an_ended_journal_gives_back_what_it_did_not_use(tmp_path: Path, kind: str) -> None:
+    """It is kept for a while, after its upload's reservation was released."""
+    with filesystem(kind, tmp_path) as disk:
+        journals = FileUploadJournals(disk, durable=False)
+        await journals.begin(NEW)
+        (path,) = disk.glob("*.journal")
+        assert path.stat().st_blocks * 512 == journal_bytes(NEW)
+        await journals.note(NEW.upload_id, Received(1, 1))
+        await journals.end(NEW.upload_id, Ended(Status.CANCELLED))
+        (path,) = disk.glob("*.journal-ended")
+        assert path.stat().st_blocks * 512 == BLOCK_BYTES
+        ended = await journal_of(journals)
+        assert (ended.received, ended.ended) == ({1: 1}, Ended(Status.CANCELLED))
+
+
+async def test_no_entry_is_cut_off_while_a_journal_ends(journals: FileUploadJournals, tmp_path: Path) -> None:
+    await journals.begin(NEW)
+    notes = [asyncio.create_task(journals.note(NEW.upload_id, Received(number, number))) for number in range(1, 301)]
+    await asyncio.gather(*(journals.end(NEW.upload_id, Ended(Status.CANCELLED)) for _ in range(20)), *notes)
+    lines = (tmp_path / f"{NEW.upload_id}.journal-ended").read_bytes().split(b"\n")
+    kept = await journal_of(journals)
+    assert len([line for line in lines if b'"rec' in line]) == len(kept.received)
+    assert kept.ended == Ended(Status.CANCELLED)
 
 
 async def test_a_journal_from_begin_to_end(journals: FileUploadJournals, tmp_path: Path) -> None:

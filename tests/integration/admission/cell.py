@@ -19,6 +19,7 @@ from pipeline.upkeep.expiry import Expiry
 from pipeline.upkeep.orphaned_files import OrphanedFiles
 from pipeline.upkeep.volume import VolumeUpkeep
 from pipeline.uploads.admission import Admission
+from pipeline.uploads.cell import CellState
 from tests.harness.new_uploads import new_upload
 
 KIBIBYTE = 1024
@@ -28,6 +29,7 @@ BUDGET_BYTES = 3_000 * KIBIBYTE
 @dataclass(frozen=True)
 class Cell:
     redis: RedisParts
+    state: CellState
     volume: TempVolume
     admission: Admission
     upkeep: VolumeUpkeep
@@ -38,6 +40,10 @@ class Cell:
         new = new_upload(size_bytes=size_bytes, segment_bytes=size_bytes, volume=self.volume.name, store="none")
         upload, _ = await self.redis.board.create(new)
         return upload.upload_id
+
+    async def request(self, upload_id: str) -> None:
+        """Request room for an upload, as its gateway does."""
+        await self.admission.request(await self.redis.board.get(upload_id))
 
 
 class Untouched:
@@ -91,6 +97,6 @@ async def open_cell(
         cleanups = CleanupQueue(state, redis.ended, cleanup)
         upkeep = VolumeUpkeep(state, parts.recovery, parts.admission, expiry, orphans)
         try:
-            yield Cell(redis, state.volume, parts.admission, upkeep, cleanups)
+            yield Cell(redis, state, state.volume, parts.admission, upkeep, cleanups)
         finally:
             await cleanups.stop()

@@ -20,7 +20,7 @@ from tests.integration.admission.cell import BUDGET_BYTES, Cell, open_cell
 async def one_upload(cell: Cell, size_bytes: int, *, holds: bool) -> None:
     """Request room, wait, check that the disk has it, use it for a moment, end."""
     upload_id = await cell.register(size_bytes)
-    await asyncio.gather(*(cell.admission.request(upload_id, size_bytes) for _ in range(2)))  # two requests at once
+    await asyncio.gather(*(cell.request(upload_id) for _ in range(2)))  # two requests at once
     with cell.redis.signals.waiter("upload", upload_id) as changed:
         while (status := (await cell.redis.board.get(upload_id)).status) is Status.WAITING:
             changed.clear()

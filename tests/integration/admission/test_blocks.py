@@ -1,5 +1,5 @@
 """Reserved bytes and bytes on the disk, at every step of uploads whose files and segments are not whole blocks, on real
-filesystems: what the disk has allocated is never more than what is reserved."""
+filesystems: what the disk has allocated is never more than what is reserved, journals included."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pipeline.bootstrap import redis_parts, volume_parts
 from pipeline.bootstrap.volume import VolumeParts
 from pipeline.core.admission import DiskReading
 from pipeline.core.journal import Journal
+from pipeline.core.journal_size import journal_bytes
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import NewUpload, Upload
 from pipeline.core.segments import SegmentPlan, StoreLimits
@@ -61,7 +62,17 @@ class Books:
         await cell.volume.verify(self.upload.upload_id, self.upload.size_bytes)
         snapshot = await cell.ledger.snapshot()
         assert 0 <= snapshot.backed_bytes <= snapshot.reserved_bytes <= self.budget_bytes
+        assert self.journal_on_disk_bytes == self.journal_bytes == snapshot.reserved_bytes - reserved
         return reserved
+
+    @property
+    def journal_bytes(self) -> int:
+        return journal_bytes(NewUpload.of(self.upload))
+
+    @property
+    def journal_on_disk_bytes(self) -> int:
+        path = self.parts.cell.volume.path(self.upload.upload_id).with_suffix(".journal")
+        return path.stat().st_blocks * 512
 
     async def write(self, number: int) -> None:
         offset, length = self.plan.offset(number), self.plan.length(number)
@@ -99,7 +110,10 @@ class Books:
 async def admitted(
     redis_url: str, namespace: str, disk: Path, plan: SegmentPlan, window_bytes: int | None, budget_bytes: int
 ) -> AsyncIterator[Books]:
-    """An upload that has been admitted."""
+    """An upload that has been admitted. `budget_bytes`: beside its journal."""
+    facts = {"size_bytes": plan.size_bytes, "segment_bytes": plan.segment_bytes, "window_bytes": window_bytes}
+    new = new_upload(store="none", **facts)
+    budget_bytes += journal_bytes(new)
     settings = Settings(
         redis_url=SecretStr(redis_url),
         redis_namespace=namespace,
@@ -109,10 +123,8 @@ async def admitted(
     )
     async with redis_parts(settings) as redis:
         parts = volume_parts(settings, redis)
-        facts = {"size_bytes": plan.size_bytes, "segment_bytes": plan.segment_bytes, "window_bytes": window_bytes}
-        new = new_upload(store="none", **facts)
-        await redis.board.create(new)
-        await parts.admission.request(new.upload_id, new.size_bytes, new.window_bytes)
+        created, _ = await redis.board.create(new)
+        await parts.admission.request(created)
         upload = await redis.board.get(new.upload_id)
         assert upload.status is Status.ADMITTED
         # Its readers are done: segments that are stored may leave the disk.
@@ -196,7 +208,9 @@ async def test_a_reservation_that_an_older_release_has_made_in_bytes(
         upload_id, ledger, volume = books.upload.upload_id, books.parts.cell.ledger, books.parts.cell.volume
         await ledger.release(upload_id)
         epoch = await ledger.epoch() or 0
-        outcome = await ledger.request(upload_id, plan.size_bytes, DiskReading(2**40, 0, epoch), window_bytes)
+        reading = DiskReading(2**40, 0, epoch)
+        beside = books.journal_bytes
+        outcome = await ledger.request(upload_id, plan.size_bytes, reading, window_bytes, journal_bytes=beside)
         assert outcome is not None
         assert [one.upload_id for one in outcome.to_allocate] == [upload_id]
         await books.parts.admission.run()  # a process of this release allocates it

@@ -17,7 +17,7 @@ _MORE_THAN_AT_ONCE = 20
 
 async def admitted(cell: Cell) -> str:
     upload_id = await cell.register(KIBIBYTE)
-    await cell.admission.request(upload_id, KIBIBYTE)
+    await cell.request(upload_id)
     assert upload_id in await cell.redis.ledger.holders()
     return upload_id
 

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from pipeline.adapters.volume.journals import FileUploadJournals
 from pipeline.bootstrap import redis_parts, volume_parts
 from pipeline.core.journal import Received, Released, Stored
+from pipeline.core.journal_size import journal_bytes
 from pipeline.settings import Settings
 from pipeline.upkeep import expiry
 from tests.harness.new_uploads import new_upload
@@ -59,7 +60,7 @@ async def test_the_sweep_reserves_what_the_temp_file_holds(
         held = 2 if window else 5
         assert volume.path(new.upload_id).stat().st_blocks * 512 == held * SEGMENT_BYTES
         found = await ledger.snapshot()
-        assert found.backed_bytes == held * SEGMENT_BYTES
-        assert found.reserved_bytes == (window_bytes or held * SEGMENT_BYTES)
+        assert found.backed_bytes == held * SEGMENT_BYTES + journal_bytes(new)
+        assert found.reserved_bytes == (window_bytes or held * SEGMENT_BYTES) + journal_bytes(new)
         assert await ledger.given(new.upload_id) == {2}
         assert set(await ledger.taken(new.upload_id)) == ({1, 3} if window else set())

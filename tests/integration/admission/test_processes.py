@@ -157,8 +157,8 @@ async def test_an_upload_that_the_disk_cannot_back_keeps_its_place(
     async with open_cell(redis_url, redis_namespace, tmp_path) as cell:
         first, second, third = [await cell.register(size) for size in (large, large, small)]
         with files_cannot_grow_beyond(1_000 * KIBIBYTE):
-            for upload_id, size in ((first, large), (second, large), (third, small)):
-                await cell.admission.request(upload_id, size)
+            for upload_id in (first, second, third):
+                await cell.request(upload_id)
             for _ in range(20):
                 await cell.admission.run()
             assert set(await cell.volume.list()) == {third}, "a file that could not be allocated is removed"
@@ -179,10 +179,11 @@ async def test_a_request_after_the_end_reserves_nothing(
     """The record was read as `waiting` before it ended: a repeated POST beside a DELETE."""
     async with open_cell(redis_url, redis_namespace, tmp_path) as cell:
         upload_id = await cell.register(KIBIBYTE)
+        waiting = await cell.redis.board.get(upload_id)
         await cell.redis.board.apply(upload_id, Event.CANCEL)
         await cell.cleanups.run()
         assert (await cell.redis.board.get(upload_id)).released_at_ms is not None
         if forgotten:
             await cell.redis.client.delete(cell.redis.keys.upload(upload_id))
-        await cell.admission.request(upload_id, KIBIBYTE)
+        await cell.admission.request(waiting)
         assert await is_empty(cell)

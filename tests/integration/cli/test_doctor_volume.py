@@ -15,6 +15,7 @@ from pipeline.core.segments import StoreLimits
 from pipeline.core.windows import BLOCK_BYTES
 from pipeline.settings import Settings
 from tests.harness.disks import faulty_disk, filesystem
+from tests.harness.new_uploads import new_upload
 
 pytestmark = pytest.mark.integration
 
@@ -44,10 +45,10 @@ async def test_windows_are_impossible_and_whole_files_work(
 
         async with redis_parts(settings) as redis:
             admission = volume_parts(settings, redis).admission
-            plan, window_bytes = await admission.plan(60 * MEBIBYTE, LIMITS, 10 * MEBIBYTE)
-            assert (plan.segment_bytes, window_bytes) == (10 * MEBIBYTE, None)
+            plan = await admission.plan(new_upload(size_bytes=60 * MEBIBYTE), LIMITS, 10 * MEBIBYTE)
+            assert (plan.segment_bytes, plan.window_bytes) == (10 * MEBIBYTE, None)
             with pytest.raises(TempVolumeError) as refused:
-                await admission.plan(65 * MEBIBYTE, LIMITS, 10 * MEBIBYTE)
+                await admission.plan(new_upload(size_bytes=65 * MEBIBYTE), LIMITS, 10 * MEBIBYTE)
             assert refused.value.code == "TEMP_VOLUME_FAILED"
             assert "cannot remove ranges of a file" in refused.value.detail["reason"]
 
@@ -62,8 +63,8 @@ async def test_a_full_disk_does_not_refuse_large_files(redis_url: str, redis_nam
         )
         async with redis_parts(settings) as redis:
             admission = volume_parts(settings, redis).admission
-            plan, window_bytes = await admission.plan(65 * MEBIBYTE, LIMITS, 10 * MEBIBYTE)
-            assert (plan.segment_bytes, window_bytes) == (682 * BLOCK_BYTES, 6 * 682 * BLOCK_BYTES)
+            plan = await admission.plan(new_upload(size_bytes=65 * MEBIBYTE), LIMITS, 10 * MEBIBYTE)
+            assert (plan.segment_bytes, plan.window_bytes) == (682 * BLOCK_BYTES, 6 * 682 * BLOCK_BYTES)
 
 
 @pytest.mark.parametrize(("kind", "warned"), [("ext4", False), ("xfs", False), ("ext4 bigalloc", True)])

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.core.errors import RequestError, StageLost, TempVolumeError
 from pipeline.core.journal import Completed, Ended, Gone, Lost, Received, Released, Session, Stored
-from pipeline.core.lifecycle import Status
+from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import NewUpload, StageJob, StoredSegment, Upload
 from pipeline.core.stages import Stage
 from pipeline.ports.recording import ReleaseOrder, SegmentVerdict
@@ -32,6 +32,7 @@ class Written:
     def __init__(self) -> None:
         self.log: list[Any] = []
         self.board_fails: Exception | None = None
+        self.reading_fails: Exception | None = None
         self.journal_fails: Exception | None = None
         self.status = Status.WAITING
         self.releases = False
@@ -53,6 +54,8 @@ class Written:
 
         async def call(*_: Any, **__: Any) -> Any:
             if name == "get":
+                if self.reading_fails:
+                    raise self.reading_fails
                 return results[name]
             if self.board_fails:
                 raise self.board_fails
@@ -91,7 +94,9 @@ def record(written: Written) -> UploadRecord:
 
 # name -> (call, what is written in which order)
 CALLS: dict[str, tuple[Callable[[UploadRecord], Awaitable[Any]], list[Any]]] = {
-    "create": (lambda record: record.create(NewUpload.of(upload())), ["board create", "begin"]),
+    "create": (lambda record: record.create(NewUpload.of(upload())), ["board create"]),
+    "begin_journal": (lambda record: record.begin_journal(upload()), ["begin"]),
+    "expire": (lambda record: record.expire("u"), ["board apply"]),
     "segment_received": (
         lambda record: record.segment_received("u", 1, 10, 5),
         [Received(1, 5), "board record_received"],
@@ -159,21 +164,20 @@ async def test_an_end_is_journaled_only_if_it_counts(record: UploadRecord, writt
     assert written.log == ["board apply"]
 
 
-async def test_an_upload_without_room_for_its_journal_is_created_all_the_same(
+@pytest.mark.parametrize("status", Status)
+async def test_a_journal_that_began_after_the_end_is_ended(
+    record: UploadRecord, written: Written, status: Status
+) -> None:
+    written.status = status
+    await record.end_journal("u")
+    assert written.log == ([Ended(status)] if status in ENDED else [])
+
+
+async def test_the_journal_of_an_upload_without_a_record_is_left_to_recovery(
     record: UploadRecord, written: Written
 ) -> None:
-    written.journal_fails = TempVolumeError("TEMP_VOLUME_FULL", reason="full")
-    created, _ = await record.create(NewUpload.of(upload()))
-    assert created.upload_id == "u"
-    written.journal_fails = None
-    assert await record.keep_journal("u"), "admission begins the journal"
-    assert written.log == ["board create", "begin"]
-
-
-@pytest.mark.parametrize("status", [Status.FAILED, Status.EXPIRED, Status.CANCELLED, Status.READY])
-async def test_an_ended_upload_gets_no_journal(record: UploadRecord, written: Written, status: Status) -> None:
-    written.status = status
-    assert not await record.keep_journal("u")
+    written.reading_fails = RequestError("UPLOAD_NOT_FOUND", upload_id="u")
+    await record.end_journal("u")
     assert written.log == []
 
 

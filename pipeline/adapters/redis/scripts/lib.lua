@@ -337,6 +337,21 @@ end
 -- Of owners.lua, which follows this file.
 local move_counters
 
+-- The client of an upload that was complete has to send again: it has A.lease_ms for that, at least.
+local function give_time(id)
+  local least = NOW + (A.lease_ms or 0)
+  local V = P .. 'volume:' .. redis.call('HGET', upload_key(id), 'volume')
+  local lapsed = redis.call('ZSCORE', V .. ':lapsed', id)
+  if lapsed then
+    redis.call('ZREM', V .. ':lapsed', id)
+    redis.call('ZADD', V .. ':leases', lapsed, id)
+  end
+  for _, key in ipairs({V .. ':leases', V .. ':deadlines'}) do
+    local until_ms = redis.call('ZSCORE', key, id)
+    if until_ms and tonumber(until_ms) < least then redis.call('ZADD', key, int(least), id) end
+  end
+end
+
 -- Apply a lifecycle event by compare-and-set: the status after it, and whether it changed. nil: there is no such upload.
 local function apply(id, event, code, message)
   local key = upload_key(id)
@@ -352,6 +367,7 @@ local function apply(id, event, code, message)
   if code then redis.call('HSET', key, 'error_code', code, 'error_message', message) end
   if to == 'ready' then redis.call('HSET', key, 'content_id', id) end
   move_counters(id, from, to)
+  if event == 'segment_lost' then give_time(id) end
   if ENDED[to] then
     -- A running stage holds its lease until it acknowledges the end or the lease lapses; the others never start.
     for stage, state in pairs(states_of(id)) do
@@ -363,6 +379,7 @@ local function apply(id, event, code, message)
     local volume = redis.call('HGET', key, 'volume')
     redis.call('ZADD', P .. 'volume:' .. volume .. ':ended', int(NOW), id)
     redis.call('ZREM', P .. 'volume:' .. volume .. ':releasing', id)
+    redis.call('ZREM', P .. 'volume:' .. volume .. ':deadlines', id)
     redis.call('PUBLISH', P .. 'wake:queue:admission:' .. volume, '')
   end
   emit(id, 'status', 'status', to, code)

@@ -1,5 +1,5 @@
 -- Record that a segment's bytes are not those that arrived: it is missing again, and every stage that read the file starts over.
--- A: upload_id, number, crc32c: the digest that did not match; a segment that was sent again meanwhile has another one and stays,
+-- A: lease_ms (lib.give_time), upload_id, number, crc32c: the digest that did not match; a segment that was sent again meanwhile has another one and stays,
 -- and so does one that is in the store only, since the caller has read the hole that its bytes left. Returns {lost}: whether
 -- anything changed.
 local id = A.upload_id

@@ -1,6 +1,7 @@
 -- Record that the store refused the manifest because of these segments: they wait for transfer again or, if their bytes were
 -- released, for their client, and this stage waits for transfer. What the reader found stays true: a segment that is sent again
--- must have the same bytes. Counts as a failed attempt. A: upload_id, stage, fencing_token, numbers, requeue_ms.
+-- must have the same bytes. Counts as a failed attempt. A: upload_id, stage, fencing_token, numbers, lease_ms (lib.give_time),
+-- requeue_ms.
 -- Returns {jobs} or {lost}.
 local id = A.upload_id
 if fenced(id, A.stage, A.fencing_token) then return LOST end

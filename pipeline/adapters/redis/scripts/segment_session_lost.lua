@@ -1,5 +1,5 @@
 -- Record that the store no longer knows a session: the segments stored under it wait for transfer again or, if their bytes were
--- released, for their client, and the next run opens another session. A: upload_id, session, and stage and fencing_token of the
+-- released, for their client, and the next run opens another session. A: upload_id, session, lease_ms (lib.give_time), and stage and fencing_token of the
 -- run that found out; without them the upload must still be `granted`, because a sealed upload has no session either.
 -- Returns {numbers} or {lost}. Does nothing if the upload has another session.
 local id = A.upload_id

@@ -3,9 +3,14 @@
 -- index entries this call may examine).
 -- Returns {uploads} and, if the page is not full but the index has more entries, next_ms and next_id: the last entry examined.
 -- Each upload: fields (the hash as a flat list), received and wanted (segment numbers joined by commas), standing {queue_position,
--- lease_until_ms?} unless the upload neither waits nor holds bytes, and, of one upload, media: the result of stage `probe`, JSON.
+-- lease_until_ms?} unless the upload neither waits nor holds bytes, deadline_ms? until every byte has arrived, and, of one upload, media: the result of stage `probe`, JSON.
 -- `received` and `wanted` are strings because cjson writes an empty array as {}.
 local TAKES_SEGMENTS = {granted = true, waiting = true, admitted = true, receiving = true}
+
+local function deadline(id, volume)
+  local until_ms = redis.call('ZSCORE', P .. 'volume:' .. volume .. ':deadlines', id)
+  return until_ms and tonumber(until_ms) or nil
+end
 
 -- nil: the upload has no record, or no longer.
 local function snapshot(id)
@@ -17,7 +22,8 @@ local function snapshot(id)
   if TAKES_SEGMENTS[status] and count ~= '0' then received = redis.call('HKEYS', key .. ':received') end
   return {
     fields = fields, received = table.concat(received, ','), wanted = table.concat(wanted_segments(id), ','),
-    standing = standing_of(P .. 'volume:' .. volume, id), media = A.upload_id and (redis.call('HGET', key .. ':results', 'probe') or nil),
+    standing = standing_of(P .. 'volume:' .. volume, id), deadline_ms = TAKES_SEGMENTS[status] and deadline(id, volume) or nil,
+    media = A.upload_id and (redis.call('HGET', key .. ':results', 'probe') or nil),
   }
 end
 

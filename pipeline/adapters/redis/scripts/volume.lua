@@ -9,6 +9,7 @@
 --                   journals come on top: those of uploads that hold bytes are reserved, and backed once it is confirmed
 --   V:owner-bytes, V:owner-uploads  hashes owner -> what its reservations hold, and their number
 --   V:granted       set of ids whose reservation is not confirmed;  V:leases, V:lapsed  zsets id -> until
+--   V:deadlines     zset id -> when it expires unless every byte has arrived, of uploads that were admitted or have grants
 --   V:windows       hash id -> 'window file rest' of an upload with a window, also while it waits: the window, what the
 --                   file would occupy on the disk, and what of that was not given back for good
 --   V:taken:<id>    hash number -> 'bytes since backed': segments of a window, and segments taken again, that hold room

@@ -1,5 +1,5 @@
 -- Admission, decided atomically by the rules of pipeline/core/admission.py; a test runs that model and this script side by side.
--- A: op (open and follow, with run, request, run, confirm, postpone, adopt, renew, release or standing), volume, and more by op.
+-- A: op (open and follow, with run, request, run, confirm, postpone, adopt, renew, overdue, release or standing), volume, and more by op.
 -- volume.lua lists the keys.
 
 -- Move an upload from the queue to the reservations; its caller allocates and confirms it.
@@ -32,13 +32,13 @@ local function prolong(who)
   redis.call('ZADD', V .. ':leases', int(until_ms), who)
 end
 
--- If admission has not run for a while, Redis or every process was unavailable and no lease could be renewed: extend them all
--- by that time.
+-- If admission has not run for a while, Redis or every process was unavailable, no lease could be renewed and no client could
+-- send: extend all leases and deadlines by that time.
 local function stand_still()
   local ran = number(redis.call('HGET', V, 'ran_at_ms'))
   if ran > 0 and NOW - ran > A.pause_ms then
-    for _, who in ipairs(redis.call('ZRANGE', V .. ':leases', 0, -1)) do
-      redis.call('ZINCRBY', V .. ':leases', int(NOW - ran), who)
+    for _, key in ipairs({V .. ':leases', V .. ':deadlines'}) do
+      for _, who in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, int(NOW - ran), who) end
     end
   end
   redis.call('HSET', V, 'ran_at_ms', int(NOW))
@@ -61,6 +61,7 @@ local function confirm()
   if redis.call('SREM', V .. ':granted', id) == 1 then
     count_backed(journal_of(id))
     prolong(id)
+    if A.deadline_ms then redis.call('ZADD', V .. ':deadlines', 'NX', int(NOW + A.deadline_ms), id) end
   end
   counter('epoch', 1)
 end
@@ -247,10 +248,27 @@ if A.op == 'postpone' then
   return cjson.encode({known = true})
 end
 
+-- Uploads past their deadline. Those whose bytes have all arrived are looked at again later: a segment may be lost.
+if A.op == 'overdue' then
+  local uploads = {}
+  for _, who in ipairs(redis.call('ZRANGEBYSCORE', V .. ':deadlines', '-inf', int(NOW), 'LIMIT', 0, A.limit)) do
+    local status = redis.call('HGET', upload_key(who), 'status')
+    if not status or ENDED[status] then
+      redis.call('ZREM', V .. ':deadlines', who)
+    elseif not MOVES['expire'][status] then
+      redis.call('ZADD', V .. ':deadlines', int(NOW + A.lease_ms), who)
+    else
+      uploads[#uploads + 1] = who
+    end
+  end
+  return cjson.encode({uploads = uploads})
+end
+
 if A.op == 'release' then
   if redis.call('ZSCORE', V .. ':queue', id) then queue_cancel(V, id) end
   local held = drop(id)
   for _, key in ipairs({':requests', ':passes', ':windows', ':owner', ':journals'}) do redis.call('HDEL', V .. key, id) end
+  redis.call('ZREM', V .. ':deadlines', id)
   return cjson.encode({bytes = held and held.bytes or 0})
 end
 
