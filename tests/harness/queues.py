@@ -86,9 +86,7 @@ async def open_queue(
     client: Redis = Redis.from_url(redis_url, decode_responses=True)
     keys = Keys(namespace)
     rules = LedgerRules(budget_blocks * BLOCK_BYTES, 600, max_overtakes, lookahead, share or OwnerShare())
-    queue = Queue(
-        client, keys, RedisReservationLedger(client, Scripts(client, keys.prefix), keys, VOLUME, rules)
-    )
+    queue = Queue(client, keys, RedisReservationLedger(client, Scripts(client, keys.prefix), keys, VOLUME, rules))
     await queue.ledger.open("run")
     try:
         yield queue

@@ -110,6 +110,7 @@ end
 
 -- Admit uploads behind a head that does not fit. They count if the head could fit into an empty volume.
 local function overtake(head, passed, room, could_fit)
+  if room <= 0 then return end
   local passes = number(redis.call('HGET', V .. ':passes', head))
   local considered = 1
   local following = in_order(V, passed, A.lookahead)
