@@ -20,6 +20,7 @@ from pipeline.contents.deletion import Deletions
 from pipeline.contents.downloads import DownloadRules, Downloads
 from pipeline.contents.known_stores import ExaminedStores, KnowledgeRules
 from pipeline.core.errors import SluiceError
+from pipeline.core.windows import BLOCK_BYTES
 from pipeline.ports import ContentRepository, DeletionRepository, EventFeed, SignedMessages
 from pipeline.settings import Settings
 from pipeline.uploads.create import CreationRules, UploadCreation
@@ -94,10 +95,18 @@ class GatewayServices:
                     f"{', '.join(unconfined[:_NAMED_WORKERS])}. Run `sluice doctor` there for details."
                 )
             volume = await self._redis.ledger.snapshot()
-            usable_bytes = await self._parts.cell.volume.free_bytes() - self._headroom_bytes + volume.backed_bytes
+            free_bytes = await self._parts.cell.volume.free_bytes()
         except SluiceError:  # reported by `problems`
             return found
-        if usable_bytes < volume.budget_bytes:
+        usable_bytes = free_bytes - self._headroom_bytes + volume.backed_bytes
+        if free_bytes < max(self._headroom_bytes, BLOCK_BYTES):
+            found["temp_volume"] = (
+                f"The disk is full: {free_bytes} bytes are free, less than SLUICE_TEMP_HEADROOM_BYTES. No upload is "
+                "admitted until there is room; uploads that hold bytes continue. It has "
+                f"{max(0, usable_bytes)} of the {volume.budget_bytes} bytes of SLUICE_TEMP_BUDGET_BYTES. Run `sluice "
+                "doctor` for details."
+            )
+        elif usable_bytes < volume.budget_bytes:
             found["temp_volume"] = (
                 f"The disk has {max(0, usable_bytes)} of the {volume.budget_bytes} bytes of SLUICE_TEMP_BUDGET_BYTES: "
                 "uploads that need the rest wait for it. Run `sluice doctor` for details."

@@ -56,10 +56,12 @@ async def test_another_program_fills_the_volume(servers: Servers, tmp_path: Path
             assert [upload["status"] for upload in inside] == ["admitted"] * 2
             await cell.put(inside[0], 1, video)
             filler = fill(disk)
+            before = sorted(path.name for path in disk.iterdir())
             waiting = await cell.create(len(large))
             assert (waiting["status"], waiting["queue_position"]) == ("waiting", 1)
+            assert sorted(path.name for path in disk.iterdir()) == before, "it has no file"
             await _closed(cell)
-            assert "SLUICE_TEMP_BUDGET_BYTES" in await until_warned(cell)
+            assert "The disk is full: 0 bytes are free" in await until_warned(cell)
             assert logged(cell, "volume.closed")[0]["code"] == "TEMP_VOLUME_FULL"
 
             for upload in inside:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 import signal
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,17 +28,27 @@ def video(number: int) -> bytes:
     return sample("mp4").read_bytes() + (len(body) + 8).to_bytes(4, "big") + b"free" + body
 
 
-async def send_until_ready(cell: Cell, upload: Mapping[str, Any], data: bytes, lost: asyncio.Event) -> dict[str, Any]:
-    """A client that asks which segments are missing and sends them, until the upload is ready."""
+async def send_until_ready(cell: Cell, upload: dict[str, Any], data: bytes, lost: asyncio.Event) -> dict[str, Any]:
+    """A client that asks which segments are missing and sends them, until the upload is ready. What Redis has lost of
+    an upload that waits is gone, so the client creates it again; it has sent nothing yet."""
+    was = upload["status"]
     while True:
         status, body, _ = await cell.call("GET", f"/v1/uploads/{upload['id']}")
         if status == 503:
             assert body["error"]["code"] == "UPLOAD_RECOVERING", body
             lost.set()
+        elif status == 404:
+            assert was == "waiting", "nothing that was admitted is lost"
+            new = {name: upload[name] for name in ("filename", "size", "content_type")}
+            status, body, _ = await cell.call("POST", "/v1/uploads", json=new)
+            assert status == 201 or body["error"]["code"] == "VOLUME_RECOVERING", body
+            if status == 201:
+                upload.update(body["data"])
         else:
             assert status == 200, body
             view: dict[str, Any] = body["data"]
-            if view["status"] == "ready":
+            was = view["status"]
+            if was == "ready":
                 return view
             assert view["status"] in ("waiting", "admitted", "receiving", "processing"), view
             if view["status"] in ("admitted", "receiving"):
@@ -55,10 +64,11 @@ async def test_redis_loses_everything_during_twenty_uploads(own_servers: Embedde
     budget = 8 * max(map(len, videos))
     async with running_cell(own_servers, tmp_path, temp_budget_bytes=budget) as cell:
         uploads = [await cell.create(len(data)) for data in videos]
+        registered = {upload["id"] for upload in uploads}
         lost = asyncio.Event()
         clients = [
             asyncio.create_task(send_until_ready(cell, upload, data, lost))
-            for upload, data in zip(uploads[:-1], videos[:-1], strict=True)
+            for upload, data in zip(uploads[1:], videos[1:], strict=True)
         ]
 
         async def some_are_through() -> bool:
@@ -66,8 +76,9 @@ async def test_redis_loses_everything_during_twenty_uploads(own_servers: Embedde
 
         await eventually(some_are_through, 60, lambda: "the first upload to be ready")
         await cell.redis.flushall()
-        # The last one has sent nothing yet, so that there is an upload to lose however quick the others were.
-        clients.append(asyncio.create_task(send_until_ready(cell, uploads[-1], videos[-1], lost)))
+        # The first one was admitted and has sent nothing yet: there is an upload to lose, however quick the others were.
+        uploads[0]["status"] = "admitted"
+        clients.append(asyncio.create_task(send_until_ready(cell, uploads[0], videos[0], lost)))
         await asyncio.wait_for(lost.wait(), 30)
         status, body, _ = await cell.call("GET", "/readyz")
         assert (status, "sluice recover" in json.dumps(body)) == (503, True), body
@@ -76,7 +87,8 @@ async def test_redis_loses_everything_during_twenty_uploads(own_servers: Embedde
         assert body["error"]["code"] == "VOLUME_RECOVERING", "nothing is admitted before the volume is recovered"
 
         said = await recover(cell)
-        assert {item["upload_id"] for item in said} <= {upload["id"] for upload in uploads}
+        assert {item["upload_id"] for item in said} <= registered
+        assert uploads[0]["id"] in {item["upload_id"] for item in said}
         assert all(item["rebuilt"] for item in said)
         await asyncio.wait_for(asyncio.gather(*clients), 120)
 
@@ -97,7 +109,7 @@ async def test_recovery_requests_segments_that_changed_on_the_disk_again(
         upload = await cell.create(len(data))
         for number in (1, 2):
             await cell.put(upload, number, data)
-        waiting = await cell.create(len(data), filename="later.mp4", metadata={"of": "mine"})
+        later = await cell.create(len(data), filename="later.mp4", metadata={"of": "mine"})
         file = next(cell.settings.temp_dir.glob(f"{upload['id']}.data"))
         with file.open("r+b") as opened:
             opened.seek(SEGMENT_BYTES + 5)
@@ -106,13 +118,13 @@ async def test_recovery_requests_segments_that_changed_on_the_disk_again(
             opened.write(bytes([byte[0] ^ 1]))
         await cell.redis.flushall()
         said = {item["upload_id"]: item for item in await recover(cell)}
-        assert set(said) == {upload["id"], waiting["id"]}
+        assert set(said) == {upload["id"], later["id"]}
         assert said[upload["id"]]["segments"] == 1
         assert said[upload["id"]]["missing"] == [[2, upload["segment_count"]]]
         view = await cell.status(upload["id"])
         assert (view["status"], view["missing_segments"]) == ("receiving", [[2, upload["segment_count"]]])
-        assert (await cell.status(waiting["id"]))["metadata"] == {"of": "mine"}
-        for item in (upload, waiting):
+        assert (await cell.status(later["id"]))["metadata"] == {"of": "mine"}
+        for item in (upload, later):
             await cell.call("DELETE", f"/v1/uploads/{item['id']}", expect=200)
 
 

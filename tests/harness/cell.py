@@ -32,7 +32,7 @@ _LONGEST_PAUSE_SECONDS = 0.2
 # Keys of a volume, and of an upload, that are gone when no upload is in flight.
 _VOLUME_PARTS = (
     *("reservations", "backed", "leases", "lapsed", "queue", "requests", "passes", "granted", "ended"),
-    *("tickets", "windows", "wishes", "wished", "releasing", "owner", "places", "journals"),
+    *("tickets", "windows", "wishes", "wished", "releasing", "deadlines", "owner", "places", "journals"),
     *("turns", "debts", "finish", "owner-bytes", "owner-uploads"),
 )
 _UPLOAD_PARTS = frozenset({"pending", "reads", "released", "expected", "writing", "giving"})

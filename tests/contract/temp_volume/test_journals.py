@@ -73,7 +73,7 @@ async def test_an_ended_journal_gives_back_what_it_did_not_use(tmp_path: Path, k
         await journals.note(NEW.upload_id, Received(1, 1))
         await journals.end(NEW.upload_id, Ended(Status.CANCELLED))
         (path,) = disk.glob("*.journal-ended")
-        assert path.stat().st_blocks * 512 == BLOCK_BYTES
+        assert path.stat().st_blocks * 512 <= BLOCK_BYTES
         ended = await journal_of(journals)
         assert (ended.received, ended.ended) == ({1: 1}, Ended(Status.CANCELLED))
 
