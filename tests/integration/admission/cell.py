@@ -87,6 +87,13 @@ async def open_cell(
         lease_seconds=lease_seconds,
         max_passes=4,
     )
+    async with cell_of(settings, elsewhere) as cell:
+        yield cell
+
+
+@asynccontextmanager
+async def cell_of(settings: Settings, elsewhere: Untouched | Hanging | None = None) -> AsyncIterator[Cell]:
+    """The same with these settings."""
     outside: Any = elsewhere or Untouched()
     async with redis_parts(settings) as redis:
         parts = volume_parts(settings, redis)
