@@ -7,7 +7,6 @@ never sends "100 Continue" itself, so no body is requested before a handler read
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 
 from aiohttp import web
@@ -31,6 +30,7 @@ from gateway.api.streams import share_streams
 from gateway.authentication import require_caller
 from gateway.http.cors import preflight_headers
 from gateway.http.envelope import success
+from gateway.http.slots import OwnerSlots, downloads_taken
 from gateway.http.state import DOWNLOAD_SLOTS, OPTIONS, RUNNING, Running
 from gateway.keys import CURRENT_ROUTE, DOCUMENT, LIMITS, ROUTE_HEADERS, SERVICES
 from gateway.limits import RequestLimits
@@ -70,9 +70,11 @@ def build_app(
     app = web.Application(middlewares=[handle_request])
     app[SERVICES] = services
     app[OPTIONS] = options or GatewayOptions()
-    app[LIMITS] = RequestLimits.of(app[OPTIONS].owner_requests_per_second, app[OPTIONS].owner_creations_per_second)
+    app[LIMITS] = RequestLimits.of(
+        app[OPTIONS].owner_requests_per_second, app[OPTIONS].owner_creations_per_second, app[OPTIONS].trusted_proxies
+    )
     app[RUNNING] = Running()
-    app[DOWNLOAD_SLOTS] = asyncio.Semaphore(app[OPTIONS].downloads)
+    app[DOWNLOAD_SLOTS] = OwnerSlots(app[OPTIONS].downloads, app[OPTIONS].owner_downloads, downloads_taken)
     share_streams(app)
     app[DOCUMENT] = build_document(routes)
     app.on_response_prepare.append(set_response_headers)

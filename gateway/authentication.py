@@ -3,9 +3,10 @@
 Guarantee: no credential or a bad one gets 401; a good one that this route does not accept gets 403; a path that names
 an upload or a content of another owner gets the same 404 as one that names nothing. A credential is never logged.
 
-An owner that sends requests faster than its limit gets 429 before anything is read for it. So does an address from
-which many requests come without a valid credential. Those with a valid one are served from there all the same, since
-others may share the address, and an expired one is always named as such, so that its client renews it.
+An owner that sends requests faster than its limit gets 429 before anything is read for it. So does an address, other
+than that of a trusted proxy, from which many requests come without a valid credential. Those with a valid one are
+served from there all the same, since others may share the address, and an expired one is always named as such, so that
+its client renews it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from aiohttp import web
 
 from gateway.access import URL_PARAMETER, Access
 from gateway.keys import CALLER, LIMITS, ROUTE_HEADERS, SERVICES
-from gateway.limits import LEVEL_FIELD, POLICY_FIELD, network_of, rate_limited
+from gateway.limits import LEVEL_FIELD, POLICY_FIELD, rate_limited
 from gateway.routing import Route
 from pipeline.access.authenticator import EVERYBODY
 from pipeline.core.access import Caller
@@ -39,7 +40,7 @@ async def require_caller(request: web.Request, route: Route) -> None:
         caller = await _caller(request, route.access) if authenticator.required else EVERYBODY
     except AccessError as error:
         if error.code != "CREDENTIAL_EXPIRED":
-            request.app[LIMITS].failures.require(network_of(request.remote))
+            request.app[LIMITS].count_failure(request.remote or "")
         raise
     request[CALLER] = caller
     structlog.contextvars.bind_contextvars(owner=caller.owner, scope=caller.scope, credential=caller.credential)

@@ -13,7 +13,7 @@ import ipaddress
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,7 @@ POLICY_FIELD: Final = "RateLimit-Policy"
 LEVEL_FIELD: Final = "RateLimit"
 
 _REMEMBERED: Final = 50_000
+_SITE_BITS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +63,11 @@ class RateLimit:
         self._forget(now)
         return Level(True, math.floor(self._burst - (full_at - now) / self._each + 1e-6), full_at - now)
 
-    def require(self, key: str) -> Level:
+    def require(self, key: str) -> None:
         """As `take`. Raises LimitReached RATE_LIMITED."""
         level = self.take(key)
         if not level.taken:
             raise rate_limited(self.name, level.seconds)
-        return level
 
     def level_item(self, level: Level) -> str:
         """A level of this limit as an item of RateLimit."""
@@ -97,18 +97,26 @@ def level_item(name: str, remaining: int, seconds: float) -> str:
     return f'"{name}";r={remaining};t={math.ceil(seconds)}'
 
 
-def network_of(address: str | None) -> str:
-    """What addresses of one client have in common: an IPv4 address, or the /64 of an IPv6 address, which one client may
-    choose addresses of."""
-    try:
-        found = ipaddress.ip_address((address or "").partition("%")[0])
-    except ValueError:
-        return ""
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)
+class Sites:
+    """Which addresses count as one: those of one /64 network of IPv6, since a customer of any provider has at least
+    that many. `exempt`: networks of proxies, whose clients have addresses that are not known here."""
+
+    def __init__(self, exempt: Collection[str] = ()) -> None:
+        self._exempt = [ipaddress.ip_network(text) for text in exempt]
+
+    def find(self, host: str) -> tuple[str, bool]:
+        """What `host` counts as, and whether its share is limited."""
+        try:
+            address = ipaddress.ip_address(host.partition("%")[0])
+        except ValueError:
+            return host, False
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        if any(address in network for network in self._exempt):
+            return str(address), False
+        if isinstance(address, ipaddress.IPv6Address):
+            return str(ipaddress.ip_network((address, _SITE_BITS), strict=False)), True
+        return str(address), True
 
 
 class LogBudget:
@@ -134,23 +142,34 @@ STRANGERS_LOG: Final = LogBudget(RateLimit("log", per_second=10, burst=200))
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
     """The limits that one gateway counts by itself. `requests` and `permits`: of each owner; None: no limit.
-    `failures`: of requests with no valid credential, for each address. `creations`: the policy of the limit that Redis
-    counts."""
+    `failures`: of requests with no valid credential, for each of `sites`. `creations`: the policy of the limit that
+    Redis counts."""
 
     failures: RateLimit
+    sites: Sites
     requests: RateLimit | None = None
     permits: RateLimit | None = None
     creations: str | None = None
 
     @classmethod
-    def of(cls, requests_per_second: float | None, creations_per_second: float | None) -> RequestLimits:
-        """None: no limits of owners."""
+    def of(
+        cls, requests_per_second: float | None, creations_per_second: float | None, exempt: Collection[str] = ()
+    ) -> RequestLimits:
+        """None: no limits of owners. `exempt`: as of `Sites`."""
+        sites = Sites(exempt)
         failures = RateLimit("failures", per_second=10, burst=100)
         if requests_per_second is None or creations_per_second is None:
-            return cls(failures)
+            return cls(failures, sites)
         return cls(
             failures,
+            sites,
             RateLimit("requests", requests_per_second, 2 * requests_per_second),
             RateLimit("permits", creations_per_second, 4 * creations_per_second),
-            policy_item("creations", max(1, round(4 * creations_per_second)), 4),
+            policy_item("creations", burst := max(1, round(4 * creations_per_second)), burst / creations_per_second),
         )
+
+    def count_failure(self, host: str) -> None:
+        """A request from `host` has no valid credential. Raises LimitReached RATE_LIMITED after too many."""
+        name, is_limited = self.sites.find(host)
+        if is_limited:
+            self.failures.require(name)

@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from gateway.access import URL_PARAMETER, Access
-from gateway.http.request_ids import HEADER, PATTERN
+from gateway.access import STORE, URL_PARAMETER, Access
+from gateway.http.request_ids import HEADER
 from gateway.limits import LEVEL_FIELD, POLICY_FIELD
 from gateway.routing import JSON, RequestHeader, ResponseSpec, Route
 from pipeline.core.errors import CATALOGUE
@@ -75,12 +75,18 @@ _SECURITY: Mapping[str, Any] = {
         "description": "A token that Sluice has signed, where a browser cannot send headers",
     },
     "basic": {"type": "http", "scheme": "basic", "description": "An API key as the password, for browsers"},
+    "store": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The secret of SLUICE_EVENTS_TOKEN; also accepted as the password of Basic",
+    },
 }
 
 _REQUEST_ID = RequestHeader(
     HEADER,
-    "Your own id for this request. It is returned in the response and written to the log.",
-    {"type": "string", "pattern": PATTERN},
+    "Your own id for this request: 1 to 128 letters, digits and any of . _ : -; anything else is replaced. It is "
+    "returned in the response and written to the log.",
+    {"type": "string"},
 )
 
 
@@ -145,6 +151,8 @@ def _operation(route: Route) -> dict[str, Any]:
 
 def _security(access: Access) -> list[dict[str, list[str]]]:
     """The alternatives. None: the route needs no credential."""
+    if access is STORE:
+        return [{"store": []}]
     if access.anyone:
         return []
     named = {"bearer": True, "url": bool(access.in_url), "basic": access.basic}
@@ -202,10 +210,16 @@ def _successes(route: Route) -> dict[str, Any]:
         }
         model = envelope_of(response)
         if response.media_type:
-            schema = _reference(model) if model else {"type": "object" if response.media_type == JSON else "string"}
-            entry["content"] = {response.media_type: {"schema": schema}}
+            entry["content"] = {response.media_type: _media(response, model)}
         found[str(response.status)] = entry
     return found
+
+
+def _media(response: ResponseSpec, model: type[BaseModel] | None) -> dict[str, Any]:
+    """OpenAPI 3.1 has no schema for a sequence of events."""
+    if response.media_type == "text/event-stream":
+        return {}
+    return {"schema": _reference(model) if model else {"type": "object" if response.media_type == JSON else "string"}}
 
 
 def _failures(route: Route) -> dict[str, Any]:

@@ -63,5 +63,7 @@ class GatewayOptions:
     """A client that accepts no event data for this time is disconnected."""
     downloads: int = 256
     """Downloads streamed at once; further ones are refused with GATEWAY_BUSY."""
+    owner_downloads: int | None = 64
+    """Downloads of one owner streamed at once; None: no limit."""
     download_stall_seconds: float = 30.0
     """Below the 60 s after which stores close a connection that does not read."""

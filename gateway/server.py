@@ -104,6 +104,7 @@ def options_from(settings: Settings, connections: int) -> GatewayOptions:
         trusted_proxies=settings.trusted_proxies,
         owner_streams=settings.owner_streams if has_owners else None,
         streams=settings.streams,
+        owner_downloads=settings.owner_downloads if has_owners else None,
     )
 
 

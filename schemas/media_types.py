@@ -12,7 +12,7 @@ import mimetypes
 import re
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 UNKNOWN: Final = "application/octet-stream"
@@ -22,12 +22,20 @@ MAX_CHARACTERS: Final = 1024
 _MAX_NAME_CHARACTERS: Final = 127  # RFC 6838 section 4.2
 _TOO_LONG: Final = f"it is longer than {MAX_CHARACTERS} characters"
 
-_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105  # RFC 9110 section 5.6.2, not a secret
+_TOKEN_CHARACTER: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"  # noqa: S105  # RFC 9110 section 5.6.2, not a secret
+_TOKEN: Final = _TOKEN_CHARACTER + "+"
 _ESSENCE: Final = re.compile(rf"({_TOKEN})/({_TOKEN})[ \t]*")
 # A quoted string, else anything up to the next semicolon that is neither a quote nor a backslash.
 _PARAMETER: Final = re.compile(
     rf';[ \t]*(?:({_TOKEN})=(?:"((?:[\t !#-\[\]-~]|\\[\t -~])*)"|([!#-:<-\[\]-~][ \t!#-:<-\[\]-~]*)))?[ \t]*'
 )
+_QUOTED: Final = r'"(?:[\t !#-\[\]-~]|\\[\t -~])*"'
+_PLAIN: Final = r"[!#-:<-\[\]-~][ \t!#-:<-\[\]-~]*"
+PATTERN: Final = (
+    rf"^[ \t]*({_TOKEN_CHARACTER}{{1,127}}/{_TOKEN_CHARACTER}{{1,127}}[ \t]*"
+    rf"(;[ \t]*({_TOKEN}=({_QUOTED}|{_PLAIN}))?[ \t]*)*)?$"
+)
+"""What `parse` accepts, except for the length."""
 _IS_TOKEN: Final = re.compile(_TOKEN)
 _RESERVED: Final = frozenset({"swift_bytes"})
 """Swift reads an object's length in listings from this parameter. It is dropped, since no client may set it."""
@@ -36,11 +44,11 @@ _RESERVED: Final = frozenset({"swift_bytes"})
 def parse(text: str) -> str:
     """The normal form of a media type: names in lower case, values quoted where they must be, no optional whitespace;
     of equal parameters the first counts. "" is `application/octet-stream`. Raises ValueError for anything else."""
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(_TOO_LONG)
     text = text.strip(" \t")
     if not text:
         return UNKNOWN
-    if len(text) > MAX_CHARACTERS:
-        raise ValueError(_TOO_LONG)
     found = _ESSENCE.match(text)
     if found is None or max(map(len, found.groups())) > _MAX_NAME_CHARACTERS:
         raise ValueError('it is not of the form type/subtype, such as "video/mp4"')
@@ -55,10 +63,7 @@ def parse(text: str) -> str:
         if name and name.lower() not in _RESERVED:
             value = re.sub(r"\\(.)", r"\1", quoted) if plain is None else plain.rstrip(" \t")
             parameters.setdefault(name.lower(), value.replace("\t", " "))
-    normal = kind + "".join(f";{name}={_quoted(value)}" for name, value in parameters.items())
-    if len(normal) > MAX_CHARACTERS:
-        raise ValueError(_TOO_LONG)
-    return normal
+    return kind + "".join(f";{name}={_quoted(value)}" for name, value in parameters.items())
 
 
 def parse_stored(text: str) -> str:
@@ -102,13 +107,15 @@ def _validated(value: str) -> str:
         ) from None
 
 
+_Sent = Annotated[str, StringConstraints(max_length=MAX_CHARACTERS, pattern=PATTERN)]
+
 MediaType = Annotated[
     str,
-    BeforeValidator(_absent_is_empty, json_schema_input_type=str | None),
+    BeforeValidator(_absent_is_empty, json_schema_input_type=_Sent | None),
     AfterValidator(_validated),
     Field(
         description="Media type of the file (RFC 9110), with or without parameters. Missing, null or empty: "
-        "`application/octet-stream`",
+        "`application/octet-stream`. A type that cannot be media is refused with CONTENT_TYPE_NOT_MEDIA",
         examples=["video/mp4", "video/webm;codecs=vp9,opus"],
     ),
 ]

@@ -13,15 +13,20 @@ or `skipped` if the upload has no use for it: the upload was created before a re
 | `<ns>:v1:upload:<id>` | hash | one upload: `UploadFields`, and for each stage `stage.<name>.<field>`: `StageFields` |
 | `<ns>:v1:uploads` | sorted set | ids of all uploads, scored by creation |
 | `<ns>:v1:owned:<owner>` | sorted set | ids of this owner's uploads, scored by creation |
+| `<ns>:v1:owner:<owner>` | hash | the counters of this owner, absent while all are 0: `OwnerFields` |
+| `<ns>:v1:owner-day:<day>:<owner>` | string | bytes that count of this day (UTC, days since 1970): see below |
 | `<ns>:v1:status:<status>` | sorted set | its uploads, scored by when they reached it (`granted`: the latest grant) |
 | `<ns>:v1:volumes` | set | names of the temp volumes |
 | `<ns>:v1:volume:<name>` | hash | the counters of one temp volume: `VolumeFields` |
 | `<ns>:v1:volume:<name>:reservations` | hash | upload id -> reserved bytes |
-| `<ns>:v1:volume:<name>:queue` | sorted set | ids of uploads that wait for room, in order |
+| `<ns>:v1:volume:<name>:queue` | sorted set | ids of uploads that wait for room, in the order of their requests |
 | `<ns>:v1:volume:<name>:ended` | sorted set | ids of ended uploads that are not cleaned up yet |
 | `<ns>:v1:volume:<name>:unconfined` | sorted set | workers with an incomplete sandbox, scored by their last heartbeat |
 | `<ns>:v1:worker:<host:pid>` | hash | a worker process; expires 15 s after its last heartbeat: `WorkerFields` |
 | `<ns>:v1:events` | stream | about the last 10,000 changes: `EventFields` |
+
+Of the files that an owner creates on a day, the whole size counts; of those that end without becoming `ready`, what was
+received, unless the client could send to the store itself. The key is kept until the end of the next day.
 """
 
 from __future__ import annotations
@@ -63,7 +68,7 @@ class UploadFields(_Fields):
     owner: str = Field("default", description="The principal that it belongs to")
     scope: str = Field("", description="The scopes of its creator's key or token, separated by spaces")
     permit: str | None = Field(None, description="JSON object: the permit that it was created with, and its limits")
-    idempotency_key: str | None = Field(None, description="The key of its creation, with its owner")
+    idempotency_key: str | None = Field(None, description="The Idempotency-Key of its creation, with what scopes it")
     fingerprint: str = Field("", description="Digest of the request that created it")
     metadata: str = Field(description="JSON object: the client's own metadata")
     digest: str | None = Field(None, description="`algorithm:base64` of the whole file, if the client announced one")
@@ -81,6 +86,14 @@ class UploadFields(_Fields):
     content_id: str | None = Field(None, description="Set once it is `ready`")
     released_at_ms: int | None = Field(None, description="When its temp file and its reservation were released")
     target_session: str | None = Field(None, description="The store's own session (S3: UploadId), empty for Swift")
+
+
+class OwnerFields(_Fields):
+    """The counters of an owner. They move in the same step as the status of its uploads."""
+
+    waiting: int | None = Field(None, description="Uploads that wait for room")
+    in_flight: int | None = Field(None, description="Uploads that are granted, admitted, receiving or processing")
+    bytes: int | None = Field(None, description="Bytes of the files of both")
 
 
 class StageFields(_Fields):
@@ -134,6 +147,8 @@ class VolumeFields(_Fields):
         None, description="Count of changes of `backed_bytes` that make older readings of the disk unusable"
     )
     tickets: int | None = Field(None, description="Count of uploads that have ever requested room")
+    virtual: int | None = Field(None, description="Virtual time of the queue, in half blocks of requested bytes")
+    queue_end: int | None = Field(None, description="Where the queue of an owner without waiting uploads begins")
     followed_run: str | None = Field(
         None, description="The run of the Redis server (`run_id`) whose records have been compared with the journals"
     )

@@ -9,9 +9,12 @@ Compatibility"; MinIO, "Bucket Notifications".
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 from urllib.parse import unquote_plus
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.numbers import WHOLE
 
 # The prefix "s3:" is MinIO's.
 _CREATED = ("ObjectCreated:", "s3:ObjectCreated:")
@@ -33,7 +36,7 @@ class EventObject(_Part):
     the store itself instead of trusting them."""
 
     key: str = Field(min_length=1, max_length=4096)
-    size: int | None = Field(None, ge=0)
+    size: Annotated[int, Field(ge=0, strict=True), WHOLE] | None = None
     e_tag: str | None = Field(None, alias="eTag")
     version_id: str | None = Field(None, alias="versionId")
     sequencer: str | None = None

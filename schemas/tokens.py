@@ -8,12 +8,16 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from schemas.media import MediaKind
+from schemas.numbers import WHOLE
 
 _Codec = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z0-9_.-]+$")]
 _TypePattern = Annotated[
     str, StringConstraints(max_length=127, pattern=r"^[a-z0-9!#$&^_.+-]+/(\*|[a-z0-9!#$&^_.+-]+)$", to_lower=True)
 ]
 _WEEK_SECONDS = 7 * 24 * 3600
+_Seconds = Annotated[int, Field(ge=1, le=_WEEK_SECONDS, strict=True), WHOLE]
+_Bytes = Annotated[int, Field(ge=1, le=2**53 - 1, strict=True), WHOLE]
+_Pixels = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True), WHOLE]
 
 
 class PermitRequest(BaseModel):
@@ -21,9 +25,11 @@ class PermitRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    expires_in: int = Field(3600, ge=1, le=_WEEK_SECONDS, description="Seconds for which uploads may be created")
-    count: int = Field(1, ge=1, le=10_000, strict=True, description="How many uploads may be created")
-    max_size: int | None = Field(None, ge=1, le=2**53 - 1, strict=True, description="Bytes of each file")
+    expires_in: _Seconds = Field(3600, description="Seconds for which uploads may be created")
+    count: Annotated[int, Field(ge=1, le=10_000, strict=True), WHOLE] = Field(
+        1, description="How many uploads may be created"
+    )
+    max_size: _Bytes | None = Field(None, description="Bytes of each file")
     content_types: list[_TypePattern] = Field(
         default_factory=list,
         max_length=32,
@@ -33,9 +39,9 @@ class PermitRequest(BaseModel):
     kinds: list[MediaKind] = Field(default_factory=list, max_length=3, description="What the file may be")
     video_codecs: list[_Codec] = Field(default_factory=list, max_length=32, examples=[["h264", "hevc"]])
     audio_codecs: list[_Codec] = Field(default_factory=list, max_length=32, examples=[["aac", "opus"]])
-    max_duration_seconds: float | None = Field(None, gt=0, allow_inf_nan=False)
-    max_width: int | None = Field(None, ge=1, le=2**31 - 1, description="Of the picture as displayed, in pixels")
-    max_height: int | None = Field(None, ge=1, le=2**31 - 1)
+    max_duration_seconds: float | None = Field(None, gt=0, allow_inf_nan=False, strict=True)
+    max_width: _Pixels | None = Field(None, description="Of the picture as displayed, in pixels")
+    max_height: _Pixels | None = None
 
 
 class PermitView(BaseModel):
@@ -63,7 +69,7 @@ class LinksRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    expires_in: int = Field(3600, ge=1, le=_WEEK_SECONDS, description="Seconds for which the links work")
+    expires_in: _Seconds = Field(3600, description="Seconds for which the links work")
 
 
 class LinksView(BaseModel):

@@ -8,8 +8,10 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from schemas.digests import DIGEST_PATTERN
 from schemas.media import MediaMetadata
 from schemas.media_types import UNKNOWN, MediaType
+from schemas.numbers import WHOLE
 
 CONTROL_CHARACTERS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """As the inside of a character class: control characters, line and paragraph separators, and what reorders text (marks,
@@ -36,12 +38,13 @@ Metadata = Annotated[
     dict[MetadataKey, MetadataValue],
     Field(
         max_length=32,
+        json_schema_extra={"additionalProperties": False},
         description="Kept with the content, not interpreted. Keys and values have at most 16,384 bytes in all (UTF-8)",
     ),
     AfterValidator(_bounded),
 ]
 
-SegmentNumber = Annotated[int, Field(ge=1, le=999_999_999, strict=True)]
+SegmentNumber = Annotated[int, Field(ge=1, le=999_999_999, strict=True), WHOLE]
 
 
 class CreateUpload(BaseModel):
@@ -57,12 +60,14 @@ class CreateUpload(BaseModel):
         "slashes and backslashes",
         examples=["holiday.mp4"],
     )
-    size: int = Field(ge=1, le=2**53 - 1, strict=True, description="Bytes in the whole file")
+    size: Annotated[int, Field(ge=1, le=2**53 - 1, strict=True), WHOLE] = Field(description="Bytes in the whole file")
     content_type: MediaType = UNKNOWN
     digest: str | None = Field(
         default=None,
         max_length=200,
-        description="Digest of the whole file (RFC 9530), `sha-256=:BASE64:`; checked before the content is `ready`",
+        json_schema_extra={"pattern": DIGEST_PATTERN},
+        description="Digest of the whole file (RFC 9530), `sha-256=:BASE64:`, md5 or crc32c; checked before the "
+        "content is `ready`",
         examples=["sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"],
     )
     transport: Literal["gateway", "direct", "token"] = Field(

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.adapters.arq.worker import QueueWorker
 from pipeline.bootstrap import WorkerServices, worker_services
+from pipeline.bootstrap.descriptors import raise_descriptor_limit
 from pipeline.bootstrap.media import READING
 from pipeline.core.stages import GRAPH, WorkerType
 from pipeline.settings import Settings
@@ -52,6 +53,7 @@ async def run_workers(
 ) -> None:
     """Run one process with workers of the given types until SIGTERM or SIGINT. `ready` gets the URL of its metrics."""
     configure_logging(settings.log_format, settings.log_level)
+    raise_descriptor_limit()
     log = logger(workers=[str(kind) for kind in types])
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):

@@ -78,6 +78,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "CONNECTION_LIMIT": "Close other programs that use this server, or use a lower --concurrency. " + _CONTINUE,
     "STREAM_LIMIT": _CONTINUE,
     "DESCRIPTORS_EXHAUSTED": _SERVER_SIDE,
+    "DOWNLOAD_LIMIT": _CONTINUE,
     "GATEWAY_BUSY": _CONTINUE,
     "INTERNAL": _SERVER_SIDE,
     "UPLOAD_ENDED": _RESTART,

@@ -1,8 +1,9 @@
 """A client of the gateway's API: one object for one server, for the command line, the bench and the end-to-end tests.
 
 Guarantee: every call either returns the parsed response that the API promises or raises a ClientError. A request that
-may succeed later is first repeated, with jitter and after the pause that Retry-After asks for. Requests to a server on
-loopback bypass any proxy that the environment names. Redirects are not followed: they would turn a POST into a GET.
+may succeed later is first repeated, with jitter and after the pause that Retry-After asks for; where a limit of the
+server asks for it, as often as it takes. Requests to a server on loopback bypass any proxy that the environment names.
+Redirects are not followed: they would turn a POST into a GET.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from deploy.cli.errors import ClientError, NoResponseError
 from deploy.cli.event_stream import STREAM_ERRORS, event_data
 from deploy.cli.request_body import RequestBody, disarm
 from deploy.cli.responses import failure, origin, parse, parse_success
-from deploy.cli.retrying import FIRST_CONTACT, PATIENT, decide
+from deploy.cli.retrying import FIRST_CONTACT, PATIENT, decide, is_wait
 from pipeline.adapters.http_reasons import connection_reason
 from pipeline.core import lifecycle
 from pipeline.core.retry import GiveUp, RetryPolicy
@@ -85,12 +86,21 @@ class SluiceClient:
         if self._http is not None:
             await self._http.close()
 
-    async def create(self, request: CreateUpload, idempotency_key: str, on_retry: OnRetry | None = None) -> UploadView:
-        """Create an upload. A repeated `idempotency_key` returns the upload that its first call created."""
+    async def create(
+        self, request: CreateUpload, idempotency_key: str, on_retry: OnRetry | None = None, *, waits: bool = True
+    ) -> UploadView:
+        """Create an upload. A repeated `idempotency_key` returns the upload that its first call created. Without
+        `waits`, the error of a limit of the server is raised at once."""
         body = request.model_dump(exclude_none=True)
         headers = {"Idempotency-Key": idempotency_key}
         return await self._call(
-            "POST", self._url("/v1/uploads"), UploadView, json_body=body, headers=headers, on_retry=on_retry
+            "POST",
+            self._url("/v1/uploads"),
+            UploadView,
+            json_body=body,
+            headers=headers,
+            on_retry=on_retry,
+            waits=waits,
         )
 
     async def upload(self, upload_id: str, on_retry: OnRetry | None = None) -> UploadView:
@@ -205,15 +215,15 @@ class SluiceClient:
         make_body: MakeBody | None = None,
         on_retry: OnRetry | None = None,
         expects_continue: bool = False,
+        waits: bool = True,
     ) -> bytes:
         """The body of the first response with a status below 300. `expects_continue`: with `Expect: 100-continue`, but
         no longer once a server did not respond to it (RFC 9110, section 10.1.1).
 
         Raises the first ClientError that is not retryable, or the last one when the policy's attempts are used up.
         """
-        attempt = 0
+        attempt = 1
         while True:
-            attempt += 1
             body = RequestBody(make_body()) if make_body is not None else None
             try:
                 async with (
@@ -242,10 +252,11 @@ class SluiceClient:
                 failed = NoResponseError(origin(url), connection_reason(error), retryable=retryable)
             policy = self._policy if self._was_reached else FIRST_CONTACT
             decision = decide(failed, attempt, policy, random.random())
-            if isinstance(decision, GiveUp):
+            if isinstance(decision, GiveUp) or (is_wait(failed) and not waits):
                 raise failed
             if on_retry is not None:
                 on_retry(failed, attempt, decision.seconds)
+            attempt += not is_wait(failed)
             await asyncio.sleep(decision.seconds)
 
 

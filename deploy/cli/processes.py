@@ -1,8 +1,8 @@
 """Gateways and workers as child processes, on reserved ports.
 
 Guarantee: no process outlives the one that started it, even when that one is killed with SIGKILL (parent-death signal,
-`deploy.embedded.child`). They start concurrently and stop in an order that loses nothing: the gateways first, so that
-no new work arrives.
+`deploy.embedded.child`). They start and stop concurrently, which loses nothing: what a gateway still receives is
+recorded, and waits in a queue for the next worker.
 """
 
 from __future__ import annotations
@@ -63,10 +63,8 @@ class SluiceProcesses:
         run_all(child.bring_up() for child in self._children)
 
     def stop(self) -> None:
-        """Stops the gateways, then the workers; kills what does not end in time. Idempotent."""
-        gateways, workers = self._children[: len(self.urls)], self._children[len(self.urls) :]
-        stop_all(gateways)
-        stop_all(workers)
+        """Stops all processes at once; kills what does not end in time. Idempotent."""
+        stop_all(self._children)
         self._ports.release_all()
 
     @property

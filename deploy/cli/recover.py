@@ -11,18 +11,22 @@ import click
 from deploy.cli.formatting import format_ranges
 from deploy.cli.names import shown
 from deploy.cli.options import json_option
+from pipeline.adapters.redis.owner_counts import WrongCount
 from pipeline.uploads.recovery import Recovered
 
 
 @click.command()
-@json_option("Print one JSON object per line: each rebuilt upload, then a summary.")
+@json_option(
+    "Print one JSON object per line: each rebuilt upload, each owner whose counters were wrong, then a summary."
+)
 def recover(as_json: bool) -> None:
     """Rebuild uploads, reservations and queue in Redis from the journals on the temp volume.
 
     Run it when Redis has restarted without its data, on a machine that mounts SLUICE_TEMP_DIR, with the settings of a
     worker. Gateways and workers can keep running. Until you run it, new uploads wait, and requests for an upload that
     Redis has lost fail with UPLOAD_RECOVERING. Every segment is checked against the digest recorded when it arrived;
-    clients have to send damaged segments again. It is safe to run this more than once.
+    clients have to send damaged segments again. Counters of owners that differ from their uploads are corrected. It is
+    safe to run this more than once.
     """
     count = asyncio.run(_run(as_json))
     if as_json:
@@ -59,7 +63,18 @@ async def _run(as_json: bool) -> int:
                 f"{sweep.failed} uploads could not be rebuilt, so the volume stays closed; the log above says why."
             )
         await redis.ledger.open(run)
+        for wrong in await redis.owners.compare(repair=True):
+            click.echo(json.dumps(asdict(wrong)) if as_json else _correction(wrong))
     return count
+
+
+def _correction(wrong: WrongCount) -> str:
+    changes = [
+        f"{name} {wrong.counted[name]} -> {actual}"
+        for name, actual in wrong.actual.items()
+        if wrong.counted[name] != actual
+    ]
+    return f"Counters of owner {shown(wrong.owner)} corrected: {', '.join(changes)}"
 
 
 def _line(found: Recovered) -> str:

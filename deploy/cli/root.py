@@ -148,7 +148,8 @@ def _discard_output() -> None:
 
 
 def main() -> None:
-    """The console script `sluice`."""
+    """The console script `sluice`. What its processes write is for their user only."""
+    os.umask(0o077)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # None when it is closed
             stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8, a name that is not

@@ -43,7 +43,7 @@ class RunDirectory:
         made_by_us = (path / _MADE_BY_US).exists()
         if not made_by_us and path.exists() and any(path.iterdir()):
             raise click.ClickException(f"{path} contains other files. Name a new or an empty directory.")
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _try_lock(path)
         if lock is None:
             raise click.ClickException(f"Another `sluice up` ({_holder(path)}) is running in {path}.")
@@ -59,7 +59,7 @@ class RunDirectory:
         base.mkdir(parents=True, exist_ok=True)
         sweep(base)
         path = base / f"run-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-        path.mkdir(mode=0o755)
+        path.mkdir(mode=0o700)
         lock = _try_lock(path)
         if lock is None:
             raise click.ClickException(f"Another process is using {path}.")
@@ -88,7 +88,7 @@ def sweep(base: Path) -> None:
 
 def _try_lock(path: Path) -> int | None:
     try:
-        descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except FileNotFoundError:  # another run has deleted it meanwhile
         return None
     try:

@@ -19,6 +19,7 @@ from deploy.cli.processes import GATEWAY, SluiceProcesses
 from deploy.cli.resume import ResumeStates
 from deploy.cli.sample_video import make_sample_video
 from deploy.cli.store_access import Access
+from deploy.cli.up_access import KEY_FILE
 from deploy.cli.uploader import Uploader
 from deploy.embedded.ffmpeg import ffmpeg_path
 
@@ -45,14 +46,19 @@ class Showcase:
             [
                 ("API", f"{url}/v1/uploads"),
                 ("documentation", f"{url}/docs"),
+                (
+                    "key",
+                    f"in {shlex.quote(str(self._directory / KEY_FILE))}; also the password that a browser asks for",
+                ),
                 *(("metrics" if name == GATEWAY else "", f"{address}  {name}") for address, name in metrics),
                 *self._access.lines(),
                 ("servers", ", ".join(servers) or "none: all are your own"),
                 ("directory", str(self._directory)),
                 ("environment", f". {shlex.quote(str(environment_file))}"),
-                ("", "in a shell; then `sluice doctor`, `sluice recover`, redis-cli and psql use these servers"),
-                ("send a file", f"sluice upload --server {url} FILE"),
-                ("watch uploads", f"sluice status --server {url} --watch"),
+                ("", "in a shell; then these commands, `sluice doctor`, redis-cli and psql use these servers"),
+                ("send a file", "sluice upload FILE"),
+                ("watch uploads", "sluice status --watch"),
+                ("send requests", 'curl -H "Authorization: Bearer $SLUICE_KEY" "$SLUICE_SERVER/v1/uploads"'),
             ]
         )
         self._print("")

@@ -1,13 +1,11 @@
 """How a person reaches the servers of a run: command lines for psql, redis-cli and the object store's own client.
 
-Guarantee: a secret that the user's own environment names is never printed. The command refers to the variable instead,
-so it works in a shell that has it (`deploy.cli.environment_file`). Servers of the embedded stack listen on loopback
-only and have well-known passwords, so their commands are complete.
+Guarantee: no secret is printed. A command refers to the variable instead, so that it works in a shell that has it
+(`deploy.cli.environment_file`).
 """
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping
 
@@ -86,7 +84,5 @@ class Access:
         return [*login, "--os-project-domain-name", plain("PROJECT_DOMAIN", "Default")]
 
     def _secret(self, name: str) -> str:
-        """The value as a word of a shell, or a reference to the variable if the value is the user's own."""
-        value = self._environment.get(name, "")
-        own = name in os.environ and os.environ[name] == value
-        return f'"${name}"' if own else shlex.quote(value)
+        """A reference to the variable, as a word of a shell."""
+        return f'"${name}"' if self._environment.get(name) else "''"

@@ -26,8 +26,6 @@ from pipeline.adapters.media.reader import ReaderRules, SandboxedReader
 from pipeline.tasks import end_tasks
 
 _WATCH_SECONDS = 0.2
-# Well known, as the passwords of the embedded servers are: they listen on loopback only.
-_TEMPURL_KEY = "mediatempurl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ class UpRun:
         self._options = options
         self._signals = signals
         self._console = console
-        self._stack = EmbeddedStack(StackOptions(directory, keystone=options.keystone, tempurl_key=_TEMPURL_KEY))
+        self._stack = EmbeddedStack(StackOptions(directory, keystone=options.keystone, tempurls=True))
         self._sluice: SluiceProcesses | None = None
         self._expected: Mapping[str, int] = {}
         """The processes that must run, and their ids, as they were when each had started."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +24,12 @@ from deploy.cli.following import Follower
 from deploy.cli.formatting import count_of
 from deploy.cli.names import server_filename
 from deploy.cli.resume import ResumeState, ResumeStates, UploadIdentity
+from deploy.cli.retrying import PATIENT, decide, is_wait
 from deploy.cli.segment_file import DigestName, SegmentFile
 from deploy.cli.sending import SegmentRound, Turn
 from deploy.cli.upload_progress import Observe, Outcome, UploadProgress, ignore
 from pipeline.core.media_types import type_of_name
+from pipeline.core.retry import GiveUp
 from schemas.uploads import CreateUpload, UploadView
 
 # Rounds of sending in a row after which the same segments are missing.
@@ -88,10 +91,17 @@ class Uploader:
         state: ResumeState | None = None
         try:
             while state is None or progress.view.status not in ENDED:
-                async with Turn(self._sending) as turn:
-                    if state is None:
-                        state = await self._open(identity, progress)
-                    await self._send_until_complete(file, progress, turn)
+                try:
+                    async with Turn(self._sending) as turn:
+                        if state is None:
+                            state = await self._open(identity, progress)
+                        await self._send_until_complete(file, progress, turn)
+                except ApiError as error:
+                    if state is not None or not is_wait(error):
+                        raise
+                    # Without a turn: uploads that have to end first may need one.
+                    await self._wait(error, progress)
+                    continue
                 # Neither wait holds back another file, which may have to be sent again to make room on the server.
                 if progress.view.status == "waiting":
                     state = await self._wait_for_room(state, progress)
@@ -127,14 +137,22 @@ class Uploader:
                 self._observe("resumed", progress, {"missing_segments": progress.upload.missing_segments})
                 return state
             state = self._states.begin(identity)
-        view = await self._client.create(request, state.idempotency_key, self._on_retry(progress))
+        view = await self._client.create(request, state.idempotency_key, self._on_retry(progress), waits=False)
         # A run that was killed before it received the response may have created it, and it may have ended since.
         if view.status in ENDED - {"ready"}:
             state = self._states.begin(identity)
-            view = await self._client.create(request, state.idempotency_key, self._on_retry(progress))
+            view = await self._client.create(request, state.idempotency_key, self._on_retry(progress), waits=False)
         progress.upload = view
         self._observe("created", progress, {"status": view.status})
         return self._states.keep_id(state, view.id)
+
+    async def _wait(self, error: ApiError, progress: UploadProgress) -> None:
+        """Wait for as long as a limit of the server asks."""
+        decision = decide(error, 1, PATIENT, random.random())
+        if isinstance(decision, GiveUp):
+            raise error
+        self._on_retry(progress)(error, 1, decision.seconds)
+        await asyncio.sleep(decision.seconds)
 
     async def _wait_for_room(self, state: ResumeState, progress: UploadProgress) -> ResumeState | None:
         """Return when the upload has been admitted. None: the server has lost it. It keeps nothing of an upload that

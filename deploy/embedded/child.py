@@ -30,6 +30,7 @@ def die_with_parent(death_signal: int, parent_pid: int) -> None:
 def main(arguments: list[str]) -> None:
     """Never returns: it execs, or it prints the reason to stderr and exits with EXIT_NOT_STARTED."""
     parent_pid, death_signal, credentials, *command = arguments
+    os.umask(0o077)  # what it writes is for its user only
     try:
         if credentials != "-":
             uid, gid = (int(part) for part in credentials.split(":"))

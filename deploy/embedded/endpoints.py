@@ -1,6 +1,6 @@
 """Addresses and credentials of the embedded servers, for gateways, workers and tests.
 
-The passwords belong to servers that listen on loopback only and are deleted with their directory.
+The passwords are random (`passwords`), and belong to servers that listen on loopback only.
 """
 
 from __future__ import annotations

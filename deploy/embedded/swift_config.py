@@ -12,10 +12,9 @@ from deploy.embedded.ports import LOOPBACK
 
 DEVICE = "d1"
 ACCOUNT = USER = "media"
-KEY = "mediapass"
 S3_REGION = "us-east-1"
 # The user with which the Keystone proxy itself logs in, to validate tokens.
-SERVICE_USER, SERVICE_PASSWORD, SERVICE_PROJECT = "swift", "swiftpass", "service"
+SERVICE_USER, SERVICE_PROJECT = "swift", "service"
 
 SWIFT_CONF = """\
 [swift-hash]
@@ -141,11 +140,11 @@ delay_auth_decision = true
 secret_cache_duration = 60
 """
 
-_SERVICE_LOGIN = f"""\
+_SERVICE_LOGIN = """\
 auth_type = password
-username = {SERVICE_USER}
-password = {SERVICE_PASSWORD}
-project_name = {SERVICE_PROJECT}
+username = {user}
+password = {password}
+project_name = {project}
 user_domain_id = default
 project_domain_id = default"""
 
@@ -176,15 +175,19 @@ def backend_conf(kind: str, port: int, paths: SwiftPaths) -> str:
     return text + _UPDATER.format(run=paths.run) if kind == "object" else text
 
 
-def tempauth_proxy_conf(port: int, paths: SwiftPaths, token_lifetime_seconds: int) -> str:
+def tempauth_proxy_conf(port: int, paths: SwiftPaths, key: str, token_lifetime_seconds: int) -> str:
     text = _COMMON.format(loopback=LOOPBACK, port=port, etc=paths.etc, name="proxy-server")
     text += _PROXY.format(auth="s3api tempauth", s3_region=S3_REGION)
-    return text + _TEMPAUTH.format(token_lifetime_seconds=token_lifetime_seconds, account=ACCOUNT, user=USER, key=KEY)
+    return text + _TEMPAUTH.format(token_lifetime_seconds=token_lifetime_seconds, account=ACCOUNT, user=USER, key=key)
 
 
-def keystone_proxy_conf(port: int, paths: SwiftPaths, keystone_url: str, token_cache_seconds: int) -> str:
+def keystone_proxy_conf(
+    port: int, paths: SwiftPaths, keystone_url: str, password: str, token_cache_seconds: int
+) -> str:
     text = _COMMON.format(loopback=LOOPBACK, port=port, etc=paths.etc, name="proxy-keystone")
     text += _PROXY.format(auth="authtoken s3api s3token keystoneauth", s3_region=S3_REGION)
     return text + _KEYSTONE_FILTERS.format(
-        keystone_url=keystone_url, token_cache_seconds=token_cache_seconds, service_login=_SERVICE_LOGIN
+        keystone_url=keystone_url,
+        token_cache_seconds=token_cache_seconds,
+        service_login=_SERVICE_LOGIN.format(user=SERVICE_USER, password=password, project=SERVICE_PROJECT),
     )

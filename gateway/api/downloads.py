@@ -18,8 +18,8 @@ from gateway import access
 from gateway.api.error_codes import CONTENT_LOOKUP_ERRORS, STORE_ERRORS
 from gateway.api.shared import LinkSeconds, content_id, link_seconds, parse_query, sees, segment_number
 from gateway.http.conditions import Validators
-from gateway.http.streaming import Download, not_modified, send
-from gateway.keys import SERVICES
+from gateway.http.streaming import Download, Recipient, not_modified, send
+from gateway.keys import CALLER, SERVICES
 from gateway.routing import RequestHeader, ResponseSpec, Route
 from pipeline.contents.downloads import Downloads, may_be_shown
 from pipeline.core.disposition import content_disposition
@@ -134,7 +134,9 @@ async def _deliver(
         seconds = link_seconds(request, query.expires or request.app[SERVICES].downloads.rules.grant_seconds)
         if url := await grant(seconds=seconds):
             return web.Response(status=302, headers={"Location": url})
-    return await send(request, body)
+    caller = request[CALLER]
+    is_trusted = partial(request.app[SERVICES].authenticator.is_trusted, caller)
+    return await send(request, body, Recipient(caller.owner, is_trusted))
 
 
 _ERRORS = (
@@ -144,12 +146,14 @@ _ERRORS = (
     "STORE_OBJECT_MISSING",
     "PRECONDITION_FAILED",
     "RANGE_NOT_SATISFIABLE",
+    "DOWNLOAD_LIMIT",
 )
 _STREAMED = {
     "ETag": "The store's digest of the object",
     "Last-Modified": "When the content was created; its bytes never change",
     "Accept-Ranges": "`bytes`",
     "Content-Length": "Bytes in the body",
+    "Content-Security-Policy": "`sandbox`: a browser that shows the bytes gives them no rights of the gateway",
     "Content-Disposition": "The original file name, exact in any script (RFC 8187)",
 }
 _RESPONSES = (

@@ -175,7 +175,7 @@ ROUTES: tuple[Route, ...] = (
                 media_type="",
             ),
         ),
-        errors=(*UPLOAD_LOOKUP_ERRORS, "STREAM_LIMIT"),
+        errors=(*UPLOAD_LOOKUP_ERRORS, "STREAM_LIMIT", "GATEWAY_BUSY"),
         streaming=True,
         response_headers={"X-Accel-Buffering": "no"},
         access=access.STREAM,

@@ -12,6 +12,7 @@ from gateway.http import bodies, digests
 from gateway.http.envelope import success
 from gateway.keys import SERVICES
 from gateway.routing import RequestHeader, ResponseSpec, Route
+from schemas.digests import CONTENT_DIGEST_PATTERN, MD5_PATTERN
 from schemas.uploads import SegmentView
 
 
@@ -61,13 +62,17 @@ ROUTES: tuple[Route, ...] = (
             RequestHeader(
                 "Content-MD5",
                 "Base64 of the body's MD5. A segment counts as received only if it matches.",
-                {"type": "string", "examples": ["1B2M2Y8AsgTpgAmY7PhCfg=="]},
+                {"type": "string", "pattern": MD5_PATTERN, "examples": ["1B2M2Y8AsgTpgAmY7PhCfg=="]},
             ),
             RequestHeader(
                 "Content-Digest",
                 "Digest of the body (RFC 9530), verified in the same way: sha-256, crc32c or md5. Other algorithms are "
                 "ignored if one of these is present.",
-                {"type": "string", "examples": ["sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"]},
+                {
+                    "type": "string",
+                    "pattern": CONTENT_DIGEST_PATTERN,
+                    "examples": ["sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"],
+                },
             ),
         ),
         raw_body="The segment's raw bytes, without Content-Encoding",

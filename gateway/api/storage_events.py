@@ -2,10 +2,10 @@
 
 Guarantee: no body is read before the secret is verified. A message in the envelope of Amazon's SNS also needs SNS'
 signature and a topic that the operator has named, and no URL of it is opened. A notification may come twice, late, out
-of order or for an object that no longer exists: each object is looked up in the store, and one version of it is
-one content. An object that can never be imported is reported as ignored, so that the store does not resend the
-notification forever. A temporary failure is an error response, so that the store sends it again; the other objects of
-the notification are imported all the same.
+of order or for an object that no longer exists: each object is looked up in the store, and one version of it is one
+content. An object that can never be imported is reported as ignored, so that the store does not resend the notification
+forever. A temporary failure is an error response, so that the store sends it again; the other objects of the
+notification are imported all the same.
 """
 
 from __future__ import annotations

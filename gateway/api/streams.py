@@ -8,52 +8,20 @@ that other requests do not wait for them.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 
 from gateway.api.views import upload_view
 from gateway.http.links import base_url
+from gateway.http.slots import OwnerSlots, streams_taken
 from gateway.http.state import OPTIONS
 from gateway.keys import SERVICES
-from gateway.options import GatewayOptions
 from pipeline.bootstrap import GatewayServices
-from pipeline.core.errors import RequestError
 from pipeline.uploads.lookup import UploadDetail
 
 _READS_AT_ONCE: Final = 8
-_RETRY_SECONDS: Final = 5
-
-
-class StreamSlots:
-    """Counts open streams, in all and by owner. Belongs to one event loop."""
-
-    def __init__(self, options: GatewayOptions) -> None:
-        self._most = options.streams
-        self._most_per_owner = options.owner_streams
-        self._owners: Counter[str] = Counter()
-
-    @contextmanager
-    def taken(self, owner: str) -> Iterator[None]:
-        """A slot while the block runs. Raises RequestError STREAM_LIMIT."""
-        if self._most_per_owner is not None and self._owners[owner] >= self._most_per_owner:
-            raise _too_many(self._most_per_owner, "of this owner")
-        if self._owners.total() >= self._most:
-            raise _too_many(self._most, "on this gateway")
-        self._owners[owner] += 1
-        try:
-            yield
-        finally:
-            self._owners[owner] -= 1
-            if not self._owners[owner]:
-                del self._owners[owner]
-
-
-def _too_many(limit: int, whose: str) -> RequestError:
-    return RequestError("STREAM_LIMIT", limit=limit, whose=whose, retry_after_seconds=_RETRY_SECONDS)
 
 
 class ShownUpload:
@@ -93,31 +61,30 @@ class UploadReads:
 
     def _begin(self, upload_id: str, after: asyncio.Task[ShownUpload] | None) -> asyncio.Task[ShownUpload]:
         task = asyncio.create_task(self._read(upload_id, after), name="stream-read")
-        task.add_done_callback(_retrieve)
+        task.add_done_callback(partial(self._ended, upload_id))
         return task
 
     async def _read(self, upload_id: str, after: asyncio.Task[ShownUpload] | None) -> ShownUpload:
         if after is not None:
             await asyncio.wait({after})
         async with self._slots:
-            if after is not None:
-                self._running[upload_id] = self._next.pop(upload_id)
-            try:
-                return ShownUpload(await self._services.lookup.detail(upload_id))
-            finally:
-                del self._running[upload_id]
+            return ShownUpload(await self._services.lookup.detail(upload_id))
+
+    def _ended(self, upload_id: str, task: asyncio.Task[ShownUpload]) -> None:
+        following = self._next.pop(upload_id, None)
+        if following is None:
+            del self._running[upload_id]
+        else:
+            self._running[upload_id] = following
+        if not task.cancelled():
+            task.exception()  # whoever waited may have left
 
 
-def _retrieve(task: asyncio.Task[ShownUpload]) -> None:
-    if not task.cancelled():
-        task.exception()  # whoever waited may have left
-
-
-STREAM_SLOTS = web.AppKey("stream_slots", StreamSlots)
+STREAM_SLOTS = web.AppKey("stream_slots", OwnerSlots)
 UPLOAD_READS = web.AppKey("upload_reads", UploadReads)
 
 
 def share_streams(app: web.Application) -> None:
     """Give an application what its streams share; its services and options are set."""
-    app[STREAM_SLOTS] = StreamSlots(app[OPTIONS])
+    app[STREAM_SLOTS] = OwnerSlots(app[OPTIONS].streams, app[OPTIONS].owner_streams, streams_taken)
     app[UPLOAD_READS] = UploadReads(app[SERVICES])

@@ -15,6 +15,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
+from gateway.http.connection import FramingError, client_gone
 from gateway.http.state import OPTIONS
 from pipeline.core.errors import RequestError
 from schemas import media_types
@@ -47,8 +48,13 @@ async def chunks(request: web.Request) -> AsyncIterator[bytes]:
     try:
         async for chunk in request.content.iter_any():
             yield chunk
-    except (web.RequestPayloadError, HttpProcessingError):
-        raise RequestError("REQUEST_MALFORMED", reason="the framing of the body is broken") from None
+    except (web.RequestPayloadError, HttpProcessingError) as error:
+        reason = str(error) if isinstance(error, FramingError) else "the framing of the body is broken"
+        raise RequestError("REQUEST_MALFORMED", reason=reason) from None
+    except RuntimeError:  # of aiohttp, where the client had left before the first read
+        if not client_gone(request).is_set():
+            raise
+        raise ConnectionResetError("the client has left") from None
 
 
 async def parse_json(

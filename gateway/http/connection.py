@@ -41,6 +41,10 @@ FRAMING_BYTES: Final = 128 * 1024
 yet. Chunks of five bytes and more have less framing than body."""
 
 
+class FramingError(web.RequestPayloadError):
+    """The framing of a body is not valid, or too long. The text says which, for its client."""
+
+
 class GatewayConnection(web.RequestHandler):
     """The protocol of one connection. `gone` is set when the connection is lost."""
 
@@ -135,7 +139,7 @@ class GatewayConnection(web.RequestHandler):
     def _break_body(self, reason: str) -> None:
         """End the body of the request in progress with an error."""
         self._broken = True
-        cast(StreamReader, self._body).set_exception(web.RequestPayloadError(reason))
+        cast(StreamReader, self._body).set_exception(FramingError(reason))
 
     def _count_head(self, received_bytes: int) -> None:
         self._head_bytes += received_bytes

@@ -2,26 +2,22 @@
 
 Guarantee: there are never more than `most` connections, nor more than `most_per_address` of one address, unless its
 network is exempt. Where one more would be too many, the connection that has been idle longest (no request in progress)
-is closed in its favour. The addresses of one /64 network of IPv6 count as one, since a customer of any provider has at
-least that many.
+is closed in its favour. `gateway.limits.Sites` says which addresses count as one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from gateway.limits import Sites
 from pipeline.telemetry import CONNECTIONS, CONNECTIONS_CLOSED, logger
 
-_SITE_BITS: Final = 64
 _LOG_SECONDS: Final = 60.0
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +52,7 @@ class Connections:
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
-        self._exempt = [ipaddress.ip_network(text) for text in limits.exempt]
+        self._sites = Sites(limits.exempt)
         self._open: dict[Connection, str] = {}
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         """The first one has been idle longest."""
@@ -85,7 +81,7 @@ class Connections:
 
     def add(self, connection: Connection, host: str) -> bool:
         """Count a new connection from `host`, and make room for it. False: its address has too many."""
-        name, limited = self._site(host)
+        name, limited = self._sites.find(host)
         address = self._addresses.get(name)
         most = self._limits.most_per_address
         if limited and most and address is not None and address.count >= most:
@@ -147,20 +143,6 @@ class Connections:
         address.count -= 1
         if not address.count:
             del self._addresses[name]
-
-    def _site(self, host: str) -> tuple[str, bool]:
-        """What is counted as one address, and whether its number is limited."""
-        try:
-            address = ipaddress.ip_address(host.partition("%")[0])
-        except ValueError:
-            return host, False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        if any(address in network for network in self._exempt):
-            return str(address), False
-        if isinstance(address, ipaddress.IPv6Address):
-            return str(ipaddress.ip_network((address, _SITE_BITS), strict=False)), True
-        return str(address), True
 
 
 class Seldom:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from gateway.http.slots import OwnerSlots
 from gateway.options import GatewayOptions
 
 
@@ -36,4 +37,4 @@ class Running:
 
 OPTIONS = web.AppKey("options", GatewayOptions)
 RUNNING = web.AppKey("running", Running)
-DOWNLOAD_SLOTS = web.AppKey("download_slots", asyncio.Semaphore)
+DOWNLOAD_SLOTS = web.AppKey("download_slots", OwnerSlots)

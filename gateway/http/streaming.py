@@ -1,15 +1,17 @@
 """Streams bytes from a store to a client: ranges, conditional requests, and clients that are slow or disconnect.
 
 Guarantee: an error before the first byte is sent in the envelope. After it the connection is aborted, so that a broken
-download never looks complete. Memory per download is bounded: one block of 1 MiB plus the two socket buffers. A client
-that accepts nothing for `download_stall_seconds` is disconnected. A client that disconnects releases the store's
+download never looks complete. A download whose key is revoked ends within seconds; one whose key or link expires goes
+on, since it was requested in time. Memory per download is bounded: one block of 1 MiB plus the two socket buffers. A
+client that accepts nothing for `download_stall_seconds` is disconnected. A client that disconnects releases the store's
 connection at once, also while the store is silent.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -20,9 +22,12 @@ from gateway.http import conditions, ranges
 from gateway.http.conditions import Validators
 from gateway.http.connection import client_gone
 from gateway.http.state import DOWNLOAD_SLOTS, OPTIONS
-from pipeline.core.errors import RequestError, SluiceError
+from pipeline.core.errors import AccessError, SluiceError
 from pipeline.tasks import end_tasks
 from pipeline.telemetry import DOWNLOADS, SENT_BYTES, Log, logger
+
+TRUST_SECONDS = 2.0
+"""How often a download asks whether its recipient is still trusted."""
 
 WRITE_BYTES = 128 * 1024
 """Bytes passed to a socket at once: a slow client costs this much beside its block, not a second copy of the block."""
@@ -39,12 +44,22 @@ class Download:
     blocks: Callable[[int, int], AsyncIterator[bytes]]
 
 
-async def send(request: web.Request, download: Download) -> web.StreamResponse:
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Who downloads: the owner whose share it counts for, and whether it is still trusted. `is_trusted` raises
+    SluiceError where that is not known."""
+
+    owner: str
+    is_trusted: Callable[[], Awaitable[bool]]
+
+
+async def send(request: web.Request, download: Download, recipient: Recipient) -> web.StreamResponse:
     """The response to GET and HEAD: 200 or 206, or 304 if the conditions say so. Raises PRECONDITION_FAILED,
-    RANGE_NOT_SATISFIABLE, GATEWAY_BUSY, and what the store raised before its first byte."""
+    RANGE_NOT_SATISFIABLE, DOWNLOAD_LIMIT, GATEWAY_BUSY, and what the store raised before its first byte."""
     if (unchanged := not_modified(request, download)) is not None:
         return unchanged
     headers = _caching(download) | {
+        "Content-Security-Policy": "sandbox",  # a browser that shows it gives it no rights of our origin
         "Last-Modified": download.validators.last_modified,
         "Accept-Ranges": "bytes",
         "Content-Type": download.content_type,
@@ -58,12 +73,9 @@ async def send(request: web.Request, download: Download) -> web.StreamResponse:
     response.content_length = last + 1 - first
     if request.method == "HEAD":
         return response
-    slots = request.app[DOWNLOAD_SLOTS]
-    if slots.locked():
-        raise RequestError("GATEWAY_BUSY")
-    async with slots:
-        with DOWNLOADS.track_inprogress():
-            await _while_connected(request, _copy(request, response, download.blocks(first, last)))
+    with request.app[DOWNLOAD_SLOTS].taken(recipient.owner), DOWNLOADS.track_inprogress():
+        work = _copy(request, response, download.blocks(first, last), recipient)
+        await _while_connected(request, work)
     return response
 
 
@@ -88,8 +100,11 @@ def _requested(request: web.Request, download: Download) -> ranges.Range | None:
     return ranges.requested_range(lines[0], download.size_bytes)
 
 
-async def _copy(request: web.Request, response: web.StreamResponse, blocks: AsyncIterator[bytes]) -> None:
+async def _copy(
+    request: web.Request, response: web.StreamResponse, blocks: AsyncIterator[bytes], recipient: Recipient
+) -> None:
     stall_seconds = request.app[OPTIONS].download_stall_seconds
+    checked_at = time.monotonic()
     async with aclosing(cast(AsyncGenerator[bytes, None], blocks)):
         try:
             block = await anext(blocks, b"")
@@ -99,6 +114,10 @@ async def _copy(request: web.Request, response: web.StreamResponse, blocks: Asyn
                     async with asyncio.timeout(stall_seconds):
                         await response.write(memoryview(block)[start : start + WRITE_BYTES])
                 SENT_BYTES.inc(len(block))
+                if time.monotonic() - checked_at >= TRUST_SECONDS:
+                    checked_at = time.monotonic()
+                    if not await recipient.is_trusted():
+                        raise AccessError("CREDENTIAL_INVALID", reason="it was revoked")
                 block = b""  # else two blocks are held while the next one is read
                 block = await anext(blocks, b"")
         except (SluiceError, TimeoutError) as error:

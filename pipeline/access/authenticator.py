@@ -65,7 +65,14 @@ class Authenticator:
         its key or token has not expired. A ticket counts once, at the beginning. Raises DependencyUnavailable."""
         if caller.token is not TokenKind.TICKET and caller.expires_at is not None and caller.expires_at < time.time():
             return False
-        return await self._root_is_valid(caller)
+        return await self.is_trusted(caller)
+
+    async def is_trusted(self, caller: Caller) -> bool:
+        """Whether the key of a caller, or the one from which its token comes, was not revoked. Raises
+        DependencyUnavailable."""
+        if not caller.root.startswith(KEY_CREDENTIAL):
+            return True
+        return await self._keys.is_valid(caller.root.removeprefix(KEY_CREDENTIAL))
 
     def issue(self, kind: TokenKind, caller: Caller, owner: str, upload_id: str, seconds: float) -> Issued:
         """An upload token, a ticket or a link for `caller`: for one upload of `owner`, and its content."""
@@ -99,11 +106,6 @@ class Authenticator:
             )
         except (KeyError, TypeError):  # of another release: a limit that is not known must not be ignored
             raise AccessError("CREDENTIAL_INVALID", reason="a gateway of another release has issued it") from None
-        if not await self._root_is_valid(caller):
+        if not await self.is_trusted(caller):
             raise AccessError("CREDENTIAL_INVALID", reason="the key that requested it was revoked")
         return caller
-
-    async def _root_is_valid(self, caller: Caller) -> bool:
-        if not caller.root.startswith(KEY_CREDENTIAL):
-            return True
-        return await self._keys.is_valid(caller.root.removeprefix(KEY_CREDENTIAL))

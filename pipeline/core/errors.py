@@ -174,7 +174,12 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
         429, True, "Too many connections are open from your address; close some, or send fewer requests at once."
     ),
     "STREAM_LIMIT": ErrorSpec(
-        429, True, "{limit} event streams are open {whose}, which is the limit; close some, or poll instead."
+        429,
+        True,
+        "{limit} event streams of this owner are open on this gateway, which is the limit; close some, or poll.",
+    ),
+    "DOWNLOAD_LIMIT": ErrorSpec(
+        429, True, "{limit} downloads of this owner are in progress on this gateway, which is the limit."
     ),
     "GATEWAY_BUSY": ErrorSpec(503, True, "The gateway is overloaded or shutting down; try again shortly."),
     "NOT_READY": ErrorSpec(503, True, "A dependency of the gateway is unavailable: {names}; see detail.problems."),

@@ -36,6 +36,12 @@ class ConnectionSettings(BaseModel):
     streams: int = Field(
         2000, ge=1, description="Event streams that one gateway serves at once, for all owners; further ones get 429"
     )
+    owner_downloads: int = Field(
+        64,
+        ge=1,
+        description="Downloads of one owner that one gateway streams at once; further ones get 429. No limit while "
+        "SLUICE_AUTH is `none`",
+    )
     redis_connections: int = Field(
         64,
         ge=4,

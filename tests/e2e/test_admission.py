@@ -18,6 +18,8 @@ from tests.harness.shared_stack import Servers
 pytestmark = pytest.mark.e2e
 
 _UPLOADS = 20
+# No less than what the journal of such an upload takes of the budget.
+_JOURNAL_BYTES = 32 * 1024
 
 
 async def _sample_volume(cell: Cell, budget_bytes: int, samples: list[tuple[int, int]]) -> None:
@@ -32,7 +34,7 @@ async def _sample_volume(cell: Cell, budget_bytes: int, samples: list[tuple[int,
 
 async def test_twenty_uploads_through_room_for_three(servers: Servers, tmp_path: Path) -> None:
     video = sample("mp4").read_bytes()
-    budget = 3 * on_disk_bytes(len(video))
+    budget = 3 * (on_disk_bytes(len(video)) + _JOURNAL_BYTES)
     async with running_cell(servers, tmp_path, temp_budget_bytes=budget, temp_share=1, segment_bytes=16 * 1024) as cell:
         samples: list[tuple[int, int]] = []
         sampling = asyncio.create_task(_sample_volume(cell, budget, samples))
@@ -49,7 +51,7 @@ async def test_twenty_uploads_through_room_for_three(servers: Servers, tmp_path:
 
 async def test_a_waiting_upload_has_a_place_and_takes_no_segments(servers: Servers, tmp_path: Path) -> None:
     video = sample("mp4").read_bytes()
-    async with running_cell(servers, tmp_path, temp_budget_bytes=len(video) + 8192, temp_share=1) as cell:
+    async with running_cell(servers, tmp_path, temp_budget_bytes=len(video) + _JOURNAL_BYTES, temp_share=1) as cell:
         first, second, third = [await cell.create(len(video)) for _ in range(3)]
         assert [upload["status"] for upload in (first, second, third)] == ["admitted", "waiting", "waiting"]
         assert [upload["queue_position"] for upload in (first, second, third)] == [None, 1, 2]

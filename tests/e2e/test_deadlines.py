@@ -35,8 +35,8 @@ async def is_ended_by_its_deadline(cell: Cell, upload_id: str) -> None:
 async def test_room_that_is_never_used_is_released(servers: Servers, tmp_path: Path) -> None:
     """The lease of an upload that sends is much longer."""
     data = video()
-    settings = {"temp_budget_bytes": len(data) + 100_000, "temp_share": 1, "first_segment_seconds": 2}
-    async with running_cell(servers, tmp_path, **settings) as cell:
+    budget = len(data) + 100_000
+    async with running_cell(servers, tmp_path, temp_budget_bytes=budget, temp_share=1, first_segment_seconds=2) as cell:
         unused, honest = await cell.create(len(data)), await cell.create(len(data))
         assert (unused["status"], honest["status"]) == ("admitted", "waiting")
         assert unused["expires_at"] < unused["deadline_at"]
@@ -114,8 +114,7 @@ async def test_one_segment_per_lease_does_not_outlive_the_deadline(servers: Serv
 
 
 async def test_new_grants_do_not_outlive_the_deadline(servers: Servers, tmp_path: Path) -> None:
-    settings = {"swift_tempurl_key": "secret", "upload_deadline_seconds": 3}
-    async with running_cell(servers, tmp_path, **settings) as cell:
+    async with running_cell(servers, tmp_path, swift_tempurl_key="secret", upload_deadline_seconds=3) as cell:
         upload = await cell.create(len(video()), transport="direct")
         assert upload["expires_at"] == upload["deadline_at"]
         path, wanted = f"/v1/uploads/{upload['id']}/grants", {"segments": [[1, 1]]}

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from pipeline.adapters.redis.reads import hash_all
-from schemas.status import EventFields, StageFields, UploadFields, VolumeFields, WorkerFields
+from schemas.status import EventFields, OwnerFields, StageFields, UploadFields, VolumeFields, WorkerFields
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.media_samples import sample
 
@@ -45,6 +45,11 @@ async def test_every_key_and_field_is_documented(cell: Cell) -> None:
         for stage in stages.values():
             _check(StageFields, stage)
         _check(UploadFields, {name: value for name, value in fields.items() if not name.startswith("stage.")})
+
+    waiting = await cell.create(10 * cell.settings.temp_budget_bytes // 8)
+    _check(OwnerFields, await hash_all(cell.redis, cell.keys.owner("default")))
+    day = int((await cell.redis.time())[0]) // 86_400
+    assert int(await cell.redis.get(f"{cell.keys.prefix}owner-day:{day}:default")) >= waiting["size"]
 
     _check(VolumeFields, await hash_all(cell.redis, cell.keys.volume(cell.settings.volume)))
 

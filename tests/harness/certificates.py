@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from cryptography import x509
@@ -21,7 +22,7 @@ class TestCa:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._key = _key(f"CA of {directory.name}")
         self._name = _name(f"CA of {directory.name}")
         builder = _builder(self._name, self._name, self._key.public_key())
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -30,7 +31,7 @@ class TestCa:
 
     def issue(self, name: str, *hosts: str, days: int = 1) -> tuple[Path, Path]:
         """The files of a certificate for these host names and addresses, and of its key. Negative `days`: expired."""
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        key = _key(name)
         builder = _builder(_name(name), self._name, key.public_key(), days)
         names = [_general(host) for host in hosts]
         if names:
@@ -40,6 +41,12 @@ class TestCa:
         key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         key_file.chmod(0o600)
         return certificate_file, key_file
+
+
+@cache
+def _key(name: str) -> rsa.RSAPrivateKey:
+    """One for each name: to make one takes a moment."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _name(text: str) -> x509.Name:

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -46,15 +47,15 @@ class LimitedDatabase:
 
 async def limited_database(server_url: str) -> LimitedDatabase:
     """Create a database and its owner; both stay until the server's directory is removed."""
-    name = f"limited_{secrets.token_hex(4)}"
+    name, password = f"limited_{secrets.token_hex(4)}", urlsplit(server_url).password
     base, _, _ = server_url.rpartition("/")
     connection = await asyncpg.connect(server_url)
     try:
-        await connection.execute(f"CREATE ROLE {name} LOGIN")
+        await connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
         await connection.execute(f"CREATE DATABASE {name} OWNER {name}")
     finally:
         await connection.close()
-    return LimitedDatabase(name, name, f"{base}/{name}".replace("//sluice@", f"//{name}@"), f"{base}/{name}")
+    return LimitedDatabase(name, name, f"{base}/{name}".replace("//sluice:", f"//{name}:"), f"{base}/{name}")
 
 
 Fault = Callable[[LimitedDatabase], AbstractAsyncContextManager[None]]

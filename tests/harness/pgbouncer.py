@@ -1,4 +1,4 @@
-"""PgBouncer in front of a PostgreSQL server that trusts every client: the Debian package `pgbouncer`.
+"""PgBouncer in front of a PostgreSQL server: the Debian package `pgbouncer`. It trusts every client.
 
 In transaction mode its pools are so small that clients share server connections all the time.
 """
@@ -46,7 +46,7 @@ def pgbouncer(database_url: str, mode: str = "transaction") -> Iterator[str]:
     directory = Path(tempfile.mkdtemp(prefix="sluice-pgbouncer-"))
     try:
         users, configuration = directory / "users.txt", directory / "pgbouncer.ini"
-        users.write_text(f'"{USER}" ""\n"limited" ""\n')
+        users.write_text(f'"{USER}" "{urlsplit(database_url).password}"\n')
         configuration.write_text(
             _CONFIGURATION.format(
                 host=LOOPBACK,

@@ -33,7 +33,8 @@ T = TypeVar("T")
 @click.command()
 @json_option("Print a JSON list of findings: check, level (ok, warning, error), finding, advice.")
 def doctor(as_json: bool) -> None:
-    """Check Redis, PostgreSQL, the object store, the media reader and the temp volume that the SLUICE_* variables name.
+    """Check Redis, PostgreSQL, the object store, the media reader, the temp volume and who may call, as the SLUICE_*
+    variables say.
 
     Each warning and error comes with advice. The exit status is 1 if there is an error, else 0.
     """

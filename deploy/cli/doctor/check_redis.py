@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from deploy.cli.doctor.findings import RESPONSE_SECONDS, Findings
 from deploy.cli.doctor.redis_advice import SINGLE_SERVER, advice
+from deploy.cli.doctor.redis_memory import judge_memory
 from deploy.cli.doctor.transport import judge_redis_transport
 from deploy.cli.formatting import format_bytes
 from pipeline.adapters.redis.errors import translated
@@ -42,6 +43,7 @@ async def check_redis(settings: Settings, findings: Findings) -> None:
             return
         judge_info(info, findings)
         judge_redis_transport(settings.redis_url.get_secret_value(), findings)
+        judge_memory(info, settings, findings)
         await health.check()
         findings.ok("accepts writes, and its user has every right that Sluice needs")
         await _check_clock(redis, findings)

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from deploy.cli.doctor.check_access import check_access_rules
 from deploy.cli.doctor.check_database import check_database
 from deploy.cli.doctor.check_media import check_media
+from deploy.cli.doctor.check_process import check_process
 from deploy.cli.doctor.check_records import check_records
 from deploy.cli.doctor.check_redis import check_redis
 from deploy.cli.doctor.check_store import check_store
@@ -25,6 +27,8 @@ CHECKS: Final[Mapping[str, Callable[[Settings, Findings], Awaitable[None]]]] = {
     "media reader": check_media,
     "temp volume": check_temp_volume,
     "records": check_records,
+    "process": check_process,
+    "access": check_access_rules,
 }
 
 

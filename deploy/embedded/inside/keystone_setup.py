@@ -1,6 +1,6 @@
 """Creates Keystone's database: keystone-manage db_sync and bootstrap in one process.
 
-    python -I keystone_setup.py CONFIGURATION_FILE PUBLIC_URL ADMIN_PASSWORD REGION
+    OS_BOOTSTRAP_PASSWORD=... python -I keystone_setup.py CONFIGURATION_FILE PUBLIC_URL REGION
 
 One process instead of two imports Keystone once less, which saves 2.5 s.
 """
@@ -10,10 +10,10 @@ import sys
 
 
 def main() -> None:
-    configuration_file, url, admin_password, region = sys.argv[1:]
+    configuration_file, url, region = sys.argv[1:]
     cli = importlib.import_module("keystone.cmd.cli")
     configuration = importlib.import_module("keystone.conf").CONF
-    bootstrap = ["bootstrap", "--bootstrap-password", admin_password, "--bootstrap-region-id", region]
+    bootstrap = ["bootstrap", "--bootstrap-region-id", region]
     for interface in ("admin", "public", "internal"):
         bootstrap += [f"--bootstrap-{interface}-url", url]
     for command in (["db_sync"], bootstrap):

@@ -26,6 +26,11 @@ def _keep_user(_user: str) -> None:
     """Replaces Swift's drop_privileges, which needs a user name: in a container, our uid may have none."""
 
 
+def _keep_umask() -> None:
+    """Replaces Swift's clean_up_daemon_hygiene: its umask would let everybody read every object. The process has a
+    session of its own, and its directory is / already."""
+
+
 def main() -> None:
     etc_directory, name, configuration_file = sys.argv[1:]
     here = str(Path(__file__).parent)
@@ -37,6 +42,8 @@ def main() -> None:
     utils.SWIFT_CONF_FILE = os.path.join(etc_directory, "swift.conf")
     utils.drop_privileges = _keep_user
     wsgi.drop_privileges = _keep_user
+    utils.clean_up_daemon_hygiene = _keep_umask
+    wsgi.clean_up_daemon_hygiene = _keep_umask
     importlib.import_module("swift.common.constraints").reload_constraints()
     importlib.import_module("swift.common.storage_policy").reload_storage_policies()
 

@@ -21,7 +21,9 @@ def main() -> None:
         address = {"ip": "127.0.0.1", "port": int(port), "replication_ip": "127.0.0.1", "replication_port": int(port)}
         builder.add_dev({"region": 1, "zone": 1, "device": device, "weight": 1.0, "meta": "", **address})
         builder.rebalance(seed="1")
-        builder.get_ring().save(os.path.join(etc_directory, f"{name}.ring.gz"))
+        path = os.path.join(etc_directory, f"{name}.ring.gz")
+        builder.get_ring().save(path)
+        os.chmod(path, 0o600)  # Swift lets everybody read it
 
 
 if __name__ == "__main__":

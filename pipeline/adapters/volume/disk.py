@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +56,26 @@ async def in_thread(work: Callable[[], T]) -> T:
             return work()
 
     return await asyncio.to_thread(translated_work)
+
+
+def open_regular(path: Path, flags: int) -> int:
+    """A descriptor of a regular file of the temp volume, readable by its user only where it is created. Follows no
+    link and never blocks. Raises OSError; TempVolumeError TEMP_VOLUME_FAILED for what is no regular file."""
+    try:
+        descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):  # a link; a FIFO or a socket
+            raise
+        raise _irregular(path) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _irregular(path)
+    return descriptor
+
+
+def _irregular(path: Path) -> TempVolumeError:
+    VOLUME_ERRORS.labels("TEMP_VOLUME_FAILED").inc()
+    return TempVolumeError("TEMP_VOLUME_FAILED", reason=f"{path.name} is no regular file")
 
 
 def fallocate(descriptor: int, size_bytes: int, *, offset: int = 0, keep_size: bool = False) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.adapters.volume.disk import UNSUPPORTED, fallocate, punch_hole
+from pipeline.adapters.volume.disk import UNSUPPORTED, fallocate, open_regular, punch_hole
 from pipeline.core.errors import TempVolumeError
 from pipeline.core.windows import BLOCK_BYTES
 
@@ -23,7 +23,7 @@ CANNOT_PUNCH = "its filesystem cannot remove ranges of a file (FALLOC_FL_PUNCH_H
 
 @contextmanager
 def _opened(path: Path, flags: int = os.O_RDWR) -> Iterator[int]:
-    fd = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    fd = open_regular(path, flags)
     try:
         yield fd
     finally:

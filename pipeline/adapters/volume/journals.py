@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from pipeline.adapters.volume.disk import fallocate, in_thread, sync_directory
+from pipeline.adapters.volume.disk import fallocate, in_thread, open_regular, sync_directory
 from pipeline.core.journal import Begun, Ended, Entry, Journal, read, write
 from pipeline.core.journal_size import journal_bytes
 from pipeline.core.model import NewUpload
@@ -70,8 +70,11 @@ class FileUploadJournals:
     async def read(self, upload_id: str) -> Journal | None:
         def work() -> Journal | None:
             for suffix in (_SUFFIX, _ENDED):
-                with suppress(FileNotFoundError):
-                    return read(self._path(upload_id, suffix).read_bytes())
+                with (
+                    suppress(FileNotFoundError),
+                    open(open_regular(self._path(upload_id, suffix), os.O_RDONLY), "rb") as file,
+                ):
+                    return read(file.read())
             return None
 
         return await in_thread(work)
@@ -125,7 +128,7 @@ class FileUploadJournals:
         return await in_thread(work)
 
     def _append(self, path: Path, data: bytes, flags: int = 0) -> None:
-        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
+        fd = open_regular(path, os.O_WRONLY | os.O_APPEND | flags)
         try:
             fcntl.flock(fd, fcntl.LOCK_SH)  # until it is closed: see `_trim`
             written = os.write(fd, data)
@@ -149,7 +152,7 @@ def _trim(path: Path) -> None:
 
 def _preallocate(path: Path, size_bytes: int) -> None:
     """Preallocate bytes beyond the file's end, unless the filesystem does not support it."""
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    fd = open_regular(path, os.O_WRONLY)
     try:
         fallocate(fd, size_bytes, keep_size=True)
     except OSError as error:

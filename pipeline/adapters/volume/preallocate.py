@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pipeline.adapters.volume.disk import open_regular
+
 _PRIVATE = "~"
 _PAGE = b"\0" * 4096
 
@@ -45,7 +47,7 @@ def private_name(path: Path) -> Path:
 def _allocated(path: Path, size_bytes: int) -> int | None:
     """Bytes that the disk has allocated for the file; None: it does not exist, or has another length."""
     try:
-        facts = path.stat()
+        facts = path.lstat()
     except FileNotFoundError:
         if not path.parent.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
@@ -58,7 +60,7 @@ def _private_file(path: Path) -> Iterator[tuple[int, Path]]:
     """Hold the private file exclusively, as (descriptor, path). It is removed afterwards unless it was renamed."""
     private = private_name(path)
     while True:
-        fd = os.open(private, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = open_regular(private, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             if not _is_named(fd, private):  # the previous holder has renamed or removed it
@@ -75,7 +77,7 @@ def _private_file(path: Path) -> Iterator[tuple[int, Path]]:
 
 def _is_named(fd: int, private: Path) -> bool:
     with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(fd), private.stat())
+        return os.path.samestat(os.fstat(fd), private.lstat())
     return False
 
 
@@ -89,7 +91,7 @@ def _fill(fd: int, size_bytes: int) -> None:
 
 def _correct_length(path: Path, size_bytes: int) -> None:
     """Cut or extend the file in place. If that loses bytes of a segment, the segment's digest reveals it."""
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    fd = open_regular(path, os.O_RDWR)
     try:
         if size_bytes:
             os.posix_fallocate(fd, 0, size_bytes)
@@ -100,7 +102,7 @@ def _correct_length(path: Path, size_bytes: int) -> None:
 
 def probe(path: Path) -> None:
     """Write a page to a new file `path` and remove it. Raises OSError when the disk does not accept bytes."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = open_regular(path, os.O_RDWR | os.O_CREAT)
     try:
         os.pwrite(fd, _PAGE, 0)
     finally:

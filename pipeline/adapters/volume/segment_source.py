@@ -14,7 +14,7 @@ from pathlib import Path
 
 import google_crc32c
 
-from pipeline.adapters.volume.disk import in_thread
+from pipeline.adapters.volume.disk import in_thread, open_regular
 from pipeline.core.errors import SegmentCorrupt
 
 _BLOCK_BYTES = 1024 * 1024
@@ -39,7 +39,7 @@ class FileSegmentSource:
         return self._size_bytes
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        fd = await in_thread(lambda: os.open(self._path, os.O_RDONLY | os.O_CLOEXEC))
+        fd = await in_thread(lambda: open_regular(self._path, os.O_RDONLY))
         try:
             running = 0
             done = 0

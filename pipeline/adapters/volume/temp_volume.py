@@ -18,7 +18,7 @@ import aiofiles.os
 import google_crc32c
 
 from pipeline.adapters.volume import holes
-from pipeline.adapters.volume.disk import UNSUPPORTED, in_thread, sync_directory, translated
+from pipeline.adapters.volume.disk import UNSUPPORTED, in_thread, open_regular, sync_directory, translated
 from pipeline.adapters.volume.preallocate import preallocate, private_name, probe
 from pipeline.adapters.volume.segment_source import FileSegmentSource
 from pipeline.core.errors import TempVolumeError
@@ -35,7 +35,7 @@ class DirectoryTempVolume:
         self._durable = durable
         self._directory = directory
         self._can_punch: bool | None = None
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @property
     def name(self) -> str:
@@ -97,7 +97,7 @@ class DirectoryTempVolume:
 
         def work() -> int:
             running = crc32c
-            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            fd = open_regular(path, os.O_WRONLY)
             try:
                 for block in blocks:
                     running = google_crc32c.extend(running, block)
@@ -114,7 +114,7 @@ class DirectoryTempVolume:
         path = self.path(upload_id)
 
         def work() -> None:
-            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            fd = open_regular(path, os.O_WRONLY)
             try:
                 os.fdatasync(fd)
             finally:
@@ -127,7 +127,7 @@ class DirectoryTempVolume:
 
     async def verify(self, upload_id: str, size_bytes: int) -> None:
         with translated():
-            facts = await aiofiles.os.stat(self.path(upload_id))
+            facts = await aiofiles.os.stat(self.path(upload_id), follow_symlinks=False)
         if facts.st_size != size_bytes:
             raise TempVolumeError("TEMP_FILE_MISSING")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -72,9 +73,9 @@ async def test_a_pool_migrates_before_its_first_use(empty_database_url: str) -> 
 async def test_a_pool_without_permission_to_migrate_says_so(direct_url: str) -> None:
     role = f"reader_{direct_url.rpartition('/')[2]}"
     owner = await asyncpg.connect(direct_url)
-    pool = LazyPool(direct_url.replace("//sluice@", f"//{role}@"), 1, migrates=True)
+    pool = LazyPool(direct_url.replace("//sluice:", f"//{role}:"), 1, migrates=True)
     try:
-        await owner.execute(f"CREATE ROLE {role} LOGIN")
+        await owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{urlsplit(direct_url).password}'")
         await owner.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         with pytest.raises(DependencyUnavailable, match="permission denied"):
             async with pool.connection():

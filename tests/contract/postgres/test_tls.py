@@ -54,8 +54,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsDatabase]:
     files = [Path(shutil.copy(file, directory)) for file in ca.issue("postgres", "localhost")]
 
     def give_away(*paths: Path) -> None:
-        for path in paths if user else ():
-            os.chown(path, user.uid, user.gid)
+        if user is not None:
+            for path in paths:
+                os.chown(path, user.uid, user.gid)
 
     def child(program: str, *arguments: str) -> ChildProcess:
         command = [str(PROGRAMS[-1] / program), "-D", str(data), *arguments]

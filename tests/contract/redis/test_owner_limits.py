@@ -128,7 +128,7 @@ async def test_wrong_counters_are_found_and_corrected(parts: RedisParts, play: P
 @pytest.mark.parametrize("transport", BEGINS)
 async def test_an_owner_has_so_many_uploads_at_once(parts: RedisParts, transport: Transport) -> None:
     limit = BEGINS[transport]
-    board = limited(parts, **{limit: 2})
+    board = limited(parts, **dict[str, Any]({limit: 2}))
     kept = [await make(board, transport) for _ in range(2)]
     error = await refused(board, transport=transport)
     assert (error.code, error.http_status, error.detail["limit"], error.detail["value"]) == (
@@ -165,14 +165,15 @@ async def test_an_owner_has_so_many_bytes_waiting_and_in_flight(parts: RedisPart
 
 @pytest.mark.parametrize("limit", ["bytes", "bytes_per_day"])
 async def test_a_file_that_can_never_be_created_is_no_matter_of_waiting(parts: RedisParts, limit: str) -> None:
-    error = await refused(limited(parts, **{limit: SIZE - 1}))
+    error = await refused(limited(parts, **dict[str, Any]({limit: SIZE - 1})))
     assert (error.code, error.http_status, error.retryable) == ("FILE_TOO_LARGE_FOR_OWNER", 413, False)
     assert error.detail == {"size_bytes": SIZE, "limit": limit, "value": SIZE - 1}
     assert isinstance(error, RequestError)
 
 
 async def test_requests_at_once_do_not_exceed_a_limit(parts: RedisParts) -> None:
-    for limits in ({"waiting": 5}, {"bytes": 5 * SIZE + SIZE - 1}, {"bytes_per_day": 5 * SIZE}):
+    several: list[dict[str, Any]] = [{"waiting": 5}, {"bytes": 5 * SIZE + SIZE - 1}, {"bytes_per_day": 5 * SIZE}]
+    for limits in several:
         owner = next(iter(limits))
         board = limited(parts, **limits)
         made = await asyncio.gather(*(make(board, owner=owner) for _ in range(30)), return_exceptions=True)

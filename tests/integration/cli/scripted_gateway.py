@@ -32,11 +32,13 @@ class Attempt:
 
 @dataclass
 class ScriptedGateway:
-    """`refuse(number)` returns an error (status, code, Retry-After) or None. `accepted(number)` runs afterwards."""
+    """`refuse(number)` and `refuse_creation()` return an error (status, code, Retry-After) or None. `accepted(number)`
+    runs afterwards."""
 
     size: int
     url: str = ""
     refuse: Callable[[int], tuple[int, str, int] | None] = lambda number: None
+    refuse_creation: Callable[[], tuple[int, str, int] | None] = lambda: None
     accepted: Callable[[int], None] = lambda number: None
     segment_seconds: float = 0.0
     sends_continue: bool = True
@@ -64,6 +66,7 @@ class ScriptedGateway:
         received = sum(map(len, self.parts.values()))
         return {
             "id": "u",
+            "owner": "default",
             "status": "receiving" if missing else "processing",
             "queue_position": None,
             "filename": "film.mp4",
@@ -92,7 +95,8 @@ class ScriptedGateway:
         return _success({"items": [], "next_cursor": None})
 
     async def _create(self, _: web.Request) -> web.Response:
-        return _success(self.view(), 201)
+        refused = self.refuse_creation()
+        return _failure(*refused) if refused is not None else _success(self.view(), 201)
 
     async def _show(self, _: web.Request) -> web.Response:
         return _success(self.view())

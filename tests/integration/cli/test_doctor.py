@@ -37,7 +37,7 @@ def levels(sluice: Sluice, **variables: str) -> dict[str, set[str]]:
 def test_a_healthy_cell_has_no_errors(cell: Cell, sluice: Sluice) -> None:
     before = sorted(cell.temp_dir.iterdir())
     found = levels(sluice)
-    assert list(found) == ["Redis", "PostgreSQL", "object store", "media reader", "temp volume", "records"]
+    assert list(found) == ["Redis", "PostgreSQL", "object store", "media reader", "temp volume", "records", "process"]
     assert not any("error" in found_levels for found_levels in found.values()), found
     assert found["Redis"] == {"ok"}
     assert found["PostgreSQL"] == {"ok"}
@@ -238,3 +238,39 @@ def test_an_unavailable_database_is_reported_in_one_sentence(sluice: Sluice) -> 
     assert result.returncode == 1
     assert "[DATABASE_UNAVAILABLE]" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_wrong_counters_of_an_owner_are_found_and_corrected(cell: Cell, sluice: Sluice) -> None:
+    url, namespace = sluice.environment["SLUICE_REDIS_URL"], sluice.environment.get("SLUICE_REDIS_NAMESPACE", "sluice")
+    server: redis.Redis = redis.Redis.from_url(url)
+    key = f"{namespace}:v1:owner:ann"
+    server.hset(key, "waiting", "3")
+    try:
+        found = [item for item in json.loads(sluice.run("doctor", "--json").stdout) if item["check"] == "records"]
+        (warning,) = [item for item in found if item["level"] == "warning"]
+        assert "the counters of 1 owners differ from their uploads: ann" in warning["finding"]
+        assert "sluice recover" in warning["advice"]
+        result = sluice.run("recover")
+        assert result.returncode == 0, result.stderr
+        assert "Counters of owner ann corrected: waiting 3 -> 0" in result.stdout
+        assert not server.exists(key)
+        assert "warning" not in levels(sluice)["records"]
+    finally:
+        server.delete(key)
+        server.close()
+
+
+def test_what_the_guide_for_the_internet_asks_for(sluice: Sluice) -> None:
+    good = {
+        "SLUICE_AUTH": "required",
+        "SLUICE_SIGNING_SECRET": "9f2c6c1fd0e84b7c8f7d2f0c5b1e6a3d4c7b8a9f0e1d2c3b4a5968778695a4b3",
+    }
+    assert sluice.run("key", "create", "--owner", "alice", "--scope", "upload", **good).returncode == 0
+    assert "error" not in levels(sluice, **good)["access"]
+    for bad in (
+        {"SLUICE_AUTH": "required", "SLUICE_SIGNING_SECRET": ""},
+        {**good, "SLUICE_SIGNING_SECRET": "changeme" * 4},
+        {"SLUICE_AUTH": "none", "SLUICE_HOST": "0.0.0.0"},  # noqa: S104  # judged, not bound
+    ):
+        assert "error" in levels(sluice, **bad)["access"], bad
+    assert "warning" in levels(sluice, **{**good, "SLUICE_HOST": "0.0.0.0"})["access"]  # noqa: S104  # judged, not bound

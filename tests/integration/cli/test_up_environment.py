@@ -153,23 +153,24 @@ def test_other_stores_are_named_and_checked(tmp_path: Path, store: str) -> None:
             assert content_id in run.shell(run.shown("list objects")).stdout
         else:
             assert "bucket sluice-s3" in run.shown("store")
-            assert key in _keys_by_aws_command(run.shown("list objects"))
+            values = run.shell('echo "$SLUICE_S3_ACCESS_KEY $SLUICE_S3_SECRET_KEY"').stdout.split()
+            assert key in _keys_by_aws_command(run.shown("list objects"), *values)
     finally:
         run.close()
 
 
-def _keys_by_aws_command(command: str) -> list[str]:
+def _keys_by_aws_command(command: str, access_key: str, secret_key: str) -> list[str]:
     """What the printed `aws s3 ls` would list, with botocore in its place: the command itself is not in the wheels."""
     words = shlex.split(command)
     at = words.index("aws")
-    login = dict(word.split("=", 1) for word in words[:at])
+    assert words[:at] == ["AWS_ACCESS_KEY_ID=$SLUICE_S3_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY=$SLUICE_S3_SECRET_KEY"]
     arguments = words[at + 1 :]
     client = Session().create_client(
         "s3",
         region_name=arguments[arguments.index("--region") + 1],
         endpoint_url=arguments[arguments.index("--endpoint-url") + 1],
-        aws_access_key_id=login["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=login["AWS_SECRET_ACCESS_KEY"],
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
     )
     listed = client.list_objects_v2(Bucket=arguments[-1].removeprefix("s3://"))
     return [item["Key"] for item in listed["Contents"]]

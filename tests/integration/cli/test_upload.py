@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 from yarl import URL
 
 from deploy.cli.client import SluiceClient
 from deploy.cli.processes import GATEWAY
 from deploy.cli.resume import ResumeStates, UploadIdentity
 from deploy.embedded.process import run_all
+from pipeline.adapters.redis.keys import Keys
 from schemas.uploads import CreateUpload, UploadView
 from tests.harness.faults.kinds import Hang, Pass
 from tests.harness.faults.shaper import Shaper
@@ -226,6 +228,29 @@ async def test_it_waits_for_free_space_and_reports_its_place_in_the_queue(
         process = sluice.start("upload", str(film), "--json")
         seen = await asyncio.to_thread(read_until, process, lambda event: bool(event["event"] == "waiting"))
         assert seen[-1]["queue_position"] == 1
+        await client.cancel(big.id)
+    rest, _ = await asyncio.to_thread(process.communicate, timeout=60)
+    assert process.returncode == 0
+    assert ended_event(events(rest))["status"] == "ready"
+
+
+async def test_an_upload_that_the_server_loses_while_it_waits_is_created_again(
+    cell: Cell, sluice: Sluice, film: Path
+) -> None:
+    """Nothing of it is on the temp volume, so Redis cannot get it back."""
+    keys = Keys(cell.environment["SLUICE_REDIS_NAMESPACE"])
+    async with SluiceClient(cell.url) as client, Redis.from_url(cell.environment["SLUICE_REDIS_URL"]) as redis:
+        request = CreateUpload(filename="big.mp4", size=BUDGET_BYTES, content_type="video/mp4")
+        big = await client.create(request, "holds-all-the-room-again")
+        async for view in client.watch(big.id):  # earlier tests' reservations must be released first
+            if view.status != "waiting":
+                break
+        process = sluice.start("upload", str(film), "--json")
+        waiting = await asyncio.to_thread(read_until, process, lambda event: bool(event["event"] == "waiting"))
+        lost = waiting[-1]["upload_id"]
+        await redis.delete(keys.upload(lost))
+        seen = await asyncio.to_thread(read_until, process, lambda event: bool(event["event"] == "created"))
+        assert seen[-1]["upload_id"] != lost
         await client.cancel(big.id)
     rest, _ = await asyncio.to_thread(process.communicate, timeout=60)
     assert process.returncode == 0

@@ -286,10 +286,15 @@ async def test_uploads_whose_windows_are_full_do_not_keep_another_from_being_sen
             """Creates the second file's upload on the other gateway."""
 
             async def create(
-                self, request: CreateUpload, idempotency_key: str, on_retry: OnRetry | None = None
+                self,
+                request: CreateUpload,
+                idempotency_key: str,
+                on_retry: OnRetry | None = None,
+                *,
+                waits: bool = True,
             ) -> UploadView:
                 self.server = other.url if request.filename == "second.mp4" else gateway.url
-                return await super().create(request, idempotency_key, on_retry)
+                return await super().create(request, idempotency_key, on_retry, waits=waits)
 
         async with Both(gateway.url) as client:
             uploader = Uploader(client, ResumeStates(tmp_path / "states"), UploaderOptions(concurrency=1))

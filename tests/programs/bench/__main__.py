@@ -13,7 +13,7 @@ from rich.console import Console
 
 from deploy.cli.run_directory import RunDirectory
 from pipeline.telemetry import configure_logging
-from tests.programs.bench import downloads, early, images, media, memory, photos, throughput, uploads, windows
+from tests.programs.bench import abuse, downloads, early, images, media, memory, photos, throughput, uploads, windows
 from tests.programs.bench.bed import Bed, open_bed
 from tests.programs.bench.figures import Figure, figures_table
 from tests.programs.bench.machine import machine_facts
@@ -21,7 +21,7 @@ from tests.programs.bench.machine import machine_facts
 _TABLE_COLUMNS = 110
 PARTS = (throughput.PART, memory.PART, images.PART)
 # Measured only on request: these take minutes.
-ON_DEMAND = (downloads.PART, uploads.PART, photos.PART, media.PART, windows.PART)
+ON_DEMAND = (downloads.PART, uploads.PART, photos.PART, media.PART, windows.PART, abuse.PART)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,7 @@ def bench(only: tuple[str, ...], output: Path, **sizes: Any) -> None:
     media       bytes that metadata and thumbnail need of the large file, in Swift and in S3; photos beside --baseline
     windows     20 uploads of 512 MiB through 1 GiB and one of 4 GiB through 256 MiB, with windows and with whole files;
                 when metadata of the large file is known during its upload; imports and direct uploads of it
+    abuse       a photo and a video of an honest client until `ready`, alone and beside each abuse
     """
     measured = Sizes(**sizes)
     configure_logging("console", "warning")
@@ -142,6 +143,8 @@ def _measure(bed: Bed, console: Console, parts: tuple[str, ...], sizes: Sizes) -
     if windows.PART in parts:
         figures += windows.measure_windows(bed, console, scale=sizes.scale)
         figures += early.measure_early(bed, console, size_mib=max(1, int(sizes.size_mib * sizes.scale)))
+    if abuse.PART in parts:
+        figures += abuse.measure_abuse(bed, console, repeat=sizes.repeat)
     if downloads.PART in parts:
         figures += downloads.measure_downloads(bed, console, size_mib=sizes.size_mib)
     if uploads.PART in parts:

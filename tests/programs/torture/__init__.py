@@ -7,6 +7,8 @@ faults.py     each kind of fault: how it is injected and how it is healed
 refusals.py   of these, the faults of servers that run and refuse what they are asked
 stored.py     the fault of a store that loses segments which it had acknowledged
 client.py     uploads files as a correct client does, and retries until they have ended
+callers.py    who uploads, and with which key or token
+strangers.py  checks that no owner sees what belongs to another
 other_ways.py imports objects, and sends files to the store itself
 board.py      which stages are queued or running now
 watch.py      records events and take-overs during the run

@@ -23,6 +23,8 @@ from typing import Any
 import aiohttp
 
 from tests.harness.cell import ENDED
+from tests.harness.keys import bearer
+from tests.programs.torture.callers import Caller
 from tests.programs.torture.files import File
 from tests.programs.torture.schedule import PlannedUpload, Scenario
 
@@ -65,6 +67,7 @@ class ClientUpload:
 
     plan: PlannedUpload
     file: File
+    caller: Caller
     upload_id: str | None = field(default=None, init=False)
     view: Mapping[str, Any] | None = field(default=None, init=False)
     """The latest that the API has returned."""
@@ -88,10 +91,11 @@ class ClientUpload:
 
 
 class Client:
-    """Uploads files through any of `gateways`."""
+    """Uploads files through any of `gateways`, as `caller`."""
 
-    def __init__(self, http: aiohttp.ClientSession, gateways: Sequence[str], traffic: Traffic) -> None:
+    def __init__(self, http: aiohttp.ClientSession, gateways: Sequence[str], traffic: Traffic, caller: Caller) -> None:
         self._http = http
+        self._caller = caller
         self._gateways = list(gateways)
         self.traffic = traffic
         self._dice = random.Random()
@@ -118,8 +122,14 @@ class Client:
     async def create(self, upload: ClientUpload, **more: str) -> None:
         file = upload.file
         body = {"filename": file.name, "size": len(file.data), "content_type": file.content_type, **more}
-        upload.view = await self.call("POST", "/v1/uploads", json=body, headers={"Idempotency-Key": upload.key})
-        upload.upload_id = upload.view["id"]
+        if self._caller.needs_permit(upload.key):
+            wanted = {"max_size": len(file.data), "content_types": [file.content_type]}
+            permit = await self.call("POST", "/v1/permits", json=wanted)
+            self._caller.permitted(upload.key, permit["token"])
+        headers = {"Idempotency-Key": upload.key}
+        upload.view = await self.call("POST", "/v1/uploads", json=body, headers=headers)
+        upload.upload_id = str(upload.view["id"])
+        self._caller.created(upload.view["upload_token"]["token"])
 
     async def _send_segments(self, upload: ClientUpload) -> None:
         assert upload.view is not None
@@ -179,6 +189,7 @@ class Client:
     async def _repeat(self, method: str, path: str, expected_errors: frozenset[str], **options: Any) -> bytes:
         """The body of the first response that is not to be retried; empty for an error in `expected_errors`."""
         attempt = 0
+        more = options.pop("headers", {})
         gateway = self._dice.randrange(len(self._gateways))
         while True:
             self.traffic.requests += 1
@@ -186,7 +197,9 @@ class Client:
             retry_after_seconds = 0.0
             try:
                 url = self._gateways[gateway % len(self._gateways)] + path
-                async with self._http.request(method, url, timeout=TIMEOUT, **options) as response:
+                credential = await self._caller.credential(method, path)
+                headers = {**more, **bearer(credential)}
+                async with self._http.request(method, url, timeout=TIMEOUT, headers=headers, **options) as response:
                     body = await response.read()
                     if response.status < 400:
                         return body
@@ -196,6 +209,8 @@ class Client:
                     if error["code"] in expected_errors:
                         await asyncio.sleep(retry_after_seconds)
                         return b""
+                    if await self._caller.replaces(credential, error["code"]):
+                        continue
                     if not (response.status in _RETRYABLE_STATUS or error["code"] in _RETRYABLE_CODES):
                         raise RefusedError(f"{method} {path}: {response.status} {error}")
             except (TimeoutError, aiohttp.ClientError, json.JSONDecodeError):

@@ -74,7 +74,7 @@ class Sender:
                 break
             except StoreError:
                 await asyncio.sleep(_RETRY_SECONDS)
-        view = await self._client.call("POST", "/v1/contents/import", json={"key": key})
+        view = await self._client.call("POST", "/v1/contents/import", json={"key": key, "owner": upload.caller.owner})
         upload.upload_id, upload.view = view["id"], {"segment_count": 1, **view}
 
     async def _send_directly(self, upload: ClientUpload) -> None:

@@ -41,6 +41,8 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
         "accounting_samples": outcome.accounting.samples,
         "highest_reserved_bytes": outcome.accounting.highest_reserved_bytes,
         "highest_used_bytes": outcome.accounting.highest_used_bytes,
+        "strangers_refused": outcome.strangers.tries,
+        "access_problems": list(outcome.strangers.problems),
         "accounting_problems": list(outcome.accounting.problems),
         "stage_retries": stages.retries,
         "takeovers": stages.takeover_count,
@@ -89,6 +91,8 @@ def rows(facts: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "  MiB reserved at most", f"{facts['highest_reserved_bytes'] / _MEBIBYTE:.1f}"
     yield "  MiB on the disk at most", f"{facts['highest_used_bytes'] / _MEBIBYTE:.1f}"
     yield "  of these, above what was reserved or the budget", str(len(facts["accounting_problems"]))
+    yield "requests of other owners, and with void keys, refused", str(facts["strangers_refused"])
+    yield "  accepted although they must not be", str(len(facts["access_problems"]))
     yield "stage retries", str(facts["stage_retries"])
     yield "stages taken over", str(facts["takeovers"])
     yield "  longest, since the last heartbeat", _seconds(facts["longest_takeover_seconds"])
@@ -136,6 +140,7 @@ def problems(outcome: Outcome, directory: Path) -> Iterable[str]:
     yield from (f"note: {note}" for note in (*outcome.world.notes, *outcome.world.unexpected_exits))
     if outcome.is_clean:
         return
+    yield from (f"ACCESS: {problem}" for problem in outcome.strangers.problems)
     yield from (f"ACCOUNTING: {problem}" for problem in outcome.accounting.problems)
     findings, uploads = outcome.findings, outcome.clients.uploads
     by_number = {upload.plan.number: upload for upload in uploads}

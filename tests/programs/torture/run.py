@@ -19,11 +19,13 @@ from pipeline.bootstrap import open_store
 from pipeline.tasks import end_tasks
 from tests.programs.torture.accounting import Accounting
 from tests.programs.torture.audit import Findings, audit
+from tests.programs.torture.callers import Callers
 from tests.programs.torture.client import Client, ClientUpload, Traffic
 from tests.programs.torture.faults import run_fault
 from tests.programs.torture.files import make_file
 from tests.programs.torture.other_ways import Sender
 from tests.programs.torture.schedule import PlannedFault, PlannedUpload, Schedule
+from tests.programs.torture.strangers import Strangers
 from tests.programs.torture.watch import StageHistory, Watch
 from tests.programs.torture.world import SCALES, World
 
@@ -60,11 +62,12 @@ class Outcome:
     stages: StageHistory
     findings: Findings
     accounting: Accounting
+    strangers: Strangers
     timing: Timing
 
     @property
     def is_clean(self) -> bool:
-        return self.findings.is_clean and not self.accounting.problems
+        return self.findings.is_clean and not self.accounting.problems and not self.strangers.problems
 
 
 async def run(world: World, schedule: Schedule, report: Callable[[str], None]) -> Outcome:
@@ -76,17 +79,26 @@ async def run(world: World, schedule: Schedule, report: Callable[[str], None]) -
         open_store(world.settings) as store,
         asyncio.TaskGroup() as background,
     ):
-        client = Client(http, world.gateways, clients.traffic)
-        sender = Sender(http, client, store)
+        callers = await Callers.of(world.settings)
+        strangers = Strangers(world, http, callers, clients.uploads)
+        client = Client(http, world.gateways, clients.traffic, callers.operator)
         observers = [
             background.create_task(work)
-            for work in (world.restart_exited(), world.record_recoveries(), watch.run(), accounting.run())
+            for work in (
+                world.restart_exited(),
+                world.record_recoveries(),
+                watch.run(),
+                accounting.run(),
+                strangers.run(),
+            )
         ]
         senders: list[asyncio.Task[None]] = []
 
         async def start_upload(plan: PlannedUpload) -> None:
-            upload = ClientUpload(plan, await asyncio.to_thread(make_file, plan, SCALES[world.settings.store]))
+            file = await asyncio.to_thread(make_file, plan, SCALES[world.settings.store])
+            upload = ClientUpload(plan, file, callers.of_upload(plan))
             clients.uploads.append(upload)
+            sender = Sender(http, Client(http, world.gateways, clients.traffic, upload.caller), store)
             senders.append(background.create_task(sender.send(upload)))
 
         async def start_fault(plan: PlannedFault) -> None:
@@ -109,9 +121,10 @@ async def run(world: World, schedule: Schedule, report: Callable[[str], None]) -
         findings = await audit(world, client, clients.uploads)
         await watch.update()
         await end_tasks(*observers)
+        await strangers.check_all()
     stages = await watch.history(upload.upload_id for upload in clients.uploads if upload.upload_id)
     timing = Timing(time.monotonic() - began, recovery_seconds)
-    return Outcome(schedule, world, clients, stages, findings, accounting, timing)
+    return Outcome(schedule, world, clients, stages, findings, accounting, strangers, timing)
 
 
 async def _on_schedule(items: Iterable[T], start: Callable[[T], Awaitable[None]], group: asyncio.TaskGroup) -> None:

@@ -28,6 +28,7 @@ from deploy.embedded.process import ChildProcess
 from pipeline.adapters.redis.keys import Keys
 from pipeline.settings import Settings
 from tests.harness.faults.shaper import Shaper
+from tests.harness.keys import WITH_KEYS
 from tests.harness.running import cell_settings
 from tests.programs.torture.schedule import GATEWAYS, SLUICE
 
@@ -36,6 +37,7 @@ LEASE_SECONDS = 30
 # Room for only a few of the largest files, so that uploads wait for one another.
 _BUDGET_BYTES = 12 * MEBIBYTE
 _SETTINGS: Mapping[str, int | float | str] = {
+    **WITH_KEYS,
     # Files of more than five segments have a window.
     "temp_share": 0.1,
     "lease_seconds": LEASE_SECONDS,

@@ -11,6 +11,7 @@ from deploy.cli.doctor.check_media import judge_gaps
 from deploy.cli.doctor.check_redis import judge_info
 from deploy.cli.doctor.check_temp_volume import check_temp_volume, find_mount, judge_room
 from deploy.cli.doctor.findings import Findings, Level
+from deploy.cli.doctor.redis_memory import judge_memory
 from pipeline.adapters.volume.disk import fallocate
 from pipeline.settings import Settings
 
@@ -40,6 +41,27 @@ def test_a_correctly_configured_redis_is_ok() -> None:
     findings = Findings("Redis")
     judge_info(GOOD_INFO, findings)
     assert worst(findings) is Level.OK
+
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("fact", "level"),
+    [
+        ({"maxmemory": 1200 * MIB}, Level.OK),
+        ({"maxmemory": 1000 * MIB}, Level.WARNING),
+        ({"maxmemory": 1200 * MIB, "used_memory": 300 * MIB}, Level.WARNING),
+        ({"maxmemory": 0, "total_system_memory": 4000 * MIB}, Level.OK),
+        ({"maxmemory": 0, "total_system_memory": 512 * MIB}, Level.WARNING),
+        ({"maxmemory": 0}, Level.OK),
+    ],
+)
+def test_the_memory_of_a_full_queue_is_compared_with_that_of_redis(fact: dict[str, int], level: Level) -> None:
+    findings = Findings("Redis")
+    judge_memory(fact, Settings(queue_uploads=10_000), findings)
+    assert worst(findings) is level
+    assert "a full queue of 10000 uploads takes 48.8 MiB" in findings.all[0].what
 
 
 @pytest.mark.parametrize(

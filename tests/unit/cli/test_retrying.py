@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli.errors import ApiError, ClientError, FileChangedError, NoResponseError
-from deploy.cli.retrying import decide
+from deploy.cli.errors import ApiError, ClientError, FileChangedError, NoResponseError, NotSluiceError
+from deploy.cli.retrying import decide, is_wait
 from pipeline.core.errors import CATALOGUE
 from pipeline.core.retry import GiveUp, RetryAfter, RetryPolicy
 
@@ -80,3 +80,20 @@ def test_it_retries_the_codes_that_the_catalogue_calls_retryable() -> None:
             continue
         error: ClientError = api_error(spec.http_status, code)
         assert isinstance(decide(error, 1, POLICY, 0.5), RetryAfter) == spec.retryable, code
+
+
+LIMITS = [code for code, spec in CATALOGUE.items() if spec.http_status == 429]
+
+
+@pytest.mark.parametrize("code", LIMITS)
+def test_a_limit_of_the_server_is_waited_for_as_often_as_it_takes(code: str) -> None:
+    error = api_error(429, code, retry_after_seconds=3600.0)
+    assert is_wait(error)
+    for attempt in (1, POLICY.max_attempts, 1000):
+        assert decide(error, attempt, POLICY, 0.5) == RetryAfter(3600.0)
+
+
+def test_a_proxy_that_limits_requests_is_not_waited_for_without_end() -> None:
+    error = NotSluiceError("http://here", 429, "not in Sluice's format", 1.0)
+    assert not is_wait(error)
+    assert isinstance(decide(error, POLICY.max_attempts, POLICY, 0.5), GiveUp)

@@ -183,6 +183,77 @@ def test_every_upload_is_served_and_owners_in_their_own_order(uploads: list[tupl
         assert own == sorted(own)
 
 
+_steps = st.lists(
+    st.tuples(st.sampled_from("abcd"), st.sampled_from(("request", "request", "request", "end", "cancel", "postpone"))),
+    min_size=10,
+    max_size=80,
+)
+
+
+@given(_steps, st.integers(1, 4), st.integers(0, 3))
+def test_an_owner_that_comes_is_delayed_by_one_upload_of_each_other_owner(
+    steps: list[tuple[str, str]], budget_blocks: int, max_overtakes: int
+) -> None:
+    """Of equal sizes. Nothing that the others do before or meanwhile changes that: end, cancel or overtake."""
+    one = model(budget=budget_blocks * BLOCK_BYTES, max_overtakes=max_overtakes)
+    before: dict[str, list[str]] = {}  # the first upload of an owner that had none in the queue -> who was served since
+    for number, (owner, step) in enumerate(steps):
+        if step == "request":
+            name = f"{owner}{number:02}"
+            if owner not in one.queue.turns:
+                before[name] = []
+            request(one, owner, BLOCK_BYTES, name)
+        elif step == "end":
+            for name in list(one.reservations)[:1]:
+                one.release(name)
+        elif step == "cancel" and owner in one.queue.turns:
+            entry = one.queue.first_of(owner)
+            before.pop(entry.upload_id, None)
+            one.release(entry.upload_id)
+        for served in admit(one):
+            one.confirm(served, BLOCK_BYTES, 0, LEASE_MS)
+            before.pop(served, None)
+            for waiting, since in before.items():
+                since.append(served[0])
+                others = [name for name in since if name != waiting[0]]
+                assert all(others.count(other) <= 1 for other in others), (waiting, since)
+
+
+def test_undone_service_is_paid_for_once() -> None:
+    """Of four uploads of alice, the disk could not allocate the first one, and has allocated the others."""
+    one = model(budget=4 * BLOCK_BYTES)
+    request(one, "alice", BLOCK_BYTES, *(f"a{number}" for number in range(8)))
+    request(one, "bob", BLOCK_BYTES, *(f"b{number}" for number in range(8)))
+    assert admit(one) == ["a0", "b0", "a1", "b1"]
+    tags = {owner: turn.tag for owner, turn in one.queue.turns.items()}
+    for _ in range(5):
+        assert one.postpone("a0")
+        assert admit(one) == ["a0"]
+    assert {owner: turn.tag for owner, turn in one.queue.turns.items()} == tags
+
+
+def test_an_upload_goes_back_before_those_that_came_later() -> None:
+    """Also when its owner's queue was empty meanwhile."""
+    one = model(budget=2 * BLOCK_BYTES)
+    request(one, "alice", BLOCK_BYTES, "a1", "a2")
+    assert admit(one) == ["a1", "a2"]
+    request(one, "alice", BLOCK_BYTES, "a3", "a4")
+    for name in ("a2", "a1"):
+        assert one.postpone(name)
+    assert [entry.upload_id for entry in one.queue] == ["a1", "a2", "a3", "a4"]
+
+
+def test_owners_at_their_share_do_not_use_up_the_lookahead_of_others() -> None:
+    """Each counts once, however many of its uploads wait."""
+    one = model(budget=10 * BLOCK_BYTES, share=OwnerShare(uploads=1), lookahead=4)
+    request(one, "alice", BLOCK_BYTES, *(f"a{number:02}" for number in range(30)))
+    request(one, "bob", BLOCK_BYTES, *(f"b{number:02}" for number in range(30)))
+    assert admit(one) == ["a00", "b00"]
+    request(one, "giant", 10 * BLOCK_BYTES, "g")
+    request(one, "carol", BLOCK_BYTES, "c")
+    assert admit(one) == ["c"]
+
+
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 6)), min_size=2, max_size=40))
 def test_bytes_of_two_backlogged_owners_differ_by_one_upload_of_each(uploads: list[tuple[str, int]]) -> None:
     """The bound of start-time fair queueing."""

@@ -38,6 +38,10 @@ from pipeline.core.errors import CATALOGUE, SluiceError
 pytestmark = pytest.mark.unit
 
 ERRORS: Mapping[str, tuple[str, ...]] = {
+    "authenticator.holds": (),
+    "authenticator.is_trusted": (),
+    "signed_messages.confirm_url": (),
+    "signed_messages.require_valid": ("EVENTS_TOPIC_NOT_ALLOWED", "EVENTS_SIGNATURE_WRONG", "EVENTS_NOT_VERIFIED"),
     "authenticator.issue": (),
     "authenticator.issue_permit": (),
     "creation.create": (*REGISTRATION_ERRORS, *STORE_ERRORS),

@@ -57,7 +57,7 @@ def test_base_url(headers: Mapping[str, str], options: GatewayOptions, expected:
     ],
 )
 def test_the_configured_url_may_end_in_a_slash(configured: str, expected: str) -> None:
-    assert base({"Host": "h"}, options_from(Settings(public_url=configured))) == expected
+    assert base({"Host": "h"}, options_from(Settings(public_url=configured), 100)) == expected
 
 
 @pytest.mark.parametrize("configured", ["up.example", "//up.example", "ftp://up.example", "https://up.example/?a=b"])

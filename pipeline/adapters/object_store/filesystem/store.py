@@ -22,7 +22,6 @@ from pipeline.adapters.object_store.guard import Guarded
 from pipeline.adapters.object_store.integrity import (
     check_segments,
     md5_hex,
-    verify_plain,
 )
 from pipeline.adapters.object_store.limits import FILESYSTEM_LIMITS
 from pipeline.adapters.object_store.payload import SegmentPayload, new_hashing_pool
@@ -102,7 +101,9 @@ class FilesystemObjectStore(Guarded, ClosedOnExit):
         """See `ObjectStore.seal`."""
         check_segments(target, segments)
         if target.plan.count == 1:
-            return await verify_plain(self, target, segments[0])
+            with disk_errors(target.key):
+                etag = await asyncio.to_thread(self._tree.verify_plain, target, segments[0])
+            return self._stored(target.key, target.plan.size_bytes, etag, tuple(segments))
         with disk_errors(target.key):
             etag = await asyncio.to_thread(self._tree.seal, target, segments)
         return self._stored(target.key, target.plan.size_bytes, etag, tuple(segments))
@@ -160,7 +161,7 @@ class FilesystemObjectStore(Guarded, ClosedOnExit):
 
     async def check(self) -> str:
         """See `ObjectReader.check`; writing creates what is missing of the directory."""
-        return f"The directory {self._root}"
+        return f"The directory {self._root}, which clients know as {_CONTAINER}"
 
     def _stored(self, key: str, size_bytes: int, etag: str, segments: tuple[StoredSegment, ...] = ()) -> StoredObject:
         return StoredObject(STORE_NAME, self.container, key, size_bytes, etag, segments)

@@ -67,6 +67,18 @@ class Tree:
             if other != path:
                 self.files.unlink(other)
 
+    def verify_plain(self, target: ObjectTarget, segment: StoredSegment) -> str:
+        """The etag of a plain object, which must be the segment that was stored. Raises StoreError MANIFEST_REFUSED."""
+        path = self.layout.object_path(target.key)
+        try:
+            found = md5_of_file(self.files, path)
+            etag = segment.etag if _is_own(target.key) else identity(self.files.stat(path))
+        except FileNotFoundError as error:
+            raise StoreError("MANIFEST_REFUSED", reason=f"{target.key} does not exist", segments=[1]) from error
+        if found != (segment.size_bytes, segment.etag):
+            raise StoreError("MANIFEST_REFUSED", reason=f"{target.key} is not what was stored", segments=[1])
+        return etag
+
     def seal(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> str:
         """Write the manifest and return its etag. Raises StoreError MANIFEST_REFUSED."""
         missing = [segment.number for segment in segments if not self._has(target, segment)]

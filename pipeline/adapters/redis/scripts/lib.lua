@@ -328,9 +328,9 @@ end
 -- Count a use of a permit; false: it has been used as often as it may be.
 local function use_permit(permit)
   local key = P .. 'permit:' .. permit.id
-  if tonumber(redis.call('GET', key) or '0') >= permit.count then return false end
-  redis.call('INCR', key)
-  redis.call('PEXPIREAT', key, int(permit.until_ms))
+  local used = tonumber(redis.call('GET', key) or '0')
+  if used >= permit.count then return false end
+  redis.call('SET', key, int(used + 1), 'PX', int(math.max(1, permit.until_ms - NOW)))
   return true
 end
 

@@ -125,9 +125,19 @@ local function queue_put_back(v, who, owner, place, ticket)
   keep_debt(v, owner, following - price - tonumber(start))
 end
 
--- The owner is at its limit: it saves nothing up for later.
-local function pass_over(v, owner)
-  redis.call('ZADD', v .. ':turns', int(math.max(turn_of(v, owner), virtual_time(v) + 1)), owner)
+-- These owners, {owner, tag, ...}, are at their limit: they save nothing up for later.
+local function pass_over(v, owners)
+  local earliest, lifted = virtual_time(v) + 1, {}
+  for index = 1, #owners, 2 do
+    if owners[index + 1] < earliest then
+      lifted[#lifted + 1] = int(earliest)
+      lifted[#lifted + 1] = owners[index]
+    end
+    if #lifted == 64 or index == #owners - 1 and #lifted > 0 then
+      redis.call('ZADD', v .. ':turns', unpack(lifted))
+      lifted = {}
+    end
+  end
 end
 
 -- Whether owner `a` comes before owner `b` at equal tags: the order of members in a sorted set, whatever the locale.

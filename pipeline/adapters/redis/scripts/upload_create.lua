@@ -33,7 +33,6 @@ redis.call('ZADD', P .. 'owned:' .. A.fields.owner, int(NOW), id)
 redis.call('ZADD', P .. 'status:' .. status, int(NOW), id)
 redis.call('ZADD', P .. 'listed:' .. status, int(NOW), id)
 if idem then
-  redis.call('HSET', key, 'idempotency_key', A.idempotency_key)
   redis.call('SET', idem, cjson.encode({upload_id = id, fingerprint = A.fingerprint}), 'PX', int(A.idempotency_ms))
 end
 emit(id, 'status', 'status', status)

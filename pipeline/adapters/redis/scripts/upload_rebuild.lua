@@ -22,7 +22,6 @@ end
 for name, value in pairs(A.fields) do redis.call('HSET', key, name, value) end
 redis.call('HSET', key, 'status', A.status, 'status_since_ms', int(NOW), 'created_at_ms', int(A.created_at_ms), 'updated_at_ms', int(NOW),
   'recovered_at_ms', int(NOW))
-if A.idempotency_key then redis.call('HSET', key, 'idempotency_key', A.idempotency_key) end
 if A.grants_ms then redis.call('HSET', key, 'granted_at_ms', int(NOW), 'grants_until_ms', int(NOW + A.grants_ms)) end
 move_counters(id, nil, A.status)
 for stage, spec in pairs(transport_of(id).stages) do

@@ -81,29 +81,29 @@ local function grant_wishes(room)
   return room
 end
 
--- Whether an owner that holds so many `uploads` and `bytes` may hold its waiting upload `who` too. One upload it always may.
-local function may_hold(who, uploads, bytes)
+-- Whether an owner that holds so many `uploads` and `bytes` may hold its waiting upload `who`, or its first one, too. One upload
+-- it always may.
+local function within_share(owner, uploads, bytes, who)
   if number(uploads) == 0 then return true end
   if A.owner_uploads and number(uploads) >= A.owner_uploads then return false end
-  return not A.owner_bytes or number(bytes) + requested(V, who) <= A.owner_bytes
-end
-
-local function within_share(who, owner)
-  return may_hold(who, redis.call('HGET', V .. ':owner-uploads', owner), redis.call('HGET', V .. ':owner-bytes', owner))
+  return not A.owner_bytes or number(bytes) + requested(V, who or first_of(V, owner)) <= A.owner_bytes
 end
 
 -- The first upload of the owner whose turn it is. Owners at their share, `passed`, are passed over until the end of the run:
--- they are the first of the turns.
+-- they are the first of the turns. {owner, tag, ...}
 local function head_of_queue(passed)
   while true do
-    local owners = redis.call('ZRANGE', V .. ':turns', #passed, #passed + 15)
-    if #owners == 0 then return nil end
+    local from = #passed / 2
+    local turns = redis.call('ZRANGE', V .. ':turns', from, from + 31, 'WITHSCORES')
+    if #turns == 0 then return nil end
+    local owners = {}
+    for index = 1, #turns, 2 do owners[#owners + 1] = turns[index] end
     local uploads = redis.call('HMGET', V .. ':owner-uploads', unpack(owners))
     local bytes = redis.call('HMGET', V .. ':owner-bytes', unpack(owners))
     for index, owner in ipairs(owners) do
-      local first = first_of(V, owner)
-      if may_hold(first, uploads[index], bytes[index]) then return first end
+      if within_share(owner, uploads[index], bytes[index], nil) then return (first_of(V, owner)) end
       passed[#passed + 1] = owner
+      passed[#passed + 1] = tonumber(turns[2 * index])
     end
   end
 end
@@ -121,7 +121,9 @@ local function overtake(head, passed, room, could_fit)
     if who ~= head then
       local size = requested(V, who)
       considered = considered + 1
-      if not within_share(who, line.owner) then
+      local owner = line.owner
+      local uploads, bytes = redis.call('HGET', V .. ':owner-uploads', owner), redis.call('HGET', V .. ':owner-bytes', owner)
+      if not within_share(owner, uploads, bytes, who) then
         line.closed = true
       elseif size <= room then
         reserve(who, number(redis.call('HGET', V .. ':requests', who)))
@@ -153,9 +155,9 @@ local function admit()
   end
   if head then
     -- What the disk could not hold even if no upload were on it need not be waited for.
-    overtake(head, #passed, room, requested(V, head) <= A.free_bytes - A.headroom_bytes + backed())
+    overtake(head, #passed / 2, room, requested(V, head) <= A.free_bytes - A.headroom_bytes + backed())
   end
-  for _, owner in ipairs(passed) do pass_over(V, owner) end
+  pass_over(V, passed)
   redis.call('ZREMRANGEBYSCORE', V .. ':finish', '-inf', int(virtual_time(V) + 1))
 end
 

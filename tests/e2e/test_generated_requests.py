@@ -1,0 +1,122 @@
+"""What /openapi.json says is what the gateway does: requests made from it, with keys and with ids that exist."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.core.access import Scope
+from tests.harness.cell import SEGMENT_BYTES, Cell
+from tests.harness.generated_requests import Call, run
+from tests.harness.keys import WITH_KEYS, as_caller, make_key
+from tests.harness.media_samples import sample
+from tests.harness.running import CellProcesses, cell_processes
+from tests.harness.shared_stack import Servers
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+_EVENTS_TOKEN = "events" * 6
+_SEED = int(os.environ.get("SEED", "1"))
+_EXAMPLES = int(os.environ.get("EXAMPLES", "12"))
+_OWNER = "alice"
+_BUDGET_BYTES = 8 * 1024 * 1024
+_BLOCKING_BYTES = 64 * 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def guarded(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CellProcesses]:
+    with cell_processes(
+        servers,
+        tmp_path_factory.mktemp("generated"),
+        auth="required",
+        signing_secret=WITH_KEYS["signing_secret"],
+        events_token=_EVENTS_TOKEN,
+        temp_budget_bytes=_BUDGET_BYTES,
+        temp_share=1,
+        swift_tempurl_key="generated",
+    ) as started:
+        yield started
+
+
+@pytest.fixture
+async def alice(guarded: CellProcesses) -> AsyncIterator[Cell]:
+    async with guarded.connected() as connected, as_caller(connected, _OWNER) as cell:
+        yield cell
+
+
+async def _contents(cell: Cell, count: int) -> list[str]:
+    data = sample("mp4").read_bytes()
+    views = await asyncio.gather(*(cell.upload(data, metadata={"n": str(number)}) for number in range(count)))
+    return [view["id"] for view in views]
+
+
+async def _uploads(cell: Cell) -> dict[str, list[str]]:
+    """Ids by status. What schemathesis cancels has ids of its own."""
+    data = sample("mp4").read_bytes()
+    receiving = await cell.create(4 * SEGMENT_BYTES)
+    await cell.put(receiving, 2, os.urandom(4 * SEGMENT_BYTES))
+    granted = await cell.create(len(data), transport="direct")
+    cancelled = [await cell.create(1000) for _ in range(3)]
+    for upload in cancelled[:2]:
+        await cell.call("DELETE", f"/v1/uploads/{upload['id']}", expect=200)
+    waiting = [await cell.create(_BUDGET_BYTES - SEGMENT_BYTES) for _ in range(3)]
+    assert [upload["status"] for upload in waiting[1:]] == ["waiting", "waiting"]
+    return {
+        "receiving": [receiving["id"]],
+        "granted": [granted["id"]],
+        "ended": [upload["id"] for upload in cancelled[:2]],
+        "to cancel": [cancelled[2]["id"], waiting[2]["id"]],
+        "waiting": [waiting[1]["id"]],
+    }
+
+
+def _calls(uploads: dict[str, list[str]], contents: list[str], to_delete: list[str]) -> Sequence[Call]:
+    ended, receiving = uploads["ended"], uploads["receiving"]
+    everything = [*receiving, *uploads["granted"], *ended, *uploads["waiting"], *contents]
+    numbers = [1, 2, 3, 4]
+    below_content = [f"GET /v1/contents/{{id}}{part}" for part in ("", "/download", "/thumbnail", "/segments")]
+    types = ["video/mp4", "image/jpeg", "audio/ogg;codecs=opus", "application/octet-stream"]
+    return [
+        Call("POST /v1/uploads", {"body.content_type": types}),
+        *(Call(f"{method} /v1/uploads/{{id}}", {"path.id": ids})
+          for method, ids in (("GET", everything), ("DELETE", [*uploads["to cancel"], *ended]))),
+        Call("GET /v1/uploads/{id}/events", {"path.id": [*ended, *contents]}),
+        Call("POST /v1/uploads/{id}/tickets", {"path.id": everything}),
+        Call("PUT /v1/uploads/{id}/segments/{number}", {
+            "path.id": [*receiving, *uploads["waiting"], *ended], "path.number": numbers,
+        }),
+        *(Call(f"POST /v1/uploads/{{id}}/{part}", {"path.id": [*uploads["granted"], *receiving]})
+          for part in ("grants", "complete")),
+        *(Call(name, {"path.id": contents}) for name in (*below_content, "POST /v1/contents/{id}/links")),
+        Call("GET /v1/contents/{id}/segments/{number}", {"path.id": contents, "path.number": numbers}),
+        Call("DELETE /v1/contents/{id}", {"path.id": to_delete}),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("caller", ["owner", "operator"])
+async def test_the_description_is_true(alice: Cell, caller: str, tmp_path: Path) -> None:
+    contents = await _contents(alice, 3)
+    calls = _calls(await _uploads(alice), contents[:2], contents[2:])
+    scopes: Any = (Scope.UPLOAD, Scope.READ) if caller == "owner" else tuple(Scope)
+    _, key = await make_key(alice.settings, _OWNER if caller == "owner" else "operator", *scopes)
+    async with alice.http.get(f"{alice.url}/openapi.json") as response:
+        document = await response.text()
+    found, report = await run(
+        alice.url, document, tmp_path, {"bearer": key, "store": _EVENTS_TOKEN}, calls, seed=_SEED, examples=_EXAMPLES
+    )
+    assert found == 0, report
+    for upload_id in await _in_flight(alice):
+        await alice.call("DELETE", f"/v1/uploads/{upload_id}")
+
+
+async def _in_flight(cell: Cell) -> list[str]:
+    found: list[str] = []
+    for status in ("waiting", "granted", "admitted", "receiving"):
+        _, body, _ = await cell.call("GET", f"/v1/uploads?limit=200&status={status}", expect=200)
+        found += [item["id"] for item in body["data"]["items"]]
+    return found
