@@ -76,6 +76,8 @@ async def open_cell(
     lease_seconds: float = 1.0,
     budget_bytes: int = BUDGET_BYTES,
     elsewhere: Untouched | Hanging | None = None,
+    headroom_bytes: int = 0,
+    share: float = 0.25,
 ) -> AsyncIterator[Cell]:
     """`elsewhere` stands in for both store and database."""
     settings = Settings(
@@ -83,7 +85,8 @@ async def open_cell(
         redis_namespace=namespace,
         temp_dir=directory,
         temp_budget_bytes=budget_bytes,
-        temp_headroom_bytes=0,
+        temp_headroom_bytes=headroom_bytes,
+        temp_share=share,
         lease_seconds=lease_seconds,
         max_passes=4,
     )
