@@ -36,4 +36,6 @@ class Settings(
 ):
     """All settings of Sluice."""
 
-    model_config = SettingsConfigDict(env_prefix="SLUICE_", frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SLUICE_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )

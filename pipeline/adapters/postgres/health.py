@@ -32,7 +32,7 @@ async def attempt(connection: asyncpg.Connection) -> None:
     content_id = uuid4()
     await connection.execute(query("check_content"), content_id)
     await connection.execute(query("insert_segments"), content_id, [1], [0], [""])
-    await connection.fetchrow(query("begin_deletion"), content_id, 1.0)
+    await connection.fetchrow(query("begin_deletion"), content_id, 1.0, None)
 
 
 async def statement_timeout_ms(connection: asyncpg.Connection) -> int:
