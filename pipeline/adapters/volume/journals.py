@@ -70,15 +70,8 @@ class FileUploadJournals:
     async def read(self, upload_id: str) -> Journal | None:
         def work() -> Journal | None:
             for suffix in (_SUFFIX, _ENDED):
-<<<<<<< HEAD
-                with (
-                    suppress(FileNotFoundError),
-                    open(open_regular(self._path(upload_id, suffix), os.O_RDONLY), "rb") as file,
-                ):
-=======
                 path = self._path(upload_id, suffix)
                 with suppress(FileNotFoundError), open(open_regular(path, os.O_RDONLY), "rb") as file:
->>>>>>> c2
                     return read(file.read())
             return None
 

@@ -54,13 +54,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsDatabase]:
     files = [Path(shutil.copy(file, directory)) for file in ca.issue("postgres", "localhost")]
 
     def give_away(*paths: Path) -> None:
-<<<<<<< HEAD
-        if user is not None:
-            for path in paths:
-=======
         for path in paths:
             if user is not None:
->>>>>>> c2
                 os.chown(path, user.uid, user.gid)
 
     def child(program: str, *arguments: str) -> ChildProcess:

@@ -119,23 +119,14 @@ async def test_it_is_refused_where_it_is_not_proven(
 ) -> None:
     good = server.settings(redis_namespace)
     url = good.redis_url.get_secret_value()
-<<<<<<< HEAD
-    every: dict[str, dict[str, Any]] = {
-=======
     cases: dict[str, dict[str, Any]] = {
->>>>>>> c2
         "another CA": {"redis_ca_file": TestCa(tmp_path / "other").ca_file},
         "no CA": {"redis_ca_file": None},
         "another host": {"redis_url": SecretStr(url.replace("localhost", LOOPBACK))},
         "wrong password": {"redis_url": SecretStr(url.replace("s3cret", "wrong"))},
         "plain": {"redis_url": SecretStr(url.replace("rediss://", "redis://"))},
     }
-<<<<<<< HEAD
-    changes = every[what]
-    settings = server.settings(redis_namespace, **changes)
-=======
     settings = server.settings(redis_namespace, **cases[what])
->>>>>>> c2
     async with redis_parts(settings) as parts:
         with pytest.raises(DependencyUnavailable) as refused:
             await parts.health.check()

@@ -1,4 +1,4 @@
-"""Room for journals: part of the reservation of an admitted upload, and of the headroom for those that reserve nothing."""
+"""Room for journals: in the reservation of an admitted upload, in the headroom for uploads that reserve nothing."""
 
 from __future__ import annotations
 
