@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from deploy.access_table import access_table
 from pipeline import telemetry
-from pipeline.core.errors import CATALOGUE
+from pipeline.core.error_codes import CATALOGUE
 from pipeline.settings import Settings
 
 

@@ -18,7 +18,7 @@ from gateway.access import STORE, URL_PARAMETER, Access
 from gateway.http.request_ids import HEADER
 from gateway.limits import LEVEL_FIELD, POLICY_FIELD
 from gateway.routing import JSON, RequestHeader, ResponseSpec, Route
-from pipeline.core.errors import CATALOGUE
+from pipeline.core.error_codes import CATALOGUE
 from schemas.http import Failure, Success
 
 _REF = "#/components/schemas/{model}"

@@ -12,7 +12,7 @@ from gateway.api.links import content_links, import_links, upload_links
 from gateway.http.paths import without_paths
 from pipeline.contents.downloads import Downloads
 from pipeline.core.digests import format_content_digest
-from pipeline.core.errors import CATALOGUE
+from pipeline.core.error_codes import CATALOGUE
 from pipeline.core.model import ClientDigest, StageStatus
 from pipeline.core.segments import to_ranges
 from pipeline.uploads.direct import Grants

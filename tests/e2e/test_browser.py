@@ -24,7 +24,7 @@ from aiohttp import web
 from deploy.cli.processes import ALL_IN_ONE, SluiceProcesses
 from deploy.embedded.layout import Layout
 from gateway.app import ALL_ROUTES
-from pipeline.core.errors import CATALOGUE
+from pipeline.core.error_codes import CATALOGUE
 from tests.harness.media_samples import sample
 from tests.harness.shared_stack import Servers
 

@@ -16,7 +16,7 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from openapi_schema_validator import OAS31Validator
 
-from pipeline.core.errors import CATALOGUE
+from pipeline.core.error_codes import CATALOGUE
 
 _ANYWHERE = {"ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED"}
 """Codes of requests that match no row of the route table."""

@@ -6,7 +6,7 @@ import pytest
 
 from deploy.cli.advice import ADVICE
 from deploy.cli.errors import ApiError
-from pipeline.core.errors import CATALOGUE
+from pipeline.core.error_codes import CATALOGUE
 
 pytestmark = pytest.mark.unit
 

@@ -8,7 +8,7 @@ import pytest
 
 from deploy.cli.errors import ApiError, ClientError, FileChangedError, NoResponseError, NotSluiceError
 from deploy.cli.retrying import decide, is_wait
-from pipeline.core.errors import CATALOGUE
+from pipeline.core.error_codes import CATALOGUE
 from pipeline.core.retry import GiveUp, RetryAfter, RetryPolicy
 
 pytestmark = pytest.mark.unit

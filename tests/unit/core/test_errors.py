@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.core import errors
-from pipeline.core.errors import CATALOGUE, SegmentCorrupt, SluiceError, StoreUnavailable
+from pipeline.core.error_codes import CATALOGUE
+from pipeline.core.errors import SegmentCorrupt, SluiceError, StoreUnavailable
 
 pytestmark = pytest.mark.unit
 

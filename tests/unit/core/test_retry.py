@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.errors import CATALOGUE, MediaError, SluiceError, StoreUnavailable
+from pipeline.core.error_codes import CATALOGUE
+from pipeline.core.errors import MediaError, SluiceError, StoreUnavailable
 from pipeline.core.retry import (
     Dependency,
     GiveUp,

@@ -33,7 +33,8 @@ from gateway.app import ALL_ROUTES
 from gateway.http import envelope
 from gateway.openapi import build_document
 from gateway.routing import Route
-from pipeline.core.errors import CATALOGUE, SluiceError
+from pipeline.core.error_codes import CATALOGUE
+from pipeline.core.errors import SluiceError
 
 pytestmark = pytest.mark.unit
 

@@ -19,7 +19,7 @@ from gateway.middleware import CATCH_ALL
 from gateway.pages.docs import _page
 from gateway.routing import methods_of
 from pipeline.bootstrap import GatewayServices
-from pipeline.core.errors import CATALOGUE
+from pipeline.core.error_codes import CATALOGUE
 from schemas.content_list import SORT_FIELDS, ContentFilters
 
 pytestmark = pytest.mark.unit

@@ -87,7 +87,7 @@ def test_a_ca_file_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "text.pem").write_text("no certificate")
     for path in (tmp_path / "missing.pem", tmp_path / "empty.pem", tmp_path / "text.pem", tmp_path):
         with pytest.raises(ValidationError, match="readable file of CA certificates"):
-            Settings(**{name: path})
+            Settings.model_validate({name: path})
 
 
 def test_redis_verifies_host_names_unless_the_url_says_otherwise() -> None:
