@@ -25,6 +25,8 @@ from pipeline.ports import PlainClient, PresignedDownloads, PresignedUploads, St
 from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, logger
 
+_END_SECONDS = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeRules:
@@ -66,8 +68,9 @@ class ExaminedStores:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends examinations; they remove what they have stored."""
-        await end_tasks(*(entry.task for entry in self._entries.values()))
+        """Ends examinations. They remove what they have stored, unless the store is slow: then a later examination
+        does."""
+        await end_tasks(*(entry.task for entry in self._entries.values()), most_seconds=_END_SECONDS)
 
     async def report(self, store: str) -> StoreReport | None:
         """See `KnownStores.report`."""

@@ -34,7 +34,7 @@ class ConnectionSettings(BaseModel):
         "SLUICE_AUTH is `none`",
     )
     streams: int = Field(
-        2000, ge=1, description="Event streams that one gateway serves at once, for all owners; further ones get 429"
+        2000, ge=1, description="Event streams that one gateway serves at once, for all owners; further ones get 503"
     )
     owner_downloads: int = Field(
         64,

@@ -11,11 +11,12 @@ import pytest
 
 from pipeline.adapters.object_store.names import MULTIPART_PREFIX
 from pipeline.core.segments import MEBIBYTE
-from tests.harness.cell import SEGMENT_BYTES, Cell, eventually, hash_get
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.faults.cells import outages, shaped_cell
 from tests.harness.faults.client import PatientClient
 from tests.harness.faults.kinds import Pass, Refuse
 from tests.harness.media_samples import sample
+from tests.harness.redis_calls import reply
 from tests.harness.shared_stack import Servers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -29,7 +30,9 @@ def _video() -> bytes:
 
 
 async def _reserved(cell: Cell) -> int:
-    return int(await hash_get(cell.redis, cell.keys.volume(cell.settings.volume), "reserved_bytes") or 0)
+    """What is reserved for files, beside their journals."""
+    key = f"{cell.keys.volume(cell.settings.volume)}:reservations"
+    return sum(map(int, await reply(cell.redis.hvals(key))))
 
 
 async def _stored_segments(cell: Cell) -> int:

@@ -173,7 +173,8 @@ async def test_an_admission_worker_is_killed_while_uploads_wait(servers: Servers
     """The second admission worker admits the waiting uploads; there is room for one at a time."""
     video = _video()
     workers = apart("admission", count=2)
-    async with running_cell(servers, tmp_path, workers=workers, temp_budget_bytes=len(video), temp_share=1) as cell:
+    budget = len(video) + 32 * 1024  # with its journal
+    async with running_cell(servers, tmp_path, workers=workers, temp_budget_bytes=budget, temp_share=1) as cell:
         uploads = [await cell.create(len(video)) for _ in range(4)]
         assert [upload["status"] for upload in uploads] == ["admitted", *["waiting"] * 3]
         cell.processes.child("worker-admission").stop(signal.SIGKILL)

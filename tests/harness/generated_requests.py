@@ -17,7 +17,7 @@ from typing import Final
 from deploy.cli.processes import import_path
 
 _CHECKS: Final = (
-    "not_a_server_error",
+    "no_server_error",
     "status_code_conformance",
     "content_type_conformance",
     "response_headers_conformance",

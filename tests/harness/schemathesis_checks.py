@@ -1,4 +1,6 @@
-"""A check that schemathesis loads: a valid request is refused only for a reason that no schema states."""
+"""Checks that schemathesis loads: no response is a server error, and a valid request is refused only for a reason that
+no schema states. The store of the tests may refuse requests on a busy machine, which is neither.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,17 @@ _REASONS: Final = {
     "settings and the store say it": {
         *("FILE_TOO_LARGE_FOR_STORE", "SEGMENTS_TOO_LARGE_FOR_VOLUME", "TRANSPORT_NOT_OFFERED"),
     },
+    "the store is busy": {"STORE_UNAVAILABLE"},
     "a limit of the owner or the volume": {"QUEUE_FULL", "OWNER_LIMIT", "DAILY_LIMIT", "RATE_LIMITED"},
 }
 _ALLOWED: Final = frozenset(code for codes in _REASONS.values() for code in codes)
+
+
+@schemathesis.check
+def no_server_error(ctx: Any, response: Any, case: Any) -> None:
+    """The code of a 5xx is that of the store."""
+    if response.status_code >= 500 and response.json()["error"]["code"] != "STORE_UNAVAILABLE":
+        raise AssertionError(f"a server error: {response.text}")
 
 
 @schemathesis.check

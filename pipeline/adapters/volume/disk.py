@@ -43,7 +43,8 @@ def translated() -> Iterator[None]:
 
 
 def _missing_directory(error: FileNotFoundError) -> str | None:
-    """The directory that would hold the file, if that is missing too: then nothing is known about the file."""
+    """The directory that would hold the file, or that was asked about (`itself`), if that is missing: then nothing is
+    known about the file."""
     directory = os.path.dirname(error.filename or "")
     return directory if directory and not os.path.isdir(directory) else None
 
@@ -105,9 +106,14 @@ def _fallocate(descriptor: int, mode: int, offset: int, size_bytes: int) -> None
             raise OSError(number, os.strerror(number))
 
 
+def itself(directory: Path) -> str:
+    """The path of a directory for calls that concern it and no file in it, so that `translated` tells the two apart."""
+    return os.path.join(directory, "")
+
+
 def sync_directory(directory: Path) -> None:
     """Flush `directory`, so that names created in it survive a power failure."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(itself(directory), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:

@@ -140,7 +140,7 @@ class FileUploadJournals:
 
 def _trim(path: Path) -> None:
     """Remove the bytes beyond the file's end from the disk. No entry is being appended meanwhile."""
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    fd = open_regular(path, os.O_WRONLY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         os.ftruncate(fd, os.fstat(fd).st_size)

@@ -18,7 +18,7 @@ import aiofiles.os
 import google_crc32c
 
 from pipeline.adapters.volume import holes
-from pipeline.adapters.volume.disk import UNSUPPORTED, in_thread, open_regular, sync_directory, translated
+from pipeline.adapters.volume.disk import UNSUPPORTED, in_thread, itself, open_regular, sync_directory, translated
 from pipeline.adapters.volume.preallocate import preallocate, private_name, probe
 from pipeline.adapters.volume.segment_source import FileSegmentSource
 from pipeline.core.errors import TempVolumeError
@@ -139,12 +139,12 @@ class DirectoryTempVolume:
 
     async def free_bytes(self) -> int:
         with translated():
-            facts = await aiofiles.os.statvfs(self._directory)
+            facts = await aiofiles.os.statvfs(itself(self._directory))
         return facts.f_bavail * facts.f_frsize
 
     async def total_bytes(self) -> int:
         with translated():
-            facts = await aiofiles.os.statvfs(self._directory)
+            facts = await aiofiles.os.statvfs(itself(self._directory))
         return (
             facts.f_blocks - (facts.f_bfree - facts.f_bavail)
         ) * facts.f_frsize  # without the blocks reserved for root
@@ -160,7 +160,7 @@ class DirectoryTempVolume:
     async def list(self) -> Mapping[str, tuple[int, float]]:
         def work() -> dict[str, tuple[int, float]]:
             found: dict[str, tuple[int, float]] = {}
-            with os.scandir(self._directory) as entries:
+            with os.scandir(itself(self._directory)) as entries:
                 for entry in entries:
                     if entry.name.endswith(_SUFFIX):
                         try:

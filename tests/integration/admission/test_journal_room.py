@@ -39,6 +39,7 @@ async def test_journals_of_direct_uploads_leave_half_of_the_headroom_free(
             held = await created(cell, size_bytes=megabyte)  # of the room beside the headroom
             await cell.admission.request(held)
             before, begun = await cell.volume.free_bytes(), 0
+            upload = held
 
             async def begin_another() -> None:
                 nonlocal upload, begun
@@ -48,7 +49,6 @@ async def test_journals_of_direct_uploads_leave_half_of_the_headroom_free(
                 await cell.state.record.begin_journal(upload)
                 begun += 1
 
-            upload = held
             with pytest.raises(TempVolumeError) as refused:
                 await repeat(begin_another)
             assert (refused.value.code, refused.value.http_status) == ("TEMP_VOLUME_FULL", 507)

@@ -79,5 +79,5 @@ async def test_processes_of_both_releases_serve_one_volume(each_redis: RedisServ
         assert await queue.run() == ["b0", "old0"]
         uploads = await queue.redis.hgetall(f"{queue.key}:owner-uploads")  # type: ignore[misc]  # redis-py types it as both
         assert uploads == {"alice": "1", "bob": "1", "default": "1"}
-        await queue.release("a2", "b0", "old0")
+        await queue.release("a0", "a2", "b0", "old0")
         assert [key async for key in queue.redis.scan_iter(f"{queue.key}*")] == [queue.key]

@@ -81,13 +81,14 @@ def test_no_secret_is_in_a_text_of_the_settings(tmp_path: Path) -> None:
         assert PASSWORD not in text
 
 
-@pytest.mark.parametrize("name", ["redis_ca_file", "store_ca_file"])
-def test_a_ca_file_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["REDIS_CA_FILE", "STORE_CA_FILE"])
+def test_a_ca_file_that_is_none_is_refused(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty.pem").touch()
     (tmp_path / "text.pem").write_text("no certificate")
     for path in (tmp_path / "missing.pem", tmp_path / "empty.pem", tmp_path / "text.pem", tmp_path):
+        monkeypatch.setenv(f"SLUICE_{name}", str(path))
         with pytest.raises(ValidationError, match="readable file of CA certificates"):
-            Settings.model_validate({name: path})
+            Settings()
 
 
 def test_redis_verifies_host_names_unless_the_url_says_otherwise() -> None:

@@ -155,7 +155,11 @@ end
 local function in_order(v, from, count)
   local turns = redis.call('ZRANGE', v .. ':turns', from, from + count - 1, 'WITHSCORES')
   local unopened, lines, latest = 1, {}, nil
-  local function before(a, b) return a.tag < b.tag or a.tag == b.tag and comes_before(a.owner, b.owner) end
+  local names, places = {}, {}
+  for index = 1, #turns, 2 do names[#names + 1] = turns[index] end
+  table.sort(names, comes_before)
+  for place, name in ipairs(names) do places[name] = place end
+  local function before(a, b) return a.tag < b.tag or a.tag == b.tag and places[a.owner] < places[b.owner] end
   local function move_on(line)
     if line.closed then
       line.who = nil
