@@ -19,8 +19,7 @@ MOST = 4
 
 
 @pytest.fixture
-async def redis(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Redis]:
-    monkeypatch.setattr(pool_module, "WAIT_SECONDS", 0.5)
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
     client = Redis(connection_pool=SideBySidePool.from_url(redis_url, max_connections=MOST, client_name="bounded"))
     yield client
     await client.aclose(close_connection_pool=True)
@@ -54,13 +53,17 @@ async def test_a_thousand_callers_share_a_few_connections(redis: Redis) -> None:
     assert await connections(redis) == MOST
 
 
-async def test_a_caller_waits_for_a_connection_and_then_gets_the_error_of_an_outage(redis: Redis) -> None:
+async def test_a_caller_waits_for_a_connection_and_then_gets_the_error_of_an_outage(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "WAIT_SECONDS", 0.5)
     blocked = await all_but(redis, 0)
     with pytest.raises(DependencyUnavailable) as raised, translated():
         await redis.ping()
     assert raised.value.code == "REDIS_UNAVAILABLE"
     assert "all 4 connections" in raised.value.message
     await asyncio.gather(*blocked)
+    monkeypatch.undo()
     assert await redis.ping()
 
 

@@ -38,6 +38,7 @@ async def test_journals_of_direct_uploads_leave_half_of_the_headroom_free(
         async with open_cell(redis_url, redis_namespace, disk, lease_seconds=60, headroom_bytes=2 * megabyte) as cell:
             held = await created(cell, size_bytes=megabyte)  # of the room beside the headroom
             await cell.admission.request(held)
+            upload = held
             before, begun = await cell.volume.free_bytes(), 0
             upload = held
 
