@@ -29,6 +29,9 @@ from tests.harness.undocumented import fail_if_undocumented, undocumented_in_log
 os.environ.setdefault("SLUICE_AUTH", "none")
 
 _LONGEST_FIRST = (
+    "tests/e2e/abuse/test_queue.py",
+    "tests/e2e/abuse/test_connections.py",
+    "tests/e2e/test_generated_requests.py",
     "tests/e2e/test_redis_refusals.py",
     "tests/programs/torture/test_short.py",
     "tests/e2e/test_database_faults.py",

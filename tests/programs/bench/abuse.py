@@ -39,7 +39,7 @@ from tests.programs.bench.figures import Figure
 PART = "abuse"
 _BUDGET_BYTES = 512 * MIB
 _VIDEO_BYTES = 24 * MIB
-_IMPORT_BYTES = 512 * MIB
+_IMPORT_BYTES = 200 * MIB
 _IMPORTED = "raw/large.mkv"
 
 

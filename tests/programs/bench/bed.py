@@ -54,7 +54,7 @@ def open_bed(directory: Path) -> Iterator[Bed]:
     """Start the test bed, and stop it after the block."""
     with EmbeddedStack(StackOptions(directory)) as stack:
         environment = stack.environment()
-        sluice = SluiceProcesses(directory, {**environment, "SLUICE_LOG_LEVEL": "warning"})
+        sluice = SluiceProcesses(directory, {**environment, "SLUICE_AUTH": "none", "SLUICE_LOG_LEVEL": "warning"})
         try:
             sluice.start()
             yield Bed(directory, stack, sluice, ffmpeg_path())

@@ -31,7 +31,7 @@ def own_cell(bed: Bed, name: str, **settings: str | int | float) -> Iterator[Cel
         bed.directory / name,
         workers=SEPARATE,
         processes=SluiceProcesses,
-        **{"segment_bytes": 10 * MIB, "log_level": "warning", "swift_tempurl_key": "bench", **settings},
+        **{"auth": "none", "segment_bytes": 10 * MIB, "log_level": "warning", "swift_tempurl_key": "bench", **settings},
     ) as cell:
         yield cell
 
