@@ -70,8 +70,8 @@ async def proxy(redis_url: str) -> AsyncIterator[RespProxy]:
 
 
 @pytest.fixture
-def proxy_url(proxy: RespProxy) -> str:
-    return f"redis://127.0.0.1:{proxy.port}/0"
+def proxy_url(redis_url: str, proxy: RespProxy) -> str:
+    return str(URL(redis_url).with_host("127.0.0.1").with_port(proxy.port))
 
 
 def _opened(url: str, namespace: str) -> AbstractAsyncContextManager[RedisParts]:
