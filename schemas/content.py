@@ -28,7 +28,7 @@ class Content(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    owner: str = Field(description="The principal that it belongs to")
+    owner: str = Field("default", description="The principal that it belongs to")
     filename: str
     content_type: str
     created_at: datetime
@@ -74,7 +74,9 @@ class ContentLinks(BaseModel):
     segments: str = Field(description="GET lists its segments, with a URL for each")
     segment: str = Field(description="GET downloads one segment; replace `{number}` with its number")
     thumbnail: str | None = Field(description="GET shows its thumbnail; null if it has none")
-    links: str = Field(description="POST requests URLs that download it and show its thumbnail without a key")
+    links: str | None = Field(
+        None, description="POST requests URLs that download it and show its thumbnail without a key"
+    )
 
 
 class ContentView(Content):

@@ -106,7 +106,9 @@ class UploadLinks(BaseModel):
 
     self: str = Field(description="The upload: GET shows it, DELETE cancels it")
     events: str = Field(description="GET follows it")
-    tickets: str = Field(description="POST requests a URL that follows it without headers, for EventSource")
+    tickets: str | None = Field(
+        None, description="POST requests a URL that follows it without headers, for EventSource"
+    )
     segment: str | None = Field(
         None,
         description="Transport `gateway`: PUT sends a segment; replace `{number}` with its number. Null once the "
@@ -166,7 +168,7 @@ class UploadView(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    owner: str = Field(description="The principal that it belongs to")
+    owner: str = Field("default", description="The principal that it belongs to")
     status: str = Field(
         description="granted, waiting, admitted, receiving, processing, ready, failed, expired or cancelled"
     )

@@ -15,7 +15,10 @@ from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
 
-METHODS = {"self": "GET", "events": "GET", "segment": "PUT", "grants": "POST", "complete": "POST", "content": "GET"}
+METHODS = {
+    "self": "GET", "events": "GET", "content": "GET",
+    "tickets": "POST", "segment": "PUT", "grants": "POST", "complete": "POST",
+}
 PATHS = {"segment": "/segments/{number}", "grants": "/grants", "complete": "/complete"}
 NEVER_APPLIES = {"TRANSPORT_DIFFERS", "UPLOAD_ENDED", "UPLOAD_COMPLETE"}
 
@@ -49,7 +52,7 @@ async def answer(cell: Cell, name: str, url: str) -> tuple[int, str]:
 async def check(cell: Cell, view: Mapping[str, Any], *expected: str) -> None:
     """The links are exactly these, and the gateway agrees."""
     links = {name: url for name, url in view["links"].items() if url is not None}
-    assert set(links) == {"self", "events", *expected}
+    assert set(links) == {"self", "events", "tickets", *expected}
     for name, url in links.items():
         if name == "events" and view["status"] not in ("ready", "failed", "cancelled"):
             async with cell.http.head(url) as response:  # a GET would last until the upload ends
@@ -118,7 +121,8 @@ async def test_every_link_of_a_content_works(cell: Cell, name: str) -> None:
     links = content["links"]
     assert upload["links"]["content"] == links["self"]
     assert (links["thumbnail"] is None) == (content["thumbnail"] is None) == (name == "mp3")
-    for link in filter(None, links.values()):
+    await cell.call("POST", links["links"], json={}, expect=201)
+    for link in filter(None, (url for name, url in links.items() if name != "links")):
         async with cell.http.get(link.replace("{number}", "1")) as response:
             assert response.status == 200, link
             body = await response.read()

@@ -19,7 +19,7 @@ ROWS = 6_000
 # Every column has frequent values, nulls, and a value (`rare`, or the largest one) that two rows have.
 _FILL = """
 INSERT INTO contents (id, filename, content_type, created_at, kind, size_bytes, duration_seconds, width, height, store,
-                      container, object_key, etag, thumbnail, media, metadata)
+                      container, object_key, etag, thumbnail, media, metadata, owner)
 SELECT gen_random_uuid(), 'a', CASE WHEN n % 3000 = 0 THEN 'rare/type' ELSE 'video/mp4' END,
        timestamptz '2026-01-01Z' + make_interval(secs => n), CASE WHEN n % 3000 = 0 THEN 'audio' ELSE 'video' END,
        CASE WHEN n % 3000 = 0 THEN 10000000 ELSE n END,
@@ -27,7 +27,8 @@ SELECT gen_random_uuid(), 'a', CASE WHEN n % 3000 = 0 THEN 'rare/type' ELSE 'vid
        CASE WHEN n % 3000 = 0 THEN 10000000 WHEN n % 3 > 0 THEN 1920 END,
        CASE WHEN n % 3000 = 0 THEN 10000000 WHEN n % 3 > 0 THEN 1080 END,
        'swift', 'c', n::text, 'e', NULL,
-       CASE WHEN n % 3000 = 0 THEN $2::jsonb WHEN n % 3 > 0 THEN $3::jsonb ELSE '{}' END, '{}'
+       CASE WHEN n % 3000 = 0 THEN $2::jsonb WHEN n % 3 > 0 THEN $3::jsonb ELSE '{}' END, '{}',
+       CASE WHEN n % 3000 = 0 THEN 'rare' ELSE 'common' END
 FROM generate_series(1, $1::integer) n
 """
 
@@ -96,6 +97,7 @@ async def test_each_order_reads_its_index_and_sorts_nothing(large: asyncpg.Conne
 RARE = {
     "kind": "audio",
     "content_type": "rare/type",
+    "owner": "rare",
     "container_format": "rare",
     "video_codec": "rare",
     "audio_codec": "rare",

@@ -106,12 +106,14 @@ async def fill(
         size = chance.choice([1, 2**31, 2**53])
         content_type = chance.choice(["audio/mpeg", "image/jpeg", "video/mp4", "video/webm", RECORDED])
         stored = StoredObject("swift", "c", f"contents/{content_id}/original", size, "etag")
+        owner = chance.choice(["alice", "bob", "zoe"])
         await contents.save(
-            ContentRecord(content_id, "a", content_type, stored, None, media.model_dump(mode="json"), {})
+            ContentRecord(content_id, "a", content_type, stored, None, media.model_dump(mode="json"), {}, owner)
         )
         created = NOON + timedelta(microseconds=chance.randint(0, 20))
         await database.execute("UPDATE contents SET created_at = $1 WHERE id = $2", created, content_id)
         values = expected(media) | {"created_at": created, "content_type": content_type, "size_bytes": size}
+        values["owner"] = owner
         rows.append(Row(content_id, values))
     return rows
 

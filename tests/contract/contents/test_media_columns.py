@@ -206,7 +206,7 @@ async def test_processes_of_the_older_version_work_before_during_and_after(
         rows = await old_database.fetch("SELECT c.* FROM contents c ORDER BY c.created_at DESC LIMIT $1", 2000)
         assert {row["id"] for row in rows} == expected | {gone}
         await old_database.execute("DELETE FROM contents WHERE id = $1", gone)
-    assert len(await migrating) == 3
+    assert len(await migrating) == len(known_migrations()) - 3
     for content_id in expected:
         assert tuple((await columns(old_database, content_id)).values()) == WHOLE
     contents = PostgresContentRepository(empty_database_url, 1)
@@ -243,7 +243,7 @@ async def test_a_long_query_does_not_make_everybody_wait_for_the_migration(
         with pytest.raises(Exception, match="lock timeout"):
             await migrate(empty_database_url)
     await reader.close()
-    assert len(await migrate(empty_database_url)) == 3
+    assert len(await migrate(empty_database_url)) == len(known_migrations()) - 3
 
 
 async def test_a_statement_timeout_does_not_stop_a_long_migration(
@@ -257,4 +257,4 @@ async def test_a_statement_timeout_does_not_stop_a_long_migration(
     )
     name = empty_database_url.rpartition("/")[2]
     await old_database.execute(f"ALTER DATABASE {name} SET statement_timeout = '800ms'")
-    assert len(await migrate(empty_database_url)) == 2
+    assert len(await migrate(empty_database_url)) == len(known_migrations()) - 4

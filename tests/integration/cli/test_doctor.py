@@ -37,7 +37,16 @@ def levels(sluice: Sluice, **variables: str) -> dict[str, set[str]]:
 def test_a_healthy_cell_has_no_errors(cell: Cell, sluice: Sluice) -> None:
     before = sorted(cell.temp_dir.iterdir())
     found = levels(sluice)
-    assert list(found) == ["Redis", "PostgreSQL", "object store", "media reader", "temp volume", "records", "process"]
+    assert list(found) == [
+        "Redis",
+        "PostgreSQL",
+        "object store",
+        "media reader",
+        "temp volume",
+        "records",
+        "process",
+        "access",
+    ]
     assert not any("error" in found_levels for found_levels in found.values()), found
     assert found["Redis"] == {"ok"}
     assert found["PostgreSQL"] == {"ok"}

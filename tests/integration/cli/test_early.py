@@ -132,7 +132,7 @@ def test_the_status_shows_metadata_and_the_window(sluice: Sluice, tmp_path: Path
     lines = sluice.run("status", seen[-1]["upload_id"]).stdout.splitlines()
     facts: dict[str, str] = dict(line.split("\t", 1) for line in lines)
     assert facts["media"].startswith("video · mp4, h264 320x240")
-    assert facts["window"].startswith("504.0 KiB")
+    assert facts["window"].startswith("420.0 KiB")
     view: dict[str, Any] = json.loads(sluice.run("status", seen[-1]["upload_id"], "--json").stdout)
     assert view["media"]["container"] == "mp4"
     assert sluice.run("upload", str(film)).returncode == 0

@@ -32,7 +32,9 @@ def test_it_uploads_a_file_and_shows_the_content_and_a_download_command_that_wor
         assert "my film.mp4 is content" in shown
         assert re.search(r"segments +3, joined by a manifest", shown)
         assert re.search(r"object +sluice/contents/[0-9a-f-]+/original", shown)
-        subprocess.run(shlex.split(command), cwd=tmp_path / "run", check=True, capture_output=True)
+        (variables,) = (tmp_path / "run").glob(".sluice/*/env.sh")
+        script = f". {shlex.quote(str(variables))}; {command}"
+        subprocess.run(["bash", "-c", script], cwd=tmp_path / "run", check=True, capture_output=True)
         assert (tmp_path / "run" / film.name).read_bytes() == film.read_bytes()
         run.process.send_signal(signal.SIGINT)
         assert run.end() == 0, run.lines

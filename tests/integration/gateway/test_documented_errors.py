@@ -109,6 +109,7 @@ async def test_redis_is_unavailable(gateway: Gateway, settings: Settings, option
         f"PUT /v1/uploads/{upload}/segments/1",
         f"POST /v1/uploads/{upload}/grants",
         f"POST /v1/uploads/{upload}/complete",
+        f"POST /v1/uploads/{upload}/tickets",
     }
 
 
