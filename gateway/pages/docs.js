@@ -21,6 +21,7 @@ const shortName = (reference) => reference.split("/").pop();
 const readable = (name) => name.replace(/^Success_(.*)_$/, "$1 in the envelope").replace(/^Page_(.*)_/, "Page of $1");
 
 function typeOf(schema) {
+  if (typeof schema === "boolean") return schema ? "any" : "nothing";
   if (schema.$ref) return make("a", { href: `#schema-${shortName(schema.$ref)}` }, readable(shortName(schema.$ref)));
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
   if ("const" in schema) return JSON.stringify(schema.const);
@@ -57,7 +58,7 @@ function responses(operation) {
     if (codes.length) {
       return [status, make("span", { class: "codes" }, ...codes.map((code) => make("a", { href: `#${code}` }, make("code", {}, code))))];
     }
-    const shapes = content.map(([type, media]) => join([type === "application/json" ? "" : `${type} `, typeOf(media.schema)], ""));
+    const shapes = content.map(([type, media]) => join([type === "application/json" ? "" : `${type} `, media.schema ? typeOf(media.schema) : ""], ""));
     const extra = Object.keys(response.headers || {}).filter((name) => name !== "X-Request-Id");
     return [status, [...prose(response.description), ...shapes.flatMap((shape) => [" · ", shape]), extra.length ? ` · headers: ${extra.join(", ")}` : ""]];
   });

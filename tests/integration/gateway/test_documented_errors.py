@@ -144,6 +144,7 @@ async def test_redis_has_lost_everything(gateway: Gateway, settings: Settings, r
         f"PUT /v1/uploads/{upload}/segments/1",
         f"POST /v1/uploads/{upload}/grants",
         f"POST /v1/uploads/{upload}/complete",
+        f"POST /v1/uploads/{upload}/tickets",
     }
 
 
