@@ -141,7 +141,7 @@ STRANGERS_LOG: Final = LogBudget(RateLimit("log", per_second=10, burst=200))
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """The limits that one gateway counts by itself. `requests` and `permits`: of each owner; None: no limit.
+    """The limits that one gateway counts by itself. `requests`, `permits` and `imports`: of each owner; None: no limit.
     `failures`: of requests with no valid credential, for each of `sites`. `creations`: the policy of the limit that
     Redis counts."""
 
@@ -149,6 +149,7 @@ class RequestLimits:
     sites: Sites
     requests: RateLimit | None = None
     permits: RateLimit | None = None
+    imports: RateLimit | None = None
     creations: str | None = None
 
     @classmethod
@@ -165,6 +166,8 @@ class RequestLimits:
             sites,
             RateLimit("requests", requests_per_second, 2 * requests_per_second),
             RateLimit("permits", creations_per_second, 4 * creations_per_second),
+            # Each costs a request to the store, also where nothing is created.
+            RateLimit("imports", creations_per_second, 4 * creations_per_second),
             policy_item("creations", burst := max(1, round(4 * creations_per_second)), burst / creations_per_second),
         )
 

@@ -10,12 +10,14 @@ from gateway.api.views import import_view
 from gateway.http.bodies import parse_json
 from gateway.http.envelope import success
 from gateway.http.links import base_url
-from gateway.keys import SERVICES
+from gateway.keys import CALLER, LIMITS, SERVICES
 from gateway.routing import ResponseSpec, Route
 from schemas.imports import ImportObject, ImportView
 
 
 async def take(request: web.Request) -> web.StreamResponse:
+    if (limit := request.app[LIMITS].imports) is not None:
+        limit.require(request[CALLER].owner)
     imported = await request.app[SERVICES].importer.take(await parse_json(request, ImportObject))
     shown = import_view(imported, base_url(request))
     location = shown.links.content or shown.links.self or ""

@@ -16,8 +16,13 @@ from tests.harness.shared_stack import Servers
 pytestmark = pytest.mark.e2e
 
 METHODS = {
-    "self": "GET", "events": "GET", "content": "GET",
-    "tickets": "POST", "segment": "PUT", "grants": "POST", "complete": "POST",
+    "self": "GET",
+    "events": "GET",
+    "content": "GET",
+    "tickets": "POST",
+    "segment": "PUT",
+    "grants": "POST",
+    "complete": "POST",
 }
 PATHS = {"segment": "/segments/{number}", "grants": "/grants", "complete": "/complete"}
 NEVER_APPLIES = {"TRANSPORT_DIFFERS", "UPLOAD_ENDED", "UPLOAD_COMPLETE"}

@@ -162,6 +162,14 @@ async def test_creations_of_an_owner_come_from_a_bucket_that_gateways_share(serv
     assert (await site.create("bob")).status == 201
 
 
+async def test_imports_are_limited_also_where_nothing_is_created(serve: Serve) -> None:
+    site = await serve(owner_creations_per_second=0.25)
+    wanted = {"key": "raw/nothing.mp4"}
+    assert (await site.ask("POST", "/v1/contents/import", json=wanted)).code != "RATE_LIMITED"
+    refused = await site.ask("POST", "/v1/contents/import", json=wanted)
+    assert (refused.status, refused.code, refused.detail["what"]) == (429, "RATE_LIMITED", "imports")
+
+
 async def test_permits_are_limited(serve: Serve) -> None:
     site = await serve(owner_creations_per_second=0.25)
     assert (await site.ask("POST", "/v1/permits", json={})).status == 201
