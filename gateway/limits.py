@@ -166,8 +166,8 @@ class RequestLimits:
             sites,
             RateLimit("requests", requests_per_second, 2 * requests_per_second),
             RateLimit("permits", creations_per_second, 4 * creations_per_second),
-            # Each costs a request to the store, also where nothing is created.
-            RateLimit("imports", creations_per_second, 4 * creations_per_second),
+            # Each costs a request to the store, also where nothing is created: no more than a second's worth at once.
+            RateLimit("imports", creations_per_second, creations_per_second),
             policy_item("creations", burst := max(1, round(4 * creations_per_second)), burst / creations_per_second),
         )
 
