@@ -38,7 +38,7 @@ def guarded(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Itera
         events_token=_EVENTS_TOKEN,
         temp_budget_bytes=_BUDGET_BYTES,
         temp_share=1,
-        swift_tempurl_key="generated",
+        swift_tempurl_key="a-key-of-the-test",
     ) as started:
         yield started
 
