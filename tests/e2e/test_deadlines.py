@@ -114,7 +114,9 @@ async def test_one_segment_per_lease_does_not_outlive_the_deadline(servers: Serv
 
 
 async def test_new_grants_do_not_outlive_the_deadline(servers: Servers, tmp_path: Path) -> None:
-    async with running_cell(servers, tmp_path, swift_tempurl_key="a-key-of-the-test", upload_deadline_seconds=3) as cell:
+    async with running_cell(
+        servers, tmp_path, swift_tempurl_key="a-key-of-the-test", upload_deadline_seconds=3
+    ) as cell:
         upload = await cell.create(len(video()), transport="direct")
         assert upload["expires_at"] == upload["deadline_at"]
         path, wanted = f"/v1/uploads/{upload['id']}/grants", {"segments": [[1, 1]]}

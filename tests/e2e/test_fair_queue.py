@@ -10,6 +10,7 @@ import pytest
 
 from tests.harness.cell import Cell
 from tests.harness.keys import WITH_KEYS, as_caller
+from tests.harness.redis_calls import reply
 from tests.harness.running import running_cell
 from tests.harness.shared_stack import Servers
 
@@ -66,7 +67,7 @@ async def test_an_owner_at_its_share_leaves_room_for_others(servers: Servers, tm
         key = cell.keys.volume(cell.settings.volume)
 
         async def within_share() -> bool:
-            return int(await cell.redis.hget(f"{key}:owner-bytes", "alice") or 0) <= 2 * _ONE  # type: ignore[misc]  # redis-py types it as both
+            return int(await reply(cell.redis.hget(f"{key}:owner-bytes", "alice")) or 0) <= 2 * _ONE
 
         assert await within_share()
         await alice.call("DELETE", f"/v1/uploads/{many[0]['id']}", expect=200)

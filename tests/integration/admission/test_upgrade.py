@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.core.windows import BLOCK_BYTES
 from tests.harness.queues import Queue, open_queue
+from tests.harness.redis_calls import reply
 from tests.harness.redis_versions import RedisServer
 
 pytestmark = pytest.mark.integration
@@ -22,7 +23,7 @@ async def transaction(queue: Queue, *commands: tuple[str, tuple[Any, ...]]) -> N
 
 async def old_request(queue: Queue, name: str, blocks: int) -> None:
     """What the older script did."""
-    ticket = await queue.redis.hincrby(queue.key, "tickets", 1)  # type: ignore[misc]  # redis-py types it as both
+    ticket = await reply(queue.redis.hincrby(queue.key, "tickets", 1))
     await transaction(queue, (":queue", ("zadd", {name: ticket})), (":requests", ("hset", name, blocks * BLOCK_BYTES)))
 
 
@@ -77,7 +78,7 @@ async def test_processes_of_both_releases_serve_one_volume(each_redis: RedisServ
         assert await queue.run() == []
         await queue.release("a1")
         assert await queue.run() == ["b0", "old0"]
-        uploads = await queue.redis.hgetall(f"{queue.key}:owner-uploads")  # type: ignore[misc]  # redis-py types it as both
+        uploads = await reply(queue.redis.hgetall(f"{queue.key}:owner-uploads"))
         assert uploads == {"alice": "1", "bob": "1", "default": "1"}
         await queue.release("a0", "a2", "b0", "old0")
         assert [key async for key in queue.redis.scan_iter(f"{queue.key}*")] == [queue.key]
