@@ -5,7 +5,8 @@ response was lost, waits as long as Retry-After says, and uses the other gateway
 wanted segments next, unless its plan says that it does not know of them. It stops when its upload has ended, when its
 scenario says so (cancelled, abandoned), or when it receives an error that cannot be retried.
 
-Redis holds all that is known of a direct upload or an import. When it loses that, the client begins again.
+Redis holds all that is known of a direct upload, of an import, and of an upload that waits. When it loses that, the
+client begins again.
 """
 
 from __future__ import annotations
@@ -80,10 +81,17 @@ class ClientUpload:
     """Segments that the server wants next."""
     forgotten: list[str] = field(default_factory=list, init=False)
     """Ids of earlier attempts that Redis has lost."""
+    waited: bool = False
+    """Whether it was waiting when it was last seen before Redis lost it."""
 
     @property
     def status(self) -> str:
         return str(self.view["status"]) if self.view else "never registered"
+
+    def forget(self) -> None:
+        """Redis has lost this attempt: the next one has an Idempotency-Key of its own."""
+        self.forgotten.append(str(self.upload_id))
+        self.key = str(uuid.uuid4())
 
     @property
     def has_ended(self) -> bool:
@@ -105,6 +113,10 @@ class Client:
         RefusedError."""
         await self.create(upload)
         await self._send_segments(upload)
+        while upload.status == UNKNOWN and upload.waited:
+            upload.forget()
+            await self.create(upload)
+            await self._send_segments(upload)
 
     async def refresh(self, upload: ClientUpload) -> None:
         """Read the status. Redis may have lost an upload that has ended: the contents then tell whether it is ready."""
@@ -115,6 +127,7 @@ class Client:
             upload.wanted = numbers(found.get("wanted_segments", ()))
             return
         assert upload.view is not None
+        upload.waited = upload.status == "waiting"
         path = f"/v1/contents/{upload.upload_id}"
         content = await self.call("GET", path, expected_errors=frozenset({"CONTENT_NOT_FOUND"}))
         upload.view = {**upload.view, "status": "ready" if content else UNKNOWN}

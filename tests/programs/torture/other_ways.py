@@ -6,7 +6,6 @@ Redis holds all that is known of such an upload. When it loses that, the client 
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,8 +59,7 @@ class Sender:
         await begin(upload)
         while upload.status not in ENDED:
             if upload.status == UNKNOWN:
-                upload.forgotten.append(str(upload.upload_id))
-                upload.key = str(uuid.uuid4())
+                upload.forget()
                 await begin(upload)
             await asyncio.sleep(POLL_SECONDS)
             await self._client.refresh(upload)
