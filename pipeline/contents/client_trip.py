@@ -6,6 +6,7 @@ Guarantee: each function returns normally only when the store did what the URL i
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -20,6 +21,8 @@ _FILE_NAME = "sluice check ü.bin"
 _TRANSIENT = frozenset({408, 429})
 _NOT_IMPLEMENTED = 501
 _REASON_CHARACTERS = 200
+_TRIES = 3
+_PAUSE_SECONDS = 0.5
 
 
 class WrongResult(Exception):
@@ -118,12 +121,19 @@ class ClientTrip:
     async def _send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, max_bytes: int = 4096
     ) -> PlainResponse:
-        """A URL that does not respond from here is of no use to a client, as far as can be seen."""
-        try:
-            return await self._client.request(method, url, headers=headers, body=body, max_bytes=max_bytes)
-        except StoreUnavailable as error:
-            parts = urlsplit(url)
-            raise WrongResult(f"{method} to {parts.scheme}://{parts.netloc}: {error.detail['reason']}") from error
+        """A URL that repeatedly does not respond from here, while the store itself does, is of no use to a client, as
+        far as can be seen. Raises StoreUnavailable if the store does not respond either: then it is an outage."""
+        reason: object = None
+        for attempt in range(_TRIES):
+            if attempt:
+                await self._store.check()
+                await asyncio.sleep(_PAUSE_SECONDS)
+            try:
+                return await self._client.request(method, url, headers=headers, body=body, max_bytes=max_bytes)
+            except StoreUnavailable as error:
+                reason = error.detail["reason"]
+        parts = urlsplit(url)
+        raise WrongResult(f"{method} to {parts.scheme}://{parts.netloc}: {reason}")
 
 
 def _require_status(response: PlainResponse, statuses: tuple[int, ...], what: str) -> None:

@@ -139,6 +139,46 @@ async def test_a_public_url_that_does_not_respond(ceph: CephEndpoint, container:
     assert all("no response" in found.reason and "X-Amz" not in found.reason for found in report.broken)
 
 
+async def test_one_lost_connection_proves_nothing(
+    behind: S3ObjectStore, proxy: AlteringProxy, plain: HttpPlainClient
+) -> None:
+    seen: set[tuple[str, str]] = set()
+
+    def drop_the_first(passing: Passing) -> None:
+        request = (passing.method, passing.path_qs + passing.headers.get("Range", ""))
+        passing.dropped = request not in seen
+        seen.add(request)
+
+    proxy.before = drop_the_first
+    report = await examine_store(behind, plain, thorough=False)
+    assert seen
+    assert all(report.works(capability) for capability in CLIENT_CAPABILITIES), report.broken
+
+
+@pytest.mark.parametrize("how", ["dropped", "refused with 503"])
+async def test_an_outage_of_the_store_proves_nothing(
+    through: S3ObjectStore, proxy: AlteringProxy, plain: HttpPlainClient, how: str
+) -> None:
+    """Clients lose their connections, and then the store itself does not respond either."""
+    down = False
+
+    def outage(passing: Passing) -> None:
+        nonlocal down
+        down = down or passing.presigned
+        if down and (passing.presigned or how == "dropped"):
+            passing.dropped = True
+        elif down:
+            passing.status = 503
+
+    before = await examine_store(through, plain, thorough=False)
+    proxy.before = outage
+    report = await examine_store(through, plain, thorough=False)
+    proxy.before = unchanged
+    assert report.unknown
+    assert not [found for found in report.broken if not found.transient]
+    assert all(report.after(before).works(capability) for capability in CLIENT_CAPABILITIES)
+
+
 def listing_is_empty(passing: Passing) -> None:
     if passing.method == "GET" and "list-type=2" in passing.path_qs:
         passing.response_body = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"

@@ -35,6 +35,7 @@ class Passing:
     status: int = 0
     response_headers: CIMultiDict[str] = field(default_factory=CIMultiDict)
     response_body: bytes = b""
+    dropped: bool = False
 
     @property
     def presigned(self) -> bool:
@@ -47,7 +48,8 @@ def unchanged(passing: Passing) -> None:
 
 
 class AlteringProxy:
-    """`before` may change a request, or respond to it by setting `status`; `after` may change its response."""
+    """`before` may change a request, respond to it by setting `status`, or end the connection without a response by
+    setting `dropped`; `after` may change its response."""
 
     def __init__(self, upstream: str) -> None:
         self.before: Callable[[Passing], None] = unchanged
@@ -78,6 +80,9 @@ class AlteringProxy:
             headers.popall(name, None)
         passing = Passing(request.method, request.raw_path, headers, await request.read())
         self.before(passing)
+        if passing.dropped and request.transport is not None:
+            request.transport.abort()
+            return web.Response()
         if not passing.status:
             await self._pass_on(passing)
             self.after(passing)

@@ -2,7 +2,9 @@
 
 A sample reads Redis and the disk one after the other, so a single one may see a file of before and a reservation of
 after a change. A problem is reported when several samples in a row have it. After Redis has lost data, the samples
-count again once the accounts are in order. What a filesystem needs for the maps of files is in no reservation.
+count again once the journals have been compared with it and the accounts are in order: until then, an upload whose end
+was lost and one whose admission was lost are both reserved. What a filesystem needs for the maps of files is in no
+reservation.
 """
 
 from __future__ import annotations
@@ -68,8 +70,13 @@ class Accounting:
         elif reserved > settings.temp_budget_bytes:
             problem = f"{reserved} bytes reserved of a budget of {settings.temp_budget_bytes}"
         if problem is None:
-            self._in_doubt = False
+            self._in_doubt = self._in_doubt and not await self._compared(volume)
             self.samples += 1
             self.highest_reserved_bytes = max(self.highest_reserved_bytes, reserved)
             self.highest_used_bytes = max(self.highest_used_bytes, used)
         return problem
+
+    async def _compared(self, volume: str) -> bool:
+        """Whether this run of Redis has been compared with every journal."""
+        followed = await reply(self.world.redis.hget(volume, "followed_run"))
+        return bool(followed == (await self.world.redis.info("server"))["run_id"])

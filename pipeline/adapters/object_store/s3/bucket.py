@@ -23,8 +23,11 @@ class BucketMaker:
 
     async def ensure(self) -> None:
         """The bucket exists from here on. Raises StoreError, StoreUnavailable."""
-        if self._exists:
-            return
+        if not self._exists:
+            await self.look()
+
+    async def look(self) -> None:
+        """As `ensure`, with a request in any case."""
         try:
             await self._client.call("head_bucket")
         except StoreUnsupported:

@@ -147,7 +147,7 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
 
     async def check(self) -> str:
         """See `ObjectReader.check`."""
-        await self._bucket_maker.ensure()
+        await self._bucket_maker.look()
         return f"S3 at {self._options.endpoint_url or self._options.region}, bucket {self._bucket}"
 
     async def presign_segments(
