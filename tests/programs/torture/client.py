@@ -81,7 +81,7 @@ class ClientUpload:
     """Segments that the server wants next."""
     forgotten: list[str] = field(default_factory=list, init=False)
     """Ids of earlier attempts that Redis has lost."""
-    waited: bool = False
+    waited: bool = field(default=False, init=False)
     """Whether it was waiting when it was last seen before Redis lost it."""
 
     @property
