@@ -4,7 +4,8 @@
 a window `w` in seconds; `r` is what remains of the quota, and `t` the seconds until it is whole again or, where nothing
 remains, until the next request is served.
 
-Guarantee: the memory of a limit is bounded, whoever sends requests. What one gateway counts is lost with its process.
+Guarantee: the memory of a limit is bounded, however many callers there are. What one gateway counts is lost with its
+process.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from deploy.cli.options import json_option, key_option, server_option
 from deploy.cli.output import print_line
 from pipeline.adapters.object_store.names import MULTIPART_PREFIX, SEGMENT_PREFIX
 from pipeline.bootstrap import open_store
-from pipeline.core.model import OWN_PREFIX
+from pipeline.core.stored_objects import OWN_PREFIX
 from pipeline.settings import Settings
 
 _AT_ONCE = 8

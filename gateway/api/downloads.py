@@ -24,7 +24,7 @@ from gateway.routing import RequestHeader, ResponseSpec, Route
 from pipeline.contents.downloads import Downloads, may_be_shown
 from pipeline.core.disposition import content_disposition
 from pipeline.core.errors import RequestError
-from pipeline.core.model import SegmentSpan
+from pipeline.core.stored_objects import SegmentSpan
 from schemas.content import Content, ContentObject
 
 _THUMBNAIL_TYPE = "image/jpeg"

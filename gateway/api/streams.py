@@ -77,7 +77,7 @@ class UploadReads:
         else:
             self._running[upload_id] = following
         if not task.cancelled():
-            task.exception()  # whoever waited may have left
+            task.exception()  # those that waited may have left
 
 
 STREAM_SLOTS = web.AppKey("stream_slots", OwnerSlots)

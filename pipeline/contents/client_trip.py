@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from pipeline.core.errors import StoreUnavailable
-from pipeline.core.model import ObjectTarget, SegmentSpan
+from pipeline.core.stored_objects import ObjectTarget, SegmentSpan
 from pipeline.ports import PlainClient, PlainResponse, PresignedDownloads, PresignedUploads, Store
 from schemas import media_types
 

@@ -16,9 +16,9 @@ import asyncio
 import random
 
 from pipeline.core.errors import SluiceError, StoreUnavailable
-from pipeline.core.model import ObjectTarget, object_key
 from pipeline.core.retry import jittered
 from pipeline.core.segments import SegmentPlan
+from pipeline.core.stored_objects import ObjectTarget, object_key
 from pipeline.ports import CachePurge, DeletionRepository, Stores
 from pipeline.sweeps import Sweep
 from pipeline.telemetry import Log, logger

@@ -17,8 +17,8 @@ from typing import cast
 from pipeline.core.capabilities import Capability
 from pipeline.core.digests import format_content_digest, md5_of_etag
 from pipeline.core.errors import StoreUnavailable
-from pipeline.core.model import SegmentLink, SegmentSpan, StoredSegment, owner_of
 from pipeline.core.retry import RetryPolicy
+from pipeline.core.stored_objects import SegmentLink, SegmentSpan, StoredSegment, upload_of
 from pipeline.engine.retry import StoreRetries
 from pipeline.ports import ContentRepository, KnownStores, PresignedDownloads, Stores
 from schemas.content import Content, ContentObject
@@ -98,7 +98,7 @@ class Downloads:
         return self._digest(content.id, content.object, segment.etag)
 
     def _digest(self, content_id: str, stored: ContentObject, etag: str) -> str | None:
-        if owner_of(stored.key) != content_id or stored.store not in self.rules.md5_stores:
+        if upload_of(stored.key) != content_id or stored.store not in self.rules.md5_stores:
             return None
         digest = md5_of_etag(etag)
         return None if digest is None else format_content_digest(digest)

@@ -24,8 +24,8 @@ from uuid6 import uuid7
 from pipeline.contents.client_trip import ClientTrip, NotOffered, Sample, WrongResult
 from pipeline.core.capabilities import CAPABILITIES, Capability, Examined, StoreReport
 from pipeline.core.errors import StoreError, StoreUnavailable
-from pipeline.core.model import ObjectTarget
 from pipeline.core.segments import MEBIBYTE, SegmentPlan, StoreLimits
+from pipeline.core.stored_objects import ObjectTarget
 from pipeline.engine.drain import drained
 from pipeline.ports import PlainClient, Store, TransferSessions
 

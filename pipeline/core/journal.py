@@ -18,8 +18,9 @@ from typing import Any
 
 from pipeline.core.access import Permit
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion, StoredSegment
+from pipeline.core.model import ClientDigest, NewUpload
 from pipeline.core.segments import SegmentPlan, to_ranges
+from pipeline.core.stored_objects import ObjectVersion, StoredSegment
 from pipeline.core.transports import Transport
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.core.model import ContentRecord, ObjectVersion, StoredSegment
+from pipeline.core.model import ContentRecord
+from pipeline.core.stored_objects import ObjectVersion, StoredSegment
 from schemas.content import Content
 from schemas.content_list import ContentFilters
 from schemas.deletions import PendingDeletion

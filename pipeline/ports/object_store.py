@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol, runtime_checkable
 
-from pipeline.core.model import (
+from pipeline.core.segments import StoreLimits
+from pipeline.core.stored_objects import (
     DelegatedToken,
     ObjectTarget,
     SegmentLink,
@@ -14,7 +15,6 @@ from pipeline.core.model import (
     StoredObject,
     StoredSegment,
 )
-from pipeline.core.segments import StoreLimits
 
 
 class SegmentSource(Protocol):

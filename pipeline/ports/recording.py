@@ -12,7 +12,8 @@ from typing import Literal, Protocol
 
 from pipeline.core.journal import Ended, Entry, Journal
 from pipeline.core.lifecycle import Event, Status
-from pipeline.core.model import NewUpload, StageJob, StoredSegment, Upload
+from pipeline.core.model import NewUpload, StageJob, Upload
+from pipeline.core.stored_objects import StoredSegment
 
 
 @dataclass(frozen=True, slots=True)

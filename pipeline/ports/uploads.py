@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import StageJob, StoredSegment, Upload
+from pipeline.core.model import StageJob, Upload
+from pipeline.core.stored_objects import StoredSegment
 from pipeline.ports.reservations import Standing
 
 

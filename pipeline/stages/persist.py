@@ -12,9 +12,10 @@ from functools import partial
 
 from pipeline.core.errors import StoreError
 from pipeline.core.media_types import recognised_type
-from pipeline.core.model import ContentRecord, ObjectVersion, StoredObject, Upload
+from pipeline.core.model import ContentRecord, Upload
 from pipeline.core.retry import RetryPolicy
 from pipeline.core.stages import Stage
+from pipeline.core.stored_objects import ObjectVersion, StoredObject
 from pipeline.engine.contract import Done, Outcome, StageRun
 from pipeline.engine.retry import retry_store
 from pipeline.ports import ContentRepository, ContentTypes, StageResults, Stores

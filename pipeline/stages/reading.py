@@ -14,9 +14,10 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 
 from pipeline.core.errors import MediaError
-from pipeline.core.model import Upload, object_key
+from pipeline.core.model import Upload
 from pipeline.core.reading import foreseen
 from pipeline.core.retry import RetryPolicy
+from pipeline.core.stored_objects import object_key
 from pipeline.core.transports import TRANSPORTS
 from pipeline.engine.contract import Outcome, Parked, StageRun
 from pipeline.engine.retry import retry_store

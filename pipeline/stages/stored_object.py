@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.core.model import StoredObject, StoredSegment
+from pipeline.core.stored_objects import StoredObject, StoredSegment
 
 
 def stored_to_data(stored: StoredObject) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from functools import partial
 from typing import Any
 
 from pipeline.core.errors import MediaError, StageLost
-from pipeline.core.model import Upload, thumbnail_key
+from pipeline.core.model import Upload
 from pipeline.core.stages import Stage
+from pipeline.core.stored_objects import thumbnail_key
 from pipeline.engine.contract import Done, Outcome, Skipped, StageRun
 from pipeline.engine.drain import drained
 from pipeline.ports import Frame, MediaReader, StageResults, Stores

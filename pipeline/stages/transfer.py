@@ -16,8 +16,9 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from pipeline.core.errors import SegmentCorrupt, StoreError
-from pipeline.core.model import ObjectTarget, StoredSegment, Upload
+from pipeline.core.model import Upload
 from pipeline.core.retry import RetryPolicy
+from pipeline.core.stored_objects import ObjectTarget, StoredSegment
 from pipeline.engine.contract import Done, Idle, Outcome, Requeue, StageRun
 from pipeline.engine.drain import drain
 from pipeline.engine.limiter import SegmentLimiter

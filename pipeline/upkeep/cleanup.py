@@ -16,8 +16,9 @@ import asyncio
 from pipeline.core.errors import RequestError, SluiceError, TempVolumeError
 from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import Upload, object_key, thumbnail_key
+from pipeline.core.model import Upload
 from pipeline.core.stages import Stage
+from pipeline.core.stored_objects import object_key, thumbnail_key
 from pipeline.ports import ContentRepository, EndedList, Stores
 from pipeline.sweeps import Sweep
 from pipeline.tasks import end_tasks

@@ -19,7 +19,8 @@ from uuid import UUID
 
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Status
-from pipeline.core.model import Upload, owner_of
+from pipeline.core.model import Upload
+from pipeline.core.stored_objects import upload_of
 from pipeline.ports import Drafts, Store, Stores, TransferSessions, UploadReader
 from pipeline.sweeps import Sweep
 from pipeline.telemetry import Log, logger
@@ -78,7 +79,7 @@ class OrphanedObjects:
 
     async def _end_sessions(self, store: Store, sessions: TransferSessions, sweep: Sweep) -> None:
         async for key, session in sessions.open_sessions():
-            upload_id = owner_of(key)
+            upload_id = upload_of(key)
             if upload_id is None:
                 continue
             with sweep.item(store=store.name, upload_id=upload_id, what="session"):

@@ -19,9 +19,10 @@ from typing import Protocol
 import google_crc32c
 
 from pipeline.core.errors import SegmentCorrupt, StoreError, StoreUnavailable, TempVolumeError
-from pipeline.core.model import StageJob, Upload, object_key
+from pipeline.core.model import StageJob, Upload
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stages import Stage, StageState
+from pipeline.core.stored_objects import object_key
 from pipeline.core.windows import reader_segments
 from pipeline.ports import ByteSource, HeldSegment, ObjectSource, SegmentReads, StageReads, Store
 from pipeline.uploads.cell import CellState

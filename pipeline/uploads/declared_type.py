@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pipeline.core.errors import RequestError
 from pipeline.core.media_types import is_generic, may_be_media, type_of_name
-from pipeline.core.model import StoredObject
+from pipeline.core.stored_objects import StoredObject
 from schemas.media_types import UNKNOWN, parse_stored
 
 

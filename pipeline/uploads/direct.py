@@ -15,8 +15,9 @@ from pipeline.core.access import Caller
 from pipeline.core.capabilities import Capability
 from pipeline.core.errors import RequestError, StoreError, StoreUnavailable
 from pipeline.core.lifecycle import ENDED, Status
-from pipeline.core.model import NewUpload, ObjectTarget, SegmentRequest, StoredSegment, Upload, object_key
+from pipeline.core.model import NewUpload, Upload
 from pipeline.core.segments import SegmentPlan, to_ranges
+from pipeline.core.stored_objects import ObjectTarget, SegmentRequest, StoredSegment, object_key
 from pipeline.core.transports import TRANSPORTS, Transport
 from pipeline.ports import DelegatedTokens, KnownStores, PresignedUploads, Store, Stores
 from pipeline.telemetry import Log, logger

@@ -15,7 +15,8 @@ from uuid6 import uuid7
 
 from pipeline.core.errors import RequestError, StoreError
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import OWN_PREFIX, NewUpload, ObjectVersion, StoredObject
+from pipeline.core.model import NewUpload
+from pipeline.core.stored_objects import OWN_PREFIX, ObjectVersion, StoredObject
 from pipeline.core.transports import Transport
 from pipeline.ports import ContentRepository, Stores
 from pipeline.uploads.create import UploadCreation

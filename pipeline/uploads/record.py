@@ -39,7 +39,8 @@ from contextlib import suppress
 from pipeline.core.errors import RequestError
 from pipeline.core.journal import Completed, Ended, Gone, Lost, Received, Released, Session, Stored
 from pipeline.core.lifecycle import ENDED, Event, Status
-from pipeline.core.model import NewUpload, StageJob, StoredSegment, Upload
+from pipeline.core.model import NewUpload, StageJob, Upload
+from pipeline.core.stored_objects import StoredSegment
 from pipeline.ports import UploadReader
 from pipeline.ports.recording import (
     Abandoned,

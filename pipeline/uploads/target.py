@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.core.errors import RequestError
-from pipeline.core.model import ObjectTarget, Upload, object_key
+from pipeline.core.model import Upload
+from pipeline.core.stored_objects import ObjectTarget, object_key
 from pipeline.ports import ObjectStore
 from pipeline.uploads.record import UploadRecord
 

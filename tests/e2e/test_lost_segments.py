@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from pipeline.core.model import object_key
+from pipeline.core.stored_objects import object_key
 from pipeline.ports import TransferSessions
 from tests.harness.cell import Cell, eventually, hash_get, swift_command
 from tests.harness.media_samples import long_video

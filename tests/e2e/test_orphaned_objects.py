@@ -12,8 +12,8 @@ import pytest
 from uuid6 import uuid7
 
 from pipeline.bootstrap import worker_services
-from pipeline.core.model import ObjectTarget, object_key
 from pipeline.core.segments import SegmentPlan
+from pipeline.core.stored_objects import ObjectTarget, object_key
 from pipeline.ports import TransferSessions
 from pipeline.upkeep.orphaned_objects import OrphanRules
 from tests.contract.object_store.uploads import MemorySource, some_bytes

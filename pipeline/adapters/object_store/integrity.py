@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.core.errors import StoreError, StoreUnavailable
-from pipeline.core.model import ObjectTarget, StoredObject, StoredSegment
+from pipeline.core.stored_objects import ObjectTarget, StoredObject, StoredSegment
 from pipeline.ports import ObjectReader
 
 

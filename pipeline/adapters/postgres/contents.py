@@ -17,7 +17,8 @@ from pipeline.adapters.postgres.content_list import statements
 from pipeline.adapters.postgres.pool import LazyPool, query
 from pipeline.adapters.postgres.rows import content_uuid, object_of, thumbnail_of
 from pipeline.core.errors import RequestError
-from pipeline.core.model import ContentRecord, ObjectVersion, StoredObject, StoredSegment
+from pipeline.core.model import ContentRecord
+from pipeline.core.stored_objects import ObjectVersion, StoredObject, StoredSegment
 from pipeline.ports.contents import ContentPosition
 from schemas.content import Content, ContentObject
 from schemas.content_list import ContentFilters

@@ -11,9 +11,10 @@ from typing import Any
 from pipeline.core.access import DEFAULT_OWNER, Permit
 from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion, StageStatus, Upload
+from pipeline.core.model import ClientDigest, NewUpload, StageStatus, Upload
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stages import Stage, StageState
+from pipeline.core.stored_objects import ObjectVersion
 from pipeline.core.transports import Transport, needless
 from pipeline.ports import Standing, UploadSnapshot
 

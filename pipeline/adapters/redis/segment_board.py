@@ -16,7 +16,8 @@ from pipeline.adapters.redis.reads import hash_all, hash_get_many, members, now_
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import StageJob, StoredSegment, Upload
+from pipeline.core.model import StageJob, Upload
+from pipeline.core.stored_objects import StoredSegment
 from pipeline.ports import PendingSegments
 from pipeline.ports.recording import Abandoned, ReleaseOrder, SegmentClaim, SegmentVerdict
 

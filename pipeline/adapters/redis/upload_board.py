@@ -24,7 +24,8 @@ from pipeline.core.creation_limits import CreationLimits
 from pipeline.core.errors import AccessError, RequestError
 from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Event, Status
-from pipeline.core.model import NewUpload, StageJob, StoredSegment, Upload
+from pipeline.core.model import NewUpload, StageJob, Upload
+from pipeline.core.stored_objects import StoredSegment
 from pipeline.core.transports import TRANSPORTS
 from pipeline.ports import UploadSnapshot
 

@@ -37,7 +37,7 @@ def from_pem(text: str) -> VerifyingKey:
 
 def from_jwk(data: Mapping[str, Any]) -> VerifyingKey | None:
     """None for a key that is not for signatures, or of a type that is not used here. Secrets (`oct`) are among those:
-    whoever can read them can sign."""
+    all who can read them can sign."""
     if data.get("use") not in (None, "sig") or data.get("kty") == "oct" or "d" in data:
         return None
     try:

@@ -14,7 +14,8 @@ import pytest
 from pipeline.adapters.postgres.content_list import statements
 from pipeline.adapters.postgres.contents import PostgresContentRepository
 from pipeline.core.errors import RequestError
-from pipeline.core.model import ContentRecord, StoredObject
+from pipeline.core.model import ContentRecord
+from pipeline.core.stored_objects import StoredObject
 from pipeline.ports.contents import ContentPosition
 from schemas.content import Content
 from schemas.content_list import NEWEST_FIRST, SORT_FIELDS, ContentFilters, sort_value

@@ -12,7 +12,8 @@ import pytest
 from uuid6 import uuid7
 
 from pipeline.adapters.postgres.contents import PostgresContentRepository
-from pipeline.core.model import ContentRecord, StoredObject
+from pipeline.core.model import ContentRecord
+from pipeline.core.stored_objects import StoredObject
 from schemas.media import MediaMetadata
 
 pytestmark = pytest.mark.contract

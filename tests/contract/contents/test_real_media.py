@@ -11,7 +11,8 @@ from uuid6 import uuid7
 
 from pipeline.adapters.media.inside.metadata import describe
 from pipeline.adapters.postgres.contents import PostgresContentRepository
-from pipeline.core.model import ContentRecord, StoredObject
+from pipeline.core.model import ContentRecord
+from pipeline.core.stored_objects import StoredObject
 from schemas.content import Content
 from schemas.content_list import NEWEST_FIRST, ContentFilters
 from tests.harness.media_samples import VP9, ffmpeg, sample

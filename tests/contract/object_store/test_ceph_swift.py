@@ -16,7 +16,7 @@ from pipeline.adapters.plain_http import HttpPlainClient
 from pipeline.contents.round_trip import examine_store
 from pipeline.core.capabilities import CAPABILITIES, CLIENT_CAPABILITIES
 from pipeline.core.errors import StoreError
-from pipeline.core.model import SegmentSpan
+from pipeline.core.stored_objects import SegmentSpan
 from tests.contract.object_store.conftest import ceph_tempauth
 from tests.contract.object_store.test_presigned_downloads import CEPH_KEY
 from tests.contract.object_store.uploads import MemorySource, Scenario, content, keys, some_bytes

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from pipeline.adapters.object_store.s3.parts import multipart_etag
 from pipeline.core.errors import StoreError, StoreUnavailable
-from pipeline.core.model import StoredSegment
+from pipeline.core.stored_objects import StoredSegment
 from tests.contract.object_store.dialects import s3_client, swift_client
 from tests.contract.object_store.faulty_server import DEADLINE_SECONDS, FaultyStore, respond
 from tests.contract.object_store.uploads import Scenario, Store

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from pipeline.core.errors import StoreError, StoreUnavailable
-from pipeline.core.model import StoredSegment
+from pipeline.core.stored_objects import StoredSegment
 from tests.contract.object_store.dialects import DIALECTS, Dialect
 from tests.contract.object_store.faulty_server import (
     DEADLINE_SECONDS,

@@ -25,7 +25,7 @@ from pipeline.adapters.object_store.swift import (
     TempUrlSigner,
 )
 from pipeline.core.errors import StoreError, StoreUnavailable
-from pipeline.core.model import SegmentSpan, StoredSegment
+from pipeline.core.stored_objects import SegmentSpan, StoredSegment
 from tests.contract.object_store.dialects import SWIFT_OPTIONS, Dialect, s3_client
 from tests.contract.object_store.faulty_server import DEADLINE_SECONDS, FaultyStore, respond
 from tests.contract.object_store.garbage import Flood, garbage

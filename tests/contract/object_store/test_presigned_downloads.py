@@ -19,7 +19,7 @@ from pipeline.adapters.object_store.swift.tempurl import TempUrlDigest
 from pipeline.adapters.plain_http import HttpPlainClient
 from pipeline.contents.round_trip import examine_store
 from pipeline.core.capabilities import CLIENT_CAPABILITIES, Capability, Verdict
-from pipeline.core.model import SegmentSpan
+from pipeline.core.stored_objects import SegmentSpan
 from pipeline.ports import ContentTypes, PresignedDownloads
 from tests.contract.object_store.conftest import (
     ceph_credentials,

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from pipeline.core.errors import StoreError, StoreUnavailable, StoreUnsupported
-from pipeline.core.model import StoredSegment
+from pipeline.core.stored_objects import StoredSegment
 from tests.contract.object_store.dialects import Dialect, s3_client
 from tests.contract.object_store.faulty_server import DEADLINE_SECONDS, FaultyStore, Handler, respond, store
 from tests.contract.object_store.test_garbage import CONFIRM_NOTHING, Calls, clients

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from pipeline.adapters.object_store.limits import FILESYSTEM_LIMITS, S3_LIMITS, SWIFT_LIMITS
 from pipeline.core.errors import SegmentCorrupt
-from pipeline.core.model import ObjectTarget, StoredObject, StoredSegment
 from pipeline.core.retry import RetryPolicy
 from pipeline.core.segments import SegmentPlan
+from pipeline.core.stored_objects import ObjectTarget, StoredObject, StoredSegment
 from pipeline.engine.retry import retry_store
 from pipeline.ports import ObjectReader, ObjectStore, SegmentSource
 

@@ -17,7 +17,8 @@ from deploy.embedded import EmbeddedStack
 from deploy.embedded.ports import ReservedPort
 from pipeline.adapters.postgres.contents import PostgresContentRepository
 from pipeline.core.errors import DatabaseRejected, DependencyUnavailable, RequestError
-from pipeline.core.model import ContentRecord, StoredObject, StoredSegment, object_key, thumbnail_key
+from pipeline.core.model import ContentRecord
+from pipeline.core.stored_objects import StoredObject, StoredSegment, object_key, thumbnail_key
 from pipeline.ports.contents import ContentPosition
 from schemas.content_list import NEWEST_FIRST, ContentFilters
 from schemas.media import MediaMetadata

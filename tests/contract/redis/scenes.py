@@ -13,8 +13,9 @@ import google_crc32c
 
 from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
 from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
-from pipeline.core.model import StageJob, StoredSegment, Upload
+from pipeline.core.model import StageJob, Upload
 from pipeline.core.stages import Stage
+from pipeline.core.stored_objects import StoredSegment
 from pipeline.ports import Store
 from pipeline.uploads.bytes import UploadBytes
 from pipeline.uploads.segment_files import segment_source

@@ -15,8 +15,9 @@ import pytest
 from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
 from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import StoredSegment, Upload
+from pipeline.core.model import Upload
 from pipeline.core.stages import Stage, StageState
+from pipeline.core.stored_objects import StoredSegment
 from pipeline.core.transports import Transport
 from pipeline.engine.contract import Done, Outcome, Parked, StageRun
 from pipeline.ports import Store, Stores

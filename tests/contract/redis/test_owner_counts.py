@@ -19,7 +19,8 @@ from pipeline.core.creation_limits import CreationLimits, CreationRate, OwnerLim
 from pipeline.core.errors import LimitReached, RequestError
 from pipeline.core.journal import Ended, Journal
 from pipeline.core.lifecycle import ENDED, Event, Status
-from pipeline.core.model import NewUpload, ObjectVersion, StoredSegment, Upload
+from pipeline.core.model import NewUpload, Upload
+from pipeline.core.stored_objects import ObjectVersion, StoredSegment
 from pipeline.core.transports import Transport
 from pipeline.settings import Settings
 from tests.contract.redis.uploads import Play

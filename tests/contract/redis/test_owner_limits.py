@@ -18,7 +18,8 @@ from pipeline.core.access import Permit
 from pipeline.core.creation_limits import CreationLimits, CreationRate, OwnerLimits
 from pipeline.core.errors import AccessError, LimitReached, RequestError, SluiceError
 from pipeline.core.lifecycle import Event, Status
-from pipeline.core.model import ObjectVersion, Upload
+from pipeline.core.model import Upload
+from pipeline.core.stored_objects import ObjectVersion
 from pipeline.core.transports import Transport
 from pipeline.settings import Settings
 from tests.contract.redis.uploads import Play, until

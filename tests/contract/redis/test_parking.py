@@ -9,9 +9,10 @@ import pytest
 
 from pipeline.core.errors import StageLost
 from pipeline.core.lifecycle import Event, Status
-from pipeline.core.model import ObjectVersion, StageJob, Upload
+from pipeline.core.model import StageJob, Upload
 from pipeline.core.reading import MAX_REQUESTS
 from pipeline.core.stages import Stage, StageState
+from pipeline.core.stored_objects import ObjectVersion
 from pipeline.core.transports import Transport
 from pipeline.ports import HeldSegment
 from tests.contract.redis.uploads import DIGEST, SEGMENT_BYTES, Play, crc_of

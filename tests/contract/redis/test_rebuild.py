@@ -11,8 +11,9 @@ from pipeline.adapters.redis.reads import now_ms
 from pipeline.core.errors import RequestError, StageLost
 from pipeline.core.journal import Ended, Journal
 from pipeline.core.lifecycle import Event, Status
-from pipeline.core.model import ClientDigest, ObjectVersion, StageJob
+from pipeline.core.model import ClientDigest, StageJob
 from pipeline.core.stages import Stage, StageState
+from pipeline.core.stored_objects import ObjectVersion
 from pipeline.core.transports import Transport
 from tests.contract.redis.uploads import DIGEST, VOLUME, Play, until
 from tests.contract.redis.windows import choose

@@ -9,7 +9,8 @@ from pipeline.adapters.redis.upload_board import RedisUploadBoard
 from pipeline.bootstrap import RedisParts
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import Event
-from pipeline.core.model import ObjectVersion, StoredSegment, Upload
+from pipeline.core.model import Upload
+from pipeline.core.stored_objects import ObjectVersion, StoredSegment
 from pipeline.core.transports import Transport
 from tests.contract.redis.uploads import Play, until
 from tests.harness.new_uploads import new_upload

@@ -9,8 +9,9 @@ import pytest
 
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Event, Status
-from pipeline.core.model import StageJob, StoredSegment, Upload
+from pipeline.core.model import StageJob, Upload
 from pipeline.core.stages import Stage, StageState
+from pipeline.core.stored_objects import StoredSegment
 from tests.contract.redis.uploads import Play, crc_of
 from tests.harness.new_uploads import new_upload
 

@@ -6,8 +6,9 @@ import pytest
 
 from pipeline.core.errors import StageLost
 from pipeline.core.lifecycle import Event, Status
-from pipeline.core.model import StoredSegment, Upload
+from pipeline.core.model import Upload
 from pipeline.core.stages import Stage, StageState
+from pipeline.core.stored_objects import StoredSegment
 from pipeline.core.transports import Transport
 from pipeline.ports import PendingSegments
 from tests.contract.redis.uploads import Play, crc_of

@@ -10,9 +10,10 @@ import pytest
 from pipeline.adapters.redis.reads import hash_all
 from pipeline.core.errors import MediaError, StageLost
 from pipeline.core.lifecycle import Event, Status
-from pipeline.core.model import StageJob, StoredSegment
+from pipeline.core.model import StageJob
 from pipeline.core.retry import Dependency, Outage
 from pipeline.core.stages import GRAPH, Stage, StageState
+from pipeline.core.stored_objects import StoredSegment
 from tests.contract.redis.uploads import VOLUME, Play, transfer_job, until
 
 pytestmark = pytest.mark.contract

@@ -19,8 +19,9 @@ from pipeline.adapters.redis.upload_board import RedisUploadBoard
 from pipeline.bootstrap import RedisParts
 from pipeline.core.errors import StageLost
 from pipeline.core.lifecycle import Event, Status
-from pipeline.core.model import ClientDigest, ObjectVersion, StageJob, Upload
+from pipeline.core.model import ClientDigest, StageJob, Upload
 from pipeline.core.stages import GRAPH, Stage, StageState
+from pipeline.core.stored_objects import ObjectVersion
 from pipeline.core.transports import Transport, transports_table
 from tests.contract.redis.uploads import DIGEST, Play, crc_of, until
 from tests.harness.new_uploads import new_upload

@@ -6,8 +6,9 @@ import pytest
 
 from pipeline.bootstrap import RedisParts
 from pipeline.core.lifecycle import Event, Status
-from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion, StoredSegment
+from pipeline.core.model import ClientDigest, NewUpload
 from pipeline.core.stages import Stage, StageState
+from pipeline.core.stored_objects import ObjectVersion, StoredSegment
 from pipeline.core.transports import Transport
 from tests.contract.redis.uploads import DIGEST, Play
 from tests.harness.new_uploads import new_upload

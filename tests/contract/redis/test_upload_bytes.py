@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
 from pipeline.core.errors import SegmentCorrupt, StageLost, StoreError, TempVolumeError
-from pipeline.core.model import object_key
+from pipeline.core.stored_objects import object_key
 from pipeline.ports import Store
 from pipeline.uploads.bytes import SMALL_BYTES, ObjectBytes, SegmentsMissing
 from pipeline.uploads.target import target_of

@@ -12,8 +12,9 @@ from pipeline.adapters.volume.journals import FileUploadJournals
 from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.bootstrap import RedisParts
 from pipeline.core.lifecycle import Event
-from pipeline.core.model import ClientDigest, StageJob, StoredSegment, Upload
+from pipeline.core.model import ClientDigest, StageJob, Upload
 from pipeline.core.stages import Stage
+from pipeline.core.stored_objects import StoredSegment
 from pipeline.ports.recording import SegmentVerdict
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.record import UploadRecord

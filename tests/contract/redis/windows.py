@@ -6,15 +6,16 @@ from collections.abc import Awaitable, Iterable
 from typing import Any, cast
 
 from pipeline.core.lifecycle import Event
-from pipeline.core.model import StageJob, StoredSegment, Upload
+from pipeline.core.model import StageJob, Upload
 from pipeline.core.stages import Stage
+from pipeline.core.stored_objects import StoredSegment
 from pipeline.ports.recording import ReleaseOrder
 from tests.contract.redis.uploads import SEGMENT_BYTES, VOLUME, Play, crc_of
 from tests.harness.new_uploads import new_upload
 
 READERS = (Stage.PROBE, Stage.THUMBNAIL)
 REPEAT_MS = 5000
-"""As in lib.lua: a release that its process did not complete is repeated after this time."""
+"""As in release.lua: a release that its process did not complete is repeated after this time."""
 
 
 async def windowed(play: Play, segments: int = 6, window: int = 4, **more: Any) -> Upload:

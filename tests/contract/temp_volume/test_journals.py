@@ -13,7 +13,7 @@ from pipeline.adapters.volume.journals import FileUploadJournals
 from pipeline.core.journal import Ended, Journal, Received
 from pipeline.core.journal_size import journal_bytes
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import ObjectVersion
+from pipeline.core.stored_objects import ObjectVersion
 from pipeline.core.transports import Transport
 from pipeline.core.windows import BLOCK_BYTES
 from tests.harness.disks import filesystem

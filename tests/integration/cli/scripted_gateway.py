@@ -16,6 +16,24 @@ from typing import Any
 
 from aiohttp import web
 
+MEDIA = {
+    "kind": "video",
+    "container": "mp4",
+    "duration_seconds": 12.0,
+    "size_bytes": 1000,
+    "streams": [
+        {
+            "index": 0,
+            "codec": "h264",
+            "type": "video",
+            "width": 1920,
+            "height": 1080,
+            "coded_width": 1920,
+            "coded_height": 1080,
+        },
+        {"index": 1, "codec": "aac", "type": "audio", "channels": 2},
+    ],
+}
 SEGMENT_BYTES = 64 * 1024
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from deploy.cli.processes import import_path
+from tests.integration.cli.conftest import Cell, Sluice
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -149,3 +150,16 @@ async def test_a_list_that_is_empty_is_no_error(run: Run) -> None:
     async with server_that_sends(EMPTY_PAGE) as url:
         result = await run("status", "--server", url)
     assert (result.returncode, result.stdout, result.stderr) == (0, "No uploads.\n", "")
+
+
+def test_a_server_that_does_not_respond_is_named(sluice: Sluice, film: Path) -> None:
+    result = sluice.run("upload", str(film), "--server", "http://127.0.0.1:9")
+    assert result.returncode == 1
+    assert "No response from http://127.0.0.1:9" in result.stderr
+
+
+def test_a_server_that_is_not_sluice_is_recognized(cell: Cell, sluice: Sluice, film: Path) -> None:
+    proxy = cell.stack.swift.proxy_url
+    result = sluice.run("upload", str(film), "--server", proxy)
+    assert result.returncode == 1
+    assert "not in Sluice's format" in result.stderr

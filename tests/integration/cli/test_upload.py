@@ -291,16 +291,3 @@ async def test_an_upload_survives_a_killed_and_restarted_gateway(cell: Cell, slu
         rest, printed = await asyncio.to_thread(process.communicate, timeout=90)
     assert process.returncode == 0, printed
     assert ended_event(events(rest))["content"]["object"]["etag"] == manifest_etag(film)
-
-
-def test_a_server_that_does_not_respond_is_named(sluice: Sluice, film: Path) -> None:
-    result = sluice.run("upload", str(film), "--server", "http://127.0.0.1:9")
-    assert result.returncode == 1
-    assert "No response from http://127.0.0.1:9" in result.stderr
-
-
-def test_a_server_that_is_not_sluice_is_recognized(cell: Cell, sluice: Sluice, film: Path) -> None:
-    proxy = cell.stack.swift.proxy_url
-    result = sluice.run("upload", str(film), "--server", proxy)
-    assert result.returncode == 1
-    assert "not in Sluice's format" in result.stderr

@@ -21,28 +21,10 @@ from deploy.cli.resume import ResumeStates
 from deploy.cli.uploader import Uploader, UploaderOptions
 from schemas.uploads import CreateUpload, UploadView
 from tests.integration.cli.conftest import events
-from tests.integration.cli.scripted_gateway import SEGMENT_BYTES, ScriptedGateway, scripted_gateway
+from tests.integration.cli.scripted_gateway import MEDIA, SEGMENT_BYTES, ScriptedGateway, scripted_gateway
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
-MEDIA = {
-    "kind": "video",
-    "container": "mp4",
-    "duration_seconds": 12.0,
-    "size_bytes": 1000,
-    "streams": [
-        {
-            "index": 0,
-            "codec": "h264",
-            "type": "video",
-            "width": 1920,
-            "height": 1080,
-            "coded_width": 1920,
-            "coded_height": 1080,
-        },
-        {"index": 1, "codec": "aac", "type": "audio", "channels": 2},
-    ],
-}
 _FULL = (503, "SEGMENT_WINDOW_FULL", 1)
 
 Upload = Callable[..., Awaitable[subprocess.CompletedProcess[str]]]

@@ -21,7 +21,8 @@ from pipeline.adapters.postgres.api_keys import PostgresApiKeys
 from pipeline.adapters.postgres.migrate import migrate
 from pipeline.bootstrap import GatewayServices, gateway_services
 from pipeline.core.access import Scope, TokenKind
-from pipeline.core.model import ContentRecord, StoredObject, object_key
+from pipeline.core.model import ContentRecord
+from pipeline.core.stored_objects import StoredObject, object_key
 from pipeline.settings import Settings
 from tests.contract.postgres.test_contents import media
 from tests.integration.gateway.truth import Response, TruthfulClient

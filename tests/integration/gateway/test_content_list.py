@@ -11,7 +11,8 @@ from uuid6 import uuid7
 
 from gateway.api.contents import ContentQuery
 from gateway.http.cursors import Position, encode, query_digest
-from pipeline.core.model import ContentRecord, StoredObject
+from pipeline.core.model import ContentRecord
+from pipeline.core.stored_objects import StoredObject
 from schemas.media import MediaMetadata
 from tests.integration.gateway.conftest import Gateway
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from uuid6 import uuid7
 
-from pipeline.core.model import ContentRecord, StoredObject
+from pipeline.core.model import ContentRecord
+from pipeline.core.stored_objects import StoredObject
 from schemas.media import MediaMetadata
 from tests.integration.gateway.conftest import Gateway
 

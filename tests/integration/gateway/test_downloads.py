@@ -11,7 +11,8 @@ import pytest
 from uuid6 import uuid7
 
 from pipeline.bootstrap import open_store
-from pipeline.core.model import ContentRecord, StoredObject, StoredSegment, object_key, thumbnail_key
+from pipeline.core.model import ContentRecord
+from pipeline.core.stored_objects import StoredObject, StoredSegment, object_key, thumbnail_key
 from pipeline.settings import Settings
 from schemas.media import MediaMetadata
 from tests.integration.gateway.conftest import Gateway

@@ -16,7 +16,8 @@ from deploy.access_table import OTHER, OWNER
 from pipeline.access.key_ring import KEY_PREFIX
 from pipeline.bootstrap import open_store
 from pipeline.core.access import MediaLimits, Scope
-from pipeline.core.model import ContentRecord, object_key
+from pipeline.core.model import ContentRecord
+from pipeline.core.stored_objects import object_key
 from pipeline.settings import Settings
 from schemas.media import MediaMetadata
 from tests.harness.cell import eventually

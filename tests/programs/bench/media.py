@@ -17,7 +17,7 @@ from rich.console import Console
 from deploy.cli.client import SluiceClient
 from deploy.cli.resume import ResumeStates
 from deploy.cli.uploader import Uploader, UploaderOptions
-from pipeline.core.model import object_key
+from pipeline.core.stored_objects import object_key
 from pipeline.ports import ByteSource, MediaReader
 from tests.harness.running import CellProcesses
 from tests.programs.bench.baseline import Baseline, open_baseline

@@ -23,7 +23,7 @@ from pipeline.adapters.object_store.names import SEGMENT_PREFIX, segment_name
 from pipeline.adapters.redis.reads import hash_all
 from pipeline.bootstrap import open_store
 from pipeline.contents.round_trip import CHECK_NAME
-from pipeline.core.model import object_key, thumbnail_key
+from pipeline.core.stored_objects import object_key, thumbnail_key
 from tests.programs.torture.client import UNKNOWN, Client, ClientUpload, RefusedError
 from tests.programs.torture.other_ways import import_key
 from tests.programs.torture.schedule import Scenario, Way

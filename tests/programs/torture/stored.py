@@ -16,8 +16,8 @@ from pipeline.adapters.redis.reads import hash_all
 from pipeline.bootstrap import open_store
 from pipeline.core.errors import DependencyUnavailable, SluiceError
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import object_key
 from pipeline.core.stages import Stage
+from pipeline.core.stored_objects import object_key
 from tests.harness.redis_calls import reply
 from tests.programs.torture.schedule import PlannedFault
 from tests.programs.torture.world import World

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.contents.deletion import Deletions
 from pipeline.core.errors import DependencyUnavailable, StoreError, StoreUnavailable
-from pipeline.core.model import object_key, thumbnail_key
+from pipeline.core.stored_objects import object_key, thumbnail_key
 from schemas.content import ContentObject
 from schemas.deletions import PendingDeletion
 

@@ -21,7 +21,8 @@ from pipeline.core.journal import (
     write,
 )
 from pipeline.core.lifecycle import ENDED, Status
-from pipeline.core.model import ClientDigest, NewUpload, ObjectVersion
+from pipeline.core.model import ClientDigest, NewUpload
+from pipeline.core.stored_objects import ObjectVersion
 from pipeline.core.transports import Transport
 
 pytestmark = pytest.mark.unit

@@ -7,7 +7,8 @@ import pytest
 from pipeline.core.journal import Begun, Completed, Ended, Received, Released, Session, Stored, write
 from pipeline.core.journal_size import journal_bytes
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import ClientDigest, ObjectVersion
+from pipeline.core.model import ClientDigest
+from pipeline.core.stored_objects import ObjectVersion
 from pipeline.core.transports import Transport
 from pipeline.core.windows import BLOCK_BYTES
 from tests.harness.new_uploads import new_upload

@@ -15,8 +15,8 @@ from pipeline.adapters.object_store.swift.keystone import Endpoint, _lifetime_se
 from pipeline.adapters.object_store.swift.layout import SwiftLayout, account_url
 from pipeline.adapters.object_store.swift.manifest import manifest_json, parse_response, raise_unless_sealed
 from pipeline.core.errors import StoreError, StoreUnavailable, StoreUnsupported
-from pipeline.core.model import ObjectTarget, StoredSegment
 from pipeline.core.segments import SegmentPlan, StoreLimits
+from pipeline.core.stored_objects import ObjectTarget, StoredSegment
 
 pytestmark = pytest.mark.unit
 

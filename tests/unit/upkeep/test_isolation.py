@@ -11,8 +11,9 @@ import pytest
 
 from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import StageJob, object_key
+from pipeline.core.model import StageJob
 from pipeline.core.stages import Stage
+from pipeline.core.stored_objects import object_key
 from pipeline.engine.takeover import TakeOver
 from pipeline.upkeep.cleanup import Cleanup, CleanupQueue
 from pipeline.upkeep.expiry import Expiry

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.core.errors import DependencyUnavailable, RequestError
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import NewUpload, ObjectTarget, Upload
+from pipeline.core.model import NewUpload, Upload
+from pipeline.core.stored_objects import ObjectTarget
 from pipeline.uploads.create import CreationRules, UploadCreation
 from pipeline.uploads.lookup import ExpiryRules, UploadLookup
 from pipeline.uploads.target import open_target

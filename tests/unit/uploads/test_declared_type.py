@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.core.errors import RequestError
-from pipeline.core.model import StoredObject
+from pipeline.core.stored_objects import StoredObject
 from pipeline.uploads.declared_type import declared_type, require_media_type
 
 pytestmark = pytest.mark.unit

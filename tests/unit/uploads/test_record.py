@@ -10,8 +10,9 @@ import pytest
 from pipeline.core.errors import RequestError, StageLost, TempVolumeError
 from pipeline.core.journal import Completed, Ended, Gone, Lost, Received, Released, Session, Stored
 from pipeline.core.lifecycle import ENDED, Status
-from pipeline.core.model import NewUpload, StageJob, StoredSegment, Upload
+from pipeline.core.model import NewUpload, StageJob, Upload
 from pipeline.core.stages import Stage
+from pipeline.core.stored_objects import StoredSegment
 from pipeline.ports.recording import ReleaseOrder, SegmentVerdict
 from pipeline.uploads.record import UploadRecord
 

@@ -26,8 +26,8 @@ from pipeline.adapters.object_store.integrity import (
 from pipeline.adapters.object_store.limits import FILESYSTEM_LIMITS
 from pipeline.adapters.object_store.payload import SegmentPayload, new_hashing_pool
 from pipeline.core.errors import StoreError
-from pipeline.core.model import ObjectTarget, StoredObject, StoredSegment
 from pipeline.core.segments import StoreLimits
+from pipeline.core.stored_objects import ObjectTarget, StoredObject, StoredSegment
 from pipeline.ports import SegmentSource
 
 STORE_NAME = "filesystem"

@@ -18,7 +18,7 @@ from pipeline.adapters.object_store.filesystem.manifest import Manifest, Manifes
 from pipeline.adapters.object_store.integrity import etag_of_etags
 from pipeline.adapters.object_store.names import SEGMENT_PREFIX
 from pipeline.core.errors import StoreError
-from pipeline.core.model import OWN_PREFIX, ObjectTarget, StoredSegment, owner_of
+from pipeline.core.stored_objects import OWN_PREFIX, ObjectTarget, StoredSegment, upload_of
 
 # A range of a file: path, offset, length.
 Piece = tuple[Path, int, int]
@@ -156,7 +156,7 @@ class Tree:
             manifest = self._manifest(key)
             segments = [self._entry_path(entry) for entry in manifest.segments] if manifest else []
         except StoreError:
-            upload_id = owner_of(key)
+            upload_id = upload_of(key)
             segments = [] if upload_id is None else self._segments(upload_id)
         self._unlink(path, self.layout.manifests)
         self._unlink(self.layout.object_path(key), self.layout.objects)

@@ -17,7 +17,7 @@ from pipeline.adapters.object_store.s3.errors import on_session
 from pipeline.adapters.object_store.s3.options import S3Options
 from pipeline.adapters.object_store.s3.parts import held_parts, missing_parts, multipart_etag
 from pipeline.core.errors import StoreError, StoreUnavailable
-from pipeline.core.model import ObjectTarget, StoredObject, StoredSegment
+from pipeline.core.stored_objects import ObjectTarget, StoredObject, StoredSegment
 from pipeline.ports import ObjectSource
 
 

@@ -11,7 +11,7 @@ from pipeline.adapters.object_store.integrity import unquoted
 from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.adapters.object_store.s3.errors import on_session
 from pipeline.core.errors import StoreError, StoreUnsupported
-from pipeline.core.model import ObjectTarget, SegmentRequest, StoredSegment
+from pipeline.core.stored_objects import ObjectTarget, SegmentRequest, StoredSegment
 
 
 def multipart_etag(segments: Sequence[StoredSegment]) -> str:

@@ -16,8 +16,8 @@ from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.adapters.object_store.s3.errors import MISSING_BUCKET, store_errors
 from pipeline.adapters.object_store.s3.options import S3Options
 from pipeline.core.errors import StoreError, StoreUnsupported
-from pipeline.core.model import StoredObject
 from pipeline.core.segments import MEBIBYTE
+from pipeline.core.stored_objects import StoredObject
 
 STORE_NAME = "s3"
 

@@ -46,8 +46,15 @@ from pipeline.adapters.object_store.s3.parts import held_parts, presign_parts, p
 from pipeline.adapters.object_store.s3.reader import STORE_NAME, S3Reader
 from pipeline.core.disposition import content_disposition
 from pipeline.core.errors import StoreError
-from pipeline.core.model import ObjectTarget, SegmentLink, SegmentRequest, SegmentSpan, StoredObject, StoredSegment
 from pipeline.core.segments import StoreLimits
+from pipeline.core.stored_objects import (
+    ObjectTarget,
+    SegmentLink,
+    SegmentRequest,
+    SegmentSpan,
+    StoredObject,
+    StoredSegment,
+)
 from pipeline.ports import SegmentSource
 
 

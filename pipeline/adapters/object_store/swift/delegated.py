@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pipeline.adapters.object_store.swift.auth import Token
 from pipeline.adapters.object_store.swift.layout import SwiftLayout
-from pipeline.core.model import DelegatedToken, ObjectTarget, SegmentRequest
+from pipeline.core.stored_objects import DelegatedToken, ObjectTarget, SegmentRequest
 
 UNKNOWN_LIFETIME_SECONDS = 24 * 3600
 """Assumed for a token whose server does not say how long it lives."""

@@ -10,7 +10,7 @@ from pipeline.adapters.object_store.names import segment_name
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.layout import SwiftLayout
 from pipeline.adapters.object_store.swift.listing import entries
-from pipeline.core.model import ObjectTarget, StoredSegment
+from pipeline.core.stored_objects import ObjectTarget, StoredSegment
 
 _HEADS_AT_ONCE = 8
 

@@ -20,7 +20,7 @@ from yarl import URL
 
 from pipeline.adapters.object_store.names import segment_name
 from pipeline.core.errors import StoreError
-from pipeline.core.model import ObjectTarget
+from pipeline.core.stored_objects import ObjectTarget
 
 # swift.conf: max_container_name_length, max_object_name_length, in bytes of UTF-8.
 CONTAINER_NAME_BYTES = 256

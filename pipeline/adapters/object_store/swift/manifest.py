@@ -18,7 +18,7 @@ from pipeline.adapters.object_store.integrity import etag_of_etags, md5_hex, req
 from pipeline.adapters.object_store.swift.errors import swift_verdict
 from pipeline.adapters.object_store.swift.layout import SwiftLayout, location_path
 from pipeline.core.errors import StoreError, StoreUnavailable, StoreUnsupported
-from pipeline.core.model import ObjectTarget, StoredSegment
+from pipeline.core.stored_objects import ObjectTarget, StoredSegment
 
 
 def manifest_json(layout: SwiftLayout, target: ObjectTarget, segments: Sequence[StoredSegment]) -> bytes:

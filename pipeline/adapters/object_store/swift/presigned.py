@@ -21,7 +21,7 @@ from pipeline.adapters.object_store.swift.info import SwiftInfo
 from pipeline.adapters.object_store.swift.layout import SwiftLayout
 from pipeline.adapters.object_store.swift.tempurl import TempUrlSigner
 from pipeline.core.errors import StoreUnsupported
-from pipeline.core.model import ObjectTarget, SegmentRequest, SegmentSpan
+from pipeline.core.stored_objects import ObjectTarget, SegmentRequest, SegmentSpan
 from pipeline.telemetry import Log, logger
 
 _SHA1_ONLY = frozenset({"sha1"})

@@ -20,8 +20,8 @@ from pipeline.adapters.object_store.swift.layout import SwiftLayout, location_pa
 from pipeline.adapters.object_store.swift.listing import entries
 from pipeline.adapters.object_store.swift.options import SwiftOptions
 from pipeline.core.errors import StoreError
-from pipeline.core.model import StoredObject, owner_of
 from pipeline.core.segments import MEBIBYTE
+from pipeline.core.stored_objects import StoredObject, upload_of
 
 STORE_NAME = "swift"
 
@@ -113,7 +113,7 @@ class SwiftReader(Guarded):
             if error.code == "STORE_AUTH_FAILED":
                 raise
             unread = error
-        upload_id = owner_of(key)
+        upload_id = upload_of(key)
         if upload_id is None:
             await self._delete_by_manifest(path, unread)
             return []

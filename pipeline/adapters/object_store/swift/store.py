@@ -50,7 +50,8 @@ from pipeline.adapters.object_store.swift.presigned import SwiftPresigned
 from pipeline.adapters.object_store.swift.reader import STORE_NAME, SwiftReader
 from pipeline.adapters.object_store.swift.tempurl import TempUrlSigner
 from pipeline.core.errors import StoreError
-from pipeline.core.model import (
+from pipeline.core.segments import StoreLimits
+from pipeline.core.stored_objects import (
     DelegatedToken,
     ObjectTarget,
     SegmentLink,
@@ -59,7 +60,6 @@ from pipeline.core.model import (
     StoredObject,
     StoredSegment,
 )
-from pipeline.core.segments import StoreLimits
 from pipeline.ports import SegmentSource
 
 

@@ -2,7 +2,7 @@
 
 Guarantee: every change of an upload's state is one script, so it happens completely or not at all, and Redis' clock is
 the only clock. Each script begins with the lifecycle and the stage graphs as Lua tables, written from `core.lifecycle`
-and `core.transports`, and with the functions of `lib.lua` and `owners.lua`.
+and `core.transports`, and with the functions of `lib.lua`, `release.lua`, `owners.lua` and `lifecycle.lua`.
 
 Redis does not undo what a script has written before an error. No state of the server stops a script between two writes:
 Redis refuses its first write or none (out of memory, read-only, failed save, too few replicas). Only a user's rights
@@ -68,7 +68,7 @@ NAMES = (
     "volume_segments",
 )
 
-# Files whose functions a script uses, besides `lib.lua`.
+# Files whose functions a script uses, besides those of every script.
 _SHARED: Mapping[str, tuple[str, ...]] = {
     "upload_snapshots": ("queue",),
     "volume_admission": ("queue", "volume", "volume_upgrade"),
@@ -103,7 +103,7 @@ def _tables() -> str:
 def source(name: str) -> str:
     """The text of script `name`, as Redis runs it."""
     folder = resources.files(__name__)
-    parts = ("rights", "lib", "owners", *_SHARED.get(name, ()), name)
+    parts = ("rights", "lib", "release", "owners", "lifecycle", *_SHARED.get(name, ()), name)
     return _tables() + "".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
 
 

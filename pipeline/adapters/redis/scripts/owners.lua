@@ -38,7 +38,7 @@ end
 
 -- Move the counters of an upload's owner from one status to another; nil: it has no record before, or none after. Only `apply`
 -- and the scripts that make a record call it.
-function move_counters(id, from, to)
+local function move_counters(id, from, to)
   local key = upload_key(id)
   local owner, size, created = unpack(redis.call('HMGET', key, 'owner', 'size_bytes', 'created_at_ms'))
   if not owner then return end
@@ -86,4 +86,13 @@ local function refuse_creation(limits, fields, begins)
     return {code = 'DAILY_LIMIT', value = own.bytes_per_day, retry_after_seconds = (DAY_MS - NOW % DAY_MS) / 1000}
   end
   return nil
+end
+
+-- Count a use of a permit; false: it has been used as often as it may be.
+local function use_permit(permit)
+  local key = P .. 'permit:' .. permit.id
+  local used = tonumber(redis.call('GET', key) or '0')
+  if used >= permit.count then return false end
+  redis.call('SET', key, int(used + 1), 'PX', int(math.max(1, permit.until_ms - NOW)))
+  return true
 end
