@@ -18,9 +18,9 @@ def content_repository(settings: Settings) -> PostgresContentRepository:
 
 async def cache_purge(stack: AsyncExitStack, settings: Settings) -> CachePurge | None:
     """The cache in front of the store that deletions purge, if one is configured."""
-    if not settings.cdn_purge_url:
+    url, token = settings.cdn_purge_url.get_secret_value(), settings.cdn_purge_token.get_secret_value()
+    if not url:
         return None
-    token = settings.cdn_purge_token.get_secret_value()
     return await stack.enter_async_context(
-        HttpCachePurge(settings.cdn_purge_url, settings.cdn_purge_method, token, ca_file=settings.store_ca_file)
+        HttpCachePurge(url, settings.cdn_purge_method, token, ca_file=settings.store_ca_file)
     )

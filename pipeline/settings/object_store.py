@@ -68,7 +68,7 @@ class ObjectStoreSettings(BaseModel):
         "`trusted`: without a check, for gateways that cannot reach the URLs of clients",
     )
     cdn_purge_url: PurgeUrl = Field(
-        "",
+        SecretStr(""),
         description="URL to call for each deleted object, with `{key}` in place of its key, until the call succeeds; "
         "empty: no cache to purge",
     )

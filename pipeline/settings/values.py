@@ -104,13 +104,15 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _purge_url(text: str) -> str:
+def _purge_url(value: SecretStr) -> SecretStr:
+    """As `_redis_url`: the value may contain a password."""
+    text = value.get_secret_value()
     found = _PURGE_URL.fullmatch(text)
     if text and not (found and _is_url(f"http://{found[1]}") and _KEY in found[2]):
         raise _refused("Must be an http(s) URL with {key} in its path or query, such as http://cache.example/{key}")
     if found and re.search(r"[{}]", found[2].replace(_KEY, "")):
         raise _refused("Must contain no braces except {key}")
-    return text
+    return value
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
@@ -208,6 +210,6 @@ RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 CaFile = Annotated[Path | None, AfterValidator(_ca_file)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
-PurgeUrl = Annotated[str, AfterValidator(_purge_url)]
+PurgeUrl = Annotated[SecretStr, AfterValidator(_purge_url)]
 ListenHost = Annotated[str, AfterValidator(_listen_host)]
 UpperCase = BeforeValidator(_upper)

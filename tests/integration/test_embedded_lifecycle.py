@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import asyncpg
 import psutil
 import pytest
 
@@ -50,6 +52,29 @@ def test_it_works_in_a_directory_that_only_its_owner_may_enter(tmp_path: Path) -
     assert (closed / "stack" / "postgres" / "data" / "PG_VERSION").exists(), "the data was not moved back"
     assert shelter is None or not shelter.exists()
     with EmbeddedStack(options) as second:
+        assert select(second.database_url, "SELECT number FROM kept") == 7
+
+
+def test_a_cluster_that_trusted_every_client_demands_passwords_from_now_on(tmp_path: Path) -> None:
+    """As one of an earlier release."""
+    options = StackOptions(directory=tmp_path, swift=False, redis=False, fast=True)
+    with EmbeddedStack(options) as first:
+        select(first.database_url, "CREATE TABLE kept AS SELECT 7 AS number")
+        select(first.database_url, "ALTER ROLE sluice PASSWORD NULL")
+    (tmp_path / "postgres" / "data" / "pg_hba.conf").write_text("host all all 127.0.0.1/32 trust\n")
+
+    def is_refused(database_url: str) -> bool:
+        try:
+            select(database_url, "SELECT 1")
+        except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError):
+            return True
+        return False
+
+    with EmbeddedStack(options) as second:
+        assert select(second.database_url, "SELECT number FROM kept") == 7
+        url = urlsplit(second.database_url)
+        without = url._replace(netloc=f"sluice:wrong@{url.hostname}:{url.port}").geturl()
+        wait_until(lambda: is_refused(without), "the end of trust")
         assert select(second.database_url, "SELECT number FROM kept") == 7
 
 

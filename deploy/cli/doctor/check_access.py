@@ -150,13 +150,11 @@ def judge_modes(directories: Sequence[Path], findings: Findings) -> None:
 
 
 def _urls(settings: Settings) -> dict[str, str]:
-    names = ("swift_auth_url", "swift_public_url", "s3_endpoint_url", "s3_public_url", "cdn_purge_url", "jwt_jwks_url")
+    names = ("swift_auth_url", "swift_public_url", "s3_endpoint_url", "s3_public_url", "jwt_jwks_url")
     used = {"swift": "swift", "s3": "s3"}.get(settings.store, "-")
-    return {
-        f"SLUICE_{name.upper()}": url
-        for name in names
-        if (url := getattr(settings, name)) and (name.startswith((used, "cdn", "jwt")))
-    }
+    found = {name: getattr(settings, name) for name in names if name.startswith((used, "jwt"))}
+    found["cdn_purge_url"] = settings.cdn_purge_url.get_secret_value()
+    return {f"SLUICE_{name.upper()}": url for name, url in found.items() if url}
 
 
 def _host(url: str) -> str:

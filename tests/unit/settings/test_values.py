@@ -161,9 +161,9 @@ def test_a_setting_that_cannot_work_is_refused_in_one_line(
         ("public_url", "https://a.example/", "https://a.example"),
         ("public_url", "https://a.example/x/", "https://a.example/x"),
         ("public_url", "http://[::1]:80", "http://[::1]:80"),
-        ("cdn_purge_url", "http://cache/{key}", "http://cache/{key}"),
-        ("cdn_purge_url", "http://cache?object={key}", "http://cache?object={key}"),
-        ("cdn_purge_url", "http://user:word@cache/x/{key}", "http://user:word@cache/x/{key}"),
+        ("cdn_purge_url", "http://cache/{key}", SecretStr("http://cache/{key}")),
+        ("cdn_purge_url", "http://cache?object={key}", SecretStr("http://cache?object={key}")),
+        ("cdn_purge_url", "http://user:word@cache/x/{key}", SecretStr("http://user:word@cache/x/{key}")),
         ("cdn_purge_method", "purge", "PURGE"),
         ("host", "0.0.0.0", "0.0.0.0"),  # noqa: S104  # not bound
         ("host", "::", "::"),
