@@ -39,9 +39,15 @@ class PermitRequest(BaseModel):
     kinds: list[MediaKind] = Field(default_factory=list, max_length=3, description="What the file may be")
     video_codecs: list[_Codec] = Field(default_factory=list, max_length=32, examples=[["h264", "hevc"]])
     audio_codecs: list[_Codec] = Field(default_factory=list, max_length=32, examples=[["aac", "opus"]])
-    max_duration_seconds: float | None = Field(None, gt=0, allow_inf_nan=False, strict=True)
-    max_width: _Pixels | None = Field(None, description="Of the picture as displayed, in pixels")
-    max_height: _Pixels | None = None
+    max_duration_seconds: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        strict=True,
+        description="A video or a sound of unknown duration is refused, too",
+    )
+    max_width: _Pixels | None = Field(None, description="Of each picture as displayed, in pixels; covers do not count")
+    max_height: _Pixels | None = Field(None, description="As `max_width`")
 
 
 class PermitView(BaseModel):

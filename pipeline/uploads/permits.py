@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pipeline.core.access import DEFAULT_OWNER, Caller, MediaLimits, Permit
 from pipeline.core.errors import AccessError, MediaError
 from schemas import media_types
-from schemas.media import MediaMetadata
+from schemas.media import MediaMetadata, VideoStream
 from schemas.uploads import CreateUpload
 
 _UNKNOWN_TYPE = "application/octet-stream"
@@ -45,18 +45,32 @@ def _broken(limits: MediaLimits, media: MediaMetadata, content_type: str) -> Ite
         yield f"its kind is {media.kind}"
     if not _matches(content_type, limits.content_types):
         yield f"its type is {content_type}"
-    if limits.max_duration_seconds is not None and (media.duration_seconds or 0) > limits.max_duration_seconds:
-        yield f"it lasts {media.duration_seconds} s, more than {limits.max_duration_seconds}"
-    picture = media.picture
-    if picture is not None and not picture.attached_picture:
-        if limits.max_width is not None and picture.width > limits.max_width:
-            yield f"its picture is {picture.width} pixels wide, more than {limits.max_width}"
-        if limits.max_height is not None and picture.height > limits.max_height:
-            yield f"its picture is {picture.height} pixels high, more than {limits.max_height}"
+    if limits.max_duration_seconds is not None:
+        yield from _too_long(limits.max_duration_seconds, media)
     for stream in media.streams:
+        if stream.type == "subtitle" or (stream.type == "video" and stream.attached_picture):
+            continue
         allowed = limits.video_codecs if stream.type == "video" else limits.audio_codecs
-        if stream.type in ("video", "audio") and allowed and stream.codec not in allowed:
+        if allowed and stream.codec not in allowed:
             yield f"a stream has the codec {stream.codec}"
+        if stream.type == "video":
+            yield from _too_large(limits, stream)
+
+
+def _too_long(most_seconds: float, media: MediaMetadata) -> Iterator[str]:
+    """Of a video or a sound whose duration is not known, nobody can say that it is short enough."""
+    if media.duration_seconds is None:
+        if media.kind != "image":
+            yield "its duration is unknown"
+    elif media.duration_seconds > most_seconds:
+        yield f"it lasts {media.duration_seconds} s, more than {most_seconds}"
+
+
+def _too_large(limits: MediaLimits, stream: VideoStream) -> Iterator[str]:
+    if limits.max_width is not None and stream.width > limits.max_width:
+        yield f"a picture is {stream.width} pixels wide, more than {limits.max_width}"
+    if limits.max_height is not None and stream.height > limits.max_height:
+        yield f"a picture is {stream.height} pixels high, more than {limits.max_height}"
 
 
 def _matches(essence: str, allowed: tuple[str, ...]) -> bool:
