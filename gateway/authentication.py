@@ -12,7 +12,6 @@ its client renews it.
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Final
 
 import structlog
@@ -66,10 +65,12 @@ def _require_within_rate(request: web.Request, route: Route, owner: str) -> None
 
 async def _caller(request: web.Request, access: Access) -> Caller:
     authenticator = request.app[SERVICES].authenticator
-    header = request.headers.get("Authorization")
-    if header is None and access.in_url and URL_PARAMETER in request.query:
+    sent = request.headers.getall("Authorization", [])
+    if not sent and access.in_url and URL_PARAMETER in request.query:
         return await authenticator.in_url(request.query[URL_PARAMETER], access.in_url)
-    scheme, _, value = (header or "").partition(" ")
+    if len(sent) > 1:  # a proxy may look at another one of them
+        raise AccessError("CREDENTIAL_INVALID", reason="it is one of several")
+    scheme, _, value = "".join(sent).partition(" ")
     if scheme.lower() == "bearer" and value.strip():
         return await authenticator.bearer(value.strip())
     if scheme.lower() == "basic" and access.basic:
@@ -80,7 +81,7 @@ async def _caller(request: web.Request, access: Access) -> Caller:
 def _password(value: str) -> str:
     try:
         return base64.b64decode(value.strip(), validate=True).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # also binascii.Error and UnicodeDecodeError
         raise AccessError("CREDENTIAL_INVALID", reason="it is not valid Basic") from None
 
 

@@ -3,14 +3,16 @@
 Guarantee: each event carries the whole upload, so a client needs no state and simply reconnects when it was cut off.
 The event feed only says that something changed; the data is always read from Redis, also at each keep-alive, so a lost
 notification delays an event by seconds but never makes it wrong. A client that disconnects, or stops reading, releases
-everything at once. A stream ends when the key or token that opened it is revoked or expires.
+everything at once. A stream ends within seconds when the key or token that opened it is revoked or expires.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
+from functools import partial
+from typing import Any
 
 from aiohttp import web
 
@@ -20,6 +22,7 @@ from gateway.api.shared import upload_id
 from gateway.api.streams import STREAM_SLOTS, UPLOAD_READS
 from gateway.http.connection import client_gone
 from gateway.http.state import OPTIONS, RUNNING
+from gateway.http.streaming import until_distrusted
 from gateway.keys import CALLER, SERVICES
 from gateway.routing import ResponseSpec, Route
 from pipeline.core.errors import SluiceError
@@ -72,18 +75,21 @@ class _EventStream:
         self._name = name
         self._options = request.app[OPTIONS]
         self._last_sent = ""
-        self._held_at = asyncio.get_running_loop().time()
-        """When the caller's key or token was last known to be valid."""
 
     async def run(self, changes: AsyncIterator[None], urgent: AsyncIterator[None]) -> None:
-        """Send events until the upload has ended, the client has disconnected or the gateway shuts down. Raises
-        ConnectionError, TimeoutError."""
-        leaving = asyncio.ensure_future(_either(client_gone(self._request), self._request.app[RUNNING].stopping))
+        """Send events until the upload has ended, the client has disconnected, its key or token is no longer valid, or
+        the gateway shuts down. Raises ConnectionError, TimeoutError."""
+        holds = partial(self._request.app[SERVICES].authenticator.holds, self._request[CALLER])
+        leaving = asyncio.ensure_future(
+            _first(
+                client_gone(self._request).wait(),
+                self._request.app[RUNNING].stopping.wait(),
+                until_distrusted(holds),
+            )
+        )
         any_change, urgent_change = (asyncio.ensure_future(_next(feed)) for feed in (changes, urgent))
         try:
             while not leaving.done():
-                if not await self._is_permitted():
-                    break
                 if await self._send_state():
                     return
                 # Changes within the interval are combined into one event at its end, unless one is urgent.
@@ -98,21 +104,13 @@ class _EventStream:
                 if urgent_change.done():
                     urgent_change.result()
                     urgent_change = asyncio.ensure_future(_next(urgent))
+            leaving.result()
             await self._send(_RECONNECT)
         except SluiceError as error:
             logger().warning(Log.REQUEST, upload_id=self._name, code=error.code, reason=error.message)
             await self._send(_RECONNECT)
         finally:
             await end_tasks(leaving, any_change, urgent_change)
-
-    async def _is_permitted(self) -> bool:
-        """False: the client has to authenticate again, and is refused when it reconnects. Looked at as often as an idle
-        stream is kept alive."""
-        now = asyncio.get_running_loop().time()
-        if now - self._held_at < self._options.events_keepalive_seconds:
-            return True
-        self._held_at = now
-        return await self._request.app[SERVICES].authenticator.holds(self._request[CALLER])
 
     async def _send_state(self) -> bool:
         """Send the upload if it has changed, else a keep-alive. True: the upload has ended and the last event was
@@ -145,10 +143,13 @@ async def _next(changes: AsyncIterator[None]) -> None:
         raise SluiceError("REDIS_UNAVAILABLE", reason="the event feed ended") from None
 
 
-async def _either(first: asyncio.Event, second: asyncio.Event) -> None:
-    waiting = [asyncio.ensure_future(event.wait()) for event in (first, second)]
+async def _first(*awaited: Coroutine[Any, Any, Any]) -> None:
+    """Wait until one of these has ended. Raises what it raised."""
+    waiting = [asyncio.ensure_future(one) for one in awaited]
     try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
         await end_tasks(*waiting)
 

@@ -95,7 +95,7 @@ def _authenticate(request: web.Request) -> None:
     if not expected:
         raise RequestError("EVENTS_OFF")
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-    given = value.strip().encode()
+    given = value.strip().encode(errors="surrogateescape")  # as aiohttp decodes headers
     if scheme.lower() == "basic":
         try:
             given = base64.b64decode(given, validate=True).partition(b":")[2]

@@ -1,16 +1,15 @@
 """Streams bytes from a store to a client: ranges, conditional requests, and clients that are slow or disconnect.
 
 Guarantee: an error before the first byte is sent in the envelope. After it the connection is aborted, so that a broken
-download never looks complete. A download whose key is revoked ends within seconds; one whose key or link expires goes
-on, since it was requested in time. Memory per download is bounded: one block of 1 MiB plus the two socket buffers. A
-client that accepts nothing for `download_stall_seconds` is disconnected. A client that disconnects releases the store's
-connection at once, also while the store is silent.
+download never looks complete. A download whose key is revoked ends within seconds, also while its client reads slowly;
+one whose key or link expires goes on, since it was requested in time. Memory per download is bounded: one block of 1
+MiB plus the two socket buffers. A client that accepts nothing for `download_stall_seconds` is disconnected. A client
+that disconnects releases the store's connection at once, also while the store is silent.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from pipeline.tasks import end_tasks
 from pipeline.telemetry import DOWNLOADS, SENT_BYTES, Log, logger
 
 TRUST_SECONDS = 2.0
-"""How often a download asks whether its recipient is still trusted."""
+"""How often whatever lasts asks whether its caller is still trusted."""
 
 WRITE_BYTES = 128 * 1024
 """Bytes passed to a socket at once: a slow client costs this much beside its block, not a second copy of the block."""
@@ -74,9 +73,25 @@ async def send(request: web.Request, download: Download, recipient: Recipient) -
     if request.method == "HEAD":
         return response
     with request.app[DOWNLOAD_SLOTS].taken(recipient.owner), DOWNLOADS.track_inprogress():
-        work = _copy(request, response, download.blocks(first, last), recipient)
-        await _while_connected(request, work)
+        work = _copy(request, response, download.blocks(first, last))
+        try:
+            await _while_wanted(request, work, recipient)
+        except (SluiceError, TimeoutError) as error:
+            if not response.prepared:
+                raise
+            reason = error.message if isinstance(error, SluiceError) else "the client does not read"
+            logger().warning(Log.DOWNLOAD_BROKEN, path=request.path, reason=reason)
+            if request.transport is not None:
+                request.transport.abort()
     return response
+
+
+async def until_distrusted(is_trusted: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until the caller of a request in progress is no longer trusted. Raises what `is_trusted` raises."""
+    while True:
+        if not await is_trusted():
+            return
+        await asyncio.sleep(TRUST_SECONDS)
 
 
 def not_modified(request: web.Request, download: Download, *, dates: bool = True) -> web.Response | None:
@@ -100,43 +115,33 @@ def _requested(request: web.Request, download: Download) -> ranges.Range | None:
     return ranges.requested_range(lines[0], download.size_bytes)
 
 
-async def _copy(
-    request: web.Request, response: web.StreamResponse, blocks: AsyncIterator[bytes], recipient: Recipient
-) -> None:
+async def _copy(request: web.Request, response: web.StreamResponse, blocks: AsyncIterator[bytes]) -> None:
     stall_seconds = request.app[OPTIONS].download_stall_seconds
-    checked_at = time.monotonic()
     async with aclosing(cast(AsyncGenerator[bytes, None], blocks)):
-        try:
+        block = await anext(blocks, b"")
+        await response.prepare(request)
+        while block:
+            for start in range(0, len(block), WRITE_BYTES):
+                async with asyncio.timeout(stall_seconds):
+                    await response.write(memoryview(block)[start : start + WRITE_BYTES])
+            SENT_BYTES.inc(len(block))
+            block = b""  # else two blocks are held while the next one is read
             block = await anext(blocks, b"")
-            await response.prepare(request)
-            while block:
-                for start in range(0, len(block), WRITE_BYTES):
-                    async with asyncio.timeout(stall_seconds):
-                        await response.write(memoryview(block)[start : start + WRITE_BYTES])
-                SENT_BYTES.inc(len(block))
-                if time.monotonic() - checked_at >= TRUST_SECONDS:
-                    checked_at = time.monotonic()
-                    if not await recipient.is_trusted():
-                        raise AccessError("CREDENTIAL_INVALID", reason="it was revoked")
-                block = b""  # else two blocks are held while the next one is read
-                block = await anext(blocks, b"")
-        except (SluiceError, TimeoutError) as error:
-            if not response.prepared:
-                raise
-            reason = error.message if isinstance(error, SluiceError) else "the client does not read"
-            logger().warning(Log.DOWNLOAD_BROKEN, path=request.path, reason=reason)
-            if request.transport is not None:
-                request.transport.abort()
 
 
-async def _while_connected(request: web.Request, work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` until it ends or the client disconnects."""
+async def _while_wanted(request: web.Request, work: Coroutine[Any, Any, None], recipient: Recipient) -> None:
+    """Run `work` until it ends or the client disconnects. Raises AccessError CREDENTIAL_INVALID once the recipient is
+    no longer trusted, and what `work` raises."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(client_gone(request).wait())
+    distrusted = asyncio.ensure_future(until_distrusted(recipient.is_trusted))
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((working, leaving, distrusted), return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             with suppress(ConnectionError):
                 working.result()
+        elif distrusted.done():
+            distrusted.result()
+            raise AccessError("CREDENTIAL_INVALID", reason="it was revoked")
     finally:
-        await end_tasks(working, leaving)
+        await end_tasks(working, leaving, distrusted)

@@ -7,7 +7,8 @@ that can be an owner's name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from re import fullmatch
 from typing import Any, Final
@@ -58,45 +59,54 @@ class JwtIssuedTokens:
         owner = claims.get(rules.owner_claim)
         if not isinstance(owner, str) or not fullmatch(OWNER_PATTERN, owner):
             raise AccessError("CREDENTIAL_INVALID", reason=f"its claim {rules.owner_claim} cannot be an owner's name")
-        return Caller(owner, _scopes(claims.get(rules.scope_claim)), f"jwt:{rules.issuer}", expires_at=claims["exp"])
+        until = int(claims["exp"])  # PyJWT accepts the digits of a number, too
+        return Caller(owner, _scopes(claims.get(rules.scope_claim)), f"jwt:{rules.issuer}", expires_at=until)
 
     async def _claims(self, token: str) -> Mapping[str, Any]:
         if len(token) > _MAX_CHARACTERS:
             raise AccessError("CREDENTIAL_INVALID", reason=f"it is longer than {_MAX_CHARACTERS} characters")
+        if not token.isascii():
+            raise AccessError("CREDENTIAL_INVALID", reason="it cannot be read")
+        reason = "no key that is known here has signed it"
         try:
             header = jwt.get_unverified_header(token)
             algorithm = str(header.get("alg"))
-            key = await self._key(algorithm, header.get("kid"))
-            claims: Mapping[str, Any] = jwt.decode(
-                token,
-                key,
-                [algorithm],
-                issuer=self._rules.issuer,
-                audience=self._rules.audience,
-                leeway=_LEEWAY_SECONDS,
-                options={"require": ["exp", "iss", "aud"]},
-            )
+            async for key in self._candidates(algorithm, header.get("kid")):
+                with suppress(jwt.InvalidSignatureError):
+                    return self._verified(token, key, algorithm)
+                reason = "its signature does not match"
         except jwt.ExpiredSignatureError:
             raise AccessError("CREDENTIAL_EXPIRED") from None
         except jwt.InvalidTokenError as error:
             raise AccessError("CREDENTIAL_INVALID", reason=_reason(error)) from None
+        raise AccessError("CREDENTIAL_INVALID", reason=reason)
+
+    def _verified(self, token: str, key: Any, algorithm: str) -> Mapping[str, Any]:
+        claims: Mapping[str, Any] = jwt.decode(
+            token,
+            key,
+            [algorithm],
+            issuer=self._rules.issuer,
+            audience=self._rules.audience,
+            leeway=_LEEWAY_SECONDS,
+            options={"require": ["exp", "iss", "aud"]},
+        )
         return claims
 
-    async def _key(self, algorithm: str, name: object) -> Any:
-        """Raises AccessError CREDENTIAL_INVALID; DependencyUnavailable AUTH_UNAVAILABLE."""
+    async def _candidates(self, algorithm: str, name: object) -> AsyncIterator[Any]:
+        """The keys that may have signed a token, those of the settings first: while one replaces another, both are
+        there. Raises DependencyUnavailable AUTH_UNAVAILABLE."""
         if algorithm == _HMAC:
             if self._secret is not None:
-                return self._secret
-        else:
-            fitting = [item for item in self._keys if item.algorithm == algorithm]
-            if len(fitting) == 1:
-                return fitting[0].key
-            found = None
-            if self._jwks is not None:
-                found = await self._jwks.find(name if isinstance(name, str) else None, algorithm)
+                yield self._secret
+            return
+        for item in self._keys:
+            if item.algorithm == algorithm:
+                yield item.key
+        if self._jwks is not None:
+            found = await self._jwks.find(name if isinstance(name, str) else None, algorithm)
             if found is not None:
-                return found.key
-        raise AccessError("CREDENTIAL_INVALID", reason="no key that is known here has signed it")
+                yield found.key
 
 
 def _scopes(claim: object) -> frozenset[Scope]:
@@ -115,6 +125,4 @@ def _reason(error: jwt.InvalidTokenError) -> str:
             return "it is not valid yet"
         case jwt.MissingRequiredClaimError():
             return f"it has no claim {error.claim}"
-        case jwt.InvalidSignatureError():
-            return "its signature does not match"
     return "it cannot be read"

@@ -1,9 +1,10 @@
 """The keys that an identity provider publishes (a JWKS, RFC 7517 section 5), fetched when needed.
 
 Guarantee: the document is fetched again after `_FRESH_SECONDS`, and once a token names a key that is not in it, but
-never more often than every `_PAUSE_SECONDS`, whatever tokens arrive. Requests at one moment share one fetch. While the
-provider is unavailable, the keys fetched before are used; a token that names another key is refused with
-AUTH_UNAVAILABLE. A document is at most 1 MiB, and no redirect is followed.
+never more often than every `_PAUSE_SECONDS`, whatever tokens arrive. Requests at one moment share one fetch, and those
+with a key that is known and fresh do not wait for it. While the provider is unavailable, the keys fetched before are
+used; a token that names another key is refused with AUTH_UNAVAILABLE. A document is at most 1 MiB, and no redirect is
+followed.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ class Jwks:
     async def find(self, name: str | None, algorithm: str) -> VerifyingKey | None:
         """The key of this name, or the only one for this algorithm if the token names none. Raises
         DependencyUnavailable AUTH_UNAVAILABLE."""
-        now = time.monotonic()
+        age = time.monotonic() - self._tried_at
         found = self._among(name, algorithm)
-        if now - self._tried_at >= (_PAUSE_SECONDS if found is None else _FRESH_SECONDS) or self._fetching:
+        if age >= _FRESH_SECONDS or (found is None and (age >= _PAUSE_SECONDS or self._fetching)):
             await self._fetch_once()
             found = self._among(name, algorithm)
         if found is None and self._problem:

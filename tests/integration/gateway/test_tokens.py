@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tests.harness.cell import eventually
 from tests.integration.gateway.conftest import OPTIONS
 from tests.integration.gateway.site import BOTH, Site, running_site
 from tests.integration.gateway.truth import Response
+from tests.integration.gateway.wire import connect
 
 pytestmark = pytest.mark.integration
 
@@ -38,7 +40,8 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def site(settings: Settings) -> AsyncIterator[Site]:
-    async with running_site(settings, replace(OPTIONS, owner_downloads=2)) as running:
+    options = replace(OPTIONS, owner_downloads=2, download_stall_seconds=600, events_keepalive_seconds=600)
+    async with running_site(settings, options) as running:
         yield running
 
 
@@ -123,6 +126,30 @@ async def test_what_a_request_declares_is_compared_with_its_permit(
     ],
 )
 async def test_a_permit_with_limits_that_mean_nothing_is_refused(site: Site, limits: dict[str, Any]) -> None:
+    response = await site.as_("key of the owner", "POST", "/v1/permits", json=limits)
+    assert response.code == "VALIDATION_FAILED"
+
+
+async def test_the_longest_permit_fits_in_a_header(site: Site) -> None:
+    token = await permit(
+        site,
+        content_types=[f"video/{'x' * 56}{number:02}" for number in range(32)],
+        video_codecs=[f"{'v' * 30}{number:02}" for number in range(32)],
+        audio_codecs=[f"{'a' * 30}{number:02}" for number in range(32)],
+        kinds=["video", "image", "audio"],
+        count=10_000,
+        max_size=2**53 - 1,
+        max_duration_seconds=1.7976931348623157e308,
+        max_width=2**31 - 1,
+        max_height=2**31 - 1,
+        expires_in=7 * 24 * 3600,
+    )
+    created = await create(site, token, size=1000, content_type="application/octet-stream")
+    assert created.status == 201, created.body
+
+
+@pytest.mark.parametrize("limits", [{"content_types": [f"video/{'x' * 59}"]}, {"video_codecs": ["x" * 33]}])
+async def test_a_name_that_is_too_long_for_a_permit(site: Site, limits: dict[str, Any]) -> None:
     response = await site.as_("key of the owner", "POST", "/v1/permits", json=limits)
     assert response.code == "VALIDATION_FAILED"
 
@@ -218,6 +245,25 @@ async def test_a_download_in_progress_ends_when_its_key_is_revoked(site: Site, s
         await site.keys.revoke(key.removeprefix(KEY_PREFIX).partition("_")[0])
         with pytest.raises(aiohttp.ClientError):
             await read_slowly(response)
+
+
+async def test_a_download_that_nobody_reads_ends_when_its_key_is_revoked(site: Site, settings: Settings) -> None:
+    large, small = await stored(site, settings, bytes(64 * MEBIBYTE)), await stored(site, settings, b"bytes")
+    key = await site.key(OWNER, Scope.READ)
+    headers = {"Authorization": f"Bearer {key}"}
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            connection = await stack.enter_async_context(connect(site.client.url))
+            await connection.begin("GET", f"/v1/contents/{large}/download", headers)
+            assert (await connection.head()).status == 200
+        path = f"/v1/contents/{small}/download"
+        assert (await site.as_("key of the owner", "GET", path)).code == "DOWNLOAD_LIMIT"
+        await site.keys.revoke(key.removeprefix(KEY_PREFIX).partition("_")[0])
+
+        async def free() -> bool:
+            return (await site.as_("key of the owner", "GET", path)).status == 200
+
+        await eventually(free, 15, lambda: "the slots to be free again")
 
 
 async def read_slowly(response: aiohttp.ClientResponse) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -43,6 +44,16 @@ def claims(**more: Any) -> dict[str, Any]:
     return {name: value for name, value in (found | more).items() if value is not None}
 
 
+def another(algorithm: str) -> Any:
+    """A key for this algorithm that is none of KEYS."""
+    match algorithm:
+        case "RS256":
+            return rsa.generate_private_key(65537, 2048)
+        case "ES256":
+            return ec.generate_private_key(ec.SECP256R1())
+    return ed25519.Ed25519PrivateKey.generate()
+
+
 def pem(key: Any) -> str:
     text: bytes = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return text.decode()
@@ -68,10 +79,36 @@ async def test_each_algorithm_with_a_key_of_the_settings(algorithm: str) -> None
     assert caller.expires_at == pytest.approx(time.time() + 60, abs=5)
 
 
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+async def test_two_keys_of_the_settings_while_one_replaces_the_other(algorithm: str) -> None:
+    old, new = KEYS[algorithm], another(algorithm)
+    tokens = JwtIssuedTokens(RULES, keys=[from_pem(pem(old)), from_pem(pem(new))])
+    for key in (old, new):
+        assert (await tokens.caller(jwt.encode(claims(), key, algorithm))).owner == "alice"
+    expired = jwt.encode(claims(exp=1), new, algorithm)
+    assert await refused(tokens, expired) == "CREDENTIAL_EXPIRED"
+    assert await refused(tokens, jwt.encode(claims(), another(algorithm), algorithm)) == "CREDENTIAL_INVALID"
+
+
+async def test_keys_of_the_settings_beside_published_ones() -> None:
+    provider = _Provider()
+    published = another("ES256")
+    provider.keys = [jwk("ES256", published, kid="1")]
+    tokens = JwtIssuedTokens(RULES, keys=[from_pem(pem(KEYS["ES256"]))], jwks=Jwks(provider, "https://id.example/keys"))
+    assert (await tokens.caller(signed("ES256", KEYS["ES256"], None))).owner == "alice"
+    assert provider.fetches == 0
+    assert (await tokens.caller(signed("ES256", published, "1"))).owner == "alice"
+
+
 async def test_hs256_with_a_secret() -> None:
     tokens = JwtIssuedTokens(RULES, secret=SECRET)
     assert (await tokens.caller(jwt.encode(claims(), SECRET, "HS256"))).owner == "alice"
     assert await refused(tokens, jwt.encode(claims(), "x" * 32, "HS256")) == "CREDENTIAL_INVALID"
+
+
+async def test_an_expiry_in_digits_is_a_number() -> None:
+    token = jwt.encode(claims(exp=str(2**33)), SECRET, "HS256")
+    assert (await JwtIssuedTokens(RULES, secret=SECRET).caller(token)).expires_at == 2**33
 
 
 async def test_a_public_key_is_no_secret() -> None:
@@ -129,7 +166,7 @@ async def test_scopes_of_others_permit_nothing(claim: object, scopes: set[Scope]
     assert (await tokens.caller(jwt.encode(claims(scope=claim), SECRET, "HS256"))).scopes == scopes
 
 
-@pytest.mark.parametrize("text", ["", "a.b.c", "é.é.é", "x" * 9000, "eyJhbGciOiJub25lIn0.e30."])
+@pytest.mark.parametrize("text", ["", "a.b.c", "é.é.é", "\udcff.a.b", "x" * 9000, "eyJhbGciOiJub25lIn0.e30."])
 async def test_text_that_is_no_token(text: str) -> None:
     assert await refused(JwtIssuedTokens(RULES, secret=SECRET), text) == "CREDENTIAL_INVALID"
 
@@ -162,11 +199,16 @@ class _Provider:
     def __init__(self) -> None:
         self.keys: list[dict[str, Any]] | None = []
         self.fetches = 0
+        self.is_silent = False
+        self.asked = asyncio.Event()
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None, max_bytes: int
     ) -> PlainResponse:
         self.fetches += 1
+        if self.is_silent:
+            self.asked.set()
+            await asyncio.Event().wait()
         if self.keys is None:
             raise StoreUnavailable(reason="no response")
         return PlainResponse(200, {}, json.dumps({"keys": self.keys}).encode())
@@ -214,3 +256,19 @@ async def test_a_token_signed_with_another_key_of_that_name() -> None:
     tokens = JwtIssuedTokens(RULES, jwks=Jwks(provider, "https://id.example/keys"))
     with pytest.raises(AccessError, match="signature"):
         await tokens.caller(signed("ES256", ec.generate_private_key(ec.SECP256R1()), "1"))
+
+
+async def test_a_fetch_that_a_stranger_causes_delays_no_known_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("pipeline.adapters.tokens.jwks.time.monotonic", lambda: now)
+    provider = _Provider()
+    provider.keys = [jwk("ES256", KEYS["ES256"], kid="1")]
+    tokens = JwtIssuedTokens(RULES, jwks=Jwks(provider, "https://id.example/keys"))
+    assert (await tokens.caller(signed("ES256", KEYS["ES256"], "1"))).owner == "alice"
+    now += 11
+    provider.is_silent = True
+    stranger = asyncio.ensure_future(tokens.caller(signed("ES256", another("ES256"), "2")))
+    async with asyncio.timeout(5):
+        await provider.asked.wait()
+        assert (await tokens.caller(signed("ES256", KEYS["ES256"], "1"))).owner == "alice"
+    stranger.cancel()

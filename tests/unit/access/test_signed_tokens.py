@@ -40,6 +40,18 @@ def test_a_header_that_names_another_kind_does_not_help() -> None:
     assert code_of(tokens, TokenKind.UPLOAD, f"{wanted}.{payload}.{signature}") == "CREDENTIAL_INVALID"
 
 
+@pytest.mark.parametrize("kind", [["sluice-upload"], {"sluice-upload": 1}, 7, None, "JWT"])
+def test_a_header_with_another_type_is_of_no_kind(kind: object) -> None:
+    token = jwt.encode({"exp": 2**33}, "x" * 32, "HS256", headers={"typ": kind})
+    assert JwtSignedTokens([NEW]).kind_of(token) is None
+
+
+@pytest.mark.parametrize("text", ["", "a.b.c", "é.a.b", "\udcff.a.b", "x" * 5000])
+def test_text_that_is_no_token_is_of_no_kind(text: str) -> None:
+    assert JwtSignedTokens([NEW]).kind_of(text) is None
+    assert code_of(JwtSignedTokens([NEW]), TokenKind.UPLOAD, text) == "CREDENTIAL_INVALID"
+
+
 def test_a_secret_is_replaced_while_tokens_are_in_use() -> None:
     before = JwtSignedTokens([OLD])
     both = JwtSignedTokens([NEW, OLD])
