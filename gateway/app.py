@@ -26,6 +26,7 @@ from gateway.api import (
     tokens,
     uploads,
 )
+from gateway.api.health import READINESS, Readiness
 from gateway.api.streams import share_streams
 from gateway.authentication import require_caller
 from gateway.http.cors import preflight_headers
@@ -76,6 +77,7 @@ def build_app(
     app[RUNNING] = Running()
     app[DOWNLOAD_SLOTS] = OwnerSlots(app[OPTIONS].downloads, app[OPTIONS].owner_downloads, downloads_taken)
     share_streams(app)
+    app[READINESS] = Readiness(services)
     app[DOCUMENT] = build_document(routes)
     app.on_response_prepare.append(set_response_headers)
     for path in dict.fromkeys(route.path for route in routes):

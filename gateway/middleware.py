@@ -3,8 +3,9 @@ that their route does not document.
 
 Guarantee: no exception of a handler reaches aiohttp, so every response has the one envelope; a crash is logged with its
 traceback, which the response does not contain. Metric labels hold the route's template, never a path, and only known
-methods, so a scanner cannot increase the number of time series. Requests of strangers that are refused, and those above
-a limit, are logged as far as a budget of lines allows; the next line says how many were left out.
+methods, so a scanner cannot increase the number of time series. Requests of strangers and those above a limit are
+logged as far as a budget of lines allows; the next line says how many were left out. A line holds the first
+`PATH_CHARACTERS` of a path, so that no caller fills the log with long ones.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
 
 TOO_MANY = 429
 
+PATH_CHARACTERS = 256
+"""Of a path in the log: more than any path of a route has."""
+
 CATCH_ALL = "/{path:.*}"
 """The path that matches what no route does."""
 
@@ -47,7 +51,7 @@ async def handle_request(request: web.Request, handler: Handler) -> web.StreamRe
         except web.HTTPException:  # raised by aiohttp for targets without a path, such as `OPTIONS *` and CONNECT
             error = RequestError("ROUTE_NOT_FOUND")
         except Exception:  # noqa: BLE001  # every crash must become a response; it is logged with its traceback
-            logger().exception(Log.REQUEST_CRASHED, method=request.method, path=request.path)
+            logger().exception(Log.REQUEST_CRASHED, method=request.method, path=request.path[:PATH_CHARACTERS])
             error = SluiceError("INTERNAL")
         if error is not None:
             response = failure(error, request.path, request[REQUEST_ID])
@@ -92,7 +96,8 @@ def _observe(request: web.Request, response: web.StreamResponse, error: SluiceEr
     facts: dict[str, Any] = {"code": error.code, "reason": error.message} if error else {}
     if response.status == TOO_MANY:
         REFUSALS.labels(code).inc()
-    if response.status == TOO_MANY or (CALLER not in request and 400 <= response.status < 500):
+    # Without a route it is OPTIONS. A success without a caller is otherwise that of a store that has shown its secret.
+    if response.status == TOO_MANY or (CALLER not in request and (route is None or response.status >= 400)):
         left_out = STRANGERS_LOG.spend()
         if left_out is None:
             write = log.debug
@@ -103,7 +108,7 @@ def _observe(request: web.Request, response: web.StreamResponse, error: SluiceEr
     write(
         Log.REQUEST,
         method=request.method,
-        path=request.path,
+        path=request.path[:PATH_CHARACTERS],
         route=template,
         status=response.status,
         seconds=round(seconds, 4),

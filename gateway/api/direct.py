@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway import access
 from gateway.api.error_codes import JSON_BODY_ERRORS, STORE_ERRORS, TEMP_VOLUME_ERRORS, UPLOAD_LOOKUP_ERRORS
-from gateway.api.shared import show_upload, upload_id
+from gateway.api.shared import segments_limit, show_upload, upload_id
 from gateway.api.views import grants_view
 from gateway.http.bodies import parse_json
 from gateway.http.envelope import success
@@ -18,11 +18,13 @@ from schemas.uploads import GrantsView, GrantsWanted, UploadView
 async def grants(request: web.Request) -> web.StreamResponse:
     name = upload_id(request)
     wanted = await parse_json(request, GrantsWanted)
-    return success(grants_view(await request.app[SERVICES].direct.grants(name, wanted.segments)))
+    found = await request.app[SERVICES].direct.grants(name, wanted.segments, segments_limit(request))
+    return success(grants_view(found))
 
 
 async def complete(request: web.Request) -> web.StreamResponse:
-    return success(show_upload(request, await request.app[SERVICES].direct.complete(upload_id(request))))
+    detail = await request.app[SERVICES].direct.complete(upload_id(request), segments_limit(request))
+    return success(show_upload(request, detail))
 
 
 _DIRECT_ERRORS = (

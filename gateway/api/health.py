@@ -1,9 +1,16 @@
 """Routes for orchestrators and load balancers: is the process alive, can it serve requests.
 
 They are two routes because a process that is alive but not ready must not be restarted, only receive no requests.
+
+Guarantee: anybody may ask, and that costs next to nothing: however many do, one check of readiness runs at a time, and
+a few in a second.
 """
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
 
 from aiohttp import web
 
@@ -11,10 +18,39 @@ from gateway import access
 from gateway.http.envelope import success
 from gateway.http.paths import without_paths
 from gateway.http.state import RUNNING
-from gateway.keys import SERVICES
 from gateway.routing import ResponseSpec, Route
+from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError, SluiceError
 from schemas.health import Alive, Ready
+
+_FRESH_SECONDS: Final = 0.25
+
+Found = tuple[Mapping[str, str], Mapping[str, str]]
+"""Problems and, where there are none, warnings."""
+
+
+class Readiness:
+    """What the latest check found. A check writes to the temp volume, and asks Redis and PostgreSQL."""
+
+    def __init__(self, services: GatewayServices) -> None:
+        self._services = services
+        self._check: asyncio.Task[Found] | None = None
+        self._began_at = 0.0
+
+    async def latest(self) -> Found:
+        """What was found at most `_FRESH_SECONDS` ago, or by the check that runs."""
+        now = asyncio.get_running_loop().time()
+        if self._check is None or (self._check.done() and now - self._began_at >= _FRESH_SECONDS):
+            self._check = asyncio.create_task(self._examine(), name="readiness")
+            self._began_at = now
+        return await asyncio.shield(self._check)
+
+    async def _examine(self) -> Found:
+        problems = await self._services.problems()
+        return problems, {} if problems else await self._services.warnings()
+
+
+READINESS = web.AppKey("readiness", Readiness)
 
 
 async def healthy(request: web.Request) -> web.StreamResponse:
@@ -25,10 +61,10 @@ async def healthy(request: web.Request) -> web.StreamResponse:
 async def ready(request: web.Request) -> web.StreamResponse:
     if request.app[RUNNING].stopping.is_set():
         raise RequestError("GATEWAY_BUSY")
-    problems = await request.app[SERVICES].problems()
+    problems, warnings = await request.app[READINESS].latest()
     if problems:
         raise SluiceError("NOT_READY", names=", ".join(sorted(problems)), problems=dict(problems))
-    return success(Ready(warnings=without_paths(dict(await request.app[SERVICES].warnings()))))
+    return success(Ready(warnings=without_paths(dict(warnings))))
 
 
 ROUTES: tuple[Route, ...] = (

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway import access
 from gateway.api.error_codes import CONTENT_LOOKUP_ERRORS, STORE_ERRORS
-from gateway.api.shared import LinkSeconds, content_id, link_seconds, parse_query, sees
+from gateway.api.shared import LinkSeconds, content_id, link_seconds, parse_query, sees, segments_limit
 from gateway.http.envelope import success
 from gateway.http.links import base_url
 from gateway.keys import SERVICES
@@ -41,7 +41,9 @@ async def manifest(request: web.Request) -> web.StreamResponse:
     own_url = f"{base_url(request)}/v1/contents/{content.id}/segments"
     listed: list[SegmentDownload] = []
     granted = False
-    for stored, span in spans[query.first - 1 : query.first - 1 + query.limit]:
+    page = spans[query.first - 1 : query.first - 1 + query.limit]
+    segments_limit(request)(len(page))
+    for stored, span in page:
         link = await downloads.presign_segment(content.object, span, seconds=seconds)
         granted = link is not None
         listed.append(

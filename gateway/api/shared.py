@@ -15,7 +15,7 @@ from gateway.api.views import content_view, upload_view
 from gateway.http import cursors
 from gateway.http.bodies import invalid, invalid_field
 from gateway.http.links import base_url
-from gateway.keys import CALLER, CURRENT_ROUTE, SERVICES
+from gateway.keys import CALLER, CURRENT_ROUTE, LIMITS, SERVICES
 from pipeline.core.errors import RequestError
 from pipeline.uploads.lookup import UploadDetail
 from schemas.content import Content, ContentView
@@ -95,6 +95,13 @@ def link_seconds(request: web.Request, seconds: int) -> int:
     if caller.token is None or caller.expires_at is None:
         return seconds
     return max(1, min(seconds, int(caller.expires_at - time.time())))
+
+
+def segments_limit(request: web.Request) -> Callable[[int], None]:
+    """Counts segments whose URLs are signed, or that are looked up in the store, for the caller's owner. What is
+    returned raises LimitReached RATE_LIMITED."""
+    limit, owner = request.app[LIMITS].segments, request[CALLER].owner
+    return lambda count: None if limit is None else limit.require(owner, count)
 
 
 def own_only(query: F, request: web.Request) -> F:

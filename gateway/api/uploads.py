@@ -17,7 +17,7 @@ from gateway.api.error_codes import (
     STORE_ERRORS,
     UPLOAD_LOOKUP_ERRORS,
 )
-from gateway.api.shared import PageQuery, own_only, paginate, parse_query, show_upload, upload_id
+from gateway.api.shared import PageQuery, own_only, paginate, parse_query, segments_limit, show_upload, upload_id
 from gateway.api.tokens import expiry
 from gateway.api.views import grants_view
 from gateway.http.bodies import invalid_field, parse_json
@@ -49,7 +49,8 @@ async def create(request: web.Request) -> web.StreamResponse:
     caller = request[CALLER]
     wanted = await parse_json(request, CreateUpload)
     if wanted.transport != "gateway":
-        detail, grants, created = await request.app[SERVICES].direct.create(wanted, key, caller)
+        direct = request.app[SERVICES].direct
+        detail, grants, created = await direct.create(wanted, key, caller, segments_limit(request))
         shown = show_upload(request, detail)
         if grants is not None:
             shown = shown.model_copy(update={"grants": grants_view(grants)})

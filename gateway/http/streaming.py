@@ -26,7 +26,7 @@ from pipeline.tasks import end_tasks
 from pipeline.telemetry import DOWNLOADS, SENT_BYTES, Log, logger
 
 TRUST_SECONDS = 2.0
-"""How often whatever lasts asks whether its caller is still trusted."""
+"""Time between two checks of a request in progress: is its caller still trusted?"""
 
 WRITE_BYTES = 128 * 1024
 """Bytes passed to a socket at once: a slow client costs this much beside its block, not a second copy of the block."""

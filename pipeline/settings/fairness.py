@@ -46,7 +46,8 @@ class FairnessSettings(BaseModel):
         500,
         gt=0,
         description="Requests of one owner that one gateway serves per second, after twice as many at once; further "
-        "ones get 429 RATE_LIMITED",
+        "ones get 429 RATE_LIMITED. Also the segments whose URLs it signs or that it looks up in the store, after 20 "
+        "times as many at once",
     )
     queue_uploads: int = Field(
         10_000,

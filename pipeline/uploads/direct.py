@@ -7,7 +7,7 @@ length, is sealed. Bytes of the temp volume are never reserved.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
@@ -29,6 +29,9 @@ from schemas.uploads import CreateUpload
 
 BATCH = 100
 """Grants in one response: about 50 KB."""
+
+Spend = Callable[[int], None]
+"""Receives how many segments are about to be signed, or looked up in the store. Raises to refuse it."""
 
 # Clocks differ, and a request that begins in a grant's last moment ends after it.
 _MARGIN_SECONDS = 5
@@ -66,13 +69,14 @@ class DirectUploads:
         self._grant_seconds = grant_seconds
 
     async def create(
-        self, request: CreateUpload, idempotency_key: str | None, caller: Caller
+        self, request: CreateUpload, idempotency_key: str | None, caller: Caller, spend: Spend
     ) -> tuple[UploadDetail, Grants | None, bool]:
         """Register an upload and make its first grants (None: it was known and is no longer `granted`).
 
-        Raises RequestError TRANSPORT_NOT_OFFERED; StoreError; and as `UploadCreation.create`.
+        Raises RequestError TRANSPORT_NOT_OFFERED; StoreError; what `spend` raises; and as `UploadCreation.create`.
         """
         new = await self._creation.plan(request, idempotency_key, caller)
+        spend(min(BATCH, SegmentPlan(new.size_bytes, new.segment_bytes).count))
         await self._require_offered(new)
         detail, created = await self._creation.register(new)
         if detail.upload.status is not Status.GRANTED:
@@ -82,27 +86,30 @@ class DirectUploads:
             detail = await self._lookup.detail(detail.upload.upload_id)
         return detail, grants, created
 
-    async def grants(self, upload_id: str, wanted: Sequence[tuple[int, int]]) -> Grants:
+    async def grants(self, upload_id: str, wanted: Sequence[tuple[int, int]], spend: Spend) -> Grants:
         """Grants for these inclusive ranges of segments, as many as one response holds.
 
         Raises RequestError UPLOAD_NOT_FOUND, TRANSPORT_DIFFERS, UPLOAD_COMPLETE, SEGMENT_OUT_OF_RANGE;
-        UploadEnded UPLOAD_ENDED; StoreError.
+        UploadEnded UPLOAD_ENDED; StoreError; what `spend` raises.
         """
         upload = await self._find(upload_id)
         if upload.status is not Status.GRANTED:
             raise RequestError("UPLOAD_COMPLETE", status=str(upload.status))
         for number in chain.from_iterable(wanted):
             upload.plan.length(number)
+        spend(sum(1 for _ in islice(_numbers(wanted), BATCH)))
         async with naming_a_loss(self._cell.journals, upload_id):
             return await self._grant(upload, wanted)
 
-    async def complete(self, upload_id: str) -> UploadDetail:
+    async def complete(self, upload_id: str, spend: Spend) -> UploadDetail:
         """The client has sent every segment: verify that the store holds them, and continue. Idempotent.
 
-        Raises RequestError SEGMENTS_MISSING, UPLOAD_NOT_FOUND, TRANSPORT_DIFFERS; UploadEnded UPLOAD_ENDED; StoreError.
+        Raises RequestError SEGMENTS_MISSING, UPLOAD_NOT_FOUND, TRANSPORT_DIFFERS; UploadEnded UPLOAD_ENDED; StoreError;
+        what `spend` raises.
         """
         upload = await self._find(upload_id)
         if upload.status is Status.GRANTED:
+            spend(upload.plan.count)
             async with naming_a_loss(self._cell.journals, upload_id):
                 held = await self._held_segments(upload)
                 _require_complete(upload.plan, held)

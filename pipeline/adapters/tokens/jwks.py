@@ -1,10 +1,10 @@
 """The keys that an identity provider publishes (a JWKS, RFC 7517 section 5), fetched when needed.
 
 Guarantee: the document is fetched again after `_FRESH_SECONDS`, and once a token names a key that is not in it, but
-never more often than every `_PAUSE_SECONDS`, whatever tokens arrive. Requests at one moment share one fetch, and those
-with a key that is known and fresh do not wait for it. While the provider is unavailable, the keys fetched before are
-used; a token that names another key is refused with AUTH_UNAVAILABLE. A document is at most 1 MiB, and no redirect is
-followed.
+never more often than every `_PAUSE_SECONDS`, whatever tokens arrive. Requests at one moment share one fetch. A token
+whose key is known never waits for a fetch that another token has caused, and at most `_PATIENCE_SECONDS` for the one
+that is due. While the provider is unavailable, the keys fetched before are used; a token that names another key is
+refused with AUTH_UNAVAILABLE. A document is at most 1 MiB, and no redirect is followed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pipeline.telemetry import Log, logger
 
 _FRESH_SECONDS: Final = 300.0
 _PAUSE_SECONDS: Final = 10.0
+_PATIENCE_SECONDS: Final = 1.0
 _MAX_BYTES: Final = 1024 * 1024
 
 
@@ -40,9 +41,13 @@ class Jwks:
         DependencyUnavailable AUTH_UNAVAILABLE."""
         age = time.monotonic() - self._tried_at
         found = self._among(name, algorithm)
-        if age >= _FRESH_SECONDS or (found is None and (age >= _PAUSE_SECONDS or self._fetching)):
-            await self._fetch_once()
-            found = self._among(name, algorithm)
+        if found is not None:
+            if age < _FRESH_SECONDS:
+                return found
+            await asyncio.wait({self._begin()}, timeout=_PATIENCE_SECONDS)
+        elif age >= _PAUSE_SECONDS or self._fetching is not None:
+            await asyncio.shield(self._begin())
+        found = self._among(name, algorithm)
         if found is None and self._problem:
             raise DependencyUnavailable("AUTH_UNAVAILABLE", reason=self._problem)
         return found
@@ -51,10 +56,11 @@ class Jwks:
         fitting = [key for key in self._keys or () if key.algorithm == algorithm and name in (None, key.name)]
         return fitting[0] if len(fitting) == 1 or (fitting and name is not None) else None
 
-    async def _fetch_once(self) -> None:
+    def _begin(self) -> asyncio.Task[None]:
+        """The fetch in progress, or a new one."""
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._fetch(), name="jwks")
-        await asyncio.shield(self._fetching)
+        return self._fetching
 
     async def _fetch(self) -> None:
         try:

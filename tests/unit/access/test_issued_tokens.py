@@ -199,16 +199,15 @@ class _Provider:
     def __init__(self) -> None:
         self.keys: list[dict[str, Any]] | None = []
         self.fetches = 0
-        self.is_silent = False
-        self.asked = asyncio.Event()
+        self.asked, self.responds = asyncio.Event(), asyncio.Event()
+        self.responds.set()
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None, max_bytes: int
     ) -> PlainResponse:
         self.fetches += 1
-        if self.is_silent:
-            self.asked.set()
-            await asyncio.Event().wait()
+        self.asked.set()
+        await self.responds.wait()
         if self.keys is None:
             raise StoreUnavailable(reason="no response")
         return PlainResponse(200, {}, json.dumps({"keys": self.keys}).encode())
@@ -250,25 +249,32 @@ async def test_published_keys_rotate(monkeypatch: pytest.MonkeyPatch) -> None:
     assert error.value.code == "AUTH_UNAVAILABLE"
 
 
+async def test_a_strangers_token_delays_nobody_whose_key_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names an unknown key, and the provider does not respond to the fetch that this causes."""
+    monkeypatch.setattr("pipeline.adapters.tokens.jwks._PAUSE_SECONDS", 0.0)
+    provider = _Provider()
+    provider.keys = [jwk("ES256", KEYS["ES256"], kid="1")]
+    tokens = JwtIssuedTokens(RULES, jwks=Jwks(provider, "https://id.example/keys"))
+    known, unknown = signed("ES256", KEYS["ES256"], "1"), signed("ES256", KEYS["ES256"], "2")
+    assert (await tokens.caller(known)).owner == "alice"
+
+    provider.responds.clear()
+    provider.asked.clear()
+    stranger = asyncio.create_task(refused(tokens, unknown))
+    async with asyncio.timeout(10):
+        await provider.asked.wait()
+        assert (await tokens.caller(known)).owner == "alice"
+        monkeypatch.setattr("pipeline.adapters.tokens.jwks._FRESH_SECONDS", 0.0)
+        assert (await tokens.caller(known)).owner == "alice", "the fetch that is due does not respond either"
+    assert not stranger.done()
+    assert provider.fetches == 2
+    provider.responds.set()
+    assert await stranger == "CREDENTIAL_INVALID"
+
+
 async def test_a_token_signed_with_another_key_of_that_name() -> None:
     provider = _Provider()
     provider.keys = [jwk("ES256", KEYS["ES256"], kid="1")]
     tokens = JwtIssuedTokens(RULES, jwks=Jwks(provider, "https://id.example/keys"))
     with pytest.raises(AccessError, match="signature"):
         await tokens.caller(signed("ES256", ec.generate_private_key(ec.SECP256R1()), "1"))
-
-
-async def test_a_fetch_that_a_stranger_causes_delays_no_known_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
-    monkeypatch.setattr("pipeline.adapters.tokens.jwks.time.monotonic", lambda: now)
-    provider = _Provider()
-    provider.keys = [jwk("ES256", KEYS["ES256"], kid="1")]
-    tokens = JwtIssuedTokens(RULES, jwks=Jwks(provider, "https://id.example/keys"))
-    assert (await tokens.caller(signed("ES256", KEYS["ES256"], "1"))).owner == "alice"
-    now += 11
-    provider.is_silent = True
-    stranger = asyncio.ensure_future(tokens.caller(signed("ES256", another("ES256"), "2")))
-    async with asyncio.timeout(5):
-        await provider.asked.wait()
-        assert (await tokens.caller(signed("ES256", KEYS["ES256"], "1"))).owner == "alice"
-    stranger.cancel()

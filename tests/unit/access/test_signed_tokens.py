@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import jwt
 import pytest
 
@@ -82,3 +84,11 @@ def test_a_token_without_an_expiry_or_without_a_signature_is_refused() -> None:
 def test_text_that_is_no_token_is_none_of_ours(text: str) -> None:
     assert JwtSignedTokens([NEW]).kind_of(text) is None
     assert code_of(JwtSignedTokens([NEW]), TokenKind.UPLOAD, text) == "CREDENTIAL_INVALID"
+
+
+@pytest.mark.parametrize("kind", ["[]", '{"upload": 1}', "null", "1", "true", '"UPLOAD"'])
+def test_a_kind_that_is_no_name_is_none_of_ours(kind: str) -> None:
+    """Anybody may send such a header: it is no reason for a crash."""
+    header = base64.urlsafe_b64encode(f'{{"alg":"HS256","typ":{kind}}}'.encode()).decode().rstrip("=")
+    assert JwtSignedTokens([NEW]).kind_of(f"{header}.e30.AAAA") is None
+    assert code_of(JwtSignedTokens([NEW]), TokenKind.UPLOAD, f"{header}.e30.AAAA") == "CREDENTIAL_INVALID"

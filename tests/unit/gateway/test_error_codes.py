@@ -66,8 +66,6 @@ ERRORS: Mapping[str, tuple[str, ...]] = {
     "deletions.delete": CONTENT_LOOKUP_ERRORS,
     "deletion_list.page": DATABASE_ERRORS,
     "feed.watch": REDIS_ERRORS,
-    "problems": (),
-    "warnings": (),
     "collect": (),
 }
 """What each call of a service can raise because of its dependencies."""

@@ -148,3 +148,18 @@ def test_the_log_says_how_many_lines_were_left_out() -> None:
     assert [budget.spend() for _ in range(5)] == [0, 0, None, None, None]
     clock.now += 1
     assert [budget.spend(), budget.spend()] == [3, None]
+
+
+def test_a_request_may_take_several_and_never_needs_more_than_a_full_bucket() -> None:
+    clock = Clock()
+    limit = RateLimit("segments", 10, 20, clock)
+    level = limit.take("a", 15)
+    assert (level.taken, level.remaining) == (True, 5)
+    assert level.seconds == pytest.approx(1.5)
+    level = limit.take("a", 6)
+    assert (level.taken, level.remaining) == (False, 0)
+    assert level.seconds == pytest.approx(0.1)
+    assert limit.take("a", 5).taken, "what was refused has taken nothing"
+    clock.now += 2
+    assert limit.take("a", 1000).taken
+    assert not limit.take("a").taken
