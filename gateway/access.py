@@ -1,4 +1,4 @@
-"""Who may call a route: one `Access` for each kind of route. The route table names one per route.
+"""Access to routes: one `Access` for each kind of route says who may call it. The route table names one per route.
 
 Guarantee: a route permits only what its `Access` names. `gateway.authentication` enforces it before a handler runs and
 before a byte of a body is read.
@@ -15,9 +15,9 @@ from pipeline.core.access import Caller, Scope, TokenKind
 @dataclass(frozen=True, slots=True)
 class Access:
     """`scopes`: a key or token of an identity provider needs one of them. `tokens`: kinds of tokens, signed by Sluice,
-    that may call it for their upload, or within their permit. `in_url`: those of them that may come as the query
-    parameter `token`, where a browser cannot send headers. `anyone`: needs no credential. `basic`: also accepts a key
-    as the password of Basic, so that a browser asks for it; only for what changes nothing.
+    that may call it for their upload, or within their permit. `in_url`: kinds of tokens that the query parameter
+    `token` may hold, for browsers that cannot send headers. `anyone`: needs no credential. `basic`: also accepts a key
+    as the password of Basic authentication, so that a browser asks for it; only for routes that change nothing.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Access:
         return self.name
 
     def permits(self, caller: Caller) -> bool:
-        """Whether a caller of this kind may call it at all; whose upload it is, is another question."""
+        """Whether a caller of this kind may call it at all. Owners of uploads are compared elsewhere."""
         if self.anyone:
             return True
         if caller.token is not None:
@@ -41,10 +41,10 @@ class Access:
 
     @property
     def needed(self) -> str:
-        """What a caller needs, for people."""
-        names = [f"the scope {scope}" for scope in Scope if scope in self.scopes]
-        names += [f"a token of the kind {kind}" for kind in TokenKind if kind in self.tokens | self.in_url]
-        return " or ".join(names) or "a key that has any scope"
+        """The credentials that permit a call, for messages."""
+        scopes = " or ".join(scope for scope in Scope if scope in self.scopes)
+        kinds = [kind.described for kind in TokenKind if kind in self.tokens | self.in_url]
+        return ", or ".join([f"a key or token with the scope {scopes}", *kinds])
 
 
 URL_PARAMETER: Final = "token"
@@ -54,7 +54,9 @@ _OF_UPLOAD: Final = frozenset({TokenKind.UPLOAD})
 
 PUBLIC: Final = Access("public", "anyone", anyone=True)
 STORE: Final = Access("store", "object stores that send notifications, with a secret of their own", anyone=True)
-ANY: Final = Access("any", "every key and token with any scope", frozenset(Scope), basic=True)
+ANY: Final = Access(
+    "any", "every key, and every token of an identity provider, that has a scope", frozenset(Scope), basic=True
+)
 CREATE: Final = Access(
     "create", "the scope `upload`, or a permit", frozenset({Scope.UPLOAD}), frozenset({TokenKind.PERMIT})
 )
@@ -86,7 +88,7 @@ LIST_UPLOADS: Final = Access(
 )
 READ: Final = Access(
     "read",
-    "the scope `read` of the owner, the token of the upload that it was, or the scope `operate`",
+    "the scope `read` of the owner, the token of the upload that became this content, or the scope `operate`",
     frozenset({Scope.READ, Scope.OPERATE}),
     _OF_UPLOAD,
 )

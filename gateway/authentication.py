@@ -1,12 +1,12 @@
 """Decides, before a handler runs and before a body is read, whether a request is made by a caller of its route.
 
-Guarantee: no credential or a bad one gets 401; a good one that this route does not accept gets 403; a path that names
-an upload or a content of another owner gets the same 404 as one that names nothing. A credential is never logged.
+Guarantee: a missing or invalid credential gets 401; a valid one that this route does not accept gets 403; a path that
+names an upload or a content of another owner gets the same 404 as one that names nothing. A credential is never logged.
 
-An owner that sends requests faster than its limit gets 429 before anything is read for it. So does an address, other
-than that of a trusted proxy, from which many requests come without a valid credential. Those with a valid one are
-served from there all the same, since others may share the address, and an expired one is always named as such, so that
-its client renews it.
+An owner that sends requests faster than its limit gets 429 before anything is read for it. So does an address that
+sends many requests without a valid credential, unless it is that of a trusted proxy. Requests with a valid credential
+from such an address are served, since several clients may share it. An expired credential always gets
+CREDENTIAL_EXPIRED, so that its client renews it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ async def require_caller(request: web.Request, route: Route) -> None:
     structlog.contextvars.bind_contextvars(owner=caller.owner, scope=caller.scope, credential=caller.credential)
     _require_within_rate(request, route, caller.owner)
     if not route.access.permits(caller):
-        granted = caller.scope or (f"a token of the kind {caller.token}" if caller.token else "no scope")
+        granted = (
+            caller.token.described if caller.token else f"the scope {caller.scope}" if caller.scope else "no scope"
+        )
         raise AccessError("ACCESS_DENIED", needed=route.access.needed, granted=granted)
     await _require_own(request, route, caller)
 
@@ -82,12 +84,12 @@ def _password(value: str) -> str:
     try:
         return base64.b64decode(value.strip(), validate=True).decode().partition(":")[2]
     except ValueError:  # also binascii.Error and UnicodeDecodeError
-        raise AccessError("CREDENTIAL_INVALID", reason="it is not valid Basic") from None
+        raise AccessError("CREDENTIAL_INVALID", reason="the header is not valid Basic authentication") from None
 
 
 async def _require_own(request: web.Request, route: Route, caller: Caller) -> None:
-    """What a token names is compared with the path alone. Contents of other owners are excluded by each query of the
-    database, so that they take the same time as those that do not exist."""
+    """Compare the id in a token with the path, and the owner of an upload with the caller's. Contents of other owners
+    are excluded by each query of the database, so that they take the same time as those that do not exist."""
     named = request.match_info.get("id")
     if named is None:
         return

@@ -1,11 +1,11 @@
-"""How often: buckets that refill at a constant rate, and the header fields that tell clients about them.
+"""Rate limits: buckets that refill at a constant rate, and the header fields that tell clients about them.
 
 `RateLimit-Policy` and `RateLimit` follow draft-ietf-httpapi-ratelimit-headers-10: a policy has a name, a quota `q` and
-a window `w` in seconds; `r` is what remains of the quota, and `t` the seconds until it is whole again or, where nothing
+a window `w` in seconds; `r` is what remains of the quota, and `t` the seconds until it is full again or, if nothing
 remains, until the next request is served.
 
-Guarantee: the memory of a limit is bounded, however many callers there are. What one gateway counts is lost with its
-process.
+Guarantee: the memory of a limit is bounded, however many callers there are. Each gateway counts for itself, and its
+counts end with its process.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _SITE_BITS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A bucket after a request. `taken`: the request is served; `remaining`: how many more would be now; `seconds`:
-    until the bucket is full again or, unless `taken`, until there is one."""
+    """A bucket after a request. `taken`: the request is served; `remaining`: how many more would be served now;
+    `seconds`: until the bucket is full again or, unless `taken`, until the next request would be served."""
 
     taken: bool
     remaining: int
@@ -75,7 +75,8 @@ class RateLimit:
         return level_item(self.name, level.remaining, level.seconds)
 
     def _forget(self, now: float) -> None:
-        """A full bucket is like one that is not known. Those that were not used for longest are full first."""
+        """Remove full buckets, which are equal to unknown ones. The bucket that was unused for longest is full
+        first."""
         while self._full_at:
             key = next(iter(self._full_at))
             if self._full_at[key] > now and len(self._full_at) <= _REMEMBERED:
@@ -99,8 +100,8 @@ def level_item(name: str, remaining: int, seconds: float) -> str:
 
 
 class Sites:
-    """Which addresses count as one: those of one /64 network of IPv6, since a customer of any provider has at least
-    that many. `exempt`: networks of proxies, whose clients have addresses that are not known here."""
+    """Groups addresses that count as one: those of one IPv6 network /64, since providers give each customer at least
+    that many. `exempt`: networks of proxies, behind which the addresses of clients are not known here."""
 
     def __init__(self, exempt: Collection[str] = ()) -> None:
         self._exempt = [ipaddress.ip_network(text) for text in exempt]
@@ -121,14 +122,14 @@ class Sites:
 
 
 class LogBudget:
-    """Lines of the log that strangers cause: as many as a bucket has."""
+    """A limit of the log lines that unknown callers cause."""
 
     def __init__(self, lines: RateLimit) -> None:
         self._lines = lines
         self._left_out = 0
 
     def spend(self) -> int | None:
-        """Whether a line may be written: how many were left out before it, or None."""
+        """How many lines were left out before this one; None: this one must be left out."""
         if not self._lines.take("").taken:
             self._left_out += 1
             return None

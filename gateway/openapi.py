@@ -33,7 +33,8 @@ or for an error:
 "detail": {...}}}`
 
 Error codes are stable: branch on `error.code`. Every GET route also supports HEAD, and every path supports OPTIONS. \
-Every route says who may call it (`x-sluice-access`)."""
+Every request except health checks needs an API key or a token in `Authorization: Bearer`; the description of each \
+route ends with who may call it."""
 
 _HEADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     HEADER: (

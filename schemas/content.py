@@ -28,7 +28,7 @@ class Content(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    owner: str = Field("default", description="The principal that it belongs to")
+    owner: str = Field("default", description="The owner: the name to which it belongs")
     filename: str
     content_type: str
     created_at: datetime
@@ -75,7 +75,7 @@ class ContentLinks(BaseModel):
     segment: str = Field(description="GET downloads one segment; replace `{number}` with its number")
     thumbnail: str | None = Field(description="GET shows its thumbnail; null if it has none")
     links: str | None = Field(
-        None, description="POST requests URLs that download it and show its thumbnail without a key"
+        None, description="POST issues links: URLs that download the content and its thumbnail without a key"
     )
 
 

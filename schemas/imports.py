@@ -25,7 +25,7 @@ class ImportObject(BaseModel):
     key: str = Field(
         min_length=1, max_length=1024, pattern=r"^[^\x00]+$", description="The object's name", examples=["raw/film.mp4"]
     )
-    owner: OwnerName | None = Field(None, description="Whom the content will belong to; default: a setting")
+    owner: OwnerName | None = Field(None, description="Owner of the content; default: SLUICE_IMPORT_OWNER")
     metadata: Metadata = Field(default_factory=dict)
 
 

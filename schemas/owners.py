@@ -1,4 +1,4 @@
-"""Names of owners: the principals that uploads and contents belong to."""
+"""Owners: the names to which uploads and contents belong."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ OwnerName = Annotated[str, StringConstraints(pattern=f"^{OWNER_PATTERN}$")]
 
 
 class OwnerFilter(BaseModel):
-    """The filter of lists that operators see for every owner."""
+    """The filter by owner of lists. Operators see the entries of every owner."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    owner: OwnerName | None = Field(None, description="Owner; only operators see what belongs to others")
+    owner: OwnerName | None = Field(
+        None, description="Only those of this owner. Callers without the scope `operate` see their own owner's only"
+    )

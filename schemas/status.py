@@ -65,10 +65,12 @@ class UploadFields(_Fields):
     source_etag: str | None = Field(None, description="The version of an imported object")
     granted_at_ms: int | None = Field(None, description="When the client of a direct upload last received grants")
     grants_until_ms: int | None = Field(None, description="Until when the client may write to the store with them")
-    owner: str = Field("default", description="The principal that it belongs to")
+    owner: str = Field("default", description="The owner: the name to which it belongs")
     scope: str = Field("", description="The scopes of its creator's key or token, separated by spaces")
     permit: str | None = Field(None, description="JSON object: the permit that it was created with, and its limits")
-    idempotency_key: str | None = Field(None, description="The Idempotency-Key of its creation, with what scopes it")
+    idempotency_key: str | None = Field(
+        None, description="The Idempotency-Key of its creation, prefixed with the owner or the permit"
+    )
     fingerprint: str = Field("", description="Digest of the request that created it")
     metadata: str = Field(description="JSON object: the client's own metadata")
     digest: str | None = Field(None, description="`algorithm:base64` of the whole file, if the client announced one")
@@ -89,11 +91,11 @@ class UploadFields(_Fields):
 
 
 class OwnerFields(_Fields):
-    """The counters of an owner. They move in the same step as the status of its uploads."""
+    """The counters of an owner. They change in the same step as the status of its uploads."""
 
     waiting: int | None = Field(None, description="Uploads that wait for room")
     in_flight: int | None = Field(None, description="Uploads that are granted, admitted, receiving or processing")
-    bytes: int | None = Field(None, description="Bytes of the files of both")
+    bytes: int | None = Field(None, description="Bytes of the files of both kinds of uploads")
 
 
 class StageFields(_Fields):

@@ -22,22 +22,24 @@ _Pixels = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True), WHOLE]
 
 
 class PermitRequest(BaseModel):
-    """Body of `POST /v1/permits`. What is not limited here has the limits of the owner only."""
+    """Body of `POST /v1/permits`: limits of the uploads created with the permit. Limits of the owner apply, too."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    expires_in: _Seconds = Field(3600, description="Seconds for which uploads may be created")
+    expires_in: _Seconds = Field(3600, description="Seconds for which the permit is valid")
     count: Annotated[int, Field(ge=1, le=10_000, strict=True), WHOLE] = Field(
         1, description="How many uploads may be created"
     )
-    max_size: _Bytes | None = Field(None, description="Bytes of each file")
+    max_size: _Bytes | None = Field(None, description="Most bytes of one file")
     content_types: list[_TypePattern] = Field(
         default_factory=list,
         max_length=32,
-        description="Media types that a file may have; `video/*` stands for every video type",
+        description="Media types that a file may have; `video/*` stands for every video type. Empty: every type",
         examples=[["video/*", "image/jpeg"]],
     )
-    kinds: list[MediaKind] = Field(default_factory=list, max_length=3, description="What the file may be")
+    kinds: list[MediaKind] = Field(
+        default_factory=list, max_length=3, description="Kinds that a file may have; empty: every kind"
+    )
     video_codecs: list[_Codec] = Field(default_factory=list, max_length=32, examples=[["h264", "hevc"]])
     audio_codecs: list[_Codec] = Field(default_factory=list, max_length=32, examples=[["aac", "opus"]])
     max_duration_seconds: float | None = Field(
@@ -45,30 +47,30 @@ class PermitRequest(BaseModel):
         gt=0,
         allow_inf_nan=False,
         strict=True,
-        description="A video or a sound of unknown duration is refused, too",
+        description="Longest duration; a video or audio file of unknown duration is refused, too",
     )
-    max_width: _Pixels | None = Field(None, description="Of each picture as displayed, in pixels; covers do not count")
-    max_height: _Pixels | None = Field(None, description="As `max_width`")
+    max_width: _Pixels | None = Field(None, description="Largest width of a picture, as displayed; covers do not count")
+    max_height: _Pixels | None = Field(None, description="Largest height, as `max_width`")
 
 
 class PermitView(BaseModel):
-    """A permit. A client creates uploads with `token`. A file that breaks a limit is ended as soon as that is known."""
+    """A permit: its `token` creates uploads within limits. An upload that breaks one fails as soon as that is known."""
 
     model_config = ConfigDict(frozen=True)
 
-    id: str = Field(description="Names the permit in logs")
+    id: str = Field(description="Id of the permit, as in the log")
     token: str = Field(repr=False, description="Send it as `Authorization: Bearer` with `POST /v1/uploads`")
     expires_at: datetime
     count: int
 
 
 class TicketView(BaseModel):
-    """A ticket: opens the event stream of one upload where headers cannot be sent, as with a browser's EventSource."""
+    """A ticket: opens the event stream of one upload for a browser's EventSource, which cannot send headers."""
 
     model_config = ConfigDict(frozen=True)
 
     url: str = Field(repr=False, description="The event stream, with the ticket in its query")
-    expires_at: datetime = Field(description="Open the stream before this time; it may last longer")
+    expires_at: datetime = Field(description="The stream must be opened before this time; it may then last longer")
 
 
 class LinksRequest(BaseModel):
@@ -85,5 +87,5 @@ class LinksView(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     download: str = Field(repr=False)
-    thumbnail: str | None = Field(repr=False, description="Null: the content has none")
+    thumbnail: str | None = Field(repr=False, description="Null: the content has no thumbnail")
     expires_at: datetime

@@ -39,7 +39,8 @@ Metadata = Annotated[
     Field(
         max_length=32,
         json_schema_extra={"additionalProperties": False},
-        description="Kept with the content, not interpreted. Keys and values have at most 16,384 bytes in all (UTF-8)",
+        description="Kept with the content, not interpreted. Keys and values together have at most 16,384 bytes "
+        "(UTF-8)",
     ),
     AfterValidator(_bounded),
 ]
@@ -107,7 +108,7 @@ class UploadLinks(BaseModel):
     self: str = Field(description="The upload: GET shows it, DELETE cancels it")
     events: str = Field(description="GET follows it")
     tickets: str | None = Field(
-        None, description="POST requests a URL that follows it without headers, for EventSource"
+        None, description="POST issues a ticket: a URL of the event stream for EventSource, which cannot send headers"
     )
     segment: str | None = Field(
         None,
@@ -168,7 +169,7 @@ class UploadView(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    owner: str = Field("default", description="The principal that it belongs to")
+    owner: str = Field("default", description="The owner: the name to which it belongs")
     status: str = Field(
         description="granted, waiting, admitted, receiving, processing, ready, failed, expired or cancelled"
     )
@@ -206,19 +207,19 @@ class UploadView(BaseModel):
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None = Field(
-        description="When it expires unless another segment arrives, or more of its first one; null once all bytes are "
-        "received or it has ended"
+        description="When it expires unless another segment arrives, or more bytes of its first segment; null "
+        "once all bytes are received or it has ended"
     )
     deadline_at: datetime | None = Field(
         None,
         description="When it expires unless every byte has arrived, however often segments arrive: a day after its "
-        "admission or its first grants, by default. Null before, and once all bytes are received or it has ended",
+        "admission or its first grants, by default. Null before that, and once all bytes are received or it has ended",
     )
     links: UploadLinks
     upload_token: UploadToken | None = Field(
         None,
-        description="In the response to a creation: for the browser or app that sends the file, valid for this upload "
-        "only",
+        description="Only in the response to a creation: for the browser or app that sends the file; valid for "
+        "this upload only",
     )
     grants: GrantsView | None = Field(
         None,

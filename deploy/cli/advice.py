@@ -16,9 +16,9 @@ _RESTART = "Run the same command again to upload the file from the start."
 _NONE = ""
 
 ADVICE: Final[Mapping[str, str]] = {
-    "UNAUTHENTICATED": "Pass --key-file, or set SLUICE_KEY.",
-    "CREDENTIAL_INVALID": "Check the key: `sluice key list` shows those of the server.",
-    "CREDENTIAL_EXPIRED": _NONE,
+    "UNAUTHENTICATED": "Set SLUICE_KEY to an API key, or pass a file that holds one with --key-file.",
+    "CREDENTIAL_INVALID": "Check the key in --key-file or SLUICE_KEY; `sluice key list` on the server lists its keys.",
+    "CREDENTIAL_EXPIRED": "The operator of the server creates keys: sluice key create.",
     "ACCESS_DENIED": _NONE,
     "PERMIT_EXCEEDED": _NONE,
     "AUTH_UNAVAILABLE": _SERVER_SIDE,
@@ -26,7 +26,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "RATE_LIMITED": _CONTINUE,
     "QUEUE_FULL": _CONTINUE,
     "OWNER_LIMIT": "Cancel uploads that are not needed, or wait until some have ended. " + _CONTINUE,
-    "DAILY_LIMIT": "The limit is the server's (SLUICE_OWNER_BYTES_PER_DAY). " + _CONTINUE,
+    "DAILY_LIMIT": "The operator of the server can raise SLUICE_OWNER_BYTES_PER_DAY. " + _CONTINUE,
     "FILE_TOO_LARGE_FOR_OWNER": "The operator of the server can raise SLUICE_OWNER_BYTES or"
     " SLUICE_OWNER_BYTES_PER_DAY.",
     "ROUTE_NOT_FOUND": "Check that --server is the URL of a Sluice gateway, without a path.",

@@ -45,27 +45,34 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str) -> timedel
 def key() -> None:
     """Manage API keys, in the database at SLUICE_DATABASE_URL.
 
-    A key is sent as `Authorization: Bearer KEY`. Gateways accept a new key at once, and refuse a revoked one after five
-    seconds at the latest.
+    Clients send a key as `Authorization: Bearer KEY`. Gateways accept a new key at once, and refuse a revoked one after
+    five seconds at the latest.
     """
 
 
 @key.command()
-@click.option("--owner", required=True, callback=_owner, help="Whom the uploads and contents made with it belong to.")
+@click.option("--owner", required=True, callback=_owner, help="Name to which the uploads made with this key belong.")
 @click.option(
     "--scope",
     "scopes",
     required=True,
     multiple=True,
     type=click.Choice([str(scope) for scope in Scope]),
-    help="upload: create, send and cancel uploads, delete contents. read: list and download contents. operate: what "
-    "operators need, for every owner. Can be given several times.",
+    help="upload: create, send and cancel the owner's uploads, delete its contents. read: show its uploads, list and "
+    "download its contents. operate: show, cancel and delete what any owner has, import objects, read metrics. Can be "
+    "given several times.",
 )
-@click.option("--expires", default="never", show_default=True, callback=_duration, help="90d, 12h, 30m or never.")
-@click.option("--note", default="", help="What it is for, shown in lists.")
+@click.option(
+    "--expires",
+    default="never",
+    show_default=True,
+    callback=_duration,
+    help="Validity of the key, such as 90d, 12h or 30m; or never.",
+)
+@click.option("--note", default="", help="What the key is for; `sluice key list` shows it.")
 @json_option("Print one JSON object.")
 def create(owner: str, scopes: tuple[str, ...], expires: timedelta | None, note: str, as_json: bool) -> None:
-    """Create a key and print it. It is shown once: only a hash of it is kept."""
+    """Create a key and print it. Keep it: the database has only a hash, so it cannot be shown again."""
     from pipeline.access.key_ring import new_key
 
     if not note.isprintable() or len(note) > 200:
@@ -89,7 +96,7 @@ def create(owner: str, scopes: tuple[str, ...], expires: timedelta | None, note:
 @click.option("--owner", callback=_owner, help="Only keys of this owner.")
 @json_option("Print one JSON object per line.")
 def list_(owner: str | None, as_json: bool) -> None:
-    """List keys, oldest first, with those that have expired or were revoked."""
+    """List keys, also expired and revoked ones, oldest first."""
 
     async def run() -> Sequence[ApiKey]:
         async with _repository() as keys:
@@ -113,7 +120,7 @@ def list_(owner: str | None, as_json: bool) -> None:
 @key.command()
 @click.argument("key_id", metavar="ID")
 def revoke(key_id: str) -> None:
-    """Revoke the key ID: no gateway accepts it after five seconds at the latest."""
+    """Revoke a key. After five seconds no gateway accepts it, nor tokens requested with it."""
 
     async def run() -> ApiKey | None:
         async with _repository() as keys:

@@ -20,13 +20,14 @@ from pipeline.uploads.recovery import Recovered
     "Print one JSON object per line: each rebuilt upload, each owner whose counters were wrong, then a summary."
 )
 def recover(as_json: bool) -> None:
-    """Rebuild uploads, reservations and queue in Redis from the journals on the temp volume.
+    """Rebuild uploads and reservations in Redis from the journals on the temp volume.
 
     Run it when Redis has restarted without its data, on a machine that mounts SLUICE_TEMP_DIR, with the settings of a
-    worker. Gateways and workers can keep running. Until you run it, new uploads wait, and requests for an upload that
-    Redis has lost fail with UPLOAD_RECOVERING. Every segment is checked against the digest recorded when it arrived;
-    clients have to send damaged segments again. Counters of owners that differ from their uploads are corrected. It is
-    safe to run this more than once.
+    worker. Gateways and workers can keep running. Until you run it, new uploads are refused with VOLUME_RECOVERING, and
+    requests for an upload that Redis has lost with UPLOAD_RECOVERING. Every segment is checked against the digest
+    recorded when it arrived; clients have to send damaged segments again. Uploads that waited for room are not rebuilt:
+    their clients create them again. Counters of owners that differ from their uploads are corrected. It is safe to run
+    this more than once.
     """
     count = asyncio.run(_run(as_json))
     if as_json:

@@ -29,7 +29,7 @@ def signing_secret(directory: Path) -> str:
 
 
 async def own_key(directory: Path, environment: Mapping[str, str]) -> str:
-    """A key with every scope, for the owner of what was uploaded before. Raises DependencyUnavailable."""
+    """A key with every scope, for the owner `default`. Raises DependencyUnavailable."""
     path = directory / KEY_FILE
     values: dict[str, Any] = {name.removeprefix("SLUICE_").lower(): text for name, text in environment.items()}
     settings = Settings(**values)

@@ -1,7 +1,7 @@
-"""What the event streams of one gateway share: how many there may be, and what they read.
+"""What the event streams of one gateway share: their number, and their reads of uploads.
 
 Guarantee: however many streams show an upload, a change of it costs at most two reads, and one rendering for each
-address by which clients reach the gateway. All streams together have `_READS_AT_ONCE` reads in progress at most, so
+address by which clients reach the gateway. All streams together have at most `_READS_AT_ONCE` reads in progress, so
 that other requests do not wait for them.
 """
 

@@ -1,4 +1,4 @@
-"""Routes that give out tokens: permits, tickets for event streams, and links to contents."""
+"""Routes that issue tokens: permits, tickets for event streams, and links to contents."""
 
 from __future__ import annotations
 
@@ -84,9 +84,10 @@ ROUTES: tuple[Route, ...] = (
         permit,
         "Tokens",
         "Issue a permit",
-        "For clients that send files which the caller does not know yet: with the permit, they create uploads of the "
-        "caller's owner within its limits. A limit on the file's metadata is checked as soon as the metadata is known, "
-        "mostly long before the last segment, and an upload that breaks it fails with MEDIA_NOT_PERMITTED.",
+        "A permit is a token for a client that chooses its files itself: with it, the client creates "
+        "uploads of the caller's owner, within the limits of the permit. A limit on the file's metadata is "
+        "checked as soon as the metadata is known, mostly long before the last segment, and an upload that breaks "
+        "it fails with MEDIA_NOT_PERMITTED.",
         responses=(ResponseSpec(201, "The permit", PermitView),),
         errors=(*JSON_BODY_ERRORS, "RATE_LIMITED"),
         body=PermitRequest,
@@ -98,8 +99,8 @@ ROUTES: tuple[Route, ...] = (
         ticket,
         "Tokens",
         "Issue a ticket for the event stream",
-        "For EventSource, which sends no headers: the response is the URL of the event stream with a short-lived "
-        "ticket in it.",
+        "For a browser's EventSource, which cannot send headers: the response is a URL of the event "
+        "stream that contains a ticket, a short-lived token.",
         responses=(ResponseSpec(201, "The ticket", TicketView),),
         errors=UPLOAD_LOOKUP_ERRORS,
         access=access.FOLLOW,
@@ -110,8 +111,9 @@ ROUTES: tuple[Route, ...] = (
         links,
         "Tokens",
         "Issue links to a content",
-        "URLs of the object and of the thumbnail that work without a key until they expire. They end with the content, "
-        "when the key that requested them is revoked, and when SLUICE_SIGNING_SECRET is replaced.",
+        "Links are URLs of the object and of its thumbnail that work without a key. They end when "
+        "they expire, when the content is deleted, when the key that requested them is revoked, and when the "
+        "secret that signed them is no longer in SLUICE_SIGNING_SECRET.",
         responses=(ResponseSpec(201, "The links", LinksView),),
         errors=(*JSON_BODY_ERRORS, *CONTENT_LOOKUP_ERRORS),
         body=LinksRequest,

@@ -1,9 +1,9 @@
 """Accepts connections, within limits and while descriptors are left.
 
-Guarantee: too many connections delay new clients, and never the requests in progress. At the limit nothing is accepted
-until a connection closes or becomes idle; new clients wait in the kernel's queue. If the process has no descriptor
-left (EMFILE, ENFILE), the connection that has been idle longest is closed, and the loop goes on after a pause. Whatever
-fails is logged once a minute at most; asyncio's own loop would log a traceback for each connection that waits.
+Guarantee: too many connections delay new clients, but no request in progress. At the limit nothing is accepted until a
+connection closes or becomes idle; new clients wait in the kernel's queue. If the process has no descriptor left
+(EMFILE, ENFILE), the connection that has been idle longest is closed, and the loop continues after a pause. Each kind
+of failure is logged at most once a minute; asyncio's own loop would log a traceback for each connection that waits.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class _Acceptor:
                 await asyncio.sleep(0)
 
     async def _after(self, error: OSError) -> None:
-        """Go on after a connection that could not be accepted."""
+        """Continue after a connection could not be accepted."""
         if error.errno in _EXHAUSTED:
             self._exhausted(reason=error.strerror, connections=len(self._connections))
             self._connections.cut_idle("descriptors")

@@ -1,12 +1,12 @@
 """One connection: aiohttp's request handler with limits of its own.
 
 Guarantee: a request that is not valid HTTP gets an error in the envelope too, without an excerpt of what was received.
-A handler learns at once that its client has disconnected, without being cancelled. A client holds a connection only
-while it takes part:
-- the head of a request is complete after `head_seconds`, and has `HEAD_BYTES` at most;
-- what frames a chunked body (extensions, trailers, sizes with leading zeros) has `FRAMING_BYTES` more than the body at
-  most; aiohttp's parser in C bounds the trailers only. Framing that is broken ends the body at once;
-- bytes that are ready to be sent are read: the connection is aborted where nothing is for `write_seconds`.
+A handler is notified at once that its client has disconnected, without being cancelled. A connection is closed
+unless:
+- the head of a request is complete after `head_seconds`, and has at most `HEAD_BYTES`;
+- the framing of a chunked body (extensions, trailers, sizes with leading zeros) has at most `FRAMING_BYTES` more than
+  the body; aiohttp's parser in C bounds the trailers only. Invalid framing ends the body at once;
+- the client reads some of the bytes that are ready to be sent within `write_seconds`.
 """
 
 from __future__ import annotations

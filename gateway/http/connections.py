@@ -1,8 +1,8 @@
-"""Every open connection of a gateway: how many there are, whose they are, and which has been idle longest.
+"""The open connections of a gateway: their number, their addresses, and which one has been idle longest.
 
 Guarantee: there are never more than `most` connections, nor more than `most_per_address` of one address, unless its
-network is exempt. Where one more would be too many, the connection that has been idle longest (no request in progress)
-is closed in its favour. `gateway.limits.Sites` says which addresses count as one.
+network is exempt. At a limit, the connection that has been idle longest (no request in progress) is closed for a
+new one. `gateway.limits.Sites` says which addresses count as one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Connection(Protocol):
         """Close it now; what was not sent is lost."""
 
     def stalled_seconds(self) -> float:
-        """For how long the client of the request in progress has neither sent nor read what it must."""
+        """For how long the client has neither sent nor read the bytes that the request in progress needs."""
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class Connections:
 
     @property
     def is_full(self) -> bool:
-        """Whether none more can be accepted now: `most` are open, and a request is in progress on each."""
+        """Whether no connection can be accepted now: `most` are open, each with a request in progress."""
         return len(self._open) - len(self._leaving) >= self._limits.most and not self._idle
 
     async def room(self) -> None:

@@ -1,8 +1,8 @@
 """Keeps the server's directories out of responses: errors of servers, drivers and disks may name them.
 
-Guarantee: a string that leaves `without_paths` names no file below a directory that this machine has at the top of its
-file system. The log keeps the whole text. URLs, routes and names of objects stay as they are, unless they begin with
-such a directory.
+Guarantee: a string that `without_paths` returns contains no path that begins with a directory at the root of this
+machine's file system. The log keeps the whole text. URLs, routes and names of objects stay as they are, unless they
+begin with such a directory.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Slots for work that lasts as long as its client wants: how much of it there may be at once, in all and per owner."""
+"""Slots for work that lasts as long as its client wants: limits of such work in total and per owner."""
 
 from __future__ import annotations
 

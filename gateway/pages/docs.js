@@ -132,7 +132,8 @@ function filter() {
   }
 }
 
-fetch("openapi.json")
+// A URL that contains a user name and a password cannot be fetched; the browser sends them without being told.
+fetch(new URL("openapi.json", location.origin + location.pathname))
   .then((response) => (response.ok ? response.json() : Promise.reject(new Error(`HTTP ${response.status}`))))
   .then((api) => {
     draw(api);

@@ -1,1 +1,1 @@
-"""Access: who makes a request, from the key or token that it shows."""
+"""Access: finds the caller of a request from its key or token."""

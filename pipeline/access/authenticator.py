@@ -1,8 +1,8 @@
 """Authentication: from the key or token of a request to the caller, and the tokens that callers receive.
 
-Guarantee: nothing about a request is believed that is not in a valid key or token. What a key has issued ends when the
-key is revoked. While authentication is off
-(SLUICE_AUTH=none), every caller is the owner `default` with every scope.
+Guarantee: owner and scopes of a caller come from a valid key or token only. Tokens that a key has requested end when
+the key is revoked. While authentication is off (SLUICE_AUTH=none), every caller is the owner `default` with every
+scope.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Authenticator:
         self.required = required
 
     async def bearer(self, text: str) -> Caller:
-        """Who sends this key or token in a header. Raises AccessError CREDENTIAL_INVALID, CREDENTIAL_EXPIRED;
-        DependencyUnavailable DATABASE_UNAVAILABLE, AUTH_UNAVAILABLE."""
+        """The caller that sends this key or token in a header. Raises AccessError CREDENTIAL_INVALID,
+        CREDENTIAL_EXPIRED; DependencyUnavailable DATABASE_UNAVAILABLE, AUTH_UNAVAILABLE."""
         if text.startswith(KEY_PREFIX):
             return await self._keys.caller(text)
         kind = self._signed.kind_of(text)
@@ -54,7 +54,7 @@ class Authenticator:
         return await self._issued.caller(text)
 
     async def in_url(self, text: str, kinds: Collection[TokenKind]) -> Caller:
-        """Who sends this token in a URL, where it must be of one of these kinds. Raises as `bearer`."""
+        """The caller that sends this token, which must be of one of these kinds, in a URL. Raises as `bearer`."""
         kind = self._signed.kind_of(text)
         if kind is None or kind not in kinds:
             raise AccessError("CREDENTIAL_INVALID", reason="it may not be sent in this URL")
@@ -62,7 +62,8 @@ class Authenticator:
 
     async def holds(self, caller: Caller) -> bool:
         """Whether a caller of a request that has lasted for a while could still make it: its key was not revoked, and
-        its key or token has not expired. A ticket counts once, at the beginning. Raises DependencyUnavailable."""
+        its key or token has not expired. A ticket is checked only when the stream is opened. Raises
+        DependencyUnavailable."""
         if caller.token is not TokenKind.TICKET and caller.expires_at is not None and caller.expires_at < time.time():
             return False
         return await self.is_trusted(caller)

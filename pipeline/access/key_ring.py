@@ -1,9 +1,9 @@
 """The API keys of the database as a gateway knows them.
 
-Guarantee: a revocation counts everywhere after `_STALE_SECONDS` at the latest, and a new key works at once. A key that
-does not exist costs no query of its own: however many are tried, the database is asked a few times a second at most.
-While PostgreSQL is unavailable, keys that are known go on working for `_TRUSTED_SECONDS`, since nobody can revoke one
-meanwhile; a key that is not known gets DATABASE_UNAVAILABLE.
+Guarantee: a revocation counts everywhere after `_STALE_SECONDS` at the latest, and a new key works at once. Requests
+with unknown keys cause a few queries per second at most, however many there are. While PostgreSQL is unavailable, known
+keys remain valid for `_TRUSTED_SECONDS`, since no key can be revoked meanwhile; an unknown key gets
+DATABASE_UNAVAILABLE.
 """
 
 from __future__ import annotations
@@ -60,10 +60,11 @@ class KeyRing:
         self._reading: asyncio.Task[None] | None = None
 
     async def caller(self, text: str) -> Caller:
-        """Who this key belongs to. Raises AccessError CREDENTIAL_INVALID, CREDENTIAL_EXPIRED; DependencyUnavailable."""
+        """The caller that this key stands for. Raises AccessError CREDENTIAL_INVALID, CREDENTIAL_EXPIRED;
+        DependencyUnavailable."""
         form = _FORM.fullmatch(text)
         if form is None:
-            raise AccessError("CREDENTIAL_INVALID", reason="it has not the form of a key")
+            raise AccessError("CREDENTIAL_INVALID", reason="it does not have the form of a key")
         key = await self._find(form[1])
         known = key.digest if key is not None else b""
         if not hmac.compare_digest(_digest(form[2]), known) or key is None:

@@ -2,8 +2,8 @@
 
 Guarantee: a message passes only if its topic is allowed, it is not older than `_OLDEST`, and its signature (version 1:
 SHA-1, version 2: SHA-256, both RSA with PKCS #1 v1.5) was made with the key of a certificate from SNS itself. A
-certificate is read by HTTPS from `sns.REGION.amazonaws.com` or a host that the operator has named, and from nowhere
-else, whatever the message says; no redirect is followed. At most `_CERTIFICATES` are kept, one is fetched at most once
+certificate is read by HTTPS from `sns.REGION.amazonaws.com` or a host that the operator has named, and from no
+other URL that the message names; no redirect is followed. At most `_CERTIFICATES` are kept, one is fetched at most once
 in `_PAUSE_SECONDS`, and requests at one moment share a fetch. No other URL of a message is opened.
 
 Source: Amazon SNS developer guide, "Verifying the signatures of Amazon SNS messages".
@@ -101,7 +101,7 @@ class SnsMessages:
         return url if message.type == "SubscriptionConfirmation" and self._is_trusted(url) else None
 
     def _require_new(self, timestamp: datetime | None) -> None:
-        """A message that somebody has recorded is of use for a bounded time."""
+        """Refuse old messages, so that a recorded message can be replayed for a bounded time only."""
         now = self._now()
         if timestamp is None or not now - _OLDEST <= timestamp <= now + _AHEAD:
             raise _refused(f"its Timestamp is not within the last {_OLDEST.seconds // 3600} hours")

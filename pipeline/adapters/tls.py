@@ -1,7 +1,7 @@
-"""TLS towards servers that Sluice calls by HTTP: certificates and host names are verified, always.
+"""TLS towards servers that Sluice calls by HTTP: certificates and host names are always verified.
 
 Guarantee: a connection is refused unless the server proves its name with a certificate of a CA that the system trusts,
-or of one in `ca_file`. Nothing turns that off.
+or of one in `ca_file`. No setting disables that.
 """
 
 from __future__ import annotations

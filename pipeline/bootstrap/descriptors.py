@@ -1,7 +1,7 @@
 """How many files and connections a process may have open (RLIMIT_NOFILE), and how many clients a gateway can serve.
 
-Guarantee: a gateway keeps descriptors for what serves its clients (temp files, stores, Redis, PostgreSQL), so that a
-crowd of connections never takes them from uploads in progress.
+Guarantee: a gateway reserves descriptors for temp files, stores, Redis and PostgreSQL, so that connections of clients
+never take them from uploads in progress.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Who calls, and what a caller may do: owners, scopes, and the limits that come with a permit.
+"""Callers and what they may do: owners, scopes, and the limits of permits.
 
-An upload and its content belong to an owner, a name that an operator or an identity provider has chosen. Each request
-is made by a `Caller`. Which of them may call a route is declared in the route table; whose uploads and contents a
-caller sees follows from `Caller.sees`.
+An upload and its content belong to an owner, a name that an operator or an identity provider has chosen. A `Caller`
+makes each request. The route table declares which callers may use a route; `Caller.sees` says whose uploads and
+contents a caller can see.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ DEFAULT_OWNER = "default"
 
 
 class Scope(StrEnum):
-    """What a key or a token permits. `upload`: create, send, show and cancel uploads of its owner. `read`: show, list
-    and download contents of its owner. `operate`: what operators need, for every owner."""
+    """What a key or a token permits. `upload`: create, send, show and cancel uploads of its owner, delete its contents.
+    `read`: show, list and download contents of its owner, show its uploads. `operate`: what operators need, for every
+    owner."""
 
     UPLOAD = "upload"
     READ = "read"
@@ -37,10 +38,15 @@ class TokenKind(StrEnum):
     LINK = "sluice-link"
     """Downloading one content, in a URL."""
 
+    @property
+    def described(self) -> str:
+        """With its article, for messages: `an upload token`."""
+        return "an upload token" if self is TokenKind.UPLOAD else f"a {self.removeprefix('sluice-')}"
+
 
 @dataclass(frozen=True, slots=True)
 class MediaLimits:
-    """What the metadata of an upload must satisfy. An upload that does not is ended as soon as its metadata is known.
+    """Limits of an upload's metadata. An upload that breaks one fails as soon as its metadata is known.
 
     `kinds` are those of `schemas.media`; codecs and formats as in contents. An empty tuple or None allows everything.
     """
@@ -89,10 +95,11 @@ class Permit:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a request. `credential` names, for logs, what was shown: `key:<id>`, `jwt:<issuer>`, `none`, or a kind
-    of token. `token`: of those that Sluice has signed; such a caller has no scopes. It may use `upload_id`, the upload
-    and the content that it becomes, and nothing else, or create uploads within its `permit`. `issued_by`: the
-    credential that requested the token. `expires_at`: in seconds since 1970; None: of a key without an end."""
+    """The maker of a request. `credential` names, for logs, what was sent: `key:<id>`, `jwt:<issuer>`, `none`, or a
+    kind of token. `token`: the kind of a token that Sluice has signed; such a caller has no scopes. It may use the
+    upload `upload_id` and the content that it becomes, or create uploads within its `permit`, and nothing else.
+    `issued_by`: the credential that requested the token. `expires_at`: in seconds since 1970; None: the key has no
+    expiry."""
 
     owner: str
     scopes: frozenset[Scope]

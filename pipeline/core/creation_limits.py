@@ -20,9 +20,9 @@ class CreationRate:
 
 @dataclass(frozen=True, slots=True)
 class OwnerLimits:
-    """Limits of each owner. `waiting`, `in_flight`: uploads that wait, and uploads after that until they end, which is
-    where imports and direct uploads begin; `bytes`: of the files of both; `bytes_per_day`: of the files created on one
-    day (UTC), None: no limit."""
+    """Limits of each owner. `waiting`: uploads that wait for room; `in_flight`: uploads from their admission to their
+    end, imports and direct uploads from their creation; `bytes`: of the files of both; `bytes_per_day`: of the files of
+    one day's uploads (UTC), None: no limit."""
 
     waiting: int
     in_flight: int
@@ -33,14 +33,14 @@ class OwnerLimits:
 
 @dataclass(frozen=True, slots=True)
 class CreationLimits:
-    """`queue_uploads`: uploads of all owners that wait, and as many of each other kind; `owner`: None without
-    authentication, where nobody can be told from anybody else."""
+    """`queue_uploads`: uploads of all owners in the status with which a new upload begins (`waiting`, `granted` or
+    `processing`); `owner`: None without authentication, because all callers are then one owner."""
 
     queue_uploads: int
     owner: OwnerLimits | None = None
 
     def to_data(self) -> dict[str, Any]:
-        """As JSON-serialisable data, without the limits that there are not."""
+        """As JSON-serialisable data; limits that are None are left out."""
         data = asdict(self)
         if data["owner"] is None:
             del data["owner"]

@@ -21,28 +21,28 @@ class ErrorSpec:
 
 
 CATALOGUE: Mapping[str, ErrorSpec] = {
-    # Who calls
+    # Authentication and authorisation
     "UNAUTHENTICATED": ErrorSpec(401, False, "This request needs an API key or a token; send Authorization: Bearer."),
     "CREDENTIAL_INVALID": ErrorSpec(401, False, "The key or token is not valid: {reason}."),
-    "CREDENTIAL_EXPIRED": ErrorSpec(401, False, "The key or token has expired; get a new one."),
-    "ACCESS_DENIED": ErrorSpec(403, False, "This request needs {needed}; the key or token has {granted}."),
+    "CREDENTIAL_EXPIRED": ErrorSpec(401, False, "The key or token has expired; request a new one."),
+    "ACCESS_DENIED": ErrorSpec(403, False, "This request needs {needed}; it was sent with {granted}."),
     "PERMIT_EXCEEDED": ErrorSpec(403, False, "The permit does not allow this upload: {reason}."),
-    "AUTH_UNAVAILABLE": ErrorSpec(503, True, "Tokens cannot be verified now: {reason}."),
+    "AUTH_UNAVAILABLE": ErrorSpec(503, True, "Tokens cannot be verified at the moment: {reason}."),
     # Limits
     "RATE_LIMITED": ErrorSpec(429, True, "Too many {what}; try again after {retry_after_seconds} s."),
     "QUEUE_FULL": ErrorSpec(
-        429, True, "No more than {value} uploads may wait at once; try again after {retry_after_seconds} s."
+        429, True, "At most {value} uploads may wait for room at once; try again after {retry_after_seconds} s."
     ),
     "OWNER_LIMIT": ErrorSpec(
         429,
         True,
-        "The owner of this upload has reached its limit '{limit}' of {value}; try again when some of its uploads have"
-        " ended.",
+        "The owner of this upload has reached the limit '{limit}', which is {value}; try again when some of its uploads"
+        " have ended.",
     ),
     "DAILY_LIMIT": ErrorSpec(
         429,
         True,
-        "The owner of this upload may create {value} bytes a day (UTC); try again after {retry_after_seconds} s.",
+        "The owner of this upload may upload {value} bytes per day (UTC); try again after {retry_after_seconds} s.",
     ),
     "FILE_TOO_LARGE_FOR_OWNER": ErrorSpec(
         413, False, "The file has {size_bytes} bytes; the limit '{limit}' of its owner is {value}."
@@ -144,11 +144,13 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
         401, False, "The Authorization header of this notification does not match SLUICE_EVENTS_TOKEN."
     ),
     "EVENTS_TOPIC_NOT_ALLOWED": ErrorSpec(
-        403, False, "Messages of the SNS topic '{topic}' are not accepted; SLUICE_SNS_TOPICS lists the ones that are."
+        403, False, "Messages of the SNS topic '{topic}' are not accepted; SLUICE_SNS_TOPICS lists the accepted ones."
     ),
-    "EVENTS_SIGNATURE_WRONG": ErrorSpec(403, False, "This message is not proven to come from SNS: {reason}."),
+    "EVENTS_SIGNATURE_WRONG": ErrorSpec(
+        403, False, "The signature does not prove that this message comes from SNS: {reason}."
+    ),
     "EVENTS_NOT_VERIFIED": ErrorSpec(
-        503, True, "The certificate that proves that this message comes from SNS cannot be read: {reason}."
+        503, True, "The certificate for the signature of this SNS message cannot be read: {reason}."
     ),
     "TRANSPORT_DIFFERS": ErrorSpec(
         409, False, "This request does not apply to this upload, whose transport is '{transport}'."
@@ -159,10 +161,12 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "STREAM_LIMIT": ErrorSpec(
         429,
         True,
-        "{limit} event streams of this owner are open on this gateway, which is the limit; close some, or poll.",
+        "This owner has {limit} open event streams on this gateway, which is the limit; close some, or poll.",
     ),
     "DOWNLOAD_LIMIT": ErrorSpec(
-        429, True, "{limit} downloads of this owner are in progress on this gateway, which is the limit."
+        429,
+        True,
+        "This owner has {limit} downloads in progress on this gateway, which is the limit; try again later.",
     ),
     "GATEWAY_BUSY": ErrorSpec(503, True, "The gateway is overloaded or shutting down; try again shortly."),
     "NOT_READY": ErrorSpec(503, True, "A dependency of the gateway is unavailable: {names}; see detail.problems."),
@@ -216,7 +220,7 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "TEMP_VOLUME_FULL": ErrorSpec(507, True, "The temp volume is full: {reason}."),
     "TEMP_VOLUME_FAILED": ErrorSpec(507, True, "The temp volume cannot be used: {reason}."),
     "DESCRIPTORS_EXHAUSTED": ErrorSpec(
-        503, True, "This process has as many files and connections open as it may; try again shortly."
+        503, True, "This process has reached its limit of open files and connections; try again shortly."
     ),
     "TEMP_FILE_MISSING": ErrorSpec(500, False, "The temp file of this upload is missing; upload the file again."),
     # Stages

@@ -5,13 +5,13 @@ time counts half blocks of requested bytes; an upload costs an even number of th
 tag, its start in virtual time; the smallest tag is served first.
 
 Guarantee
-1. An owner without uploads in the queue gets a tag directly behind what is being served, whatever others have queued:
-   at most one upload of any other owner is served before.
-2. While all wait, the bytes served of two owners differ by at most one upload of each.
-3. What is being served includes a head that does not fit: however many owners come, they come behind it.
-4. Cancelling gains nothing and costs nothing: the tag stays with the owner.
-5. An owner that is passed over, because it is at its limit, saves nothing up for later.
-6. An upload whose service is undone goes back to its old place, and its owner has paid for it once.
+1. The first upload of an owner without uploads in the queue gets a tag directly after the upload that is being served:
+   at most one upload of each other owner is served before it.
+2. While two owners have waiting uploads, the bytes served of each differ by at most one upload of each.
+3. A head that does not fit counts as being served: uploads of owners that come later are served after it.
+4. Cancelling an upload changes no turn: the tag stays with the owner.
+5. An owner that is skipped because it is at its limit does not get earlier turns later.
+6. An upload that is requeued returns to its old place, and its bytes count once.
 
 The tags of later uploads are estimates: those behind a cancelled one are too large until its predecessor is served.
 Only positions and the order of overtaking depend on them. `adapters/redis/scripts/queue.lua` does the same.
@@ -153,7 +153,7 @@ class FairQueue:
         self.finish = {owner: tag for owner, tag in self.finish.items() if tag > self.virtual + 1}
 
     def _leave(self, owner: str, following: int) -> None:
-        """The owner has no upload in the queue any more. When nobody has, everybody begins anew."""
+        """The owner has no upload in the queue any more. When the queue is empty, all owners are new again."""
         del self.turns[owner]
         self.finish[owner] = following
         if not self.turns:

@@ -1,4 +1,4 @@
-r"""Text of others on a terminal or in a log: printable, and on one line.
+r"""Text from clients for a terminal or a log: printable, and on one line.
 
 Guarantee: a name cannot end a line, move the cursor, change colours or reorder what is beside it, and a strict UTF-8
 stream can encode it.

@@ -1,4 +1,4 @@
-"""What authentication needs from the outside: the API keys, and the tokens of others and of our own."""
+"""The ports of authentication: API keys, tokens that Sluice signs, and tokens of an identity provider."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class SignedTokens(Protocol):
         """A token with these claims that expires after `seconds`."""
 
     def kind_of(self, token: str) -> TokenKind | None:
-        """What the token says that it is; nothing is verified. None: not one of ours."""
+        """The kind that the token claims to be, without verification. None: Sluice has not issued it."""
 
     def read(self, kind: TokenKind, token: str) -> Mapping[str, Any]:
         """The claims of a valid token, with `exp` in seconds since 1970. Raises AccessError CREDENTIAL_INVALID,
@@ -62,5 +62,5 @@ class IssuedTokens(Protocol):
     """Tokens of an identity provider."""
 
     async def caller(self, token: str) -> Caller:
-        """Who a valid token names. Raises AccessError CREDENTIAL_INVALID, CREDENTIAL_EXPIRED; DependencyUnavailable
-        AUTH_UNAVAILABLE while the provider's keys cannot be fetched."""
+        """The caller that a valid token names. Raises AccessError CREDENTIAL_INVALID, CREDENTIAL_EXPIRED;
+        DependencyUnavailable AUTH_UNAVAILABLE while the provider's keys cannot be fetched."""

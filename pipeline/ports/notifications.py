@@ -1,4 +1,4 @@
-"""What a store's notifications need from the outside: proof of who sent them."""
+"""The port of store notifications: verification of their sender."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from schemas.owners import OwnerName
 
 
 class AccessSettings(BaseModel):
-    """Who may call the gateway. API keys are in PostgreSQL (`sluice key`)."""
+    """Authentication of the gateway's callers. API keys are in PostgreSQL (`sluice key`)."""
 
     auth: Literal["required", "none"] = Field(
         "required",
@@ -21,25 +21,31 @@ class AccessSettings(BaseModel):
     signing_secret: SigningSecrets = Field(
         (),
         description="Secret, of 32 characters or more, that signs upload tokens, permits, tickets and links; the same "
-        "for every gateway. Several, separated by commas: the first signs, all are accepted",
+        "for every gateway. To replace it, list several, separated by commas: the first signs, all are accepted",
     )
     upload_token_seconds: float = Field(
-        172_800, gt=0, description="How long the token of an upload is valid; a day in the queue and a day to send"
+        172_800,
+        gt=0,
+        description="How long an upload token is valid; the default is one day in the queue and one day to send",
     )
-    ticket_seconds: float = Field(60, gt=0, description="How long a ticket can open its event stream")
+    ticket_seconds: float = Field(60, gt=0, description="How long a ticket can be used to open its event stream")
     jwt_issuer: str = Field(
-        "", description="Issuer (`iss`) of the identity provider's tokens; empty: none are accepted"
+        "",
+        description="Issuer (`iss`) of the identity provider's tokens; empty: such tokens are not accepted",
     )
     jwt_audience: str = Field("", description="Audience (`aud`) that these tokens must name")
     jwt_jwks_url: BaseUrl = Field("", description="URL of the provider's keys (JWKS), for RS256, ES256 and EdDSA")
     jwt_public_keys: PublicKeys = Field(
-        (), description="Public keys in PEM, one after the other, where the provider publishes none"
+        (), description="Public keys in PEM, one after the other, for a provider without a JWKS URL"
     )
     jwt_secret: OptionalSecret = Field(
-        SecretStr(""), description="Secret of HS256, of 32 characters or more; empty: HS256 is not accepted"
+        SecretStr(""),
+        description="Secret for tokens signed with HS256, of 32 characters or more; empty: they are not accepted",
     )
-    jwt_owner_claim: str = Field("sub", min_length=1, description="Claim that names the owner")
+    jwt_owner_claim: str = Field("sub", min_length=1, description="Claim of these tokens that names the owner")
     jwt_scope_claim: str = Field(
-        "scope", min_length=1, description="Claim that holds the scopes `upload`, `read` and `operate`"
+        "scope",
+        min_length=1,
+        description="Claim of these tokens that holds the scopes: `upload`, `read`, `operate`",
     )
-    import_owner: OwnerName = Field("default", description="Owner of what a store's notification imports")
+    import_owner: OwnerName = Field("default", description="Owner of contents that a store's notification imports")

@@ -1,4 +1,4 @@
-"""Settings of connections: how many clients may have, and how many Sluice has to Redis."""
+"""Settings of connections: of clients to a gateway, and of a process to Redis."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ class ConnectionSettings(BaseModel):
     connections: int = Field(
         0,
         ge=0,
-        description="Connections of clients to one gateway; 0: as many as its limit of open files permits, up to "
-        "4,096. At the limit, the connection that has been idle longest is closed for a new one",
+        description="Connections of clients that one gateway accepts; 0: as many as its limit of open files permits, "
+        "up to 4,096. At the limit, the connection that has been idle longest is closed for a new one",
     )
     connections_per_address: int = Field(
         256,
         ge=0,
-        description="Connections from one address, or from one /64 of IPv6, to one gateway; further ones get 429 "
-        "unless one of them is idle and can be closed. 0: no limit",
+        description="Connections from one address, or from one IPv6 network /64, that one gateway accepts. At the "
+        "limit, an idle one is closed for a new one; if none is idle, the new one gets 429. 0: no limit",
     )
     trusted_proxies: NetworkList = Field(
         (),
-        description="Addresses and networks of your proxies, separated by commas: "
-        "SLUICE_CONNECTIONS_PER_ADDRESS does not apply to them",
+        description="Addresses and networks of your proxies, separated by commas. The limits per address, of "
+        "connections and of failed authentications, do not apply to them",
     )
     owner_streams: int = Field(
         100,
@@ -45,6 +45,6 @@ class ConnectionSettings(BaseModel):
     redis_connections: int = Field(
         64,
         ge=4,
-        description="Connections to Redis per process; a command waits up to 5 s for one. A process has one more for "
-        "signals, and a worker up to 4 more for each of its queues",
+        description="Connections to Redis per process; a command waits up to 5 s for a free one. A process has "
+        "one more for signals, and a worker up to 4 more for each of its queues",
     )

@@ -22,14 +22,16 @@ class DependencySettings(BaseModel):
         description="File of CA certificates (PEM) that are trusted besides the system's, for Redis with a private CA",
     )
     redis_certificate_file: Path | None = Field(
-        None, description="Client certificate (PEM) for a Redis that demands one; it may contain the key, too"
+        None, description="Client certificate (PEM) for a Redis that requires one; the file may contain the key, too"
     )
-    redis_key_file: Path | None = Field(None, description="Key of the client certificate, where it is another file")
+    redis_key_file: Path | None = Field(
+        None, description="Key (PEM) of the client certificate, if it is in another file"
+    )
     redis_namespace: str = Field("sluice", pattern=r"^[a-z0-9-]+$", description="Prefix of every Redis key")
     database_url: DatabaseUrl = Field(
         SecretStr("postgresql://sluice@127.0.0.1:5432/sluice"),
         description="URL of PostgreSQL, which holds content metadata. For TLS: `?sslmode=verify-full`, and "
-        "`&sslrootcert=FILE` for a private CA; other parameters as libpq has them",
+        "`&sslrootcert=FILE` for a private CA; other parameters are those of libpq",
     )
     database_pool: int = Field(
         4, ge=1, description="Maximum PostgreSQL connections per process; the persist stage needs few"

@@ -1,4 +1,4 @@
-"""Settings of fair shares: what one owner, and all owners together, may have and ask for."""
+"""Settings of fair shares: limits of one owner, and of all owners together."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ class FairnessSettings(BaseModel):
         gt=0,
         le=1,
         description="Fraction of the temp volume's budget that the uploads of one owner may reserve together, so that "
-        "others find room at any time. One upload is always admitted",
+        "there is room for others. An owner without a reservation may have one upload admitted that is larger",
     )
     owner_uploads: int = Field(
-        1_000, ge=1, description="Uploads of one owner that may be in flight; further ones wait, or get 429 OWNER_LIMIT"
+        1_000,
+        ge=1,
+        description="Uploads of one owner that may be in flight; further ones wait, direct uploads and imports "
+        "get 429 OWNER_LIMIT",
     )
     owner_waiting: int = Field(
         1_000, ge=1, description="Uploads of one owner that may wait for room; further ones get 429 OWNER_LIMIT"
@@ -27,34 +30,35 @@ class FairnessSettings(BaseModel):
         10 * _TEBIBYTE,
         ge=1,
         le=2**53 - 1,
-        description="Bytes of all files of one owner that wait or are in flight; further ones get 429 OWNER_LIMIT",
+        description="Bytes of the files of one owner's uploads that wait or are in flight; further ones get 429 "
+        "OWNER_LIMIT",
     )
     owner_bytes_per_day: int = Field(
         0,
         ge=0,
         le=2**53 - 1,
-        description="Bytes of the files that one owner may create in a day (UTC); what was not received of those that "
-        "end early is given back. 0: no limit",
+        description="Bytes of the files that one owner may upload per day (UTC); further ones get 429 "
+        "DAILY_LIMIT. Bytes that were not received of an upload that ended early do not count. 0: no limit",
     )
     owner_creations_per_second: float = Field(
         50,
         gt=0,
-        description="Uploads, imports and permits that one owner may create per second, after four times as many at "
-        "once; further ones get 429 RATE_LIMITED",
+        description="Uploads, imports and permits that one owner may create per second, each counted separately; four "
+        "times as many uploads or permits at once. Further ones get 429 RATE_LIMITED",
     )
     owner_requests_per_second: float = Field(
         500,
         gt=0,
-        description="Requests of one owner that one gateway serves per second, after twice as many at once; further "
-        "ones get 429 RATE_LIMITED. Also the segments whose URLs it signs or that it looks up in the store, after 20 "
-        "times as many at once",
+        description="Requests of one owner that one gateway serves per second, and twice as many at once; further ones "
+        "get 429 RATE_LIMITED. It signs URLs of, or looks up in the store, as many segments per second, and 20 times as "
+        "many at once",
     )
     queue_uploads: int = Field(
         10_000,
         ge=1,
         description="Uploads of all owners that may wait for room, which bounds the memory that Redis needs; further "
-        "ones get 429 QUEUE_FULL. As many direct uploads may be granted, and as many uploads processed when an import "
-        "begins",
+        "ones get 429 QUEUE_FULL. New direct uploads and imports get it too while this many uploads are granted, or "
+        "processed",
     )
     retention_empty_seconds: float = Field(
         300,

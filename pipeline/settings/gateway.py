@@ -64,8 +64,8 @@ class GatewaySettings(BaseModel):
     shutdown_seconds: float = Field(
         15,
         gt=0,
-        description="Time after SIGTERM for requests and stages to finish; requests of clients that neither send nor "
-        "read for a quarter of it are aborted, and unfinished stages are requeued",
+        description="Time after SIGTERM for requests and stages to finish; requests whose client neither sends nor "
+        "reads for a quarter of it are aborted, and unfinished stages are requeued",
     )
 
     @field_validator("cors_credentials")

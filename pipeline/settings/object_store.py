@@ -37,13 +37,13 @@ class ObjectStoreSettings(BaseModel):
     )
     sns_hosts: TextList = Field(
         (),
-        description="Hosts besides `sns.REGION.amazonaws.com` whose certificates sign messages, for servers that speak "
-        "as SNS does; with the port if it is not 443",
+        description="Hosts besides `sns.REGION.amazonaws.com` from which certificates of signatures are read, "
+        "for servers compatible with SNS; with the port if it is not 443",
     )
     store_ca_file: CaFile = Field(
         None,
-        description="File of CA certificates (PEM) that are trusted besides the system's, for stores, Keystone and "
-        "presigned URLs with a private CA",
+        description="File of CA certificates (PEM) that are trusted besides the system's, for stores, Keystone, "
+        "presigned URLs, caches and JWKS URLs with a private CA",
     )
     store_concurrency: int = Field(
         16,

@@ -35,7 +35,7 @@ class TempVolumeSettings(BaseModel):
         256 * MEBIBYTE,
         ge=0,
         description="Free bytes on the disk that are never reserved for uploads; logs need them, and the journals of "
-        "direct uploads and imports, which may use half of them",
+        "direct uploads and imports, which may take up to half of them",
     )
     durability: Literal["page-cache", "fsync"] = Field(
         "page-cache",
@@ -63,14 +63,14 @@ class TempVolumeSettings(BaseModel):
     first_segment_seconds: float = Field(
         60,
         gt=0,
-        description="An admitted upload expires when for this long its first segment makes no progress, so that an "
-        "upload that sends nothing does not hold room; never more than SLUICE_LEASE_SECONDS",
+        description="An admitted upload expires when its first segment makes no progress for this long, so that "
+        "a client that sends nothing does not occupy room; at most SLUICE_LEASE_SECONDS",
     )
     upload_deadline_seconds: float = Field(
         86_400,
         gt=0,
-        description="An upload expires when so long after its admission (direct: its first URLs) not every byte has "
-        "arrived, however often segments arrive",
+        description="An upload expires unless every byte has arrived this long after its admission (direct "
+        "uploads: after their first URLs), however often segments arrive",
     )
     waiting_seconds: float = Field(
         86_400, gt=0, description="An upload expires when it has waited this long for room on the temp volume"

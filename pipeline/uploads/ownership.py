@@ -1,7 +1,7 @@
-"""Whose an upload is.
+"""Compares the owner of an upload with that of its caller.
 
 Guarantee: for an upload of another owner, a caller gets the same error as for one that does not exist, after the same
-steps: one read from Redis and one look for a journal. Only that an upload is the caller's own is remembered.
+steps: one read from Redis and one look for a journal. Only successful comparisons are cached.
 """
 
 from __future__ import annotations

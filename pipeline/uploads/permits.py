@@ -1,4 +1,4 @@
-"""What a permit allows: checked when its upload is created, and again once the metadata of the file is known."""
+"""The limits of a permit: checked when its upload is created, and again when the metadata of the file is known."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def require_within(limits: MediaLimits, media: MediaMetadata, content_type: str)
 
 
 def scoped_key(idempotency_key: str | None, caller: Caller) -> str | None:
-    """An Idempotency-Key that cannot meet that of another owner, or of another permit: those who hold permits do not
-    know each other. The space cannot occur in what a client sends."""
+    """An Idempotency-Key that differs from every key of other owners and permits: clients with different permits may
+    choose the same one. A client cannot send the space in it."""
     if idempotency_key is None:
         return None
     if caller.permit is not None:

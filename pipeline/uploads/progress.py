@@ -1,4 +1,4 @@
-"""A body that makes progress keeps its upload alive, so that a slow but honest first segment does not expire.
+"""Renews an upload's lease while a body makes progress, so that an upload with a slow first segment does not expire.
 
 Guarantee: the lease is renewed only by bytes that have arrived: after each 256 KiB, or each eighth of a shorter
 segment, and at most once in five seconds. A body that stalls renews nothing.

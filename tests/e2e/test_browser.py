@@ -12,8 +12,8 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,10 @@ from aiohttp import web
 from deploy.cli.processes import ALL_IN_ONE, SluiceProcesses
 from deploy.embedded.layout import Layout
 from gateway.app import ALL_ROUTES
+from pipeline.core.access import Scope
 from pipeline.core.error_codes import CATALOGUE
+from pipeline.settings import Settings
+from tests.harness.keys import make_key
 from tests.harness.media_samples import sample
 from tests.harness.shared_stack import Servers
 
@@ -50,29 +53,39 @@ class Site:
     listener: socket.socket
 
 
+def cell_environment(servers: Servers, directory: Path) -> dict[str, str]:
+    name = f"t{secrets.token_hex(4)}"
+    return {
+        **servers.environment(),
+        "SLUICE_REDIS_NAMESPACE": name,
+        "SLUICE_VOLUME": name,
+        "SLUICE_SWIFT_CONTAINER": name,
+        "SLUICE_TEMP_DIR": str(directory / "temp"),
+        "SLUICE_TEMP_HEADROOM_BYTES": "0",
+        "SLUICE_SEGMENT_BYTES": str(SEGMENT_BYTES),
+    }
+
+
+@contextmanager
+def running(directory: Path, environment: Mapping[str, str]) -> Iterator[SluiceProcesses]:
+    Layout(directory).make()
+    processes = SluiceProcesses(directory, environment, workers=ALL_IN_ONE)
+    processes.start()
+    try:
+        yield processes
+    finally:
+        processes.stop()
+
+
 @pytest.fixture(scope="module")
 def site(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("browser")
-    name = f"t{secrets.token_hex(4)}"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        environment = {
-            **servers.environment(),
-            "SLUICE_REDIS_NAMESPACE": name,
-            "SLUICE_VOLUME": name,
-            "SLUICE_SWIFT_CONTAINER": name,
-            "SLUICE_TEMP_DIR": str(directory / "temp"),
-            "SLUICE_TEMP_HEADROOM_BYTES": "0",
-            "SLUICE_SEGMENT_BYTES": str(SEGMENT_BYTES),
-            "SLUICE_CORS_ORIGINS": f"{origin}/, https://other.example",
-        }
-        Layout(directory).make()
-        processes = SluiceProcesses(directory, environment, workers=ALL_IN_ONE)
-        processes.start()
-        try:
+        environment = cell_environment(servers, directory)
+        environment["SLUICE_CORS_ORIGINS"] = f"{origin}/, https://other.example"
+        with running(directory, environment) as processes:
             yield Site(processes.url, origin, listener)
-        finally:
-            processes.stop()
 
 
 @asynccontextmanager
@@ -148,10 +161,28 @@ async def test_a_page_of_another_origin_uploads_a_file(site: Site, tmp_path: Pat
     assert result["same"] == [200, True]
 
 
-async def test_docs_render(site: Site, tmp_path: Path) -> None:
-    async with browser(tmp_path, "--virtual-time-budget=20000", "--dump-dom", f"{site.gateway}/docs") as process:
+async def dom_of(url: str, profile: Path) -> str:
+    """The document that Chromium shows at `url`, once its scripts have run."""
+    async with browser(profile, "--virtual-time-budget=20000", "--dump-dom", url) as process:
         output, _ = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
-    dom = output.decode()
+    return output.decode()
+
+
+async def test_docs_render_with_a_key_as_the_password(servers: Servers, tmp_path: Path) -> None:
+    environment = cell_environment(servers, tmp_path) | {
+        "SLUICE_AUTH": "required",
+        "SLUICE_SIGNING_SECRET": "0123456789abcdef" * 4,
+    }
+    values: dict[str, Any] = {name.removeprefix("SLUICE_").lower(): text for name, text in environment.items()}
+    with running(tmp_path, environment) as processes:
+        _, key = await make_key(Settings(**values), "alice", Scope.READ)
+        address = processes.url.removeprefix("http://")
+        dom = await dom_of(f"http://any:{key}@{address}/docs", tmp_path / "profile")
+    assert 'data-drawn="yes"' in dom
+
+
+async def test_docs_render(site: Site, tmp_path: Path) -> None:
+    dom = await dom_of(f"{site.gateway}/docs", tmp_path)
     assert 'data-drawn="yes"' in dom
     for route in ALL_ROUTES:
         assert f'<span class="path">{route.path}</span>' in dom

@@ -46,7 +46,7 @@ def _configuration(directory: Path, gateway: str, plain: int, tls: int) -> str:
         ("/etc/ssl/upload.example.pem", str(directory / "certificate.pem")),
         ("/etc/ssl/upload.example.key", str(directory / "key.pem")),
         ("/var/log/nginx/sluice.log", str(directory / "access.log")),
-        ("127.0.0.1:8000", gateway.removeprefix("http://")),
+        ("127.0.0.1:8080", gateway.removeprefix("http://")),
     ):
         assert ours in block, ours
         block = block.replace(ours, theirs)

@@ -1,5 +1,4 @@
-"""Checks what docs/internet.md asks for: who may call, what is reached without TLS, and what others on the machine can
-read."""
+"""Checks what docs/internet.md asks for: secrets, keys, addresses, TLS, and the modes of directories."""
 
 from __future__ import annotations
 
@@ -16,7 +15,6 @@ from urllib.parse import urlsplit
 from deploy.cli.doctor.findings import Findings
 from deploy.cli.doctor.transport import is_local
 from pipeline.bootstrap.access import AccessSettingsError, api_keys, check_access, is_loopback
-from pipeline.bootstrap.descriptors import TooFewDescriptorsError, gateway_capacity, raise_descriptor_limit
 from pipeline.core.access import Scope
 from pipeline.core.errors import SluiceError
 from pipeline.ports.access import ApiKey
@@ -36,8 +34,8 @@ async def check_access_rules(settings: Settings, findings: Findings) -> None:
         findings.error(str(error), f"The gateway does not start. {_GUIDE}")
     if settings.auth == "none":
         findings.ok(
-            f"serves everybody on this machine without a key (SLUICE_AUTH=none, on {settings.host})",
-            f"Set SLUICE_AUTH=required before anybody else can reach it. {_GUIDE}",
+            f"every program on this machine may call without a key (SLUICE_AUTH=none, on {settings.host})",
+            f"Set SLUICE_AUTH=required before other machines can reach the gateway. {_GUIDE}",
         )
     else:
         judge_secrets(settings, findings)
@@ -46,7 +44,6 @@ async def check_access_rules(settings: Settings, findings: Findings) -> None:
             async with api_keys(settings) as keys:
                 judge_keys(await keys.all(), settings, findings)
     judge_urls(_urls(settings), findings)
-    judge_descriptors(settings, raise_descriptor_limit(), findings)
     judge_modes([path for path in (settings.temp_dir, settings.filesystem_dir) if path is not None], findings)
 
 
@@ -70,13 +67,13 @@ def judge_secrets(settings: Settings, findings: Findings) -> None:
 
 
 def judge_address(settings: Settings, findings: Findings) -> None:
-    """Where the gateway listens, and how its clients reach it."""
+    """The address on which the gateway listens, and the URL that clients use."""
     https = urlsplit(settings.public_url).scheme == "https"
     if is_loopback(settings.host):
         findings.ok(f"listens on {settings.host}, which only this machine reaches")
     elif not settings.trusted_proxies:
         findings.warning(
-            f"listens on {settings.host} and names no proxy: the gateway does not speak TLS, so that keys and files "
+            f"listens on {settings.host}, and no proxy is set: the gateway does not speak TLS, so keys and files "
             "can be read on the way",
             "Put a proxy that speaks TLS in front of it, and set SLUICE_TRUSTED_PROXIES to its address. " + _GUIDE,
         )
@@ -84,12 +81,12 @@ def judge_address(settings: Settings, findings: Findings) -> None:
         findings.ok(f"listens on {settings.host}, behind {', '.join(settings.trusted_proxies)}")
     if settings.trust_forwarded and not (is_loopback(settings.host) or settings.trusted_proxies):
         findings.warning(
-            "believes X-Forwarded-Host of everybody (SLUICE_TRUST_FORWARDED): a caller chooses where links lead",
+            "trusts X-Forwarded-Host of every caller (SLUICE_TRUST_FORWARDED): a caller can choose where links lead",
             "Let only the proxy reach the gateway, or set SLUICE_PUBLIC_URL instead.",
         )
     if settings.public_url and not https and not is_local(urlsplit(settings.public_url).hostname or ""):
         findings.warning(
-            f"SLUICE_PUBLIC_URL is {settings.public_url}: its clients send keys and files without TLS",
+            f"SLUICE_PUBLIC_URL is {settings.public_url}: clients send keys and files without TLS",
             "Serve it by https, and set SLUICE_PUBLIC_URL to that URL.",
         )
 
@@ -101,20 +98,21 @@ def judge_keys(keys: Sequence[ApiKey], settings: Settings, findings: Findings) -
     forever = [key for key in valid if Scope.OPERATE in key.scopes and key.expires_at is None]
     if not valid and not settings.jwt_issuer:
         findings.warning(
-            "nobody can call: there is no valid API key, and no identity provider is set",
+            "every request is refused: there is no valid API key, and no identity provider is set",
             "sluice key create --owner NAME --scope upload --scope read",
         )
     else:
-        findings.ok(f"{len(valid)} API keys are valid")
+        findings.ok(f"valid API keys: {len(valid)}")
     if forever:
         findings.warning(
-            f"{len(forever)} keys with the scope operate never expire: {', '.join(key.key_id for key in forever[:5])}",
+            f"keys with the scope operate that never expire: {', '.join(key.key_id for key in forever[:5])}"
+            + (f", and {more} more" if (more := len(forever) - 5) > 0 else ""),
             "Create keys with --expires 90d, and revoke these: sluice key revoke ID",
         )
 
 
 def judge_urls(urls: Mapping[str, str], findings: Findings) -> None:
-    """URLs by the names of their settings: what leaves the machine without TLS."""
+    """Warn of connections that leave the machine without TLS. `urls`: by the names of their settings."""
     plain = [name for name, url in urls.items() if url.startswith("http://") and not is_local(_host(url))]
     for name in plain:
         findings.warning(
@@ -123,20 +121,7 @@ def judge_urls(urls: Mapping[str, str], findings: Findings) -> None:
             "Use https, with SLUICE_STORE_CA_FILE for a private CA.",
         )
     if not plain:
-        findings.ok("stores and providers are reached by TLS, or on this machine")
-
-
-def judge_descriptors(settings: Settings, descriptors: int, findings: Findings) -> None:
-    """`descriptors`: the limit of open files of this shell, which a service manager may set otherwise."""
-    try:
-        capacity = gateway_capacity(settings, descriptors)
-    except TooFewDescriptorsError as error:
-        findings.error(str(error), "The gateway does not start with this limit.")
-        return
-    if capacity.warning:
-        findings.warning(f"{descriptors} files may be open", capacity.warning)
-    else:
-        findings.ok(f"{descriptors} files may be open: a gateway serves {capacity.connections} connections at once")
+        findings.ok("the store and the identity provider are reached by TLS, or are on this machine")
 
 
 def judge_modes(directories: Sequence[Path], findings: Findings) -> None:
@@ -146,7 +131,7 @@ def judge_modes(directories: Sequence[Path], findings: Findings) -> None:
         mode = stat.S_IMODE(path.stat().st_mode)
         findings.warning(f"other users can read {path} (mode {mode:04o})", f"chmod 700 {path}")
     if not open_to_others:
-        findings.ok("its directories are closed to other users")
+        findings.ok("other users cannot read its directories")
 
 
 def _urls(settings: Settings) -> dict[str, str]:

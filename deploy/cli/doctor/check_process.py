@@ -8,7 +8,7 @@ from pipeline.settings import Settings
 
 
 async def check_process(settings: Settings, findings: Findings) -> None:
-    """How many clients a gateway with these settings could serve if it were started here."""
+    """How many clients a gateway with these settings could serve, by the limits of this shell."""
     judge_descriptors(settings, raise_descriptor_limit(), findings)
 
 
@@ -19,7 +19,7 @@ def judge_descriptors(settings: Settings, descriptors: int, findings: Findings) 
     except TooFewDescriptorsError as error:
         findings.error("a gateway would not start", f"{error}.")
         return
-    what = f"{descriptors} open files: a gateway serves up to {capacity.connections} connections at once"
+    what = f"limit of open files {descriptors}: a gateway serves up to {capacity.connections} connections at once"
     if capacity.warning:
         findings.warning(what, capacity.warning)
     else:

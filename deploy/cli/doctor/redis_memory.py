@@ -1,6 +1,6 @@
 """How much memory Redis may need for uploads that wait, by the limits of the settings.
 
-`tests/contract/redis/test_memory.py` measures the constants and fails where they are wrong:
+`tests/contract/redis/test_memory.py` measures the constants and fails if they are wrong:
 `.venv/bin/pytest -s tests/contract/redis/test_memory.py`.
 """
 

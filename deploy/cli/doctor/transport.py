@@ -18,7 +18,7 @@ def judge_redis_transport(url: str, findings: Findings) -> None:
         return
     if parts.scheme != "rediss":
         findings.warning(
-            "is on another machine and is reached without TLS, so that its password and all uploads can be read and "
+            "is on another machine and is reached without TLS, so its password and all uploads can be read and "
             "changed on the way",
             "Set SLUICE_REDIS_URL=rediss://..., and SLUICE_REDIS_CA_FILE for a private CA.",
         )

@@ -1,4 +1,4 @@
-"""The URL of Redis with everything that a client needs to know, as redis-py reads it.
+"""The URL of Redis with its TLS options, as redis-py reads it.
 
 Guarantee: with `rediss://` the certificate and the host name of the server are verified, unless the URL itself says
 otherwise (`?ssl_cert_reqs=none`). redis-py alone verifies no host name.

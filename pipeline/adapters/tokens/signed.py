@@ -73,5 +73,5 @@ def _derived(secret: str, kind: TokenKind) -> bytes:
 
 
 def _name(key: bytes) -> str:
-    """Names a key without saying anything about it."""
+    """An identifier of a key that reveals nothing about it."""
     return hashlib.sha256(key).hexdigest()[:12]

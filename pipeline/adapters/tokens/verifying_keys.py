@@ -36,8 +36,8 @@ def from_pem(text: str) -> VerifyingKey:
 
 
 def from_jwk(data: Mapping[str, Any]) -> VerifyingKey | None:
-    """None for a key that is not for signatures, or of a type that is not used here. Secrets (`oct`) are among those:
-    all who can read them can sign."""
+    """None for a key that is not for signatures, or of a type that is not used here. Secrets (`oct`) are not used:
+    everyone who can read a published secret can sign with it."""
     if data.get("use") not in (None, "sig") or data.get("kty") == "oct" or "d" in data:
         return None
     try:

@@ -1,4 +1,4 @@
--- What an owner has: counters that move with the status of its uploads, and the limits that a new upload must keep.
+-- What an owner has: counters that change with the status of its uploads, and the limits that a new upload must keep.
 --
 --   owner:<name>            hash: waiting (uploads that wait), in_flight (uploads after that, until they end), bytes (of the files
 --                           of both). A counter of 0 is absent, and so is a hash without counters
@@ -18,7 +18,7 @@ end
 
 local function day_key(owner, moment_ms) return P .. 'owner-day:' .. int(math.floor(moment_ms / DAY_MS)) .. ':' .. owner end
 
--- Count bytes of the day on which an upload was created. The counter of a day goes with the next one.
+-- Count bytes of the day on which an upload was created. The counter of a day expires at the end of the next day.
 local function add_to_day(owner, created_ms, bytes)
   local key = day_key(owner, created_ms)
   local until_ms = (math.floor(created_ms / DAY_MS) + 2) * DAY_MS
@@ -27,8 +27,8 @@ local function add_to_day(owner, created_ms, bytes)
   if count > 0 then redis.call('SET', key, int(count), 'PX', int(until_ms - NOW)) else redis.call('DEL', key) end
 end
 
--- What an upload in this status counts of its day: the whole file, or what was received of one that ended without becoming a
--- content. What a client sent to the store itself nobody has counted, so that is the whole file too.
+-- The bytes that an upload in this status counts towards its day: the whole file, or the received bytes if it ended without
+-- becoming a content. Bytes that a client sent to the store itself are not known, so the whole file counts there too.
 local function share_of_day(key, status)
   if not status then return 0 end
   local size, received, granted = unpack(redis.call('HMGET', key, 'size_bytes', 'bytes_received', 'granted_at_ms'))
@@ -73,7 +73,7 @@ local function refuse_creation(limits, fields, begins)
       if size > most then return {code = 'FILE_TOO_LARGE_FOR_OWNER', size_bytes = size, limit = name, value = most} end
     end
   end
-  -- Imports and direct uploads wait for nothing, but each takes as much of Redis as one that waits.
+  -- Imports and direct uploads do not wait, but each takes as much memory of Redis as one that waits.
   if redis.call('ZCARD', P .. 'status:' .. begins) >= limits.queue_uploads then
     return {code = 'QUEUE_FULL', value = limits.queue_uploads}
   end
@@ -88,7 +88,7 @@ local function refuse_creation(limits, fields, begins)
   return nil
 end
 
--- Count a use of a permit; false: it has been used as often as it may be.
+-- Count a use of a permit; false: all its uses are counted already.
 local function use_permit(permit)
   local key = P .. 'permit:' .. permit.id
   local used = tonumber(redis.call('GET', key) or '0')

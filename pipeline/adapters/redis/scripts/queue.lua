@@ -65,8 +65,8 @@ local function queue_add(v, who, owner, ticket)
   redis.call('HSET', v, 'queue_end', int(math.max(furthest, offset + cost(requested(v, who)))))
 end
 
--- If an owner has no upload in the queue any more, note from which tag on it may come again. When nobody has, everybody begins
--- anew.
+-- If an owner has no upload in the queue any more, note the earliest tag of its next one. When the queue is empty, forget all
+-- of these.
 local function leave_if_empty(v, owner, following)
   if redis.call('ZCARD', line_of(v, owner)) > 0 then return false end
   redis.call('ZREM', v .. ':turns', owner)
@@ -125,7 +125,7 @@ local function queue_put_back(v, who, owner, place, ticket)
   keep_debt(v, owner, following - price - tonumber(start))
 end
 
--- These owners, {owner, tag, ...}, are at their limit: they save nothing up for later.
+-- These owners, {owner, tag, ...}, are at their limit and skipped: this gives them no earlier turns later.
 local function pass_over(v, owners)
   local earliest, lifted = virtual_time(v) + 1, {}
   for index = 1, #owners, 2 do

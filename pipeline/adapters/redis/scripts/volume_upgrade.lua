@@ -1,4 +1,5 @@
--- Processes of the release before owners may change a volume during a rolling upgrade. They do not keep what belongs to owners.
+-- Processes of the release before owners may change a volume during a rolling upgrade. They do not
+-- update the keys of owners.
 
 -- Whether the keys of owners agree with the queue and the reservations.
 local function owners_agree()
@@ -7,7 +8,7 @@ local function owners_agree()
     and redis.call('HLEN', V .. ':owner') == holding + redis.call('ZCARD', V .. ':queue')
 end
 
--- Write them again. Whose upload has no known owner belongs to `default`, as its record says.
+-- Write them again. An upload without a known owner belongs to `default`, as its record says.
 local function restore_owners()
   for _, owner in ipairs(redis.call('ZRANGE', V .. ':turns', 0, -1)) do redis.call('DEL', line_of(V, owner)) end
   for _, key in ipairs({':turns', ':debts', ':finish', ':owner-bytes', ':owner-uploads'}) do redis.call('DEL', V .. key) end
