@@ -13,7 +13,7 @@ from schemas.numbers import WHOLE
 # The limits of a permit are in its token, which must fit in a header.
 _Codec = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[a-z0-9_.-]+$")]
 _TypePattern = Annotated[
-    str, StringConstraints(max_length=64, pattern=r"^[a-z0-9!#$&^_.+-]+/(\*|[a-z0-9!#$&^_.+-]+)$", to_lower=True)
+    str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9!#$&^_.+-]+/(\*|[A-Za-z0-9!#$&^_.+-]+)$", to_lower=True)
 ]
 _WEEK_SECONDS = 7 * 24 * 3600
 _Seconds = Annotated[int, Field(ge=1, le=_WEEK_SECONDS, strict=True), WHOLE]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # imported only where a command needs the database, so that -
     from pipeline.ports.access import ApiKey, ApiKeyRepository
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_LONGEST_SECONDS = 5200 * _UNITS["w"]  # a century, which is within what the database and Python can count
 
 
 def _owner(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -38,7 +39,10 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str) -> timedel
     found = re.fullmatch(r"([1-9]\d{0,5})([smhdw])", value)
     if found is None:
         raise click.BadParameter("a number and a unit, such as 90d, 12h or 30m; or never")
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+    seconds = int(found[1]) * _UNITS[found[2]]
+    if seconds > _LONGEST_SECONDS:
+        raise click.BadParameter("at most 5200w; or never")
+    return timedelta(seconds=seconds)
 
 
 @click.group()

@@ -50,8 +50,8 @@ class FairnessSettings(BaseModel):
         500,
         gt=0,
         description="Requests of one owner that one gateway serves per second, and twice as many at once; further ones "
-        "get 429 RATE_LIMITED. It signs URLs of, or looks up in the store, as many segments per second, and 20 times as "
-        "many at once",
+        "get 429 RATE_LIMITED. Also segments whose URLs it signs or that it looks up in the store, 20 times as many at "
+        "once",
     )
     queue_uploads: int = Field(
         10_000,

@@ -31,6 +31,8 @@ from pipeline.ports import UploadSnapshot
 
 # Index entries that one call of `page` may examine, so that a run of expired records cannot block Redis.
 _EXAMINED = 1_000
+# The uses of a permit are known for longer than any gateway accepts it: tokens have leeway, and clocks differ.
+_PERMIT_SECONDS = 3600
 
 
 class RedisUploadBoard:
@@ -230,4 +232,5 @@ def _permit_use(new: NewUpload) -> dict[str, Any] | None:
     permit = new.permit
     if permit is None:
         return None
-    return {"id": permit.permit_id, "count": permit.count, "until_ms": permit.expires_at * 1000}
+    until_ms = (permit.expires_at + _PERMIT_SECONDS) * 1000
+    return {"id": permit.permit_id, "count": permit.count, "until_ms": until_ms}

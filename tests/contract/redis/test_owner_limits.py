@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -272,6 +273,17 @@ async def test_a_refused_creation_costs_no_use_of_its_permit(parts: RedisParts) 
     await make(free, permit=permit)
     with pytest.raises(AccessError):
         await make(free, permit=permit)
+
+
+async def test_a_permit_is_not_renewed_by_its_expiry(parts: RedisParts) -> None:
+    """A gateway accepts it for a few seconds more, and its clock may be slow."""
+    permit = Permit("p", int(time.time()) - 60, count=1)
+    board = limited(parts)
+    await make(board, permit=permit)
+    await asyncio.sleep(0.01)  # a counter that lasts until the expiry would be gone
+    with pytest.raises(AccessError) as error:
+        await make(board, permit=permit)
+    assert error.value.code == "PERMIT_EXCEEDED"
 
 
 async def test_a_known_key_is_answered_at_every_limit(parts: RedisParts) -> None:

@@ -79,6 +79,8 @@ def test_a_key_that_expires(sluice: Sluice) -> None:
         (("--owner", "alice"), "--scope"),
         (("--owner", "alice", "--scope", "everything"), "everything"),
         (("--owner", "alice", "--scope", "read", "--expires", "soon"), "90d"),
+        (("--owner", "alice", "--scope", "read", "--expires", "5201w"), "5200w"),
+        (("--owner", "alice", "--scope", "read", "--expires", "999999w"), "5200w"),
         (("--owner", "alice", "--scope", "read", "--note", "\x1b[2J"), "printable"),
     ],
 )

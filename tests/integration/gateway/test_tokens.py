@@ -98,6 +98,7 @@ async def test_a_repeated_request_uses_a_permit_once(site: Site) -> None:
         ({"max_size": 1000}, {"size": 1001}, False),
         ({"content_types": ["video/mp4"]}, {"content_type": "video/mp4; codecs=avc1"}, True),
         ({"content_types": ["video/*"]}, {"content_type": "VIDEO/webm"}, True),
+        ({"content_types": ["Video/MP4"]}, {"content_type": "video/mp4"}, True),
         ({"content_types": ["image/*"]}, {"content_type": "video/mp4"}, False),
         ({"content_types": ["image/*"]}, {"content_type": "application/octet-stream"}, True),
         ({"kinds": ["video"], "max_duration_seconds": 5}, {}, True),
