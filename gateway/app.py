@@ -31,9 +31,9 @@ from gateway.api.streams import share_streams
 from gateway.authentication import require_caller
 from gateway.http.cors import preflight_headers
 from gateway.http.envelope import success
-from gateway.http.slots import OwnerSlots, downloads_taken
-from gateway.http.state import DOWNLOAD_SLOTS, OPTIONS, RUNNING, Running
-from gateway.keys import CURRENT_ROUTE, DOCUMENT, LIMITS, ROUTE_HEADERS, SERVICES
+from gateway.http.slots import OwnerSlots, downloads_taken, requests_taken
+from gateway.http.state import DOWNLOAD_SLOTS, OPTIONS, REQUEST_SLOTS, RUNNING, Running
+from gateway.keys import CALLER, CURRENT_ROUTE, DOCUMENT, LIMITS, ROUTE_HEADERS, SERVICES
 from gateway.limits import RequestLimits
 from gateway.middleware import CATCH_ALL, handle_request, refuse_when_stopping, set_response_headers
 from gateway.openapi import build_document
@@ -75,6 +75,7 @@ def build_app(
         app[OPTIONS].owner_requests_per_second, app[OPTIONS].owner_creations_per_second, app[OPTIONS].trusted_proxies
     )
     app[RUNNING] = Running()
+    app[REQUEST_SLOTS] = OwnerSlots(None, app[OPTIONS].owner_requests, requests_taken)
     app[DOWNLOAD_SLOTS] = OwnerSlots(app[OPTIONS].downloads, app[OPTIONS].owner_downloads, downloads_taken)
     share_streams(app)
     app[READINESS] = Readiness(services)
@@ -110,7 +111,10 @@ def _serve(route: Route) -> Handler:
         if route.new_work:
             refuse_when_stopping(request)
         await require_caller(request, route)
-        return await route.handler(request)
+        if CALLER not in request:
+            return await route.handler(request)
+        with request.app[REQUEST_SLOTS].taken(request[CALLER].owner):
+            return await route.handler(request)
 
     return handle
 

@@ -46,6 +46,8 @@ class GatewayOptions:
     """A client that reads nothing of what is ready to be sent for this time is disconnected."""
     connections: int = 1000
     connections_per_address: int = 256
+    owner_requests: int | None = None
+    """Requests of one owner in progress at once; None: no limit."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks without a limit per address."""
     owner_streams: int | None = 100

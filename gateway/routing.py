@@ -89,6 +89,7 @@ class Route:
         keys = ("DATABASE_UNAVAILABLE", "AUTH_UNAVAILABLE")
         return (
             *("UNAUTHENTICATED", "CREDENTIAL_INVALID", "CREDENTIAL_EXPIRED", "ACCESS_DENIED", "RATE_LIMITED"),
+            "REQUEST_LIMIT",
             *keys,
         )
 

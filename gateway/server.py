@@ -100,6 +100,8 @@ def options_from(settings: Settings, connections: int) -> GatewayOptions:
         owner_creations_per_second=settings.owner_creations_per_second if has_owners else None,
         write_seconds=settings.download_stall_seconds,
         connections=connections,
+        # Each request holds a connection: the other half is for others.
+        owner_requests=max(1, connections // 2) if has_owners else None,
         connections_per_address=settings.connections_per_address,
         trusted_proxies=settings.trusted_proxies,
         owner_streams=settings.owner_streams if has_owners else None,

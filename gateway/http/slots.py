@@ -21,11 +21,16 @@ def downloads_taken(limit: int) -> LimitReached:
     return LimitReached("DOWNLOAD_LIMIT", limit=limit, retry_after_seconds=_RETRY_SECONDS)
 
 
-class OwnerSlots:
-    """Counts what is in progress. Belongs to one event loop. `each`: slots of one owner; None: no limit. `refusal`: the
-    error for an owner that has them all."""
+def requests_taken(limit: int) -> LimitReached:
+    """An owner has all the requests in progress that it may have on one gateway."""
+    return LimitReached("REQUEST_LIMIT", limit=limit, retry_after_seconds=_RETRY_SECONDS)
 
-    def __init__(self, total: int, each: int | None, refusal: Callable[[int], LimitReached]) -> None:
+
+class OwnerSlots:
+    """Counts what is in progress. Belongs to one event loop. `total`: slots of all owners, `each`: of one owner; None:
+    no limit. `refusal`: the error for an owner that has them all."""
+
+    def __init__(self, total: int | None, each: int | None, refusal: Callable[[int], LimitReached]) -> None:
         self._refusal = refusal
         self._total = total
         self._each = each
@@ -37,7 +42,7 @@ class OwnerSlots:
         the gateway are taken."""
         if self._each is not None and self._owners[owner] >= self._each:
             raise self._refusal(self._each)
-        if self._owners.total() >= self._total:
+        if self._total is not None and self._owners.total() >= self._total:
             raise RequestError("GATEWAY_BUSY")
         self._owners[owner] += 1
         try:

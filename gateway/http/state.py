@@ -37,4 +37,6 @@ class Running:
 
 OPTIONS = web.AppKey("options", GatewayOptions)
 RUNNING = web.AppKey("running", Running)
+REQUEST_SLOTS = web.AppKey("request_slots", OwnerSlots)
+"""Requests in progress, each of which holds a connection."""
 DOWNLOAD_SLOTS = web.AppKey("download_slots", OwnerSlots)

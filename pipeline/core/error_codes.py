@@ -168,6 +168,9 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
         True,
         "This owner has {limit} downloads in progress on this gateway, which is the limit; try again later.",
     ),
+    "REQUEST_LIMIT": ErrorSpec(
+        429, True, "{limit} requests of this owner are in progress on this gateway, which is the limit."
+    ),
     "GATEWAY_BUSY": ErrorSpec(503, True, "The gateway is overloaded or shutting down; try again shortly."),
     "NOT_READY": ErrorSpec(503, True, "A dependency of the gateway is unavailable: {names}; see detail.problems."),
     "INTERNAL": ErrorSpec(

@@ -33,6 +33,8 @@ from pipeline.ports import UploadSnapshot
 _EXAMINED = 1_000
 # The uses of a permit are known for longer than any gateway accepts it: tokens have leeway, and clocks differ.
 _PERMIT_SECONDS = 3600
+# Records of one owner above which those that became no content are kept as briefly as those that received no byte.
+_OWNER_RECORDS = 10_000
 
 
 class RedisUploadBoard:
@@ -213,7 +215,11 @@ class RedisUploadBoard:
     async def mark_cleaned(self, upload_id: str, *, forget: bool = True) -> None:
         retention_ms = self._retention_ms if forget else None
         await self._scripts.call(
-            "upload_cleaned", upload_id=upload_id, retention_ms=retention_ms, empty_ms=self._empty_ms
+            "upload_cleaned",
+            upload_id=upload_id,
+            retention_ms=retention_ms,
+            empty_ms=self._empty_ms,
+            owner_records=_OWNER_RECORDS if self._limits and self._limits.owner else None,
         )
 
     async def purge_expired(self, limit: int) -> int:

@@ -7,6 +7,7 @@ import pytest
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.adapters.redis.upload_board import RedisUploadBoard
 from pipeline.bootstrap import RedisParts
+from pipeline.core.creation_limits import CreationLimits, CreationRate, OwnerLimits
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import Event
 from pipeline.core.model import Upload
@@ -87,6 +88,35 @@ async def test_imports_and_contents_are_kept_for_the_retention_time(
     for upload in (failed, ready):
         await board.mark_cleaned(upload.upload_id)
         assert await kept_ms(parts, upload) == (LONG_MS, LONG_MS)
+
+
+async def test_an_owner_cannot_keep_any_number_of_records(
+    parts: RedisParts, play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One byte of each upload is enough to keep its record for the retention time, but not of more than so many."""
+    monkeypatch.setattr("pipeline.adapters.redis.upload_board._OWNER_RECORDS", 3)
+    own = OwnerLimits(100, 100, 2**50, None, CreationRate(1000, 1000))
+    for limits, kept in ((CreationLimits(100, own), SHORT_MS), (CreationLimits(100), LONG_MS)):
+        scripts = Scripts(parts.client, parts.keys.prefix)
+        play.board = board = RedisUploadBoard(
+            parts.client, scripts, parts.keys, LONG_MS, empty_ms=SHORT_MS, limits=limits
+        )
+        name = f"ann-{kept}"
+        uploads = [(await board.create(new_upload(**vars_of(new_upload(owner=name)))))[0] for _ in range(5)]
+        other, _ = await board.create(new_upload(**vars_of(new_upload(owner=f"bob-{kept}"))))
+        for upload in (*uploads, other):
+            await board.apply(upload.upload_id, Event.ADMIT)
+            await play.receive(upload, 1)
+        *failed, ready = uploads
+        for upload in (*failed, other):
+            await board.apply(upload.upload_id, Event.FAIL)
+        for event in (Event.ALL_RECEIVED, Event.PERSISTED):
+            await board.apply(ready.upload_id, event)
+        for upload in (*uploads, other):
+            await board.mark_cleaned(upload.upload_id)
+        assert {await kept_ms(parts, upload) for upload in failed} == {(kept, kept)}
+        assert await kept_ms(parts, ready) == (LONG_MS, LONG_MS), "its client must find its content"
+        assert await kept_ms(parts, other) == (LONG_MS, LONG_MS)
 
 
 async def test_direct_uploads_are_kept_longer_once_their_client_has_sent_everything(

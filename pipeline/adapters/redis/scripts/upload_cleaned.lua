@@ -1,6 +1,7 @@
 -- Note that an ended upload has been cleaned up. Its record is kept for the retention time, or without limit if there is none:
 -- until an operator adds it to `retired`. An upload of which no byte was ever received is kept for a shorter time, and its
--- Idempotency-Key for no longer. A: upload_id, retention_ms?, empty_ms (of such an upload).
+-- Idempotency-Key for no longer; so is one that has become no content, of an owner with more than `owner_records` records: sending
+-- one byte must not keep any number of them. A: upload_id, retention_ms?, empty_ms (of such uploads), owner_records? (without owners).
 local id = A.upload_id
 local key = upload_key(id)
 local volume = redis.call('HGET', key, 'volume')
@@ -16,9 +17,15 @@ local function was_empty()
   return status ~= 'ready' and transport ~= 'import' and received == '0' and latest_token(id, 'probe') == '0'
 end
 
+local function is_one_of_many()
+  local status, transport, owner = unpack(redis.call('HMGET', key, 'status', 'transport', 'owner'))
+  if not A.owner_records or not owner or status == 'ready' or transport == 'import' then return false end
+  return redis.call('ZCARD', P .. 'owned:' .. owner) > A.owner_records
+end
+
 if A.retention_ms then
   local keep_ms = A.retention_ms
-  if was_empty() and A.empty_ms < keep_ms then
+  if (was_empty() or is_one_of_many()) and A.empty_ms < keep_ms then
     keep_ms = A.empty_ms
     local used = redis.call('HGET', key, 'idempotency_key')
     local known = used and redis.call('GET', P .. 'idempotency:' .. used)
