@@ -31,13 +31,13 @@ key_option = click.option(
     "key",
     metavar="PATH",
     callback=lambda ctx, param, value: read_key(value),
-    help="File with the API key to send; without it, the variable SLUICE_KEY.",
+    help="File that contains the API key. By default the key is the value of SLUICE_KEY.",
 )
 
 
 def read_key(path: str | None) -> str | None:
-    """The key in this file, else in SLUICE_KEY; None: no key. A key is no argument, because other users of a machine
-    see arguments. Raises click.BadParameter."""
+    """The key in this file, else in SLUICE_KEY; None: no key. A key is never an argument, because other users of a
+    machine can see arguments. Raises click.BadParameter."""
     if path is None:
         return os.environ.get("SLUICE_KEY") or None
     try:
@@ -45,7 +45,7 @@ def read_key(path: str | None) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         raise click.BadParameter(f"{shown(path)} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not text or len(text.split()) != 1:
-        raise click.BadParameter(f"{shown(path)} does not hold one key")
+        raise click.BadParameter(f"{shown(path)} does not contain exactly one key")
     return text
 
 

@@ -48,7 +48,7 @@ class Showcase:
                 ("documentation", f"{url}/docs"),
                 (
                     "key",
-                    f"in {shlex.quote(str(self._directory / KEY_FILE))}; also the password that a browser asks for",
+                    f"in {shlex.quote(str(self._directory / KEY_FILE))}; also the password for /docs in a browser",
                 ),
                 *(("metrics" if name == GATEWAY else "", f"{address}  {name}") for address, name in metrics),
                 *self._access.lines(),

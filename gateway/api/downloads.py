@@ -153,7 +153,7 @@ _STREAMED = {
     "Last-Modified": "When the content was created; its bytes never change",
     "Accept-Ranges": "`bytes`",
     "Content-Length": "Bytes in the body",
-    "Content-Security-Policy": "`sandbox`: a browser that shows the bytes gives them no rights of the gateway",
+    "Content-Security-Policy": "`sandbox`: a browser runs no script in the bytes and treats them as a foreign origin",
     "Content-Disposition": "The original file name, exact in any script (RFC 8187)",
 }
 _RESPONSES = (

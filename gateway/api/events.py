@@ -161,12 +161,12 @@ ROUTES: tuple[Route, ...] = (
         events,
         "Uploads",
         "Follow an upload",
-        "Server-sent events until the upload has ended. `event: upload` carries the whole upload as JSON, without the "
-        "envelope: at the beginning and after each change. Changes within a quarter of a second come as one event, but "
-        "a new status and newly wanted segments come at once. `event: end` is the last event. `event: reconnect` means "
-        "that the stream ends although the upload has not, also because the key or token of the request is no longer "
-        "valid: reconnect. Lines that begin with a colon keep the "
-        "connection open.",
+        "Server-sent events until the upload has ended. `event: upload` carries the whole upload as "
+        "JSON, without the envelope: at the beginning and after each change. Changes within a quarter of a second "
+        "come as one event, but a new status and newly wanted segments come at once. `event: end` is the last "
+        "event. `event: reconnect` means that the stream ends before the upload: reconnect. It ends so, too, when "
+        "the key or token of the request is no longer valid; then the new request is refused. Lines that begin "
+        "with a colon keep the connection open.",
         responses=(
             ResponseSpec(200, "The stream", media_type="text/event-stream"),
             ResponseSpec(

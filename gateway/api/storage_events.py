@@ -114,10 +114,11 @@ ROUTES: tuple[Route, ...] = (
         take,
         "Contents",
         "Receive a store's notification",
-        "S3 event notifications as Amazon (directly or through SNS), Ceph and MinIO send them. Each created object is "
-        "imported; other events are ignored. Repeated notifications are harmless. SNS' signature is verified, and "
-        "its topic must be one of SLUICE_SNS_TOPICS; SNS' raw message delivery is not signed. When SNS asks for its "
-        "subscription to be confirmed, an operator must open `confirm_url` of the response, which is also logged.",
+        "S3 event notifications as Amazon (directly or through SNS), Ceph and MinIO send them. Each "
+        "created object is imported; other events are ignored. Repeated notifications are harmless. The signature "
+        "of messages of Amazon SNS is verified, and their topic must be in SLUICE_SNS_TOPICS; raw message "
+        "delivery has no signature. To confirm a subscription, an operator must open `confirm_url` of the "
+        "response, which is also logged.",
         responses=(ResponseSpec(200, "The imports that were started and the records that were ignored", EventsTaken),),
         errors=(
             "EVENTS_OFF",
