@@ -94,7 +94,8 @@ def _authenticate(request: web.Request) -> None:
     expected = request.app[OPTIONS].events_token.get_secret_value()
     if not expected:
         raise RequestError("EVENTS_OFF")
-    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    sent = request.headers.getall("Authorization", [])
+    scheme, _, value = (sent[0] if len(sent) == 1 else "").partition(" ")
     given = value.strip().encode(errors="surrogateescape")  # as aiohttp decodes headers
     if scheme.lower() == "basic":
         try:

@@ -64,6 +64,6 @@ class FairnessSettings(BaseModel):
         300,
         gt=0,
         description="How long the status of an upload that ended without having received a byte remains readable, and "
-        "its Idempotency-Key is known; no longer than SLUICE_RETENTION_SECONDS. Also of an upload that became no content, "
-        "where its owner has more than 10,000 uploads whose status is readable",
+        "its Idempotency-Key is known; no longer than SLUICE_RETENTION_SECONDS. Also of an upload that became no "
+        "content, where its owner has more than 10,000 readable uploads",
     )

@@ -78,3 +78,6 @@ async def test_a_request_has_one_credential(site: Site) -> None:
     )
     for credentials in ((mine, theirs), (mine, mine), (mine, b"Bearer wrong"), (b"", mine)):
         assert await code_of(site, "GET", "/v1/uploads", *credentials) == (401, "CREDENTIAL_INVALID")
+    secret = b"Bearer " + b"e" * 32
+    for credentials in ((secret, secret), (secret, mine)):
+        assert await code_of(site, "POST", "/v1/events/storage", *credentials) == (401, "EVENTS_TOKEN_WRONG")
