@@ -24,7 +24,7 @@ from gateway.http.bodies import invalid_field, parse_json
 from gateway.http.envelope import success
 from gateway.http.links import base_url
 from gateway.http.state import OPTIONS
-from gateway.keys import SERVICES
+from gateway.keys import LIMITS, SERVICES
 from gateway.routing import RequestHeader, ResponseSpec, Route
 from pipeline.core.errors import RequestError
 from pipeline.sweeps import Sweep
@@ -90,7 +90,8 @@ async def _import(request: web.Request, record: EventRecord) -> ImportView | Ign
 
 def _authenticate(request: web.Request) -> None:
     """Verify the secret, sent as a bearer token or as the password of Basic. Senders that accept only a URL send it as
-    `https://any:SECRET@host/`. Raises RequestError EVENTS_OFF, EVENTS_TOKEN_WRONG."""
+    `https://any:SECRET@host/`. Raises RequestError EVENTS_OFF, EVENTS_TOKEN_WRONG; LimitReached RATE_LIMITED after too
+    many failures of its address."""
     expected = request.app[OPTIONS].events_token.get_secret_value()
     if not expected:
         raise RequestError("EVENTS_OFF")
@@ -105,6 +106,7 @@ def _authenticate(request: web.Request) -> None:
     elif scheme.lower() != "bearer":
         given = b""
     if not hmac.compare_digest(given, expected.encode()):
+        request.app[LIMITS].count_failure(request.remote or "")
         raise RequestError("EVENTS_TOKEN_WRONG")
 
 
