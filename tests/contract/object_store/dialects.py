@@ -12,25 +12,28 @@ from pipeline.adapters.object_store.swift import SwiftObjectStore, SwiftOptions,
 from tests.contract.object_store.faulty_server import STALL_SECONDS
 from tests.contract.object_store.uploads import Store
 
-SWIFT_OPTIONS = SwiftOptions(
-    connect_seconds=1.0,
-    stall_seconds=STALL_SECONDS,
-    response_seconds=STALL_SECONDS,
-    manifest_seconds=STALL_SECONDS,
-    auth_seconds=STALL_SECONDS,
-)
+
+def swift_options(seconds: float = STALL_SECONDS) -> SwiftOptions:
+    """`seconds`: how long the client waits for anything. Tests without a stall choose more, for a loaded machine."""
+    return SwiftOptions(
+        connect_seconds=seconds,
+        stall_seconds=seconds,
+        response_seconds=seconds,
+        manifest_seconds=seconds,
+        auth_seconds=seconds,
+    )
 
 
 def swift_client(url: str) -> SwiftObjectStore:
-    return SwiftObjectStore(TempAuth(f"{url}/auth/v1.0", "u", "k"), "c", options=SWIFT_OPTIONS)
+    return SwiftObjectStore(TempAuth(f"{url}/auth/v1.0", "u", "k"), "c", options=swift_options())
 
 
-def s3_client(url: str) -> S3ObjectStore:
+def s3_client(url: str, seconds: float = STALL_SECONDS) -> S3ObjectStore:
     options = S3Options(
         endpoint_url=url,
-        connect_seconds=1.0,
-        stall_seconds=STALL_SECONDS,
-        response_seconds=STALL_SECONDS,
+        connect_seconds=seconds,
+        stall_seconds=seconds,
+        response_seconds=seconds,
     )  # not complete_seconds: botocore uses it for everything, and it must not be what ends a read
     return S3ObjectStore("c", S3Credentials("key", "secret"), options=options)
 

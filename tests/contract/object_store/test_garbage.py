@@ -26,8 +26,8 @@ from pipeline.adapters.object_store.swift import (
 )
 from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.core.stored_objects import SegmentSpan, StoredSegment
-from tests.contract.object_store.dialects import SWIFT_OPTIONS, Dialect, s3_client
-from tests.contract.object_store.faulty_server import DEADLINE_SECONDS, FaultyStore, respond
+from tests.contract.object_store.dialects import Dialect, s3_client, swift_options
+from tests.contract.object_store.faulty_server import DEADLINE_SECONDS, STALL_SECONDS, FaultyStore, respond
 from tests.contract.object_store.garbage import Flood, garbage
 from tests.contract.object_store.uploads import Scenario, Store, content, keys, segment_content
 from tests.unit.object_store.test_guard import PORT_METHODS
@@ -111,12 +111,12 @@ class StoreNamedSwift:
     name = "swift"
 
 
-def clients(url: str) -> dict[str, Callable[[], Any]]:
+def clients(url: str, seconds: float = STALL_SECONDS) -> dict[str, Callable[[], Any]]:
     auth = TempAuth(f"{url}/auth/v1.0", "u", "k")
     access = ClientAccess(TempUrlSigner("key"), auth)
     return {
-        "swift": lambda: SwiftObjectStore(auth, "c", options=SWIFT_OPTIONS, clients=access),
-        "s3": lambda: s3_client(url),
+        "swift": lambda: SwiftObjectStore(auth, "c", options=swift_options(seconds), clients=access),
+        "s3": lambda: s3_client(url, seconds),
     }
 
 
@@ -175,7 +175,7 @@ async def test_a_login_of_garbage(faulty: FaultyStore, login: str) -> None:
         async with aiohttp.ClientSession() as session:
             with pytest.raises(StoreError):
                 await LOGINS[login](faulty.url).authenticate(session, DEADLINE_SECONDS)
-        async with SwiftObjectStore(LOGINS[login](faulty.url), "c", options=SWIFT_OPTIONS) as store:
+        async with SwiftObjectStore(LOGINS[login](faulty.url), "c", options=swift_options()) as store:
             with pytest.raises(StoreError):
                 await store.head(KEY)
             assert await store.limits() == SWIFT_LIMITS
@@ -197,7 +197,7 @@ async def test_a_login_of_garbage(faulty: FaultyStore, login: str) -> None:
 async def test_a_login_without_a_usable_token(faulty: FaultyStore, headers: dict[str, str]) -> None:
     good = {"X-Auth-Token": "t", "X-Storage-Url": f"{faulty.url}/v1/AUTH_test"}
     faulty.auth_fault = respond(200, {**good, **headers})
-    async with SwiftObjectStore(TempAuth(faulty.auth_url, "u", "k"), "c", options=SWIFT_OPTIONS) as store:
+    async with SwiftObjectStore(TempAuth(faulty.auth_url, "u", "k"), "c", options=swift_options()) as store:
         for call in (store.check(), store.head(KEY), store.abort(Scenario(store).target)):
             with pytest.raises(StoreError):
                 await call

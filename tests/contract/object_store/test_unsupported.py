@@ -30,7 +30,7 @@ async def test_a_call_that_a_server_does_not_have_is_not_retried(
     faulty: FaultyStore, dialect: Dialect, status: int, body: str
 ) -> None:
     xml = b"<Error><Code>NotImplemented</Code><Message>not here</Message></Error>" if body == "with a code" else b""
-    async with clients(faulty.url)[dialect.name]() as client:
+    async with clients(faulty.url, DEADLINE_SECONDS)[dialect.name]() as client:
         faulty.everything = respond(status, {"Content-Type": "application/xml"}, xml)
         if dialect.name == "swift":
             client._containers._exist = True
@@ -47,7 +47,7 @@ async def test_a_call_that_a_server_does_not_have_is_not_retried(
 @pytest.mark.parametrize("status", STATUSES)
 async def test_a_login_that_a_server_does_not_have_is_not_retried(faulty: FaultyStore, status: int) -> None:
     faulty.auth_fault = respond(status)
-    async with clients(faulty.url)["swift"]() as client:
+    async with clients(faulty.url, DEADLINE_SECONDS)["swift"]() as client:
         with pytest.raises(StoreUnsupported):
             await client.head("k")
 
@@ -72,7 +72,7 @@ async def test_swift_without_metadata_of_containers_stores_segments(faulty: Faul
         return await store(request)
 
     faulty.everything = lacking(lambda request: request.method in ("HEAD", "POST"), healthy, status)
-    async with clients(faulty.url)["swift"]() as client:
+    async with clients(faulty.url, DEADLINE_SECONDS)["swift"]() as client:
         assert (await client.put_object("k", b"body", "text/plain")).size_bytes == 4
 
 
@@ -82,7 +82,7 @@ async def test_swift_without_metadata_of_accounts_presigns_no_manifest(faulty: F
         return request.path.rstrip("/").endswith("AUTH_test") and request.method in ("HEAD", "POST")
 
     faulty.everything = lacking(of_account, respond(204), status)
-    async with clients(faulty.url)["swift"]() as client:
+    async with clients(faulty.url, DEADLINE_SECONDS)["swift"]() as client:
         for count, offered in ((1, True), (2, False)):
             url = await client.presign_download(
                 "k", segment_count=count, seconds=60, filename="f", content_type="video/mp4", inline=False
@@ -134,7 +134,7 @@ async def test_s3_without_an_optional_call_seals(faulty: FaultyStore, status: in
                 return request.method == "HEAD" and request.path.count("/") == 1
 
     faulty.everything = s3_server(3, lacks=does_lack, status=status)
-    async with s3_client(faulty.url) as client:
+    async with s3_client(faulty.url, DEADLINE_SECONDS) as client:
         upload = Scenario(client, sizes=(100, 100, 5))
         sealed = await upload.sealed()
         assert sealed.size_bytes == 205
@@ -154,13 +154,13 @@ async def test_s3_without_the_second_version_of_its_listing_is_listed_by_the_fir
         return xml(b"<ListBucketResult>" + pages[request.query.get("marker")] + b"</ListBucketResult>")
 
     faulty.everything = lacking(lambda request: "list-type" in request.query, first_version)
-    async with s3_client(faulty.url) as client:
+    async with s3_client(faulty.url, DEADLINE_SECONDS) as client:
         assert await keys(client) == ["a", "b", "c"]
 
 
 async def test_a_server_without_expect_gets_the_body_at_once(faulty: FaultyStore, dialect: Dialect) -> None:
     faulty.fault = respond(417)
-    async with clients(faulty.url)[dialect.name]() as client:
+    async with clients(faulty.url, DEADLINE_SECONDS)[dialect.name]() as client:
         upload = Scenario(client, sizes=(1_000_000, 1))
         await upload.begin()
         with pytest.raises(StoreUnavailable):
@@ -178,7 +178,7 @@ async def test_a_server_without_expect_gets_the_body_at_once(faulty: FaultyStore
 
 
 async def test_reading_is_not_optional(faulty: FaultyStore, dialect: Dialect) -> None:
-    async with clients(faulty.url)[dialect.name]() as client:
+    async with clients(faulty.url, DEADLINE_SECONDS)[dialect.name]() as client:
         faulty.everything = respond(405)
         with pytest.raises(StoreUnsupported):
             await content(client, "k")
