@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import resource
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -19,6 +21,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from deploy.cli.processes import import_path
 from pipeline.tasks import end_tasks
 from tests.harness.cell import Cell
 from tests.harness.keys import as_caller
@@ -254,29 +257,28 @@ def slow_downloads(count: int, content_id: Callable[[Cell], Awaitable[str]]) -> 
 def imports(keys: Iterable[str], operator: Mapping[str, str], at_once: int) -> Abuse:
     """Imports of large objects, again and again, by clients that leave after a second. `operator`: the headers of a
     caller that may import."""
-    names = tuple(keys)
 
     @asynccontextmanager
     async def run(cell: Cell) -> AsyncIterator[Counted]:
         counted = Counted()
-
-        async def again(number: int) -> None:
-            while True:
-                body = {"key": names[number % len(names)]}
-                with suppress(TimeoutError, aiohttp.ClientError):
-                    async with cell.http.post(
-                        f"{cell.url}/v1/contents/import",
-                        json=body,
-                        headers=operator,
-                        timeout=aiohttp.ClientTimeout(total=1),
-                    ) as response:
-                        counted.responses[str(response.status)] += 1
-
-        tasks = [asyncio.create_task(again(number)) for number in range(at_once)]
+        url = f"{cell.url}/v1/contents/import"
+        wanted = {"url": url, "headers": dict(operator), "keys": [*keys], "at_once": at_once}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.harness.import_flood"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": import_path()},
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(wanted).encode() + b"\n")
+        await process.stdout.readline()
         try:
             yield counted
         finally:
-            await end_tasks(*tasks)
+            process.stdin.close()
+            printed, _ = await process.communicate()
+        counted.responses.update(json.loads(printed))
 
     return run
 
