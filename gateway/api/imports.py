@@ -1,6 +1,14 @@
-"""The route that makes a content of an object that is already in the store."""
+"""The route that makes a content of an object that is already in the store.
+
+Guarantee: clients of one owner that import again and again, however fast, cost little: more than the permitted rate is
+refused, and a refusal takes `_REFUSAL_SECONDS`, so that a client that repeats at once does not occupy the gateway with
+refusals.
+"""
 
 from __future__ import annotations
+
+import asyncio
+from typing import Final
 
 from aiohttp import web
 
@@ -12,16 +20,29 @@ from gateway.http.envelope import success
 from gateway.http.links import base_url
 from gateway.keys import CALLER, LIMITS, SERVICES
 from gateway.routing import ResponseSpec, Route
+from pipeline.core.errors import LimitReached
 from schemas.imports import ImportObject, ImportView
+
+_REFUSAL_SECONDS: Final = 0.25
 
 
 async def take(request: web.Request) -> web.StreamResponse:
-    if (limit := request.app[LIMITS].imports) is not None:
-        limit.require(request[CALLER].owner)
+    await _require_within_rate(request)
     imported = await request.app[SERVICES].importer.take(await parse_json(request, ImportObject))
     shown = import_view(imported, base_url(request))
     location = shown.links.content or shown.links.self or ""
     return success(shown, 201 if imported.created else 200, headers={"Location": location})
+
+
+async def _require_within_rate(request: web.Request) -> None:
+    """Raises LimitReached RATE_LIMITED."""
+    limit = request.app[LIMITS].imports
+    try:
+        if limit is not None:
+            limit.require(request[CALLER].owner)
+    except LimitReached:
+        await asyncio.sleep(_REFUSAL_SECONDS)
+        raise
 
 
 _LOCATION = {"Location": "URL of the import's upload, `links.self`; of its content, `links.content`, once it is ready"}
