@@ -164,8 +164,8 @@ ROUTES: tuple[Route, ...] = (
         "Server-sent events until the upload has ended. `event: upload` carries the whole upload as "
         "JSON, without the envelope: at the beginning and after each change. Changes within a quarter of a second "
         "come as one event, but a new status and newly wanted segments come at once. `event: end` is the last "
-        "event. `event: reconnect` means that the stream ends before the upload: reconnect. It ends so, too, when "
-        "the key or token of the request is no longer valid; then the new request is refused. Lines that begin "
+        "event. `event: reconnect` means that the stream ends before the upload: reconnect. A stream also ends this "
+        "way when its key or token is no longer valid; then the new request is refused. Lines that begin "
         "with a colon keep the connection open.",
         responses=(
             ResponseSpec(200, "The stream", media_type="text/event-stream"),
