@@ -70,7 +70,7 @@ async def test_a_waiting_upload_has_a_place_and_takes_no_segments(servers: Serve
 
 async def test_an_abandoned_upload_expires_and_leaves_nothing(servers: Servers, tmp_path: Path) -> None:
     video = sample("mp4").read_bytes()
-    async with running_cell(servers, tmp_path, lease_seconds=4, segment_bytes=16 * 1024) as cell:
+    async with running_cell(servers, tmp_path, lease_seconds=15, segment_bytes=16 * 1024) as cell:
         upload = await cell.create(len(video))
         await cell.put(upload, 1, video)
 

@@ -18,7 +18,7 @@ from tests.harness.shared_stack import Servers
 pytestmark = pytest.mark.e2e
 
 # A body renews the lease at most once in five seconds.
-_FIRST_SECONDS = 8
+_FIRST_SECONDS = 12
 
 
 def video(segments: int = 4) -> bytes:
@@ -36,7 +36,9 @@ async def test_room_that_is_never_used_is_released(servers: Servers, tmp_path: P
     """The lease of an upload that sends is much longer."""
     data = video()
     budget = len(data) + 100_000
-    async with running_cell(servers, tmp_path, temp_budget_bytes=budget, temp_share=1, first_segment_seconds=2) as cell:
+    async with running_cell(
+        servers, tmp_path, temp_budget_bytes=budget, temp_share=1, first_segment_seconds=10
+    ) as cell:
         unused, honest = await cell.create(len(data)), await cell.create(len(data))
         assert (unused["status"], honest["status"]) == ("admitted", "waiting")
         assert unused["expires_at"] < unused["deadline_at"]
@@ -134,9 +136,9 @@ async def test_new_grants_do_not_outlive_the_deadline(servers: Servers, tmp_path
 async def test_a_complete_upload_has_no_deadline(servers: Servers, tmp_path: Path) -> None:
     """It waits for Sluice, and not for its client."""
     data = video()
-    async with running_cell(servers, tmp_path, upload_deadline_seconds=2) as cell:
-        upload, other = await cell.create(len(data)), await cell.create(len(data))
+    async with running_cell(servers, tmp_path, upload_deadline_seconds=10) as cell:
         async with held_up(cell, "persist"):
+            upload, other = await cell.create(len(data)), await cell.create(len(data))
             await cell.put_all(upload, data)
             await cell.until(other["id"], "expired")  # it was admitted later
             assert (await cell.status(upload["id"]))["status"] == "processing"

@@ -18,7 +18,7 @@ from tests.harness.running import running_cell
 from tests.harness.shared_stack import Servers
 from tests.programs.bench.usage import forget_peak, peak_bytes
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 CLIENTS = 50
 MEBIBYTE = 1024 * 1024
@@ -58,7 +58,7 @@ async def test_fifty_at_once(
         await cell.until(upload["id"], "admitted")
         await cell.put_all(upload, data, at_once=CLIENTS)
         uploading = peak_bytes(pid) - idle
-        await cell.until(upload["id"], "ready", seconds=120)
+        await cell.until(upload["id"], "ready", seconds=400)
         content = await cell.content(upload["id"])
 
         forget_peak(pid)

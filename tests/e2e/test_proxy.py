@@ -144,7 +144,7 @@ async def test_the_guides_proxy(servers: Servers, tmp_path: Path) -> None:
             browser.get(address) as stream,
         ):
             assert (stream.status, stream.content_type) == (200, "text/event-stream")
-            async with asyncio.timeout(5):  # nothing is held back until the stream ends
+            async with asyncio.timeout(30):  # nothing is held back until the stream ends
                 assert (await stream.content.readline()).startswith(b"event: upload")
             size = upload["segment_size"]
             for number in range(1, upload["segment_count"] + 1):

@@ -186,7 +186,7 @@ async def test_a_content_is_kept_although_its_recovered_upload_expires(
 ) -> None:
     """Redis loses everything, and the journal lacks the end, since the worker that writes it was killed."""
     data = video(6)
-    async with running_cell(own_servers, tmp_path, lease_seconds=6) as cell:
+    async with running_cell(own_servers, tmp_path, lease_seconds=20) as cell:
         upload = await cell.create(len(data))
         journal = cell.settings.temp_dir / f"{upload['id']}.journal"
         async with held_up(cell, "persist"):

@@ -28,8 +28,9 @@ _SECONDS = 120.0
 _SEGMENTS = 8
 _ALL_BUT_THE_LAST = range(1, _SEGMENTS)
 """What is sent before an outage, so that no upload ends before it."""
-# The timeout of our Redis client (`bootstrap.redis`), and what a busy machine adds.
-_QUICK_SECONDS = 12.0
+# Twice the timeout of our Redis client (`bootstrap.redis`): a segment is recorded, and given up after that. The rest is
+# what a busy machine adds.
+_QUICK_SECONDS = 25.0
 
 
 def _video() -> bytes:

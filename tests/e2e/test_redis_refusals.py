@@ -31,7 +31,7 @@ from tests.harness.redis_versions import PASSWORD, USER, RedisServer
 from tests.harness.running import CellProcesses, cell_processes, running_cell
 from tests.harness.shared_stack import Servers
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.e2e
 
 _SEGMENTS = 6
 _NAMED_SECONDS = 20.0

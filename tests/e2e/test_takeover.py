@@ -33,7 +33,7 @@ from tests.harness.slow_picture import slow_picture
 pytestmark = pytest.mark.e2e
 
 _UPLOADS = 20
-_TAKEOVER_MS = 10_000
+_TAKEOVER_MS = 30_000
 
 
 def _video(segments: int = 8) -> bytes:

@@ -162,7 +162,7 @@ async def test_a_client_that_asks_for_room_keeps_its_upload(servers: Servers, tm
     """One whose client has gone expires, and all of it is removed."""
     data = long_video(8 * MEBIBYTE, seed=5)
     async with running_cell(
-        servers, tmp_path, temp_budget_bytes=BUDGET, store="filesystem", workers=apart("transfer"), lease_seconds=3
+        servers, tmp_path, temp_budget_bytes=BUDGET, store="filesystem", workers=apart("transfer"), lease_seconds=10
     ) as cell:
         cell.processes.child("worker-transfer").stop()
         upload, gone = await cell.create(len(data), **GIANT), await cell.create(len(data), **GIANT)

@@ -16,7 +16,7 @@ from pipeline.adapters.media.reader import ReaderRules, SandboxedReader
 from pipeline.core.errors import SluiceError
 from tests.harness.attacks.run import CONFINED, ordered
 
-pytestmark = [pytest.mark.contract, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.contract
 
 _NOBODY = 65534
 _FILES = ("environ", "mem", "maps")

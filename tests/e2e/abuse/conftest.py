@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -42,6 +43,11 @@ class Site:
 
     def gateway(self) -> psutil.Process:
         return psutil.Process(self.cell.processes.pids()[GATEWAY])
+
+    def redis_connections(self) -> int:
+        """Connections of the gateway to Redis."""
+        port = urlsplit(self.cell.settings.redis_url.get_secret_value()).port
+        return sum(bool(open_.raddr) and open_.raddr.port == port for open_ in self.gateway().net_connections())
 
     def log_bytes(self) -> int:
         return self.cell.processes.log_path(GATEWAY).stat().st_size

@@ -21,7 +21,7 @@ CONNECTIONS = 600
 _MEBIBYTE = 1024 * 1024
 _RESERVE = 300
 """Descriptors beside connections: files, Redis, PostgreSQL, the store."""
-_STOP_SECONDS = 20.0
+_STOP_SECONDS = 40.0
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +62,11 @@ async def test_all_of_them_together(bounded_site: Site) -> None:
 
 
 async def test_two_thousand_event_streams(site: Site) -> None:
-    before = await site.redis_info("connected_clients")
     async with event_streams(2000)(site.mallory) as counted:
         assert counted.open <= site.cell.settings.owner_streams
         assert counted.responses["429"] > 0, counted.responses
-        during = await site.redis_info("connected_clients")
-        assert during - before <= site.cell.settings.redis_connections + 32
-        async with asyncio.timeout(10):
+        assert 0 < site.redis_connections() <= site.cell.settings.redis_connections + 32
+        async with asyncio.timeout(60):
             await site.alice.call("GET", "/v1/uploads", expect=200)
         await site.honest(2)
 

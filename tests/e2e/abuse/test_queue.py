@@ -104,7 +104,7 @@ async def test_the_queue_is_bounded_for_all_owners_together(
 async def test_an_upload_without_a_segment_expires_before_its_lease(
     servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    with guarded(servers, tmp_path_factory.mktemp("first"), first_segment_seconds=2, lease_seconds=600) as started:
+    with guarded(servers, tmp_path_factory.mktemp("first"), first_segment_seconds=10, lease_seconds=600) as started:
         async with site_of(started) as site, whole_budget(10)(site.mallory) as counted:
             view = await site.mallory.until(counted.uploads[0], "expired", seconds=60)
             assert view["error"]["code"] == "UPLOAD_EXPIRED"
@@ -114,7 +114,8 @@ async def test_an_upload_without_a_segment_expires_before_its_lease(
 async def test_one_segment_per_lease_does_not_keep_an_upload(
     servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    with guarded(servers, tmp_path_factory.mktemp("deadline"), upload_deadline_seconds=5, lease_seconds=600) as started:
+    more = {"upload_deadline_seconds": 15, "lease_seconds": 600}
+    with guarded(servers, tmp_path_factory.mktemp("deadline"), **more) as started:
         async with site_of(started) as site:
             size = site.cell.settings.segment_bytes * 64
             upload = await site.mallory.create(size)

@@ -46,7 +46,6 @@ async def bytes_on_disk(cell: Cell) -> int:
     return sum(min(first[upload_id][0], second[upload_id][0]) for upload_id in first.keys() & second.keys())
 
 
-@pytest.mark.timeout(120)
 async def test_processes_share_a_volume_and_some_of_them_die(
     redis_url: str, redis_namespace: str, tmp_path: Path
 ) -> None:

@@ -126,7 +126,6 @@ class Sea:
             client.missing |= set(self.dice.sample(sorted(given), min(3, len(given))))
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("files", "size_bytes", "budget_bytes", "share"),
     [

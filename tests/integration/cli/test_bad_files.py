@@ -16,7 +16,7 @@ from tests.integration.cli.conftest import Cell, Sluice, events
 from tests.integration.cli.test_upload import held_upload, holding_line, upload_of
 from tests.programs.bench.samples import make_photo
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture

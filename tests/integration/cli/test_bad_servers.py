@@ -16,7 +16,7 @@ import pytest
 from deploy.cli.processes import import_path
 from tests.integration.cli.conftest import Cell, Sluice
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 
 def http(status: str, body: bytes, *headers: str) -> bytes:

@@ -19,7 +19,7 @@ from tests.harness.session import session_directory
 from tests.harness.shared_stack import SharedStack, shared_stack
 from tests.integration.cli.conftest import Cell, Sluice
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 
 def levels(sluice: Sluice, **variables: str) -> dict[str, set[str]]:

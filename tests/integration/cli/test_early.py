@@ -19,7 +19,7 @@ from tests.integration.cli.conftest import FILM_BYTES, SEGMENT_BYTES, Cell, Slui
 from tests.integration.cli.test_upload import holding_line, is_segment, manifest_etag, numbers_sent, read_until
 from tests.programs.torture.files import with_gap
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 BUDGET_BYTES = 8 * SEGMENT_BYTES
 SEGMENTS = 40

@@ -13,7 +13,7 @@ from tests.harness.running import cell_processes
 from tests.harness.shared_stack import Servers
 from tests.integration.cli.conftest import BUDGET_BYTES, SEGMENT_BYTES, Cell, Sluice, command_for, events
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 SECRET = "s" * 32
 

@@ -17,7 +17,7 @@ from deploy.cli.retrying import PATIENT
 from tests.integration.cli.conftest import events
 from tests.integration.cli.scripted_gateway import SEGMENT_BYTES, ScriptedGateway, scripted_gateway
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 
 async def run(gateway: ScriptedGateway, directory: Path, *arguments: str) -> list[dict[str, Any]]:

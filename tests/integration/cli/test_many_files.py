@@ -15,7 +15,7 @@ from tests.integration.cli.conftest import Cell, Sluice, events
 from tests.integration.cli.test_upload import read_until
 from tests.programs.bench.samples import make_photo
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 _PHOTOS = 24
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.cli.conftest import SEGMENTS, Sluice, events
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture

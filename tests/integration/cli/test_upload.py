@@ -27,7 +27,7 @@ from tests.harness.faults.kinds import Hang, Pass
 from tests.harness.faults.shaper import Shaper
 from tests.integration.cli.conftest import BUDGET_BYTES, SEGMENT_BYTES, SEGMENTS, Cell, Sluice, events
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 Run = tuple[subprocess.Popen[str], list[dict[str, Any]]]
 

@@ -31,7 +31,7 @@ BUDGET_BYTES = 1024 * 1024
 OPTIONS = GatewayOptions(
     cors_origins=frozenset({ORIGIN}),
     cors_headers=("Authorization", "X-Requested-With"),
-    body_seconds=0.5,
+    body_seconds=30,
     linger_seconds=0.5,
     shutdown_seconds=10,
     events_keepalive_seconds=0.3,
@@ -58,7 +58,13 @@ class Gateway:
 
 
 @pytest.fixture
-def settings(redis_url: str, database_server: EmbeddedStack, tmp_path: Path) -> Settings:
+def stall_seconds() -> float:
+    """Tests in which a body stalls have a shorter one as their parameter."""
+    return 30
+
+
+@pytest.fixture
+def settings(redis_url: str, database_server: EmbeddedStack, tmp_path: Path, stall_seconds: float) -> Settings:
     """Its own Redis namespace and temp volume. No test contacts the store."""
     return Settings(
         redis_url=redis_url,
@@ -72,8 +78,8 @@ def settings(redis_url: str, database_server: EmbeddedStack, tmp_path: Path) -> 
         temp_share=1,
         temp_headroom_bytes=0,
         segment_bytes=SEGMENT_BYTES,
-        segment_stall_seconds=0.5,
-        segment_deadline_seconds=5,
+        segment_stall_seconds=stall_seconds,
+        segment_deadline_seconds=120,
         receive_buffer_bytes=1024 * 1024,
     )
 

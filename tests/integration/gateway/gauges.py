@@ -8,8 +8,8 @@ from pipeline.telemetry import REGISTRY
 
 
 async def becomes(name: str, value: int) -> None:
-    """Wait until the gauge `name` has this `value`. Raises TimeoutError after ten seconds."""
-    async with asyncio.timeout(10):
+    """Wait until the gauge `name` has this `value`. Raises TimeoutError after a minute."""
+    async with asyncio.timeout(60):
         while REGISTRY.get_sample_value(name) != value:  # noqa: ASYNC110  # a gauge cannot be awaited
             await asyncio.sleep(0.01)
 

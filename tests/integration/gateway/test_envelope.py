@@ -118,6 +118,7 @@ async def test_a_chunked_json_body_is_bounded_too(gateway: Gateway) -> None:
         await wire.closed()
 
 
+@pytest.mark.parametrize("options", [replace(OPTIONS, body_seconds=0.5)])
 async def test_a_json_body_that_stalls_is_refused(gateway: Gateway) -> None:
     async with connect(gateway.url) as wire:
         await wire.begin("POST", "/v1/uploads", {"Content-Type": "application/json", "Content-Length": "10"}, b"{")

@@ -88,7 +88,6 @@ async def shared(settings: Settings) -> AsyncIterator[Open]:
         yield start
 
 
-@pytest.mark.timeout(180)
 async def test_a_thousand_waiting_uploads_delay_another_owner_by_one(shared: Open) -> None:
     both = await shared()
     (admitted,) = await both.create_many("ann", 1)

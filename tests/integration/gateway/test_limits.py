@@ -107,13 +107,13 @@ def levels(response: Response) -> dict[str, tuple[int, int]]:
 
 
 async def test_requests_of_an_owner_come_from_a_bucket(serve: Serve) -> None:
-    site = await serve(owner_requests_per_second=0.5)
+    site = await serve(owner_requests_per_second=0.1)
     first = await site.ask("GET", "/v1/uploads")
-    assert (first.status, policies(first)) == (200, {"requests": (1, 2)})
-    assert levels(first) == {"requests": (0, 2)}
+    assert (first.status, policies(first)) == (200, {"requests": (1, 10)})
+    assert levels(first) == {"requests": (0, 10)}
     refused = await site.ask("GET", "/v1/uploads")
     assert (refused.status, refused.code, refused.detail["what"]) == (429, "RATE_LIMITED", "requests")
-    assert refused.headers["Retry-After"] in ("1", "2")
+    assert 1 <= int(refused.headers["Retry-After"]) <= 10
     assert levels(refused) == {"requests": (0, int(refused.headers["Retry-After"]))}
     assert (await site.ask("GET", "/v1/uploads", "bob")).status == 200
 
@@ -152,18 +152,18 @@ async def test_pages_of_other_origins_can_read_the_fields(serve: Serve) -> None:
 
 
 async def test_creations_of_an_owner_come_from_a_bucket_that_gateways_share(serve: Serve) -> None:
-    site, second = await serve(owner_creations_per_second=0.25), await serve(owner_creations_per_second=0.25)
+    site, second = await serve(owner_creations_per_second=0.05), await serve(owner_creations_per_second=0.05)
     second.keys["ann"] = site.keys["ann"]
     assert (await site.create()).status == 201
     refused = await second.create()
     assert (refused.status, refused.code, refused.detail["what"]) == (429, "RATE_LIMITED", "creations")
-    assert 1 <= int(refused.headers["Retry-After"]) <= 4
+    assert 1 <= int(refused.headers["Retry-After"]) <= 20
     assert levels(refused)["creations"] == (0, int(refused.headers["Retry-After"]))
     assert (await site.create("bob")).status == 201
 
 
 async def test_imports_are_limited_also_where_nothing_is_created(serve: Serve) -> None:
-    site = await serve(owner_creations_per_second=0.25)
+    site = await serve(owner_creations_per_second=0.05)
     wanted = {"key": "raw/nothing.mp4"}
     assert (await site.ask("POST", "/v1/contents/import", json=wanted)).code != "RATE_LIMITED"
     refused = await site.ask("POST", "/v1/contents/import", json=wanted)
@@ -171,7 +171,7 @@ async def test_imports_are_limited_also_where_nothing_is_created(serve: Serve) -
 
 
 async def test_permits_are_limited(serve: Serve) -> None:
-    site = await serve(owner_creations_per_second=0.25)
+    site = await serve(owner_creations_per_second=0.05)
     assert (await site.ask("POST", "/v1/permits", json={})).status == 201
     refused = await site.ask("POST", "/v1/permits", json={})
     assert (refused.status, refused.code, refused.detail["what"]) == (429, "RATE_LIMITED", "permits")

@@ -146,7 +146,7 @@ async def test_the_process_stops_on_sigterm(settings: Settings) -> None:
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             url = (await process.stdout.readline()).decode().strip()
             async with aiohttp.ClientSession() as session, session.get(f"{url}/readyz") as ready:
                 assert ready.status == 200

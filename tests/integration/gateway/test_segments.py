@@ -6,13 +6,14 @@ import asyncio
 import base64
 import gzip
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import google_crc32c
 import pytest
 
 from pipeline.telemetry import REGISTRY
-from tests.integration.gateway.conftest import SEGMENT_BYTES, Gateway
+from tests.integration.gateway.conftest import OPTIONS, SEGMENT_BYTES, Gateway
 from tests.integration.gateway.gauges import receiving
 from tests.integration.gateway.wire import Wire, connect
 
@@ -150,6 +151,7 @@ async def test_a_gzip_bomb_is_refused_unread(gateway: Gateway) -> None:
     assert response.detail["received_bytes"] <= len(bomb)
 
 
+@pytest.mark.parametrize("stall_seconds", [0.5])
 async def test_a_body_that_stalls_is_refused(gateway: Gateway) -> None:
     upload = await gateway.create()
     async with connect(gateway.url) as wire:
@@ -219,6 +221,7 @@ async def test_broken_chunks_are_refused(gateway: Gateway) -> None:
     assert await missing(gateway, upload) == [[1, 3]]
 
 
+@pytest.mark.parametrize("options", [replace(OPTIONS, linger_seconds=20)])
 async def test_a_client_that_keeps_sending_receives_the_refusal(gateway: Gateway) -> None:
     """The client sends for a while before it reads. No reset interrupts its sending or destroys the response."""
     async with connect(gateway.url) as wire:

@@ -37,7 +37,6 @@ def test_the_report_keeps_the_samples_of_a_figure() -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.timeout(180)
 def test_a_short_run_measures_both_programs_and_leaves_only_its_report(tmp_path: Path) -> None:
     command = [
         sys.executable,
@@ -63,7 +62,6 @@ def test_a_short_run_measures_both_programs_and_leaves_only_its_report(tmp_path:
 
 
 @pytest.mark.integration
-@pytest.mark.timeout(180)
 def test_a_short_run_compares_both_clients_with_photos(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.programs.bench", "--only", "photos", "--photos", "3", "--repeat", "1"]
     environment = {**os.environ, "PYTHONPATH": import_path()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import psutil
@@ -55,16 +56,17 @@ class Footprint:
         ]
 
 
-def footprint() -> Footprint:
-    """Of this process, whose one child is the reader's host."""
+def footprint(others: Collection[int]) -> Footprint:
+    """Of this process, whose one child beside `others`, given by their ids, is the reader's host."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     worker = psutil.Process()
-    children = worker.children()
+    children = [child for child in worker.children() if child.pid not in others]
     host = min(children, key=lambda child: child.create_time())
+    below = (process for child in children for process in _descendants(child))
     return Footprint(
         host=host.pid,
-        processes=frozenset(child.pid for child in worker.children(recursive=True)),
+        processes=frozenset(process.pid for process in (*children, *below)),
         worker_bytes=worker.memory_full_info().uss,
         host_bytes=host.memory_full_info().uss,
         worker_descriptors=worker.num_fds(),
@@ -73,11 +75,19 @@ def footprint() -> Footprint:
     )
 
 
-async def settled(before: Footprint) -> Footprint:
+def _descendants(process: psutil.Process) -> list[psutil.Process]:
+    """None if it has ended meanwhile."""
+    try:
+        return list(process.children(recursive=True))
+    except psutil.NoSuchProcess:
+        return []
+
+
+async def settled(before: Footprint, others: Collection[int]) -> Footprint:
     """The footprint when nothing is left compared with `before`, or after a while."""
     end = asyncio.get_running_loop().time() + _SETTLE_SECONDS
     while True:
-        now = footprint()
+        now = footprint(others)
         if not now.grown_since(before) or asyncio.get_running_loop().time() > end:
             return now
         await asyncio.sleep(0.1)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import structlog
 
 from pipeline.adapters.media.reader import ReaderRules, SandboxedReader
@@ -65,12 +66,13 @@ async def _run(traps: Canaries, seed: int, files: int, outcome: Outcome, tell: C
             outcome.violations += [f"{name}: {event}" for event in traps.touched()]
             tell(number, outcome)
 
+    others = {child.pid for child in psutil.Process().children()}
     async with SandboxedReader(ReaderRules(required=False)) as reader:
         await asyncio.gather(*(_warm_up(reader, intact[number :: _AT_ONCE * 5]) for number in range(_AT_ONCE)))
         traps.touched()  # the corpus is written, not read
-        outcome.before = footprint()
+        outcome.before = footprint(others)
         await asyncio.gather(*(read_files() for _ in range(_AT_ONCE)))
-        outcome.after = await settled(outcome.before)
+        outcome.after = await settled(outcome.before, others)
         outcome.violations += outcome.after.grown_since(outcome.before)
 
 

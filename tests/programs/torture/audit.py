@@ -37,7 +37,7 @@ _ALLOWED_ENDINGS: Final[Mapping[Scenario, frozenset[str]]] = {
     Scenario.CANCELLED: frozenset({"ready", "cancelled UPLOAD_CANCELLED"}),
     Scenario.ABANDONED: frozenset({"ready", "expired UPLOAD_EXPIRED"}),
 }
-_CLEANUP_SECONDS = 60.0
+_CLEANUP_SECONDS = 120.0
 # The journal of an ended upload is kept for half a minute, and removed by a worker that may have been killed meanwhile.
 _JOURNAL_SECONDS = 90.0
 _POLL_SECONDS = 0.5
