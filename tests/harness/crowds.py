@@ -32,9 +32,9 @@ class Crowd:
             if not reads:
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_BUFFER_BYTES)
             one.setblocking(False)
+            self._sockets.append(one)  # before anything can cancel this: `leave` closes it
             one.bind((self._source, 0))
             await loop.sock_connect(one, self._address)
-            self._sockets.append(one)
             with suppress(ConnectionError):
                 await loop.sock_sendall(one, begin)
             if then:

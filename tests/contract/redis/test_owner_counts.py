@@ -31,6 +31,7 @@ pytestmark = pytest.mark.contract
 
 OWNERS = ("ann", "bob|x/y", "c:d")
 STEPS = 400
+_RETENTION_MS = 3_600_000
 LIMITS = CreationLimits(
     12, OwnerLimits(waiting=6, in_flight=8, bytes=500, bytes_per_day=2**40, creations=CreationRate(1e6, 10**6))
 )
@@ -41,7 +42,7 @@ async def parts(each_redis: RedisServer, redis_namespace: str) -> AsyncIterator[
     settings = Settings(redis_url=SecretStr(each_redis.url), redis_namespace=redis_namespace)
     async with redis_parts(settings) as opened:
         client, keys = opened.client, opened.keys
-        board = RedisUploadBoard(client, Scripts(client, keys.prefix), keys, 60_000, limits=LIMITS)
+        board = RedisUploadBoard(client, Scripts(client, keys.prefix), keys, _RETENTION_MS, limits=LIMITS)
         yield replace(opened, board=board)
 
 
