@@ -20,7 +20,7 @@ from tests.contract.object_store.uploads import Scenario, content, keys
 pytestmark = pytest.mark.contract
 
 SECRET = b"root:x:0:0:" * 1000
-SECONDS = 5.0
+SECONDS = 60.0
 """A FIFO that is opened without a writer blocks for ever."""
 
 

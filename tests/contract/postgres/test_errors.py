@@ -14,6 +14,7 @@ import pytest
 import structlog
 from uuid6 import uuid7
 
+from pipeline.adapters.postgres import health as health_module
 from pipeline.adapters.postgres import pool as pool_module
 from pipeline.adapters.postgres.conditions import condition
 from pipeline.adapters.postgres.contents import PostgresContentRepository
@@ -260,11 +261,13 @@ def _is_known(health: DatabaseHealth) -> Callable[[], Awaitable[bool]]:
 
 
 async def test_a_health_check_writes_nothing_and_asks_seldom(
-    contents: PostgresContentRepository, database: asyncpg.Connection
+    contents: PostgresContentRepository, database: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(health_module, "_SECONDS", 30)
+    monkeypatch.setattr(health_module, "_KEPT_SECONDS", 60)
     health, later = DatabaseHealth(contents.pool), DatabaseHealth(contents.pool)
     assert await asyncio.gather(*(health.problem() for _ in range(20))) == [None] * 20
-    await eventually(_is_known(health), 10, lambda: "PostgreSQL to respond")
+    await eventually(_is_known(health), 60, lambda: "PostgreSQL to respond")
     for table in ("contents", "content_segments", "leftovers"):
         assert await database.fetchval(f"SELECT count(*) FROM {table}") == 0  # noqa: S608  # a constant
     await database.execute("ALTER TABLE leftovers RENAME TO gone")
@@ -273,7 +276,7 @@ async def test_a_health_check_writes_nothing_and_asks_seldom(
     async def named() -> bool:
         return "42P01 undefined_table" in (await later.problem() or "")
 
-    await eventually(named, 10, lambda: "the problem to be named")
+    await eventually(named, 60, lambda: "the problem to be named")
     await later.aclose()
     await database.execute("ALTER TABLE gone RENAME TO leftovers")
 

@@ -12,6 +12,7 @@ from pipeline.adapters.redis import pool as pool_module
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.pool import SideBySidePool, transaction
 from pipeline.core.errors import DependencyUnavailable
+from pipeline.tasks import end_tasks
 
 pytestmark = pytest.mark.contract
 
@@ -30,7 +31,7 @@ async def connections(redis: Redis) -> int:
 
 
 async def _blocking(redis: Redis) -> object:
-    return await redis.execute_command("BLPOP", "nothing", "2")  # type: ignore[no-untyped-call]  # see redis-py
+    return await redis.execute_command("BLPOP", "nothing", "60")  # type: ignore[no-untyped-call]  # see redis-py
 
 
 async def _ping(redis: Redis) -> bool:
@@ -41,7 +42,7 @@ async def all_but(redis: Redis, free: int) -> list[asyncio.Task[object]]:
     """Keep connections busy with a command that blocks, until `free` are left."""
     blocked = [asyncio.create_task(_blocking(redis)) for _ in range(MOST - free)]
     pool = redis.connection_pool
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(pool._in_use_connections) < MOST - free:  # noqa: ASYNC110  # the pool cannot be awaited
             await asyncio.sleep(0.01)
     return blocked
@@ -62,7 +63,7 @@ async def test_a_caller_waits_for_a_connection_and_then_gets_the_error_of_an_out
         await redis.ping()
     assert raised.value.code == "REDIS_UNAVAILABLE"
     assert "all 4 connections" in raised.value.message
-    await asyncio.gather(*blocked)
+    await end_tasks(*blocked)
     monkeypatch.undo()
     assert await redis.ping()
 
@@ -73,7 +74,7 @@ async def test_a_connection_that_comes_back_goes_to_the_one_that_waits(redis: Re
     await asyncio.sleep(0)
     blocked[0].cancel()
     assert await waiting
-    await asyncio.gather(*blocked, return_exceptions=True)
+    await end_tasks(*blocked)
 
 
 async def test_callers_that_leave_take_no_connection_with_them(redis: Redis) -> None:

@@ -9,12 +9,19 @@ import time
 import pytest
 
 from deploy.embedded import EmbeddedStack
+from pipeline.adapters.redis import signals as signals_module
 from pipeline.bootstrap import RedisParts
 from pipeline.core.lifecycle import Event
 from tests.contract.redis.uploads import Play
 from tests.harness.cell import eventually
 
 pytestmark = pytest.mark.contract
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may need longer to confirm a subscription."""
+    monkeypatch.setattr(signals_module, "_CONFIRM_SECONDS", 30)
 
 
 async def test_a_change_is_signalled_at_once(play: Play) -> None:
@@ -25,7 +32,7 @@ async def test_a_change_is_signalled_at_once(play: Play) -> None:
             began = time.monotonic()
             woken = asyncio.ensure_future(anext(changes))
             await play.receive(upload, number)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await woken
             took.append(time.monotonic() - began)
     assert statistics.median(took) < 0.5, "polling alone takes a second"
@@ -41,7 +48,7 @@ async def test_a_listener_is_woken_by_its_own_upload_only(play: Play) -> None:
     ):
         not_woken = asyncio.ensure_future(anext(others))
         await play.board.apply(mine.upload_id, Event.CANCEL)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await asyncio.gather(anext(first), anext(second))
         assert not not_woken.done()
         not_woken.cancel()
@@ -62,10 +69,10 @@ async def test_a_process_receives_only_what_its_tasks_wait_for(play: Play) -> No
     assert await no_subscriber()
     async with play.parts.signals.watch(upload.upload_id), play.parts.signals.watch(upload.upload_id):
         assert await subscribers() == 1
-    await eventually(no_subscriber, 10, lambda: "the subscription to end")
+    await eventually(no_subscriber, 60, lambda: "the subscription to end")
     async with play.parts.signals.watch(upload.upload_id) as changes:
         await play.board.apply(upload.upload_id, Event.CANCEL)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await anext(changes)
 
 
@@ -74,9 +81,9 @@ async def test_a_change_before_the_first_read_is_not_missed(play: Play) -> None:
     async with play.parts.signals.watch(upload.upload_id) as changes:
         with play.parts.signals.waiter("upload", upload.upload_id) as seen:
             await play.board.apply(upload.upload_id, Event.CANCEL)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await seen.wait()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await anext(changes)
 
 
@@ -90,9 +97,9 @@ async def test_every_listener_is_woken_after_a_restart_of_redis(redis_server: Em
         assert not upload.is_set()
         redis_server.stop_process("redis")
         redis_server.start_process("redis")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await asyncio.gather(upload.wait(), queue.wait())
         upload.clear()
         await parts.client.publish(parts.keys.changed("one"), "")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await upload.wait()

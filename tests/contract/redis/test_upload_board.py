@@ -205,7 +205,7 @@ async def test_an_end_stops_the_stages_and_wakes_cleanup(play: Play, event: Even
     admission_queue = f"{play.parts.keys.prefix}queue:admission:{VOLUME}"
     with play.parts.signals.waiter("queue", admission_queue) as woken:
         await play.board.apply(upload.upload_id, event, ("UPLOAD_CANCELLED", "why"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await woken.wait()
     ended = await play.board.get(upload.upload_id)
     assert ended.status in ENDED

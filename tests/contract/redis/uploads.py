@@ -30,7 +30,7 @@ def crc_of(number: int) -> int:
     return 0x1000 + number
 
 
-async def until(condition: Callable[[], Awaitable[bool]] | Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]] | Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for a condition; the test fails if it does not hold in time."""
     async with asyncio.timeout(seconds):
         while True:
