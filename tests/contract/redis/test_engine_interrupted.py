@@ -13,6 +13,7 @@ from pipeline.core import stages
 from pipeline.core.lifecycle import Event
 from pipeline.core.stages import GRAPH, Stage, StageState, WorkerType
 from pipeline.engine import engine as engine_module
+from pipeline.engine import heartbeat as heartbeat_module
 from pipeline.engine.contract import Outcome, Requeue, StageRun
 from tests.contract.redis.engines import LongWork, assemble_job, engine_of, latest, queued_jobs, upload_of
 from tests.contract.redis.uploads import Play, until
@@ -70,7 +71,7 @@ async def test_a_run_that_is_cancelled_repeatedly_is_requeued(play: Play) -> Non
     job = await assemble_job(play)
     task = asyncio.create_task(engine_of(play, work).run(job))
     await losing.running.wait()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not task.done():
             task.cancel()
             await asyncio.sleep(0)
@@ -78,8 +79,9 @@ async def test_a_run_that_is_cancelled_repeatedly_is_requeued(play: Play) -> Non
     assert await queued_jobs(play, WorkerType.ASSEMBLE) == {await latest(play, job, Stage.ASSEMBLE)}
 
 
-async def test_the_end_of_the_upload_stops_the_run(play: Play) -> None:
-    running, stopped = asyncio.Event(), asyncio.Event()
+async def test_the_end_of_the_upload_stops_the_run(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat_module, "HEARTBEATS_PER_LEASE", 600)
+    running, may_end, stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def work(run: StageRun) -> Outcome:
         running.set()
@@ -87,16 +89,18 @@ async def test_the_end_of_the_upload_stops_the_run(play: Play) -> None:
             await asyncio.Event().wait()
         finally:
             stopped.set()
+            await may_end.wait()
         raise AssertionError
 
     job = await assemble_job(play)
-    task = asyncio.create_task(engine_of(play, work, play.impatient(lease_ms=400)).run(job))
+    task = asyncio.create_task(engine_of(play, work, play.impatient(lease_ms=60_000)).run(job))
     await running.wait()
     await play.board.apply(job.upload_id, Event.CANCEL)
-    assert await play.parts.ended.busy(job.upload_id), "it may still write"
     async with asyncio.timeout(60):
+        await stopped.wait()
+        assert await play.parts.ended.busy(job.upload_id), "it may still write"
+        may_end.set()
         await task
-    assert stopped.is_set()
     assert not await play.parts.ended.busy(job.upload_id)
     assert (await upload_of(play, job)).stages[Stage.ASSEMBLE].state is StageState.STOPPED
 
