@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from deploy.cli.doctor.redis_memory import LARGEST_UPLOAD_BYTES, PLAIN_UPLOAD_BYTES
@@ -10,8 +12,17 @@ from pipeline.bootstrap import RedisParts
 from pipeline.core.admission import DiskReading
 from schemas.uploads import METADATA_BYTES, CreateUpload
 from tests.harness.new_uploads import new_upload
+from tests.harness.redis_versions import redis_server_of
 
 pytestmark = pytest.mark.contract
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a server of its own: the measurement counts whatever Redis has in memory."""
+    with redis_server_of("redis-6", tmp_path_factory.mktemp("redis")) as server:
+        yield server.url
+
 
 _COUNT = 300
 _VALUE = 1024
