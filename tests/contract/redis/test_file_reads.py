@@ -21,6 +21,7 @@ from pipeline.core.stored_objects import StoredSegment
 from pipeline.core.transports import Transport
 from pipeline.engine.contract import Done, Outcome, Parked, StageRun
 from pipeline.ports import Store, Stores
+from pipeline.stages import reading as reading_module
 from pipeline.stages.reading import FileReads
 from pipeline.uploads.bytes import FileBytes, SegmentsMissing
 from pipeline.uploads.target import target_of
@@ -83,6 +84,12 @@ class Cell:
         """How often the probe has announced segments."""
         key = self.play.parts.keys.upload(upload.upload_id)
         return int(await reply(self.play.parts.client.hget(key, "stage.probe.requests")) or 0)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No reading is parked because a busy machine was slow to deliver."""
+    monkeypatch.setattr(reading_module, "LINGER_SECONDS", 60)
 
 
 @pytest.fixture

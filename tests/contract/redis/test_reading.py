@@ -15,6 +15,7 @@ from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
 from pipeline.core.errors import MediaError
 from pipeline.engine.contract import Done, Outcome, Parked, StageRun
 from pipeline.ports import EventFeed, Stores
+from pipeline.stages import reading as reading_module
 from pipeline.stages.reading import FileReads
 from pipeline.uploads.bytes import FileBytes
 from tests.contract.redis.scenes import LONG, Scene, SealedOnly, opened
@@ -109,8 +110,11 @@ async def test_a_file_is_not_rejected_for_a_hole_that_a_lost_hold_has_left(reade
     assert reader.got == [bytes(10)]
 
 
-async def test_a_run_that_stays_for_a_segment_counts_as_no_job_of_its_worker(reader: Reader) -> None:
+async def test_a_run_that_stays_for_a_segment_counts_as_no_job_of_its_worker(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Otherwise clients that do not look at wanted segments would keep a worker's slots for two seconds each."""
+    monkeypatch.setattr(reading_module, "LINGER_SECONDS", 60)
     waits = asyncio.Event()
     reader.deferred.listeners.append(waits.set)
     reader.needs = 3

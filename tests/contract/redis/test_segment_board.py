@@ -168,12 +168,15 @@ async def test_no_segment_is_left_behind_when_transfer_becomes_idle(play: Play) 
         dice.shuffle(numbers)
         worker = asyncio.create_task(transfer_worker(play, upload, queue, sealed))
         await asyncio.gather(*(sender(numbers[start::2]) for start in range(2)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             idled += await worker
         assert [job.stage for job in sealed] == [Stage.SEAL]
         assert queue.empty(), "transfer was queued again without need"
         found = await play.board.get(upload.upload_id)
         assert found.segments_stored == 40
 
-    await asyncio.gather(*(one_upload(seed) for seed in range(12)))
+    for round_number in range(10):  # a busy machine changes how often they meet
+        await asyncio.gather(*(one_upload(12 * round_number + number) for number in range(12)))
+        if idled > 100:
+            break
     assert idled > 100, f"the race was run {idled} times only"
