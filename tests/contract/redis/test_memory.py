@@ -16,16 +16,15 @@ from tests.harness.redis_versions import redis_server_of
 
 pytestmark = pytest.mark.contract
 
+_COUNT = 300
+_VALUE = 1024
+
 
 @pytest.fixture(scope="module")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Of a server of its own: the measurement counts whatever Redis has in memory."""
     with redis_server_of("redis-6", tmp_path_factory.mktemp("redis")) as server:
         yield server.url
-
-
-_COUNT = 300
-_VALUE = 1024
 
 
 async def bytes_per_upload(parts: RedisParts, filename: str, character: str) -> float:
