@@ -16,7 +16,7 @@ from pipeline.adapters.object_store.swift import KeystonePassword, SwiftObjectSt
 from pipeline.adapters.plain_http import HttpPlainClient
 from tests.contract.object_store.dialects import DIALECTS as DIALECTS_OVER_HTTP
 from tests.contract.object_store.dialects import Dialect
-from tests.contract.object_store.faulty_server import FaultyStore
+from tests.contract.object_store.faulty_server import DEADLINE_SECONDS, LONG_STALL_SECONDS, STALL_SECONDS, FaultyStore
 from tests.contract.object_store.uploads import Store
 from tests.harness.ceph import CephEndpoint
 from tests.harness.faults.altering_proxy import AlteringProxy
@@ -133,8 +133,22 @@ def dialect(request: pytest.FixtureRequest) -> Dialect:
 
 @pytest.fixture
 async def client(faulty: FaultyStore, dialect: Dialect) -> AsyncIterator[Store]:
-    """A client of the faulty store."""
-    async with dialect.client(faulty.url) as client:
+    """A client of the faulty store that waits for long."""
+    async with dialect.client(faulty.url, DEADLINE_SECONDS) as client:
+        yield client
+
+
+@pytest.fixture
+async def impatient(faulty: FaultyStore, dialect: Dialect) -> AsyncIterator[Store]:
+    """A client of the faulty store that soon gives up."""
+    async with dialect.client(faulty.url, STALL_SECONDS) as client:
+        yield client
+
+
+@pytest.fixture
+async def steady(faulty: FaultyStore, dialect: Dialect) -> AsyncIterator[Store]:
+    """A client of the faulty store that a few pauses do not disturb."""
+    async with dialect.client(faulty.url, LONG_STALL_SECONDS) as client:
         yield client
 
 

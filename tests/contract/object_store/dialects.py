@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 from pipeline.adapters.object_store.s3 import S3Credentials, S3ObjectStore, S3Options
 from pipeline.adapters.object_store.swift import SwiftObjectStore, SwiftOptions, TempAuth
-from tests.contract.object_store.faulty_server import STALL_SECONDS
+from tests.contract.object_store.faulty_server import DEADLINE_SECONDS
 from tests.contract.object_store.uploads import Store
 
 
-def swift_options(seconds: float = STALL_SECONDS) -> SwiftOptions:
-    """`seconds`: how long the client waits for anything. Tests without a stall choose more, for a loaded machine."""
+def swift_options(seconds: float = DEADLINE_SECONDS) -> SwiftOptions:
+    """`seconds`: how long the client waits for anything. Tests of a stall choose less."""
     return SwiftOptions(
         connect_seconds=seconds,
         stall_seconds=seconds,
@@ -24,11 +24,11 @@ def swift_options(seconds: float = STALL_SECONDS) -> SwiftOptions:
     )
 
 
-def swift_client(url: str) -> SwiftObjectStore:
-    return SwiftObjectStore(TempAuth(f"{url}/auth/v1.0", "u", "k"), "c", options=swift_options())
+def swift_client(url: str, seconds: float = DEADLINE_SECONDS) -> SwiftObjectStore:
+    return SwiftObjectStore(TempAuth(f"{url}/auth/v1.0", "u", "k"), "c", options=swift_options(seconds))
 
 
-def s3_client(url: str, seconds: float = STALL_SECONDS) -> S3ObjectStore:
+def s3_client(url: str, seconds: float = DEADLINE_SECONDS) -> S3ObjectStore:
     options = S3Options(
         endpoint_url=url,
         connect_seconds=seconds,
@@ -44,7 +44,7 @@ class Dialect:
     status of success. `error_body`: the body of an error with this reason."""
 
     name: str
-    client: Callable[[str], AbstractAsyncContextManager[Store]] = field(repr=False)
+    client: Callable[[str, float], AbstractAsyncContextManager[Store]] = field(repr=False)
     transient: tuple[int, ...]
     permanent: tuple[int, ...]
     stored: int

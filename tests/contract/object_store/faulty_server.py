@@ -15,7 +15,10 @@ from aiohttp import web
 
 # Short, so that a test of a timeout is fast. `DEADLINE_SECONDS` is much longer, because a loaded machine needs it.
 STALL_SECONDS = 1.0
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
+# Of a client that is to succeed although the store or its source is slow, with pauses of `PAUSE_SECONDS`.
+LONG_STALL_SECONDS = 5.0
+PAUSE_SECONDS = 0.25
 LARGE_BYTES = 8 * 1024 * 1024  # more than socket buffers hold, so that the sender notices a peer that does not read
 
 

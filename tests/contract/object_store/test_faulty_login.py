@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.contract.object_store.dialects import swift_client
-from tests.contract.object_store.faulty_server import FaultyStore, respond
+from tests.contract.object_store.faulty_server import STALL_SECONDS, FaultyStore, respond
 from tests.contract.object_store.test_faulty_store import failed_put
 
 pytestmark = pytest.mark.contract
@@ -30,8 +30,10 @@ async def test_refused_and_unavailable_logins_are_distinguished(faulty: FaultySt
         for fault, code in (
             (respond(500), "STORE_UNAVAILABLE"),
             (respond(503, {"Retry-After": "9"}), "STORE_UNAVAILABLE"),
-            (faulty.hang, "STORE_UNAVAILABLE"),
             (respond(200, body=b"<html>a captive portal</html>"), "STORE_AUTH_FAILED"),
         ):
             faulty.auth_fault = fault
             assert (await failed_put(client)).code == code
+    faulty.auth_fault = faulty.hang
+    async with swift_client(faulty.url, STALL_SECONDS) as client:
+        assert (await failed_put(client)).code == "STORE_UNAVAILABLE"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from typing import cast
 
@@ -13,7 +14,8 @@ from pipeline.core.errors import StoreError, StoreUnavailable
 from tests.contract.object_store.dialects import Dialect
 from tests.contract.object_store.faulty_server import (
     DEADLINE_SECONDS,
-    STALL_SECONDS,
+    LONG_STALL_SECONDS,
+    PAUSE_SECONDS,
     FaultyStore,
     drip,
     reset_after,
@@ -36,28 +38,32 @@ async def failed_read(client: Store, first: int = 0, last: int | None = None) ->
     return raised.value
 
 
-async def test_a_slow_read_is_no_error(faulty: FaultyStore, client: Store) -> None:
+async def test_a_slow_read_is_no_error(faulty: FaultyStore, steady: Store) -> None:
+    """The whole takes longer than the stall time, but each block comes sooner."""
+
     async def pause() -> None:
-        await asyncio.sleep(STALL_SECONDS / 4)
+        await asyncio.sleep(PAUSE_SECONDS)
 
-    faulty.fault = drip([b"x" * 100] * 12, pause)
-    assert await content(client, "k") == b"x" * 1200
+    faulty.fault = drip([b"x" * 100] * 25, pause)
+    started = time.monotonic()
+    assert await content(steady, "k") == b"x" * 2500
+    assert time.monotonic() - started > 1.2 * LONG_STALL_SECONDS
 
 
-async def test_a_read_that_stalls_is_given_up(faulty: FaultyStore, client: Store) -> None:
+async def test_a_read_that_stalls_is_given_up(faulty: FaultyStore, impatient: Store) -> None:
     forever = asyncio.Event()
 
     async def stop() -> None:
         await forever.wait()
 
     faulty.fault = drip([b"x" * 100] * 2, stop)
-    assert isinstance(await failed_read(client), StoreUnavailable)
+    assert isinstance(await failed_read(impatient), StoreUnavailable)
     forever.set()
 
 
-async def test_a_read_without_a_response_is_given_up(faulty: FaultyStore, client: Store) -> None:
+async def test_a_read_without_a_response_is_given_up(faulty: FaultyStore, impatient: Store) -> None:
     faulty.fault = faulty.hang
-    assert isinstance(await failed_read(client), StoreUnavailable)
+    assert isinstance(await failed_read(impatient), StoreUnavailable)
 
 
 @pytest.mark.parametrize("announced", [101, 10_000_000])

@@ -16,6 +16,8 @@ from tests.contract.object_store.dialects import DIALECTS, Dialect
 from tests.contract.object_store.faulty_server import (
     DEADLINE_SECONDS,
     LARGE_BYTES,
+    LONG_STALL_SECONDS,
+    PAUSE_SECONDS,
     STALL_SECONDS,
     FaultyStore,
     refuse_unread,
@@ -107,48 +109,51 @@ async def test_a_reset_may_be_retried(faulty: FaultyStore, client: Store, body_b
 
 
 @pytest.mark.parametrize("size_bytes", [1000, LARGE_BYTES], ids=["small", "large"])
-async def test_a_store_that_hangs_is_given_up(faulty: FaultyStore, client: Store, size_bytes: int) -> None:
+async def test_a_store_that_hangs_is_given_up(faulty: FaultyStore, impatient: Store, size_bytes: int) -> None:
     """Small: the body is sent at once and no response comes. Large: the server does not read it."""
     faulty.fault = faulty.hang
-    assert isinstance(await failed_put(client, size_bytes), StoreUnavailable)
+    assert isinstance(await failed_put(impatient, size_bytes), StoreUnavailable)
 
 
-async def test_an_empty_body_without_a_response_is_given_up(faulty: FaultyStore, client: Store) -> None:
+async def test_an_empty_body_without_a_response_is_given_up(faulty: FaultyStore, impatient: Store) -> None:
     faulty.fault = faulty.hang
     with pytest.raises(StoreUnavailable):
         async with asyncio.timeout(DEADLINE_SECONDS):
-            await client.put_object("k", b"", "text/plain")
+            await impatient.put_object("k", b"", "text/plain")
     with pytest.raises(StoreUnavailable):
         async with asyncio.timeout(DEADLINE_SECONDS):
-            await Scenario(client, sizes=(0,)).put()
+            await Scenario(impatient, sizes=(0,)).put()
 
 
-async def test_a_whole_body_without_a_response_is_given_up(faulty: FaultyStore, client: Store) -> None:
+async def test_a_whole_body_without_a_response_is_given_up(faulty: FaultyStore, impatient: Store) -> None:
     faulty.fault = faulty.read_and_hang
-    assert isinstance(await failed_put(client, LARGE_BYTES), StoreUnavailable)
+    assert isinstance(await failed_put(impatient, LARGE_BYTES), StoreUnavailable)
 
 
-async def test_without_100_continue_the_next_request_does_not_wait_for_it(faulty: FaultyStore, client: Store) -> None:
+async def test_without_100_continue_the_next_request_does_not_wait_for_it(
+    faulty: FaultyStore, dialect: Dialect
+) -> None:
     faulty.sends_continue = False
-    error = await failed_put(client, LARGE_BYTES)
-    assert isinstance(error, StoreUnavailable)
-    assert "100 Continue" in error.message
-    assert (await put(client, LARGE_BYTES)).size_bytes == LARGE_BYTES
+    async with dialect.client(faulty.url, 3 * STALL_SECONDS) as client:
+        error = await failed_put(client, LARGE_BYTES)
+        assert isinstance(error, StoreUnavailable)
+        assert "100 Continue" in error.message
+        assert (await put(client, LARGE_BYTES)).size_bytes == LARGE_BYTES
 
 
-async def test_a_slow_upload_is_no_error(faulty: FaultyStore, client: Store) -> None:
-    """The whole takes several times the stall time, but each block comes sooner."""
+async def test_a_slow_upload_is_no_error(faulty: FaultyStore, steady: Store) -> None:
+    """The whole takes longer than the stall time, but each block comes sooner."""
 
     class SlowSource(MemorySource):
         async def before(self, start: int) -> None:
-            await asyncio.sleep(STALL_SECONDS / 3)
+            await asyncio.sleep(PAUSE_SECONDS)
 
-    upload = Scenario(client, sizes=(1_000_000, 1))
+    upload = Scenario(steady, sizes=(1_000_000, 1))
     await upload.begin()
-    source = SlowSource(1, upload.segment(1), block_bytes=100_000)
+    source = SlowSource(1, upload.segment(1), block_bytes=40_000)
     started = time.monotonic()
-    await client.put_segment(upload.target, source)
-    assert time.monotonic() - started > 3 * STALL_SECONDS
+    await steady.put_segment(upload.target, source)
+    assert time.monotonic() - started > 1.2 * LONG_STALL_SECONDS
 
 
 @pytest.mark.parametrize("size_bytes", [1000, LARGE_BYTES], ids=["small", "large"])
@@ -195,6 +200,6 @@ async def test_an_etag_may_be_quoted_or_not(faulty: FaultyStore, client: Store, 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://nowhere.invalid", "not a url"])
 async def test_a_host_that_does_not_exist(dialect: Dialect, url: str) -> None:
     with pytest.raises(StoreError) as raised:
-        async with dialect.client(url) as client:
+        async with dialect.client(url, DEADLINE_SECONDS) as client:
             await put(client)
     assert raised.value.code in ("STORE_UNAVAILABLE", "STORE_REJECTED")

@@ -27,7 +27,7 @@ from pipeline.adapters.object_store.swift import (
 from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.core.stored_objects import SegmentSpan, StoredSegment
 from tests.contract.object_store.dialects import Dialect, s3_client, swift_options
-from tests.contract.object_store.faulty_server import DEADLINE_SECONDS, STALL_SECONDS, FaultyStore, respond
+from tests.contract.object_store.faulty_server import DEADLINE_SECONDS, FaultyStore, respond
 from tests.contract.object_store.garbage import Flood, garbage
 from tests.contract.object_store.uploads import Scenario, Store, content, keys, segment_content
 from tests.unit.object_store.test_guard import PORT_METHODS
@@ -111,7 +111,7 @@ class StoreNamedSwift:
     name = "swift"
 
 
-def clients(url: str, seconds: float = STALL_SECONDS) -> dict[str, Callable[[], Any]]:
+def clients(url: str, seconds: float = DEADLINE_SECONDS) -> dict[str, Callable[[], Any]]:
     auth = TempAuth(f"{url}/auth/v1.0", "u", "k")
     access = ClientAccess(TempUrlSigner("key"), auth)
     return {

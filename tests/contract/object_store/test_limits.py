@@ -19,7 +19,7 @@ from pipeline.bootstrap import gateway_services
 from pipeline.core.segments import StoreLimits
 from pipeline.settings import Settings
 from tests.contract.object_store.dialects import swift_client
-from tests.contract.object_store.faulty_server import DEADLINE_SECONDS, FaultyStore, Handler, respond
+from tests.contract.object_store.faulty_server import DEADLINE_SECONDS, STALL_SECONDS, FaultyStore, Handler, respond
 from tests.contract.object_store.uploads import PRESETS, Store
 
 pytestmark = pytest.mark.contract
@@ -66,7 +66,8 @@ async def test_the_presets_apply_without_info(faulty: FaultyStore, fault: str) -
             faulty.auth_fault = respond(401)
         case "login hangs":
             faulty.auth_fault = faulty.hang
-    async with asyncio.timeout(DEADLINE_SECONDS), swift_client(faulty.url) as client:
+    seconds = STALL_SECONDS if "hangs" in fault else DEADLINE_SECONDS
+    async with asyncio.timeout(DEADLINE_SECONDS), swift_client(faulty.url, seconds) as client:
         assert await client.limits() == SWIFT_LIMITS
         assert await client.limits() == SWIFT_LIMITS
     assert faulty.info_requests == (0 if fault.startswith("login") else 1)
