@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +15,7 @@ from pipeline.adapters.media.inside.image_tiff import read_tiff
 from pipeline.adapters.media.inside.images import read_image
 from pipeline.adapters.media.inside.orientation import UPRIGHT
 from pipeline.adapters.media.inside.refused import NotMedia
+from tests.harness.cpu_time import little_cpu_time
 from tests.harness.media_corpus_images import EXIF_TURNS, exif, jpeg_with, png_with
 from tests.harness.media_pictures import png
 
@@ -139,9 +139,8 @@ def test_jpegxl_sizes_in_eighths_and_by_ratio(fields: tuple[tuple[int, int], ...
 def test_jpegxl_fields_longer_than_the_file_cost_nothing() -> None:
     extensions = ((3, 2), (4095, 12), *((1, 1), (255, 8)) * 6, (1, 1), (15, 4), *((3, 2), (4095, 12)) * 60)
     content = jpegxl(*SIZE, (0, 1), (1, 1), (0, 3), (0, 2), (1, 1), (0, 4), (0, 2), (0, 1), (0, 3), (1, 3), *extensions)
-    started = time.process_time()
-    assert read_jpegxl(io.BytesIO(content), len(content)).width == 320
-    assert time.process_time() - started < 1.0
+    with little_cpu_time():
+        assert read_jpegxl(io.BytesIO(content), len(content)).width == 320
 
 
 PREFIXES = (
