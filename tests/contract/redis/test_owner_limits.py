@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -73,23 +73,9 @@ async def counters(parts: RedisParts, owner: str = OWNER) -> dict[str, int]:
     return {name: int(value) for name, value in (await hash_all(parts.client, parts.keys.owner(owner))).items()}
 
 
-async def today(parts: RedisParts) -> int:
-    return await now_ms(parts.client) // 86_400_000
-
-
-async def of_today(parts: RedisParts, owner: str) -> int:
-    return int(await parts.client.get(f"{parts.keys.prefix}owner-day:{await today(parts)}:{owner}") or 0)
-
-
-async def on_one_day(parts: RedisParts, scenario: Callable[[str], Awaitable[None]]) -> None:
-    """Play it with one owner; if midnight has passed meanwhile, with another one."""
-    day = await today(parts)
-    try:
-        await scenario(OWNER)
-    except (Exception, pytest.fail.Exception):
-        if day == await today(parts):
-            raise
-        await scenario("bob")
+async def of_today(parts: RedisParts, owner: str = OWNER) -> int:
+    day = await now_ms(parts.client) // 86_400_000
+    return int(await parts.client.get(f"{parts.keys.prefix}owner-day:{day}:{owner}") or 0)
 
 
 # -- counters
@@ -189,15 +175,12 @@ async def test_a_file_that_can_never_be_created_is_no_matter_of_waiting(parts: R
 
 async def test_requests_at_once_do_not_exceed_a_limit(parts: RedisParts) -> None:
     several: list[dict[str, Any]] = [{"waiting": 5}, {"bytes": 5 * SIZE + SIZE - 1}, {"bytes_per_day": 5 * SIZE}]
-
-    async def scenario(owner: str) -> None:
-        for limits in several:
-            name, board = f"{owner} {next(iter(limits))}", limited(parts, **limits)
-            made = await asyncio.gather(*(make(board, owner=name) for _ in range(30)), return_exceptions=True)
-            assert sum(isinstance(one, Upload) for one in made) == 5
-            assert all(isinstance(one, Upload | LimitReached) for one in made)
-
-    await on_one_day(parts, scenario)
+    for limits in several:
+        owner = next(iter(limits))
+        board = limited(parts, **limits)
+        made = await asyncio.gather(*(make(board, owner=owner) for _ in range(30)), return_exceptions=True)
+        assert sum(isinstance(one, Upload) for one in made) == 5
+        assert all(isinstance(one, Upload | LimitReached) for one in made)
 
 
 # -- the queue
@@ -228,41 +211,35 @@ async def test_uploads_that_wait_for_nothing_are_bounded_too(parts: RedisParts, 
 
 
 async def test_what_was_not_received_is_given_back(parts: RedisParts, play: Play) -> None:
-    play.board = board = limited(parts, bytes_per_day=2 * SIZE)
-
-    async def scenario(owner: str) -> None:
-        first, second = await make(board, owner=owner), await make(board, owner=owner)
-        error = await refused(board, owner=owner, size_bytes=1)
-        now = await now_ms(parts.client)
-        assert (error.code, error.detail["value"]) == ("DAILY_LIMIT", 2 * SIZE)
-        assert abs(error.detail["retry_after_seconds"] - (86_400 - now / 1000 % 86_400)) < 60
-        await board.apply(first.upload_id, Event.ADMIT)
-        await play.receive(first, 1)
-        await board.apply(first.upload_id, Event.CANCEL)
-        assert await of_today(parts, owner) == SIZE + 10, "a segment of 10 bytes was received"
-        await make(board, owner=owner, size_bytes=15)
-        await board.apply(second.upload_id, Event.EXPIRE)
-        assert await of_today(parts, owner) == 10 + 15
-        ttl = await parts.client.pttl(f"{parts.keys.prefix}owner-day:{now // 86_400_000}:{owner}")
-        assert 86_400_000 - 60_000 < ttl <= 2 * 86_400_000
-
-    await on_one_day(parts, scenario)
+    board = limited(parts, bytes_per_day=2 * SIZE)
+    play.board = board
+    first, second = await make(board), await make(board)
+    error = await refused(board, size_bytes=1)
+    now = await now_ms(parts.client)
+    assert (error.code, error.detail["value"]) == ("DAILY_LIMIT", 2 * SIZE)
+    assert abs(error.detail["retry_after_seconds"] - (86_400 - now / 1000 % 86_400)) < 60
+    await board.apply(first.upload_id, Event.ADMIT)
+    await play.receive(first, 1)
+    await board.apply(first.upload_id, Event.CANCEL)
+    assert await of_today(parts) == SIZE + 10, "a segment of 10 bytes was received"
+    await make(board, size_bytes=15)
+    await board.apply(second.upload_id, Event.EXPIRE)
+    assert await of_today(parts) == 10 + 15
+    ttl = await parts.client.pttl(f"{parts.keys.prefix}owner-day:{now // 86_400_000}:{OWNER}")
+    assert 86_400_000 - 60_000 < ttl <= 2 * 86_400_000
 
 
 async def test_a_content_counts_wholly_and_so_does_what_a_client_may_have_sent_to_the_store(
     parts: RedisParts, play: Play
 ) -> None:
-    async def scenario(owner: str) -> None:
-        direct, unused = [await make(play.board, Transport.DIRECT, owner=owner) for _ in range(2)]
-        await play.board.record_grant(direct.upload_id, 60)
-        for upload in (direct, unused):
-            await play.board.apply(upload.upload_id, Event.CANCEL)
-        assert await of_today(parts, owner) == SIZE
-        imported = await make(play.board, Transport.IMPORT, owner=owner)
-        await play.board.apply(imported.upload_id, Event.PERSISTED)
-        assert await of_today(parts, owner) == 2 * SIZE
-
-    await on_one_day(parts, scenario)
+    direct, unused = await make(play.board, Transport.DIRECT), await make(play.board, Transport.DIRECT)
+    await play.board.record_grant(direct.upload_id, 60)
+    for upload in (direct, unused):
+        await play.board.apply(upload.upload_id, Event.CANCEL)
+    assert await of_today(parts) == SIZE
+    imported = await make(play.board, Transport.IMPORT)
+    await play.board.apply(imported.upload_id, Event.PERSISTED)
+    assert await of_today(parts) == 2 * SIZE
 
 
 # -- how often
