@@ -73,7 +73,7 @@ async def open_cell(
     redis_url: str,
     namespace: str,
     directory: Path,
-    lease_seconds: float = 1.0,
+    lease_seconds: float = 60.0,
     budget_bytes: int = BUDGET_BYTES,
     elsewhere: Untouched | Hanging | None = None,
     headroom_bytes: int = 0,

@@ -16,6 +16,9 @@ from pipeline.core.windows import on_disk_bytes
 from pipeline.telemetry import configure_logging
 from tests.integration.admission.cell import BUDGET_BYTES, Cell, open_cell
 
+LEASE_SECONDS = 6.0
+"""Of uploads whose process is killed; longer than a busy machine keeps any other process from renewing its own."""
+
 
 async def one_upload(cell: Cell, size_bytes: int, *, holds: bool) -> None:
     """Request room, wait, check that the disk has it, use it for a moment, end."""
@@ -49,7 +52,7 @@ async def main(redis_url: str, namespace: str, directory: str, uploads: int, see
     configure_logging("json", "error")  # standard output is for the lines that the test reads
     dice = random.Random(seed)
     sizes = [dice.randint(1, BUDGET_BYTES // dice.choice((1, 4, 8))) for _ in range(uploads)]
-    async with open_cell(redis_url, namespace, Path(directory)) as cell:
+    async with open_cell(redis_url, namespace, Path(directory), LEASE_SECONDS) as cell:
         await asyncio.gather(*(one_upload(cell, size, holds=holds) for size in sizes))
 
 

@@ -18,6 +18,7 @@ from pipeline.core.admission import DiskReading
 from pipeline.core.lifecycle import Event, Status
 from pipeline.ports import Allocation
 from tests.integration.admission.cell import BUDGET_BYTES, KIBIBYTE, Cell, open_cell
+from tests.integration.admission.requester import LEASE_SECONDS
 
 pytestmark = pytest.mark.integration
 
@@ -52,7 +53,7 @@ async def test_processes_share_a_volume_and_some_of_them_die(
     """The disk never holds more than the budget, every upload ends, and a dead process's bytes are freed."""
     volume = tmp_path / "volume"
     samples = 0
-    async with open_cell(redis_url, redis_namespace, volume) as cell:
+    async with open_cell(redis_url, redis_namespace, volume, LEASE_SECONDS) as cell:
         well = [
             await requester(redis_url, redis_namespace, volume, uploads=15, seed=seed, holds=False) for seed in (1, 2)
         ]
@@ -62,7 +63,7 @@ async def test_processes_share_a_volume_and_some_of_them_die(
         death = asyncio.create_task(doomed.stdout.readline())
         killed = False
         try:
-            async with asyncio.timeout(90):
+            async with asyncio.timeout(300):
                 while not (killed and all(end.done() for end in ends) and await is_empty(cell)):
                     await cell.cleanups.run()
                     await cell.upkeep.tick()
@@ -92,7 +93,7 @@ async def test_processes_share_a_volume_and_some_of_them_die(
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await condition():  # noqa: ASYNC110 -- what changes is in Redis
             await asyncio.sleep(0.01)
 
