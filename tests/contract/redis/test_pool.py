@@ -13,6 +13,7 @@ from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.pool import SideBySidePool, transaction
 from pipeline.core.errors import DependencyUnavailable
 from pipeline.tasks import end_tasks
+from tests.harness.redis_calls import reply
 
 pytestmark = pytest.mark.contract
 
@@ -31,7 +32,7 @@ async def connections(redis: Redis) -> int:
 
 
 async def _blocking(redis: Redis) -> object:
-    return await redis.execute_command("BLPOP", "nothing", "60")  # type: ignore[no-untyped-call]  # see redis-py
+    return await reply(redis.blpop(["nothing"], timeout=60))
 
 
 async def _ping(redis: Redis) -> bool:
