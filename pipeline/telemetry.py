@@ -43,6 +43,7 @@ CONNECTIONS_CLOSED = Counter(
 )
 RECEIVED_BYTES = Counter("sluice_received_bytes", "Segment bytes written to the temp volume", registry=REGISTRY)
 SEGMENTS_RECEIVED = Counter("sluice_segments_received", "Segments received, by result", ["result"], registry=REGISTRY)
+APPENDS = Counter("sluice_appends", "Requests that append bytes (tus), by result", ["result"], registry=REGISTRY)
 BUFFERED_BYTES = Gauge("sluice_receive_buffered_bytes", "Segment bytes currently buffered in memory", registry=REGISTRY)
 RECEIVING = Gauge("sluice_receiving_segments", "Segment bodies currently being received", registry=REGISTRY)
 SENT_BYTES = Counter("sluice_sent_bytes", "Bytes of downloads streamed through the gateway", registry=REGISTRY)
@@ -178,6 +179,7 @@ class Log:
     EVENTS_SUBSCRIPTION = "storage_event.subscription"
     CONTENT_TYPE_KEPT = "store.content_type_kept"
     SEGMENT_LOST = "segment.lost"
+    TAIL_LOST = "upload.tail_lost"
     RELEASE_DEFERRED = "segment.release_deferred"
     STAGE_STARTED = "stage.started"
     STAGE_DONE = "stage.done"

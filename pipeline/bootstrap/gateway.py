@@ -23,10 +23,11 @@ from pipeline.core.errors import SluiceError
 from pipeline.core.windows import BLOCK_BYTES
 from pipeline.ports import ContentRepository, DeletionRepository, EventFeed, SignedMessages
 from pipeline.settings import Settings
+from pipeline.uploads.append import Appender
 from pipeline.uploads.create import CreationRules, UploadCreation
 from pipeline.uploads.direct import DirectUploads
 from pipeline.uploads.imports import Importer, ImportRules
-from pipeline.uploads.incoming_segment import ReceiveRules
+from pipeline.uploads.incoming_bytes import ReceiveRules
 from pipeline.uploads.lookup import UploadLookup
 from pipeline.uploads.ownership import Ownership
 from pipeline.uploads.receive import Receiver
@@ -48,6 +49,7 @@ class GatewayServices:
     signed_messages: SignedMessages
     direct: DirectUploads
     receiver: Receiver
+    appender: Appender
     contents: ContentRepository
     downloads: Downloads
     deletions: Deletions
@@ -139,6 +141,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
         )
         receive = ReceiveRules(settings.segment_stall_seconds, settings.segment_deadline_seconds)
         room = SegmentRoom(cell, redis.signals, parts.release, settings.segment_deadline_seconds)
+        buffer = ReceiveBuffer(settings.receive_buffer_bytes)
         lookup = UploadLookup(cell.uploads, cell.journals, parts.expiry)
         creation = UploadCreation(cell, lookup, parts.admission, stores, rules)
         client = await stack.enter_async_context(HttpPlainClient(settings.store_ca_file))
@@ -163,7 +166,8 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             importer=Importer(creation, stores, contents, sources),
             signed_messages=messages,
             direct=DirectUploads(cell, creation, lookup, stores, known, settings.upload_grant_seconds),
-            receiver=Receiver(cell, ReceiveBuffer(settings.receive_buffer_bytes), receive, room),
+            receiver=Receiver(cell, buffer, receive, room),
+            appender=Appender(cell, room, buffer, receive, redis.appends, redis.signals, settings.append_hold_seconds),
             contents=contents,
             downloads=Downloads(contents, stores, known, _download_rules(settings)),
             deletions=Deletions(deletion_list, stores, purge),

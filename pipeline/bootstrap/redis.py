@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from pipeline.adapters.arq.queue import ArqStageQueue, envelope_key
 from pipeline.adapters.redis.address import client_url
+from pipeline.adapters.redis.append_board import RedisAppendBoard
 from pipeline.adapters.redis.ended_list import RedisEndedList
 from pipeline.adapters.redis.gauges import RedisGauges
 from pipeline.adapters.redis.health import RedisHealth
@@ -42,6 +43,7 @@ class RedisParts:
     board: RedisUploadBoard
     owners: RedisOwnerCounts
     segments: RedisSegmentBoard
+    appends: RedisAppendBoard
     stages: RedisStageBoard
     ended: RedisEndedList
     ledger: RedisReservationLedger
@@ -138,6 +140,7 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
             ),
             owners=RedisOwnerCounts(client, scripts, keys),
             segments=RedisSegmentBoard(client, scripts, keys, _REQUEUE_MS, lease_ms=rules.lease_ms),
+            appends=RedisAppendBoard(client, scripts, keys),
             stages=RedisStageBoard(client, scripts, keys, int(settings.stage_lease_seconds * 1000), _REQUEUE_MS),
             ended=RedisEndedList(client, scripts, keys),
             ledger=RedisReservationLedger(client, scripts, keys, settings.volume, rules),

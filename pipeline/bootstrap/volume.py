@@ -36,12 +36,12 @@ def volume_parts(settings: Settings, redis: RedisParts) -> VolumeParts:
         uploads=redis.board,
         segments=redis.segments,
         journals=journals,
-        record=UploadRecord(redis.board, redis.board, redis.segments, journals),
+        record=UploadRecord(redis.board, redis.board, redis.segments, redis.appends, journals),
         ledger=redis.ledger,
         queue=redis.queue,
         volume=volume,
     )
-    writers = RecoveryWriters(redis.board, redis.segments, redis.board, journals)
+    writers = RecoveryWriters(redis.board, redis.segments, redis.appends, redis.board, journals)
     # No direct upload expires while one of its grants is valid.
     direct_seconds = max(settings.direct_seconds, settings.upload_grant_seconds)
     release = EarlyRelease(cell)

@@ -123,6 +123,30 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "SEGMENT_CUT_OFF": ErrorSpec(
         400, True, "The connection ended before the whole segment arrived; send the segment again."
     ),
+    "APPEND_OFFSET_WRONG": ErrorSpec(
+        409,
+        False,
+        "The upload has {offset} bytes, so bytes from {sent_offset} on cannot be appended; continue at {offset}.",
+    ),
+    "APPEND_TOO_LONG": ErrorSpec(
+        413, False, "The upload has {size_bytes} bytes in all; the request would go on to byte {end_bytes}."
+    ),
+    "APPEND_TOO_LARGE": ErrorSpec(
+        413, False, "With a digest, a request may append at most {limit_bytes} bytes to this upload; send smaller ones."
+    ),
+    "APPEND_NO_ROOM": ErrorSpec(
+        423, True, "The temp volume has no room for these bytes yet; send them again after {retry_after_seconds} s."
+    ),
+    "APPEND_SUPERSEDED": ErrorSpec(
+        423, True, "A newer request appends to this upload; what this one had sent counts. Ask for the offset."
+    ),
+    "APPEND_DIGEST_WRONG": ErrorSpec(
+        460, True, "The {algorithm} of the received bytes differs from the one sent with them; they were discarded."
+    ),
+    "APPEND_STALLED": ErrorSpec(
+        408, True, "No bytes arrived for {stall_seconds} s, or a segment took too long; continue at the offset."
+    ),
+    "APPEND_CUT_OFF": ErrorSpec(400, True, "The connection ended before the request did; continue at the offset."),
     "UPLOAD_WAITING": ErrorSpec(
         409, True, "The temp volume has no room yet; this upload is number {queue_position} in the queue."
     ),

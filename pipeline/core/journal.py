@@ -1,8 +1,11 @@
 """The format of an upload's journal, a file beside its temp file from which Redis can be rebuilt.
 
-A journal is a list of entries, one per line: a CRC-32 and a JSON array. Several processes append to it at once, nothing
-is ever overwritten, and a crash may cut it off anywhere. Every entry therefore begins with its line break, so that a
-torn entry ends where the next one begins. A line whose CRC does not match is ignored.
+A journal is a list of entries, one per line: a CRC-32 and a JSON array. Several processes append to it at once, only
+the first two lines are ever overwritten, and a crash may cut it off anywhere. Every entry therefore begins with its
+line break, so that a torn entry ends where the next one begins. A line whose CRC does not match is ignored.
+
+The first two lines are slots of `SLOT_BYTES` for the tail: appends use them in turn and overwrite them, so that chunks
+of any size take no room. If a crash tears one, the other one has the tail that an earlier append has left.
 
 Guarantee: `read` never raises. It returns what the intact entries say, in order, whatever happened to the other bytes.
 """
@@ -14,13 +17,14 @@ import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from pipeline.core.access import Permit
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import ClientDigest, NewUpload
 from pipeline.core.segments import SegmentPlan, to_ranges
 from pipeline.core.stored_objects import ObjectVersion, StoredSegment
+from pipeline.core.tail import Tail
 from pipeline.core.transports import Transport
 
 
@@ -89,6 +93,18 @@ class Ended:
     error: tuple[str, str] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TailLeft:
+    """Append `run` has left this tail on the temp volume."""
+
+    run: int
+    tail: Tail
+
+
+SLOT_BYTES: Final = 64
+NO_SLOTS: Final = b"\n".ljust(SLOT_BYTES) * 2
+"""The beginning of a journal whose upload has no tail."""
+
 Entry = Begun | Received | Lost | Stored | Gone | Released | Session | Completed | Ended
 
 
@@ -106,6 +122,7 @@ class Journal:
     session: str | None = None
     completed: bool = False
     ended: Ended | None = None
+    tail_left: TailLeft | None = None
 
     @property
     def plan(self) -> SegmentPlan:
@@ -115,6 +132,12 @@ class Journal:
     def is_begun(self) -> bool:
         """Whether the store may hold anything of the upload."""
         return bool(self.received or self.stored or self.session or self.completed)
+
+    @property
+    def tail(self) -> Tail | None:
+        """The tail that the last append has left, unless its segment has arrived."""
+        tail = self.tail_left.tail if self.tail_left else None
+        return None if tail is None or tail.number in self.received else tail
 
     def stored_segments(self) -> list[StoredSegment]:
         """The stored segments, sorted by number."""
@@ -164,20 +187,34 @@ def write(entries: Iterable[Entry]) -> bytes:
 def read(data: bytes) -> Journal | None:
     """Read a journal; None when the entry that names its upload is missing or damaged."""
     journal: Journal | None = None
+    tails: list[TailLeft] = []
     for line in data.split(b"\n"):
         entry = _entry(line)
-        if journal is not None and entry is not None:
+        if isinstance(entry, TailLeft):
+            tails.append(entry)
+        elif journal is not None and entry is not None:
             journal.add(entry)
         elif isinstance(entry, Begun):
             journal = Journal(entry.new)
+    if journal is not None:
+        valid = [left for left in tails if 1 <= left.tail.number <= journal.plan.count]
+        journal.tail_left = max(valid, key=lambda left: left.run, default=None)
     return journal
+
+
+def slot(left: TailLeft) -> tuple[int, bytes]:
+    """Where to write a tail in its journal, and the bytes to write there."""
+    tail = left.tail
+    text = json.dumps(["tail", left.run, tail.number, tail.size_bytes, f"{tail.crc32c:08x}"], separators=(",", ":"))
+    line = _line(text.encode().ljust(SLOT_BYTES - len(_line(b""))))
+    return left.run % 2 * SLOT_BYTES, line
 
 
 def _line(text: bytes) -> bytes:
     return b"\n%08x %s" % (zlib.crc32(text), text)
 
 
-def _entry(line: bytes) -> Entry | None:
+def _entry(line: bytes) -> Entry | TailLeft | None:
     crc, _, text = line.partition(b" ")
     if crc != b"%08x" % zlib.crc32(text):
         return None
@@ -209,8 +246,10 @@ def _to_array(entry: Entry) -> list[Any]:
             return ["ended", str(status), list(error) if error else None]
 
 
-def _from_array(array: list[Any]) -> Entry | None:
+def _from_array(array: list[Any]) -> Entry | TailLeft | None:
     match array:
+        case ["tail", int(run), int(number), int(size_bytes), str(crc32c)]:
+            return TailLeft(run, Tail(number, size_bytes, int(crc32c, 16)))
         case ["begun", dict(data)]:
             return Begun(_from_data(data))
         case ["received", int(number), str(crc32c)]:

@@ -6,7 +6,7 @@ segment is received once, stored once and released once. So an admitted upload c
 
 from __future__ import annotations
 
-from pipeline.core.journal import Begun, write
+from pipeline.core.journal import NO_SLOTS, Begun, write
 from pipeline.core.model import NewUpload
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.transports import TRANSPORTS
@@ -24,4 +24,5 @@ def journal_bytes(new: NewUpload) -> int:
     bytes are in the store receives no segment here: a direct upload journals its segments only once it is complete."""
     in_store = TRANSPORTS[new.transport].in_store
     segments = 0 if in_store else SegmentPlan(new.size_bytes, new.segment_bytes).count
-    return on_disk_bytes(len(write([Begun(new)])) + _FIXED_ENTRIES_BYTES + _SEGMENT_ENTRIES_BYTES * segments)
+    begun = len(NO_SLOTS) + len(write([Begun(new)]))
+    return on_disk_bytes(begun + _FIXED_ENTRIES_BYTES + _SEGMENT_ENTRIES_BYTES * segments)

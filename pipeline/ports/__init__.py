@@ -39,11 +39,15 @@ from pipeline.ports.stages import (
 )
 from pipeline.ports.temp_volume import TempFiles, TempVolume, VolumeDisk
 from pipeline.ports.uploads import (
+    AppendBegun,
+    AppendReader,
+    AppendTaken,
     EndedList,
     EventFeed,
     JournalReader,
     PendingSegments,
     SegmentReader,
+    SegmentVerdict,
     UploadReader,
     UploadSnapshot,
 )
@@ -51,6 +55,9 @@ from pipeline.ports.uploads import (
 __all__ = [
     "AdmissionOutcome",
     "Allocation",
+    "AppendBegun",
+    "AppendReader",
+    "AppendTaken",
     "ByteSource",
     "CachePurge",
     "ContentRepository",
@@ -80,6 +87,7 @@ __all__ = [
     "SegmentReader",
     "SegmentReads",
     "SegmentSource",
+    "SegmentVerdict",
     "SignedMessages",
     "StageIdle",
     "StageQueue",

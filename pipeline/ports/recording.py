@@ -8,25 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from pipeline.core.journal import Ended, Entry, Journal
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import NewUpload, StageJob, Upload
 from pipeline.core.stored_objects import StoredSegment
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentVerdict:
-    """The board's response to a received segment. The caller enqueues `jobs`. `wanted`: up to 100 segments that the
-    reader needs next. `refused`: "differs", the store has lost this segment and the client has sent other bytes than
-    before; "unclaimed", its room was given back before it arrived."""
-
-    status: Status
-    accepted: bool
-    jobs: tuple[StageJob, ...] = ()
-    wanted: Sequence[int] = ()
-    refused: Literal["differs", "unclaimed"] | None = None
+from pipeline.core.tail import Tail
+from pipeline.ports.uploads import AppendBegun, AppendTaken, SegmentVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +94,12 @@ class SegmentWriter(Protocol):
         *,
         restored: bool = False,
         etag: str | None = None,
+        appender: str | None = None,
     ) -> SegmentVerdict:
         """Record that a segment's bytes are on the temp volume. Not accepted: it had arrived before, the upload takes
         no segments now, or what `refused` says. `token`: of the claim, where room was taken; `restored`: recovery has
-        found the bytes; `etag`: it has not, because they were released and the store has them."""
+        found the bytes; `etag`: it has not, because they were released and the store has them; `appender`: of the
+        append that has brought them."""
 
     async def claim(self, upload_id: str, number: int, token: str, seconds: float) -> SegmentClaim:
         """Announce a request that takes room for a segment and writes it within `seconds`. Not claimed: it has arrived,
@@ -157,6 +148,22 @@ class SegmentWriter(Protocol):
         """As `session_lost`, for a direct upload that its client has not completed yet. Idempotent."""
 
 
+class AppendWriter(Protocol):
+    """Records who appends to an upload, and the tail that an append leaves. Errors as UploadWriter."""
+
+    async def begin(self, upload_id: str, token: str, *, first: bool, force: bool) -> AppendBegun | AppendTaken:
+        """Begin an append by the request `token`. The newest request wins: it asks once with `first`, and again until
+        the one that appends has ended. `force`: that one has not ended in time, and may not record anything from now
+        on."""
+
+    async def record(self, upload_id: str, token: str, tail: Tail | None, *, waited: bool, keeps: bool) -> bool:
+        """Record the tail that an append has left, or that it has `waited` in vain for room, and end it unless it
+        `keeps` on. False: another request appends now, or the upload takes no bytes any more."""
+
+    async def restore(self, upload_id: str, tail: Tail) -> bool:
+        """Record a tail that recovery has found on the temp volume, where the board knows less. Idempotent."""
+
+
 class UploadRebuilder(Protocol):
     """Restores the records of uploads. Errors: DependencyUnavailable."""
 
@@ -177,6 +184,10 @@ class JournalWriter(Protocol):
     async def note(self, upload_id: str, *entries: Entry) -> None:
         """Append entries in order; after a crash, possibly only some of them. Does nothing where there is no journal:
         the upload has been cleaned up."""
+
+    async def note_tail(self, upload_id: str, run: int, tail: Tail) -> None:
+        """Note the tail that an append has left, in place of that of an earlier one: chunks of any size take no room.
+        `run`: of the append. Does nothing where there is no journal."""
 
     async def end(self, upload_id: str, ended: Ended) -> None:
         """Note that the upload has ended. The journal is kept for a while, so that a Redis that comes back without its

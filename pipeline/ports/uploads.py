@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import StageJob, Upload
 from pipeline.core.stored_objects import StoredSegment
+from pipeline.core.tail import Tail
 from pipeline.ports.reservations import Standing
 
 
@@ -37,6 +38,41 @@ class PendingSegments:
 
     crc32c: Mapping[int, int]
     complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentVerdict:
+    """The board's response to a received segment. The caller enqueues `jobs`. `wanted`: up to 100 segments that the
+    reader needs next. `refused`: "differs", the store has lost this segment and the client has sent other bytes than
+    before; "unclaimed", its room was given back before it arrived; "superseded", another request appends now."""
+
+    status: Status
+    accepted: bool
+    jobs: tuple[StageJob, ...] = ()
+    wanted: Sequence[int] = ()
+    refused: Literal["differs", "unclaimed", "superseded"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppendBegun:
+    """A request may append. `takes`: the upload takes bytes, or will once it is admitted; `run` grows with each append;
+    `waits`: how many appends in a row were refused because there was no room; `number`: the first segment that is
+    missing, None where all have arrived."""
+
+    status: Status
+    takes: bool
+    run: int
+    waits: int
+    number: int | None = None
+    tail: Tail | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppendTaken:
+    """A request may not append yet: another one does and is signalled to end. `superseded`: nor will it, since a newer
+    request has asked."""
+
+    superseded: bool
 
 
 class UploadReader(Protocol):
@@ -87,6 +123,13 @@ class SegmentReader(Protocol):
 
     async def to_release(self, volume: str, limit: int) -> Sequence[str]:
         """Uploads on this temp volume that may have something to release now."""
+
+
+class AppendReader(Protocol):
+    """Who appends to an upload. Errors: DependencyUnavailable."""
+
+    async def appender(self, upload_id: str) -> str | None:
+        """The request that has asked last to append."""
 
 
 class JournalReader(Protocol):

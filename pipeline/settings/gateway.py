@@ -47,6 +47,12 @@ class GatewaySettings(BaseModel):
     segment_deadline_seconds: float = Field(
         900, gt=0, description="A segment request is aborted when its body is not complete after this long"
     )
+    append_hold_seconds: float = Field(
+        20,
+        gt=0,
+        description="How long a request that appends bytes (tus) waits for room before it is refused with 423; shorter "
+        "than the time after which proxies and clients close a silent connection",
+    )
     download_grant_seconds: int = Field(
         3600,
         ge=1,

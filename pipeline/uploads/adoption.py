@@ -1,7 +1,7 @@
 """Adoption: the reservation of a temp file is made again from its journal when Redis has lost it.
 
 Guarantee: what is reserved is what the disk holds. Bytes of segments that were released, and bytes that no received
-segment of a window accounts for, are removed first. Every step may be repeated.
+segment of a window, nor its tail, accounts for, are removed first. Every step may be repeated.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class Adoption:
             )
             return True
         everything = set(range(1, plan.count + 1))
-        held = (set(journal.received) if new.window_bytes else everything).difference(given)
+        tail = {journal.tail.number} if journal.tail else set()
+        held = (set(journal.received) | tail if new.window_bytes else everything).difference(given)
         await self._release.punch(new.upload_id, plan, everything.difference(held))
         for first, last in to_ranges(held):
             size_bytes = plan.offset(last) + plan.length(last) - plan.offset(first)

@@ -11,23 +11,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import google_crc32c
-
-from pipeline.core.errors import DependencyUnavailable, RequestError, SluiceError, TempVolumeError
+from pipeline.core.errors import RequestError, SluiceError
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import ClientDigest, Upload
 from pipeline.core.transports import Transport
-from pipeline.telemetry import RECEIVED_BYTES, RECEIVING, SEGMENTS_RECEIVED
+from pipeline.telemetry import RECEIVING, SEGMENTS_RECEIVED
 from pipeline.uploads.cell import CellState
-from pipeline.uploads.incoming_segment import IncomingSegment, ReceiveRules, wrong_length
+from pipeline.uploads.incoming_bytes import ReceiveRules
+from pipeline.uploads.incoming_segment import IncomingSegment, wrong_length
 from pipeline.uploads.lookup import ended_error, find_upload, naming_a_loss, why_not_found
 from pipeline.uploads.progress import renewing
 from pipeline.uploads.receive_buffer import ReceiveBuffer
-from pipeline.uploads.room import SegmentRoom, new_token, window_full
+from pipeline.uploads.room import SegmentRoom, new_token
+from pipeline.uploads.segment_write import SegmentWrite, only_check
 
 _RETRY_AFTER_WAITING_SECONDS = 2
 
@@ -62,6 +62,7 @@ class Receiver:
         self._room = room
         self._buffer = buffer
         self._rules = rules
+        self._segments = SegmentWrite(cell, room)
         self._locks: dict[tuple[str, int], tuple[asyncio.Lock, int]] = {}
 
     async def open(self, upload_id: str, number: int, declared_bytes: int | None) -> SegmentSlot:
@@ -120,7 +121,7 @@ class Receiver:
             known = await self._room.take(upload, number, token)
         else:
             known = (await cell.segments.received(upload_id, [number])).get(number)
-        write = partial(self._write, slot) if known is None else _only_check
+        write = partial(self._segments.write, upload, number) if known is None else only_check
         incoming = IncomingSegment(number, slot.size_bytes, digests, write, self._buffer, self._rules)
         receipt: SegmentReceipt | None = None
         try:
@@ -148,37 +149,12 @@ class Receiver:
 
     async def _record(self, slot: SegmentSlot, crc32c: int, token: str) -> SegmentReceipt | None:
         """Record a segment whose bytes are written. None: it had arrived before, or the upload takes no segments."""
-        cell, upload_id, number = self._cell, slot.upload.upload_id, slot.number
-        await cell.volume.flush(upload_id)
-        verdict, _ = await asyncio.gather(
-            cell.record.segment_received(upload_id, number, slot.size_bytes, crc32c, token),
-            cell.ledger.renew(upload_id),
-        )
-        with suppress(DependencyUnavailable):  # the segment is recorded: its jobs come back as overdue stages
-            for job in verdict.jobs:
-                await cell.queue.enqueue(job)
-        if verdict.refused == "differs":
-            raise RequestError("SEGMENT_DIFFERS", number=number)
-        if verdict.refused == "unclaimed":
-            raise window_full(number)
+        verdict = await self._segments.record(slot.upload, slot.number, crc32c, token)
         if not verdict.accepted:
             return None
-        RECEIVED_BYTES.inc(slot.size_bytes)
         return SegmentReceipt(
-            number, slot.size_bytes, crc32c, repeated=False, status=verdict.status, wanted=verdict.wanted
+            slot.number, slot.size_bytes, crc32c, repeated=False, status=verdict.status, wanted=verdict.wanted
         )
-
-    async def _write(self, slot: SegmentSlot, offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
-        """Write to the temp file. If it is gone although the upload is in flight (its volume was emptied), it is
-        allocated again."""
-        upload, volume = slot.upload, self._cell.volume
-        try:
-            return await volume.write(upload.upload_id, slot.offset + offset, blocks, crc32c)
-        except TempVolumeError as error:
-            if error.code != "TEMP_FILE_MISSING":
-                raise
-        await self._room.recreate(upload, slot.number)
-        return await volume.write(upload.upload_id, slot.offset + offset, blocks, crc32c)
 
     @asynccontextmanager
     async def _locked(self, slot: SegmentSlot) -> AsyncIterator[None]:
@@ -195,14 +171,3 @@ class Receiver:
                 del self._locks[key]
             else:
                 self._locks[key] = (lock, users - 1)
-
-
-async def _only_check(offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
-    """Used instead of writing for a segment that has arrived before."""
-    return await asyncio.to_thread(_extend, crc32c, blocks)
-
-
-def _extend(crc32c: int, blocks: Sequence[bytes]) -> int:
-    for block in blocks:
-        crc32c = google_crc32c.extend(crc32c, block)
-    return crc32c

@@ -9,7 +9,7 @@ steps: the next call, or recovery, completes it. An import contract keeps other 
 Order. The journal is a write-ahead log: it is written first, and the board second. Redis then never holds progress that
 would be missing after a rebuild, and what a client is acknowledged after the board has responded is in both.
 
-    journal, then board     segment_received, segment_invalid, completed
+    journal, then board     segment_received, segment_invalid, completed, tail_left
 
 The board is written first where its response decides what is true:
 
@@ -27,6 +27,9 @@ The board is written first where its response decides what is true:
                             removed: until then they are on the temp volume, and recovery finds them there. The board
                             keeps what it has chosen until `segments_given`, so a crash anywhere repeats the rest.
 
+Bytes of a tail that only Redis holds (`core.tail`) are in no journal. If Redis loses them, the client sends them again:
+each response and each request for the offset shows how far the upload has come.
+
 `segment_invalid` is written to the journal first for a second reason: once the board says that the segment is missing,
 its client may send it again, and a late entry would invalidate the new one.
 """
@@ -41,13 +44,14 @@ from pipeline.core.journal import Completed, Ended, Gone, Lost, Received, Releas
 from pipeline.core.lifecycle import ENDED, Event, Status
 from pipeline.core.model import NewUpload, StageJob, Upload
 from pipeline.core.stored_objects import StoredSegment
-from pipeline.ports import UploadReader
+from pipeline.core.tail import Tail
+from pipeline.ports import AppendBegun, AppendTaken, SegmentVerdict, UploadReader
 from pipeline.ports.recording import (
     Abandoned,
+    AppendWriter,
     JournalWriter,
     ReleaseOrder,
     SegmentClaim,
-    SegmentVerdict,
     SegmentWriter,
     UploadWriter,
 )
@@ -59,11 +63,17 @@ class UploadRecord:
     (journal), and what each method names."""
 
     def __init__(
-        self, reader: UploadReader, uploads: UploadWriter, segments: SegmentWriter, journals: JournalWriter
+        self,
+        reader: UploadReader,
+        uploads: UploadWriter,
+        segments: SegmentWriter,
+        appends: AppendWriter,
+        journals: JournalWriter,
     ) -> None:
         self._reader = reader
         self._uploads = uploads
         self._segments = segments
+        self._appends = appends
         self._journals = journals
 
     # -- the upload as a whole
@@ -138,12 +148,18 @@ class UploadRecord:
 
     # -- its segments
     async def segment_received(
-        self, upload_id: str, number: int, size_bytes: int, crc32c: int, token: str | None = None
+        self,
+        upload_id: str,
+        number: int,
+        size_bytes: int,
+        crc32c: int,
+        token: str | None = None,
+        appender: str | None = None,
     ) -> SegmentVerdict:
-        """A segment's bytes are on the temp volume; `token` is that of its claim. Raises RequestError
-        UPLOAD_NOT_FOUND."""
+        """A segment's bytes are on the temp volume; `token` is that of its claim, `appender` that of its append. Raises
+        RequestError UPLOAD_NOT_FOUND."""
         await self._journals.note(upload_id, Received(number, crc32c))
-        return await self._segments.record_received(upload_id, number, size_bytes, crc32c, token)
+        return await self._segments.record_received(upload_id, number, size_bytes, crc32c, token, appender=appender)
 
     async def claim_segment(self, upload_id: str, number: int, token: str, seconds: float) -> SegmentClaim:
         """See `SegmentWriter.claim`. Not journaled: it concerns bytes that do not count yet. Raises RequestError
@@ -192,6 +208,21 @@ class UploadRecord:
         jobs = await self._segments.requeue_segments(job, numbers)
         await self._journals.note(job.upload_id, *map(Gone, numbers))
         return jobs
+
+    # -- its tail
+    async def begin_append(self, upload_id: str, token: str, *, first: bool, force: bool) -> AppendBegun | AppendTaken:
+        """See `AppendWriter.begin`. Raises RequestError UPLOAD_NOT_FOUND."""
+        return await self._appends.begin(upload_id, token, first=first, force=force)
+
+    async def tail_left(self, upload_id: str, token: str, run: int, tail: Tail, *, keeps: bool) -> bool:
+        """An append has left a tail, and ends unless it `keeps` on. See `AppendWriter.record`."""
+        if not tail.held:
+            await self._journals.note_tail(upload_id, run, tail)
+        return await self._appends.record(upload_id, token, tail, waited=False, keeps=keeps)
+
+    async def end_append(self, upload_id: str, token: str, *, waited: bool = False) -> bool:
+        """An append ends without another tail. See `AppendWriter.record`."""
+        return await self._appends.record(upload_id, token, None, waited=waited, keeps=False)
 
     # -- the store's session
     async def keep_session(self, upload_id: str, session: str) -> str:

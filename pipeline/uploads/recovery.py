@@ -24,8 +24,9 @@ from pipeline.core.journal import Ended, Journal
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import NewUpload, StageJob, Upload
 from pipeline.core.segments import to_ranges
+from pipeline.core.tail import Tail
 from pipeline.core.transports import TRANSPORTS
-from pipeline.ports.recording import JournalWriter, SegmentWriter, UploadRebuilder, UploadWriter
+from pipeline.ports.recording import AppendWriter, JournalWriter, SegmentWriter, UploadRebuilder, UploadWriter
 from pipeline.sweeps import Sweep
 from pipeline.telemetry import Log, logger
 from pipeline.uploads.adoption import Adoption
@@ -57,6 +58,7 @@ class RecoveryWriters:
 
     uploads: UploadWriter
     segments: SegmentWriter
+    appends: AppendWriter
     rebuilder: UploadRebuilder
     journals: JournalWriter
 
@@ -160,6 +162,7 @@ class Recovery:
         added = 0
         if not TRANSPORTS[upload.transport].in_store and await self._files.exists(journal):
             added = await self._restore_segments(upload, journal)
+            repaired = await self._restore_tail(upload, journal) or repaired
         return await self._report(journal, rebuilt=False, segments=added) if added or repaired else None
 
     async def _rebuild(self, journal: Journal) -> Recovered | None:
@@ -169,6 +172,8 @@ class Recovery:
             for number in {*journal.received, *journal.stored}:
                 if not has_file or not await self._is_valid(journal, number):
                     journal.drop(number)
+            if journal.tail and not (has_file and await self._has_tail(journal, journal.tail)):
+                journal.tail_left = None
         created, jobs = await self._writers.rebuilder.rebuild(
             journal, has_file=has_file, grants_seconds=self._grants_seconds
         )
@@ -177,6 +182,8 @@ class Recovery:
             return None
         if has_file:
             await self._files.adopt(journal)
+            if journal.tail is not None and journal.ended is None:
+                await self._writers.appends.restore(new.upload_id, journal.tail)
         log = logger(upload_id=new.upload_id)
         log.warning(Log.UPLOAD_RECOVERED, segments=len(journal.received), file=has_file)
         return await self._report(journal, rebuilt=True, segments=len(journal.received))
@@ -215,6 +222,22 @@ class Recovery:
         )
         await self._enqueue(verdict.jobs)
         return verdict.accepted
+
+    async def _restore_tail(self, upload: Upload, journal: Journal) -> bool:
+        """Record the tail again if the journal knows more of it; False: it does not, or its bytes are gone."""
+        tail = journal.tail
+        if tail is None or not await self._has_tail(journal, tail):
+            return False
+        if (upload.takes_room or journal.released) and not await self._files.take(upload, tail.number):
+            return False
+        return await self._writers.appends.restore(upload.upload_id, tail)
+
+    async def _has_tail(self, journal: Journal, tail: Tail) -> bool:
+        """Whether the bytes of a tail are on the disk as they arrived."""
+        offset = journal.plan.offset(tail.number)
+        return await is_intact(
+            self._cell.volume.source(journal.new.upload_id, tail.number, offset, tail.size_bytes, tail.crc32c)
+        )
 
     async def _enqueue(self, jobs: Sequence[StageJob]) -> None:
         for job in jobs:

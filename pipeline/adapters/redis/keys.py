@@ -35,6 +35,10 @@ class Keys:
     def released(self, upload_id: str) -> str:
         return f"{self.upload(upload_id)}:released"
 
+    def append(self, upload_id: str) -> str:
+        """The tail of an upload, and who appends to it."""
+        return f"{self.upload(upload_id)}:append"
+
     def owner(self, owner: str) -> str:
         """The counters of this owner."""
         return f"{self.prefix}owner:{owner}"

@@ -18,8 +18,8 @@ from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import StageJob, Upload
 from pipeline.core.stored_objects import StoredSegment
-from pipeline.ports import PendingSegments
-from pipeline.ports.recording import Abandoned, ReleaseOrder, SegmentClaim, SegmentVerdict
+from pipeline.ports import PendingSegments, SegmentVerdict
+from pipeline.ports.recording import Abandoned, ReleaseOrder, SegmentClaim
 
 
 class RedisSegmentBoard:
@@ -51,6 +51,7 @@ class RedisSegmentBoard:
         *,
         restored: bool = False,
         etag: str | None = None,
+        appender: str | None = None,
     ) -> SegmentVerdict:
         reply = await self._scripts.call(
             "segment_received",
@@ -61,6 +62,7 @@ class RedisSegmentBoard:
             token=token,
             restored=restored,
             etag=etag,
+            appender=appender,
             requeue_ms=self._requeue_ms,
         )
         if reply.get("missing"):

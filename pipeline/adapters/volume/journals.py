@@ -19,9 +19,10 @@ from pathlib import Path
 from uuid import uuid4
 
 from pipeline.adapters.volume.disk import fallocate, in_thread, open_regular, sync_directory
-from pipeline.core.journal import Begun, Ended, Entry, Journal, read, write
+from pipeline.core.journal import NO_SLOTS, SLOT_BYTES, Begun, Ended, Entry, Journal, TailLeft, read, slot, write
 from pipeline.core.journal_size import journal_bytes
 from pipeline.core.model import NewUpload
+from pipeline.core.tail import Tail
 
 _SUFFIX = ".journal"
 _ENDED = ".journal-ended"
@@ -47,7 +48,7 @@ class FileUploadJournals:
                 return
             unfinished = self._directory / f"{uuid4().hex}{_UNFINISHED}"
             try:
-                self._append(unfinished, write([Begun(new)]), os.O_CREAT | os.O_EXCL)
+                self._append(unfinished, NO_SLOTS + write([Begun(new)]), os.O_CREAT | os.O_EXCL)
                 _preallocate(unfinished, journal_bytes(new))
                 with suppress(FileExistsError):
                     os.link(unfinished, path)
@@ -64,6 +65,24 @@ class FileUploadJournals:
         def work() -> None:
             with suppress(FileNotFoundError):
                 self._append(path, write(entries))
+
+        await in_thread(work)
+
+    async def note_tail(self, upload_id: str, run: int, tail: Tail) -> None:
+        path = self._path(upload_id)
+        offset, line = slot(TailLeft(run, tail))
+
+        def work() -> None:
+            with suppress(FileNotFoundError):
+                fd = open_regular(path, os.O_RDWR)
+                try:
+                    if os.pread(fd, 1, 0) + os.pread(fd, 1, SLOT_BYTES) + os.pread(fd, 1, 2 * SLOT_BYTES) != b"\n\n\n":
+                        return  # begun by a release whose journals have no slots
+                    os.pwrite(fd, line, offset)
+                    if self._durable:
+                        os.fdatasync(fd)
+                finally:
+                    os.close(fd)
 
         await in_thread(work)
 

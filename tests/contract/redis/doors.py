@@ -17,7 +17,7 @@ from pipeline.core.stages import Stage
 from pipeline.core.stored_objects import StoredSegment
 from pipeline.ports import EventFeed
 from pipeline.uploads.cell import CellState
-from pipeline.uploads.incoming_segment import ReceiveRules
+from pipeline.uploads.incoming_bytes import ReceiveRules
 from pipeline.uploads.receive import Receiver, SegmentReceipt
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.release import EarlyRelease

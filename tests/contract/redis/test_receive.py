@@ -16,7 +16,7 @@ from pipeline.core.errors import RequestError, SluiceError, UploadEnded
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import ClientDigest, Upload
 from pipeline.core.stages import WorkerType
-from pipeline.uploads.incoming_segment import ReceiveRules
+from pipeline.uploads.incoming_bytes import ReceiveRules
 from pipeline.uploads.receive import Receiver, SegmentReceipt
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.release import EarlyRelease

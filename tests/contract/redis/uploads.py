@@ -137,7 +137,7 @@ def cell_state(play: Play, volume: DirectoryTempVolume) -> CellState:
         uploads=parts.board,
         segments=parts.segments,
         journals=journals,
-        record=UploadRecord(parts.board, parts.board, parts.segments, journals),
+        record=UploadRecord(parts.board, parts.board, parts.segments, parts.appends, journals),
         ledger=parts.ledger,
         queue=parts.queue,
         volume=volume,

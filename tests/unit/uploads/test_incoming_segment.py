@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.core.errors import RequestError, TempVolumeError
 from pipeline.core.model import ClientDigest
-from pipeline.uploads.incoming_segment import IncomingSegment, ReceiveRules
+from pipeline.uploads.incoming_bytes import ReceiveRules
+from pipeline.uploads.incoming_segment import IncomingSegment
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 
 pytestmark = pytest.mark.unit

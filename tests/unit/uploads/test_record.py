@@ -90,7 +90,7 @@ def written() -> Written:
 @pytest.fixture
 def record(written: Written) -> UploadRecord:
     both = cast("Any", written)
-    return UploadRecord(both, both, both, both)
+    return UploadRecord(both, both, both, both, both)
 
 
 # name -> (call, what is written in which order)

@@ -29,6 +29,9 @@ from pipeline.core.stages import FINAL
 from pipeline.core.transports import transports_table
 
 NAMES = (
+    "append_begin",
+    "append_record",
+    "append_restore",
     "owner_recount",
     "segment_abandon",
     "segment_claim",

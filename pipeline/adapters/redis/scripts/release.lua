@@ -4,7 +4,29 @@
 --             or before the member is removed. One process at a time does it, for REPEAT_MS. `*`: every segment
 --   :released set of numbers: stored segments whose bytes have left, or are about to leave, the temp volume
 --   :expected hash number -> crc32c: released segments that the store has lost, so that their client sends them again
+--   :append   hash: `number`, `size_bytes`, `crc32c` and `held` of the tail; `appender`, the request that asked to append last;
+--             `holder`, the one that appends; `run` and `waits` as append_begin.lua returns them
 local function part_key(id, part) return upload_key(id) .. ':' .. part end
+
+-- The tail: the part of a segment that has arrived (core.tail), or nil. `held`: its bytes in hexadecimal, where they are not on the
+-- temp volume.
+local function tail_of(id)
+  local number, size, crc32c, held = unpack(redis.call('HMGET', part_key(id, 'append'), 'number', 'size_bytes', 'crc32c', 'held'))
+  if not number then return nil end
+  return {number = tonumber(number), size_bytes = tonumber(size), crc32c = crc32c, held = held or nil}
+end
+
+local function drop_tail(id)
+  redis.call('HDEL', part_key(id, 'append'), 'number', 'size_bytes', 'crc32c', 'held')
+  redis.call('HDEL', upload_key(id), 'tail_bytes')
+end
+
+local function keep_tail(id, tail)
+  drop_tail(id)
+  redis.call('HSET', part_key(id, 'append'), 'number', int(tail.number), 'size_bytes', int(tail.size_bytes), 'crc32c', tail.crc32c)
+  if tail.held then redis.call('HSET', part_key(id, 'append'), 'held', tail.held) end
+  redis.call('HSET', upload_key(id), 'tail_bytes', int(tail.size_bytes))
+end
 
 local GIVING_MS = 30000
 -- A release that its process did not complete is repeated after this time.
@@ -32,9 +54,11 @@ local function release_later(id, after_ms)
   if not due or tonumber(due) > NOW + after_ms then redis.call('ZADD', releasing_key(id), int(NOW + after_ms), id) end
 end
 
--- {number = true} of the segments that requests are writing now.
+-- {number = true} of the segments that requests are writing now, or of which a part has arrived and is kept.
 local function writers_of(id)
   local numbers = {}
+  local tail = tail_of(id)
+  if tail and not tail.held then numbers[int(tail.number)] = true end
   local found = redis.call('ZRANGE', part_key(id, 'writing'), 0, -1, 'WITHSCORES')
   for i = 1, #found, 2 do
     if tonumber(found[i + 1]) > NOW then numbers[string.match(found[i], '^%d+')] = true end

@@ -1,8 +1,9 @@
 -- Record that a segment's bytes are on the temp volume. The last segment moves the upload to `processing`.
--- A: upload_id, number, size_bytes, crc32c, token? (of the claim), restored? (recovery has found the bytes), etag? (recovery knows
+-- A: upload_id, number, size_bytes, crc32c, token? (of the claim), appender? (the request that appends it), restored? (recovery has found the bytes), etag? (recovery knows
 -- that the store has the segment and that its bytes were released), requeue_ms.
 -- Returns {status, accepted, jobs, wanted, refused?} or {missing}. `wanted`: up to 100 segments that the reader needs next.
--- refused: `differs`, the segment was received before with other bytes; `unclaimed`, its room was given back meanwhile.
+-- refused: `differs`, the segment was received before with other bytes; `unclaimed`, its room was given back
+-- meanwhile; `superseded`, another request appends now.
 local id = A.upload_id
 local key = upload_key(id)
 local status = redis.call('HGET', key, 'status')
@@ -10,6 +11,7 @@ if not status then return cjson.encode({missing = true}) end
 local number = int(A.number)
 local function refuse(why) return cjson.encode({status = status, accepted = false, jobs = {}, wanted = {}, refused = why}) end
 if not MOVES['segment_received'][status] or redis.call('HEXISTS', key .. ':received', number) == 1 then return refuse() end
+if A.appender and redis.call('HGET', part_key(id, 'append'), 'holder') ~= A.appender then return refuse('superseded') end
 local expected = redis.call('HGET', key .. ':expected', number)
 local claim = A.token and number .. '|' .. A.token
 if (expected or is_windowed(id)) and not A.restored
@@ -20,6 +22,9 @@ if expected and expected ~= A.crc32c then return refuse('differs') end
 redis.call('HSET', key .. ':received', number, A.crc32c)
 redis.call('HDEL', key .. ':expected', number)
 end_claims(id, number, claim)
+local tail = tail_of(id)
+if tail and tail.number == A.number then drop_tail(id) end
+if A.appender then redis.call('HSET', part_key(id, 'append'), 'waits', 0) end
 if A.etag then
   redis.call('HSET', key .. ':stored', number, A.etag)
   count_segments(id, 'stored', number, 1)

@@ -9,7 +9,7 @@ if not volume then return cjson.encode({}) end
 redis.call('HSET', key, 'released_at_ms', int(NOW))
 redis.call('ZREM', P .. 'volume:' .. volume .. ':ended', id)
 redis.call('ZREM', P .. 'volume:' .. volume .. ':releasing', id)
-for _, part in ipairs({'pending', 'reads', 'released', 'expected', 'writing', 'giving'}) do redis.call('DEL', part_key(id, part)) end
+for _, part in ipairs({'pending', 'reads', 'released', 'expected', 'writing', 'giving', 'append'}) do redis.call('DEL', part_key(id, part)) end
 
 -- The stages of an upload begin with its first byte, also if that was lost later.
 local function was_empty()

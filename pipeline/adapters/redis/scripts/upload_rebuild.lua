@@ -16,7 +16,7 @@ if old then
   redis.call('DEL', key)
 end
 -- A worker that did not notice that the record was lost may have written these since.
-for _, part in ipairs({'received', 'stored', 'pending', 'results', 'reads', 'released', 'expected', 'writing', 'giving'}) do
+for _, part in ipairs({'received', 'stored', 'pending', 'results', 'reads', 'released', 'expected', 'writing', 'giving', 'append'}) do
   redis.call('DEL', part_key(id, part))
 end
 for name, value in pairs(A.fields) do redis.call('HSET', key, name, value) end

@@ -1,0 +1,104 @@
+"""Bytes of a segment while they arrive, bounded in memory, length and time: what `uploads.incoming_segment` and
+`uploads.append` have in common.
+
+Guarantee: at most one batch is held, within the process's buffer. `close` releases the buffer space; whatever has been
+written by then counts in `done_bytes` and `crc32c`, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.uploads.receive_buffer import ReceiveBuffer
+
+# Writes of 4 MiB take half the CPU per byte of writes of 1 MiB; larger writes gain nothing.
+_BATCH_BYTES = 4 * 1024 * 1024
+
+# (offset in the segment, blocks, crc32c so far) -> crc32c
+Write = Callable[[int, Sequence[bytes], int], Awaitable[int]]
+
+
+class Hash(Protocol):
+    """A running digest, as those of `hashlib`."""
+
+    def update(self, data: bytes, /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveRules:
+    """Time limits of the body of a segment: between two blocks (`stall_seconds`) and in total (`deadline_seconds`)."""
+
+    stall_seconds: float
+    deadline_seconds: float
+
+
+class IncomingBytes:
+    """Passes bytes to `write` in batches, from `done_bytes` of the segment on; `crc32c` is that of the bytes before.
+    `hashes` are updated with the same bytes."""
+
+    def __init__(
+        self,
+        write: Write,
+        buffer: ReceiveBuffer,
+        hashes: Sequence[Hash] = (),
+        *,
+        done_bytes: int = 0,
+        crc32c: int = 0,
+    ) -> None:
+        self._write = write
+        self._buffer = buffer
+        self._hashes = hashes
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self.done_bytes = done_bytes
+        self.crc32c = crc32c
+
+    @property
+    def arrived_bytes(self) -> int:
+        """Bytes of the segment that are written or held."""
+        return self.done_bytes + self._held_bytes
+
+    async def add(self, block: bytes) -> None:
+        """Hold a block, and write what is held once it is a batch. Raises what `write` raises."""
+        if self._buffer.is_pressed:
+            await self.flush()
+        await self._buffer.acquire(len(block))
+        self._held.append(block)
+        self._held_bytes += len(block)
+        if self._held_bytes >= _BATCH_BYTES or self._buffer.is_pressed:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what is held. Raises what `write` raises."""
+        if not self._held:
+            return
+        blocks, count = self._held, self._held_bytes
+        written = self._write(self.done_bytes, blocks, self.crc32c)
+        if self._hashes:
+            self.crc32c, _ = await asyncio.gather(written, asyncio.to_thread(self._hash, blocks))
+        else:
+            self.crc32c = await written
+        self.done_bytes += count
+        self._held = []
+        self._held_bytes = 0
+        self._buffer.release(count)
+
+    def close(self) -> None:
+        """Drop what is held, and release its space. Idempotent."""
+        self._buffer.release(self._held_bytes)
+        self._held = []
+        self._held_bytes = 0
+
+    def _hash(self, blocks: Sequence[bytes]) -> None:
+        for running in self._hashes:
+            for block in blocks:
+                running.update(block)
+
+
+async def next_block(body: AsyncIterator[bytes], stall_seconds: float) -> bytes | None:
+    """The next block of a body; None at its end. Raises TimeoutError when none arrives in time."""
+    async with asyncio.timeout(stall_seconds):
+        return await anext(body, None)
