@@ -30,6 +30,7 @@ from pipeline.telemetry import APPENDS
 from pipeline.uploads.append_body import AppendBody, BodyBlocks, SegmentClaims
 from pipeline.uploads.append_turn import AppendTurns, Turn
 from pipeline.uploads.cell import CellState
+from pipeline.uploads.changes import changes_of
 from pipeline.uploads.incoming_bytes import ReceiveRules
 from pipeline.uploads.lookup import ended_error, find_upload
 from pipeline.uploads.receive_buffer import ReceiveBuffer
@@ -176,7 +177,7 @@ class Appender:
             return
         loop = asyncio.get_running_loop()
         end = loop.time() + self._hold_seconds
-        async with self._feed.watch(upload.upload_id) as changes:
+        async with changes_of(self._feed, upload.upload_id) as changed:
             while True:
                 turn.require()
                 current = await self._cell.uploads.get(upload.upload_id)
@@ -185,9 +186,7 @@ class Appender:
                 left = end - loop.time()
                 if left <= 0:
                     raise await self._no_room(turn, blocks, turn.found.number or 1)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(min(left, _POLL_SECONDS)):
-                        await anext(changes)
+                await changed(min(left, _POLL_SECONDS))
 
     async def _no_room(self, turn: Turn, blocks: BodyBlocks, number: int) -> RequestError:
         """The error for a request that was held in vain. After several in a row, one byte of its body is kept."""

@@ -57,7 +57,10 @@ class BodyBlocks:
         self._turn.require()
         try:
             async with asyncio.timeout(self._rules.stall_seconds) as self._turn.reading:
-                return await anext(self._body, b"")
+                while (block := await anext(self._body, None)) is not None:
+                    if block:
+                        return block
+                return b""
         except TimeoutError:
             self._turn.require()
             raise RequestError("APPEND_STALLED", stall_seconds=self._rules.stall_seconds) from None

@@ -17,6 +17,7 @@ from pipeline.core.tail import Tail
 from pipeline.ports import AppendBegun, AppendReader, EventFeed
 from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, logger
+from pipeline.uploads.changes import changes_of
 from pipeline.uploads.record import UploadRecord
 from pipeline.uploads.room import new_token
 
@@ -87,13 +88,11 @@ class AppendTurns:
             return begun
         loop = asyncio.get_running_loop()
         grace_end = loop.time() + _GRACE_SECONDS
-        async with self._feed.watch(upload_id, _KINDS) as changes:
+        async with changes_of(self._feed, upload_id, _KINDS) as changed:
             while not isinstance(begun, AppendBegun):
                 if begun.superseded:
                     raise RequestError("APPEND_SUPERSEDED", retry_after_seconds=1)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_POLL_SECONDS):
-                        await anext(changes)
+                await changed(_POLL_SECONDS)
                 force = loop.time() >= grace_end
                 begun = await self._record.begin_append(upload_id, token, first=False, force=force)
         return begun
@@ -102,15 +101,13 @@ class AppendTurns:
         """Supersede the turn when a newer request asks. While Redis is unavailable, nothing is found out: a newer
         request cannot ask either."""
         await asyncio.sleep(_WATCHED_AFTER_SECONDS)
-        async with self._feed.watch(turn.upload_id, _KINDS) as changes:
+        async with changes_of(self._feed, turn.upload_id, _KINDS) as changed:
             while not turn.superseded:
                 with suppress(DependencyUnavailable):
                     if await self._reader.appender(turn.upload_id) not in (turn.token, None):
                         turn.supersede()
                         return
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_GRACE_SECONDS / 2):
-                        await anext(changes)
+                await changed(_GRACE_SECONDS / 2)
 
     async def _finish(self, turn: Turn, watcher: asyncio.Task[None]) -> None:
         await end_tasks(watcher)

@@ -15,7 +15,7 @@ from pipeline.core.lifecycle import Event
 from pipeline.core.model import ClientDigest, StageJob, Upload
 from pipeline.core.stages import Stage
 from pipeline.core.stored_objects import StoredSegment
-from pipeline.ports.recording import SegmentVerdict
+from pipeline.ports import SegmentVerdict
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.record import UploadRecord
 from tests.harness.new_uploads import new_upload

@@ -13,7 +13,8 @@ from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import NewUpload, StageJob, Upload
 from pipeline.core.stages import Stage
 from pipeline.core.stored_objects import StoredSegment
-from pipeline.ports.recording import ReleaseOrder, SegmentVerdict
+from pipeline.ports import SegmentVerdict
+from pipeline.ports.recording import ReleaseOrder
 from pipeline.uploads.record import UploadRecord
 
 pytestmark = pytest.mark.unit
