@@ -78,7 +78,10 @@ class UploadFields(_Fields):
     status_since_ms: int
     created_at_ms: int
     updated_at_ms: int
-    bytes_received: int
+    bytes_received: int = Field(description="Bytes of the segments that have arrived")
+    tail_bytes: int | None = Field(
+        None, description="Bytes of the next segment that have arrived, if its client appends bytes instead of segments"
+    )
     bytes_stored: int
     segments_received: int
     segments_stored: int

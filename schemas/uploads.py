@@ -184,7 +184,7 @@ class UploadView(BaseModel):
     )
     segment_size: int = Field(description="Bytes in every segment except the last, which may be shorter")
     segment_count: int
-    bytes_received: int = Field(description="Bytes of the received segments")
+    bytes_received: int = Field(description="Bytes of the received segments, and of a segment that is appended to")
     bytes_stored: int = Field(description="Bytes that the object store has acknowledged")
     missing_segments: list[tuple[int, int]] = Field(description="Inclusive ranges of segment numbers still to be sent")
     wanted_segments: list[tuple[int, int]] = Field(

@@ -54,8 +54,9 @@ class Upload:
     token; `grants_until_ms`: when the last of them expires. `recovered_at_ms`: when the record was recreated from the
     journal; what its stages did before that is unknown. `window_bytes`: how much of the file the temp volume may hold
     at once; None: all of it. `bytes_released`: bytes of stored segments that have left the temp volume; None: none has
-    left it so far. `scope`: the scopes of its creator; `permit`: the one that it was created with. `idempotency_key`,
-    `fingerprint`: as in `NewUpload`; the journal gets them when it begins.
+    left it so far. `tail_bytes`: how much of the next segment has arrived (`core.tail`). `scope`: the scopes of its
+    creator; `permit`: the one that it was created with. `idempotency_key`, `fingerprint`: as in `NewUpload`; the
+    journal gets them when it begins.
     """
 
     upload_id: str
@@ -72,6 +73,7 @@ class Upload:
     digest: ClientDigest | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     bytes_received: int = 0
+    tail_bytes: int = 0
     bytes_stored: int = 0
     segments_received: int = 0
     segments_stored: int = 0

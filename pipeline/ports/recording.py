@@ -156,9 +156,9 @@ class AppendWriter(Protocol):
         the one that appends has ended. `force`: that one has not ended in time, and may not record anything from now
         on."""
 
-    async def record(self, upload_id: str, token: str, tail: Tail | None, *, waited: bool, keeps: bool) -> bool:
-        """Record the tail that an append has left, or that it has `waited` in vain for room, and end it unless it
-        `keeps` on. False: another request appends now, or the upload takes no bytes any more."""
+    async def record(self, upload_id: str, token: str, tail: Tail | None, *, waited: bool) -> bool:
+        """Record the tail that an append has left, or that it has `waited` in vain for room, and end it. False:
+        another request appends now, or the upload takes no bytes any more."""
 
     async def restore(self, upload_id: str, tail: Tail) -> bool:
         """Record a tail that recovery has found on the temp volume, where the board knows less. Idempotent."""

@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import google_crc32c
 
@@ -33,6 +34,7 @@ from pipeline.uploads.cell import CellState
 from pipeline.uploads.changes import changes_of
 from pipeline.uploads.incoming_bytes import ReceiveRules
 from pipeline.uploads.lookup import ended_error, find_upload
+from pipeline.uploads.progress import renewing
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.room import SegmentRoom
 
@@ -74,7 +76,7 @@ class Appender:
         self._rules = rules
         self._feed = feed
         self._hold_seconds = hold_seconds
-        self._turns = AppendTurns(cell.record, reader, feed)
+        self._turns = AppendTurns(cell, reader, feed)
 
     async def position(self, upload_id: str) -> Position:
         """The offset of an upload. A request that is appending to it is ended first, so that the offset holds.
@@ -125,6 +127,7 @@ class Appender:
             _require_length(upload, offset, body_bytes)
             if body_bytes == 0 or found.complete:
                 return found
+            body = renewing(body, upload.segment_bytes, partial(self._cell.ledger.note_progress, upload_id))
             blocks = BodyBlocks(body, turn, self._rules)
             await self._until_admitted(upload, turn, blocks)
             upload = await self._find(upload_id)

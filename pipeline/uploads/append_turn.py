@@ -17,8 +17,8 @@ from pipeline.core.tail import Tail
 from pipeline.ports import AppendBegun, AppendReader, EventFeed
 from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, logger
+from pipeline.uploads.cell import CellState
 from pipeline.uploads.changes import changes_of
-from pipeline.uploads.record import UploadRecord
 from pipeline.uploads.room import new_token
 
 _GRACE_SECONDS = 3.0
@@ -57,8 +57,9 @@ class Turn:
 class AppendTurns:
     """Turns of the uploads of one cell. Errors: DependencyUnavailable."""
 
-    def __init__(self, record: UploadRecord, reader: AppendReader, feed: EventFeed) -> None:
-        self._record = record
+    def __init__(self, cell: CellState, reader: AppendReader, feed: EventFeed) -> None:
+        self._cell = cell
+        self._record = cell.record
         self._reader = reader
         self._feed = feed
 
@@ -115,7 +116,12 @@ class AppendTurns:
             await self._end(turn.upload_id, turn.token, waited=turn.waited)
             return
         try:
-            await self._record.tail_left(turn.upload_id, turn.token, turn.found.run, turn.tail, keeps=False)
+            if not turn.tail.held:
+                await self._cell.volume.flush(turn.upload_id)
+            await asyncio.gather(
+                self._record.tail_left(turn.upload_id, turn.token, turn.found.run, turn.tail),
+                self._cell.ledger.note_progress(turn.upload_id),
+            )
         except SluiceError as error:  # its bytes are sent again
             logger(upload_id=turn.upload_id).warning(Log.TAIL_LOST, code=error.code, reason=error.message)
 

@@ -214,15 +214,21 @@ class UploadRecord:
         """See `AppendWriter.begin`. Raises RequestError UPLOAD_NOT_FOUND."""
         return await self._appends.begin(upload_id, token, first=first, force=force)
 
-    async def tail_left(self, upload_id: str, token: str, run: int, tail: Tail, *, keeps: bool) -> bool:
-        """An append has left a tail, and ends unless it `keeps` on. See `AppendWriter.record`."""
+    async def tail_left(
+        self,
+        upload_id: str,
+        token: str,
+        run: int,
+        tail: Tail,
+    ) -> bool:
+        """An append has left a tail, and ends. See `AppendWriter.record`."""
         if not tail.held:
             await self._journals.note_tail(upload_id, run, tail)
-        return await self._appends.record(upload_id, token, tail, waited=False, keeps=keeps)
+        return await self._appends.record(upload_id, token, tail, waited=False)
 
     async def end_append(self, upload_id: str, token: str, *, waited: bool = False) -> bool:
         """An append ends without another tail. See `AppendWriter.record`."""
-        return await self._appends.record(upload_id, token, None, waited=waited, keeps=False)
+        return await self._appends.record(upload_id, token, None, waited=waited)
 
     # -- the store's session
     async def keep_session(self, upload_id: str, session: str) -> str:

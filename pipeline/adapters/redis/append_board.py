@@ -46,14 +46,13 @@ class RedisAppendBoard:
             tail=_to_tail(tail) if tail else None,
         )
 
-    async def record(self, upload_id: str, token: str, tail: Tail | None, *, waited: bool, keeps: bool) -> bool:
+    async def record(self, upload_id: str, token: str, tail: Tail | None, *, waited: bool) -> bool:
         reply = await self._scripts.call(
             "append_record",
             upload_id=upload_id,
             token=token,
             tail=_to_data(tail) if tail else None,
             waited=waited,
-            keeps=keeps,
         )
         return bool(reply["recorded"])
 

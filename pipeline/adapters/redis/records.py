@@ -130,6 +130,7 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         digest=digest,
         metadata=json.loads(fields["metadata"]),
         bytes_received=int(fields["bytes_received"]),
+        tail_bytes=int(fields.get("tail_bytes", 0)),
         bytes_stored=int(fields["bytes_stored"]),
         segments_received=int(fields["segments_received"]),
         segments_stored=int(fields["segments_stored"]),

@@ -1,5 +1,5 @@
 -- Record the tail that an append leaves, or that it could not append anything, and end it. A: upload_id, token, tail? ({number,
--- size_bytes, crc32c, held?}), waited? (there was no room), keeps? (the append continues). Returns {recorded}: false if another
+-- size_bytes, crc32c, held?}), waited? (there was no room). Returns {recorded}: false if another
 -- request appends now, or the upload takes no bytes any more.
 local id = A.upload_id
 local key = upload_key(id)
@@ -15,8 +15,6 @@ if A.tail and takes and not arrived then
 elseif A.waited and takes then
   redis.call('HINCRBY', append_key, 'waits', 1)
 end
-if not A.keeps then
-  redis.call('HDEL', append_key, 'holder')
-  changed(id, 'append')
-end
+redis.call('HDEL', append_key, 'holder')
+changed(id, 'append')
 return cjson.encode({recorded = takes and true or false})
