@@ -113,6 +113,10 @@ hostile: setup ## Read damaged files in a row through the sandboxed reader, and 
 torture: setup ## Inject random faults while uploads run, then check that nothing was lost; SEED=n MINUTES=m
 	$(BIN)/python -m tests.programs.torture --seed $(SEED) --minutes $(MINUTES)
 
+.PHONY: tus-fuzz
+tus-fuzz: setup ## Send right and wrong tus requests at random, then check every byte; SEED=n MINUTES=m
+	$(BIN)/python -m tests.programs.tus_fuzz --seed $(SEED) --minutes $(MINUTES)
+
 ##@ Tidy up
 .PHONY: clean
 clean: ## Remove the files of builds and tests; keeps .venv

@@ -1,0 +1,59 @@
+"""Raw tus requests over connections of their own, which can be cut off in the middle of a body."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+_RESPONSE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response; `status` 0: the connection ended without one."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    @property
+    def offset(self) -> int | None:
+        value = self.headers.get("upload-offset", "")
+        return int(value) if value.isdigit() else None
+
+
+async def send(
+    method: str, url: str, headers: Mapping[str, str], body: bytes = b"", *, cut_after: int | None = None
+) -> Reply:
+    """Send one request. `cut_after`: close the connection after so many bytes of the body, without reading a
+    response."""
+    address = urlsplit(url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        lines = [f"{method} {address.path} HTTP/1.1", f"Host: {address.netloc}", "Connection: close"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if method in ("POST", "PATCH") and "Content-Length" not in headers:
+            lines.append(f"Content-Length: {len(body)}")
+        with suppress(ConnectionError):  # the server may respond before it has read the body
+            writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body[:cut_after])
+            await writer.drain()
+        if cut_after is not None:
+            return Reply(0, {})
+        async with asyncio.timeout(_RESPONSE_SECONDS):
+            return await _response(reader)
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def _response(reader: asyncio.StreamReader) -> Reply:
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return Reply(0, {})
+    first, *rest = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest if line)}
+    return Reply(int(first.split()[1]), headers)
