@@ -7,12 +7,13 @@ gateway and compares.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from gateway.access import STORE
 from gateway.app import ALL_ROUTES
 from gateway.routing import Route
-from pipeline.core.access import Caller, Scope, TokenKind
+from pipeline.core.access import Caller, Permit, Scope, TokenKind
 
 OWNER: Final = "alice"
 OTHER: Final = "bob"
@@ -28,6 +29,11 @@ def _token(kind: TokenKind, upload_id: str | None) -> Caller:
     return Caller(OWNER, frozenset(), str(kind), kind, upload_id)
 
 
+def _permit(upload_id: str | None) -> Caller:
+    """`upload_id`: of the upload that the permit has created; a real permit does not name it."""
+    return replace(_token(TokenKind.PERMIT, upload_id), permit=Permit("id", 0))
+
+
 CALLERS: Final[Mapping[str, Caller | None]] = {
     "no key": None,
     "wrong key": None,
@@ -38,7 +44,8 @@ CALLERS: Final[Mapping[str, Caller | None]] = {
     "key with `operate` only": Caller(OTHER, frozenset({Scope.OPERATE}), "key"),
     "token of this upload": _token(TokenKind.UPLOAD, THIS),
     "token of another upload": _token(TokenKind.UPLOAD, ANOTHER),
-    "permit": _token(TokenKind.PERMIT, None),
+    "permit of this upload": _permit(THIS),
+    "another permit": _permit(ANOTHER),
     "ticket": _token(TokenKind.TICKET, THIS),
     "link": _token(TokenKind.LINK, THIS),
 }

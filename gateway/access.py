@@ -70,6 +70,20 @@ CANCEL: Final = Access(
     frozenset({Scope.UPLOAD, Scope.OPERATE}),
     _OF_UPLOAD,
 )
+_OF_CREATOR: Final = frozenset({TokenKind.UPLOAD, TokenKind.PERMIT})
+
+APPEND: Final = Access(
+    "append",
+    "the scope `upload` of the owner, the upload's token, or the permit that created it",
+    frozenset({Scope.UPLOAD}),
+    _OF_CREATOR,
+)
+TERMINATE: Final = Access(
+    "terminate",
+    f"{APPEND.description}, or the scope `operate`",
+    frozenset({Scope.UPLOAD, Scope.OPERATE}),
+    _OF_CREATOR,
+)
 FOLLOW: Final = Access(
     "follow",
     "the scope `upload` or `read` of the owner, the upload's token, or the scope `operate`",

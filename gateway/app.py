@@ -39,7 +39,8 @@ from gateway.middleware import CATCH_ALL, handle_request, refuse_when_stopping, 
 from gateway.openapi import build_document
 from gateway.options import GatewayOptions
 from gateway.pages import docs
-from gateway.routing import Handler, Route, methods_of, require_access
+from gateway.protocols import files
+from gateway.routing import METHOD_OVERRIDE, Handler, Route, methods_of, require_access
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError
 from schemas.http import AllowedMethods
@@ -48,6 +49,7 @@ ALL_ROUTES: tuple[Route, ...] = (
     *uploads.ROUTES,
     *segments.ROUTES,
     *direct.ROUTES,
+    *files.ROUTES,
     *events.ROUTES,
     *contents.ROUTES,
     *downloads.ROUTES,
@@ -81,8 +83,8 @@ def build_app(
     app[READINESS] = Readiness(services)
     app[DOCUMENT] = build_document(routes)
     app.on_response_prepare.append(set_response_headers)
-    for path in dict.fromkeys(route.path for route in routes):
-        _mount(app, path, [route for route in routes if route.path == path])
+    for path in dict.fromkeys(path for route in routes for path in (route.path, *route.aliases)):
+        _mount(app, path, [route for route in routes if path in (route.path, *route.aliases)])
     app.router.add_route("*", CATCH_ALL, _not_found, expect_handler=_defer_continue)
     return app
 
@@ -92,16 +94,32 @@ def _mount(app: web.Application, path: str, routes: list[Route]) -> None:
     allowed = methods_of(routes, path)
     if "GET" in by_method:
         by_method["HEAD"] = by_method["GET"]
+    handlers = {method: _serve(route) for method, route in by_method.items()}
+    handlers["OPTIONS"] = _options(allowed, handlers.get("OPTIONS"))
+    handlers["*"] = _wrong_method(allowed, _common_headers(routes))
+    if any(route.overridable for route in routes):
+        overridden = _overridden(dict(handlers))
+        handlers = {method: handler if method == "OPTIONS" else overridden for method, handler in handlers.items()}
     resource = app.router.add_resource(path)
-    for method, route in by_method.items():
-        resource.add_route(method, _serve(route), expect_handler=_defer_continue)
-    resource.add_route("OPTIONS", _options(allowed), expect_handler=_defer_continue)
-    resource.add_route("*", _wrong_method(allowed, _common_headers(routes)), expect_handler=_defer_continue)
+    for method, handler in handlers.items():
+        resource.add_route(method, handler, expect_handler=_defer_continue)
+
+
+def _overridden(handlers: Mapping[str, Handler]) -> Handler:
+    """The handler of the method that X-HTTP-Method-Override names, for clients that cannot send that method."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        method = request.headers.get(METHOD_OVERRIDE, request.method)
+        return await handlers.get(method, handlers["*"])(request)
+
+    return handle
 
 
 def _common_headers(routes: Iterable[Route]) -> Mapping[str, str]:
-    """The response headers that all these routes declare with the same value."""
-    return dict(set.intersection(*(set(route.response_headers.items()) for route in routes)))
+    """The response headers that all these routes declare with the same value, OPTIONS aside."""
+    return dict(
+        set.intersection(*(set(route.response_headers.items()) for route in routes if route.method != "OPTIONS"))
+    )
 
 
 def _serve(route: Route) -> Handler:
@@ -119,12 +137,15 @@ def _serve(route: Route) -> Handler:
     return handle
 
 
-def _options(allowed: tuple[str, ...]) -> Handler:
+def _options(allowed: tuple[str, ...], own: Handler | None) -> Handler:
+    """`own`: the handler of a path that describes itself by more than its methods."""
+
     async def handle(request: web.Request) -> web.StreamResponse:
-        headers = {"Allow": ", ".join(allowed)}
+        response = success(AllowedMethods(allowed=list(allowed))) if own is None else await own(request)
+        response.headers["Allow"] = ", ".join(allowed)
         if "Access-Control-Request-Method" in request.headers:
-            headers.update(preflight_headers(request.headers, request.app[OPTIONS], allowed))
-        return success(AllowedMethods(allowed=list(allowed)), headers=headers)
+            response.headers.update(preflight_headers(request.headers, request.app[OPTIONS], allowed))
+        return response
 
     return handle
 
@@ -134,7 +155,8 @@ def _wrong_method(allowed: tuple[str, ...], headers: Mapping[str, str]) -> Handl
 
     async def handle(request: web.Request) -> web.StreamResponse:
         request[ROUTE_HEADERS] = dict(headers)
-        raise RequestError("METHOD_NOT_ALLOWED", method=request.method[:32], allowed=", ".join(allowed))
+        method = request.headers.get(METHOD_OVERRIDE, request.method)
+        raise RequestError("METHOD_NOT_ALLOWED", method=method[:32], allowed=", ".join(allowed))
 
     return handle
 

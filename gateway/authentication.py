@@ -25,7 +25,7 @@ from pipeline.access.authenticator import EVERYBODY
 from pipeline.core.access import Caller
 from pipeline.core.errors import AccessError, RequestError
 
-_UPLOAD: Final = "/v1/uploads/{id}"
+_UPLOADS: Final = ("/v1/uploads/{id}", "/files/{id}")
 _CONTENT: Final = "/v1/contents/{id}"
 
 
@@ -93,7 +93,10 @@ async def _require_own(request: web.Request, route: Route, caller: Caller) -> No
     named = request.match_info.get("id")
     if named is None:
         return
-    is_upload = route.path.startswith(_UPLOAD)
+    is_upload = route.path.startswith(_UPLOADS)
+    if is_upload and caller.permit is not None:
+        await request.app[SERVICES].ownership.require_permit(named[:64], caller.permit.permit_id)
+        return
     if caller.token is not None:
         if caller.upload_id == named:
             return

@@ -22,7 +22,7 @@ from gateway.http.request_ids import HEADER, request_id
 from gateway.http.state import OPTIONS, RUNNING
 from gateway.keys import CALLER, CURRENT_ROUTE, ROUTE_HEADERS
 from gateway.limits import LEVEL_FIELD, STRANGERS_LOG, level_item
-from gateway.routing import Handler
+from gateway.routing import Handler, Route
 from pipeline.core.errors import RequestError, SluiceError
 from pipeline.telemetry import HTTP_REQUESTS, HTTP_SECONDS, REFUSALS, Log, logger
 
@@ -54,7 +54,7 @@ async def handle_request(request: web.Request, handler: Handler) -> web.StreamRe
             logger().exception(Log.REQUEST_CRASHED, method=request.method, path=request.path[:PATH_CHARACTERS])
             error = SluiceError("INTERNAL")
         if error is not None:
-            response = failure(error, request.path, request[REQUEST_ID])
+            response = _failure(request, error)
             _report_limit(request, error)
         _close_if_needed(request, response)
         _observe(request, response, error, time.perf_counter() - began)
@@ -70,6 +70,13 @@ async def set_response_headers(request: web.Request, response: web.StreamRespons
     for name, value in STANDARD_HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.update(cors_headers(request.headers.get("Origin"), request.app[OPTIONS]))
+
+
+def _failure(request: web.Request, error: SluiceError) -> web.Response:
+    route: Route | None = request.get(CURRENT_ROUTE)
+    if route is not None and route.error_form is not None:
+        return route.error_form.respond(request, error)
+    return failure(error, request.path, request[REQUEST_ID])
 
 
 def _close_if_needed(request: web.Request, response: web.StreamResponse) -> None:
@@ -94,10 +101,11 @@ def _observe(request: web.Request, response: web.StreamResponse, error: SluiceEr
     if response.status >= 500:
         write = log.warning
     facts: dict[str, Any] = {"code": error.code, "reason": error.message} if error else {}
-    if response.status == TOO_MANY:
+    refused = error is not None and error.http_status == TOO_MANY
+    if refused:
         REFUSALS.labels(code).inc()
     # Without a route it is OPTIONS. A success without a caller is otherwise that of a store that has shown its secret.
-    if response.status == TOO_MANY or (CALLER not in request and (route is None or response.status >= 400)):
+    if refused or (CALLER not in request and (route is None or response.status >= 400)):
         left_out = STRANGERS_LOG.spend()
         if left_out is None:
             write = log.debug

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from gateway.access import STORE, URL_PARAMETER, Access
+from gateway.http.envelope import PROBLEM
 from gateway.http.request_ids import HEADER
 from gateway.limits import LEVEL_FIELD, POLICY_FIELD
 from gateway.routing import JSON, RequestHeader, ResponseSpec, Route
@@ -145,7 +146,7 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.body is not None:
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(route.body)}}}
     if route.raw_body:
-        content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        content = {name: {"schema": {"type": "string", "format": "binary"}} for name in route.raw_types}
         operation["requestBody"] = {"required": True, "description": route.raw_body, "content": content}
     return operation
 
@@ -226,7 +227,8 @@ def _media(response: ResponseSpec, model: type[BaseModel] | None) -> dict[str, A
 def _failures(route: Route) -> dict[str, Any]:
     by_status: dict[int, list[str]] = {}
     for code in route.all_errors:
-        by_status.setdefault(CATALOGUE[code].http_status, []).append(code)
+        for status in route.statuses_of(code):
+            by_status.setdefault(status, []).append(code)
     return {str(status): _failure(route, status, codes) for status, codes in sorted(by_status.items())}
 
 
@@ -249,6 +251,10 @@ def _failure(route: Route, status: int, codes: list[str]) -> dict[str, Any]:
         for code in codes
     }
     waits = any(CATALOGUE[code].retryable for code in codes)
+    problems = route.error_form.problems.intersection(codes) if route.error_form else frozenset()
+    content: dict[str, Any] = {JSON: {"schema": _reference(Failure), "examples": examples}}
+    if problems:
+        content[PROBLEM] = {"schema": _reference(Failure)}
     return {
         "description": ", ".join(codes),
         "headers": {
@@ -257,7 +263,7 @@ def _failure(route: Route, status: int, codes: list[str]) -> dict[str, Any]:
             **_limit_headers(route),
             **_route_headers(route),
         },
-        "content": {JSON: {"schema": _reference(Failure), "examples": examples}},
+        "content": content,
     }
 
 

@@ -35,6 +35,8 @@ class GatewayOptions:
     """Requests of one owner per second, after twice as many at once. None: no limit, nor of creations."""
     owner_creations_per_second: float | None = None
     """Uploads that one owner creates per second, which Redis counts, and permits; after four times as many at once."""
+    append_limit_bytes: int = 0
+    """Bytes that one request of the IETF draft may append, which Upload-Limit announces; 0: no limit."""
     json_limit_bytes: int = 64 * 1024
     body_seconds: float = 30.0
     """A JSON body that is not complete after this time is refused."""

@@ -17,10 +17,14 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from gateway.access import Access
+from pipeline.core.error_codes import CATALOGUE
+from pipeline.core.errors import SluiceError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 JSON = "application/json"
+
+METHOD_OVERRIDE = "X-HTTP-Method-Override"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,27 @@ class ResponseSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorForm:
+    """How a route sends errors whose protocol prescribes more than the envelope. `respond` makes the response.
+    `statuses`: code -> the statuses that it is sent with, in place of the catalogue's. `problems`: codes that may be
+    sent as `application/problem+json` (RFC 9457), whose members are added to the envelope."""
+
+    respond: Callable[[web.Request, SluiceError], web.Response]
+    statuses: Mapping[str, tuple[int, ...]]
+    problems: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One route.
 
     `errors`: codes of the error catalogue that the handler can respond with. `query` and `body`: the models that the
-    handler parses; `raw_body` describes a body that is not JSON. `response_headers`: name -> value, sent with every
-    response of this route, errors included. `quiet`: polled by machines, so logged at debug level. `new_work`: refused
-    while the gateway shuts down. `streaming`: lasts as long as its client wants, so its duration is not measured.
+    handler parses; `raw_body` describes a body that is not JSON, of one of `raw_types`. `response_headers`: name ->
+    value, sent with every response of this route, errors included. `quiet`: polled by machines, so logged at debug
+    level. `new_work`: refused while the gateway shuts down. `streaming`: lasts as long as its client wants, so its
+    duration is not measured. `aliases`: other paths of the same route. `overridable`: the header X-HTTP-Method-Override
+    chooses the method of a request to this path. `error_form`: None: errors are sent in the envelope, with the
+    catalogue's status.
     """
 
     method: str
@@ -66,10 +84,14 @@ class Route:
     request_headers: tuple[RequestHeader, ...] = ()
     body: type[BaseModel] | None = None
     raw_body: str = ""
+    raw_types: tuple[str, ...] = ("application/octet-stream",)
     quiet: bool = False
     new_work: bool = False
     streaming: bool = False
     response_headers: Mapping[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    overridable: bool = False
+    error_form: ErrorForm | None = None
     access: Access = field(kw_only=True)
 
     @property
@@ -98,10 +120,15 @@ class Route:
         """Whether it registers uploads, which are limited by themselves."""
         return "QUEUE_FULL" in self.errors
 
+    def statuses_of(self, code: str) -> tuple[int, ...]:
+        """The statuses with which this route sends an error."""
+        own = self.error_form.statuses.get(code) if self.error_form else None
+        return own or (CATALOGUE[code].http_status,)
+
     def documents(self, status: int, code: str | None) -> bool:
-        """Whether this row declares a response: an error with this code, or a success with this status."""
+        """Whether this row declares a response: an error with this code and status, or a success with this status."""
         if code is not None:
-            return code in self.all_errors
+            return code in self.all_errors and status in self.statuses_of(code)
         return any(response.status == status for response in self.responses)
 
 
@@ -116,7 +143,7 @@ def require_access(routes: Iterable[Route]) -> None:
 
 def methods_of(routes: Iterable[Route], path: str) -> tuple[str, ...]:
     """Every method that `path` accepts, sorted: those in the table, HEAD wherever there is GET, and OPTIONS."""
-    methods = {route.method for route in routes if route.path == path}
+    methods = {route.method for route in routes if path in (route.path, *route.aliases)}
     if "GET" in methods:
         methods.add("HEAD")
     return tuple(sorted(methods | {"OPTIONS"}))

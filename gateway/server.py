@@ -90,6 +90,7 @@ def options_from(settings: Settings, connections: int) -> GatewayOptions:
         cors_headers=settings.cors_headers,
         cors_credentials=settings.cors_credentials,
         events_token=settings.events_token,
+        append_limit_bytes=settings.tus_max_append_bytes,
         body_seconds=settings.segment_stall_seconds,
         shutdown_seconds=settings.shutdown_seconds,
         downloads=settings.download_concurrency,

@@ -8,11 +8,12 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway import access
-from gateway.api.error_codes import CONTENT_LOOKUP_ERRORS, DATABASE_ERRORS, LIST_ERRORS
-from gateway.api.shared import PageQuery, content_id, own_only, paginate, parse_query, sees, show_content
+from gateway.api.shared import PageQuery, own_only, paginate, parse_query, sees, show_content
 from gateway.api.views import microseconds
+from gateway.error_codes import CONTENT_LOOKUP_ERRORS, DATABASE_ERRORS, LIST_ERRORS
 from gateway.http.cursors import Position
 from gateway.http.envelope import success
+from gateway.ids import content_id
 from gateway.keys import SERVICES
 from gateway.routing import ResponseSpec, Route
 from pipeline.ports.contents import ContentPosition

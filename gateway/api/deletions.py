@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from gateway import access
-from gateway.api.error_codes import DATABASE_ERRORS, LIST_ERRORS
 from gateway.api.shared import PageQuery, paginate, parse_query
 from gateway.api.views import deletion_view, microseconds
+from gateway.error_codes import DATABASE_ERRORS, LIST_ERRORS
 from gateway.http.cursors import Position
 from gateway.http.envelope import success
 from gateway.keys import SERVICES

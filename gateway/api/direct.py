@@ -5,11 +5,12 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway import access
-from gateway.api.error_codes import JSON_BODY_ERRORS, STORE_ERRORS, TEMP_VOLUME_ERRORS, UPLOAD_LOOKUP_ERRORS
-from gateway.api.shared import segments_limit, show_upload, upload_id
+from gateway.api.shared import segments_limit, show_upload
 from gateway.api.views import grants_view
+from gateway.error_codes import JSON_BODY_ERRORS, STORE_ERRORS, TEMP_VOLUME_ERRORS, UPLOAD_LOOKUP_ERRORS
 from gateway.http.bodies import parse_json
 from gateway.http.envelope import success
+from gateway.ids import upload_id
 from gateway.keys import SERVICES
 from gateway.routing import ResponseSpec, Route
 from schemas.uploads import GrantsView, GrantsWanted, UploadView

@@ -15,10 +15,11 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway import access
-from gateway.api.error_codes import CONTENT_LOOKUP_ERRORS, STORE_ERRORS
-from gateway.api.shared import LinkSeconds, content_id, link_seconds, parse_query, sees, segment_number
+from gateway.api.shared import LinkSeconds, link_seconds, parse_query, sees, segment_number
+from gateway.error_codes import CONTENT_LOOKUP_ERRORS, STORE_ERRORS
 from gateway.http.conditions import Validators
 from gateway.http.streaming import Download, Recipient, not_modified, send
+from gateway.ids import content_id
 from gateway.keys import CALLER, SERVICES
 from gateway.routing import RequestHeader, ResponseSpec, Route
 from pipeline.contents.downloads import Downloads, may_be_shown

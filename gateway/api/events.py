@@ -17,12 +17,12 @@ from typing import Any
 from aiohttp import web
 
 from gateway import access
-from gateway.api.error_codes import UPLOAD_LOOKUP_ERRORS
-from gateway.api.shared import upload_id
 from gateway.api.streams import STREAM_SLOTS, UPLOAD_READS
+from gateway.error_codes import UPLOAD_LOOKUP_ERRORS
 from gateway.http.connection import client_gone
 from gateway.http.state import OPTIONS, RUNNING
 from gateway.http.streaming import until_distrusted
+from gateway.ids import upload_id
 from gateway.keys import CALLER, SERVICES
 from gateway.routing import ResponseSpec, Route
 from pipeline.core.errors import SluiceError

@@ -13,8 +13,8 @@ from typing import Final
 from aiohttp import web
 
 from gateway import access
-from gateway.api.error_codes import DATABASE_ERRORS, JSON_BODY_ERRORS, REGISTRATION_ERRORS, STORE_ERRORS
 from gateway.api.views import import_view
+from gateway.error_codes import DATABASE_ERRORS, JSON_BODY_ERRORS, REGISTRATION_ERRORS, STORE_ERRORS
 from gateway.http.bodies import parse_json
 from gateway.http.envelope import success
 from gateway.http.links import base_url

@@ -9,10 +9,11 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway import access
-from gateway.api.error_codes import CONTENT_LOOKUP_ERRORS, STORE_ERRORS
-from gateway.api.shared import LinkSeconds, content_id, link_seconds, parse_query, sees, segments_limit
+from gateway.api.shared import LinkSeconds, link_seconds, parse_query, sees, segments_limit
+from gateway.error_codes import CONTENT_LOOKUP_ERRORS, STORE_ERRORS
 from gateway.http.envelope import success
 from gateway.http.links import base_url
+from gateway.ids import content_id
 from gateway.keys import SERVICES
 from gateway.routing import ResponseSpec, Route
 from schemas.downloads import SegmentDownload, SegmentManifest

@@ -5,11 +5,12 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway import access
-from gateway.api.error_codes import TEMP_VOLUME_ERRORS, UPLOAD_LOOKUP_ERRORS
-from gateway.api.shared import segment_number, upload_id
+from gateway.api.shared import segment_number
 from gateway.api.views import segment_view
+from gateway.error_codes import TEMP_VOLUME_ERRORS, UPLOAD_LOOKUP_ERRORS
 from gateway.http import bodies, digests
 from gateway.http.envelope import success
+from gateway.ids import upload_id
 from gateway.keys import SERVICES
 from gateway.routing import RequestHeader, ResponseSpec, Route
 from schemas.digests import CONTENT_DIGEST_PATTERN, MD5_PATTERN

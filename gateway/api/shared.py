@@ -16,7 +16,6 @@ from gateway.http import cursors
 from gateway.http.bodies import invalid, invalid_field
 from gateway.http.links import base_url
 from gateway.keys import CALLER, CURRENT_ROUTE, LIMITS, SERVICES
-from pipeline.core.errors import RequestError
 from pipeline.uploads.lookup import UploadDetail
 from schemas.content import Content, ContentView
 from schemas.owners import OwnerFilter
@@ -26,7 +25,6 @@ Q = TypeVar("Q", bound=BaseModel)
 T = TypeVar("T")
 F = TypeVar("F", bound=OwnerFilter)
 
-_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _NOBODY = ""  # no owner has this name
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
@@ -63,16 +61,6 @@ async def paginate(
     found = await fetch(after, query.limit + 1)  # the extra item shows that there is another page
     items = found[: query.limit]
     return items, cursors.encode(position(items[-1]), digest) if len(found) > query.limit else None
-
-
-def upload_id(request: web.Request) -> str:
-    """The upload's id in the path. Raises RequestError UPLOAD_NOT_FOUND, without a lookup, for what cannot be an id."""
-    return _identifier(request, "UPLOAD_NOT_FOUND", "upload_id")
-
-
-def content_id(request: web.Request) -> str:
-    """The content's id in the path. Raises RequestError CONTENT_NOT_FOUND, without a lookup, for what cannot be one."""
-    return _identifier(request, "CONTENT_NOT_FOUND", "content_id")
 
 
 def segment_number(request: web.Request) -> int:
@@ -137,10 +125,3 @@ def show_upload(request: web.Request, detail: UploadDetail) -> UploadView:
 def show_content(request: web.Request, content: Content) -> ContentView:
     """A content, with links as `show_upload` makes them."""
     return content_view(content, base_url(request), request.app[SERVICES].downloads)
-
-
-def _identifier(request: web.Request, code: str, name: str) -> str:
-    value = request.match_info["id"]
-    if not _ID.fullmatch(value):
-        raise RequestError(code, **{name: value[:64]})
-    return value

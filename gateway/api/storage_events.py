@@ -18,8 +18,8 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from gateway import access
-from gateway.api.error_codes import ANY_TYPE_BODY_ERRORS, DATABASE_ERRORS, REGISTRATION_ERRORS, STORE_ERRORS
 from gateway.api.views import import_view
+from gateway.error_codes import ANY_TYPE_BODY_ERRORS, DATABASE_ERRORS, REGISTRATION_ERRORS, STORE_ERRORS
 from gateway.http.bodies import invalid_field, parse_json
 from gateway.http.envelope import success
 from gateway.http.links import base_url

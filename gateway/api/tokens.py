@@ -9,13 +9,14 @@ from yarl import URL
 
 from gateway import access
 from gateway.access import URL_PARAMETER
-from gateway.api.error_codes import CONTENT_LOOKUP_ERRORS, JSON_BODY_ERRORS, UPLOAD_LOOKUP_ERRORS
 from gateway.api.links import content_links, upload_links
-from gateway.api.shared import content_id, sees, upload_id
+from gateway.api.shared import sees
+from gateway.error_codes import CONTENT_LOOKUP_ERRORS, JSON_BODY_ERRORS, UPLOAD_LOOKUP_ERRORS
 from gateway.http.bodies import parse_json
 from gateway.http.envelope import success
 from gateway.http.links import base_url
 from gateway.http.state import OPTIONS
+from gateway.ids import content_id, upload_id
 from gateway.keys import CALLER, LIMITS, SERVICES
 from gateway.routing import ResponseSpec, Route
 from pipeline.access.authenticator import Issued

@@ -9,7 +9,10 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway import access
-from gateway.api.error_codes import (
+from gateway.api.shared import PageQuery, own_only, paginate, parse_query, segments_limit, show_upload
+from gateway.api.tokens import expiry
+from gateway.api.views import grants_view
+from gateway.error_codes import (
     JSON_BODY_ERRORS,
     LIST_ERRORS,
     REDIS_ERRORS,
@@ -17,16 +20,13 @@ from gateway.api.error_codes import (
     STORE_ERRORS,
     UPLOAD_LOOKUP_ERRORS,
 )
-from gateway.api.shared import PageQuery, own_only, paginate, parse_query, segments_limit, show_upload, upload_id
-from gateway.api.tokens import expiry
-from gateway.api.views import grants_view
 from gateway.http.bodies import invalid_field, parse_json
 from gateway.http.cursors import Position
 from gateway.http.envelope import success
-from gateway.http.state import OPTIONS
+from gateway.ids import upload_id
+from gateway.issuing import issue_upload_token
 from gateway.keys import CALLER, SERVICES
 from gateway.routing import RequestHeader, ResponseSpec, Route
-from pipeline.core.access import TokenKind
 from pipeline.core.lifecycle import Status
 from pipeline.uploads.lookup import UploadDetail
 from schemas.http import Page
@@ -57,13 +57,7 @@ async def create(request: web.Request) -> web.StreamResponse:
     else:
         detail, created = await request.app[SERVICES].creation.create(wanted, key, caller)
         shown = show_upload(request, detail)
-    issued = request.app[SERVICES].authenticator.issue(
-        TokenKind.UPLOAD,
-        caller,
-        detail.upload.owner,
-        detail.upload.upload_id,
-        request.app[OPTIONS].upload_token_seconds,
-    )
+    issued = issue_upload_token(request, detail.upload)
     token = UploadToken(token=issued.token, expires_at=expiry(issued))
     shown = shown.model_copy(update={"upload_token": token})
     return success(shown, 201 if created else 200, headers={"Location": shown.links.self})

@@ -6,7 +6,9 @@ holds only the error's code, message and detail, never a traceback, and of a ser
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -31,6 +33,9 @@ UNAVAILABLE_SECONDS = 2
 AT_ONCE_SECONDS = 1
 """Retry-After of a client error that names no time: the request was damaged or too slow; repeat it at once."""
 
+PROBLEM = "application/problem+json"
+"""The media type of an error that has members of RFC 9457."""
+
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -43,15 +48,24 @@ def success(data: T, status: int = 200, headers: dict[str, str] | None = None) -
     )
 
 
-def failure(error: SluiceError, path: str, request_id: str) -> web.Response:
+def failure(
+    error: SluiceError,
+    path: str,
+    request_id: str,
+    *,
+    status: int | None = None,
+    problem: Mapping[str, Any] | None = None,
+) -> web.Response:
     """`error` in the envelope, with its status and the headers that this status requires. Retry-After: see
-    `retry_after` (RFC 9110 section 10.2.3)."""
+    `retry_after` (RFC 9110 section 10.2.3). `status` replaces that of the catalogue. `problem`: members of RFC 9457
+    that the envelope gets as well."""
+    status = status or error.http_status
     detail: dict[str, Any] = to_jsonable_python(error.detail, fallback=str, inf_nan_mode="null")
     message = error.message
     if error.http_status >= 500:  # what others name is their own text
         message, detail = without_paths(message), without_paths(detail)
     body = Failure(
-        status=error.http_status,
+        status=status,
         error=ErrorBody(code=error.code, message=message, path=path, request_id=request_id, detail=detail),
     )
     headers: dict[str, str] = {}
@@ -61,11 +75,11 @@ def failure(error: SluiceError, path: str, request_id: str) -> web.Response:
         headers["Allow"] = error.detail["allowed"]
     if error.code == "RANGE_NOT_SATISFIABLE":
         headers["Content-Range"] = f"bytes */{error.detail['size_bytes']}"
-    if error.http_status == 401:  # RFC 9110 section 11.6.1. A sender that knows only a URL sends its password then.
+    if status == 401:  # RFC 9110 section 11.6.1. A sender that knows only a URL sends its password then.
         headers["WWW-Authenticate"] = 'Basic realm="sluice", charset="UTF-8"'
-    return web.Response(
-        status=error.http_status, body=body.model_dump_json().encode(), content_type="application/json", headers=headers
-    )
+    text = body.model_dump_json() if problem is None else json.dumps({**problem, **body.model_dump(mode="json")})
+    content_type = "application/json" if problem is None else PROBLEM
+    return web.Response(status=status, body=text.encode(), content_type=content_type, headers=headers)
 
 
 def retry_after(error: SluiceError) -> int | None:

@@ -15,6 +15,9 @@ from pipeline.core.model import ClientDigest
 
 LENGTHS = {"sha-256": 32, "md5": 16, "crc32c": 4}
 
+CHECKSUMS = {"sha1": ("sha1", 20), "md5": ("md5", 16), "sha256": ("sha-256", 32)}
+"""The names that tus uses for digest algorithms -> ours, and the number of bytes."""
+
 # RFC 8941 section 3.3.5: a byte sequence is base64 between colons; keys are lower case (section 3.1.2).
 _MEMBER = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):\s*")
 _MD5_HEX = re.compile(r"[0-9a-fA-F]{32}")
@@ -38,6 +41,22 @@ def parse_content_digest(value: str) -> list[ClientDigest]:
 def parse_content_md5(value: str) -> ClientDigest:
     """The digest of a Content-MD5 field. Raises RequestError DIGEST_NOT_SUPPORTED."""
     return _digest("md5", value.strip())
+
+
+def parse_upload_checksum(value: str) -> ClientDigest:
+    """The digest of an Upload-Checksum field (tus 1.0, checksum extension): `sha1 BASE64`. Raises RequestError
+    CHECKSUM_NOT_SUPPORTED."""
+    name, _, text = value.strip().partition(" ")
+    if name not in CHECKSUMS:
+        raise RequestError("CHECKSUM_NOT_SUPPORTED", reason=f"its algorithm is not one of {', '.join(CHECKSUMS)}")
+    algorithm, length = CHECKSUMS[name]
+    try:
+        raw = b64decode(text.strip(), validate=True)
+    except ValueError:
+        raise RequestError("CHECKSUM_NOT_SUPPORTED", reason=f"its {name} value is not base64") from None
+    if len(raw) != length:
+        raise RequestError("CHECKSUM_NOT_SUPPORTED", reason=f"a {name} digest has {length} bytes, not {len(raw)}")
+    return ClientDigest(algorithm, raw)
 
 
 def format_content_digest(digest: ClientDigest) -> str:

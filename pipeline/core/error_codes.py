@@ -146,6 +146,20 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "APPEND_STALLED": ErrorSpec(
         408, True, "No bytes arrived for {stall_seconds} s, or a segment took too long; continue at the offset."
     ),
+    "TUS_VERSION_NOT_SUPPORTED": ErrorSpec(
+        412, False, "This server speaks tus {supported}; send Tus-Resumable: {supported}, not '{version}'."
+    ),
+    "UPLOAD_HEADER_INVALID": ErrorSpec(400, False, "The header {header} is missing or not valid: {reason}."),
+    "UPLOAD_LENGTH_REQUIRED": ErrorSpec(
+        400, False, "The length of an upload must be known when it is created; send Upload-Length."
+    ),
+    "UPLOAD_LENGTH_DIFFERS": ErrorSpec(
+        400, False, "The upload has {size_bytes} bytes in all, which cannot be changed to {announced_bytes}."
+    ),
+    "CONCATENATION_NOT_SUPPORTED": ErrorSpec(
+        400, False, "Uploads cannot be concatenated; send the file as one upload, without Upload-Concat."
+    ),
+    "CHECKSUM_NOT_SUPPORTED": ErrorSpec(400, False, "The checksum cannot be used: {reason}."),
     "APPEND_CUT_OFF": ErrorSpec(400, True, "The connection ended before the request did; continue at the offset."),
     "UPLOAD_WAITING": ErrorSpec(
         409, True, "The temp volume has no room yet; this upload is number {queue_position} in the queue."

@@ -83,6 +83,9 @@ class UploadReader(Protocol):
     async def owner(self, upload_id: str) -> str | None:
         """The owner of an upload; None: it has no record."""
 
+    async def permit_id(self, upload_id: str) -> str | None:
+        """The id of the permit that an upload was created with, "" if there was none; None: it has no record."""
+
     async def known(self, upload_ids: Sequence[str]) -> Collection[str]:
         """The ids that have a record."""
 

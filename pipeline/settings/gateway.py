@@ -53,6 +53,13 @@ class GatewaySettings(BaseModel):
         description="How long a request that appends bytes (tus) waits for room before it is refused with 423; shorter "
         "than the time after which proxies and clients close a silent connection",
     )
+    tus_max_append_bytes: int = Field(
+        0,
+        ge=0,
+        description="Bytes that one request of the IETF draft of resumable uploads may append, which Upload-Limit "
+        "announces as max-append-size: what a proxy in front accepts as a body; 0: no limit. Clients of tus 1.0 cannot "
+        "be told: their chunk size must fit",
+    )
     download_grant_seconds: int = Field(
         3600,
         ge=1,

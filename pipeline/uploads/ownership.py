@@ -39,6 +39,21 @@ class Ownership:
             raise DependencyUnavailable("UPLOAD_RECOVERING", upload_id=upload_id)
         raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
 
+    async def require_permit(self, upload_id: str, permit_id: str) -> None:
+        """Raises RequestError UPLOAD_NOT_FOUND unless the upload was created with this permit; DependencyUnavailable
+        UPLOAD_RECOVERING if it was, and Redis has lost it."""
+        mark = f"permit {permit_id}"  # no owner has this name
+        if (mark, upload_id) in self._own:
+            return
+        found = await self._uploads.permit_id(upload_id)
+        if found == permit_id:
+            self._remember(mark, upload_id)
+            return
+        journal = await self._journals.read(upload_id if found is None else str(uuid4()))
+        if journal is not None and journal.new.permit is not None and journal.new.permit.permit_id == permit_id:
+            raise DependencyUnavailable("UPLOAD_RECOVERING", upload_id=upload_id)
+        raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
+
     def _remember(self, owner: str, upload_id: str) -> None:
         self._own[owner, upload_id] = None
         while len(self._own) > _REMEMBERED:

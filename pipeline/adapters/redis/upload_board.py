@@ -5,6 +5,7 @@ Every change is one script, and so happens completely or not at all.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
@@ -19,7 +20,7 @@ from pipeline.adapters.redis.reads import expect, hash_all, hash_get_many, now_m
 from pipeline.adapters.redis.records import from_flat, recovered_fields, to_fields, to_snapshot, to_upload
 from pipeline.adapters.redis.refusals import refusal
 from pipeline.adapters.redis.scripts import Scripts
-from pipeline.core.access import DEFAULT_OWNER
+from pipeline.core.access import DEFAULT_OWNER, Permit
 from pipeline.core.creation_limits import CreationLimits
 from pipeline.core.errors import AccessError, RequestError
 from pipeline.core.journal import Journal
@@ -93,6 +94,12 @@ class RedisUploadBoard:
     async def owner(self, upload_id: str) -> str | None:
         name, owner = await hash_get_many(self._redis, self._keys.upload(upload_id), ["id", "owner"])
         return None if name is None else owner or DEFAULT_OWNER  # a record from before there were owners names none
+
+    async def permit_id(self, upload_id: str) -> str | None:
+        name, permit = await hash_get_many(self._redis, self._keys.upload(upload_id), ["id", "permit"])
+        if name is None:
+            return None
+        return Permit.from_data(json.loads(permit)).permit_id if permit else ""
 
     async def known(self, upload_ids: Sequence[str]) -> Collection[str]:
         with translated():

@@ -78,11 +78,12 @@ class Site:
         def issue(kind: TokenKind, name: str) -> str:
             return authenticator.issue(kind, owner, OWNER, name, 60).token
 
-        permit = await self.as_("key of the owner", "POST", "/v1/permits", json={"count": 100})
+        permits = [await self.as_("key of the owner", "POST", "/v1/permits", json={"count": 100}) for _ in range(2)]
         tokens = {
             "token of this upload": issue(TokenKind.UPLOAD, this),
             "token of another upload": issue(TokenKind.UPLOAD, another),
-            "permit": permit.data["token"],
+            "permit of this upload": permits[0].data["token"],
+            "another permit": permits[1].data["token"],
             "ticket": issue(TokenKind.TICKET, this),
             "link": issue(TokenKind.LINK, this),
         }

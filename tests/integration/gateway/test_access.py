@@ -29,7 +29,8 @@ def outcome(response: Response, route: Route) -> str:
     """As in the table: `yes` for everything that is not about the caller."""
     if response.status in (401, 403):
         return str(response.status)
-    missing = {"/v1/uploads/{id}": "UPLOAD_NOT_FOUND", "/v1/contents/{id}": "CONTENT_NOT_FOUND"}
+    missing = {"/v1/contents/{id}": "CONTENT_NOT_FOUND"}
+    missing |= dict.fromkeys(("/v1/uploads/{id}", "/files/{id}"), "UPLOAD_NOT_FOUND")
     for path, code in missing.items():
         if route.path.startswith(path) and response.status == 404 and response.code == code:
             return "404"
@@ -47,6 +48,8 @@ async def test_every_caller(site: Site, route: Route) -> None:
         if route.path.startswith("/v1/contents/{id}"):
             await site.new_content(this)
         equipped = await site.with_tokens(this, another)
+        if column == "permit of this upload":
+            this = await equipped.new_upload(column)
         path = route.path.replace("{id}", this).replace("{number}", "1")
         options: dict[str, Any] = {"json": {}} if route.body is not None else {}
         if route.streaming:

@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 from gateway import access
-from gateway.api.error_codes import (
+from gateway.api.shared import PageQuery
+from gateway.app import ALL_ROUTES
+from gateway.error_codes import (
     ANY_TYPE_BODY_ERRORS,
     CONTENT_LOOKUP_ERRORS,
     DATABASE_ERRORS,
@@ -28,8 +30,6 @@ from gateway.api.error_codes import (
     TEMP_VOLUME_ERRORS,
     UPLOAD_LOOKUP_ERRORS,
 )
-from gateway.api.shared import PageQuery
-from gateway.app import ALL_ROUTES
 from gateway.http import envelope
 from gateway.openapi import build_document
 from gateway.routing import Route
@@ -38,6 +38,11 @@ from pipeline.core.errors import SluiceError
 
 pytestmark = pytest.mark.unit
 
+APPEND_CALL_ERRORS = (
+    *("UPLOAD_ENDED", "TRANSPORT_DIFFERS", "SEGMENT_DIFFERS", "TEMP_FILE_MISSING"),
+    *(code for code in CATALOGUE if code.startswith("APPEND_")),
+)
+
 ERRORS: Mapping[str, tuple[str, ...]] = {
     "authenticator.holds": (),
     "authenticator.is_trusted": (),
@@ -45,6 +50,8 @@ ERRORS: Mapping[str, tuple[str, ...]] = {
     "signed_messages.require_valid": ("EVENTS_TOPIC_NOT_ALLOWED", "EVENTS_SIGNATURE_WRONG", "EVENTS_NOT_VERIFIED"),
     "authenticator.issue": (),
     "authenticator.issue_permit": (),
+    "appender.append": (*UPLOAD_LOOKUP_ERRORS, *APPEND_CALL_ERRORS),
+    "appender.position": UPLOAD_LOOKUP_ERRORS,
     "creation.create": (*REGISTRATION_ERRORS, *STORE_ERRORS),
     "creation.cancel": UPLOAD_LOOKUP_ERRORS,
     "lookup.detail": UPLOAD_LOOKUP_ERRORS,
@@ -71,11 +78,24 @@ ERRORS: Mapping[str, tuple[str, ...]] = {
 """What each call of a service can raise because of its dependencies."""
 
 
+_SHARED = ("gateway.protocols.", "gateway.issuing")
+
+
 def used(module: ModuleType, name: str, seen: set[str]) -> Iterator[str]:
-    """The source of a function or class and of everything of its module that it uses."""
-    if name in seen:
+    """The source of a function or class, of everything of its module that it uses, and of what it uses of the other
+    modules that share the implementation of its routes."""
+    if f"{module.__name__}.{name}" in seen:
         return
-    seen.add(name)
+    seen.add(f"{module.__name__}.{name}")
+    target = getattr(module, name.partition(".")[0], None)
+    if inspect.ismodule(target) and "." in name:
+        if target.__name__.startswith(_SHARED):
+            yield from used(target, name.partition(".")[2], seen)
+        return
+    if inspect.isfunction(target) and target.__module__ != module.__name__:
+        if target.__module__.startswith(_SHARED):
+            yield from used(sys.modules[target.__module__], name, seen)
+        return
     tree = ast.parse(inspect.getsource(module))
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == name:
@@ -83,12 +103,16 @@ def used(module: ModuleType, name: str, seen: set[str]) -> Iterator[str]:
             for part in ast.walk(node):
                 if isinstance(part, ast.Name):
                     yield from used(module, part.id, seen)
+                if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name):
+                    yield from used(module, f"{part.value.id}.{part.attr}", seen)
 
 
 def calls(route: Route) -> set[str]:
     """What a handler calls of the services: `service.method`, or the method alone."""
     source = "\n".join(used(sys.modules[route.handler.__module__], route.handler.__name__, set()))
     source = source.replace("self._request.app[SERVICES]", "SERVICES").replace("request.app[SERVICES]", "SERVICES")
+    source = re.sub(r"^( *)(\w+), \w+ = \((SERVICES), .*\)$", r"\1\2 = \3", source, flags=re.MULTILINE)
+    source = re.sub(r"^( *)(\w+), \w+ = \((SERVICES\.\w+), .*\)$", r"\1\2 = \3", source, flags=re.MULTILINE)
     for name, value in re.findall(r"^ *(\w+) = (SERVICES[.\w]*)$", source, re.MULTILINE):
         source = re.sub(rf"(?<![.\w]){name}(?=\.)", value, source)
     found = {".".join(filter(None, names)) for names in re.findall(r"SERVICES\.(\w+)(?:\.(\w+))?", source)}

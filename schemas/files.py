@@ -1,0 +1,17 @@
+"""An upload as /files/ shows it."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class FileView(BaseModel):
+    """How far an upload has come."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str = Field(description="The id of the upload, and of the content that it becomes")
+    offset: int = Field(description="Bytes that have arrived without a gap: where the next request appends")
+    size: int = Field(description="Bytes in the whole file")
+    complete: bool = Field(description="Whether every byte has arrived")
+    upload: str = Field(description="URL of the upload's status, for a caller that may see it")
