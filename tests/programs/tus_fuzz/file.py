@@ -147,7 +147,7 @@ class TusFile:
         return reply.offset
 
     async def _patch(self, start: int, chunk: bytes, more: Mapping[str, str] | None = None) -> None:
-        reply = self._seen(await send("PATCH", self.url, self._headers(start) | (more or {}), chunk), "patch")
+        reply = self._seen(await send("PATCH", self.url, {**self._headers(start), **(more or {})}, chunk), "patch")
         if reply.status == 204:
             if reply.offset is None or not start <= reply.offset <= start + len(chunk):
                 raise Violation(f"{len(chunk)} bytes at {start} led to {reply.offset}")

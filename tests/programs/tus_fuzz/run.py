@@ -25,6 +25,7 @@ from tests.programs.tus_fuzz.requests import send
 _CLIENTS = 8
 _MOST_STEPS = 30
 _SETTINGS: Mapping[str, Any] = {
+    "auth": "none",
     # Room for a few files, so that some wait; files of more than two segments pass through a window.
     "temp_budget_bytes": 24 * SEGMENT_BYTES,
     "temp_share": 0.25,
@@ -34,7 +35,7 @@ _SETTINGS: Mapping[str, Any] = {
 _METADATA = (
     "",
     "filename " + b64encode(b"a film.mp4").decode() + ",filetype " + b64encode(b"video/mp4").decode(),
-    "name " + b64encode("Größe.mp4".encode()).decode() + ",empty,private " + b64encode(bytes(20)).decode(),
+    "name " + b64encode("Größe.mp4".encode()).decode() + ",empty,private " + b64encode(b"yes, \xe2\x9c\x93").decode(),
 )
 _BROKEN: tuple[dict[str, str], ...] = (
     {"Upload-Length": "-5"},
@@ -43,6 +44,7 @@ _BROKEN: tuple[dict[str, str], ...] = (
     {"Upload-Length": "10", "Upload-Metadata": "filename ###"},
     {"Upload-Length": "10", "Upload-Metadata": "x" * 10_000},
     {"Upload-Length": "10", "Upload-Metadata": "a YQ==,a YQ=="},
+    {"Upload-Length": "10", "Upload-Metadata": "a AAAA"},
     {"Upload-Length": "10", "Upload-Concat": "partial;x"},
     {"Upload-Length": "10", "Upload-Defer-Length": "2"},
     {"Upload-Length": "10", "Tus-Resumable": "3.0"},
