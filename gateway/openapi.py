@@ -16,9 +16,13 @@ from pydantic.json_schema import models_json_schema
 
 from gateway.access import STORE, URL_PARAMETER, Access
 from gateway.http.envelope import PROBLEM
+from gateway.curl_lines import curl_line
+from gateway.error_advice import ADVICE
+from gateway.example_bodies import example_body
 from gateway.http.request_ids import HEADER
 from gateway.limits import LEVEL_FIELD, POLICY_FIELD
-from gateway.routing import JSON, RequestHeader, ResponseSpec, Route
+from gateway.openapi_parameters import parameters
+from gateway.routing import JSON, ResponseSpec, Route
 from pipeline.core.error_codes import CATALOGUE
 from schemas.http import Failure, Success
 
@@ -53,17 +57,6 @@ _HEADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     ),
 }
 
-_PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
-    "id": {
-        "description": "The `id` in the response to the creation",
-        "schema": {"type": "string", "pattern": "^[0-9A-Za-z-]{1,64}$"},
-    },
-    "number": {
-        "description": "Number of the segment, from 1",
-        "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
-    },
-}
-
 _SECURITY: Mapping[str, Any] = {
     "bearer": {
         "type": "http",
@@ -84,13 +77,6 @@ _SECURITY: Mapping[str, Any] = {
     },
 }
 
-_REQUEST_ID = RequestHeader(
-    HEADER,
-    "Your own id for this request: 1 to 128 letters, digits and any of . _ : -; anything else is replaced. It is "
-    "returned in the response and written to the log.",
-    {"type": "string"},
-)
-
 
 def build_document(routes: Iterable[Route]) -> dict[str, Any]:
     """The whole document, ready for `json.dumps`."""
@@ -106,7 +92,12 @@ def build_document(routes: Iterable[Route]) -> dict[str, Any]:
         "components": {"schemas": schemas, "securitySchemes": _SECURITY},
         "tags": [{"name": name} for name in dict.fromkeys(route.tag for route in table)],
         "x-error-catalogue": {
-            code: {"status": spec.http_status, "retryable": spec.retryable, "message": spec.message}
+            code: {
+                "status": spec.http_status,
+                "retryable": spec.retryable,
+                "message": spec.message,
+                "advice": ADVICE[code],
+            }
             for code, spec in CATALOGUE.items()
         },
     }
@@ -140,8 +131,9 @@ def _operation(route: Route) -> dict[str, Any]:
         "description": f"{route.description}\n\nAccess: {route.access.description}.",
         "x-sluice-access": str(route.access),
         "security": _security(route.access),
-        "parameters": _parameters(route),
+        "parameters": parameters(route),
         "responses": {**_successes(route), **_failures(route)},
+        "x-codeSamples": [{"lang": "Shell", "label": "curl", "source": curl_line(route)}],
     }
     if route.body is not None:
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(route.body)}}}
@@ -161,47 +153,6 @@ def _security(access: Access) -> list[dict[str, list[str]]]:
     return [{name: []} for name, accepted in named.items() if accepted]
 
 
-def _parameters(route: Route) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, **_PATH_PARAMETERS[name]}
-        for name in re.findall(r"{(\w+)}", route.path)
-    ]
-    if route.query is not None:
-        schema = route.query.model_json_schema()
-        for name, part in schema["properties"].items():
-            inline = _inline(part, schema.get("$defs", {}))
-            description = inline.pop("description", "")
-            found.append({"name": name, "in": "query", "required": False, "description": description, "schema": inline})
-    found.extend(
-        {
-            "name": header.name,
-            "in": "header",
-            "required": False,
-            "description": header.description,
-            "schema": dict(header.schema),
-        }
-        for header in (*route.request_headers, _REQUEST_ID)
-    )
-    return found
-
-
-def _inline(part: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of a query parameter, inlined. A parameter that is not sent is absent, so null is not among its
-    types."""
-    if "anyOf" in part:
-        choices = [choice for choice in part["anyOf"] if choice.get("type") != "null"]
-        rest = {key: value for key, value in part.items() if key not in {"anyOf", "default", "title"}}
-        return _inline({**choices[0], **rest}, definitions)
-    if "$ref" in part:
-        target = definitions[part["$ref"].rpartition("/")[2]]
-        return {
-            "type": target["type"],
-            "enum": target["enum"],
-            **{key: part[key] for key in part if key == "description"},
-        }
-    return {key: value for key, value in part.items() if key != "title"}
-
-
 def _successes(route: Route) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for response in route.responses:
@@ -212,7 +163,9 @@ def _successes(route: Route) -> dict[str, Any]:
         }
         model = envelope_of(response)
         if response.media_type:
-            entry["content"] = {response.media_type: _media(response, model)}
+            example = example_body(response)
+            shown = {} if example is None else {"example": example}
+            entry["content"] = {response.media_type: {**_media(response, model), **shown}}
         found[str(response.status)] = entry
     return found
 

@@ -39,13 +39,15 @@ class RequestHeader:
 @dataclass(frozen=True, slots=True)
 class ResponseSpec:
     """One successful response. `data` is the model inside the envelope. None: the body has no envelope and is of
-    `media_type` ("": no body). `headers`: name -> description of headers that the handler sets."""
+    `media_type` ("": no body). `headers`: name -> description of headers that the handler sets. `example`: the data, or
+    the body without an envelope, that illustrates it; None: the first example of `data`."""
 
     status: int
     description: str
     data: type[BaseModel] | None = None
     media_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
+    example: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas import examples
 from schemas.media import MediaMetadata
 
 
@@ -81,6 +82,8 @@ class ContentLinks(BaseModel):
 
 class ContentView(Content):
     """A content as the API shows it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.CONTENT]})
 
     object: ObjectView
     thumbnail: ObjectView | None

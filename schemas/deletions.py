@@ -6,13 +6,14 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas import examples
 from schemas.content import ContentObject
 
 
 class PendingDeletion(BaseModel):
     """A deleted content that is not yet removed from its store or from the cache in front of it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [examples.PENDING_DELETION]})
 
     content_id: str
     content_type: str
@@ -32,7 +33,7 @@ class Deletion(BaseModel):
     """Response to DELETE: the API no longer shows the content. `leftover`: something of it must still be removed from
     the store or a cache, and is listed in `GET /v1/leftovers` until then."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [examples.DELETION]})
 
     id: str
     leftover: bool

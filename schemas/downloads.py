@@ -6,6 +6,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas import examples
+
 
 class SegmentDownload(BaseModel):
     """One segment, with the URL of its bytes."""
@@ -30,7 +32,7 @@ class SegmentDownload(BaseModel):
 class SegmentManifest(BaseModel):
     """A page of a content's manifest: up to 1,000 segments in order."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [examples.SEGMENTS]})
 
     content_id: str
     size: int = Field(ge=0, description="Bytes in the whole file")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Alive(BaseModel):
     """The process responds. Says nothing about its dependencies."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [{"alive": True}]})
 
     alive: Literal[True] = True
 
@@ -18,7 +18,7 @@ class Alive(BaseModel):
 class Ready(BaseModel):
     """Every dependency that requests need is available."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [{"ready": True, "warnings": {}}]})
 
     ready: Literal[True] = True
     warnings: dict[str, str] = Field(

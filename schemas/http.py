@@ -54,6 +54,8 @@ class Page(BaseModel, Generic[T]):
 class AllowedMethods(BaseModel):
     """Response to OPTIONS."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(
+        frozen=True, json_schema_extra={"examples": [{"allowed": ["DELETE", "GET", "HEAD", "OPTIONS"]}]}
+    )
 
     allowed: list[str] = Field(description="The methods that this path supports")

@@ -6,14 +6,34 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.examples import EXAMPLE_ID, SERVER, Example
 from schemas.owners import OwnerName
 from schemas.uploads import Metadata
+
+_IMPORT: Example = {
+    "id": EXAMPLE_ID,
+    "status": "processing",
+    "created": True,
+    "bucket": "archive",
+    "key": "raw/film.mp4",
+    "size": 73_400_320,
+    "etag": "f7ecae63505ca4ec8cef02d9faa01d90",
+    "links": {
+        "self": f"{SERVER}/v1/uploads/{EXAMPLE_ID}",
+        "events": f"{SERVER}/v1/uploads/{EXAMPLE_ID}/events",
+        "content": None,
+    },
+}
 
 
 class ImportObject(BaseModel):
     """Body of `POST /v1/contents/import`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"bucket": "archive", "key": "raw/film.mp4", "metadata": {"album": "Norway"}}]},
+    )
 
     bucket: str | None = Field(
         None,
@@ -42,7 +62,7 @@ class ImportLinks(BaseModel):
 class ImportView(BaseModel):
     """An object that becomes, or has become, a content. `GET /v1/uploads/{id}` shows its progress."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [_IMPORT]})
 
     id: str = Field(description="Id of the import's upload, and later of its content")
     status: str = Field(description="Status as of an upload; `ready`: the object is a content")
@@ -67,7 +87,19 @@ class IgnoredEvent(BaseModel):
 class EventsTaken(BaseModel):
     """The effects of a notification."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "taken": True,
+                    "imports": [_IMPORT],
+                    "ignored": [{"bucket": "archive", "key": "raw/old.mp4", "reason": "NOT_A_CREATION"}],
+                    "confirm_url": None,
+                }
+            ]
+        },
+    )
 
     taken: Literal[True] = True
     imports: list[ImportView] = Field(description="One for each created object")

@@ -67,6 +67,21 @@ class StorageEvents(_Part):
     """Body of `POST /v1/events/storage`. Amazon's test event has `Event` and no records. A message through SNS has
     `Type`, and the notification as a string in `Message`, unless raw message delivery is on."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "Records": [
+                        {
+                            "eventName": "ObjectCreated:Put",
+                            "s3": {"bucket": {"name": "archive"}, "object": {"key": "raw/film.mp4", "size": 73400320}},
+                        }
+                    ]
+                }
+            ]
+        }
+    )
+
     records: list[EventRecord] = Field(default_factory=list, alias="Records", max_length=1000)
     event: str | None = Field(
         None, alias="Event", description="`s3:TestEvent`: sent once, when notifications are set up"

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from schemas.examples import EXAMPLE_ID, SERVER
 from schemas.media import MediaKind
 from schemas.numbers import WHOLE
 
@@ -24,7 +25,15 @@ _Pixels = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True), WHOLE]
 class PermitRequest(BaseModel):
     """Body of `POST /v1/permits`: limits of the uploads created with the permit. Limits of the owner apply, too."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"count": 5, "max_size": 2147483648, "content_types": ["video/*"], "max_duration_seconds": 600.0}
+            ]
+        },
+    )
 
     expires_in: _Seconds = Field(3600, description="Seconds for which the permit is valid")
     count: Annotated[int, Field(ge=1, le=10_000, strict=True), WHOLE] = Field(
@@ -56,7 +65,19 @@ class PermitRequest(BaseModel):
 class PermitView(BaseModel):
     """A permit: its `token` creates uploads within limits. An upload that breaks one fails as soon as that is known."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "d2cdf37173094c3789b50124d4dbc9a3",
+                    "token": "eyJhbGciOiJIUzI1NiIs...zsgMaa",
+                    "expires_at": "2026-11-27T12:23:46Z",
+                    "count": 5,
+                }
+            ]
+        },
+    )
 
     id: str = Field(description="Id of the permit, as in the log")
     token: str = Field(repr=False, description="Send it as `Authorization: Bearer` with `POST /v1/uploads`")
@@ -67,7 +88,17 @@ class PermitView(BaseModel):
 class TicketView(BaseModel):
     """A ticket: opens the event stream of one upload for a browser's EventSource, which cannot send headers."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "url": f"{SERVER}/v1/uploads/{EXAMPLE_ID}/events?token=eyJhbGciOiJIUzI1NiIs...fcc8nU",
+                    "expires_at": "2026-11-27T11:24:46Z",
+                }
+            ]
+        },
+    )
 
     url: str = Field(repr=False, description="The event stream, with the ticket in its query")
     expires_at: datetime = Field(description="The stream must be opened before this time; it may then last longer")
@@ -76,7 +107,7 @@ class TicketView(BaseModel):
 class LinksRequest(BaseModel):
     """Body of `POST /v1/contents/{id}/links`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"examples": [{"expires_in": 86400}]})
 
     expires_in: _Seconds = Field(3600, description="Seconds for which the links work")
 
@@ -84,7 +115,18 @@ class LinksRequest(BaseModel):
 class LinksView(BaseModel):
     """URLs that work without a key until they expire."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "download": f"{SERVER}/v1/contents/{EXAMPLE_ID}/download?token=eyJhbGciOiJIUzI1NiIs...gTF5QL",
+                    "thumbnail": f"{SERVER}/v1/contents/{EXAMPLE_ID}/thumbnail?token=eyJhbGciOiJIUzI1NiIs...gTF5QL",
+                    "expires_at": "2026-11-28T11:23:46Z",
+                }
+            ]
+        },
+    )
 
     download: str = Field(repr=False)
     thumbnail: str | None = Field(repr=False, description="Null: the content has no thumbnail")

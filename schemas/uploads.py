@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from schemas import examples
 from schemas.digests import DIGEST_PATTERN
 from schemas.media import MediaMetadata
 from schemas.media_types import UNKNOWN, MediaType
@@ -51,7 +52,7 @@ SegmentNumber = Annotated[int, Field(ge=1, le=999_999_999, strict=True), WHOLE]
 class CreateUpload(BaseModel):
     """Body of `POST /v1/uploads`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"examples": [examples.CREATE_UPLOAD]})
 
     filename: str = Field(
         min_length=1,
@@ -141,7 +142,7 @@ class SegmentGrantView(BaseModel):
 class GrantsView(BaseModel):
     """Grants to send segments to the store itself. Anyone who has such a URL may use it until it expires."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [examples.GRANTS]})
 
     expires_in: int = Field(description="Seconds until the grants expire")
     segments: list[SegmentGrantView]
@@ -166,7 +167,7 @@ class UploadToken(BaseModel):
 class UploadView(BaseModel):
     """An upload: its description, its progress and what is still missing."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [examples.UPLOAD]})
 
     id: str
     owner: str = Field("default", description="The owner: the name to which it belongs")
@@ -230,7 +231,7 @@ class UploadView(BaseModel):
 class GrantsWanted(BaseModel):
     """Body of `POST /v1/uploads/{id}/grants`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"examples": [examples.GRANTS_WANTED]})
 
     segments: list[tuple[SegmentNumber, SegmentNumber]] = Field(
         min_length=1, max_length=1000, description="Inclusive ranges of segment numbers", examples=[[[101, 200]]]
@@ -240,7 +241,7 @@ class GrantsWanted(BaseModel):
 class SegmentView(BaseModel):
     """A received segment. `repeated`: it had been received before."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [examples.SEGMENT]})
 
     number: int
     size: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from gateway import access
 from gateway.api.shared import PageQuery, own_only, paginate, parse_query, sees, show_content
@@ -17,6 +17,7 @@ from gateway.ids import content_id
 from gateway.keys import SERVICES
 from gateway.routing import ResponseSpec, Route
 from pipeline.ports.contents import ContentPosition
+from schemas import examples
 from schemas.content import Content, ContentView
 from schemas.content_list import NEWEST_FIRST, ContentFilters, Sort, sort_value
 from schemas.deletions import Deletion
@@ -25,6 +26,8 @@ from schemas.http import Page
 
 class ContentQuery(ContentFilters, PageQuery):
     """Query of `GET /v1/contents`. A name that is not here is refused: a misspelt filter must not list everything."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.CONTENT_FILTERS]})
 
     sort: Sort = Field(
         NEWEST_FIRST,

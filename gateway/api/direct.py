@@ -13,6 +13,7 @@ from gateway.http.envelope import success
 from gateway.ids import upload_id
 from gateway.keys import SERVICES
 from gateway.routing import ResponseSpec, Route
+from schemas import examples
 from schemas.uploads import GrantsView, GrantsWanted, UploadView
 
 
@@ -60,7 +61,11 @@ ROUTES: tuple[Route, ...] = (
         "Reports that every segment was sent to the store. The gateway compares this with what the store holds; "
         "segments that are missing or have the wrong length are listed in SEGMENTS_MISSING and must be sent again. "
         "Repeating the request is harmless.",
-        responses=(ResponseSpec(200, "The upload, which continues without its client", UploadView),),
+        responses=(
+            ResponseSpec(
+                200, "The upload, which continues without its client", UploadView, example=examples.UPLOAD_COMPLETED
+            ),
+        ),
         errors=(*_DIRECT_ERRORS, "SEGMENTS_MISSING", *TEMP_VOLUME_ERRORS),
         new_work=True,
         access=access.SEND,

@@ -29,6 +29,7 @@ from pipeline.core.errors import SluiceError
 from pipeline.core.lifecycle import ENDED
 from pipeline.tasks import end_tasks
 from pipeline.telemetry import EVENT_STREAMS, Log, logger
+from schemas import examples
 
 RECONNECT_MILLISECONDS = 1000
 """How long a client waits before it reconnects: the value of `retry:`."""
@@ -168,7 +169,7 @@ ROUTES: tuple[Route, ...] = (
         "way when its key or token is no longer valid; then the new request is refused. Lines that begin "
         "with a colon keep the connection open.",
         responses=(
-            ResponseSpec(200, "The stream", media_type="text/event-stream"),
+            ResponseSpec(200, "The stream", media_type="text/event-stream", example=examples.EVENTS),
             ResponseSpec(
                 204,
                 "The upload has ended and the client has received its last event (`Last-Event-ID`). EventSource stops "

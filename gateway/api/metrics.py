@@ -24,6 +24,14 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
+_EXAMPLE = """# HELP sluice_received_bytes_total Segment bytes written to the temp volume
+# TYPE sluice_received_bytes_total counter
+sluice_received_bytes_total 7.340032e+07
+# HELP sluice_uploads Uploads by status
+# TYPE sluice_uploads gauge
+sluice_uploads{status="receiving"} 3.0
+"""
+
 ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
@@ -32,7 +40,7 @@ ROUTES: tuple[Route, ...] = (
         "Operation",
         "Metrics for Prometheus",
         "Every metric of this process in the Prometheus text format, without the envelope.",
-        responses=(ResponseSpec(200, "Metrics", media_type="text/plain"),),
+        responses=(ResponseSpec(200, "Metrics", media_type="text/plain", example=_EXAMPLE),),
         quiet=True,
         access=access.OPERATE,
     ),

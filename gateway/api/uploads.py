@@ -29,6 +29,7 @@ from gateway.keys import CALLER, SERVICES
 from gateway.routing import RequestHeader, ResponseSpec, Route
 from pipeline.core.lifecycle import Status
 from pipeline.uploads.lookup import UploadDetail
+from schemas import examples
 from schemas.http import Page
 from schemas.owners import OwnerFilter
 from schemas.uploads import CreateUpload, UploadToken, UploadView
@@ -99,7 +100,7 @@ ROUTES: tuple[Route, ...] = (
         "upload is `granted`: the response contains grants to send segments to the store itself. Repeating a request "
         "with the same Idempotency-Key returns the same upload.",
         responses=(
-            ResponseSpec(201, "The new upload", UploadView, headers=_LOCATION),
+            ResponseSpec(201, "The new upload", UploadView, headers=_LOCATION, example=examples.UPLOAD_CREATED),
             ResponseSpec(200, "The upload that this Idempotency-Key created before", UploadView, headers=_LOCATION),
         ),
         errors=(
@@ -158,7 +159,7 @@ ROUTES: tuple[Route, ...] = (
         "Uploads",
         "Cancel an upload",
         "Ends an upload; its data is removed soon after. Cancelling twice is harmless.",
-        responses=(ResponseSpec(200, "The cancelled upload", UploadView),),
+        responses=(ResponseSpec(200, "The cancelled upload", UploadView, example=examples.UPLOAD_CANCELLED),),
         errors=(*UPLOAD_LOOKUP_ERRORS, "UPLOAD_ENDED"),
         new_work=True,
         access=access.CANCEL,
