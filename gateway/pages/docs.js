@@ -1,143 +1,139 @@
 "use strict";
-// Renders the page from /openapi.json. All text of the document is inserted as text, never as markup.
+// Last part of the script of /docs: loads /openapi.json, draws the reference, and makes the page usable: menu, filter,
+// links to sections, buttons that copy.
 
-const byId = (id) => document.getElementById(id);
-
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
-// Text nodes and <code> elements: text between backticks becomes code.
-function prose(text) {
-  return text.split("`").map((part, index) => (index % 2 ? make("code", {}, part) : part));
-}
-
-const shortName = (reference) => reference.split("/").pop();
-
-// pydantic's name Success_Page_UploadView__ reads as "Page of UploadView in the envelope".
-const readable = (name) => name.replace(/^Success_(.*)_$/, "$1 in the envelope").replace(/^Page_(.*)_/, "Page of $1");
-
-function typeOf(schema) {
-  if (typeof schema === "boolean") return schema ? "any" : "nothing";
-  if (schema.$ref) return make("a", { href: `#schema-${shortName(schema.$ref)}` }, readable(shortName(schema.$ref)));
-  if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
-  if ("const" in schema) return JSON.stringify(schema.const);
-  const choices = schema.anyOf || schema.oneOf;
-  if (choices) return join(choices.map(typeOf), " | ");
-  if (schema.type === "array" && schema.items) return join(["array of ", typeOf(schema.items)], "");
-  if (schema.prefixItems) return join(["[", join(schema.prefixItems.map(typeOf), ", "), "]"], "");
-  return [schema.type || "any", schema.format && `(${schema.format})`].filter(Boolean).join(" ");
-}
-
-function join(parts, between) {
-  const span = make("span");
-  parts.forEach((part, index) => span.append(...(index && between ? [between, part] : [part])));
-  return span;
-}
-
-function limits(schema) {
-  const names = { minimum: "from", maximum: "to", minLength: "at least", maxLength: "at most", default: "default", pattern: "pattern" };
-  return Object.entries(names)
-    .filter(([name]) => name in schema && schema[name] !== null)
-    .map(([name, word]) => ` ${word} ${typeof schema[name] === "object" ? JSON.stringify(schema[name]) : schema[name]}`)
-    .join(",");
-}
-
-function table(head, rows) {
-  const body = make("tbody", {}, ...rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", {}, ...[cell].flat())))));
-  return make("div", { class: "scroll" }, make("table", {}, make("thead", {}, make("tr", {}, ...head.map((cell) => make("th", {}, cell)))), body));
-}
-
-function responses(operation) {
-  return Object.entries(operation.responses).map(([status, response]) => {
-    const content = Object.entries(response.content || {});
-    const codes = content.flatMap(([, media]) => Object.keys(media.examples || {}));
-    if (codes.length) {
-      return [status, make("span", { class: "codes" }, ...codes.map((code) => make("a", { href: `#${code}` }, make("code", {}, code))))];
-    }
-    const shapes = content.map(([type, media]) => join([type === "application/json" ? "" : `${type} `, media.schema ? typeOf(media.schema) : ""], ""));
-    const extra = Object.keys(response.headers || {}).filter((name) => name !== "X-Request-Id");
-    return [status, [...prose(response.description), ...shapes.flatMap((shape) => [" · ", shape]), extra.length ? ` · headers: ${extra.join(", ")}` : ""]];
-  });
-}
-
-function drawRoute(method, path, operation) {
-  const inside = make("div", { class: "inside" }, make("p", {}, ...prose(operation.description)));
-  const parameters = operation.parameters.filter((item) => item.name !== "X-Request-Id");
-  if (parameters.length) {
-    const rows = parameters.map((item) => [
-      item.name, `${item.in}${item.required ? ", required" : ""}`, [typeOf(item.schema), limits(item.schema)], prose(item.description || ""),
-    ]);
-    inside.append(make("h3", {}, "Parameters"), table(["Name", "Where", "Type", "Meaning"], rows));
-  }
-  if (operation.requestBody) {
-    const shapes = Object.entries(operation.requestBody.content).map(([type, media]) => [type, [typeOf(media.schema), " ", operation.requestBody.description || ""]]);
-    inside.append(make("h3", {}, "Body"), table(["Type", "Shape"], shapes));
-  }
-  inside.append(make("h3", {}, "Responses"), table(["Status", "What"], responses(operation)));
-  const id = operation.operationId;
-  const summary = make("summary", {}, make("span", { class: `method ${method}` }, method.toUpperCase()),
-    make("span", { class: "path" }, path), make("span", { class: "what" }, operation.summary));
-  const section = make("details", { class: "route", id }, summary, inside);
-  section.dataset.words = `${method} ${path} ${section.textContent}`.toLowerCase();
-  return section;
-}
-
-function drawSchema(name, schema) {
-  const required = new Set(schema.required || []);
-  const rows = Object.entries(schema.properties || {}).map(([field, part]) => [
-    field, [typeOf(part), required.has(field) ? "" : ", optional", limits(part)], prose(part.description || ""),
-  ]);
-  const inside = rows.length ? table(["Field", "Type", "Meaning"], rows) : make("p", {}, typeOf(schema));
-  const note = schema.description ? [make("p", {}, ...prose(schema.description.split("\n\n")[0]))] : [];
-  return make("details", { class: "schema", id: `schema-${name}` }, make("summary", {}, readable(name)), ...note, inside);
-}
+// The gateway's URL as this browser reaches it. A URL that contains a user name and a password cannot be fetched; the
+// browser sends them by itself.
+const BASE = new URL(".", location.origin + location.pathname).href.replace(/\/$/, "");
+const narrow = matchMedia("(max-width: 60rem)");
 
 function draw(api) {
-  byId("version").textContent = `API ${api.info.version}`;
+  const reference = new Reference(api);
+  byId("version").textContent = api.info.version;
   byId("about").replaceChildren(...prose(api.info.description));
-  const groups = new Map(api.tags.map((tag) => [tag.name, []]));
-  for (const [path, item] of Object.entries(api.paths)) {
-    for (const [method, operation] of Object.entries(item)) groups.get(operation.tags[0]).push([method, path, operation]);
+  for (const [name, routes] of reference.groups()) {
+    byId("routes").append(reference.group(name, routes));
+    byId("contents").append(make("h2", { class: "group" }, name), ...routes.map(([method, , operation]) =>
+      make("a", { href: `#${operation.operationId}` }, make("span", { class: `method ${method}`, "aria-hidden": "true" }, method.toUpperCase()), " ", operation.summary)));
   }
-  for (const [name, routes] of groups) {
-    byId("routes").append(make("section", {}, make("h2", {}, name), ...routes.map((route) => drawRoute(...route))));
-    byId("contents").append(make("strong", {}, name), ...routes.map(([, , operation]) => make("a", { href: `#${operation.operationId}` }, operation.summary)));
+  byId("contents").append(make("h2", { class: "group" }, "Errors"), make("a", { href: "#errors" }, "Error codes"));
+  byId("catalogue").append(reference.errors());
+  byId("errors").hidden = false;
+  for (const [path, name] of [["/upload", "Upload page"], ["/dashboard", "Dashboard"]]) {
+    if (api.paths[path]) byId("pages").append(" ", make("a", { href: path.slice(1) }, name));
   }
-  for (const [code, row] of Object.entries(api["x-error-catalogue"])) {
-    byId("catalogue").append(make("tr", { id: code }, make("td", {}, code), make("td", {}, String(row.status)),
-      make("td", {}, row.retryable ? "yes" : "no"), make("td", {}, row.message)));
-  }
-  byId("schemas").append(...Object.entries(api.components.schemas).map(([name, schema]) => drawSchema(name, schema)));
-  byId("errors").hidden = byId("schemas").hidden = false;
   byId("state").remove();
 }
 
+// The menu: beside the page where there is room, else a panel that the button opens and Escape closes.
+function showMenu(open) {
+  byId("menu").setAttribute("aria-expanded", String(open));
+  byId("side").classList.toggle("open", open);
+  byId("main").inert = open;
+  document.body.classList.toggle("covered", open);
+  if (open) byId("side").scrollTop = 0;
+}
+
+function menuIsOpen() {
+  return byId("side").classList.contains("open");
+}
+
+function onKey(event) {
+  const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName);
+  if (event.key === "Escape" && menuIsOpen()) {
+    showMenu(false);
+    byId("menu").focus();
+  } else if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+    if (narrow.matches) showMenu(true);
+    byId("filter").focus();
+  }
+}
+
+// Shows the section that the address names, and moves the focus there, so that Tab continues in it.
 function reveal() {
   const target = byId(decodeURIComponent(location.hash.slice(1)));
-  if (target && target.tagName === "DETAILS") target.open = true;
-  if (target) target.scrollIntoView();
+  if (menuIsOpen()) showMenu(false);
+  if (!target || !byId("main").contains(target)) return;
+  if (target.hidden || target.closest("[hidden]")) {
+    byId("filter").value = "";
+    filter();
+  }
+  target.focus({ preventScroll: true });
+  target.scrollIntoView();
+}
+
+function matches(text) {
+  const words = byId("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+  return words.every((word) => text.includes(word));
 }
 
 function filter() {
-  const words = byId("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
-  for (const route of document.querySelectorAll("details.route")) {
-    route.hidden = !words.every((word) => route.dataset.words.includes(word));
+  let routes = 0;
+  let codes = 0;
+  for (const route of document.querySelectorAll("section.route")) {
+    route.hidden = !matches(route.dataset.words);
+    document.querySelector(`#contents a[href="#${CSS.escape(route.id)}"]`).hidden = route.hidden;
+    routes += route.hidden ? 0 : 1;
   }
-  for (const row of document.querySelectorAll("#catalogue tr")) {
-    row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+  for (const group of document.querySelectorAll("section.group")) group.hidden = !group.querySelector("section.route:not([hidden])");
+  for (const row of document.querySelectorAll("#catalogue li")) {
+    row.hidden = !matches(row.textContent.toLowerCase());
+    codes += row.hidden ? 0 : 1;
+  }
+  for (const title of document.querySelectorAll("#contents h2")) {
+    let link = title.nextElementSibling;
+    while (link && link.tagName === "A" && link.hidden) link = link.nextElementSibling;
+    title.hidden = !link || link.tagName !== "A";
+  }
+  const asked = Boolean(byId("filter").value.trim());
+  byId("found").textContent = asked ? `${routes} ${routes === 1 ? "route" : "routes"}, ${codes} error ${codes === 1 ? "code" : "codes"}` : "";
+}
+
+// Marks the link to the section at the top of the window.
+function watchSections() {
+  const links = new Map([...document.querySelectorAll("#contents a")].map((link) => [link.hash.slice(1), link]));
+  const mark = (id) => {
+    for (const [name, link] of links) name === id ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current");
+    if (!narrow.matches) links.get(id).scrollIntoView({ block: "nearest" });
+  };
+  const observer = new IntersectionObserver((entries) => {
+    const shown = entries.find((entry) => entry.isIntersecting && links.has(entry.target.id));
+    if (shown) mark(shown.target.id);
+  }, { rootMargin: "-10% 0px -80% 0px" });
+  for (const section of document.querySelectorAll("main section[id]")) observer.observe(section);
+}
+
+// Browsers permit access to the clipboard on HTTPS and on loopback only.
+function addCopyButtons() {
+  if (!navigator.clipboard) return;
+  for (const block of document.querySelectorAll("main pre")) {
+    const title = block.getAttribute("aria-label");
+    const button = make("button", { class: "copy", type: "button", "aria-label": title ? `Copy ${title}` : "Copy these lines" }, "Copy");
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(block.textContent);
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = "Copy"; }, 2000);
+    });
+    const frame = make("div", { class: "frame" });
+    block.replaceWith(frame);
+    frame.append(block, button);
   }
 }
 
-// A URL that contains a user name and a password cannot be fetched; the browser sends them without being told.
-fetch(new URL("openapi.json", location.origin + location.pathname))
+for (const place of document.querySelectorAll("[data-server]")) place.textContent = BASE;
+byId("menu").addEventListener("click", () => showMenu(!menuIsOpen()));
+byId("side").addEventListener("click", (event) => event.target.closest("a") && menuIsOpen() && showMenu(false));
+narrow.addEventListener("change", () => showMenu(false));
+addEventListener("keydown", onKey);
+
+fetch(new URL("openapi.json", `${BASE}/`))
   .then((response) => (response.ok ? response.json() : Promise.reject(new Error(`HTTP ${response.status}`))))
   .then((api) => {
     draw(api);
+    addCopyButtons();
     reveal();
+    watchSections();
     addEventListener("hashchange", reveal);
     byId("filter").addEventListener("input", filter);
     document.documentElement.dataset.drawn = "yes";

@@ -11,12 +11,16 @@ import hashlib
 import json
 from functools import cache
 from importlib.resources import files
+from typing import Final
 
 from aiohttp import web
 
 from gateway import access
 from gateway.keys import DOCUMENT
 from gateway.routing import JSON, ResponseSpec, Route
+
+_SCRIPTS: Final = ("docs_fields.js", "docs_routes.js", "docs.js")
+"""In this order, they are the one script of the page."""
 
 
 async def openapi(request: web.Request) -> web.StreamResponse:
@@ -32,7 +36,8 @@ async def docs(request: web.Request) -> web.StreamResponse:
 def _page() -> tuple[str, str]:
     """The page, and the content security policy that allows exactly what it does."""
     folder = files("gateway.pages")
-    style, script = ((folder / name).read_text("utf-8") for name in ("docs.css", "docs.js"))
+    style = (folder / "docs.css").read_text("utf-8")
+    script = "\n".join((folder / name).read_text("utf-8") for name in _SCRIPTS)
     page = (folder / "docs.html").read_text("utf-8").replace("/*STYLE*/", style).replace("/*SCRIPT*/", script)
     policy = (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; connect-src 'self'; "
