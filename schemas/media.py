@@ -53,7 +53,7 @@ class _Stream(_Frozen):
         str | None,
         Field(
             max_length=16,
-            description="Language tag as stored in the file, mostly ISO 639-2 (`eng`); None if undetermined.",
+            description="Language tag as stored in the file, mostly ISO 639-2 (`eng`); null if undetermined.",
         ),
     ] = None
     default: Annotated[bool, Field(description="The file marks this stream to be played by default.")] = False
@@ -97,7 +97,7 @@ class VideoStream(_Stream):
     )
     frame_rate: Annotated[
         PositiveFloat | None,
-        Field(description="Nominal frames per second (23.976 for 24000/1001); None for still pictures and unknown."),
+        Field(description="Nominal frames per second (23.976 for 24000/1001); null for still pictures and unknown."),
     ] = None
     average_frame_rate: Annotated[
         PositiveFloat | None,
@@ -157,11 +157,11 @@ class MediaMetadata(_Frozen):
         Field(
             ge=0,
             allow_inf_nan=False,
-            description="Duration in seconds; None for a still image and if it is unknown.",
+            description="Duration in seconds; null for a still image and if it is unknown.",
         ),
     ] = None
     bit_rate: Annotated[
-        Count | None, Field(description="Bits per second of the whole file; None for a still image.")
+        Count | None, Field(description="Bits per second of the whole file; null for a still image.")
     ] = None
     size_bytes: Annotated[Count, Field(description="Size of the file in bytes.")]
     tags: Annotated[

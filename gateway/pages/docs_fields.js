@@ -16,10 +16,9 @@ function prose(text) {
   return text.split("`").map((part, index) => (index % 2 ? make("code", {}, part) : part));
 }
 
-// With a capital letter and a full stop.
-function sentence(text) {
-  return text && `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
-}
+// With a full stop. The first letter stays: it may begin a value.
+const sentence = (text) => text && `${text}${/[.!?]$/.test(text) ? "" : "."}`;
+const capital = (text) => text && text[0].toUpperCase() + text.slice(1);
 
 // A pattern that is longer says nothing to a reader; the description does.
 const LONGEST_PATTERN = 40;
@@ -27,7 +26,7 @@ const LONGEST_PATTERN = 40;
 // What `limits` shows of a schema, and how.
 const LIMITS = {
   minimum: (value) => `from ${value}`,
-  maximum: (value) => `to ${value}`,
+  maximum: (value) => (value > Number.MAX_SAFE_INTEGER ? "" : `to ${value}`),
   exclusiveMinimum: (value) => `more than ${value}`,
   minLength: (value) => (value > 1 ? `${value} characters or more` : "not empty"),
   maxLength: (value) => `at most ${value} characters`,
@@ -89,38 +88,39 @@ class Schemas {
       .join(", ");
   }
 
-  // The objects below a field: [title, schema] for each alternative. Empty: it has no fields of its own.
-  objects(schema) {
+  // The objects below a field: [what they are to it, schema] for each alternative. Empty: it has no fields of its own.
+  objects(schema, relation = "") {
     return this.choices(schema).some.flatMap((choice) => {
-      if (choice.properties) return [[choice.properties.type?.const || "", choice]];
-      if (choice.items) return this.objects(choice.items);
-      if (typeof choice.additionalProperties === "object") return this.objects(choice.additionalProperties);
+      if (choice.properties) return [[`${relation}${choice.properties.type?.const ? `${choice.properties.type.const} in ` : ""}`, choice]];
+      if (choice.items) return this.objects(choice.items, "each ");
+      if (typeof choice.additionalProperties === "object") return this.objects(choice.additionalProperties, "each value in ");
       return [];
     });
   }
 
-  // A list of the fields of an object, with the fields of nested objects below each. `above`: the objects that enclose it.
-  fields(schema, above = []) {
+  // A list of the fields of an object, with the fields of nested objects below each. `sent`: by the client, who has to know
+  // what is required and which values are accepted. `above`: the objects that enclose it.
+  fields(schema, sent, above = []) {
     const required = new Set(schema.required || []);
     return make("ul", { class: "fields" }, Object.entries(schema.properties).map(([name, part]) =>
-      this.field(name, part, required.has(name) ? "required" : "", [...above, schema.properties])));
+      this.field(name, part, sent && required.has(name) ? "required" : "", sent, [...above, schema.properties])));
   }
 
-  field(name, part, note, above = []) {
+  field(name, part, note, sent, above = []) {
     const shown = this.resolved(part);
     const line = make("p", { class: "line" }, make("code", { class: "name" }, name), " ", make("span", { class: "type" }, this.typeOf(part)),
       note ? [" ", make("span", { class: note === "required" ? "required" : "note" }, note)] : "");
-    const limits = this.limits(part);
+    const limits = sent ? this.limits(part) : "";
     const about = sentence((shown.description || "").split("\n\n")[0]);
     const below = this.objects(part).filter(([, object]) => !above.includes(object.properties));
     return make("li", {}, line,
-      about || limits ? make("p", { class: "about" }, prose(about), about && limits ? " " : "", limits ? make("span", { class: "limits" }, prose(sentence(limits))) : "") : "",
-      below.map(([title, object]) => this.nested(name, title, object, above)));
+      about || limits ? make("p", { class: "about" }, prose(about), about && limits ? " " : "", limits ? make("span", { class: "limits" }, prose(capital(sentence(limits)))) : "") : "",
+      below.map(([relation, object]) => this.nested(`${relation}${name}`, object, sent, above)));
   }
 
-  nested(name, title, object, above) {
+  nested(name, object, sent, above) {
     const count = Object.keys(object.properties).length;
-    const summary = `${count} ${count === 1 ? "field" : "fields"} of ${name}${title ? ` (${title})` : ""}`;
-    return make("details", { class: "nested" }, make("summary", {}, summary), this.fields(object, above));
+    const summary = `${count} ${count === 1 ? "field" : "fields"} of ${name}`;
+    return make("details", { class: "nested" }, make("summary", {}, summary), this.fields(object, sent, above));
   }
 }

@@ -57,7 +57,7 @@ class Reference {
     const places = { path: "path", query: "query", header: "header" };
     return [make("h4", {}, "Parameters"), make("ul", { class: "fields" }, found.map((item) =>
       this.schemas.field(item.name, { ...item.schema, description: item.description },
-        item.required ? `${places[item.in]}, required` : places[item.in])))];
+        item.required ? `${places[item.in]}, required` : places[item.in], true)))];
   }
 
   body(operation) {
@@ -65,7 +65,7 @@ class Reference {
     return [make("h4", {}, "Request body"), ...Object.entries(operation.requestBody.content).map(([type, media]) => {
       const schema = this.schemas.resolved(media.schema);
       return [make("p", { class: "about" }, make("code", {}, type), operation.requestBody.description ? ": " : "", prose(operation.requestBody.description || "")),
-        schema.properties ? this.schemas.fields(schema) : ""];
+        schema.properties ? this.schemas.fields(schema, true) : ""];
     })];
   }
 
@@ -75,11 +75,11 @@ class Reference {
       const headers = Object.entries(response.headers || {}).filter(([name]) => !/^(X-Request-Id|RateLimit.*)$/.test(name));
       return make("li", {}, make("p", { class: "line" }, make("span", { class: "status good" }, status), " ", prose(response.description)),
         headers.length ? make("details", { class: "nested" }, make("summary", {}, `Headers of ${status}`), make("ul", { class: "fields" }, headers.map(([name, header]) =>
-          this.schemas.field(name, { type: "string", description: header.description }, "")))) : "");
+          this.schemas.field(name, { type: "string", description: header.description }, "", false)))) : "");
     });
     const data = successes.flatMap(([, response]) => Object.values(response.content || {})).map((media) => this.dataOf(media.schema)).find(Boolean);
     return [make("h4", {}, "Responses"), make("ul", { class: "statuses" }, rows),
-      data ? [make("p", { class: "about" }, "Fields of ", make("code", {}, "data"), ":"), this.schemas.fields(data)] : ""];
+      data ? [make("p", { class: "about" }, "Fields of ", make("code", {}, "data"), ":"), this.schemas.fields(data, false)] : ""];
   }
 
   // The schema inside the envelope.

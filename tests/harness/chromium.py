@@ -1,7 +1,7 @@
 """Headless Chromium, driven over the DevTools protocol: pages of a size, keys, scripts, pictures.
 
-Guarantee: the browser has a profile of its own and sends requests to loopback only; it is ended with the block, whatever
-happens in it. An exception in a page's own script, or a violation of its content security policy, is recorded.
+Guarantee: the browser has a profile of its own and sends requests to loopback only; it is ended with the block,
+whatever happens in it. An exception in a page's own script, or a violation of its content security policy, is recorded.
 """
 
 from __future__ import annotations

@@ -1,0 +1,93 @@
+"""Every curl line of the description, run by bash against a gateway that requires keys."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.access_table import OWNER
+from gateway.app import ALL_ROUTES
+from gateway.curl_lines import curl_line
+from gateway.routing import Route
+from pipeline.core.access import Scope
+from pipeline.core.error_codes import CATALOGUE
+from pipeline.settings import Settings
+from tests.harness.system_packages import require_programs
+from tests.integration.gateway.conftest import OPTIONS, SEGMENT_BYTES
+from tests.integration.gateway.site import Site, running_site
+
+pytestmark = pytest.mark.integration
+
+SECRET = "e" * 32
+# The store of these tests cannot be reached, and the lines name ids of uploads in other states.
+_OF_THE_SITUATION = {
+    *("STORE_UNAVAILABLE", "TRANSPORT_DIFFERS", "IMPORT_NOT_ALLOWED", "THUMBNAIL_NOT_FOUND"),
+    *("SEGMENTS_TOO_LARGE_FOR_VOLUME", "NOT_READY"),
+}
+
+
+@pytest.fixture
+async def site(settings: Settings) -> AsyncIterator[Site]:
+    require_programs(["curl", "bash"], ["curl", "bash"])
+    roomy = settings.model_copy(update={"temp_budget_bytes": 2**30})
+    options = OPTIONS.__class__(events_token=type(settings.events_token)(SECRET))
+    async with running_site(roomy, options) as running:
+        yield running
+
+
+async def run(lines: str, directory: Path, **variables: str) -> str:
+    """Standard output of bash, which ends with the status of each response, one a line."""
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", f"curl() {{ command curl -sS -w '\\n%{{http_code}}' \"$@\"; }}\n{lines}"),
+        env={"PATH": os.environ["PATH"], **variables},
+        cwd=directory,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    return output.decode(errors="replace")
+
+
+def code_of(output: str) -> Any:
+    """The error code of the response, None for a success."""
+    status = int(output.rpartition("\n")[2])
+    if status < 400:
+        return None
+    code = json.loads(output.rpartition("\n")[0])["error"]["code"]
+    assert CATALOGUE[code].http_status == status
+    return code
+
+
+async def test_every_line_is_a_request_that_its_route_accepts(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "segment.bin").write_bytes(bytes(SEGMENT_BYTES))
+    key = await site.key(OWNER, *Scope)
+    refused: dict[str, str] = {}
+
+    async def check(route: Route) -> None:
+        name = await site.new_upload()
+        await site.new_content(name)
+        directory = tmp_path / route.handler.__module__ / route.handler.__name__
+        directory.mkdir(parents=True)
+        (directory / "segment.bin").symlink_to(tmp_path / "segment.bin")
+        variables = {"SLUICE_SERVER": site.client.url, "SLUICE_KEY": key, "SLUICE_EVENTS_TOKEN": SECRET, "ID": name}
+        line = curl_line(route).replace("curl -N", "curl -N --max-time 2")  # the upload does not end
+        output = await run(line, directory, **variables)
+        if "-N" in line:
+            assert "event: upload" in output
+        elif (code := code_of(output)) is not None and code not in _OF_THE_SITUATION:
+            refused[f"{route.method} {route.path}"] = output
+
+    for route in ALL_ROUTES:
+        await check(route)
+    assert refused == {}
+
+
+async def test_a_line_without_its_key_is_refused(site: Site, tmp_path: Path) -> None:
+    output = await run(curl_line(ALL_ROUTES[0]), tmp_path, SLUICE_SERVER=site.client.url, SLUICE_KEY="wrong")
+    assert code_of(output) == "CREDENTIAL_INVALID"
