@@ -34,7 +34,7 @@ def _transfer(route: Route) -> str:
     if any(response.media_type == "text/event-stream" for response in route.responses):
         return "-N "
     if any(response.status == 302 for response in route.responses):
-        return "-L -OJ "
+        return "-fL -OJ "  # -f: an error is no file
     if route.method == "GET" or (route.method == "POST" and route.body is not None):
         return ""
     return f"-X {route.method} "
