@@ -6,12 +6,14 @@ import asyncio
 import os
 import struct
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from tests.harness.cell import Cell
-from tests.harness.chromium import chromium
+from tests.harness.devtools import chromium
 from tests.harness.keys import CLIENT, WITH_KEYS, as_caller, make_key
 from tests.harness.media_samples import sample
 from tests.harness.running import CellProcesses, cell_processes
@@ -26,7 +28,14 @@ SEGMENT_BYTES = 10 * 1024 * 1024  # what the guide names, the default
 @pytest.fixture(scope="module")
 def guarded(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CellProcesses]:
     directory = tmp_path_factory.mktemp("guide")
-    with cell_processes(servers, directory, segment_bytes=SEGMENT_BYTES, **WITH_KEYS) as started:
+    with cell_processes(
+        servers,
+        directory,
+        segment_bytes=SEGMENT_BYTES,
+        auth="required",
+        signing_secret=WITH_KEYS["signing_secret"],
+        cors_origins="*",
+    ) as started:
         yield started
 
 
@@ -36,7 +45,7 @@ async def cell(guarded: CellProcesses) -> AsyncIterator[Cell]:
         yield cell
 
 
-async def blocks(cell: Cell, key: str, profile: Path) -> dict[str, str]:
+async def blocks(cell: Cell, key: str, profile: Path, section: str = "#guide") -> dict[str, str]:
     """The lines of the page by the id of their block, with this key in place of the word that stands for one."""
     require_programs(["chromium", "curl", "bash"], ["chromium", "curl", "bash"])
     address = cell.url.replace("http://", f"http://any:{key}@")
@@ -44,12 +53,11 @@ async def blocks(cell: Cell, key: str, profile: Path) -> dict[str, str]:
         page = await browser.page(1440, 1000)
         await page.open(f"{address}/docs", "document.documentElement?.dataset.drawn")
         found: dict[str, str] = await page.run(
-            "Object.fromEntries([...document.querySelectorAll('#guide code[id]')]"
+            f"Object.fromEntries([...document.querySelectorAll('{section} code[id]')]"
             ".map((code) => [code.id, code.textContent]))"
         )
         assert page.errors == []
-    assert found["guide-variables"].count("YOUR_API_KEY") == 1
-    return {**found, "guide-variables": found["guide-variables"].replace("YOUR_API_KEY", key)}
+    return {name: text.replace("YOUR_API_KEY", key) for name, text in found.items()}
 
 
 async def run(lines: list[str], directory: Path) -> str:
@@ -81,3 +89,44 @@ async def test_the_guide_uploads_and_downloads_a_file(cell: Cell, tmp_path: Path
     assert '{"status":"ready"}' in output, output
     assert (tmp_path / "copy.mp4").read_bytes() == film
     assert not list(tmp_path.glob("segment-*"))
+
+
+async def test_the_lines_for_a_page_upload_a_file(cell: Cell, tmp_path: Path) -> None:
+    """A page of another origin that has nothing but the lines of the guide, and a permit."""
+    _, key = await make_key(cell.settings, "alice", *CLIENT)
+    film = tmp_path / "film.mp4"
+    film.write_bytes(sample("mp4").read_bytes())
+    _, answer, _ = await cell.call("POST", "/v1/permits", json={}, expect=201)
+    found = await blocks(cell, key, tmp_path / "profile", "#guide-module")
+    lines = found["guide-module-lines"]
+    assert lines.count("A_PERMIT") == 1
+    document = "<!doctype html><meta charset=utf-8>" + lines.replace("A_PERMIT", answer["data"]["token"])
+
+    async def show(_: web.Request) -> web.Response:
+        return web.Response(text=document, content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/", show)
+    async with listening_app(app) as origin, chromium(tmp_path / "another") as browser:
+        page = await browser.page(1440, 1000)
+        await page.open(origin)
+        await page.choose("#file", film)
+        await page.until("document.title")
+        assert page.errors == []
+        name = await page.run("document.title")
+        assert await page.run("bar.value") == 1
+    assert (await cell.content(name))["object"]["size_bytes"] == film.stat().st_size
+
+
+@asynccontextmanager
+async def listening_app(app: web.Application) -> AsyncIterator[str]:
+    """The app's own origin, until the end of the block."""
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}/"
+    finally:
+        await runner.cleanup()
