@@ -14,6 +14,7 @@ _FIX: Final = "Fix the request; sending it again as it is fails again."
 _OPERATOR: Final = "An operator has to fix this; `sluice doctor` on the server shows the cause."
 _NEW_UPLOAD: Final = "Create a new upload and send the file from the start."
 _SEND_SEGMENT: Final = "Send the segment again; the segments received so far are kept."
+_ASK_OFFSET: Final = "Ask for the offset (HEAD), then continue there."
 _NO_RETRY: Final = "Do not send it again. Tell the person to choose another file."
 _STAGE: Final = "The workers retry by themselves. If the upload fails, create a new one."
 
@@ -58,6 +59,14 @@ ADVICE: Final[Mapping[str, str]] = {
     "SEGMENT_WINDOW_FULL": "Send the segments of `wanted_segments` first, this one after `Retry-After` seconds.",
     "SEGMENT_STALLED": _SEND_SEGMENT + " Send fewer at once if this repeats.",
     "SEGMENT_CUT_OFF": _SEND_SEGMENT,
+    "APPEND_OFFSET_WRONG": "Continue at `detail.offset`.",
+    "APPEND_TOO_LONG": "Send no more than the announced size. If the file has grown, create a new upload.",
+    "APPEND_TOO_LARGE": "Send at most `detail.limit_bytes` per request, or leave out the digest.",
+    "APPEND_NO_ROOM": _RETRY,
+    "APPEND_SUPERSEDED": "Stop this request. Ask for the offset (HEAD) if no newer one of yours continues.",
+    "APPEND_DIGEST_WRONG": "Send the same bytes again at the same offset.",
+    "APPEND_STALLED": _ASK_OFFSET,
+    "APPEND_CUT_OFF": _ASK_OFFSET,
     "UPLOAD_WAITING": "Wait `Retry-After` seconds, or follow the events until the upload is `admitted`.",
     "IMPORT_NOT_ALLOWED": "The operator adds the bucket to SLUICE_IMPORT_BUCKETS.",
     "IMPORT_OWN_OBJECT": "Import only objects that Sluice has not created.",
@@ -110,3 +119,8 @@ ADVICE: Final[Mapping[str, str]] = {
     "STAGE_TIMEOUT": _STAGE,
     "STAGE_CRASHED": _STAGE,
 }
+
+
+def advice_for(code: str) -> str:
+    """The advice; "" for a code without an entry, which the tests refuse."""
+    return ADVICE.get(code, "")

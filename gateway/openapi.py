@@ -17,7 +17,7 @@ from pydantic.json_schema import models_json_schema
 from gateway.access import STORE, URL_PARAMETER, Access
 from gateway.http.envelope import PROBLEM
 from gateway.curl_lines import curl_line
-from gateway.error_advice import ADVICE
+from gateway.error_advice import advice_for
 from gateway.example_bodies import example_body
 from gateway.http.request_ids import HEADER
 from gateway.limits import LEVEL_FIELD, POLICY_FIELD
@@ -96,7 +96,7 @@ def build_document(routes: Iterable[Route]) -> dict[str, Any]:
                 "status": spec.http_status,
                 "retryable": spec.retryable,
                 "message": spec.message,
-                "advice": ADVICE[code],
+                "advice": advice_for(code),
             }
             for code, spec in CATALOGUE.items()
         },

@@ -102,7 +102,7 @@ class Reference {
       const name = identified ? make("code", {}, code) : make("a", { href: `#${code}` }, make("code", {}, code));
       return make("li", identified ? { id: code, tabindex: "-1" } : {},
         make("p", { class: "line" }, make("span", { class: "status bad" }, String(status)), " ", name, " ", make("span", { class: "note" }, retryable ? "retry" : "do not retry")),
-        make("p", { class: "about" }, prose(template(message))), make("p", { class: "about" }, make("strong", {}, "What to do: "), prose(advice)));
+        make("p", { class: "about" }, prose(template(message))), advice ? make("p", { class: "about" }, make("strong", {}, "What to do: "), prose(advice)) : "");
     }));
   }
 

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from tests.harness.cell import Cell
-from tests.harness.devtools import chromium
+from tests.harness.chromium import chromium
 from tests.harness.keys import CLIENT, WITH_KEYS, as_caller, make_key
 from tests.harness.media_samples import sample
 from tests.harness.running import CellProcesses, cell_processes

@@ -12,7 +12,7 @@ import pytest
 from gateway.app import ALL_ROUTES
 from gateway.curl_lines import curl_line
 from pipeline.core.error_codes import CATALOGUE
-from tests.harness.devtools import Browser, Page, chromium
+from tests.harness.chromium import Browser, Page, chromium
 from tests.harness.javascript import require_javascript
 from tests.harness.system_packages import require_programs
 from tests.integration.gateway.conftest import Gateway
