@@ -20,6 +20,7 @@ from gateway.routing import JSON, Route
 
 _EXAMPLE_KEY = "8e03978e-40d5-43e8-bc93-6894a57f9324"
 _COMPACT_CHARACTERS = 72
+_IN_PATH = {"number": "1"}  # others are variables
 
 
 def curl_line(route: Route) -> str:
@@ -41,7 +42,7 @@ def _transfer(route: Route) -> str:
 
 
 def _url(route: Route) -> str:
-    path = re.sub(r"{(\w+)}", lambda found: {"id": "$ID", "number": "1"}[found[1]], route.path)
+    path = re.sub(r"{(\w+)}", lambda found: _IN_PATH.get(found[1], f"${found[1].upper()}"), route.path)
     example = example_of(route.query) if route.query else None
     return f'"$SLUICE_SERVER{path}{f"?{urlencode(example)}" if example else ""}"'
 

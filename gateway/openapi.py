@@ -57,6 +57,17 @@ _HEADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     ),
 }
 
+_PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
+    "id": {
+        "description": "The `id` in the response to the creation",
+        "schema": {"type": "string", "pattern": "^[0-9A-Za-z-]{1,64}$"},
+    },
+    "number": {
+        "description": "Number of the segment, from 1",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+    },
+}
+
 _SECURITY: Mapping[str, Any] = {
     "bearer": {
         "type": "http",
@@ -131,7 +142,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "description": f"{route.description}\n\nAccess: {route.access.description}.",
         "x-sluice-access": str(route.access),
         "security": _security(route.access),
-        "parameters": parameters(route),
+        "parameters": parameters(route, _PATH_PARAMETERS),
         "responses": {**_successes(route), **_failures(route)},
         "x-codeSamples": [{"lang": "Shell", "label": "curl", "source": curl_line(route)}],
     }

@@ -9,17 +9,6 @@ from typing import Any
 from gateway.http.request_ids import HEADER
 from gateway.routing import RequestHeader, Route
 
-_PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
-    "id": {
-        "description": "The `id` in the response to the creation",
-        "schema": {"type": "string", "pattern": "^[0-9A-Za-z-]{1,64}$"},
-    },
-    "number": {
-        "description": "Number of the segment, from 1",
-        "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
-    },
-}
-
 _REQUEST_ID = RequestHeader(
     HEADER,
     "Your own id for this request: 1 to 128 letters, digits and any of . _ : -; anything else is replaced. It is "
@@ -28,11 +17,10 @@ _REQUEST_ID = RequestHeader(
 )
 
 
-def parameters(route: Route) -> list[dict[str, Any]]:
-    """In the order of path, query, headers; the last one is the request id, which every route accepts."""
+def parameters(route: Route, in_path: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """`in_path`: those of paths, by name. In the order of path, query, headers; the last one is the request id, which every route accepts."""
     found: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, **_PATH_PARAMETERS[name]}
-        for name in re.findall(r"{(\w+)}", route.path)
+        {"name": name, "in": "path", "required": True, **in_path[name]} for name in re.findall(r"{(\w+)}", route.path)
     ]
     if route.query is not None:
         schema = route.query.model_json_schema()
