@@ -18,7 +18,8 @@ _REQUEST_ID = RequestHeader(
 
 
 def parameters(route: Route, in_path: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """`in_path`: those of paths, by name. In the order of path, query, headers; the last one is the request id, which every route accepts."""
+    """In the order of path, query, headers; the last one is the request id, which every route accepts. `in_path`: those
+    of paths, by name."""
     found: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, **in_path[name]} for name in re.findall(r"{(\w+)}", route.path)
     ]
