@@ -19,9 +19,11 @@ function draw(api) {
   byId("contents").append(make("h2", { class: "group" }, "Errors"), make("a", { href: "#errors" }, "Error codes"));
   byId("catalogue").append(reference.errors());
   byId("errors").hidden = false;
-  for (const [path, name] of [["/upload", "Upload page"], ["/dashboard", "Dashboard"]]) {
-    if (api.paths[path]) byId("pages").append(" ", make("a", { href: path.slice(1) }, name));
-  }
+  // In the header where there is room, else in the menu.
+  const pages = [["/upload", "Upload page"], ["/dashboard", "Dashboard"], ["/openapi.json", "openapi.json"]].filter(([path]) => api.paths[path]);
+  const links = () => pages.map(([path, name]) => make("a", { href: path.slice(1) }, name));
+  byId("pages").replaceChildren(...links());
+  byId("contents").append(make("div", { class: "pages" }, make("h2", { class: "group" }, "Pages"), links()));
   byId("state").remove();
 }
 
@@ -81,7 +83,7 @@ function filter() {
     row.hidden = !matches(row.textContent.toLowerCase());
     codes += row.hidden ? 0 : 1;
   }
-  for (const title of document.querySelectorAll("#contents h2")) {
+  for (const title of document.querySelectorAll("#contents > h2")) {
     let link = title.nextElementSibling;
     while (link && link.tagName === "A" && link.hidden) link = link.nextElementSibling;
     title.hidden = !link || link.tagName !== "A";
@@ -92,7 +94,7 @@ function filter() {
 
 // Marks the link to the section at the top of the window.
 function watchSections() {
-  const links = new Map([...document.querySelectorAll("#contents a")].map((link) => [link.hash.slice(1), link]));
+  const links = new Map([...document.querySelectorAll("#contents a[href^='#']")].map((link) => [link.hash.slice(1), link]));
   const mark = (id) => {
     for (const [name, link] of links) name === id ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current");
     if (!narrow.matches) links.get(id).scrollIntoView({ block: "nearest" });

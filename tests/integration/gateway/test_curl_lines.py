@@ -83,7 +83,7 @@ async def test_every_line_is_a_request_that_its_route_accepts(site: Site, tmp_pa
             await site.with_(key, "DELETE", f"/v1/uploads/{name}")
         output = await run(curl_line(route), directory, **variables)
         if route.path.endswith("/thumbnail"):
-            assert code_of(output) == "status 404", "the content has none"
+            assert output.endswith("\n404"), "there is none"
         elif (code := code_of(output)) is not None and code not in _OF_THE_SITUATION:
             refused[f"{route.method} {route.path}"] = output
 

@@ -123,7 +123,7 @@ async def test_the_filter_leaves_what_matches(browser: Browser, gateway: Gateway
     await page.press(*"segment_stalled")
     assert await page.run(visible) == ["segments.put"]
     assert await page.run("byId('found').textContent") == "1 route, 1 error code"
-    assert await page.run("[...document.querySelectorAll('#contents a:not([hidden])')].map(({hash}) => hash)") == [
+    assert await page.run("[...document.querySelectorAll('#contents > a:not([hidden])')].map(({hash}) => hash)") == [
         *("#guide", "#guide-module", "#guide-tus", "#segments.put", "#errors")
     ]
     await page.run("{ location.hash = '#contents.show'; }")
