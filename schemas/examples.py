@@ -24,13 +24,8 @@ _STAGES: Final = ("transfer", "seal", "assemble", "probe", "thumbnail", "persist
 
 
 def _stage(state: str, started: str | None = None, finished: str | None = None) -> Example:
-    return {
-        "state": state,
-        "attempts": 0 if started is None else 1,
-        "started_at": started,
-        "finished_at": finished,
-        "error_code": None,
-    }
+    times = {"started_at": started, "finished_at": finished}
+    return {"state": state, "attempts": 0 if started is None else 1, **times, "error_code": None}
 
 
 _VIDEO: Final[Example] = {

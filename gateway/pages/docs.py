@@ -68,7 +68,7 @@ ROUTES: tuple[Route, ...] = (
         docs,
         "Description",
         "This API for people",
-        "One self-contained page, with the error catalogue.",
+        "One self-contained page: a guide, then every route with its fields, an example, a curl line and its errors.",
         responses=(
             ResponseSpec(
                 200,

@@ -20,7 +20,7 @@ function prose(text) {
 const sentence = (text) => text && `${text}${/[.!?]$/.test(text) ? "" : "."}`;
 const capital = (text) => text && text[0].toUpperCase() + text.slice(1);
 
-// A pattern that is longer says nothing to a reader; the description does.
+// A pattern that is longer, or about control characters, says nothing to a reader; the description does.
 const LONGEST_PATTERN = 40;
 
 // What `limits` shows of a schema, and how.
@@ -32,7 +32,7 @@ const LIMITS = {
   maxLength: (value) => `at most ${value} characters`,
   minItems: (value) => `${value} items or more`,
   maxItems: (value) => `at most ${value} items`,
-  pattern: (value) => (value.length > LONGEST_PATTERN ? "" : `pattern \`${value}\``),
+  pattern: (value) => (value.length > LONGEST_PATTERN || value.includes("\\x") ? "" : `pattern \`${value}\``),
   default: (value) => `default \`${JSON.stringify(value)}\``,
 };
 

@@ -45,9 +45,8 @@ class Reference {
 
   description(operation) {
     const [text, who] = operation.description.split("\n\nAccess: ");
-    const ways = { basic: "as the password of Basic", url: "in the query parameter `token`" };
-    const more = operation.security.flatMap((way) => Object.keys(way)).map((name) => ways[name]).filter(Boolean);
-    const access = more.length ? `${who.replace(/\.$/, "")}. Also ${more.join(", and ")}.` : who;
+    const basic = operation.security.some((way) => "basic" in way);
+    const access = basic ? `${who} A browser sends the key as the password of Basic.` : who;
     return [make("p", {}, prose(text)), make("p", { class: "access" }, make("strong", {}, "Access"), " ", prose(access))];
   }
 
@@ -113,7 +112,7 @@ class Reference {
     const name = operation.summary;
     return make("div", { class: "samples" }, codeBlock(`${method.toUpperCase()} ${path}`, sample.source, `curl: ${name}`),
       answers.slice(0, 1).map(([status, example]) =>
-        codeBlock(`Response ${status}`, typeof example === "string" ? example : spelled(example), `Response ${status}: ${name}`)));
+        codeBlock(`Response ${status}`, typeof example === "string" ? example.trimEnd() : spelled(example), `Response ${status}: ${name}`)));
   }
 
   errors() {
