@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from tests.harness.cell import Cell
-from tests.harness.chromium import chromium
+from tests.harness.chromium import Page, chromium
 from tests.harness.keys import CLIENT, WITH_KEYS, as_caller, make_key
 from tests.harness.media_samples import sample
 from tests.harness.running import CellProcesses, cell_processes
@@ -113,12 +113,19 @@ async def test_the_lines_for_a_page_upload_a_file(cell: Cell, tmp_path: Path) ->
     async with listening_app(app) as origin, chromium(tmp_path / "another") as browser:
         page = await browser.page(1440, 1000)
         await page.open(origin)
-        await page.choose("#file", film)
+        await choose(page, "#file", film)
         await page.until("document.title")
         assert page.errors == []
         name = await page.run("document.title")
         assert await page.run("bar.value") == 1
     assert (await cell.content(name))["object"]["size_bytes"] == film.stat().st_size
+
+
+async def choose(page: Page, selector: str, file: Path) -> None:
+    """Choose a file in an input."""
+    root = (await page.send("DOM.getDocument"))["root"]["nodeId"]
+    node = (await page.send("DOM.querySelector", nodeId=root, selector=selector))["nodeId"]
+    await page.send("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
 
 
 @asynccontextmanager

@@ -123,12 +123,6 @@ class Page:
             )
             await self.send("Input.dispatchKeyEvent", type="keyUp", key=name, **code)
 
-    async def choose(self, selector: str, file: Path) -> None:
-        """Choose a file in an input."""
-        root = (await self.send("DOM.getDocument"))["root"]["nodeId"]
-        node = (await self.send("DOM.querySelector", nodeId=root, selector=selector))["nodeId"]
-        await self.send("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
-
     async def picture(self, file: Path) -> None:
         """What the window shows, as PNG."""
         result = await self.send("Page.captureScreenshot", format="png")
