@@ -57,6 +57,11 @@ class UploadFields(_Fields):
     content_type: str
     segment_bytes: int = Field(description="Length of every segment except the last")
     segment_count: int
+    deferred: Literal["plan", "size"] | None = Field(
+        None,
+        description="Of a direct upload until it is complete: its client decides how long segments are (`plan`), and "
+        "how large the file is (`size`); the fields above are then what is known so far",
+    )
     volume: str = Field(description="The temp volume that holds its bytes")
     store: str = Field(description="The object store that receives its segments")
     transport: Literal["gateway", "import", "direct", "token"] = Field("gateway", description="How its bytes arrive")

@@ -177,6 +177,18 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "SEGMENTS_MISSING": ErrorSpec(
         409, False, "The object store does not hold every segment yet; send the ranges in detail.missing."
     ),
+    "SEGMENTS_UNEVEN": ErrorSpec(
+        422,
+        False,
+        "The segments in the object store are not those of one file: {reason}. All segments but the last must have the "
+        "same length, and the last one no more.",
+    ),
+    "MULTIPART_REQUIRED": ErrorSpec(
+        422,
+        False,
+        "Files are received in parts only: set the option `shouldUseMultipart: true` of @uppy/aws-s3. An empty file "
+        "cannot be uploaded.",
+    ),
     "EVENTS_OFF": ErrorSpec(404, False, "Storage notifications are disabled: SLUICE_EVENTS_TOKEN is not set."),
     "EVENTS_TOKEN_WRONG": ErrorSpec(
         401, False, "The Authorization header of this notification does not match SLUICE_EVENTS_TOKEN."

@@ -16,12 +16,12 @@ import json
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from pipeline.core.access import Permit
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import ClientDigest, NewUpload
+from pipeline.core.model import ClientDigest, Deferred, NewUpload
 from pipeline.core.segments import SegmentPlan, to_ranges
 from pipeline.core.stored_objects import ObjectVersion, StoredSegment
 from pipeline.core.tail import Tail
@@ -81,6 +81,14 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan of an upload whose plan was deferred."""
+
+    size_bytes: int
+    segment_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
     """The client of a direct upload has sent every segment."""
 
@@ -105,14 +113,14 @@ SLOT_BYTES: Final = 64
 NO_SLOTS: Final = b"\n".ljust(SLOT_BYTES) * 2
 """The beginning of a journal whose upload has no tail."""
 
-Entry = Begun | Received | Lost | Stored | Gone | Released | Session | Completed | Ended
+Entry = Begun | Received | Lost | Stored | Gone | Released | Session | Planned | Completed | Ended
 
 
 @dataclass(slots=True)
 class Journal:
     """The state of an upload according to its journal. `received`: number -> crc32c; `stored`: number -> etag;
     `released`: stored segments whose bytes are in the store only; `expected`: number -> crc32c of released segments
-    that the store has lost and that are to be sent again."""
+    that the store has lost and that are to be sent again; `planned`: its plan was deferred and is known."""
 
     new: NewUpload
     received: dict[int, int] = field(default_factory=dict)
@@ -123,6 +131,7 @@ class Journal:
     completed: bool = False
     ended: Ended | None = None
     tail_left: TailLeft | None = None
+    planned: bool = False
 
     @property
     def plan(self) -> SegmentPlan:
@@ -171,6 +180,10 @@ class Journal:
                 self.released.update(number for number in numbers if number in self.stored and number in self.received)
             case Session(session):
                 self.session = session
+            case Planned(size_bytes, segment_bytes) if self.new.deferred is not None or self.planned:
+                self.new = replace(self.new, size_bytes=size_bytes, segment_bytes=segment_bytes, deferred=None)
+                self.stored = {}  # those of a completion that the process did not finish
+                self.planned = True
             case Completed():
                 self.completed = True
             case Ended(status) if self.ended is None or status is Status.READY:
@@ -240,6 +253,8 @@ def _to_array(entry: Entry) -> list[Any]:
             return ["released", to_ranges(numbers)]
         case Session(session):
             return ["session", session]
+        case Planned(size_bytes, segment_bytes):
+            return ["planned", size_bytes, segment_bytes]
         case Completed():
             return ["completed"]
         case Ended(status, error):
@@ -264,6 +279,8 @@ def _from_array(array: list[Any]) -> Entry | TailLeft | None:
             return Released(tuple(number for first, last in ranges for number in range(int(first), int(last) + 1)))
         case ["session", str(session)]:
             return Session(session)
+        case ["planned", int(size_bytes), int(segment_bytes)] if size_bytes > 0 and segment_bytes > 0:
+            return Planned(size_bytes, segment_bytes)
         case ["completed"]:
             return Completed()
         case ["ended", str(status), None]:
@@ -278,6 +295,8 @@ def _to_data(new: NewUpload) -> dict[str, Any]:
     data = asdict(new) | {"permit": new.permit.to_data() if new.permit else None}
     if new.digest:
         data["digest"] = [new.digest.algorithm, b64encode(new.digest.value).decode()]
+    if new.deferred is None:
+        del data["deferred"]  # a release that does not know the field can read the journal
     return data
 
 
@@ -285,6 +304,7 @@ def _from_data(data: dict[str, Any]) -> NewUpload:
     digest = data["digest"]
     source = data["source"]
     permit = data.get("permit")
+    deferred = data.get("deferred")
     return NewUpload(
         **{
             **data,
@@ -292,5 +312,6 @@ def _from_data(data: dict[str, Any]) -> NewUpload:
             "transport": Transport(data["transport"]),
             "source": ObjectVersion(**source) if source else None,
             "permit": Permit.from_data(permit) if permit else None,
+            "deferred": Deferred(deferred) if deferred else None,
         }
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from pipeline.core.access import DEFAULT_OWNER, Permit
@@ -21,6 +22,14 @@ class ClientDigest:
 
     algorithm: str
     value: bytes
+
+
+class Deferred(StrEnum):
+    """What of a direct upload is known only when its client has sent every segment. `plan`: how long its segments are;
+    `size`: that, and how large the file is. `size_bytes` of an upload is then what is known so far, at least."""
+
+    PLAN = "plan"
+    SIZE = "size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,8 @@ class Upload:
     at once; None: all of it. `bytes_released`: bytes of stored segments that have left the temp volume; None: none has
     left it so far. `tail_bytes`: how much of the next segment has arrived (`core.tail`). `scope`: the scopes of its
     creator; `permit`: the one that it was created with. `idempotency_key`, `fingerprint`: as in `NewUpload`; the
-    journal gets them when it begins.
+    journal gets them when it begins. `deferred`: as in `NewUpload`, until the upload is complete; `granted_segments`:
+    the highest number for which its client has had a grant.
     """
 
     upload_id: str
@@ -94,10 +104,16 @@ class Upload:
     permit: Permit | None = None
     idempotency_key: str | None = None
     fingerprint: str = ""
+    deferred: Deferred | None = None
+    granted_segments: int = 0
     stages: Mapping[Stage, StageStatus] = field(default_factory=dict)
 
     @property
     def plan(self) -> SegmentPlan:
+        """While it is deferred: a plan of every segment that may be in the store and one more. So it has never only one
+        segment, which would be the object itself; lengths in it mean nothing."""
+        if self.deferred is not None:
+            return SegmentPlan((max(1, self.granted_segments) + 1) * self.segment_bytes, self.segment_bytes)
         return SegmentPlan(self.size_bytes, self.segment_bytes)
 
     @property
@@ -124,7 +140,8 @@ class Upload:
 @dataclass(frozen=True, slots=True)
 class NewUpload:
     """What is needed to register an upload. `fingerprint` identifies the request, so that a repeated Idempotency-Key
-    can be compared. `again`: a key whose upload has ended may be used for a new upload."""
+    can be compared. `again`: a key whose upload has ended may be used for a new upload. `deferred`: what is known only
+    when it is complete; `segment_bytes` is then the shortest length of a segment."""
 
     upload_id: str
     filename: str
@@ -144,6 +161,7 @@ class NewUpload:
     owner: str = DEFAULT_OWNER
     scope: str = ""
     permit: Permit | None = None
+    deferred: Deferred | None = None
 
     @classmethod
     def of(cls, upload: Upload) -> NewUpload:
@@ -166,6 +184,7 @@ class NewUpload:
             owner=upload.owner,
             scope=upload.scope,
             permit=upload.permit,
+            deferred=upload.deferred,
         )
 
 

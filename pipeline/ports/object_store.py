@@ -143,6 +143,11 @@ class PresignedUploads(Protocol):
         """What the store holds of an upload that is not sealed, in order of number, of any size. Raises
         STORE_SESSION_LOST."""
 
+    async def make_whole(self, target: ObjectTarget, segment: StoredSegment) -> StoredSegment:
+        """Make the only segment of a file, which was stored as one of several, the object itself. `target` is that of
+        the whole file. Idempotent until the caller has recorded the result; afterwards the segment does not exist.
+        Raises STORE_OBJECT_MISSING or MANIFEST_REFUSED if the store no longer holds it."""
+
 
 @runtime_checkable
 class DelegatedTokens(PresignedUploads, Protocol):

@@ -13,6 +13,7 @@ from typing import Protocol
 from pipeline.core.journal import Ended, Entry, Journal
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import NewUpload, StageJob, Upload
+from pipeline.core.segments import SegmentPlan
 from pipeline.core.stored_objects import StoredSegment
 from pipeline.core.tail import Tail
 from pipeline.ports.uploads import AppendBegun, AppendTaken, SegmentVerdict
@@ -65,13 +66,20 @@ class UploadWriter(Protocol):
         """Apply `admit`: as `apply`, and the jobs to enqueue where every byte is in the store already. Idempotent: a
         job that its caller did not enqueue comes back as overdue."""
 
-    async def record_grant(self, upload_id: str, valid_seconds: float) -> Status:
+    async def record_grant(
+        self, upload_id: str, valid_seconds: float, *, number: int = 0, least_bytes: int = 0
+    ) -> Status:
         """Note that a direct upload's client receives grants that are valid for `valid_seconds`; its time to expire
-        starts again. Returns the status; unless it is `granted`, nothing has changed."""
+        starts again. Of a deferred plan: `number` is the highest segment of these grants, and the file has
+        `least_bytes` at least, which count towards the limits of its owner from now on. Returns the status; unless it
+        is `granted`, nothing has changed. Raises RequestError FILE_TOO_LARGE_FOR_OWNER; LimitReached OWNER_LIMIT,
+        DAILY_LIMIT."""
 
-    async def complete(self, upload_id: str, segments: Sequence[StoredSegment]) -> Status:
+    async def complete(
+        self, upload_id: str, segments: Sequence[StoredSegment], plan: SegmentPlan | None = None
+    ) -> Status:
         """Record that the store holds every segment of a direct upload, apply `complete`, and queue the stages that may
-        start (`Upload.queued_jobs`). Returns the status. Idempotent."""
+        start (`Upload.queued_jobs`). `plan`: of an upload whose plan was deferred. Returns the status. Idempotent."""
 
     async def mark_cleaned(self, upload_id: str, *, forget: bool = True) -> None:
         """Note that an ended upload has been cleaned up. `forget`: its record is kept for the retention time, and

@@ -24,9 +24,9 @@ _TAKING_SEGMENTS = (Status.WAITING, Status.ADMITTED, Status.RECEIVING)
 class UploadDetail:
     """An upload as clients see it. `queue_position` counts from 1 while it waits; `missing` and `wanted` are inclusive
     ranges of segment numbers: what has not arrived, and what of it the reader needs next; `expires_at_ms` is None once
-    nothing is expected of the client, and never later than `deadline_ms`, by which every byte must have arrived.
-    `media`: a `schemas.media.MediaMetadata` as JSON-serialisable data, once it is
-    known, and never in a list."""
+    nothing is expected of the client, and never later than `deadline_ms`, by which every byte must have arrived. Of a
+    deferred plan nothing is known to be missing. `media`: a `schemas.media.MediaMetadata` as JSON-serialisable data,
+    once it is known, and never in a list."""
 
     upload: Upload
     queue_position: int | None
@@ -72,7 +72,7 @@ class UploadLookup:
         missing: list[tuple[int, int]] = []
         if upload.status is Status.GRANTED:
             expires = (upload.granted_at_ms or upload.created_at_ms) + self._rules.direct_ms
-            missing = [(1, upload.plan.count)]
+            missing = [] if upload.deferred else [(1, upload.plan.count)]
         elif upload.status in _TAKING_SEGMENTS:
             if upload.status is Status.WAITING:
                 position = standing.queue_position if standing else None

@@ -16,11 +16,16 @@ _UNKNOWN_TYPE = "application/octet-stream"
 def require_permitted(request: CreateUpload, permit: Permit) -> None:
     """Raises AccessError PERMIT_EXCEEDED for a file that is too large, or of a declared type that is not allowed.
     `application/octet-stream` declares nothing: the metadata will show what it is."""
-    if permit.max_size_bytes is not None and request.size > permit.max_size_bytes:
-        raise AccessError("PERMIT_EXCEEDED", reason=f"its files have at most {permit.max_size_bytes} bytes")
+    require_permitted_size(request.size, permit)
     declared = _essence(request.content_type)
     if declared != _UNKNOWN_TYPE and not _matches(declared, permit.media.content_types):
         raise AccessError("PERMIT_EXCEEDED", reason=f"files of the type {declared} are not among those it allows")
+
+
+def require_permitted_size(size_bytes: int, permit: Permit | None) -> None:
+    """Raises AccessError PERMIT_EXCEEDED for a file that is too large."""
+    if permit is not None and permit.max_size_bytes is not None and size_bytes > permit.max_size_bytes:
+        raise AccessError("PERMIT_EXCEEDED", reason=f"its files have at most {permit.max_size_bytes} bytes")
 
 
 def require_within(limits: MediaLimits, media: MediaMetadata, content_type: str) -> None:

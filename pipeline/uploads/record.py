@@ -40,9 +40,10 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from pipeline.core.errors import RequestError
-from pipeline.core.journal import Completed, Ended, Gone, Lost, Received, Released, Session, Stored
+from pipeline.core.journal import Completed, Ended, Gone, Lost, Planned, Received, Released, Session, Stored
 from pipeline.core.lifecycle import ENDED, Event, Status
 from pipeline.core.model import NewUpload, StageJob, Upload
+from pipeline.core.segments import SegmentPlan
 from pipeline.core.stored_objects import StoredSegment
 from pipeline.core.tail import Tail
 from pipeline.ports import AppendBegun, AppendTaken, SegmentVerdict, UploadReader
@@ -98,15 +99,22 @@ class UploadRecord:
         UPLOAD_NOT_FOUND."""
         return await self._uploads.admit(upload_id)
 
-    async def record_grant(self, upload_id: str, valid_seconds: float) -> Status:
-        """Note how long the client of a direct upload may write to the store. See `UploadWriter.record_grant`."""
-        return await self._uploads.record_grant(upload_id, valid_seconds)
+    async def record_grant(
+        self, upload_id: str, valid_seconds: float, *, number: int = 0, least_bytes: int = 0
+    ) -> Status:
+        """Note how long the client of a direct upload may write to the store. See `UploadWriter.record_grant`. What is
+        known of a deferred plan is not journaled: the next grant, or the completion, records it again."""
+        return await self._uploads.record_grant(upload_id, valid_seconds, number=number, least_bytes=least_bytes)
 
-    async def completed(self, upload_id: str, segments: Sequence[StoredSegment]) -> None:
-        """The store holds every segment of a direct upload. Raises RequestError UPLOAD_NOT_FOUND."""
+    async def completed(
+        self, upload_id: str, segments: Sequence[StoredSegment], plan: SegmentPlan | None = None
+    ) -> None:
+        """The store holds every segment of a direct upload. `plan`: of one whose plan was deferred; its size is within
+        the limits of its owner, which `record_grant` has checked. Raises RequestError UPLOAD_NOT_FOUND."""
+        planned = [Planned(plan.size_bytes, plan.segment_bytes)] if plan else []
         stored = [Stored(segment.number, segment.etag) for segment in segments]
-        await self._journals.note(upload_id, *stored, Completed())
-        await self._uploads.complete(upload_id, segments)
+        await self._journals.note(upload_id, *planned, *stored, Completed())
+        await self._uploads.complete(upload_id, segments, plan)
 
     async def cancel(self, upload_id: str) -> Status:
         """End an upload at its client's request; the status afterwards. Raises RequestError UPLOAD_NOT_FOUND."""

@@ -154,7 +154,9 @@ class Recovery:
             return None
         repaired = await self._files.adopt(journal)
         if upload.status is Status.GRANTED and journal.completed:
-            await self._writers.uploads.complete(upload_id, journal.stored_segments())
+            await self._writers.uploads.complete(
+                upload_id, journal.stored_segments(), journal.plan if journal.planned else None
+            )
             repaired = True
         elif upload.status is Status.WAITING and repaired:
             _, _, jobs = await self._writers.uploads.admit(upload_id)

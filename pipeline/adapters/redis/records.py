@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.core.access import DEFAULT_OWNER, Permit
 from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import ClientDigest, NewUpload, StageStatus, Upload
+from pipeline.core.model import ClientDigest, Deferred, NewUpload, StageStatus, Upload
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stages import Stage, StageState
 from pipeline.core.stored_objects import ObjectVersion
@@ -28,7 +28,7 @@ def to_fields(new: NewUpload) -> dict[str, str]:
         "filename": new.filename,
         "size_bytes": str(new.size_bytes),
         "segment_bytes": str(new.segment_bytes),
-        "segment_count": str(count),
+        "segment_count": str(0 if new.deferred else count),
         "content_type": new.content_type,
         "volume": new.volume,
         "store": new.store,
@@ -39,6 +39,8 @@ def to_fields(new: NewUpload) -> dict[str, str]:
         "metadata": json.dumps(dict(new.metadata), ensure_ascii=False),
         **_progress(new.size_bytes if arrived else 0, count if arrived else 0),
     }
+    if new.deferred:
+        fields["deferred"] = str(new.deferred)
     if new.window_bytes:
         fields["window_bytes"] = str(new.window_bytes)
     if new.idempotency_key is not None:
@@ -115,6 +117,7 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
     if "source_key" in fields:
         source = ObjectVersion(fields["source_container"], fields["source_key"], fields["source_etag"])
     permit = Permit.from_data(json.loads(fields["permit"])) if "permit" in fields else None
+    deferred = Deferred(fields["deferred"]) if "deferred" in fields else None
     return Upload(
         upload_id=fields["id"],
         filename=fields["filename"],
@@ -151,6 +154,8 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         permit=permit,
         idempotency_key=fields.get("idempotency_key"),
         fingerprint=fields.get("fingerprint", ""),
+        deferred=deferred,
+        granted_segments=int(fields["segment_count"]) if deferred else 0,
         stages={name: stage(name) for name in Stage},
     )
 

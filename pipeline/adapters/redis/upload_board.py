@@ -26,6 +26,7 @@ from pipeline.core.errors import AccessError, RequestError
 from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import NewUpload, StageJob, Upload
+from pipeline.core.segments import SegmentPlan
 from pipeline.core.stored_objects import StoredSegment
 from pipeline.core.transports import TRANSPORTS
 from pipeline.ports import UploadSnapshot
@@ -188,18 +189,31 @@ class RedisUploadBoard:
         reply = await self._apply(upload_id, Event.ADMIT)
         return Status(reply["status"]), reply["changed"], to_jobs(reply["jobs"])
 
-    async def record_grant(self, upload_id: str, valid_seconds: float) -> Status:
+    async def record_grant(
+        self, upload_id: str, valid_seconds: float, *, number: int = 0, least_bytes: int = 0
+    ) -> Status:
         reply = await self._scripts.call(
-            "upload_grant", upload_id=upload_id, valid_ms=int(valid_seconds * 1000), deadline_ms=self._deadline_ms
+            "upload_grant",
+            upload_id=upload_id,
+            valid_ms=int(valid_seconds * 1000),
+            deadline_ms=self._deadline_ms,
+            segment_count=number,
+            size_bytes=least_bytes,
+            limits=self._limits and self._limits.to_data(),
         )
+        if refused := reply.get("refused"):
+            raise refusal(refused)
         if reply.get("missing"):
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
         return Status(reply["status"])
 
-    async def complete(self, upload_id: str, segments: Sequence[StoredSegment]) -> Status:
+    async def complete(
+        self, upload_id: str, segments: Sequence[StoredSegment], plan: SegmentPlan | None = None
+    ) -> Status:
         etags = [segment.etag for segment in sorted(segments, key=lambda segment: segment.number)]
+        fields = {"size_bytes": plan.size_bytes, "segment_bytes": plan.segment_bytes} if plan else None
         reply = await self._scripts.call(
-            "upload_complete", upload_id=upload_id, etags=etags, requeue_ms=self._requeue_ms
+            "upload_complete", upload_id=upload_id, etags=etags, plan=fields, requeue_ms=self._requeue_ms
         )
         if reply.get("missing"):
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)

@@ -175,6 +175,12 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
             return []
         return [StoredSegment(1, stored.size_bytes, stored.etag)]
 
+    async def make_whole(self, target: ObjectTarget, segment: StoredSegment) -> StoredSegment:
+        """See `PresignedUploads.make_whole`: completes the multipart upload of one part."""
+        stored = await complete_parts(self._client, self, target, [segment], self._options)
+        await self._abort_others(target)
+        return StoredSegment(1, stored.size_bytes, stored.etag)
+
     async def presign_download(
         self, key: str, *, segment_count: int, seconds: int, filename: str, content_type: str, inline: bool
     ) -> str | None:

@@ -195,6 +195,22 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
         """See `PresignedUploads.held_segments`."""
         return await held_segments(self._http, self._layout, target, self._options.page_names)
 
+    async def make_whole(self, target: ObjectTarget, segment: StoredSegment) -> StoredSegment:
+        """See `PresignedUploads.make_whole`: Swift copies the segment."""
+        source = self._layout.segment_path(target.upload_id, segment.number)
+        async with self._http.request(
+            "PUT",
+            self._layout.object_path(target.key),
+            accept=(201,),
+            headers={"X-Copy-From": source, "Content-Type": target.content_type},
+            body=b"",
+            response_seconds=self._options.manifest_seconds,
+            key=target.key,
+        ) as response:
+            require_etag(f"copy {source}", unquoted(response.headers.get("Etag")), segment.etag)
+        await self._delete_path(source)
+        return StoredSegment(1, segment.size_bytes, segment.etag)
+
     async def delegate_token(self, target: ObjectTarget, numbers: Sequence[int]) -> DelegatedToken | None:
         """See `DelegatedTokens.delegate_token`; each call logs in again."""
         if self._delegated is None:

@@ -88,6 +88,34 @@ local function refuse_creation(limits, fields, begins)
   return nil
 end
 
+-- Why an upload in flight whose size was not known may not have this size, which is larger than what is counted of it; nil: it
+-- may. `own`: the owner's part of the limits.
+local function refuse_growth(id, own, size)
+  local owner, counted = unpack(redis.call('HMGET', upload_key(id), 'owner', 'size_bytes'))
+  if not own or not owner then return nil end
+  for name, most in pairs({bytes = own.bytes, bytes_per_day = own.bytes_per_day}) do
+    if size > most then return {code = 'FILE_TOO_LARGE_FOR_OWNER', size_bytes = size, limit = name, value = most} end
+  end
+  local growth = size - tonumber(counted)
+  if tonumber(redis.call('HGET', owner_key(owner), 'bytes') or '0') + growth > own.bytes then
+    return {code = 'OWNER_LIMIT', limit = 'bytes', value = own.bytes}
+  end
+  if own.bytes_per_day and tonumber(redis.call('GET', day_key(owner, NOW)) or '0') + growth > own.bytes_per_day then
+    return {code = 'DAILY_LIMIT', value = own.bytes_per_day, retry_after_seconds = (DAY_MS - NOW % DAY_MS) / 1000}
+  end
+  return nil
+end
+
+-- Change the size of an upload in flight, and what is counted of it.
+local function set_size(id, size)
+  local key = upload_key(id)
+  local owner, counted, created = unpack(redis.call('HMGET', key, 'owner', 'size_bytes', 'created_at_ms'))
+  redis.call('HSET', key, 'size_bytes', int(size))
+  if not owner then return end
+  add_to_owner(owner, 'bytes', size - tonumber(counted))
+  add_to_day(owner, tonumber(created), size - tonumber(counted))
+end
+
 -- Count a use of a permit; false: all its uses are counted already.
 local function use_permit(permit)
   local key = P .. 'permit:' .. permit.id

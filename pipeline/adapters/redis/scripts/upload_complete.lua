@@ -1,7 +1,14 @@
 -- Record that the store holds every segment of a direct upload, apply `complete` and queue its first stages, whose jobs the record
--- names. A later call changes nothing. A: upload_id, etags (in order of number), requeue_ms. Returns {status} or {missing}.
+-- names. A later call changes nothing. A: upload_id, etags (in order of number), plan? {size_bytes, segment_bytes} (of an upload
+-- whose plan was deferred), requeue_ms. Returns {status} or {missing}.
 local id = A.upload_id
 local key = upload_key(id)
+local from, deferred = unpack(redis.call('HMGET', key, 'status', 'deferred'))
+if deferred and A.plan and MOVES.complete[from] then
+  set_size(id, A.plan.size_bytes)
+  redis.call('HSET', key, 'segment_bytes', int(A.plan.segment_bytes), 'segment_count', int(#A.etags))
+  redis.call('HDEL', key, 'deferred')
+end
 local status, did = apply(id, 'complete')
 if not status then return cjson.encode({missing = true}) end
 if did then

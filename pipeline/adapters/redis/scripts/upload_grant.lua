@@ -1,10 +1,18 @@
 -- Note that the client of a direct upload receives grants that are valid for `valid_ms` from now; its time to expire starts
--- again, and its deadline is set by the first grants. A: upload_id, valid_ms, deadline_ms. Returns {status} or {missing}; unless the status is `granted`, nothing has changed.
+-- again, and its deadline is set by the first grants. Of a deferred plan: `segment_count` is the highest segment of these grants,
+-- and the file has `size_bytes` at least. A: upload_id, valid_ms, deadline_ms, segment_count, size_bytes, limits?
+-- (core.creation_limits). Returns {status}, {missing} or {refused: {code, ...}}; unless the status is `granted`, nothing has changed.
 local id = A.upload_id
 local key = upload_key(id)
-local status = redis.call('HGET', key, 'status')
+local status, deferred, count, size = unpack(redis.call('HMGET', key, 'status', 'deferred', 'segment_count', 'size_bytes'))
 if not status then return cjson.encode({missing = true}) end
 if status == 'granted' then
+  if deferred and A.size_bytes > tonumber(size) then
+    local refused = A.limits and refuse_growth(id, A.limits.owner, A.size_bytes)
+    if refused then return cjson.encode({refused = refused}) end
+    set_size(id, A.size_bytes)
+  end
+  if deferred then redis.call('HSET', key, 'segment_count', int(math.max(A.segment_count, tonumber(count)))) end
   local until_ms = math.max(NOW + A.valid_ms, tonumber(redis.call('HGET', key, 'grants_until_ms') or '0'))
   redis.call('HSET', key, 'granted_at_ms', int(NOW), 'grants_until_ms', int(until_ms), 'updated_at_ms', int(NOW))
   redis.call('ZADD', P .. 'status:granted', int(NOW), id)
