@@ -16,7 +16,8 @@ from pipeline.core.access import Caller, Scope, TokenKind
 class Access:
     """`scopes`: a key or token of an identity provider needs one of them. `tokens`: kinds of tokens, signed by Sluice,
     that may call it for their upload, or within their permit. `in_url`: kinds of tokens that the query parameter
-    `token` may hold, for browsers that cannot send headers. `anyone`: needs no credential. `basic`: also accepts a key
+    `token` may hold, for browsers that cannot send headers. `in_path`: kinds that the path may hold, for clients that
+    can send neither: see `PERMIT_PATH` and `named_upload`. `anyone`: needs no credential. `basic`: also accepts a key
     as the password of Basic authentication, so that a browser asks for it; only for routes that change nothing.
     """
 
@@ -25,6 +26,7 @@ class Access:
     scopes: frozenset[Scope] = frozenset()
     tokens: frozenset[TokenKind] = frozenset()
     in_url: frozenset[TokenKind] = frozenset()
+    in_path: frozenset[TokenKind] = frozenset()
     anyone: bool = False
     basic: bool = False
 
@@ -50,7 +52,20 @@ class Access:
 URL_PARAMETER: Final = "token"
 """The query parameter that may hold a token."""
 
+PERMIT_PATH: Final = "/uppy/{permit}"
+"""In front of the path of a route with `in_path`: the same route, with a permit in its path."""
+
+TOKEN_MARK: Final = "~"  # noqa: S105  # a separator
+"""In a path, between the id of an upload and its token. It is in neither, and no client encodes it."""
+
 _OF_UPLOAD: Final = frozenset({TokenKind.UPLOAD})
+
+
+def named_upload(text: str) -> tuple[str, str]:
+    """The id of an upload or content in a path, and the upload token behind it; "" without one."""
+    name, _, token = text.partition(TOKEN_MARK)
+    return name, token
+
 
 PUBLIC: Final = Access("public", "anyone", anyone=True)
 STORE: Final = Access("store", "object stores that send notifications, with a secret of their own", anyone=True)
@@ -96,6 +111,20 @@ STREAM: Final = Access(
     frozenset(Scope),
     _OF_UPLOAD,
     frozenset({TokenKind.UPLOAD, TokenKind.TICKET}),
+)
+CREATE_IN_PATH: Final = Access(
+    "create-in-path",
+    f"{CREATE.description}, which the path may hold: `{PERMIT_PATH}` in front of it",
+    CREATE.scopes,
+    CREATE.tokens,
+    in_path=CREATE.tokens,
+)
+SEND_IN_PATH: Final = Access(
+    "send-in-path",
+    f"{SEND.description}, which the path may hold: it is in the `uploadId` of the creation",
+    SEND.scopes,
+    SEND.tokens,
+    in_path=SEND.tokens,
 )
 LIST_UPLOADS: Final = Access(
     "list-uploads", "the scope `upload` or `read` lists the owner's, `operate` everybody's", frozenset(Scope)

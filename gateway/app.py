@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from aiohttp import web
 
+from gateway.access import PERMIT_PATH
 from gateway.api import (
     contents,
     deletions,
@@ -39,7 +40,7 @@ from gateway.middleware import CATCH_ALL, handle_request, refuse_when_stopping, 
 from gateway.openapi import build_document
 from gateway.options import GatewayOptions
 from gateway.pages import docs
-from gateway.protocols import files
+from gateway.protocols import companion, files
 from gateway.routing import METHOD_OVERRIDE, Handler, Route, methods_of, require_access
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError
@@ -50,6 +51,7 @@ ALL_ROUTES: tuple[Route, ...] = (
     *segments.ROUTES,
     *direct.ROUTES,
     *files.ROUTES,
+    *companion.ROUTES,
     *events.ROUTES,
     *contents.ROUTES,
     *downloads.ROUTES,
@@ -84,14 +86,18 @@ def build_app(
     app[DOCUMENT] = build_document(routes)
     app.on_response_prepare.append(set_response_headers)
     for path in dict.fromkeys(path for route in routes for path in (route.path, *route.aliases)):
-        _mount(app, path, [route for route in routes if path in (route.path, *route.aliases)])
+        found = [route for route in routes if path in (route.path, *route.aliases)]
+        _mount(app, path, found)
+        if any(route.access.in_path for route in found):
+            _mount(app, PERMIT_PATH + path, found)
     app.router.add_route("*", CATCH_ALL, _not_found, expect_handler=_defer_continue)
     return app
 
 
 def _mount(app: web.Application, path: str, routes: list[Route]) -> None:
+    """Serve `routes`, which have one path, at `path`."""
     by_method = {route.method: route for route in routes}
-    allowed = methods_of(routes, path)
+    allowed = methods_of(routes, routes[0].path)
     if "GET" in by_method:
         by_method["HEAD"] = by_method["GET"]
     handlers = {method: _serve(route) for method, route in by_method.items()}

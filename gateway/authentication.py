@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from gateway.access import URL_PARAMETER, Access
+from gateway.access import URL_PARAMETER, Access, named_upload
 from gateway.keys import CALLER, LIMITS, ROUTE_HEADERS, SERVICES
 from gateway.limits import LEVEL_FIELD, POLICY_FIELD, rate_limited
 from gateway.routing import Route
@@ -25,7 +25,7 @@ from pipeline.access.authenticator import EVERYBODY
 from pipeline.core.access import Caller
 from pipeline.core.errors import AccessError, RequestError
 
-_UPLOADS: Final = ("/v1/uploads/{id}", "/files/{id}")
+_UPLOADS: Final = ("/v1/uploads/{id}", "/files/{id}", "/s3/multipart/{id}")
 _CONTENT: Final = "/v1/contents/{id}"
 
 
@@ -67,6 +67,8 @@ def _require_within_rate(request: web.Request, route: Route, owner: str) -> None
 
 async def _caller(request: web.Request, access: Access) -> Caller:
     authenticator = request.app[SERVICES].authenticator
+    if access.in_path and (text := _in_path(request)):
+        return await authenticator.in_url(text, access.in_path)
     sent = request.headers.getall("Authorization", [])
     if not sent and access.in_url and URL_PARAMETER in request.query:
         return await authenticator.in_url(request.query[URL_PARAMETER], access.in_url)
@@ -78,6 +80,12 @@ async def _caller(request: web.Request, access: Access) -> Caller:
     if scheme.lower() == "basic" and access.basic:
         return await authenticator.bearer(_password(value))
     raise AccessError("UNAUTHENTICATED")
+
+
+def _in_path(request: web.Request) -> str:
+    """The token in the path, that of an upload first; "" without one. It counts in place of a header: Uppy sends one
+    header with every request, or none."""
+    return named_upload(request.match_info.get("id", ""))[1] or request.match_info.get("permit", "")
 
 
 def _password(value: str) -> str:
@@ -93,6 +101,7 @@ async def _require_own(request: web.Request, route: Route, caller: Caller) -> No
     named = request.match_info.get("id")
     if named is None:
         return
+    named, _ = named_upload(named)
     is_upload = route.path.startswith(_UPLOADS)
     if is_upload and caller.permit is not None:
         await request.app[SERVICES].ownership.require_permit(named[:64], caller.permit.permit_id)

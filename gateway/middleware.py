@@ -17,7 +17,8 @@ import structlog
 from aiohttp import web
 
 from gateway.http.cors import cors_headers
-from gateway.http.envelope import REQUEST_ID, SERVER, STANDARD_HEADERS, failure
+from gateway.http.envelope import REQUEST_ID, SERVER, STANDARD_HEADERS, failure, plain_failure
+from gateway.http.paths import without_tokens
 from gateway.http.request_ids import HEADER, request_id
 from gateway.http.state import OPTIONS, RUNNING
 from gateway.keys import CALLER, CURRENT_ROUTE, ROUTE_HEADERS
@@ -51,7 +52,7 @@ async def handle_request(request: web.Request, handler: Handler) -> web.StreamRe
         except web.HTTPException:  # raised by aiohttp for targets without a path, such as `OPTIONS *` and CONNECT
             error = RequestError("ROUTE_NOT_FOUND")
         except Exception:  # noqa: BLE001  # every crash must become a response; it is logged with its traceback
-            logger().exception(Log.REQUEST_CRASHED, method=request.method, path=request.path[:PATH_CHARACTERS])
+            logger().exception(Log.REQUEST_CRASHED, method=request.method, path=shown_path(request))
             error = SluiceError("INTERNAL")
         if error is not None:
             response = _failure(request, error)
@@ -76,7 +77,8 @@ def _failure(request: web.Request, error: SluiceError) -> web.Response:
     route: Route | None = request.get(CURRENT_ROUTE)
     if route is not None and route.error_form is not None:
         return route.error_form.respond(request, error)
-    return failure(error, request.path, request[REQUEST_ID])
+    failed = plain_failure if route is not None and route.plain_errors else failure
+    return failed(error, without_tokens(request.path), request[REQUEST_ID])
 
 
 def _close_if_needed(request: web.Request, response: web.StreamResponse) -> None:
@@ -116,7 +118,7 @@ def _observe(request: web.Request, response: web.StreamResponse, error: SluiceEr
     write(
         Log.REQUEST,
         method=request.method,
-        path=request.path[:PATH_CHARACTERS],
+        path=shown_path(request),
         route=template,
         status=response.status,
         seconds=round(seconds, 4),
@@ -130,6 +132,11 @@ def _report_limit(request: web.Request, error: SluiceError) -> None:
     if error.code == "RATE_LIMITED" and error.detail["what"] == "creations" and LEVEL_FIELD in request[ROUTE_HEADERS]:
         item = level_item("creations", 0, error.detail["retry_after_seconds"])
         request[ROUTE_HEADERS][LEVEL_FIELD] += f", {item}"
+
+
+def shown_path(request: web.Request) -> str:
+    """The path of a request, for the log."""
+    return without_tokens(request.path)[:PATH_CHARACTERS]
 
 
 def _template(request: web.Request) -> str:

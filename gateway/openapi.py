@@ -24,7 +24,7 @@ from gateway.limits import LEVEL_FIELD, POLICY_FIELD
 from gateway.openapi_parameters import parameters
 from gateway.routing import JSON, ResponseSpec, Route
 from pipeline.core.error_codes import CATALOGUE
-from schemas.http import Failure, Success
+from schemas.http import Failure, PlainFailure, Success
 
 _REF = "#/components/schemas/{model}"
 
@@ -115,16 +115,17 @@ def build_document(routes: Iterable[Route]) -> dict[str, Any]:
 
 
 def envelope_of(response: ResponseSpec) -> type[BaseModel] | None:
-    """The model of a whole response body; None where the body has no envelope."""
-    if response.data is None:
-        return None
+    """The model of a whole response body; None where there is none."""
+    if response.data is None or response.bare:
+        return response.data
     envelope: Any = Success
     model: type[BaseModel] = envelope[response.data]
     return model
 
 
 def _schemas(routes: tuple[Route, ...]) -> dict[str, Any]:
-    sent = {model for route in routes for response in route.responses if (model := envelope_of(response))} | {Failure}
+    sent = {model for route in routes for response in route.responses if (model := envelope_of(response))}
+    sent |= {Failure, *(PlainFailure for route in routes if route.plain_errors)}
     received = {route.body for route in routes if route.body}
     _, definitions = models_json_schema(
         [*((model, "validation") for model in received), *((model, "serialization") for model in sent)],
@@ -197,7 +198,7 @@ def _failures(route: Route) -> dict[str, Any]:
 
 
 def _failure(route: Route, status: int, codes: list[str]) -> dict[str, Any]:
-    examples = {
+    examples: dict[str, dict[str, Any]] = {
         code: {
             "summary": CATALOGUE[code].message,
             "value": {
@@ -214,9 +215,13 @@ def _failure(route: Route, status: int, codes: list[str]) -> dict[str, Any]:
         }
         for code in codes
     }
+    if route.plain_errors:
+        for code, example in examples.items():
+            example["value"] |= {"message": f"{CATALOGUE[code].message} ({code})"}
     waits = any(CATALOGUE[code].retryable for code in codes)
     problems = route.error_form.problems.intersection(codes) if route.error_form else frozenset()
-    content: dict[str, Any] = {JSON: {"schema": _reference(Failure), "examples": examples}}
+    model = PlainFailure if route.plain_errors else Failure
+    content: dict[str, Any] = {JSON: {"schema": _reference(model), "examples": examples}}
     if problems:
         content[PROBLEM] = {"schema": _reference(Failure)}
     return {

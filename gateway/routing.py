@@ -38,9 +38,10 @@ class RequestHeader:
 
 @dataclass(frozen=True, slots=True)
 class ResponseSpec:
-    """One successful response. `data` is the model inside the envelope. None: the body has no envelope and is of
-    `media_type` ("": no body). `headers`: name -> description of headers that the handler sets. `example`: the data, or
-    the body without an envelope, that illustrates it; None: the first example of `data`."""
+    """One successful response. `data` is the model inside the envelope or, if `bare`, of the whole body. None: the body
+    has no envelope and is of `media_type` ("": no body). `headers`: name -> description of headers that the handler
+    sets. `example`: the data, or the body without an envelope, that illustrates it; None: the first example of
+    `data`."""
 
     status: int
     description: str
@@ -48,6 +49,7 @@ class ResponseSpec:
     media_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
     example: Any = None
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class Route:
     level. `new_work`: refused while the gateway shuts down. `streaming`: lasts as long as its client wants, so its
     duration is not measured. `aliases`: other paths of the same route. `overridable`: the header X-HTTP-Method-Override
     chooses the method of a request to this path. `error_form`: None: errors are sent in the envelope, with the
-    catalogue's status.
+    catalogue's status. `plain_errors`: its clients do not know the envelope; see
+    `gateway.http.envelope.plain_failure`.
     """
 
     method: str
@@ -90,6 +93,7 @@ class Route:
     quiet: bool = False
     new_work: bool = False
     streaming: bool = False
+    plain_errors: bool = False
     response_headers: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     overridable: bool = False

@@ -32,6 +32,12 @@ class Failure(BaseModel):
     error: ErrorBody
 
 
+class PlainFailure(Failure):
+    """The envelope of an error, for clients that do not know it."""
+
+    message: str = Field(description="The error's message, and its code in parentheses")
+
+
 class Success(BaseModel, Generic[T]):
     """The envelope of every successful response."""
 

@@ -22,6 +22,7 @@ from aiohttp.web_protocol import _ErrInfo
 
 from gateway.http.connections import Connections
 from gateway.http.envelope import SERVER, STANDARD_HEADERS, failure
+from gateway.http.paths import without_tokens
 from gateway.http.request_ids import HEADER, request_id
 from gateway.limits import STRANGERS_LOG
 from gateway.options import GatewayOptions
@@ -232,9 +233,9 @@ class GatewayConnection(web.RequestHandler):
                 )
         else:
             error = SluiceError("INTERNAL")
-            logger().error(Log.REQUEST_CRASHED, request_id=name, path=request.path, exc_info=exc)
+            logger().error(Log.REQUEST_CRASHED, request_id=name, path=without_tokens(request.path), exc_info=exc)
         HTTP_REQUESTS.labels("unknown", "other", str(error.http_status)).inc()
-        response = failure(error, request.path, name)
+        response = failure(error, without_tokens(request.path), name)
         response.headers.update({HEADER: name, "Server": SERVER, **STANDARD_HEADERS, "Vary": "Origin"})
         response.force_close()
         return response

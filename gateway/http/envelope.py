@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -35,6 +36,10 @@ AT_ONCE_SECONDS = 1
 
 PROBLEM = "application/problem+json"
 """The media type of an error that has members of RFC 9457."""
+
+_REASON_CHARACTERS = 240
+_NOT_REASON = re.compile(r"[^\x20-\x7e]")
+"""What is not shown in a reason phrase (RFC 9112 section 4 allows more, which clients decode in different ways)."""
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -80,6 +85,18 @@ def failure(
     text = body.model_dump_json() if problem is None else json.dumps({**problem, **body.model_dump(mode="json")})
     content_type = "application/json" if problem is None else PROBLEM
     return web.Response(status=status, body=text.encode(), content_type=content_type, headers=headers)
+
+
+def plain_failure(error: SluiceError, path: str, request_id: str) -> web.Response:
+    """As `failure`, for clients of other protocols that show an error and do not know the envelope: the message, with
+    the code, is also in the member `message` and, over HTTP/1.1, in the reason phrase."""
+    response = failure(error, path, request_id)
+    body = json.loads(response.body)  # type: ignore[arg-type]  # it is bytes, as `failure` has made it
+    message = f"{body['error']['message']} ({error.code})"
+    response.body = json.dumps(body | {"message": message}).encode()
+    reason = _NOT_REASON.sub("?", message)[:_REASON_CHARACTERS]
+    response.set_status(response.status, reason)
+    return response
 
 
 def retry_after(error: SluiceError) -> int | None:

@@ -17,6 +17,13 @@ _PATH: Final = re.compile(
     rf"(?<![\w.~/:%-])/(?:{'|'.join(map(re.escape, _TOP))})(?![\w.-])(?:/[^\s'\"`,;:()<>\[\]{{}}]*)?"
 )
 SHOWN: Final = "[path]"
+# Every token is a JWT: its header is a JSON object in base64url.
+_TOKEN: Final = re.compile(r"eyJ[\w-]+(?:\.[\w-]*){0,2}")
+
+
+def without_tokens(path: str) -> str:
+    """The path of a URL, with `[token]` in place of every token in it: those who read logs must not use it."""
+    return _TOKEN.sub("[token]", path)
 
 
 def without_paths(value: Any) -> Any:

@@ -58,6 +58,8 @@ ERRORS: Mapping[str, tuple[str, ...]] = {
     "lookup.page": REDIS_ERRORS,
     "importer.take": (*REGISTRATION_ERRORS, *STORE_ERRORS, *DATABASE_ERRORS),
     "direct.create": (*REGISTRATION_ERRORS, *STORE_ERRORS),
+    "direct.create_deferred": (*REGISTRATION_ERRORS, *STORE_ERRORS),
+    "direct.held": (*UPLOAD_LOOKUP_ERRORS, *STORE_ERRORS),
     "direct.grants": (*UPLOAD_LOOKUP_ERRORS, *STORE_ERRORS),
     "direct.complete": (*UPLOAD_LOOKUP_ERRORS, *STORE_ERRORS),
     "receiver.open": UPLOAD_LOOKUP_ERRORS,

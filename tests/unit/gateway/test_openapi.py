@@ -12,7 +12,7 @@ import pytest
 from openapi_spec_validator import validate
 
 import gateway
-from gateway.access import Access
+from gateway.access import PERMIT_PATH, Access
 from gateway.app import ALL_ROUTES, build_app
 from gateway.keys import DOCUMENT
 from gateway.middleware import CATCH_ALL
@@ -45,7 +45,8 @@ def test_the_served_routes_are_the_documented_ones() -> None:
         if route.resource is not None and route.method not in {"*", "HEAD", "OPTIONS"}
     }
     aliases = {(route.method, alias) for route in ALL_ROUTES for alias in route.aliases}
-    documented = {(method, path) for method, path, _ in operations()} | aliases
+    in_path = {(route.method, PERMIT_PATH + route.path) for route in ALL_ROUTES if route.access.in_path}
+    documented = {(method, path) for method, path, _ in operations()} | aliases | in_path
     assert served == {(method, path) for method, path in documented if method != "OPTIONS"}
 
 
@@ -54,7 +55,7 @@ def test_every_path_serves_the_methods_that_it_allows() -> None:
         if resource.canonical == CATCH_ALL.replace(":.*", ""):
             continue
         mounted = {route.method for route in resource if route.method != "*"}
-        assert mounted == set(methods_of(ALL_ROUTES, resource.canonical))
+        assert mounted == set(methods_of(ALL_ROUTES, resource.canonical.removeprefix(PERMIT_PATH)))
 
 
 def test_every_code_is_documented_under_its_own_status() -> None:
