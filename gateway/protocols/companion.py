@@ -68,11 +68,9 @@ async def create(request: web.Request) -> web.StreamResponse:
     deferred = Deferred.SIZE if size is None else Deferred.PLAN
     upload = (await services.direct.create_deferred(wanted, caller, deferred)).upload
     name = upload.upload_id
-    if services.authenticator.required:
-        seconds = request.app[OPTIONS].upload_token_seconds
-        issued = services.authenticator.issue(TokenKind.UPLOAD, caller, upload.owner, name, seconds)
-        name += TOKEN_MARK + issued.token
-    return _plain(MultipartCreated(key=upload.upload_id, uploadId=name))
+    seconds = request.app[OPTIONS].upload_token_seconds
+    issued = services.authenticator.issue(TokenKind.UPLOAD, caller, upload.owner, name, seconds)
+    return _plain(MultipartCreated(key=name, uploadId=f"{name}{TOKEN_MARK}{issued.token}"))
 
 
 async def list_parts(request: web.Request) -> web.StreamResponse:

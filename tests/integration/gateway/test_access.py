@@ -30,7 +30,7 @@ def outcome(response: Response, route: Route) -> str:
     if response.status in (401, 403):
         return str(response.status)
     missing = {"/v1/contents/{id}": "CONTENT_NOT_FOUND"}
-    missing |= dict.fromkeys(("/v1/uploads/{id}", "/files/{id}"), "UPLOAD_NOT_FOUND")
+    missing |= dict.fromkeys(("/v1/uploads/{id}", "/files/{id}", "/s3/multipart/{id}"), "UPLOAD_NOT_FOUND")
     for path, code in missing.items():
         if route.path.startswith(path) and response.status == 404 and response.code == code:
             return "404"
