@@ -14,18 +14,16 @@ from __future__ import annotations
 
 import json
 import zlib
-from base64 import b64decode, b64encode
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from pipeline.core.access import Permit
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import ClientDigest, Deferred, NewUpload
+from pipeline.core.model import NewUpload
+from pipeline.core.new_upload_data import from_data, to_data
 from pipeline.core.segments import SegmentPlan, to_ranges
-from pipeline.core.stored_objects import ObjectVersion, StoredSegment
+from pipeline.core.stored_objects import StoredSegment
 from pipeline.core.tail import Tail
-from pipeline.core.transports import Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +238,7 @@ def _entry(line: bytes) -> Entry | TailLeft | None:
 def _to_array(entry: Entry) -> list[Any]:
     match entry:
         case Begun(new):
-            return ["begun", _to_data(new)]
+            return ["begun", to_data(new)]
         case Received(number, crc32c):
             return ["received", number, f"{crc32c:08x}"]
         case Lost(number, crc32c):
@@ -266,7 +264,7 @@ def _from_array(array: list[Any]) -> Entry | TailLeft | None:
         case ["tail", int(run), int(number), int(size_bytes), str(crc32c)]:
             return TailLeft(run, Tail(number, size_bytes, int(crc32c, 16)))
         case ["begun", dict(data)]:
-            return Begun(_from_data(data))
+            return Begun(from_data(data))
         case ["received", int(number), str(crc32c)]:
             return Received(number, int(crc32c, 16))
         case ["lost", int(number), str(crc32c)]:
@@ -289,29 +287,3 @@ def _from_array(array: list[Any]) -> Entry | TailLeft | None:
             return Ended(Status(status), (code, message))
         case _:
             return None
-
-
-def _to_data(new: NewUpload) -> dict[str, Any]:
-    data = asdict(new) | {"permit": new.permit.to_data() if new.permit else None}
-    if new.digest:
-        data["digest"] = [new.digest.algorithm, b64encode(new.digest.value).decode()]
-    if new.deferred is None:
-        del data["deferred"]  # a release that does not know the field can read the journal
-    return data
-
-
-def _from_data(data: dict[str, Any]) -> NewUpload:
-    digest = data["digest"]
-    source = data["source"]
-    permit = data.get("permit")
-    deferred = data.get("deferred")
-    return NewUpload(
-        **{
-            **data,
-            "digest": ClientDigest(digest[0], b64decode(digest[1])) if digest else None,
-            "transport": Transport(data["transport"]),
-            "source": ObjectVersion(**source) if source else None,
-            "permit": Permit.from_data(permit) if permit else None,
-            "deferred": Deferred(deferred) if deferred else None,
-        }
-    )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.adapters.object_store.each import each_of
 from pipeline.adapters.object_store.http.bodies import size_and_etag
+from pipeline.adapters.object_store.integrity import require_etag, unquoted
 from pipeline.adapters.object_store.names import segment_name
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.layout import SwiftLayout
@@ -39,6 +40,20 @@ async def changed_segments(
     doubtful = [segment.number for segment in segments if found.get(segment.number) != segment]
     await _look_at(http, layout, target, doubtful, found)
     return [segment.number for segment in segments if found.get(segment.number) != segment]
+
+
+async def copy_segment(
+    http: SwiftHttp, layout: SwiftLayout, target: ObjectTarget, segment: StoredSegment, seconds: float
+) -> None:
+    """Copy a segment to the object's name, within the server. Raises StoreError STORE_OBJECT_MISSING, others;
+    StoreUnavailable, also where the copy has another digest."""
+    source = layout.segment_path(target.upload_id, segment.number)
+    headers = {"X-Copy-From": source, "Content-Type": target.content_type}
+    path = layout.object_path(target.key)
+    async with http.request(
+        "PUT", path, accept=(201,), headers=headers, body=b"", response_seconds=seconds, key=target.key
+    ) as response:
+        require_etag(f"copy {source}", unquoted(response.headers.get("Etag")), segment.etag)
 
 
 async def _listed(

@@ -35,7 +35,7 @@ from pipeline.adapters.object_store.payload import SegmentPayload, new_hashing_p
 from pipeline.adapters.object_store.swift.auth import SwiftAuth, TokenSource
 from pipeline.adapters.object_store.swift.containers import SwiftContainers
 from pipeline.adapters.object_store.swift.delegated import delegated_token
-from pipeline.adapters.object_store.swift.held import changed_segments, held_segments
+from pipeline.adapters.object_store.swift.held import changed_segments, copy_segment, held_segments
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.info import SwiftInfo
 from pipeline.adapters.object_store.swift.layout import SwiftLayout
@@ -197,19 +197,9 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
 
     async def make_whole(self, target: ObjectTarget, segment: StoredSegment) -> StoredSegment:
         """See `PresignedUploads.make_whole`: Swift copies the segment."""
-        source = self._layout.segment_path(target.upload_id, segment.number)
-        async with self._http.request(
-            "PUT",
-            self._layout.object_path(target.key),
-            accept=(201,),
-            headers={"X-Copy-From": source, "Content-Type": target.content_type},
-            body=b"",
-            response_seconds=self._options.manifest_seconds,
-            key=target.key,
-        ) as response:
-            require_etag(f"copy {source}", unquoted(response.headers.get("Etag")), segment.etag)
-        await self._delete_path(source)
-        return StoredSegment(1, segment.size_bytes, segment.etag)
+        await copy_segment(self._http, self._layout, target, segment, self._options.manifest_seconds)
+        await self._delete_path(self._layout.segment_path(target.upload_id, segment.number))
+        return segment
 
     async def delegate_token(self, target: ObjectTarget, numbers: Sequence[int]) -> DelegatedToken | None:
         """See `DelegatedTokens.delegate_token`; each call logs in again."""

@@ -1,0 +1,42 @@
+"""A new upload as JSON-serialisable data, as the first entry of its journal keeps it.
+
+Guarantee: `from_data(to_data(new)) == new`. What a release does not know makes it raise, since nothing that an upload
+was registered with may be ignored.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.core.access import Permit
+from pipeline.core.model import ClientDigest, Deferred, NewUpload
+from pipeline.core.stored_objects import ObjectVersion
+from pipeline.core.transports import Transport
+
+
+def to_data(new: NewUpload) -> dict[str, Any]:
+    data = asdict(new) | {"permit": new.permit.to_data() if new.permit else None}
+    if new.digest:
+        data["digest"] = [new.digest.algorithm, b64encode(new.digest.value).decode()]
+    if new.deferred is None:
+        del data["deferred"]  # a release that does not know the field can read the journal
+    return data
+
+
+def from_data(data: dict[str, Any]) -> NewUpload:
+    digest = data["digest"]
+    source = data["source"]
+    permit = data.get("permit")
+    deferred = data.get("deferred")
+    return NewUpload(
+        **{
+            **data,
+            "digest": ClientDigest(digest[0], b64decode(digest[1])) if digest else None,
+            "transport": Transport(data["transport"]),
+            "source": ObjectVersion(**source) if source else None,
+            "permit": Permit.from_data(permit) if permit else None,
+            "deferred": Deferred(deferred) if deferred else None,
+        }
+    )
