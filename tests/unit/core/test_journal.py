@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from pipeline.core.journal import (
     Entry,
     Gone,
     Lost,
+    Planned,
     Received,
     Released,
     Session,
@@ -21,7 +24,8 @@ from pipeline.core.journal import (
     write,
 )
 from pipeline.core.lifecycle import ENDED, Status
-from pipeline.core.model import ClientDigest, NewUpload
+from pipeline.core.model import ClientDigest, Deferred, NewUpload
+from pipeline.core.segments import SegmentPlan
 from pipeline.core.stored_objects import ObjectVersion
 from pipeline.core.transports import Transport
 
@@ -52,6 +56,7 @@ entries: st.SearchStrategy[Entry] = st.one_of(
     st.builds(Gone, numbers),
     st.builds(Released, st.lists(numbers, max_size=5).map(tuple)),
     st.builds(Session, st.text(max_size=20)),
+    st.builds(Planned, st.integers(1, 95), st.integers(1, 95)),
     st.just(Completed()),
     st.builds(Ended, st.sampled_from(sorted(ENDED)), st.none() | st.tuples(st.text(max_size=5), st.text(max_size=5))),
 )
@@ -63,6 +68,24 @@ def test_entries_are_read_as_written() -> None:
     assert journal.new == NEW
     assert (journal.received, journal.stored, journal.session) == ({1: 7, 2: 8}, {1: "e1"}, "s")
     assert (journal.completed, journal.ended) == (True, None)
+
+
+def test_a_plan_that_was_deferred_is_the_last_one_made() -> None:
+    new = replace(NEW, size_bytes=0, deferred=Deferred.SIZE)
+    unfinished: list[Entry] = [Planned(20, 10), Stored(1, "a"), Stored(2, "b")]
+    journal = read(write([Begun(new), *unfinished, Planned(30, 15), Stored(1, "c"), Stored(2, "d"), Completed()]))
+    assert journal is not None
+    assert (journal.plan, journal.new.deferred, journal.planned) == (SegmentPlan(30, 15), None, True)
+    assert (journal.stored, journal.completed) == ({1: "c", 2: "d"}, True)
+    begun = read(write([Begun(new)]))
+    assert begun is not None
+    assert (begun.new, begun.planned) == (new, False)
+
+
+def test_an_upload_that_was_planned_at_its_creation_keeps_its_plan() -> None:
+    journal = read(write([Begun(NEW), Planned(20, 10)]))
+    assert journal is not None
+    assert (journal.new, journal.planned) == (NEW, False)
 
 
 def test_a_lost_segment_is_neither_received_nor_stored() -> None:

@@ -8,9 +8,10 @@ from typing import Any, cast
 import pytest
 
 from pipeline.core.errors import RequestError, StageLost, TempVolumeError
-from pipeline.core.journal import Completed, Ended, Gone, Lost, Received, Released, Session, Stored
+from pipeline.core.journal import Completed, Ended, Gone, Lost, Planned, Received, Released, Session, Stored
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import NewUpload, StageJob, Upload
+from pipeline.core.segments import SegmentPlan
 from pipeline.core.stages import Stage
 from pipeline.core.stored_objects import StoredSegment
 from pipeline.ports import SegmentVerdict
@@ -107,6 +108,10 @@ CALLS: dict[str, tuple[Callable[[UploadRecord], Awaitable[Any]], list[Any]]] = {
     "completed": (
         lambda record: record.completed("u", [SEGMENT]),
         [Stored(1, "etag"), Completed(), "board complete"],
+    ),
+    "completed, of a deferred plan": (
+        lambda record: record.completed("u", [SEGMENT], SegmentPlan(10, 10)),
+        [Planned(10, 10), Stored(1, "etag"), Completed(), "board complete"],
     ),
     "segment_stored": (
         lambda record: record.segment_stored(JOB, SEGMENT),
