@@ -21,7 +21,7 @@ PARTS: Final = 10_000
 _NOT_IN_NAME: Final = re.compile(f"[{FILENAME_EXCLUDED}]")
 _NOT_IN_KEY: Final = re.compile(f"[{CONTROL_CHARACTERS}]")
 _OF_THE_FILE: Final = frozenset({"name", "type", "size"})
-_SIZE: Final = re.compile(r"[0-9]{1,15}")
+_SIZE: Final = re.compile(r"[0-9]{1,16}")
 
 PartNumber = Annotated[int, Field(ge=1, le=PARTS)]
 

@@ -61,6 +61,7 @@ async def _uploads(cell: Cell) -> dict[str, list[str]]:
     receiving = await cell.create(4 * SEGMENT_BYTES)
     await cell.put(receiving, 2, os.urandom(4 * SEGMENT_BYTES))
     granted = await cell.create(len(data), transport="direct")
+    uppy = [await _from_uppy(cell) for _ in range(2)]
     cancelled = [await cell.create(1000) for _ in range(3)]
     for upload in cancelled[:2]:
         await cell.call("DELETE", f"/v1/uploads/{upload['id']}", expect=200)
@@ -69,10 +70,20 @@ async def _uploads(cell: Cell) -> dict[str, list[str]]:
     return {
         "receiving": [receiving["id"]],
         "granted": [granted["id"]],
+        "uppy": uppy[:1],
+        "uppy to cancel": uppy[1:],
         "ended": [upload["id"] for upload in cancelled[:2]],
         "to cancel": [cancelled[2]["id"], waiting[2]["id"]],
         "waiting": [waiting[1]["id"]],
     }
+
+
+async def _from_uppy(cell: Cell) -> str:
+    """The `uploadId` that Uppy receives."""
+    file = {"filename": "a.mp4", "type": "video/mp4"}
+    async with cell.http.post(f"{cell.url}/s3/multipart", json=file) as response:
+        assert response.status == 200, await response.text()
+        return str((await response.json())["uploadId"])
 
 
 def _calls(uploads: dict[str, list[str]], contents: list[str], to_delete: list[str]) -> Sequence[Call]:
@@ -92,6 +103,12 @@ def _calls(uploads: dict[str, list[str]], contents: list[str], to_delete: list[s
         }),
         *(Call(f"POST /v1/uploads/{{id}}/{part}", {"path.id": [*uploads["granted"], *receiving]})
           for part in ("grants", "complete")),
+        Call("GET /s3/params", {}),
+        Call("POST /s3/multipart", {"body.type": types}),
+        Call("DELETE /s3/multipart/{id}", {"path.id": [*uploads["uppy to cancel"], *ended]}),
+        Call("GET /s3/multipart/{id}/{number}", {"path.id": uploads["uppy"], "path.number": numbers}),
+        *(Call(name, {"path.id": [*uploads["uppy"], *uploads["granted"], *receiving]})
+          for name in ("GET /s3/multipart/{id}", "GET /s3/multipart/{id}/batch", "POST /s3/multipart/{id}/complete")),
         *(Call(name, {"path.id": contents}) for name in (*below_content, "POST /v1/contents/{id}/links")),
         Call("GET /v1/contents/{id}/segments/{number}", {"path.id": contents, "path.number": numbers}),
         Call("DELETE /v1/contents/{id}", {"path.id": to_delete}),
