@@ -29,4 +29,6 @@ def example_body(response: ResponseSpec) -> Any:
     if response.data is None:
         return response.example
     data = example_of(response.data) if response.example is None else response.example
+    if response.bare:
+        return data
     return None if data is None else {"success": True, "status": response.status, "data": data}

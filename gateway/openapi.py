@@ -15,10 +15,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from gateway.access import STORE, URL_PARAMETER, Access
-from gateway.http.envelope import PROBLEM
 from gateway.curl_lines import curl_line
 from gateway.error_advice import advice_for
 from gateway.example_bodies import example_body
+from gateway.http.envelope import PROBLEM
 from gateway.http.request_ids import HEADER
 from gateway.limits import LEVEL_FIELD, POLICY_FIELD
 from gateway.openapi_parameters import parameters
