@@ -66,6 +66,10 @@ _PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
         "description": "Number of the segment, from 1",
         "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
     },
+    "name": {
+        "description": "Name of the file",
+        "schema": {"type": "string", "pattern": "^[a-z0-9.-]{1,64}$"},
+    },
 }
 
 _SECURITY: Mapping[str, Any] = {
