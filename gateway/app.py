@@ -24,6 +24,7 @@ from gateway.api import (
     metrics,
     segments,
     storage_events,
+    thumbnails,
     tokens,
     uploads,
 )
@@ -53,6 +54,7 @@ ALL_ROUTES: tuple[Route, ...] = (
     *files.ROUTES,
     *companion.ROUTES,
     *events.ROUTES,
+    *thumbnails.ROUTES,
     *contents.ROUTES,
     *downloads.ROUTES,
     *manifests.ROUTES,

@@ -111,6 +111,11 @@ class UploadLinks(BaseModel):
     tickets: str | None = Field(
         None, description="POST issues a ticket: a URL of the event stream for EventSource, which cannot send headers"
     )
+    thumbnail: str | None = Field(
+        None,
+        description="GET shows the thumbnail as soon as stage `thumbnail` is `done`. Null once the upload has ended "
+        "without becoming `ready`",
+    )
     segment: str | None = Field(
         None,
         description="Transport `gateway`: PUT sends a segment; replace `{number}` with its number. Null once the "

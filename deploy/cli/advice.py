@@ -45,6 +45,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "UPLOAD_NOT_FOUND": "It may have ended: by default, a server deletes the record of an ended upload after one day.",
     "CONTENT_NOT_FOUND": _NONE,
     "THUMBNAIL_NOT_FOUND": _NONE,
+    "THUMBNAIL_NOT_MADE": _NONE,
     "PRECONDITION_FAILED": _BUG,
     "RANGE_NOT_SATISFIABLE": _BUG,
     "SEGMENTS_TOO_LARGE_FOR_VOLUME": "The operator of the server can raise SLUICE_TEMP_BUDGET_BYTES, or lower"

@@ -33,6 +33,7 @@ UPLOAD_LINKS: Mapping[str, Link] = {
     "self": Link("/v1/uploads/{id}"),
     "events": Link("/v1/uploads/{id}/events"),
     "tickets": Link("/v1/uploads/{id}/tickets"),
+    "thumbnail": Link("/v1/uploads/{id}/thumbnail", statuses=(*_IN_FLIGHT, Status.READY)),
     "segment": Link("/v1/uploads/{id}/segments/{number}", (Transport.GATEWAY,), _IN_FLIGHT),
     "grants": Link("/v1/uploads/{id}/grants", _BY_CLIENT, (Status.GRANTED,)),
     "complete": Link("/v1/uploads/{id}/complete", _BY_CLIENT, _IN_FLIGHT),

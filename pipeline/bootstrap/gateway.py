@@ -18,6 +18,7 @@ from pipeline.bootstrap.stores import open_stores
 from pipeline.bootstrap.volume import VolumeParts, volume_parts
 from pipeline.contents.deletion import Deletions
 from pipeline.contents.downloads import DownloadRules, Downloads
+from pipeline.contents.early_thumbnails import EarlyThumbnails
 from pipeline.contents.known_stores import ExaminedStores, KnowledgeRules
 from pipeline.core.errors import SluiceError
 from pipeline.core.windows import BLOCK_BYTES
@@ -52,6 +53,7 @@ class GatewayServices:
     appender: Appender
     contents: ContentRepository
     downloads: Downloads
+    early_thumbnails: EarlyThumbnails
     deletions: Deletions
     deletion_list: DeletionRepository
     feed: EventFeed
@@ -170,6 +172,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             appender=Appender(cell, room, buffer, receive, redis.appends, redis.signals, settings.append_hold_seconds),
             contents=contents,
             downloads=Downloads(contents, stores, known, _download_rules(settings)),
+            early_thumbnails=EarlyThumbnails(redis.stages),
             deletions=Deletions(deletion_list, stores, purge),
             deletion_list=deletion_list,
             feed=redis.signals,

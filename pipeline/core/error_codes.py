@@ -86,6 +86,12 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "THUMBNAIL_NOT_FOUND": ErrorSpec(
         404, False, "Content {content_id} has no thumbnail, because no picture could be made from the file."
     ),
+    "THUMBNAIL_NOT_MADE": ErrorSpec(
+        404,
+        False,
+        "Upload {upload_id} has no thumbnail: it is not made yet, or no picture could be made from the file; see its"
+        " stage `thumbnail`.",
+    ),
     "PRECONDITION_FAILED": ErrorSpec(412, False, "{condition} does not hold for this content, whose ETag is {etag}."),
     "RANGE_NOT_SATISFIABLE": ErrorSpec(
         416, False, "The range starts beyond the end of the content, which has {size_bytes} bytes."

@@ -98,6 +98,8 @@ def _calls(uploads: dict[str, list[str]], contents: list[str], to_delete: list[s
           for method, ids in (("GET", everything), ("DELETE", [*uploads["to cancel"], *ended]))),
         Call("GET /v1/uploads/{id}/events", {"path.id": [*ended, *contents]}),
         Call("POST /v1/uploads/{id}/tickets", {"path.id": everything}),
+        Call("GET /v1/uploads/{id}/thumbnail", {"path.id": everything}),
+        Call("GET /assets/{name}", {"path.name": ["sluice-client.js", "base.css"]}),
         Call("PUT /v1/uploads/{id}/segments/{number}", {
             "path.id": [*receiving, *uploads["waiting"], *ended], "path.number": numbers,
         }),

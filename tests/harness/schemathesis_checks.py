@@ -15,7 +15,7 @@ _REASONS: Final = {
     "the caller may not": {"ACCESS_DENIED", "IMPORT_NOT_ALLOWED", "PERMIT_EXCEEDED"},
     "it does not exist": {
         *("UPLOAD_NOT_FOUND", "CONTENT_NOT_FOUND", "SEGMENT_OUT_OF_RANGE", "IMPORT_OBJECT_MISSING"),
-        *("THUMBNAIL_NOT_FOUND", "EVENTS_OFF"),
+        *("THUMBNAIL_NOT_FOUND", "THUMBNAIL_NOT_MADE", "EVENTS_OFF", "ROUTE_NOT_FOUND"),
     },
     "its state does not allow it": {
         *("UPLOAD_WAITING", "UPLOAD_ENDED", "UPLOAD_COMPLETE", "UPLOAD_EXPIRED", "UPLOAD_CANCELLED"),

@@ -11,9 +11,11 @@ export const CLIENT_CODES = {
   OFFLINE: "This device is offline.",
   TIMEOUT: "The server did not respond in time.",
   FILE_CHANGED: "The file was changed or removed while it was being sent. Choose it again.",
+  FILE_DIFFERS: "This is not the same file: its size or its date differs.",
   FILE_EMPTY: "The file is empty.",
   FILE_NEEDED: "The file has to be chosen again before its upload can continue.",
   SEGMENTS_NOT_KEPT: "The server accepts segments of this file but still lists them as missing.",
+  UNEXPECTED: "The upload client failed unexpectedly.",
   ABORTED: "The upload was stopped on this device.",
 };
 

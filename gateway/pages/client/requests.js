@@ -67,10 +67,24 @@ export async function requestBlob(fetcher, url, { headers = {}, signal }) {
  * PUT a Blob. `onProgress(bytes)` is called while it is sent, where the platform can tell (XMLHttpRequest). Resolves with
  * the response's text.
  */
-export function putBlob(fetcher, method, url, { headers, blob, signal, onProgress }) {
-  return typeof XMLHttpRequest === "function" && fetcher === globalThis.fetch
-    ? putByXhr(method, url, headers, blob, signal, onProgress)
-    : putByFetch(fetcher, method, url, headers, blob, signal);
+export async function putBlob(fetcher, method, url, { headers, blob, signal, onProgress }) {
+  try {
+    return await (typeof XMLHttpRequest === "function" && fetcher === globalThis.fetch
+      ? putByXhr(method, url, headers, blob, signal, onProgress)
+      : putByFetch(fetcher, method, url, headers, blob, signal));
+  } catch (error) {
+    // A browser reports a file that has changed as a failed connection.
+    if (error.code === "NETWORK") await requireReadable(blob);
+    throw error;
+  }
+}
+
+async function requireReadable(blob) {
+  try {
+    await blob.slice(0, 1).arrayBuffer();
+  } catch (cause) {
+    throw new SluiceError("FILE_CHANGED", undefined, { cause });
+  }
 }
 
 async function putByFetch(fetcher, method, url, headers, blob, signal) {

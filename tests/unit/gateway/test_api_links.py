@@ -39,6 +39,7 @@ ALWAYS = {"self": UPLOAD, "events": f"{UPLOAD}/events", "tickets": f"{UPLOAD}/ti
 SEGMENT = {"segment": f"{UPLOAD}/segments/{{number}}"}
 COMPLETE = {"complete": f"{UPLOAD}/complete"}
 GRANTS = {"grants": f"{UPLOAD}/grants"}
+THUMBNAIL = {"thumbnail": f"{UPLOAD}/thumbnail"}
 CONTENT = {"content": f"{BASE}/v1/contents/u"}
 IN_FLIGHT = (Status.WAITING, Status.ADMITTED, Status.RECEIVING, Status.PROCESSING)
 
@@ -55,7 +56,8 @@ IN_FLIGHT = (Status.WAITING, Status.ADMITTED, Status.RECEIVING, Status.PROCESSIN
     ],
 )
 def test_the_links_of_an_upload(transport: Transport, status: Status, expected: dict[str, str]) -> None:
-    assert shown(transport, status) == {**ALWAYS, **expected}
+    thumbnail = {} if status in ENDED_BADLY else THUMBNAIL
+    assert shown(transport, status) == {**ALWAYS, **thumbnail, **expected}
 
 
 def test_the_links_of_an_import_lead_to_its_content_once_it_is_ready() -> None:
