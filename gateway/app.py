@@ -40,7 +40,7 @@ from gateway.limits import RequestLimits
 from gateway.middleware import CATCH_ALL, handle_request, refuse_when_stopping, set_response_headers
 from gateway.openapi import build_document
 from gateway.options import GatewayOptions
-from gateway.pages import assets, docs
+from gateway.pages import assets, docs, uploading
 from gateway.protocols import companion, files
 from gateway.routing import METHOD_OVERRIDE, Handler, Route, methods_of, require_access
 from pipeline.bootstrap import GatewayServices
@@ -65,6 +65,7 @@ ALL_ROUTES: tuple[Route, ...] = (
     *health.ROUTES,
     *metrics.ROUTES,
     *docs.ROUTES,
+    *uploading.ROUTES,
     *assets.ROUTES,
 )
 
