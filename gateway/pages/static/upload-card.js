@@ -3,6 +3,8 @@
 import { STAGES, adviceFor, badge, describeMedia, describeState, mayTryAgain } from "./upload-words.js";
 
 const DRAW_MILLISECONDS = 200;
+/** After which a thumbnail that could not be fetched is requested again. */
+const PICTURE_MILLISECONDS = 3000;
 
 export class Card {
   #parts = {};
@@ -155,7 +157,10 @@ export class Card {
     this.#tries += 1;
     const blob = await this.upload.thumbnail().catch(() => null);
     this.#fetchesPicture = false;
-    if (!blob) return;
+    if (!blob) {
+      setTimeout(() => this.draw(), PICTURE_MILLISECONDS);
+      return;
+    }
     this.#pictureUrl = URL.createObjectURL(blob);
     const image = this.#parts.picture.querySelector("img");
     image.src = this.#pictureUrl;

@@ -30,6 +30,12 @@ async def test_only_listed_files_are_served(gateway: Gateway, name: str) -> None
     assert (await gateway.client.request("GET", f"/assets/{name}")).status == 404
 
 
+def test_no_two_files_have_one_name() -> None:
+    folders = [files("gateway.pages") / folder for folder in ("static", "client")]
+    names = [entry.name for folder in folders for entry in folder.iterdir() if entry.name.endswith((".js", ".css"))]
+    assert len(names) == len(set(names))
+
+
 def test_pages_and_modules_refer_to_files_that_exist() -> None:
     names = set(assets._assets())
     for name, asset in assets._assets().items():
