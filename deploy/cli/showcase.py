@@ -44,8 +44,10 @@ class Showcase:
         metrics = [(self._sluice.metrics_url(name), name) for name in self._sluice.pids()]
         self._print_all(
             [
-                ("API", f"{url}/v1/uploads"),
+                ("upload a file", self._page("upload")),
+                ("dashboard", self._page("dashboard")),
                 ("documentation", f"{url}/docs"),
+                ("API", f"{url}/v1/uploads"),
                 (
                     "key",
                     f"in {shlex.quote(str(self._directory / KEY_FILE))}; also the password for /docs in a browser",
@@ -94,6 +96,12 @@ class Showcase:
             command = self._access.swift_command("download", stored.container, stored.key, "--output", str(target))
             self._print(f"\nDownload it with\n  {escape(command)}")
         return outcome.view.status == "ready"
+
+    def _page(self, name: str) -> str:
+        """The address of a page, with the key in its fragment, which browsers do not send. A terminal shows it to its
+        user only; a log file may have other readers, so there the key is left out."""
+        address = f"{self._sluice.url}/{name}"
+        return f"{address}#key={self._key}" if self._console.is_terminal else address
 
     def _print_all(self, lines: Iterable[tuple[str, str]]) -> None:
         for name, text in lines:

@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian package chromium)"),
 ]
 
-_SEGMENTS = 8
+_SEGMENTS = 26  # so many that the client sends the first ones one at a time
 _SLOW = 1_000_000  # bytes per second: several segments are under way when something happens
 
 
@@ -126,7 +126,7 @@ async def test_a_reload_continues_with_what_is_missing(browser: Browser, cell: C
     await page.network(bytes_per_second=_SLOW)
     file = film(tmp_path)
     await page.give(file)
-    await page.page.until(f"document.querySelector('progress').value > {2 / _SEGMENTS}")
+    await page.page.until(f"document.querySelector('progress').value > {3 / _SEGMENTS}")
     await page.reload()
     await page.network()
     card = (await page.until(["Unfinished"]))[0]
@@ -151,7 +151,7 @@ async def test_an_upload_waits_while_the_device_is_offline(browser: Browser, cel
     await page.network(bytes_per_second=_SLOW)
     file = film(tmp_path)
     await page.give(file)
-    await page.page.until(f"document.querySelector('progress').value > {2 / _SEGMENTS}")
+    await page.page.until(f"document.querySelector('progress').value > {3 / _SEGMENTS}")
     await page.network(offline=True)
     card = (await page.until(["Offline"]))[0]
     assert "continues when the connection is back" in card["state"]

@@ -56,7 +56,7 @@ export class Card {
   /** "running", "paused", "ready", "failed", "unfinished". */
   get state() {
     const { upload } = this;
-    if (!upload) return this.notice ? "failed" : "unfinished";
+    if (!upload) return this.record ? "unfinished" : "failed";
     if (upload.error) return upload.error.code === "FILE_NEEDED" ? "unfinished" : "failed";
     if (upload.content) return "ready";
     return upload.isPaused ? "paused" : "running";
@@ -72,7 +72,7 @@ export class Card {
     const { state, upload } = this;
     const { stages, progress, error, media } = this.#parts;
     this.element.className = `card is-${state}`;
-    const [word, kind] = upload ? badge(upload) : this.notice ? ["Refused", "bad"] : ["Unfinished", "wait"];
+    const [word, kind] = upload ? badge(upload) : ["Refused", "bad"];
     this.#parts.badge.textContent = state === "unfinished" ? "Unfinished" : word;
     this.#parts.badge.className = `badge ${state === "unfinished" ? "wait" : kind}`;
     this.#parts.state.textContent = upload ? describeState(upload) : (this.record?.words ?? "");

@@ -91,7 +91,6 @@ function continueWith(card, record, file) {
     card.record = record;
     card.notice = error;
     card.draw();
-    card.notice = null;
     say(`${card.name}: ${adviceFor(error)}`);
   }
   summarize();
