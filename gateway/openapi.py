@@ -24,6 +24,7 @@ from gateway.limits import LEVEL_FIELD, POLICY_FIELD
 from gateway.openapi_parameters import parameters
 from gateway.routing import JSON, ResponseSpec, Route
 from pipeline.core.error_codes import CATALOGUE
+from pipeline.core.stages import Stage
 from schemas.http import Failure, PlainFailure, Success
 
 _REF = "#/components/schemas/{model}"
@@ -70,6 +71,7 @@ _PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
         "description": "Name of the file",
         "schema": {"type": "string", "pattern": "^[a-z0-9.-]{1,64}$"},
     },
+    "stage": {"description": "The stage", "schema": {"type": "string", "enum": [str(stage) for stage in Stage]}},
 }
 
 _SECURITY: Mapping[str, Any] = {

@@ -184,6 +184,7 @@ class Log:
     STAGE_STARTED = "stage.started"
     STAGE_DONE = "stage.done"
     STAGE_RETRIED = "stage.retried"
+    STAGE_RETRIED_NOW = "stage.retried_now"
     STAGE_FAILED = "stage.failed"
     STAGE_LOST = "stage.lost"
     STAGE_REQUEUED = "stage.requeued"

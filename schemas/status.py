@@ -21,9 +21,15 @@ or `skipped` if the upload has no use for it: the upload was created before a re
 | `<ns>:v1:volume:<name>:reservations` | hash | upload id -> reserved bytes |
 | `<ns>:v1:volume:<name>:queue` | sorted set | ids of uploads that wait for room, in the order of their requests |
 | `<ns>:v1:volume:<name>:ended` | sorted set | ids of ended uploads that are not cleaned up yet |
+| `<ns>:v1:volume:<name>:samples` | sorted set | its last hour, scored by time: `VolumeSampleFields`, JSON |
 | `<ns>:v1:volume:<name>:unconfined` | sorted set | workers with an incomplete sandbox, scored by their last heartbeat |
 | `<ns>:v1:worker:<host:pid>` | hash | a worker process; expires 15 s after its last heartbeat: `WorkerFields` |
+| `<ns>:v1:workers` | sorted set | names of worker processes, `host:pid`, scored by their last heartbeat |
+| `<ns>:v1:stages` | hash | what runs of stages have done since Redis has data, `<stage>.<counter>`: `StageCounters` |
+| `<ns>:v1:stages:samples` | sorted set | `stages` over the last hour, scored by time: JSON, with `at_ms` |
 | `<ns>:v1:events` | stream | about the last 10,000 changes: `EventFields` |
+
+Admission workers add a sample every ten seconds; however many there are, one.
 
 Of the files that an owner creates on a day, the whole size counts; of those that end without becoming `ready`, what was
 received, unless the client could send to the store itself. The key is kept until the end of the next day.
@@ -83,6 +89,9 @@ class UploadFields(_Fields):
     status_since_ms: int
     created_at_ms: int
     updated_at_ms: int
+    admitted_at_ms: int | None = Field(None, description="When it was first admitted")
+    receiving_at_ms: int | None = Field(None, description="When its first segment had arrived, of more than one")
+    processing_at_ms: int | None = Field(None, description="When every byte had first arrived, unless it began so")
     bytes_received: int = Field(description="Bytes of the segments that have arrived")
     tail_bytes: int | None = Field(
         None, description="Bytes of the next segment that have arrived, if its client appends bytes instead of segments"
@@ -162,6 +171,29 @@ class VolumeFields(_Fields):
     followed_run: str | None = Field(
         None, description="The run of the Redis server (`run_id`) whose records have been compared with the journals"
     )
+
+
+class VolumeSampleFields(_Fields):
+    """A sample of the counters of a temp volume; its values are strings too."""
+
+    at_ms: int
+    budget_bytes: int
+    reserved_bytes: int
+    backed_bytes: int
+    free_bytes: int
+    waiting: int = Field(description="Uploads that waited for room")
+    reservations: int = Field(description="Uploads that held room")
+
+
+class StageCounters(_Fields):
+    """The fields `<stage>.<counter>` of the hash of counters, absent while 0."""
+
+    started: int | None = Field(None, description="Runs that have started")
+    waited_ms: int | None = Field(None, description="For how long those had been due before they started, in all")
+    done: int | None = Field(None, description="Runs that have done their work, or that of a later stage")
+    retried: int | None = Field(None, description="Failed attempts after which the stage is tried again")
+    failed: int | None = Field(None, description="Failed attempts after which it is not")
+    taken_over: int | None = Field(None, description="Runs that were taken over because their lease lapsed")
 
 
 class WorkerFields(_Fields):

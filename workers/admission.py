@@ -12,6 +12,7 @@ from workers.loops import Loop, run_loops
 
 _TICK_SECONDS = 1.0
 _SWEEP_SECONDS = 10.0
+_SAMPLE_SECONDS = 2.0
 _HOUR_SECONDS = 3600.0
 _RETRY_SECONDS = 0.5
 _RETRY_HOURLY_SECONDS = 5.0
@@ -26,11 +27,15 @@ async def run_admission(services: WorkerServices, volume: str) -> None:
             if await services.cleanups.run():
                 wake_tick.set()  # there is room now
 
+        async def sample() -> None:
+            await services.redis.samples.keep(volume)
+
         loops = [
             Loop("take-over", services.takeover.run, _TICK_SECONDS, _RETRY_SECONDS),
             Loop("admission", services.upkeep.tick, _TICK_SECONDS, _RETRY_SECONDS, wake_tick),
             Loop("release", services.release.run_due, _TICK_SECONDS, _RETRY_SECONDS),
             Loop("cleaning", clean, _TICK_SECONDS, _RETRY_SECONDS, wake_clean),
+            Loop("samples", sample, _SAMPLE_SECONDS, _TICK_SECONDS),
             Loop("sweep", services.upkeep.sweep, _SWEEP_SECONDS, _TICK_SECONDS),
             Loop("deletions", services.deletions.sweep, _TICK_SECONDS, _TICK_SECONDS),
             Loop("purge-deletions", services.deletions.purge, _HOUR_SECONDS, _RETRY_HOURLY_SECONDS),

@@ -13,8 +13,10 @@ from gateway.http.paths import without_paths
 from pipeline.contents.downloads import Downloads
 from pipeline.core.digests import format_content_digest
 from pipeline.core.error_codes import CATALOGUE
+from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import ClientDigest, StageStatus
 from pipeline.core.segments import to_ranges
+from pipeline.core.stages import Stage
 from pipeline.uploads.direct import Grants
 from pipeline.uploads.imports import Imported
 from pipeline.uploads.lookup import UploadDetail
@@ -23,6 +25,7 @@ from schemas.content import Content, ContentObject, ContentView, ObjectView
 from schemas.deletions import PendingDeletion
 from schemas.imports import ImportView
 from schemas.media import MediaMetadata
+from schemas.overview import StageBar, Timeline
 from schemas.uploads import GrantsView, SegmentGrantView, SegmentView, StageView, UploadError, UploadView
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -141,6 +144,39 @@ def segment_view(receipt: SegmentReceipt) -> SegmentView:
         repeated=receipt.repeated,
         upload_status=str(receipt.status),
         wanted_segments=to_ranges(receipt.wanted),
+    )
+
+
+def timeline_view(detail: UploadDetail, shown: UploadView) -> Timeline:
+    """`shown`: the same upload."""
+    upload = detail.upload
+    return Timeline(
+        upload=shown,
+        admitted_at=instant(upload.reached_ms.get(Status.ADMITTED)),
+        receiving_at=instant(upload.reached_ms.get(Status.RECEIVING)),
+        received_at=instant(upload.reached_ms.get(Status.PROCESSING)),
+        ended_at=instant(upload.status_since_ms) if upload.status in ENDED else None,
+        cleaned_at=instant(upload.released_at_ms),
+        stages=[_stage_bar(stage, status) for stage, status in upload.stages.items()],
+    )
+
+
+def _stage_bar(stage: Stage, status: StageStatus) -> StageBar:
+    return StageBar(
+        stage=str(stage),
+        state=str(status.state),
+        due_at=instant(status.queued_at_ms),
+        started_at=instant(status.started_at_ms),
+        finished_at=instant(status.finished_at_ms),
+        attempts=status.attempt,
+        failures=status.failures,
+        outages=status.outages,
+        takeovers=status.takeovers,
+        outage_since=instant(status.outage_since_ms),
+        outage_dependency=status.outage_dependency,
+        waits_for=status.waits_for,
+        worker=status.worker,
+        error_code=status.error_code,
     )
 
 

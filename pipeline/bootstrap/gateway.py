@@ -22,7 +22,7 @@ from pipeline.contents.early_thumbnails import EarlyThumbnails
 from pipeline.contents.known_stores import ExaminedStores, KnowledgeRules
 from pipeline.core.errors import SluiceError
 from pipeline.core.windows import BLOCK_BYTES
-from pipeline.ports import ContentRepository, DeletionRepository, EventFeed, SignedMessages
+from pipeline.ports import CellOverview, ContentRepository, DeletionRepository, EventFeed, SignedMessages
 from pipeline.settings import Settings
 from pipeline.uploads.append import Appender
 from pipeline.uploads.create import CreationRules, UploadCreation
@@ -34,6 +34,7 @@ from pipeline.uploads.ownership import Ownership
 from pipeline.uploads.receive import Receiver
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.room import SegmentRoom
+from pipeline.uploads.stage_retries import StageRetrying
 
 _NAMED_WORKERS = 5
 
@@ -57,6 +58,8 @@ class GatewayServices:
     deletions: Deletions
     deletion_list: DeletionRepository
     feed: EventFeed
+    overview: CellOverview
+    stage_retries: StageRetrying
     _redis: RedisParts
     _parts: VolumeParts
     _known: ExaminedStores
@@ -176,6 +179,8 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             deletions=Deletions(deletion_list, stores, purge),
             deletion_list=deletion_list,
             feed=redis.signals,
+            overview=redis.overview,
+            stage_retries=StageRetrying(redis.stages, cell.queue, cell.journals),
             _redis=redis,
             _parts=parts,
             _known=known,

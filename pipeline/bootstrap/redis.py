@@ -16,8 +16,10 @@ from pipeline.adapters.redis.gauges import RedisGauges
 from pipeline.adapters.redis.health import RedisHealth
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.ledger import LedgerRules, RedisReservationLedger
+from pipeline.adapters.redis.overview import RedisOverview
 from pipeline.adapters.redis.owner_counts import RedisOwnerCounts
 from pipeline.adapters.redis.pool import SideBySidePool
+from pipeline.adapters.redis.samples import RedisSamples
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.adapters.redis.segment_board import RedisSegmentBoard
 from pipeline.adapters.redis.signals import RedisSignals
@@ -52,6 +54,8 @@ class RedisParts:
     gauges: RedisGauges
     workers: RedisWorkerRecords
     health: RedisHealth
+    overview: RedisOverview
+    samples: RedisSamples
 
 
 def redis_health(client: Redis, scripts: Scripts, keys: Keys) -> RedisHealth:
@@ -149,4 +153,6 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
             gauges=RedisGauges(client, keys),
             workers=RedisWorkerRecords(client, keys),
             health=redis_health(client, scripts, keys),
+            overview=RedisOverview(client, scripts, keys),
+            samples=RedisSamples(scripts),
         )

@@ -47,6 +47,13 @@ class StageStatus:
     outages: int = 0
     waits_for: str | None = None
     """Of an `idle` reading stage: `segments`, `received` or `sealed` (see `core.reading`)."""
+    queued_at_ms: int | None = None
+    """When its latest run was due, or is: in the future while it pauses after a failed attempt."""
+    failures: int = 0
+    takeovers: int = 0
+    outage_since_ms: int | None = None
+    outage_dependency: str | None = None
+    """Of consecutive failures that an unavailable dependency causes: since when, and which."""
 
     @property
     def own_attempt(self) -> int:
@@ -107,6 +114,8 @@ class Upload:
     deferred: Deferred | None = None
     granted_segments: int = 0
     stages: Mapping[Stage, StageStatus] = field(default_factory=dict)
+    reached_ms: Mapping[Status, int] = field(default_factory=dict)
+    """When it first reached a status in flight: not its first one, and not one before a recovery."""
 
     @property
     def plan(self) -> SegmentPlan:

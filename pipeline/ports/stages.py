@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from pipeline.core.errors import SluiceError
 from pipeline.core.model import StageJob
 from pipeline.core.retry import Dependency, Outage
-from pipeline.core.stages import Stage
+from pipeline.core.stages import Stage, StageState
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,26 @@ class StageWatch(Protocol):
     async def overdue(self, limit: int) -> Sequence[OverdueStage]:
         """Take over stages whose lease has lapsed: each comes back as a new run to enqueue. Queued stages whose job may
         be lost come back unchanged: enqueueing is idempotent by job id."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetriedStage:
+    """A stage that was to be retried. `retried`: it paused, and a new run is due now. `job` is to be enqueued, also
+    where the stage was due already; `dead_token`: the fencing token of the run that it replaces. None: the stage does
+    not wait for a worker."""
+
+    state: StageState
+    retried: bool
+    job: StageJob | None = None
+    dead_token: int | None = None
+
+
+class StageRetries(Protocol):
+    """Ends the pause of a stage after a failed attempt. Errors: DependencyUnavailable."""
+
+    async def retry_now(self, upload_id: str, stage: Stage) -> RetriedStage:
+        """Make a stage that pauses due now. Idempotent, and atomic: an upload that ends at the same moment is not
+        touched. Raises RequestError UPLOAD_NOT_FOUND; UploadEnded UPLOAD_ENDED."""
 
 
 class StageQueue(Protocol):

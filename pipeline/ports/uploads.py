@@ -33,6 +33,16 @@ class UploadSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundUploads:
+    """What a search has found, newest first, after it examined so many uploads. `rest`: (created_at_ms, id) of the last
+    one, if there are more."""
+
+    uploads: Sequence[UploadSnapshot]
+    examined: int
+    rest: tuple[int, str] | None
+
+
+@dataclass(frozen=True, slots=True)
 class PendingSegments:
     """Segments that wait for transfer, with the crc32c computed on receipt. `complete`: every segment is stored."""
 
@@ -100,6 +110,19 @@ class UploadReader(Protocol):
     ) -> Sequence[UploadSnapshot]:
         """Up to `limit` uploads of this owner, or of all, newest first, created before (created_at_ms, id). One round
         trip."""
+
+    async def search(
+        self,
+        text: str,
+        status: Status | None,
+        before: tuple[int, str] | None,
+        limit: int,
+        examine: int,
+        *,
+        owner: str | None = None,
+    ) -> FoundUploads:
+        """As `page`, of those whose id begins with `text` or whose file name contains it, whatever the case of ASCII
+        letters. It examines about `examine` uploads, in short steps."""
 
     async def ids(self, status: Status, older_than_ms: int, limit: int) -> Sequence[str]:
         """Uploads that have been in `status` for at least `older_than_ms`, oldest first."""

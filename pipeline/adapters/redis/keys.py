@@ -62,6 +62,25 @@ class Keys:
     def volume(self, volume: str) -> str:
         return f"{self.prefix}volume:{volume}"
 
+    def samples(self, volume: str) -> str:
+        """The counters of this volume over the last hour, scored by time."""
+        return f"{self.volume(volume)}:samples"
+
+    @property
+    def stages(self) -> str:
+        """What runs of stages have done, counted."""
+        return f"{self.prefix}stages"
+
+    @property
+    def stage_samples(self) -> str:
+        """`stages` over the last hour, scored by time."""
+        return f"{self.stages}:samples"
+
+    @property
+    def workers(self) -> str:
+        """Names of worker processes, scored by their last heartbeat."""
+        return f"{self.prefix}workers"
+
     def unconfined(self, volume: str) -> str:
         """Workers of this volume whose media reader is not confined completely, scored by their last heartbeat."""
         return f"{self.volume(volume)}:unconfined"

@@ -107,6 +107,11 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
             error_code=fields.get(prefix + "error_code"),
             outages=int(fields.get(prefix + "outages", 0)),
             waits_for=fields.get(prefix + "waits_for"),
+            queued_at_ms=number(prefix + "queued_at_ms"),
+            failures=int(fields.get(prefix + "failures", 0)),
+            takeovers=int(fields.get(prefix + "takeovers", 0)),
+            outage_since_ms=number(prefix + "away_since_ms"),
+            outage_dependency=fields.get(prefix + "away_dependency"),
         )
 
     digest = None
@@ -157,6 +162,7 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         deferred=deferred,
         granted_segments=int(fields["segment_count"]) if deferred else 0,
         stages={name: stage(name) for name in Stage},
+        reached_ms={status: moment for status in Status if (moment := number(f"{status}_at_ms")) is not None},
     )
 
 

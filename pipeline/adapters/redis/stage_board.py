@@ -1,5 +1,5 @@
 """The stages of each upload in Redis, each under a lease with a fencing token: `ports.StageRuns`, `StageIdle`,
-`StageReads`, `StageResults` and `StageWatch`."""
+`StageReads`, `StageResults`, `StageRetries` and `StageWatch`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pipeline.adapters.redis.jobs import fenced, known_stage, to_job, to_jobs
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.reads import hash_all
 from pipeline.adapters.redis.scripts import Scripts
-from pipeline.core.errors import SluiceError
+from pipeline.core.errors import RequestError, SluiceError, UploadEnded
 from pipeline.core.model import StageJob
 from pipeline.core.reading import MAX_REQUESTS
 from pipeline.core.retry import Dependency, Outage
 from pipeline.core.stages import Stage, StageState
-from pipeline.ports import HeldSegment, OverdueStage, StageStart
+from pipeline.ports import HeldSegment, OverdueStage, RetriedStage, StageStart
 
 # Admission workers check every second: without a check for this long, Redis was unavailable. A run renews four times
 # per lease time, so half a lease time is enough for every run to renew.
@@ -169,6 +169,22 @@ class RedisStageBoard:
             for job, (fencing_token, state) in zip(jobs, replies, strict=True)
             if fencing_token != str(job.fencing_token) or state not in live
         ]
+
+    async def retry_now(self, upload_id: str, stage: Stage) -> RetriedStage:
+        reply = await self._scripts.call(
+            "stage_retry", upload_id=upload_id, stage=str(stage), requeue_ms=self._requeue_ms
+        )
+        if reply.get("missing"):
+            raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
+        if status := reply.get("ended"):
+            raise UploadEnded("UPLOAD_ENDED", upload_id=upload_id, status=status)
+        job = reply.get("job")
+        return RetriedStage(
+            StageState(reply["state"]),
+            reply["retried"],
+            to_job(job) if job else None,
+            job.get("dead_token") if job else None,
+        )
 
     async def overdue(self, limit: int) -> Sequence[OverdueStage]:
         reply = await self._scripts.call(

@@ -29,7 +29,7 @@ from pipeline.core.model import NewUpload, StageJob, Upload
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stored_objects import StoredSegment
 from pipeline.core.transports import TRANSPORTS
-from pipeline.ports import UploadSnapshot
+from pipeline.ports import FoundUploads, UploadSnapshot
 
 # Index entries that one call of `page` may examine, so that a run of expired records cannot block Redis.
 _EXAMINED = 1_000
@@ -175,6 +175,38 @@ class RedisUploadBoard:
                 break
             before = reply["next_ms"], reply["next_id"]
         return found
+
+    async def search(
+        self,
+        text: str,
+        status: Status | None,
+        before: tuple[int, str] | None,
+        limit: int,
+        examine: int,
+        *,
+        owner: str | None = None,
+    ) -> FoundUploads:
+        found: list[UploadSnapshot] = []
+        examined = 0
+        while True:
+            before_ms, before_id = before or (None, None)
+            reply = await self._scripts.call(
+                "upload_snapshots",
+                owner=owner,
+                status=status and str(status),
+                search="".join(letter.lower() if letter.isascii() else letter for letter in text),
+                before_ms=before_ms,
+                before_id=before_id,
+                limit=limit - len(found),
+                examine=min(_EXAMINED, examine - examined),
+            )
+            found += map(to_snapshot, reply["uploads"] or ())
+            examined += reply["examined"]
+            if "last_id" not in reply:
+                return FoundUploads(found, examined, None)
+            before = reply["last_ms"], reply["last_id"]
+            if len(found) >= limit or examined >= examine:
+                return FoundUploads(found, examined, before)
 
     async def ids(self, status: Status, older_than_ms: int, limit: int) -> Sequence[str]:
         highest = await now_ms(self._redis) - older_than_ms

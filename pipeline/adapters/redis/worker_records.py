@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.keys import Keys
@@ -12,7 +13,7 @@ from pipeline.adapters.redis.pool import transaction
 from pipeline.adapters.redis.reads import now_ms
 
 # Three heartbeats: one that comes late does not make a worker look dead.
-_EXPIRES_SECONDS = 15
+EXPIRES_SECONDS = 15
 
 
 class RedisWorkerRecords:
@@ -25,28 +26,37 @@ class RedisWorkerRecords:
     async def write(self, name: str, record: Mapping[str, str]) -> None:
         key = self._keys.worker(name)
         with translated():
+            now = await now_ms(self._redis)
             if record.get("confinement") == "incomplete":
-                await self._note_unconfined(name, record["volume"])
+                await self._note_unconfined(name, record["volume"], now)
             async with transaction(self._redis) as pipe:
                 pipe.hset(key, mapping=dict(record))
-                pipe.expire(key, _EXPIRES_SECONDS)
+                pipe.expire(key, EXPIRES_SECONDS)
+                self._note_alive(pipe, self._keys.workers, name, now)
                 await pipe.execute()
 
     async def unconfined(self, volume: str) -> list[str]:
         """Names of the running workers of this volume whose media reader is not confined completely."""
         with translated():
-            since = await now_ms(self._redis) - _EXPIRES_SECONDS * 1000
+            since = await now_ms(self._redis) - EXPIRES_SECONDS * 1000
             return [str(name) for name in await self._redis.zrangebyscore(self._keys.unconfined(volume), since, "+inf")]
 
     async def remove(self, name: str) -> None:
         """Idempotent."""
         with translated():
-            await self._redis.delete(self._keys.worker(name))
+            async with transaction(self._redis) as pipe:
+                pipe.delete(self._keys.worker(name))
+                pipe.zrem(self._keys.workers, name)
+                await pipe.execute()
 
-    async def _note_unconfined(self, name: str, volume: str) -> None:
-        key, now = self._keys.unconfined(volume), await now_ms(self._redis)
+    async def _note_unconfined(self, name: str, volume: str, now: int) -> None:
         async with transaction(self._redis) as pipe:
-            pipe.zremrangebyscore(key, "-inf", now - _EXPIRES_SECONDS * 1000)
-            pipe.zadd(key, {name: now})
-            pipe.expire(key, _EXPIRES_SECONDS)
+            self._note_alive(pipe, self._keys.unconfined(volume), name, now)
             await pipe.execute()
+
+    @staticmethod
+    def _note_alive(pipe: Pipeline, key: str, name: str, now: int) -> None:
+        """Add the process to a set of those that are alive, without those that are not."""
+        pipe.zremrangebyscore(key, "-inf", now - EXPIRES_SECONDS * 1000)
+        pipe.zadd(key, {name: now})
+        pipe.expire(key, EXPIRES_SECONDS)

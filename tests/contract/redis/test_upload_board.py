@@ -279,5 +279,5 @@ async def test_no_key_is_left_after_the_retention_time(parts: RedisParts, play: 
     assert await brief.purge_expired(10) == 0
     await pass_retention_time(play, 60_000)
     assert [await brief.purge_expired(3) for _ in range(2)] == [3, 1]
-    assert await lasting_keys(play) <= {keys.events, keys.volumes, keys.volume(VOLUME)}
+    assert await lasting_keys(play) <= {keys.events, keys.volumes, keys.volume(VOLUME), keys.stages}
     assert await walk(brief, None, 10) == []

@@ -75,6 +75,9 @@ ERRORS: Mapping[str, tuple[str, ...]] = {
     "deletions.delete": CONTENT_LOOKUP_ERRORS,
     "deletion_list.page": DATABASE_ERRORS,
     "feed.watch": REDIS_ERRORS,
+    "overview.read": REDIS_ERRORS,
+    "lookup.search": REDIS_ERRORS,
+    "stage_retries.retry": UPLOAD_LOOKUP_ERRORS,
     "collect": (),
 }
 """What each call of a service can raise because of its dependencies."""

@@ -56,6 +56,7 @@ NAMES = (
     "stage_park",
     "stage_renew",
     "stage_requeue",
+    "stage_retry",
     "stage_start",
     "stage_stopped",
     "upload_apply",
@@ -68,6 +69,8 @@ NAMES = (
     "upload_rebuild",
     "upload_snapshots",
     "volume_admission",
+    "volume_queue",
+    "volume_sample",
     "volume_segments",
 )
 
@@ -75,6 +78,7 @@ NAMES = (
 _SHARED: Mapping[str, tuple[str, ...]] = {
     "upload_snapshots": ("queue",),
     "volume_admission": ("queue", "volume", "volume_upgrade"),
+    "volume_queue": ("queue",),
     "volume_segments": ("queue", "volume"),
 }
 _LACKS_RIGHTS = frozenset({"NOPERM", "UNKNOWN"})

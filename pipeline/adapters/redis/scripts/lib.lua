@@ -70,6 +70,9 @@ local function states_of(id)
   return states
 end
 
+-- Count what runs of a stage do, for dashboards (schemas/status.py).
+local function count_stage(stage, what, by) redis.call('HINCRBY', P .. 'stages', stage .. '.' .. what, int(by)) end
+
 local function lease_member(id, stage, token) return id .. '|' .. stage .. '|' .. token end
 
 local function drop_lease(id, stage)

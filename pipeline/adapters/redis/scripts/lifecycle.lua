@@ -23,6 +23,7 @@ local function apply(id, event, code, message)
   local to = MOVES[event][from]
   if not to or to == from then return from, false end
   redis.call('HSET', key, 'status', to, 'status_since_ms', int(NOW), 'updated_at_ms', int(NOW))
+  if not ENDED[to] then redis.call('HSETNX', key, to .. '_at_ms', int(NOW)) end
   redis.call('ZREM', P .. 'status:' .. from, id)
   redis.call('ZADD', P .. 'status:' .. to, int(NOW), id)
   redis.call('ZREM', P .. 'listed:' .. from, id)

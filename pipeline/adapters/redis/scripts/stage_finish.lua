@@ -15,6 +15,7 @@ local function finish(stage, state, result)
   redis.call('HDEL', key, stage_field(stage, 'error_code'))
   if result then redis.call('HSET', key .. ':results', stage, result) end
   set_stage(id, stage, state)
+  count_stage(stage, 'done', 1)
 end
 drop_lease(id, A.stage)
 end_outage(id, A.stage)

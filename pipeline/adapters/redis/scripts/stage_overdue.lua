@@ -40,6 +40,7 @@ local function check(member)
   if unknown(id, stage) then return nil, true end
   if state == 'running' then
     redis.call('HINCRBY', key, stage_field(stage, 'takeovers'), 1)
+    count_stage(stage, 'taken_over', 1)
     local job = queue_stage(id, stage, 0)
     job.dead_token = tonumber(token)
     return job

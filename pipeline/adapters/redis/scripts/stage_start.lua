@@ -21,4 +21,6 @@ redis.call('HSETNX', key, stage_field(A.stage, 'started_at_ms'), int(NOW))
 set_stage(id, A.stage, 'running')
 redis.call('ZADD', P .. 'stage-leases', int(NOW + A.lease_ms), lease_member(id, A.stage, token))
 local queued_at_ms = tonumber(redis.call('HGET', key, stage_field(A.stage, 'queued_at_ms'))) or NOW
+count_stage(A.stage, 'started', 1)
+count_stage(A.stage, 'waited_ms', math.max(0, NOW - queued_at_ms))
 return cjson.encode({waited_ms = NOW - queued_at_ms, takeovers = stage_number(id, A.stage, 'takeovers')})

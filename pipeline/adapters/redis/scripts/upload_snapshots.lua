@@ -1,7 +1,9 @@
 -- Uploads with their standing and their received segments. A: upload_id for one upload; for a page of an index, newest first:
--- owner? and status? (without them: every upload), before_ms? and before_id? (only uploads created before that), limit, examine (how many
+-- owner? and status? (without them: every upload), search? (in lower case: only uploads whose id begins with it, or whose file name
+-- contains it, whatever the case of ASCII letters), before_ms? and before_id? (only uploads created before that), limit, examine (how many
 -- index entries this call may examine).
--- Returns {uploads} and, if the page is not full but the index has more entries, next_ms and next_id: the last entry examined.
+-- Returns {uploads, examined} and, unless the index ended first, last_ms and last_id: the last entry examined; next_ms and next_id
+-- are the same, if the page is not full.
 -- Each upload: fields (the hash as a flat list), received and wanted (segment numbers joined by commas), standing {queue_position,
 -- lease_until_ms?} unless the upload neither waits nor holds bytes, deadline_ms? until every byte has arrived, and, of one upload, media: the result of stage `probe`, JSON.
 -- `received` and `wanted` are strings because cjson writes an empty array as {}.
@@ -33,25 +35,30 @@ local index = P .. (A.owner and 'owned:' .. A.owner or A.status and 'listed:' ..
 
 -- The index of an owner has uploads of every status.
 local function is_listed(id)
-  return not (A.owner and A.status) or redis.call('HGET', upload_key(id), 'status') == A.status
+  if not A.search then return not (A.owner and A.status) or redis.call('HGET', upload_key(id), 'status') == A.status end
+  local status, filename = unpack(redis.call('HMGET', upload_key(id), 'status', 'filename'))
+  if not filename or A.status and status ~= A.status then return false end
+  return string.sub(id, 1, #A.search) == A.search or string.find(string.lower(filename), A.search, 1, true) ~= nil
 end
 
 local highest = A.before_ms and int(A.before_ms) or '+inf'
 local found, examined, offset = {}, 0, 0
 local last_ms, last_id
+local batch = A.search and 200 or A.limit
 while #found < A.limit and examined < A.examine do
-  local entries = redis.call('ZREVRANGEBYSCORE', index, highest, '-inf', 'WITHSCORES', 'LIMIT', offset, A.limit)
-  if #entries == 0 then return cjson.encode({uploads = found}) end
+  local entries = redis.call('ZREVRANGEBYSCORE', index, highest, '-inf', 'WITHSCORES', 'LIMIT', offset, batch)
+  if #entries == 0 then return cjson.encode({uploads = found, examined = examined}) end
   offset = offset + #entries / 2
   for i = 1, #entries, 2 do
     local id, ms = entries[i], tonumber(entries[i + 1])
     -- Uploads of one millisecond are in descending order of id; those up to before_id are on an earlier page.
-    if #found < A.limit and (not A.before_ms or ms < A.before_ms or id < A.before_id) then
+    if #found < A.limit and examined < A.examine and (not A.before_ms or ms < A.before_ms or id < A.before_id) then
       examined = examined + 1
       last_ms, last_id = ms, id
       if is_listed(id) then found[#found + 1] = snapshot(id) end
     end
   end
 end
-if #found >= A.limit then return cjson.encode({uploads = found}) end
-return cjson.encode({uploads = found, next_ms = last_ms, next_id = last_id})
+local reply = {uploads = found, examined = examined, last_ms = last_ms, last_id = last_id}
+if #found < A.limit then reply.next_ms, reply.next_id = last_ms, last_id end
+return cjson.encode(reply)
