@@ -71,7 +71,7 @@ async def test_the_queue_is_in_the_order_of_service(parts: RedisParts, play: Pla
     made = []
     for number, owner in enumerate(("ann", "ann", "ann", "bob")):
         upload, _ = await play.board.create(new_upload(owner=owner, filename=f"{number}.mp4"))
-        await parts.ledger.request(upload.upload_id, 10 * 4096, FULL)
+        await parts.ledger.request(upload.upload_id, 10 * 4096, FULL, owner=owner)
         made.append(upload)
     (volume,) = (await parts.overview.read()).volumes
     assert (volume.name, volume.waiting, volume.holding) == (VOLUME, 4, 0)
