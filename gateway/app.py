@@ -41,7 +41,7 @@ from gateway.limits import RequestLimits
 from gateway.middleware import CATCH_ALL, handle_request, refuse_when_stopping, set_response_headers
 from gateway.openapi import build_document
 from gateway.options import GatewayOptions
-from gateway.pages import assets, docs, uploading
+from gateway.pages import assets, dashboard, docs, uploading
 from gateway.protocols import companion, files
 from gateway.routing import METHOD_OVERRIDE, Handler, Route, methods_of, require_access
 from pipeline.bootstrap import GatewayServices
@@ -68,6 +68,7 @@ ALL_ROUTES: tuple[Route, ...] = (
     *metrics.ROUTES,
     *docs.ROUTES,
     *uploading.ROUTES,
+    *dashboard.ROUTES,
     *assets.ROUTES,
 )
 

@@ -1,0 +1,64 @@
+/** Numbers and times as people read them. */
+
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+
+export function bytes(count) {
+  let unit = 0;
+  let value = count;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return `${value.toFixed(digits)} ${UNITS[unit]}`;
+}
+
+/** A duration of so many milliseconds, with one or two units. */
+export function duration(milliseconds) {
+  const seconds = Math.max(0, milliseconds / 1000);
+  if (seconds < 0.01) return "0 s";
+  if (seconds < 10) return `${seconds.toFixed(seconds < 1 ? 2 : 1)} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const minutes = seconds / 60;
+  if (minutes < 60) return `${Math.floor(minutes)} min ${Math.floor(seconds % 60)} s`;
+  const hours = minutes / 60;
+  if (hours < 48) return `${Math.floor(hours)} h ${Math.floor(minutes % 60)} min`;
+  return `${Math.floor(hours / 24)} d ${Math.floor(hours % 24)} h`;
+}
+
+/** As `duration`, coarser: for ages that change all the time. */
+export function age(milliseconds) {
+  const seconds = Math.max(0, milliseconds / 1000);
+  if (seconds < 60) return `${Math.floor(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 172800) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86400)} d`;
+}
+
+export function number(value) {
+  return value.toLocaleString("en");
+}
+
+export function plural(count, one, many = `${one}s`) {
+  return `${number(count)} ${count === 1 ? one : many}`;
+}
+
+export function percent(part, whole) {
+  return whole > 0 ? `${Math.round((100 * part) / whole)} %` : "–";
+}
+
+const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+
+export function clock(milliseconds) {
+  return CLOCK.format(milliseconds);
+}
+
+export function dateTime(milliseconds) {
+  return `${DAY.format(milliseconds)}, ${CLOCK.format(milliseconds)}`;
+}
+
+/** The time of an RFC 3339 string in milliseconds, or null. */
+export function time(text) {
+  return text === null || text === undefined ? null : Date.parse(text);
+}

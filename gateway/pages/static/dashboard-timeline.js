@@ -1,0 +1,122 @@
+/** The timeline of one upload: its phases and stages as bars on one time axis, each with its facts in words. */
+
+import { spans } from "./dashboard-charts.js";
+import { h } from "./dashboard-dom.js";
+import { bytes, clock, dateTime, duration, percent, plural, time } from "./dashboard-format.js";
+
+const WAITS = {
+  segments: "waits for segments that it has requested",
+  received: "waits for the last segment",
+  sealed: "waits for the manifest",
+};
+const DEPENDENCIES = { store: "the object store", database: "PostgreSQL", redis: "Redis", disk: "the temp volume", worker: "the worker's own environment" };
+
+/** Elements for `draw`. `nowMs`: the time of Redis. */
+export function timeline(data, nowMs) {
+  const { upload } = data;
+  const from = time(upload.created_at);
+  const to = Math.max(from + 1000, lastMoment(data, nowMs));
+  const axis = (part) => clock(from + (to - from) * part);
+  return [
+    h("div", { class: "timeline-head" },
+      h("div", {}, h("h2", { id: "timeline-title" }, upload.filename),
+        h("p", { class: "soft" }, `${bytes(upload.size)} · ${upload.content_type} · ${upload.owner} · ${upload.transport}`),
+        h("p", { class: "soft id" }, upload.id)),
+      h("span", { class: `badge ${upload.status}` }, upload.queue_position ? `waiting, no. ${upload.queue_position}` : upload.status),
+      h("button", { type: "button", "data-action": "close", autofocus: true }, "Close")),
+    upload.error && h("p", { class: "notice" }, h("code", {}, upload.error.code), ` ${upload.error.message}`),
+    h("p", {}, `Created ${dateTime(from)}. ${ending(data, nowMs)} ${percent(upload.bytes_received, upload.size)} received, `
+      + `${percent(upload.bytes_stored, upload.size)} stored.`),
+    h("div", { class: "axis", "aria-hidden": "true" }, h("span", {}, axis(0)), h("span", {}, axis(0.5)), h("span", {}, axis(1))),
+    h("ol", { class: "rows", "aria-label": "Phases and stages" },
+      phases(data, nowMs).map(([name, list, text]) => row(name, spans(list, from, to), text)),
+      data.stages.map((stage) => row(stage.stage, spans(stageSpans(stage, data, nowMs), from, to), stageText(stage, nowMs), retry(stage, upload, nowMs)))),
+    h("ul", { class: "legend", "aria-hidden": "true" },
+      [["wait", "waits"], ["run", "works"], ["good-bar", "done"], ["bad-bar", "failed"]].map(([name, text]) =>
+        h("li", {}, h("span", { class: `mark ${name}` }), text))),
+    ["waiting", "granted", "admitted", "receiving", "processing"].includes(upload.status) && h("p", { class: "controls" },
+      h("button", { type: "button", class: "danger", "data-action": "cancel", "data-id": upload.id, "data-name": upload.filename }, "Cancel this upload")),
+  ];
+}
+
+function row(name, bars, text, action = null) {
+  return h("li", { key: name }, h("strong", {}, name), bars, h("span", { class: "fact" }, text, action));
+}
+
+function lastMoment(data, nowMs) {
+  if (data.ended_at === null) return nowMs;
+  const known = [data.ended_at, data.cleaned_at, ...data.stages.map((stage) => stage.finished_at)];
+  return Math.max(...known.filter(Boolean).map(time));
+}
+
+function ending(data, nowMs) {
+  const from = time(data.upload.created_at);
+  if (data.ended_at === null) return `In flight for ${duration(nowMs - from)}.`;
+  return `Ended after ${duration(time(data.ended_at) - from)} as ${data.upload.status}.`;
+}
+
+function phases(data, nowMs) {
+  const { upload } = data;
+  const created = time(upload.created_at);
+  const end = time(data.ended_at) ?? nowMs;
+  const admitted = time(data.admitted_at);
+  const received = time(data.received_at);
+  const rows = [];
+  if (upload.transport === "gateway") {
+    const until = admitted ?? end;
+    rows.push(["waiting", [["wait", created, until]], `${duration(until - created)}${admitted === null && data.ended_at === null ? ", still in the queue" : ""}`]);
+  }
+  const begin = upload.transport === "gateway" ? admitted : created;
+  if (begin !== null && upload.transport !== "import") {
+    const until = received ?? end;
+    const done = received === null ? "run" : "good-bar";
+    rows.push(["receiving", [[done, begin, until]], `${duration(until - begin)}, ${bytes(upload.bytes_received)} of ${bytes(upload.size)}`]);
+  }
+  return rows;
+}
+
+function stageSpans(stage, data, nowMs) {
+  const end = time(data.ended_at) ?? nowMs;
+  const due = time(stage.due_at);
+  const started = time(stage.started_at);
+  const finished = time(stage.finished_at);
+  if (stage.state === "skipped" && started === null) return [];
+  const list = [];
+  if (started === null) {
+    if (due !== null) list.push(["wait", due, end]);
+    return list;
+  }
+  if (due !== null && due < started) list.push(["wait", due, started]);
+  const kind = { done: "good-bar", failed: "bad-bar", stopped: "wait", queued: "wait", idle: "wait" }[stage.state] ?? "run";
+  const until = finished ?? end;
+  // The record has the first start only: between it and a stage that waits now lie earlier runs and pauses.
+  list.push([kind === "wait" ? "run" : kind, started, until]);
+  if (kind === "wait" && due !== null && due > started) list.push(["wait", Math.min(due, until), until]);
+  return list;
+}
+
+function stageText(stage, nowMs) {
+  const started = time(stage.started_at);
+  const finished = time(stage.finished_at);
+  const due = time(stage.due_at);
+  const parts = [stage.state === "idle" ? `idle: ${WAITS[stage.waits_for] ?? "waits for segments"}` : stage.state];
+  if (started !== null) parts.push(duration((finished ?? nowMs) - started));
+  if (stage.attempts > 1) parts.push(`attempt ${stage.attempts}`);
+  if (stage.failures > stage.outages) parts.push(plural(stage.failures - stage.outages, "error"));
+  if (stage.outages > 0) parts.push(plural(stage.outages, "outage"));
+  if (stage.takeovers > 0) parts.push(plural(stage.takeovers, "take-over"));
+  if (stage.outage_since !== null) {
+    parts.push(`${DEPENDENCIES[stage.outage_dependency] ?? stage.outage_dependency} has been unavailable for ${duration(nowMs - time(stage.outage_since))}`);
+  }
+  if (stage.error_code !== null) parts.push(stage.error_code);
+  if (stage.state === "queued" && due !== null && due > nowMs) parts.push(`next attempt in ${duration(due - nowMs)}`);
+  if (stage.worker !== null && stage.state === "running") parts.push(stage.worker);
+  return parts.join(" · ");
+}
+
+function retry(stage, upload, nowMs) {
+  const due = time(stage.due_at);
+  if (stage.state !== "queued" || due === null || due <= nowMs) return null;
+  return h("button", { type: "button", "data-action": "retry", "data-id": upload.id, "data-stage": stage.stage }, "Retry now",
+    h("span", { class: "hidden-visually" }, `: ${stage.stage}`));
+}

@@ -1,0 +1,136 @@
+/** Uploads that match the search, and recent contents with their thumbnails. */
+
+import { call, picture } from "./dashboard-api.js";
+import { meter } from "./dashboard-charts.js";
+import { draw, h } from "./dashboard-dom.js";
+import { age, bytes, duration, number, percent, plural, time } from "./dashboard-format.js";
+import { open, shortId } from "./dashboard-overview.js";
+
+const ENDED = new Set(["ready", "failed", "expired", "cancelled"]);
+const PAGE = 20;
+const RECENT = 12;
+
+/** The list of uploads: what was asked for, and what has been found so far. */
+export class UploadList {
+  constructor(list, status) {
+    this.list = list;
+    this.statusLine = status;
+    this.query = {};
+    this.pages = 0;
+    this.items = [];
+    this.running = 0;
+  }
+
+  /** Begin again with other filters. */
+  async search(query) {
+    this.query = query;
+    this.pages = 1;
+    await this.refresh();
+  }
+
+  async more() {
+    this.pages += 1;
+    await this.refresh();
+  }
+
+  /** Read all pages that are shown anew. A later call wins over an earlier one that takes longer. */
+  async refresh(now = Date.now()) {
+    const run = (this.running += 1);
+    const items = [];
+    let examined = 0;
+    let cursor = null;
+    for (let page = 0; page < this.pages; page += 1) {
+      const sent = new URLSearchParams({ limit: PAGE, ...this.query, ...(cursor ? { cursor } : {}) });
+      const found = await call(`v1/status/uploads?${sent}`);
+      items.push(...found.items);
+      examined += found.examined;
+      cursor = found.next_cursor;
+      if (cursor === null) break;
+    }
+    if (run !== this.running) return;
+    Object.assign(this, { items, examined, cursor });
+    this.show(now);
+  }
+
+  show(now) {
+    const filtered = Object.keys(this.query).length > 0;
+    const line = this.items.length === 0
+      ? filtered ? `No upload matches. ${plural(this.examined, "upload was", "uploads were")} examined.` : "There are no uploads yet."
+      : `${plural(this.items.length, "upload")}, newest first. ${filtered ? `${plural(this.examined, "upload was", "uploads were")} examined.` : ""}`;
+    if (this.statusLine.textContent !== line) this.statusLine.textContent = line;
+    draw(this.list,
+      h("ul", { class: "uploads", "aria-label": "Uploads" }, this.items.map((upload) => row(upload, now))),
+      this.cursor && h("button", { type: "button", "data-action": "more" }, this.items.length === 0 ? "Search older uploads" : "Show older uploads"));
+  }
+}
+
+function row(upload, now) {
+  const ended = ENDED.has(upload.status);
+  return h("li", { key: upload.id, class: "upload" },
+    h("div", { class: "name" }, open(upload.id, upload.filename), h("small", { class: "soft" }, `${upload.owner} · ${shortId(upload.id)}`)),
+    h("span", { class: `badge ${upload.status}` }, upload.queue_position ? `waiting, no. ${upload.queue_position}` : upload.status),
+    h("div", { class: "progress" },
+      meter(upload.size, [["reserved", upload.bytes_received], ["disk", upload.bytes_stored]],
+        `${percent(upload.bytes_received, upload.size)} received, ${percent(upload.bytes_stored, upload.size)} stored`),
+      h("small", { class: "soft" }, ended && upload.status !== "ready"
+        ? `${bytes(upload.bytes_received)} of ${bytes(upload.size)}`
+        : `${bytes(upload.size)} · ${percent(upload.bytes_received, upload.size)} received, ${percent(upload.bytes_stored, upload.size)} stored`)),
+    h("small", { class: "soft when" }, `${age(now - time(upload.created_at))} ago`),
+    h("div", { class: "actions" }, !ended && h("button", {
+      type: "button", class: "danger", "data-action": "cancel", "data-id": upload.id, "data-name": upload.filename,
+    }, "Cancel", h("span", { class: "hidden-visually" }, ` ${upload.filename}`))),
+    upload.error && h("p", { class: "error" }, h("code", {}, upload.error.code), ` ${upload.error.message}`));
+}
+
+/** The newest contents. Their thumbnails are fetched once. */
+export class ContentList {
+  constructor(list) {
+    this.list = list;
+    this.items = [];
+    this.pictures = new Map();
+  }
+
+  async refresh() {
+    const { items } = await call(`v1/contents?limit=${RECENT}`);
+    this.items = items;
+    const ids = new Set(items.map((content) => content.id));
+    for (const [id, url] of this.pictures) {
+      if (ids.has(id)) continue;
+      if (url) URL.revokeObjectURL(url);
+      this.pictures.delete(id);
+    }
+    this.show();
+    for (const content of items.filter(({ id, thumbnail }) => thumbnail !== null && !this.pictures.has(id))) {
+      this.pictures.set(content.id, null);
+      const url = await picture(`v1/contents/${content.id}/thumbnail?via=gateway`).catch(() => null);
+      if (url === null) this.pictures.delete(content.id);
+      else this.pictures.set(content.id, url);
+      this.show();
+    }
+  }
+
+  show() {
+    draw(this.list, this.items.length === 0
+      ? h("p", { class: "soft" }, "There are no contents yet. An upload that is ready becomes one.")
+      : h("ul", { class: "contents" }, this.items.map((content) => this.card(content))));
+  }
+
+  card(content) {
+    const url = this.pictures.get(content.id);
+    const size = content.width ? `${content.width} × ${content.height}` : null;
+    const facts = [content.video_codec, content.audio_codec, size, content.duration_seconds === null ? null : duration(1000 * content.duration_seconds),
+      bytes(content.object.size_bytes), content.frame_rate ? `${number(Math.round(content.frame_rate * 100) / 100)} fps` : null];
+    return h("li", { key: content.id },
+      h("div", { class: "picture" }, url
+        ? h("img", { key: url, src: url, alt: "" })
+        : h("span", { class: "soft" }, content.thumbnail === null ? `${content.kind}, no thumbnail` : "…")),
+      h("div", { class: "content-text" },
+        h("h3", {}, content.filename),
+        h("p", {}, facts.filter(Boolean).join(" · ")),
+        h("p", { class: "soft" }, `${content.container_format ?? content.kind} · ${content.owner} · ${age(Date.now() - time(content.created_at))} ago`)),
+      h("div", { class: "controls" },
+        h("button", { type: "button", "data-action": "open", "data-id": content.id }, "Timeline", h("span", { class: "hidden-visually" }, ` of ${content.filename}`)),
+        h("button", { type: "button", class: "danger", "data-action": "delete", "data-id": content.id, "data-name": content.filename },
+          "Delete", h("span", { class: "hidden-visually" }, ` ${content.filename}`))));
+  }
+}
