@@ -9,12 +9,14 @@ const HEIGHT = 120;
 // Samples are ten seconds apart. A line does not span a time in which there was none.
 const GAP_MS = 45_000;
 
-/** A bar of parts of a whole. `parts`: [class, bytes], each drawn over the one before. */
+/** A bar of parts of a whole. `parts`: [class, bytes]; the second one is a stripe within the first. */
 export function meter(whole, parts, label) {
   const most = Math.max(whole, ...parts.map(([, size]) => size), 1);
   return h("svg", { class: "meter", viewBox: "0 0 1000 16", preserveAspectRatio: "none", role: "img", "aria-label": label },
     h("rect", { class: "track", width: 1000, height: 16 }),
-    parts.map(([name, size]) => h("rect", { class: name, width: Math.round((1000 * size) / most), height: 16 })));
+    parts.map(([name, size], place) => h("rect", {
+      class: name, width: Math.round((1000 * size) / most), y: place === 0 ? 0 : 5, height: place === 0 ? 16 : 6,
+    })));
 }
 
 /** The last hour of a temp volume: reserved as an area, bytes on the disk as a line, the budget as a dashed line. */

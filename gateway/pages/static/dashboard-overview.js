@@ -10,7 +10,7 @@ export function statuses(overview, selected) {
   const now = time(overview.at);
   return h("ul", { class: "tiles" }, overview.statuses.map(({ status, count, oldest_since: oldest }) =>
     h("li", { key: status },
-      h("button", { type: "button", class: `tile ${status}`, "data-action": "filter", "data-status": status, "aria-pressed": String(selected === status) },
+      h("button", { type: "button", class: `tile ${status}${count === 0 ? " none" : ""}`, "data-action": "filter", "data-status": status, "aria-pressed": String(selected === status) },
         h("strong", {}, number(count)), h("span", {}, status),
         h("small", {}, count > 0 && !ENDED.has(status) ? `oldest ${age(now - time(oldest))}` : "\u00a0")))));
 }
@@ -91,7 +91,7 @@ export function stages(overview) {
   const alive = new Set(overview.workers.flatMap((worker) => worker.types));
   const window = overview.rate_seconds === null ? null : duration(1000 * overview.rate_seconds);
   return [
-    scroll("Stages", h("table", {},
+    scroll("Table of stages", h("table", {},
       head(["Stage", "In queue", "Waits now", "Mean wait", "Per minute", "Retries", "Failed", "Taken over"]),
       h("tbody", {}, overview.stages.map((stage) => {
         const own = queues.get(stage.worker);

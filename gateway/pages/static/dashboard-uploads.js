@@ -66,7 +66,7 @@ export class UploadList {
 
 function row(upload, now) {
   const ended = ENDED.has(upload.status);
-  return h("li", { key: upload.id, class: "upload" },
+  return h("li", { key: upload.id, class: `upload ${upload.status}` },
     h("div", { class: "name" }, open(upload.id, upload.filename), h("small", { class: "soft" }, `${upload.owner} · ${shortId(upload.id)}`)),
     h("span", { class: `badge ${upload.status}` }, upload.queue_position ? `waiting, no. ${upload.queue_position}` : upload.status),
     h("div", { class: "progress" },
