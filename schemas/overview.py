@@ -150,6 +150,7 @@ class StageBar(_Part):
 
     stage: str
     state: str = Field(description="pending, queued, running, idle, done, skipped, failed or stopped")
+    state_since: datetime | None
     due_at: datetime | None = Field(
         description="When its latest run was due, or is: in the future while it pauses after a failed attempt"
     )

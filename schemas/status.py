@@ -119,6 +119,7 @@ class StageFields(_Fields):
     """The fields `stage.<name>.<field>` of an upload's hash."""
 
     state: StageStateName
+    since_ms: int | None = Field(None, description="Since when it has this state; absent while `pending`")
     waits_for: str | None = Field(
         None,
         description="Of an `idle` stage that reads the file: `segments` that it has requested, the last segment "

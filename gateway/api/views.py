@@ -165,6 +165,7 @@ def _stage_bar(stage: Stage, status: StageStatus) -> StageBar:
     return StageBar(
         stage=str(stage),
         state=str(status.state),
+        state_since=instant(status.since_ms),
         due_at=instant(status.queued_at_ms),
         started_at=instant(status.started_at_ms),
         finished_at=instant(status.finished_at_ms),

@@ -47,6 +47,8 @@ class StageStatus:
     outages: int = 0
     waits_for: str | None = None
     """Of an `idle` reading stage: `segments`, `received` or `sealed` (see `core.reading`)."""
+    since_ms: int | None = None
+    """Since when it is in `state`."""
     queued_at_ms: int | None = None
     """When its latest run was due, or is: in the future while it pauses after a failed attempt."""
     failures: int = 0

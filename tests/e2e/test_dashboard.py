@@ -34,8 +34,14 @@ _SHOWN = "!document.getElementById('board').hidden"
 @pytest.fixture(scope="module")
 def guarded(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CellProcesses]:
     directory = tmp_path_factory.mktemp("dashboard")
-    settings = {**WITH_KEYS, "temp_budget_bytes": _BUDGET_BYTES, "temp_share": 1}
-    with cell_processes(servers, directory, **settings) as started:
+    with cell_processes(
+        servers,
+        directory,
+        auth=WITH_KEYS["auth"],
+        signing_secret=WITH_KEYS["signing_secret"],
+        temp_budget_bytes=_BUDGET_BYTES,
+        temp_share=1,
+    ) as started:
         yield started
 
 
@@ -189,13 +195,13 @@ async def test_an_upload_is_cancelled_after_a_question(scene: Scene) -> None:
     assert (await scene.cell.status(target))["status"] == "cancelled"
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-async def test_it_fits_and_is_accessible(scene: Scene, size: tuple[int, int], dark: bool) -> None:
-    page = await scene.page(size, dark=dark)
-    await page.run("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
-    assert await page.run("document.documentElement.scrollWidth") <= size[0]
-    assert await serious(page) == []
+async def test_it_fits_and_is_accessible(scene: Scene) -> None:
+    for size in (DESK, PHONE):
+        for dark in (False, True):
+            page = await scene.page(size, dark=dark)
+            await page.run("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+            assert await page.run("document.documentElement.scrollWidth") <= size[0]
+            assert await serious(page) == [], (size, dark)
 
 
 async def test_a_key_without_the_scope_is_told_what_is_missing(scene: Scene) -> None:

@@ -114,6 +114,8 @@ def _calls(uploads: dict[str, list[str]], contents: list[str], to_delete: list[s
         *(Call(name, {"path.id": contents}) for name in (*below_content, "POST /v1/contents/{id}/links")),
         Call("GET /v1/contents/{id}/segments/{number}", {"path.id": contents, "path.number": numbers}),
         Call("DELETE /v1/contents/{id}", {"path.id": to_delete}),
+        Call("GET /v1/status/uploads/{id}", {"path.id": everything}),
+        Call("POST /v1/status/uploads/{id}/stages/{stage}/retry", {"path.id": [*receiving, *ended]}),
     ]  # fmt: skip
 
 

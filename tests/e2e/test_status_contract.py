@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,17 @@ import pytest
 from pydantic import BaseModel
 
 from pipeline.adapters.redis.reads import hash_all
-from schemas.status import EventFields, OwnerFields, StageFields, UploadFields, VolumeFields, WorkerFields
+from pipeline.core.stages import Stage
+from schemas.status import (
+    EventFields,
+    OwnerFields,
+    StageCounters,
+    StageFields,
+    UploadFields,
+    VolumeFields,
+    VolumeSampleFields,
+    WorkerFields,
+)
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.media_samples import sample
 
@@ -59,6 +70,23 @@ async def test_every_key_and_field_is_documented(cell: Cell) -> None:
     await eventually(worker_is_known, 20, lambda: "a worker's record")
     async for key in cell.redis.scan_iter(f"{cell.keys.prefix}worker:*"):
         _check(WorkerFields, await hash_all(cell.redis, key))
+        assert await cell.redis.zscore(cell.keys.workers, key.removeprefix(f"{cell.keys.prefix}worker:")) is not None
+
+    async def is_sampled() -> bool:
+        return bool(await cell.redis.zcard(cell.keys.samples(cell.settings.volume)))
+
+    await eventually(is_sampled, 20, lambda: "a sample")
+    for item in await cell.redis.zrange(cell.keys.samples(cell.settings.volume), 0, -1):
+        _check(VolumeSampleFields, json.loads(item))
+    for counters in (
+        await hash_all(cell.redis, cell.keys.stages),
+        *map(json.loads, await cell.redis.zrange(cell.keys.stage_samples, 0, -1)),
+    ):
+        for name, value in counters.items():
+            stage, _, counter = name.partition(".")
+            if name != "at_ms":
+                assert stage in set(Stage)
+                _check(StageCounters, {counter: value})
 
     entries = await cell.redis.xrange(cell.keys.events)
     for _, entry in entries:

@@ -32,7 +32,7 @@ export function timeline(data, nowMs) {
       phases(data, nowMs).map(([name, list, text]) => row(name, spans(list, from, to), text)),
       data.stages.map((stage) => row(stage.stage, spans(stageSpans(stage, data, nowMs), from, to), stageText(stage, nowMs), retry(stage, upload, nowMs)))),
     h("ul", { class: "legend", "aria-hidden": "true" },
-      [["wait", "waits"], ["run", "works"], ["good-bar", "done"], ["bad-bar", "failed"]].map(([name, text]) =>
+      [["wait", "waits"], ["run", "works"], ["good-bar", "done"], ["outage", "dependency unavailable"], ["bad-bar", "failed"]].map(([name, text]) =>
         h("li", {}, h("span", { class: `mark ${name}` }), text))),
     ["waiting", "granted", "admitted", "receiving", "processing"].includes(upload.status) && h("p", { class: "controls" },
       h("button", { type: "button", class: "danger", "data-action": "cancel", "data-id": upload.id, "data-name": upload.filename }, "Cancel this upload")),
@@ -75,23 +75,25 @@ function phases(data, nowMs) {
   return rows;
 }
 
+/**
+ * The record has the first start of a stage, since when it is in its state, and since when a dependency has been
+ * unavailable to it. Between the first start and the present state lie its runs, and pauses between them.
+ */
 function stageSpans(stage, data, nowMs) {
   const end = time(data.ended_at) ?? nowMs;
   const due = time(stage.due_at);
   const started = time(stage.started_at);
-  const finished = time(stage.finished_at);
-  if (stage.state === "skipped" && started === null) return [];
-  const list = [];
-  if (started === null) {
-    if (due !== null) list.push(["wait", due, end]);
-    return list;
-  }
-  if (due !== null && due < started) list.push(["wait", due, started]);
-  const kind = { done: "good-bar", failed: "bad-bar", stopped: "wait", queued: "wait", idle: "wait" }[stage.state] ?? "run";
-  const until = finished ?? end;
-  // The record has the first start only: between it and a stage that waits now lie earlier runs and pauses.
-  list.push([kind === "wait" ? "run" : kind, started, until]);
-  if (kind === "wait" && due !== null && due > started) list.push(["wait", Math.min(due, until), until]);
+  const since = time(stage.state_since);
+  if (started === null) return stage.state === "queued" && due !== null ? [["wait", Math.min(due, end), end]] : [];
+  const list = due !== null && due < started ? [["wait", due, started]] : [];
+  const outage = time(stage.outage_since);
+  const ended = { done: "good-bar", failed: "bad-bar" }[stage.state];
+  if (ended) return [...list, [ended, started, time(stage.finished_at) ?? end]];
+  const waits = stage.state === "idle" || stage.state === "queued";
+  const until = stage.state === "stopped" || waits ? since ?? end : end;
+  list.push(["run", started, until]);
+  if (waits) list.push(["wait", until, end]);
+  if (outage !== null) list.push(["outage", outage, end]);
   return list;
 }
 

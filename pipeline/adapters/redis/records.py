@@ -107,6 +107,7 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
             error_code=fields.get(prefix + "error_code"),
             outages=int(fields.get(prefix + "outages", 0)),
             waits_for=fields.get(prefix + "waits_for"),
+            since_ms=number(prefix + "since_ms"),
             queued_at_ms=number(prefix + "queued_at_ms"),
             failures=int(fields.get(prefix + "failures", 0)),
             takeovers=int(fields.get(prefix + "takeovers", 0)),

@@ -86,7 +86,8 @@ local function end_outage(id, stage)
 end
 
 local function set_stage(id, stage, state, code)
-  redis.call('HSET', upload_key(id), stage_field(stage, 'state'), state, 'updated_at_ms', int(NOW))
+  redis.call('HSET', upload_key(id), stage_field(stage, 'state'), state, stage_field(stage, 'since_ms'), int(NOW),
+    'updated_at_ms', int(NOW))
   emit(id, 'stage', stage, state, code)
 end
 
