@@ -8,6 +8,9 @@ import { open, shortId } from "./dashboard-overview.js";
 
 const ENDED = new Set(["ready", "failed", "expired", "cancelled"]);
 const PAGE = 20;
+// A search in file names looks at thousands of uploads, and many pages are many requests: these are repeated less often.
+const EXPENSIVE_EVERY_MS = 10_000;
+const FEW_PAGES = 2;
 const RECENT = 12;
 
 /** The list of uploads: what was asked for, and what has been found so far. */
@@ -19,6 +22,14 @@ export class UploadList {
     this.pages = 0;
     this.items = [];
     this.running = 0;
+    this.readAt = -Infinity;
+  }
+
+  /** Read what is shown anew, unless that is expensive and was done a moment ago. */
+  async follow(now) {
+    const isExpensive = this.query.search !== undefined || this.pages > FEW_PAGES;
+    if (isExpensive && performance.now() - this.readAt < EXPENSIVE_EVERY_MS) this.show(now);
+    else await this.refresh(now);
   }
 
   /** Begin again with other filters. */
@@ -36,6 +47,7 @@ export class UploadList {
   /** Read all pages that are shown anew. A later call wins over an earlier one that takes longer. */
   async refresh(now = Date.now()) {
     const run = (this.running += 1);
+    this.readAt = performance.now();
     const items = [];
     let examined = 0;
     let cursor = null;

@@ -65,7 +65,7 @@ async function refresh() {
     await readOverview();
     show("board");
     drawOverview();
-    await Promise.all([uploads.refresh(now()), refreshContents(), refreshTimeline()]);
+    await Promise.all([uploads.follow(now()), refreshContents(), refreshTimeline()]);
     view.failed = 0;
     live(true);
   } catch (error) {
@@ -238,7 +238,9 @@ document.addEventListener("click", (event) => {
   const { action } = button.dataset;
   act(async () => {
     await ACTIONS[action](button.dataset);
-    if (CHANGES.has(action)) await refresh();
+    if (!CHANGES.has(action)) return;
+    uploads.readAt = -Infinity;
+    await refresh();
   });
 });
 byId("timeline").addEventListener("close", () => { view.opened = null; });
