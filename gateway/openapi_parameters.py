@@ -28,7 +28,10 @@ def parameters(route: Route, in_path: Mapping[str, Mapping[str, Any]]) -> list[d
         for name, part in schema["properties"].items():
             inline = _inline(part, schema.get("$defs", {}))
             description = inline.pop("description", "")
-            found.append({"name": name, "in": "query", "required": False, "description": description, "schema": inline})
+            required = name in schema.get("required", ())
+            found.append(
+                {"name": name, "in": "query", "required": required, "description": description, "schema": inline}
+            )
     found.extend(
         {
             "name": header.name,

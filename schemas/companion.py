@@ -10,9 +10,9 @@ import json
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel, StringConstraints
 
-from schemas.media_types import UNKNOWN
+from schemas.media_types import UNKNOWN, MediaType
 from schemas.uploads import CONTROL_CHARACTERS, FILENAME_EXCLUDED
 
 PARTS: Final = 10_000
@@ -21,9 +21,16 @@ PARTS: Final = 10_000
 _NOT_IN_NAME: Final = re.compile(f"[{FILENAME_EXCLUDED}]")
 _NOT_IN_KEY: Final = re.compile(f"[{CONTROL_CHARACTERS}]")
 _OF_THE_FILE: Final = frozenset({"name", "type", "size"})
+_PART: Final = "([1-9][0-9]{0,3}|10000)"
 _SIZE: Final = re.compile(r"[0-9]{1,16}")
 
+_Key = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 PartNumber = Annotated[int, Field(ge=1, le=PARTS)]
+
+
+def _text(value: JsonValue) -> str:
+    """A value of the metadata, which are text: other values as JSON. No text has a NUL."""
+    return (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).replace("\0", "")
 
 
 class _Sent(BaseModel):
@@ -34,9 +41,9 @@ class UppyFile(_Sent):
     """Body of `POST /s3/multipart`."""
 
     filename: str = Field(min_length=1, max_length=255, examples=["holiday.mp4"])
-    type: str = Field(UNKNOWN, max_length=255, examples=["video/mp4"])
-    metadata: dict[str, JsonValue] | None = Field(
-        None, max_length=64, description="Kept with the content. `size`: bytes in the whole file, if the page gives it"
+    type: MediaType = UNKNOWN
+    metadata: dict[_Key, JsonValue] | None = Field(
+        None, max_length=32, description="Kept with the content. `size`: bytes in the whole file, if the page gives it"
     )
 
     @property
@@ -50,13 +57,13 @@ class UppyFile(_Sent):
         """As the body of `POST /v1/uploads`, except its size. Characters that a name must not have are replaced, as
         `sluice upload` does: Uppy's users cannot choose other names. What has no value is left out."""
         metadata = {
-            _NOT_IN_KEY.sub("_", name): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            _NOT_IN_KEY.sub("_", name): _text(value)
             for name, value in (self.metadata or {}).items()
             if name not in _OF_THE_FILE and value is not None
         }
         return {
             "filename": _NOT_IN_NAME.sub("_", self.filename),
-            "content_type": self.type or UNKNOWN,
+            "content_type": self.type,
             "metadata": metadata,
             "transport": "direct",
         }
@@ -74,7 +81,7 @@ class UppyBatch(UppyKey):
     partNumbers: str = Field(  # noqa: N815  # the name that Uppy sends
         min_length=1,
         max_length=600,
-        pattern=r"^[0-9]{1,5}(,[0-9]{1,5}){0,99}$",
+        pattern=rf"^{_PART}(,{_PART}){{0,99}}$",
         description="Numbers of parts, separated by commas; at most 100",
         examples=["1,2,3"],
     )

@@ -79,11 +79,11 @@ async def _uploads(cell: Cell) -> dict[str, list[str]]:
 
 
 async def _from_uppy(cell: Cell) -> str:
-    """The `uploadId` that Uppy receives."""
+    """An upload as Uppy creates it."""
     file = {"filename": "a.mp4", "type": "video/mp4"}
     async with cell.http.post(f"{cell.url}/s3/multipart", json=file) as response:
         assert response.status == 200, await response.text()
-        return str((await response.json())["uploadId"])
+        return str((await response.json())["key"])
 
 
 def _calls(uploads: dict[str, list[str]], contents: list[str], to_delete: list[str]) -> Sequence[Call]:

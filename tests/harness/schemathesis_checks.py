@@ -20,7 +20,7 @@ _REASONS: Final = {
     "its state does not allow it": {
         *("UPLOAD_WAITING", "UPLOAD_ENDED", "UPLOAD_COMPLETE", "UPLOAD_EXPIRED", "UPLOAD_CANCELLED"),
         *("TRANSPORT_DIFFERS", "SEGMENTS_MISSING", "IDEMPOTENCY_KEY_REUSED", "SEGMENT_DIFFERS", "CONTENT_EXISTS"),
-        *("SEGMENT_WINDOW_FULL", "IMPORT_OWN_OBJECT", "IMPORT_EMPTY", "OBJECT_CHANGED"),
+        *("SEGMENT_WINDOW_FULL", "IMPORT_OWN_OBJECT", "IMPORT_EMPTY", "OBJECT_CHANGED", "SEGMENTS_UNEVEN"),
     },
     "an earlier response says what is valid": {"CURSOR_INVALID", "SEGMENT_LENGTH_WRONG"},
     "the digest in the request is not that of its body": {"SEGMENT_DIGEST_WRONG"},
@@ -29,6 +29,7 @@ _REASONS: Final = {
     "settings and the store say it": {
         *("FILE_TOO_LARGE_FOR_STORE", "SEGMENTS_TOO_LARGE_FOR_VOLUME", "TRANSPORT_NOT_OFFERED"),
     },
+    "an option of Uppy says it": {"MULTIPART_REQUIRED"},
     "the store is busy": {"STORE_UNAVAILABLE"},
     "a limit of the owner or the volume": {"QUEUE_FULL", "OWNER_LIMIT", "DAILY_LIMIT", "RATE_LIMITED"},
 }

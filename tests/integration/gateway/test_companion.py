@@ -142,9 +142,10 @@ async def test_parts_that_cannot_be(site: Site) -> None:
     async def code(method: str, rest: str, **options: Any) -> str:
         return (await site.as_("no key", method, path + rest, **options)).code
 
-    for number in ("0", "10001", "x", "-1", "²", "99999999999"):
+    for number in ("0", "01", "x", "-1", "²", "99999999999"):
         assert await code("GET", f"/{number}") == "VALIDATION_FAILED", number
-    assert await code("GET", "/1001") == "SEGMENT_OUT_OF_RANGE", "Swift joins 1000 segments"
+    for number in ("1001", "999999999"):
+        assert await code("GET", f"/{number}") == "SEGMENT_OUT_OF_RANGE", "Swift joins 1000 segments"
     for numbers in ("", "x", "0", "1,", ",".join(map(str, range(1, 102)))):
         assert await code("GET", f"/batch?partNumbers={numbers}") == "VALIDATION_FAILED", numbers
     assert await code("GET", "/batch") == "VALIDATION_FAILED"
