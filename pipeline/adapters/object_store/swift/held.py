@@ -11,6 +11,7 @@ from pipeline.adapters.object_store.names import segment_name
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.layout import SwiftLayout
 from pipeline.adapters.object_store.swift.listing import entries
+from pipeline.core.errors import StoreError
 from pipeline.core.stored_objects import ObjectTarget, StoredSegment
 
 _HEADS_AT_ONCE = 8
@@ -45,15 +46,22 @@ async def changed_segments(
 async def copy_segment(
     http: SwiftHttp, layout: SwiftLayout, target: ObjectTarget, segment: StoredSegment, seconds: float
 ) -> None:
-    """Copy a segment to the object's name, within the server. Raises StoreError STORE_OBJECT_MISSING, others;
-    StoreUnavailable, also where the copy has another digest."""
+    """Copy a segment to the object's name, within the server. Does nothing where the segment is gone and the object is
+    its copy: two may do this at once. Raises StoreError STORE_OBJECT_MISSING, others; StoreUnavailable, also where the
+    copy has another digest."""
     source = layout.segment_path(target.upload_id, segment.number)
     headers = {"X-Copy-From": source, "Content-Type": target.content_type}
     path = layout.object_path(target.key)
     async with http.request(
-        "PUT", path, accept=(201,), headers=headers, body=b"", response_seconds=seconds, key=target.key
+        "PUT", path, accept=(201, 404), headers=headers, body=b"", response_seconds=seconds, key=target.key
     ) as response:
-        require_etag(f"copy {source}", unquoted(response.headers.get("Etag")), segment.etag)
+        if response.status == 201:
+            require_etag(f"copy {source}", unquoted(response.headers.get("Etag")), segment.etag)
+            return
+    async with http.request("HEAD", path, accept=(200,), key=target.key) as response:
+        size_bytes, etag = size_and_etag(response.headers, f"HEAD {path}")
+    if (size_bytes, etag) != (segment.size_bytes, segment.etag):
+        raise StoreError("STORE_OBJECT_MISSING", key=source)
 
 
 async def _listed(
