@@ -2,6 +2,8 @@
 
 import { Rate } from "./limits.js";
 
+const RECEIVES = new Set(["admitted", "receiving", "processing", "ready"]);
+
 export class Progress {
   #size;
   #accepted = new Map();
@@ -29,7 +31,7 @@ export class Progress {
       if (view.status !== "granted") this.keepOnly(view, new Set());
       return;
     }
-    if (view.status === "waiting") return;
+    if (!RECEIVES.has(view.status)) return; // otherwise an empty list of missing segments says nothing
     const missing = new Set(view.missing_segments.flatMap(([a, b]) => Array.from({ length: b - a + 1 }, (_, n) => a + n)));
     for (let number = 1; number <= view.segment_count; number += 1) {
       if (!missing.has(number) && !this.#accepted.has(number)) this.#accepted.set(number, length(view, number));
