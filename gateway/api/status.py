@@ -10,12 +10,13 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway import access
-from gateway.api.error_codes import LIST_ERRORS, REDIS_ERRORS, UPLOAD_LOOKUP_ERRORS
-from gateway.api.shared import PageQuery, parse_query, show_upload, upload_id
+from gateway.api.shared import PageQuery, parse_query, show_upload
 from gateway.api.views import timeline_view
+from gateway.error_codes import LIST_ERRORS, REDIS_ERRORS, UPLOAD_LOOKUP_ERRORS
 from gateway.http import cursors
 from gateway.http.bodies import invalid_field
 from gateway.http.envelope import success
+from gateway.ids import upload_id
 from gateway.keys import SERVICES
 from gateway.routing import ResponseSpec, Route
 from pipeline.core.lifecycle import Status

@@ -8,10 +8,10 @@ from functools import partial
 from aiohttp import web
 
 from gateway import access
-from gateway.api.error_codes import STORE_ERRORS, UPLOAD_LOOKUP_ERRORS
-from gateway.api.shared import upload_id
+from gateway.error_codes import STORE_ERRORS, UPLOAD_LOOKUP_ERRORS
 from gateway.http.conditions import Validators
 from gateway.http.streaming import Download, Recipient, send
+from gateway.ids import upload_id
 from gateway.keys import CALLER, SERVICES
 from gateway.routing import ResponseSpec, Route
 from pipeline.core.disposition import content_disposition

@@ -136,7 +136,7 @@ async def test_it_shows_what_the_api_says(scene: Scene) -> None:
         return await _tiles(page) == counts
 
     async def cleaned() -> bool:
-        return (await _volume(scene))["holding"] == 1
+        return bool((await _volume(scene))["holding"] == 1)
 
     await eventually(equal, 30, lambda: "the tiles to equal the API")
     await eventually(cleaned, 30, lambda: "only the upload that receives to hold room")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def guarded(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with cell_processes(
         servers,
         tmp_path_factory.mktemp("page"),
-        **WITH_KEYS,
+        **dict[str, Any](WITH_KEYS),
         temp_budget_bytes=(_SEGMENTS + 1) * SEGMENT_BYTES,
         temp_share=1,
         owner_share=1,
