@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import web
 
-from gateway.http.envelope import failure, retry_after, success
+from gateway.http.envelope import failure, plain_failure, retry_after, success
 from gateway.http.request_ids import request_id
 from pipeline.core.errors import RequestError, SluiceError, StoreUnavailable
 from schemas.health import Alive
@@ -85,3 +85,12 @@ def test_a_request_id_that_cannot_be_logged_is_replaced(sent: str | None) -> Non
 
 def test_a_good_request_id_is_kept() -> None:
     assert request_id("trace:01-ab.c_D") == "trace:01-ab.c_D"
+
+
+def test_an_error_for_clients_that_do_not_know_the_envelope() -> None:
+    response = plain_failure(RequestError("UPLOAD_NOT_FOUND", upload_id="ü\r\nX: y"), "/s3/multipart/u", "r")
+    body = read(response)
+    assert isinstance(body, dict)
+    assert body["error"]["code"] == "UPLOAD_NOT_FOUND"
+    assert body["message"] == body["error"]["message"] + " (UPLOAD_NOT_FOUND)"
+    assert (response.status, response.reason) == (404, "There is no upload ???X: y. (UPLOAD_NOT_FOUND)")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.http.envelope import failure
-from gateway.http.paths import without_paths
+from gateway.http.paths import without_paths, without_tokens
 from pipeline.core.errors import RequestError, SluiceError, TempVolumeError
 
 pytestmark = pytest.mark.unit
@@ -58,3 +58,10 @@ def test_an_error_of_the_server_is_sent_without_them() -> None:
 
 def test_what_the_caller_sent_is_not_changed() -> None:
     assert _sent(RequestError("IMPORT_EMPTY", key="/tmp/film.mp4"))["detail"] == {"key": "/tmp/film.mp4"}
+
+
+def test_tokens_in_a_path_are_not_shown() -> None:
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln-_9"
+    assert without_tokens(f"/uppy/{token}/s3/multipart/0198~{token}/1") == "/uppy/[token]/s3/multipart/0198~[token]/1"
+    assert without_tokens(f"/uppy/{token[:20]}") == "/uppy/[token]"
+    assert without_tokens("/v1/uploads/0198c1f2-7a52/events") == "/v1/uploads/0198c1f2-7a52/events"
