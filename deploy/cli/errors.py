@@ -26,10 +26,10 @@ from pydantic_core import ErrorDetails
 from deploy.cli.advice import advice_for
 from deploy.cli.names import shown
 
-_RETRYABLE_4XX: Final = frozenset({408, 429})
+_RETRYABLE_4XX: Final = frozenset({408, 423, 429, 460})
 _FINAL_5XX: Final = frozenset({501, 505})
-# Both mean that the segment was damaged on the way, so the same bytes may arrive intact.
-_RETRYABLE_CODES: Final = frozenset({"SEGMENT_CUT_OFF", "SEGMENT_DIGEST_WRONG"})
+# They mean that bytes were damaged or lost on the way, so the same bytes may arrive intact.
+_RETRYABLE_CODES: Final = frozenset({"SEGMENT_CUT_OFF", "SEGMENT_DIGEST_WRONG", "APPEND_CUT_OFF"})
 _SHOWN_KEY: Final = 64
 
 

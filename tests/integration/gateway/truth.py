@@ -16,8 +16,12 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from openapi_schema_validator import OAS31Validator
 
+from gateway.app import ALL_ROUTES
+
 _ANYWHERE = {"ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED"}
 """Codes of requests that match no row of the route table."""
+
+_ALIASES = {alias: route.path for route in ALL_ROUTES for alias in route.aliases}
 
 _SOMETIMES = {"Retry-After", "RateLimit", "RateLimit-Policy"}
 """Headers that depend on the error, or on the caller."""
@@ -70,6 +74,7 @@ class TruthfulClient:
     def check(self, method: str, path: str, response: Response) -> None:
         """Raises AssertionError for a response that the document does not describe."""
         assert response.headers["X-Request-Id"]
+        path = _ALIASES.get(path, path)
         paths = sorted(self._api["paths"], key=lambda name: name != path)  # /v1/contents/import is no content's id
         template = next((name for name in paths if re.fullmatch(re.sub(r"{\w+}", "[^/]+", name), path)), None)
         operation = self._api["paths"].get(template, {}).get({"HEAD": "get"}.get(method, method.lower()))
