@@ -16,6 +16,7 @@ const REFUSED = new Set(["CREDENTIAL_INVALID", "CREDENTIAL_EXPIRED", "UNAUTHENTI
 export class Connection {
   constructor(options) {
     this.options = options;
+    /** Called as a plain function: browsers refuse `fetch` as a method of anything but the window. */
     this.fetch = options.fetch ?? globalThis.fetch;
     this.digests = new Digests();
     this.slots = new Semaphore(options.segments);

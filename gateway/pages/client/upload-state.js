@@ -88,7 +88,7 @@ export class UploadState extends EventTarget {
     return {
       view: () => connection.json("GET", this.path, { signal, upload: this }),
       openStream: async (until) =>
-        connection.fetch(connection.url(`${this.path}/events`), {
+        (0, connection.fetch)(connection.url(`${this.path}/events`), {
           headers: { Accept: "text/event-stream", ...(await connection.authorization(this)) },
           signal: until,
           credentials: "omit",
@@ -101,13 +101,19 @@ export class UploadState extends EventTarget {
   /** @internal */
   take(view) {
     this.view = { ...view, grants: view.grants ?? this.view?.grants };
-    this.problem = null;
+    this.#forgetProblem();
     this.#progress.take(view);
     if (view.media && !this.#mediaShown) {
       this.#mediaShown = true;
       this.emit("media");
     }
     this.changed();
+  }
+
+  /** What was sent before the device went offline may still be reported. */
+  #forgetProblem() {
+    if (this.problem?.error.code === "OFFLINE" && globalThis.navigator?.onLine === false) return;
+    this.problem = null;
   }
 
   /** @internal */
@@ -119,14 +125,14 @@ export class UploadState extends EventTarget {
   /** @internal */
   underWay(number, bytes) {
     this.#progress.underWay(number, bytes);
-    if (bytes > 0) this.problem = null;
+    if (bytes > 0) this.#forgetProblem();
     this.emit("progress");
   }
 
   /** @internal */
   accepted(number) {
     this.#progress.accepted(number, this.slice(number).size);
-    this.problem = null;
+    this.#forgetProblem();
     this.emit("progress");
   }
 

@@ -11,6 +11,8 @@ import { Card } from "./upload-card.js";
 import { chosenFiles, droppedFiles, pickWithHandles, reopened } from "./upload-files.js";
 import { adviceFor, badge, bytes, plural, roughly } from "./upload-words.js";
 
+const LOOK_AGAIN_MILLISECONDS = 2000;
+
 const $ = (id) => document.getElementById(id);
 const endpoint = new URL(".", location.href).href.replace(/\/$/, "");
 
@@ -57,6 +59,10 @@ async function open() {
   $("drop").hidden = false;
   $("sign-out").hidden = credential === null;
   for (const record of await client.unfinished()) await restore(record);
+  // The page before this one may have ended a moment ago, and its uploads seemed to run in another tab.
+  setTimeout(async () => {
+    for (const record of await client.unfinished()) await restore(record);
+  }, LOOK_AGAIN_MILLISECONDS);
 }
 
 /** Show an upload that an earlier page left: continue it if its file or nothing but time is needed. */
@@ -233,7 +239,9 @@ function listen() {
     $("choose-files").focus();
   });
   $("sign-out").addEventListener("click", async () => {
-    for (const card of cards) card.upload?.pause();
+    const active = cards.filter(({ state }) => state === "running" || state === "paused");
+    if (active.length > 0 && !confirm(`Signing out cancels ${plural(active.length, "upload")}.`)) return;
+    await Promise.all(active.map(({ upload }) => upload.cancel()));
     for (const record of await client.unfinished()) await client.discard(record);
     dropCredential();
     location.reload();
