@@ -78,12 +78,9 @@ async def require_stored(cell: Cell, key: str, content_id: str, file: Path) -> N
     async with cell.http.get(f"{cell.url}/v1/contents/{content_id}/segments", headers=headers) as response:
         found = (await response.json())["data"]["segments"]
     with file.open("rb") as content:
-        expected = [
-            base64.b64encode(hashlib.md5(content.read(item["size"]), usedforsecurity=False).digest()).decode()
-            for item in found
-        ]
+        digests = [hashlib.md5(content.read(item["size"]), usedforsecurity=False).digest() for item in found]
         assert content.read() == b""
-    assert [item["digest"] for item in found] == [f"md5=:{digest}:" for digest in expected]
+    assert [item["digest"] for item in found] == [f"md5=:{base64.b64encode(one).decode()}:" for one in digests]
 
 
 async def listed(cell: Cell, key: str, kind: str) -> list[dict[str, object]]:
