@@ -43,14 +43,13 @@ def film(directory: Path, name: str = "film.mp4", segments: int = _SEGMENTS) -> 
 @pytest.fixture(scope="module")
 def guarded(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CellProcesses]:
     """A cell whose temp volume holds one film, with room for one more segment."""
-    with cell_processes(
-        servers,
-        tmp_path_factory.mktemp("page"),
-        **dict[str, Any](WITH_KEYS),
-        temp_budget_bytes=(_SEGMENTS + 1) * SEGMENT_BYTES,
-        temp_share=1,
-        owner_share=1,
-    ) as started:
+    settings: dict[str, Any] = {
+        **WITH_KEYS,
+        "temp_budget_bytes": (_SEGMENTS + 1) * SEGMENT_BYTES,
+        "temp_share": 1,
+        "owner_share": 1,
+    }
+    with cell_processes(servers, tmp_path_factory.mktemp("page"), **settings) as started:
         yield started
 
 

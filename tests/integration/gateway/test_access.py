@@ -51,6 +51,7 @@ async def test_every_caller(site: Site, route: Route) -> None:
         if column == "permit of this upload":
             this = await equipped.new_upload(column)
         path = route.path.replace("{id}", this).replace("{number}", "1").replace("{stage}", "transfer")
+        path = path.replace("{name}", "sluice-client.js")
         options: dict[str, Any] = {"json": {}} if route.body is not None else {}
         if route.streaming:
             await equipped.as_("key of the owner", "DELETE", f"/v1/uploads/{this}")  # so that the stream ends
