@@ -194,8 +194,10 @@ async def test_an_upload_is_cancelled_after_a_question(scene: Scene) -> None:
     await page.until(f"document.querySelector('[data-action=cancel][data-id=\"{target}\"]')")
     await page.run(f"document.querySelector('[data-action=cancel][data-id=\"{target}\"]').click()")
     await page.until("document.getElementById('confirm').open")
-    await page.run("document.querySelector('[data-answer=no]').click()")
+    await page.press("Escape")
     await page.until("!document.getElementById('confirm').open")
+    await page.run(f"document.querySelector('[data-action=cancel][data-id=\"{target}\"]').click()")
+    await page.run("document.querySelector('[data-answer=no]').click()")
     assert (await scene.cell.status(target))["status"] == "waiting"
     await page.run(f"document.querySelector('[data-action=cancel][data-id=\"{target}\"]').click()")
     await page.run("document.querySelector('[data-answer=yes]').click()")

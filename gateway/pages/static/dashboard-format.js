@@ -16,8 +16,9 @@ export function bytes(count) {
 /** A duration of so many milliseconds, with one or two units. */
 export function duration(milliseconds) {
   const seconds = Math.max(0, milliseconds / 1000);
-  if (seconds < 0.01) return "0 s";
-  if (seconds < 10) return `${seconds.toFixed(seconds < 1 ? 2 : 1)} s`;
+  if (seconds === 0) return "0 s";
+  if (seconds < 1) return `${Math.round(milliseconds)} ms`;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 60) return `${Math.round(seconds)} s`;
   const minutes = seconds / 60;
   if (minutes < 60) return `${Math.floor(minutes)} min ${Math.floor(seconds % 60)} s`;

@@ -15,8 +15,8 @@ const DEPENDENCIES = { store: "the object store", database: "PostgreSQL", redis:
 export function timeline(data, nowMs) {
   const { upload } = data;
   const from = time(upload.created_at);
-  const to = Math.max(from + 1000, lastMoment(data, nowMs));
-  const axis = (part) => clock(from + (to - from) * part);
+  const to = Math.max(from + 10, lastMoment(data, nowMs));
+  const axis = (part) => (part === 0 ? clock(from) : `+${duration((to - from) * part)}`);
   return [
     h("div", { class: "timeline-head" },
       h("div", {}, h("h2", { id: "timeline-title" }, upload.filename),
@@ -99,7 +99,7 @@ function stageSpans(stage, data, nowMs) {
 
 function stageText(stage, nowMs) {
   const started = time(stage.started_at);
-  const finished = time(stage.finished_at);
+  const finished = time(stage.finished_at) ?? (stage.state === "stopped" ? time(stage.state_since) : null);
   const due = time(stage.due_at);
   const parts = [stage.state === "idle" ? `idle: ${WAITS[stage.waits_for] ?? "waits for segments"}` : stage.state];
   if (started !== null) parts.push(duration((finished ?? nowMs) - started));

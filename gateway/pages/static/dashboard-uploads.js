@@ -112,13 +112,19 @@ export class ContentList {
       this.pictures.delete(id);
     }
     this.show();
-    for (const content of items.filter(({ id, thumbnail }) => thumbnail !== null && !this.pictures.has(id))) {
-      this.pictures.set(content.id, null);
-      const url = await picture(`v1/contents/${content.id}/thumbnail?via=gateway`).catch(() => null);
-      if (url === null) this.pictures.delete(content.id);
-      else this.pictures.set(content.id, url);
-      this.show();
+    // Not awaited: a store that is unavailable delays pictures only.
+    for (const { id } of items.filter(({ id, thumbnail }) => thumbnail !== null && !this.pictures.has(id))) this.fetchPicture(id);
+  }
+
+  async fetchPicture(id) {
+    this.pictures.set(id, null);
+    const url = await picture(`v1/contents/${id}/thumbnail?via=gateway`).catch(() => null);
+    if (url !== null && this.pictures.has(id)) this.pictures.set(id, url);
+    else {
+      this.pictures.delete(id); // the next refresh tries again
+      if (url !== null) URL.revokeObjectURL(url);
     }
+    this.show();
   }
 
   show() {

@@ -22,9 +22,10 @@ const byId = (id) => document.getElementById(id);
 const uploads = new UploadList(byId("uploads"), byId("found"));
 const contents = new ContentList(byId("contents"));
 const histories = new Map();
-const view = { overview: null, readAt: 0, ready: null, contentsAt: 0, failed: 0, paused: false, opened: null };
+const view = { overview: null, readAt: 0, ready: null, contentsAt: 0, failed: 0, paused: false, opened: null, answer: null, outage: "", refusal: "" };
 let timer = null;
 let running = false;
+let repeat = false;
 
 /** The time of Redis, as far as it is known. */
 function now() {
@@ -56,8 +57,12 @@ function drawOverview() {
   draw(byId("workers"), workers(overview));
 }
 
+/** Read and draw everything. A call during another one makes that one repeat itself: an action has changed something. */
 async function refresh() {
-  if (running) return;
+  if (running) {
+    repeat = true;
+    return;
+  }
   running = true;
   clearTimeout(timer);
   let pauseMs = EVERY_MS;
@@ -73,7 +78,9 @@ async function refresh() {
   } finally {
     running = false;
   }
-  if (pauseMs !== null && !view.paused && document.visibilityState === "visible") timer = setTimeout(refresh, pauseMs);
+  if (repeat && pauseMs !== null) pauseMs = 0;
+  repeat = false;
+  if (pauseMs !== null && (!view.paused || pauseMs === 0) && document.visibilityState === "visible") timer = setTimeout(refresh, pauseMs);
 }
 
 /** Contents change when an upload becomes ready or a content is deleted. */
@@ -119,9 +126,15 @@ function live(works, error = null) {
   byId("live").hidden = false;
   const at = view.overview === null ? null : clock(time(view.overview.at));
   byId("live-text").textContent = works ? `${view.paused ? "Paused" : "Live"} · ${at}` : at === null ? "Not connected" : `State of ${at}`;
+  view.outage = works ? "" : `${error.message} ${at === null ? "" : `The page shows the state of ${at}.`} It is tried again.`;
+  drawNotice();
+}
+
+/** That the state is not known, or else why the last action was refused. */
+function drawNotice() {
   const notice = byId("notice");
-  notice.hidden = works;
-  const text = works ? "" : `${error.message} ${at === null ? "" : `The page shows the state of ${at}.`} It is tried again.`;
+  const text = view.outage || view.refusal;
+  notice.hidden = text === "";
   if (notice.textContent !== text) notice.textContent = text;
 }
 
@@ -154,11 +167,13 @@ function confirmed(title, text, action) {
   byId("confirm-title").textContent = title;
   byId("confirm-text").textContent = text;
   byId("confirm-yes").textContent = action;
-  dialog.returnValue = "no";
   dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
-  });
+  return new Promise((resolve) => { view.answer = resolve; });
+}
+
+function answered(yes) {
+  byId("confirm").close();
+  view.answer(yes);
 }
 
 const ACTIONS = {
@@ -218,21 +233,24 @@ async function search() {
 
 /** What a person asked for: an error is shown, and the page continues. */
 async function act(work) {
+  view.refusal = "";
   try {
     await work();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (error.status === 401 || error.status === 403) failed(error);
     else {
-      byId("notice").textContent = error.message;
-      byId("notice").hidden = false;
+      view.refusal = error.message;
+      byId("notice").scrollIntoView({ block: "nearest" });
     }
+  } finally {
+    drawNotice();
   }
 }
 
 document.addEventListener("click", (event) => {
   const answer = event.target.closest("[data-answer]");
-  if (answer) byId("confirm").close(answer.dataset.answer);
+  if (answer) answered(answer.dataset.answer === "yes");
   const button = event.target.closest("[data-action]");
   if (!button) return;
   const { action } = button.dataset;
@@ -243,6 +261,7 @@ document.addEventListener("click", (event) => {
     await refresh();
   });
 });
+byId("confirm").addEventListener("cancel", () => answered(false));
 byId("timeline").addEventListener("close", () => { view.opened = null; });
 byId("sign-in-form").addEventListener("submit", (event) => {
   event.preventDefault();
