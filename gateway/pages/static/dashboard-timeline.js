@@ -102,6 +102,7 @@ function stageText(stage, nowMs) {
   const finished = time(stage.finished_at) ?? (stage.state === "stopped" ? time(stage.state_since) : null);
   const due = time(stage.due_at);
   const parts = [stage.state === "idle" ? `idle: ${WAITS[stage.waits_for] ?? "waits for segments"}` : stage.state];
+  if (started === null && stage.state === "done") parts.push("by an earlier stage");
   if (started !== null) parts.push(duration((finished ?? nowMs) - started));
   if (stage.attempts > 1) parts.push(`attempt ${stage.attempts}`);
   if (stage.failures > stage.outages) parts.push(plural(stage.failures - stage.outages, "error"));
