@@ -20,7 +20,7 @@ from gateway.routing import JSON, Route
 
 _EXAMPLE_KEY = "8e03978e-40d5-43e8-bc93-6894a57f9324"
 _COMPACT_CHARACTERS = 72
-_IN_PATH = {"number": "1"}  # others are variables
+_IN_PATH = {"number": "1", "stage": "thumbnail", "name": "sluice-client.js"}  # others are variables
 
 
 def curl_line(route: Route) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel, StringConstraints
 
+from schemas import companion_examples as examples
 from schemas.media_types import UNKNOWN, MediaType
 from schemas.uploads import CONTROL_CHARACTERS, FILENAME_EXCLUDED
 
@@ -39,6 +40,8 @@ class _Sent(BaseModel):
 
 class UppyFile(_Sent):
     """Body of `POST /s3/multipart`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.FILE]})
 
     filename: str = Field(min_length=1, max_length=255, examples=["holiday.mp4"])
     type: MediaType = UNKNOWN
@@ -78,6 +81,8 @@ class UppyKey(_Sent):
 class UppyBatch(UppyKey):
     """Query of `GET /s3/multipart/{id}/batch`."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.BATCH]})
+
     partNumbers: str = Field(  # noqa: N815  # the name that Uppy sends
         min_length=1,
         max_length=600,
@@ -97,11 +102,15 @@ class SentPart(_Sent):
 class UppyParts(_Sent):
     """Body of `POST /s3/multipart/{id}/complete`."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.SENT_PARTS]})
+
     parts: list[SentPart] = Field(min_length=1, max_length=PARTS)
 
 
 class MultipartCreated(BaseModel):
     """Response to the creation. `uploadId` names the upload and holds its token."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.CREATED]})
 
     key: str = Field(description="Id of the upload, and of the content that it becomes")
     uploadId: str = Field(repr=False)  # noqa: N815  # the name that Uppy reads
@@ -110,6 +119,8 @@ class MultipartCreated(BaseModel):
 class PartUrl(BaseModel):
     """Where to PUT one part."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.PART_URL]})
+
     url: str = Field(repr=False)
     expires: int = Field(description="Seconds until the URL expires")
     method: Literal["PUT"] = "PUT"
@@ -117,6 +128,8 @@ class PartUrl(BaseModel):
 
 class PartUrls(BaseModel):
     """Where to PUT several parts, by their numbers."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.PART_URLS]})
 
     presignedUrls: dict[str, str] = Field(repr=False)  # noqa: N815  # the name that Uppy reads
 
@@ -132,9 +145,13 @@ class HeldPart(BaseModel):
 class HeldParts(RootModel[list[HeldPart]]):
     """Every part that the store holds, in order of number."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.HELD_PARTS]})
+
 
 class MultipartCompleted(BaseModel):
     """Response to the completion."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.COMPLETED]})
 
     location: str = Field(description="URL of the upload, which shows how it becomes a content")
     key: str = Field(description="Id of the upload, and of the content that it becomes")
@@ -142,3 +159,5 @@ class MultipartCompleted(BaseModel):
 
 class MultipartAborted(BaseModel):
     """Response to DELETE: an empty object."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}]})

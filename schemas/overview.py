@@ -10,6 +10,7 @@ from datetime import datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from schemas import overview_examples as examples
 from schemas.uploads import UploadView
 
 
@@ -135,6 +136,8 @@ class FailuresOverview(_Part):
 class Overview(_Part):
     """The cell at one time."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.OVERVIEW]})
+
     at: datetime = Field(description="The time of Redis, which all other times here refer to")
     volumes: list[VolumeOverview]
     statuses: list[StatusOverview]
@@ -170,6 +173,8 @@ class StageBar(_Part):
 class Timeline(_Part):
     """The life of an upload."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.TIMELINE]})
+
     upload: UploadView
     admitted_at: datetime | None = Field(description="When it was first admitted; null also where it needs no room")
     receiving_at: datetime | None = Field(description="When the first of several segments had arrived")
@@ -182,6 +187,8 @@ class Timeline(_Part):
 class FoundPage(_Part):
     """Uploads that match a search."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.FOUND]})
+
     items: list[UploadView]
     examined: int = Field(description="How many uploads were looked at, newest first")
     next_cursor: str | None = Field(description="Continues the search; null: there are no older uploads")
@@ -189,6 +196,8 @@ class FoundPage(_Part):
 
 class StageRetry(_Part):
     """What a retry has done."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.RETRY]})
 
     id: str
     stage: str

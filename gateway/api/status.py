@@ -7,7 +7,7 @@ routes of uploads.
 from __future__ import annotations
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from gateway import access
 from gateway.api.shared import PageQuery, parse_query, show_upload
@@ -21,12 +21,15 @@ from gateway.keys import SERVICES
 from gateway.routing import ResponseSpec, Route
 from pipeline.core.lifecycle import Status
 from pipeline.core.stages import Stage
+from schemas import overview_examples
 from schemas.overview import FoundPage, Overview, OverviewQuery, StageRetry, Timeline
 from schemas.owners import OwnerFilter
 
 
 class UploadSearch(OwnerFilter, PageQuery):
     """Query of `GET /v1/status/uploads`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [overview_examples.SEARCH]})
 
     search: str | None = Field(
         None,

@@ -72,6 +72,7 @@ def _page_handler(document: str) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         return _send(request, _document(document))
 
+    handle.__name__ = document.removesuffix(".html")  # unique, for the operation id in /openapi.json
     return handle
 
 
