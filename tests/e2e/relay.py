@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from yarl import URL
 
@@ -18,6 +18,12 @@ class Relay:
     connections: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+    open: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    def cut(self) -> None:
+        """Reset every connection; new ones are served."""
+        for writer in self.open:
+            writer.transport.abort()
 
 
 @asynccontextmanager
@@ -42,11 +48,13 @@ async def relay_to(server_url: str) -> AsyncIterator[Relay]:
                     await sink.drain()
             sink.close()
 
+        relay.open |= {writer, up_writer}
         try:
             await asyncio.gather(copy(reader, up_writer, "bytes_in"), copy(up_reader, writer, "bytes_out"))
         except asyncio.CancelledError:  # the relay ends; only `relay_to` waits for this task
             pass
         finally:
+            relay.open -= {writer, up_writer}
             writer.close()
             up_writer.close()
 

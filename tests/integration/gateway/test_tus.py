@@ -139,7 +139,7 @@ async def sending(gateway: Gateway, path: str, data: bytes) -> AsyncIterator[Wir
         async def arrived() -> bool:
             return bool((await status(gateway, path))["bytes_received"] >= SEGMENT_BYTES)
 
-        await eventually(arrived, 20, "the first segment has arrived")
+        await eventually(arrived, 20, lambda: "the first segment")
         yield wire
 
 

@@ -1,0 +1,143 @@
+"""The real tus-js-client against a gateway and Swift: chunks of any size, interruptions, and a gateway that dies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import struct
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.relay import relay_to
+from tests.harness.cell import SEGMENT_BYTES, Cell
+from tests.harness.javascript import require_javascript
+from tests.harness.media_samples import long_video
+from tests.harness.running import CellProcesses, cell_processes
+from tests.harness.shared_stack import Servers
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+
+FILM_BYTES = 6 * 1024 * 1024
+
+
+def dot() -> bytes:
+    """A picture of one pixel, as a file of less than 100 bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0\x80")) + chunk(b"IEND", b"")
+
+
+def written(directory: Path, data: bytes) -> Path:
+    file = directory / "film"
+    file.write_bytes(data)
+    return file
+
+
+class Client:
+    """A running tus-js-client."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def event(self, name: str) -> dict[str, Any]:
+        """The next event with this name. Raises AssertionError if the client fails first."""
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            event: dict[str, Any] = json.loads(line)
+            if event["event"] == name:
+                return event
+            assert event["event"] != "error", event
+        raise AssertionError(f"the client ended before the event {name}")
+
+
+@asynccontextmanager
+async def tus_client(url: str, file: Path, **options: Any) -> AsyncIterator[Client]:
+    arguments = {"endpoint": f"{url}/files/", "file": str(file), "options": options}
+    process = await asyncio.create_subprocess_exec(
+        "node", "tus_upload.js", json.dumps(arguments), cwd=require_javascript(), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        yield Client(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def stored(cell: Cell, done: dict[str, Any], data: bytes) -> None:
+    """The upload becomes a content whose object is the file."""
+    upload_id = done["url"].rpartition("/")[2]
+    view = await cell.until(upload_id, "ready", "failed")
+    assert view["status"] == "ready", view["error"]
+    content = await cell.content(upload_id)
+    assert content["filename"] == "film.mp4"
+    assert await cell.read(content["object"]["key"]) == data
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("long", {}),
+        ("long", {"chunkSize": 64 * 1024}),
+        ("long", {"chunkSize": 5 * 1024 * 1024}),
+        ("long", {"uploadDataDuringCreation": True}),
+        ("long", {"overridePatchMethod": True}),
+        ("long", {"protocol": "ietf-draft-05"}),
+        ("long", {"protocol": "ietf-draft-05", "chunkSize": SEGMENT_BYTES + 1, "uploadDataDuringCreation": True}),
+        ("long", {"protocol": "ietf-draft-03"}),
+        ("small", {"chunkSize": 1}),
+    ],
+    ids=str,
+)
+async def test_an_unmodified_client(cell: Cell, tmp_path: Path, kind: str, options: dict[str, Any]) -> None:
+    file = written(tmp_path, long_video(FILM_BYTES) if kind == "long" else dot())
+    if kind == "small":
+        options = {**options, "metadata": {"filetype": "image/png"}}
+    async with tus_client(cell.url, file, **options) as client:
+        done = await client.event("done")
+    assert "chunkSize" not in options or done["methods"].count("PATCH") >= file.stat().st_size // options["chunkSize"]
+    await stored(cell, done, file.read_bytes())
+
+
+@pytest.mark.parametrize("protocol", ["tus-v1", "ietf-draft-05"])
+async def test_a_connection_that_breaks(cell: Cell, tmp_path: Path, protocol: str) -> None:
+    file = written(tmp_path, long_video(FILM_BYTES))
+    async with relay_to(cell.url) as relay:
+        async with tus_client(relay.url, file, protocol=protocol, chunkSize=100_000) as client:
+            while (await client.event("progress"))["sent"] < 200_000:
+                pass
+            relay.cut()
+            done = await client.event("done")
+        assert "HEAD" in done["methods"]
+    await stored(cell, done, file.read_bytes())
+
+
+@pytest.fixture
+def own_cell(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CellProcesses]:
+    with cell_processes(servers, tmp_path_factory.mktemp("tus")) as started:
+        yield started
+
+
+async def test_a_gateway_that_is_killed(own_cell: CellProcesses, tmp_path: Path) -> None:
+    """Another one on the same port continues at the byte that counts."""
+    file = written(tmp_path, long_video(FILM_BYTES))
+    async with own_cell.connected() as cell:
+        gateway = own_cell.processes.child("gateway")
+        async with tus_client(cell.url, file, chunkSize=100_000) as client:
+            while (await client.event("progress"))["sent"] < 200_000:
+                pass
+            gateway.stop(signal.SIGKILL)
+            gateway.start()
+            done = await client.event("done")
+        assert done["methods"].count("POST") == 1
+        await stored(cell, done, file.read_bytes())
