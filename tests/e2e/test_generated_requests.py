@@ -96,6 +96,10 @@ def _calls(uploads: dict[str, list[str]], contents: list[str], to_delete: list[s
         Call("POST /v1/uploads", {"body.content_type": types}),
         *(Call(f"{method} /v1/uploads/{{id}}", {"path.id": ids})
           for method, ids in (("GET", everything), ("DELETE", [*uploads["to cancel"], *ended]))),
+        Call("POST /files/", {}),
+        Call("PATCH /files/{id}", {"path.id": [*receiving, *ended], "header.Upload-Offset": ["0", "7"]}),
+        *(Call(f"{method} /files/{{id}}", {"path.id": everything}) for method in ("GET", "POST")),
+        Call("DELETE /files/{id}", {"path.id": ended}),
         Call("GET /v1/uploads/{id}/events", {"path.id": [*ended, *contents]}),
         Call("POST /v1/uploads/{id}/tickets", {"path.id": everything}),
         Call("GET /v1/uploads/{id}/thumbnail", {"path.id": everything}),
