@@ -30,8 +30,8 @@ def curl_line(route: Route) -> str:
 
 def _transfer(route: Route) -> str:
     """Method, and how bytes are sent or received."""
-    if route.raw_body:
-        return "-T segment.bin "
+    if route.raw_body and route.method != "POST":
+        return "-T segment.bin " if route.method == "PUT" else f"-X {route.method} -T segment.bin "
     if any(response.media_type == "text/event-stream" for response in route.responses):
         return "-N "
     if any(response.status == 302 for response in route.responses):
@@ -54,6 +54,11 @@ def _options(route: Route) -> Iterator[str]:
         yield '-H "Authorization: Bearer $SLUICE_KEY"'
     if any(header.name == "Idempotency-Key" for header in route.request_headers):
         yield f'-H "Idempotency-Key: {_EXAMPLE_KEY}"'
+    for header in route.request_headers:
+        if header.value:
+            yield f'-H "{header.name}: {header.value}"'
+    if route.raw_types and route.method != "POST":
+        yield f'-H "Content-Type: {route.raw_types[0]}"'
     if route.body is not None:
         yield f'-H "Content-Type: {JSON}"'
         yield f"-d {shlex.quote(_json(example_of(route.body) or {}))}"

@@ -29,11 +29,13 @@ METHOD_OVERRIDE = "X-HTTP-Method-Override"
 
 @dataclass(frozen=True, slots=True)
 class RequestHeader:
-    """A request header that the handler reads, with its JSON schema."""
+    """A request header that the handler reads, with its JSON schema. `value`: what the route's curl line sends in it;
+    empty: the line leaves it out."""
 
     name: str
     description: str
     schema: Mapping[str, Any]
+    value: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from gateway.error_codes import REGISTRATION_ERRORS, STORE_ERRORS, UPLOAD_LOOKUP_ERRORS
@@ -64,7 +65,7 @@ OFFSET_HEADER = {"Upload-Offset": "Bytes that have arrived without a gap"}
 
 WHOLE = {"type": "string", "pattern": "^[0-9]{1,15}$"}
 TUS_FIELD = RequestHeader(
-    "Tus-Resumable", "`1.0.0`: the request speaks tus.", {"type": "string", "examples": ["1.0.0"]}
+    "Tus-Resumable", "`1.0.0`: the request speaks tus.", {"type": "string", "examples": ["1.0.0"]}, "1.0.0"
 )
 INTEROP_FIELD = RequestHeader(
     "Upload-Draft-Interop-Version",
@@ -86,7 +87,7 @@ _DIGEST = RequestHeader(
     {"type": "string", "examples": ["sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"]},
 )
 CREATION_FIELDS = (
-    LENGTH_FIELD,
+    replace(LENGTH_FIELD, value="148012"),
     RequestHeader(
         "Upload-Metadata",
         "Comma-separated pairs of a key and base64: `filename`, `filetype`, and what else is to be kept with the "

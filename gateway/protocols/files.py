@@ -196,7 +196,11 @@ ROUTES: tuple[Route, ...] = (
             ResponseSpec(201, "The bytes count (interop versions 5 and 6)", media_type="", headers=OFFSET_HEADER),
         ),
         errors=APPEND_ERRORS,
-        request_headers=(*BODY_FIELDS, RequestHeader("Upload-Offset", "Where the body belongs.", WHOLE), LENGTH_FIELD),
+        request_headers=(
+            *BODY_FIELDS,
+            RequestHeader("Upload-Offset", "Where the body belongs.", WHOLE, "0"),
+            LENGTH_FIELD,
+        ),
         raw_body="Bytes of the file, without Content-Encoding",
         raw_types=(tus.BODY_TYPE, PARTIAL_UPLOAD),
         response_headers=RESUMABLE,
@@ -237,7 +241,7 @@ ROUTES: tuple[Route, ...] = (
         errors=tuple(dict.fromkeys((*SHOW_ERRORS, *APPEND_ERRORS, *REMOVE_ERRORS))),
         request_headers=(
             RequestHeader(
-                METHOD_OVERRIDE, "The method.", {"type": "string", "enum": ["PATCH", "DELETE", "HEAD", "GET"]}
+                METHOD_OVERRIDE, "The method.", {"type": "string", "enum": ["PATCH", "DELETE", "HEAD", "GET"]}, "HEAD"
             ),
             *(TUS_FIELD, INTEROP_FIELD),
         ),

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.integration
 SECRET = "e" * 32
 # The store of these tests cannot be reached, and the lines name ids of uploads in other states.
 _OF_THE_SITUATION = {
-    *("STORE_UNAVAILABLE", "TRANSPORT_DIFFERS", "IMPORT_NOT_ALLOWED"),
+    *("STORE_UNAVAILABLE", "TRANSPORT_DIFFERS", "IMPORT_NOT_ALLOWED", "MULTIPART_REQUIRED"),
     "status 503",
 }
 

@@ -77,7 +77,7 @@ async def test_a_creation_with_the_whole_file(gateway: Gateway) -> None:
     ],
 )
 async def test_creations_that_are_refused(
-    gateway: Gateway, complete: str, data: bytes | None, headers: dict[str, str], code: str
+    gateway: Gateway, complete: str, data: bytes | None, headers: dict[str, Any], code: str
 ) -> None:
     """Fields that are ill-formed MUST be ignored; two lengths MUST match."""
     response = await draft_create(gateway, complete, data, 8, **headers)
@@ -112,7 +112,8 @@ async def test_more_than_the_announced_length(gateway: Gateway, version: int, st
 
 async def test_another_length_is_refused(gateway: Gateway) -> None:
     path = await draft_file(gateway, 50)
-    for headers in ({"Upload_Length": "51"}, {}):
+    changes: tuple[dict[str, Any], ...] = ({"Upload_Length": "51"}, {})
+    for headers in changes:
         response = await draft_patch(gateway, path, 0, "?1", b"x" * 49, 8, **headers)
         assert (response.status, response.code) == (400, "UPLOAD_LENGTH_DIFFERS")
         assert response.headers["Upload-Complete"] == "?0"
