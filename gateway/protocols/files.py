@@ -14,7 +14,7 @@ from gateway import access
 from gateway.http.envelope import success
 from gateway.http.links import base_url
 from gateway.ids import upload_id
-from gateway.keys import CURRENT_ROUTE, SERVICES
+from gateway.keys import SERVICES
 from gateway.protocols import draft, tus
 from gateway.protocols.declarations import (
     APPEND_ERRORS,
@@ -48,15 +48,8 @@ _TAG: Final = "Resumable uploads"
 
 
 async def options(request: web.Request) -> web.StreamResponse:
-    return _capabilities(request)
-
-
-async def upload_options(request: web.Request) -> web.StreamResponse:
-    return _capabilities(request)
-
-
-def _capabilities(request: web.Request) -> web.StreamResponse:
-    allowed = methods_of(ROUTES, request[CURRENT_ROUTE].path)
+    resource = request.match_info.route.resource
+    allowed = methods_of(ROUTES, resource.canonical if resource else _ENDPOINT)
     headers = {"Upload-Limit": limit_field(request, NEWEST, None)}
     return success(AllowedMethods(allowed=list(allowed)), headers=headers)
 
@@ -112,22 +105,19 @@ async def override(request: web.Request) -> web.StreamResponse:
 
 
 ROUTES: tuple[Route, ...] = (
-    *(
-        Route(
-            "OPTIONS",
-            path,
-            handler,
-            _TAG,
-            "Show what the endpoint supports",
-            "The versions and extensions of tus, and the limits of the IETF draft.",
-            responses=(
-                ResponseSpec(200, "Methods and capabilities", AllowedMethods, headers={"Upload-Limit": "The limits"}),
-            ),
-            response_headers=CAPABILITIES,
-            aliases=aliases,
-            access=access.PUBLIC,
-        )
-        for path, handler, aliases in ((_ENDPOINT, options, ("/files",)), (_FILE, upload_options, ()))
+    Route(
+        "OPTIONS",
+        _ENDPOINT,
+        options,
+        _TAG,
+        "Show what the endpoint supports",
+        "The versions and extensions of tus, and the limits of the IETF draft. The URL of an upload shows the same.",
+        responses=(
+            ResponseSpec(200, "Methods and capabilities", AllowedMethods, headers={"Upload-Limit": "The limits"}),
+        ),
+        response_headers=CAPABILITIES,
+        aliases=("/files", _FILE),
+        access=access.PUBLIC,
     ),
     Route(
         "POST",
@@ -238,7 +228,7 @@ ROUTES: tuple[Route, ...] = (
             ResponseSpec(204, "As PATCH or DELETE", media_type=""),
             ResponseSpec(201, "As PATCH", media_type=""),
         ),
-        errors=tuple(dict.fromkeys((*SHOW_ERRORS, *APPEND_ERRORS, *REMOVE_ERRORS))),
+        errors=tuple(dict.fromkeys((*SHOW_ERRORS, *APPEND_ERRORS, *REMOVE_ERRORS, "METHOD_NOT_ALLOWED"))),
         request_headers=(
             RequestHeader(
                 METHOD_OVERRIDE, "The method.", {"type": "string", "enum": ["PATCH", "DELETE", "HEAD", "GET"]}, "HEAD"
