@@ -112,7 +112,8 @@ def _mount(app: web.Application, path: str, routes: list[Route]) -> None:
     handlers["*"] = _wrong_method(allowed, _common_headers(routes))
     if any(route.overridable for route in routes):
         overridden = _overridden(dict(handlers))
-        handlers = {method: handler if method == "OPTIONS" else overridden for method, handler in handlers.items()}
+        kept = ("OPTIONS", "*")  # preflights, and methods that the path does not support: TRACE stays TRACE
+        handlers = {method: handler if method in kept else overridden for method, handler in handlers.items()}
     resource = app.router.add_resource(path)
     for method, handler in handlers.items():
         resource.add_route(method, handler, expect_handler=_defer_continue)
@@ -168,7 +169,7 @@ def _wrong_method(allowed: tuple[str, ...], headers: Mapping[str, str]) -> Handl
 
     async def handle(request: web.Request) -> web.StreamResponse:
         request[ROUTE_HEADERS] = dict(headers)
-        method = request.headers.get(METHOD_OVERRIDE, request.method)
+        method = request.headers.get(METHOD_OVERRIDE, request.method) if request.method in allowed else request.method
         raise RequestError("METHOD_NOT_ALLOWED", method=method[:32], allowed=", ".join(allowed))
 
     return handle
