@@ -94,17 +94,17 @@ def build_app(
     app.on_response_prepare.append(set_response_headers)
     for path in dict.fromkeys(path for route in routes for path in (route.path, *route.aliases)):
         found = [route for route in routes if path in (route.path, *route.aliases)]
-        _mount(app, path, found)
+        allowed = methods_of(routes, path)
+        _mount(app, path, found, allowed)
         if any(route.access.in_path for route in found):
-            _mount(app, PERMIT_PATH + path, found)
+            _mount(app, PERMIT_PATH + path, found, allowed)
     app.router.add_route("*", CATCH_ALL, _not_found, expect_handler=_defer_continue)
     return app
 
 
-def _mount(app: web.Application, path: str, routes: list[Route]) -> None:
-    """Serve `routes`, which have one path, at `path`."""
+def _mount(app: web.Application, path: str, routes: list[Route], allowed: tuple[str, ...]) -> None:
+    """Serve `routes` of one path at `path`, which accepts the methods `allowed`."""
     by_method = {route.method: route for route in routes}
-    allowed = methods_of(routes, routes[0].path)
     if "GET" in by_method:
         by_method["HEAD"] = by_method["GET"]
     handlers = {method: _serve(route) for method, route in by_method.items()}

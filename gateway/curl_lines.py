@@ -52,7 +52,7 @@ def _options(route: Route) -> Iterator[str]:
         yield '-H "Authorization: Bearer $SLUICE_EVENTS_TOKEN"'
     elif not route.access.anyone:
         yield '-H "Authorization: Bearer $SLUICE_KEY"'
-    if any(header.name == "Idempotency-Key" for header in route.request_headers):
+    if route.body is not None and any(header.name == "Idempotency-Key" for header in route.request_headers):
         yield f'-H "Idempotency-Key: {_EXAMPLE_KEY}"'
     for header in route.request_headers:
         if header.value:

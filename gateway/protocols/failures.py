@@ -42,8 +42,9 @@ _LENGTHS: Final = frozenset({"APPEND_TOO_LONG", "UPLOAD_LENGTH_DIFFERS"})
 
 
 def error_form(codes: tuple[str, ...], *, asks: bool = False) -> ErrorForm:
-    """The form of a route that sends errors with these codes. `asks`: it is the one that tells the offset."""
-    statuses = {code: tuple(sorted({status_of(code, dialect, asks=asks) for dialect in ALL})) for code in codes}
+    """The form of a route that sends errors with these codes, and with those of every route. `asks`: it is the one that
+    tells the offset."""
+    statuses = {code: tuple(sorted({status_of(code, dialect, asks=asks) for dialect in ALL})) for code in CATALOGUE}
     return ErrorForm(_respond, statuses, frozenset({_OFFSET, *_LENGTHS}).intersection(codes))
 
 

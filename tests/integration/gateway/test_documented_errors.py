@@ -55,7 +55,7 @@ def requests(upload: str, content: str) -> Iterator[tuple[str, str, dict[str, An
         ("POST", "/v1/uploads/{id}/grants"): [{"segments": [[1, 1]]}],
     }
     for route in sorted(ALL_ROUTES, key=lambda route: route.method == "DELETE"):
-        name = upload if "/uploads/" in route.path else content
+        name = content if "/contents/" in route.path else upload
         path = route.path.replace("{id}", name).replace("{number}", "1").replace("{stage}", "transfer")
         path = path.replace("{name}", "base.css")
         if route.raw_body:
@@ -146,6 +146,7 @@ async def test_redis_has_lost_everything(gateway: Gateway, settings: Settings, r
         f"POST /v1/uploads/{upload}/grants",
         f"POST /v1/uploads/{upload}/complete",
         f"POST /v1/uploads/{upload}/tickets",
+        f"GET /v1/uploads/{upload}/thumbnail",
         f"GET /v1/status/uploads/{upload}",
         f"POST /v1/status/uploads/{upload}/stages/transfer/retry",
     }
@@ -174,7 +175,12 @@ async def test_the_gateway_shuts_down(gateway: Gateway) -> None:
             response = await client.request(method, path, **sent)
             if response.status == 503 and method != "HEAD" and response.code == "GATEWAY_BUSY":
                 busy.add(f"{method} {path}")
-    names = {NOWHERE: "{id}", "segments/1": "segments/{number}", "stages/transfer": "stages/{stage}"}
+    names = {
+        NOWHERE: "{id}",
+        "multipart/{id}/1": "multipart/{id}/{number}",
+        "segments/1": "segments/{number}",
+        "stages/transfer": "stages/{stage}",
+    }
     found = set()
     for path in (path.partition(" ")[2] for path in busy):
         for sent_as, name in names.items():

@@ -50,8 +50,8 @@ async def test_head_is_get_without_the_body(gateway: Gateway) -> None:
     for route in ALL_ROUTES:
         if route.method != "GET" or route.streaming or route.path == "/metrics":  # different each time
             continue
-        for name in (upload if "/uploads/" in route.path else content, "unknown"):
-            path = route.path.replace("{id}", name).replace("{number}", "1")
+        for name in (content if "/contents/" in route.path else upload, "unknown"):
+            path = route.path.replace("{id}", name).replace("{number}", "1").replace("{name}", "base.css")
             get = await gateway.client.request("GET", path)
             head = await gateway.client.request("HEAD", path)
             assert (head.status, head.body) == (get.status, b""), path
