@@ -147,6 +147,11 @@ async def test_redis_has_lost_everything(gateway: Gateway, settings: Settings, r
         f"POST /v1/uploads/{upload}/complete",
         f"POST /v1/uploads/{upload}/tickets",
         f"GET /v1/uploads/{upload}/thumbnail",
+        f"GET /files/{upload}",
+        f"DELETE /files/{upload}",
+        f"GET /s3/multipart/{upload}",
+        f"GET /s3/multipart/{upload}/1",
+        f"DELETE /s3/multipart/{upload}",
         f"GET /v1/status/uploads/{upload}",
         f"POST /v1/status/uploads/{upload}/stages/transfer/retry",
     }
