@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from schemas import overview_examples as examples
+from schemas.times import UtcTime
 from schemas.uploads import UploadView
 
 
@@ -23,7 +24,7 @@ class OverviewQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    history_after: AwareDatetime | None = Field(
+    history_after: UtcTime | None = Field(
         None, description="Only samples after this time: `at` of the last one that is known. Missing: the last hour"
     )
 

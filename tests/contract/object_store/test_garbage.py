@@ -88,6 +88,7 @@ class Calls:
             "set_content_type": lambda: store.set_content_type(KEY, "video/mp4"),
             "presign_segment_download": lambda: store.presign_segment_download(KEY, span, seconds=60),
             "presign_segments": lambda: store.presign_segments(target, [1, 2], seconds=60),
+            "make_whole": lambda: store.make_whole(self.single.target, self.segments[0]),
             "delegate_token": lambda: store.delegate_token(target, [1]),
         }
 

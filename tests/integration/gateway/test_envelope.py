@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -77,7 +76,7 @@ async def test_requests_that_are_not_http(gateway: Gateway, request_bytes: bytes
         body = await wire.body(head)
         assert (head.status, body["error"]["code"]) == (400, "REQUEST_MALFORMED")
         assert head.headers["x-request-id"] == body["error"]["request_id"]
-        assert "aaaa" not in json.dumps(body)
+        assert "aaaa" not in body["error"]["message"]
         assert [head.headers[name] for name in ("vary", "cache-control", "x-content-type-options")] == [
             "Origin",
             "no-store",
