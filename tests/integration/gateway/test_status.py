@@ -67,7 +67,7 @@ async def test_history_after_a_time(gateway: Gateway) -> None:
     (later,) = (await _get(gateway, f"/v1/status?history_after={sample['at']}"))["volumes"]
     assert later["history"] == []
     assert await _refused(gateway, "/v1/status?history_after=yesterday") == (422, "VALIDATION_FAILED")
-    assert await _refused(gateway, "/v1/status?history_after=2026-01-01T00:00:00") == (422, "VALIDATION_FAILED")
+    assert await _refused(gateway, "/v1/status?history_after=0.5") == (422, "VALIDATION_FAILED")
     assert await _refused(gateway, "/v1/status?unknown=1") == (422, "VALIDATION_FAILED")
 
 
