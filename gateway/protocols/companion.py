@@ -2,7 +2,7 @@
 
 Guarantee: the plugin works as it is, and each of its uploads is an upload as any other: the same owners, limits, errors
 and stages. The gateway keeps nothing between two requests. `uploadId` names the upload and holds its token, because the
-plugin (from version 6) sends no header of its own: whoever has it may send, list, complete and cancel this one upload.
+plugin (from version 6) sends no header of its own: it permits to send, list, complete and cancel this upload.
 
 The plugin decides how long parts are and does not say how large the file is, so the plan is deferred
 (`pipeline.uploads.deferred`). Files sent by a single request are refused: the plugin reports to nobody that such a

@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -30,13 +29,11 @@ from pipeline.settings import Settings
 from tests.harness.keys import make_key
 from tests.harness.media_samples import sample
 from tests.harness.shared_stack import Servers
-
-CHROMIUM = shutil.which("chromium")
+from tests.harness.system_packages import require_programs
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian package chromium)"),
 ]
 
 PAGES = Path(__file__).parent / "pages"
@@ -91,9 +88,9 @@ def site(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @asynccontextmanager
 async def browser(profile: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Chromium with a profile of its own, until the end of the block. It sends requests to loopback only."""
-    assert CHROMIUM is not None
+    require_programs(["chromium"], ["chromium"])
     process = await asyncio.create_subprocess_exec(
-        CHROMIUM,
+        "chromium",
         "--headless",
         "--no-sandbox",
         "--disable-gpu",

@@ -19,7 +19,7 @@ from aiohttp import web
 from deploy.embedded.process import run_all
 from pipeline.core.access import Scope
 from tests.e2e.companion_client import PART_BYTES
-from tests.e2e.test_browser import CHROMIUM, PATIENCE_SECONDS, browser
+from tests.e2e.test_browser import PATIENCE_SECONDS, browser
 from tests.e2e.test_companion import film
 from tests.harness.cell import Cell
 from tests.harness.javascript import require_javascript
@@ -30,7 +30,6 @@ from tests.harness.shared_stack import Servers
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian package chromium)"),
 ]
 
 _PAGE = '<!doctype html><meta charset="utf-8"><title>Uppy</title><script type="module" src="/page.js"></script>'

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.core.access import Scope
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
-from tests.harness.chromium import CHROMIUM, Browser, Page, chromium
+from tests.harness.chromium import Browser, Page, chromium
 from tests.harness.javascript import require_javascript
 from tests.harness.keys import WITH_KEYS, as_caller, make_key
 from tests.harness.media_samples import sample
@@ -23,7 +23,6 @@ from tests.harness.shared_stack import Servers
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian package chromium)"),
 ]
 
 DESK, PHONE = (1440, 900), (390, 844)

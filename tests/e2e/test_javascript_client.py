@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from tests.harness.javascript import MODULES, require_javascript
 from tests.harness.media_samples import sample
 from tests.harness.running import CellProcesses, cell_processes
 from tests.harness.shared_stack import Servers
+from tests.harness.system_packages import require_programs
 
 pytestmark = pytest.mark.e2e
 
@@ -191,8 +191,8 @@ def test_its_types_name_what_the_module_exports() -> None:
         assert f"export class {name} " in declared
 
 
-@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 def test_its_package_contains_every_module(tmp_path: Path) -> None:
+    require_programs(["npm"], ["npm"])
     command = ["npm", "pack", "--json", "--pack-destination", str(tmp_path)]
     found = subprocess.run(command, cwd=CLIENT, capture_output=True, text=True, timeout=_SECONDS, check=True)
     packed = {file["path"] for file in json.loads(found.stdout)[0]["files"]}

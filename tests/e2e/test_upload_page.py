@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.core.access import Scope
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
-from tests.harness.chromium import CHROMIUM, Browser, chromium
+from tests.harness.chromium import Browser, chromium
 from tests.harness.javascript import require_javascript
 from tests.harness.keys import WITH_KEYS, make_key
 from tests.harness.media_samples import sample
@@ -24,7 +24,6 @@ from tests.harness.upload_page import UploadPage
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian package chromium)"),
 ]
 
 _SEGMENTS = 26  # so many that the client sends the first ones one at a time

@@ -10,7 +10,6 @@ import asyncio
 import base64
 import json
 import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -18,7 +17,8 @@ from typing import Any, Final
 
 import aiohttp
 
-CHROMIUM: Final = shutil.which("chromium")
+from tests.harness.system_packages import require_programs
+
 _START_SECONDS: Final = 60
 _WAIT_SECONDS: Final = 30
 _KEYS: Final = {"Tab": 9, "Enter": 13, "Escape": 27, "Space": 32}
@@ -132,9 +132,9 @@ class Page:
 @asynccontextmanager
 async def chromium(profile: Path) -> AsyncIterator[Browser]:
     """Chromium with the profile in this directory, until the end of the block."""
-    assert CHROMIUM is not None
+    require_programs(["chromium"], ["chromium"])
     process = await asyncio.create_subprocess_exec(
-        CHROMIUM,
+        "chromium",
         *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--no-proxy-server"),
         *("--disable-background-networking", "--disable-component-update", "--hide-scrollbars"),
         *("--remote-debugging-port=0", f"--user-data-dir={profile}"),
