@@ -63,7 +63,7 @@ async def serve(settings: Settings, ready: Callable[[str], None] | None = None) 
     try:
         async with gateway_services(settings) as services:
             app = build_app(services, options_from(settings, capacity.connections))
-            async with listening(app, settings.host, settings.port) as gateway:
+            async with listening(app, settings.host, settings.port, shared=settings.reuse_port) as gateway:
                 logger().info(Log.STARTED, process="gateway", url=gateway.url)
                 if settings.auth == "none":
                     logger().warning(Log.AUTH_OFF, url=gateway.url)
@@ -112,9 +112,9 @@ def options_from(settings: Settings, connections: int) -> GatewayOptions:
 
 
 @asynccontextmanager
-async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[Listening]:
-    """Serve `app` on `host` and `port` (0: a free one) until the block ends, then let running requests finish. Raises
-    CannotListenError."""
+async def listening(app: web.Application, host: str, port: int, *, shared: bool = False) -> AsyncIterator[Listening]:
+    """Serve `app` on `host` and `port` (0: a free one) until the block ends, then let running requests finish. `shared`
+    as for `open_sockets`. Raises CannotListenError."""
     options = app[OPTIONS]
     limits: dict[str, Any] = {
         "auto_decompress": False,  # else 200 KB could become 200 MB before any limit applies
@@ -132,7 +132,7 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
         limited = ConnectionLimits(options.connections, options.connections_per_address, options.trusted_proxies)
         connections = Connections(limited)
         with listening_at(host, port, "SLUICE_PORT"):
-            sockets = open_sockets(host, port)
+            sockets = open_sockets(host, port, shared=shared)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(_drain, app, connections)
             await stack.enter_async_context(

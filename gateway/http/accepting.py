@@ -33,15 +33,16 @@ _RETRY_SECONDS: Final = 10
 _UNREAD_BYTES: Final = 64 * 1024
 
 
-def open_sockets(host: str, port: int) -> list[socket.socket]:
-    """Listening sockets on every address of `host`, on one port (0: a free one). Raises OSError."""
+def open_sockets(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
+    """Listening sockets on every address of `host`, on one port (0: a free one). `shared`: other processes of this user
+    may listen there as well, if they say so too (SO_REUSEPORT, socket(7)). Raises OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     try:
         for family, address in dict.fromkeys((family, cast(str, where[0])) for family, *_, where in found):
             if sockets:
                 port = sockets[0].getsockname()[1]
-            listener = socket.create_server((address, port), family=family, backlog=BACKLOG)
+            listener = socket.create_server((address, port), family=family, backlog=BACKLOG, reuse_port=shared)
             sockets.append(listener)
             listener.setblocking(False)
     except OSError:
