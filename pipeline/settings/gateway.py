@@ -16,8 +16,8 @@ class GatewaySettings(BaseModel):
     port: int = Field(8080, ge=0, le=65535, description="Port of the gateway; 0: a free port, which is logged")
     reuse_port: bool = Field(
         False,
-        description="Whether other gateways of the same user may listen at the same address (SO_REUSEPORT) if they set it "
-        "too: the kernel distributes connections among them. A request for /metrics or /readyz reaches any of them",
+        description="Whether other gateways of the same user may listen at the same address (SO_REUSEPORT) if they set "
+        "it too: the kernel distributes connections among them. A request for /metrics or /readyz reaches any of them",
     )
     public_url: BaseUrl = Field(
         "", description="Base URL at which clients reach the gateway; empty: taken from each request (Host header)"
