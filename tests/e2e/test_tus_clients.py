@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import struct
-import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.relay import relay_to
+from tests.e2e.tus_interruptions import FILM_BYTES, dot
 from tests.harness.cell import SEGMENT_BYTES, Cell
 from tests.harness.javascript import require_javascript
 from tests.harness.media_samples import long_video
@@ -22,19 +21,6 @@ from tests.harness.running import CellProcesses, cell_processes
 from tests.harness.shared_stack import Servers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
-
-
-FILM_BYTES = 6 * 1024 * 1024
-
-
-def dot() -> bytes:
-    """A picture of one pixel, as a file of less than 100 bytes."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0\x80")) + chunk(b"IEND", b"")
 
 
 def written(file: Path, data: bytes) -> Path:
