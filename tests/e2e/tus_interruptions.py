@@ -146,11 +146,13 @@ async def through(
 
 async def _held(clients: asyncio.Future[None], relays: Sequence[TusRelay]) -> None:
     """Wait until each relay holds; fails at once when the clients end before."""
-    held = asyncio.gather(*(relay.held.wait() for relay in relays))
-    await asyncio.wait([clients, held], timeout=_HELD_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-    if clients.done():
-        clients.result()
-    assert held.done(), [relay.exchanges[-3:] for relay in relays]
+
+    async def all_hold() -> bool:
+        if clients.done():
+            clients.result()
+        return all(relay.held.is_set() for relay in relays)
+
+    await eventually(all_hold, _HELD_SECONDS, lambda: f"clients to send: {[each.exchanges[-3:] for each in relays]}")
 
 
 async def _recorded(cell: Cell, sending: Sending) -> None:

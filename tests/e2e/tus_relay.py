@@ -23,10 +23,10 @@ class Exchange:
     the response has arrived at the relay. Names of header fields are in lower case."""
 
     method: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body_bytes: int = 0
     status: int | None = None
-    response: Mapping[str, str] = field(default_factory=dict)
+    response: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def is_accepted(self) -> bool:
@@ -114,7 +114,7 @@ class TusRelay:
         self._open.add(pair)
         waiting: list[Exchange] = []
         try:
-            with suppress(ConnectionError):
+            with suppress(ConnectionError, asyncio.CancelledError):  # cancelled by `end`, which waits for this task
                 await asyncio.gather(
                     self._requests(reader, server_writer, waiting), self._responses(server_reader, writer, waiting)
                 )
