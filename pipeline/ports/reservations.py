@@ -67,7 +67,8 @@ class ReservationLedger(Protocol):
         journal_bytes: int = 0,
     ) -> AdmissionOutcome | None:
         """Queue an upload, which reserves its window or all of its `size_bytes`, and `journal_bytes` beside, and admit
-        every upload that may be admitted. None: `disk.epoch` is stale; read the disk again."""
+        every upload that may be admitted. None: `disk.epoch` is stale, and nothing is admitted; read the disk again. If
+        the volume is open, the upload is queued all the same."""
 
     async def run(self, disk: DiskReading) -> AdmissionOutcome | None:
         """Admit every upload that may be admitted, and mark lapsed leases. None as in `request`."""

@@ -11,7 +11,7 @@ the temp file that is allocated already: no caller could remove a file that anot
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.core.admission import DiskReading
@@ -24,10 +24,12 @@ from pipeline.core.windows import on_disk_bytes, plan_upload
 from pipeline.ports import AdmissionOutcome, Allocation
 from pipeline.sweeps import Sweep
 from pipeline.telemetry import VOLUME_CLOSED, Log, logger
+from pipeline.uploads.allocating import Allocating
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.recovery import Recovery
 
-# A reading is stale only if another reservation was confirmed at the same moment; the next run of upkeep tries again.
+# A reading is stale only if another reservation was confirmed at the same moment. The upload is queued all the same, so
+# the next run of upkeep tries again.
 _READINGS = 16
 # What a filesystem uses for its own directories on an empty disk; an upload that fits only without them would wait
 # forever. Its larger tables come out of the headroom.
@@ -54,6 +56,7 @@ class Admission:
         self._recovery = recovery
         self._rules = rules
         self._closed_by = ""
+        self._allocating = Allocating()
 
     async def plan(self, draft: NewUpload, limits: StoreLimits, preferred_bytes: int) -> NewUpload:
         """Cut a file into segments, and plan its window on the volume when it is empty. Returns `draft` with both.
@@ -98,8 +101,10 @@ class Admission:
         await self._decide(
             lambda disk: self._ledger.request(
                 upload.upload_id, occupied, disk, upload.window_bytes, owner=upload.owner, journal_bytes=beside
-            )
+            ),
+            upload.upload_id,
         )
+        await self._allocating.wait(upload.upload_id)
 
     async def require_journal_room(self, new: NewUpload) -> None:
         """Check that the journal of an upload that reserves nothing leaves half of the headroom free, beside what is
@@ -128,7 +133,7 @@ class Admission:
         return max(0, min(self._rules.budget_bytes, on_disk))
 
     async def _decide(
-        self, ask: Callable[[DiskReading], Awaitable[AdmissionOutcome | None]]
+        self, ask: Callable[[DiskReading], Awaitable[AdmissionOutcome | None]], own: str | None = None
     ) -> AdmissionOutcome | None:
         for _ in range(_READINGS):
             epoch = await self._ledger.epoch()
@@ -139,14 +144,15 @@ class Admission:
             disk = DiskReading(await self._volume.free_bytes(), self._rules.headroom_bytes, epoch)
             outcome = await ask(disk)
             if outcome is not None:
-                await self._allocate_all(outcome, disk)
+                with self._allocating.claimed(outcome.to_allocate, own) as claimed:
+                    await self._allocate_all(claimed, disk)
                 return outcome
         return None
 
-    async def _allocate_all(self, outcome: AdmissionOutcome, disk: DiskReading) -> None:
+    async def _allocate_all(self, claimed: Sequence[Allocation], disk: DiskReading) -> None:
         failure: TempVolumeError | None = None
         sweep = Sweep(step="admission")
-        for allocation in outcome.to_allocate:
+        for allocation in claimed:
             with sweep.item(upload_id=allocation.upload_id):
                 failure = await self._allocate(allocation, failure)
         if failure is None and disk.free_bytes <= disk.headroom_bytes:
@@ -155,7 +161,7 @@ class Admission:
             )
         if failure is not None:
             self._close(failure)
-        elif (outcome.to_allocate and not sweep.failed) or await self._accepts_bytes():
+        elif (claimed and not sweep.failed) or await self._accepts_bytes():
             self._reopen()
         sweep.end()
 

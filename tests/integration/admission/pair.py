@@ -109,11 +109,11 @@ class PairMachine(RuleBasedStateMachine):
             **asdict(reading),
         )
         assert answer.get("stale", False) == (reading.epoch != model.epoch)
-        if answer.get("stale"):
-            return
         if upload is not None and size_bytes is not None:
             model.request(upload, size_bytes, window_bytes, owner=owner, journal_bytes=journal_bytes)
             self.order.setdefault(upload, next(self.turns))
+        if answer.get("stale"):
+            return
         model.lapse(self.now_ms)
         admitted = model.admit(reading, self.now_ms, LEASE_MS)
         assert admitted is not None

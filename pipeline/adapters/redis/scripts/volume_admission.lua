@@ -215,10 +215,12 @@ if A.op == 'follow' then
 end
 
 if A.op == 'request' or A.op == 'run' then
-  -- A disk reading from before a preallocation counts its bytes both as free and as backed; one from before Redis lost the
-  -- volume does not count what is on it.
-  if redis.call('HEXISTS', V, 'opened_at_ms') == 0 or A.epoch ~= number(redis.call('HGET', V, 'epoch')) then return cjson.encode({stale = true}) end
+  -- A disk reading from before Redis lost the volume does not count what is on it; one from before a preallocation counts its
+  -- bytes both as free and as backed. While many uploads are admitted, all of a caller's readings may be stale: then the next
+  -- run admits what it has queued.
+  if redis.call('HEXISTS', V, 'opened_at_ms') == 0 then return cjson.encode({stale = true}) end
   if A.op == 'request' then enqueue(A.size_bytes) end
+  if A.epoch ~= number(redis.call('HGET', V, 'epoch')) then return cjson.encode({stale = true}) end
   return run()
 end
 
