@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(180)]
 
 EXAMPLES = DOCS / "examples"
 CLIENT = DOCS.parent / "gateway" / "pages" / "client"
-MOST_LINES = 60
+_MOST_LINES = 60
 _FILES = {"uppy": ["uppy.html"], "react": ["index.html", "vite.config.js", "src/main.jsx", "src/SluiceUpload.jsx"]}
 _GATEWAY = "https://upload.example"
 _ROWS = """JSON.stringify([...document.querySelectorAll('li')].map((row) => ({
@@ -50,7 +50,8 @@ def started(
     servers: Servers, listener: socket.socket, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CellProcesses]:
     directory = tmp_path_factory.mktemp("examples")
-    with cell_processes(servers, directory, cors_origins=origin_of(listener), **WITH_KEYS) as running:
+    settings: dict[str, Any] = {**WITH_KEYS, "cors_origins": origin_of(listener)}
+    with cell_processes(servers, directory, **settings) as running:
         yield running
 
 
@@ -58,12 +59,16 @@ def origin_of(listener: socket.socket) -> str:
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
+def source_of(name: str, file: str) -> str:
+    return (EXAMPLES / ("" if name == "uppy" else name) / file).read_text("utf-8")
+
+
 def build(name: str, directory: Path, gateway: str) -> Path:
     """Build an example against this gateway, with the packages that tests/javascript has; the folder to serve."""
     require_javascript()
     source = directory / "source"
     for file in _FILES[name]:
-        text = (EXAMPLES / ("" if name == "uppy" else name) / file).read_text("utf-8")
+        text = source_of(name, file)
         target = source / ("index.html" if name == "uppy" else file)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(filled_in(text, {_GATEWAY: gateway}) if _GATEWAY in text else text)
@@ -78,10 +83,12 @@ def build(name: str, directory: Path, gateway: str) -> Path:
 
 
 @asynccontextmanager
-async def served(cell: Cell, listener: socket.socket, folder: Path, permits: list[dict[str, Any]]) -> AsyncIterator[None]:
+async def served(
+    cell: Cell, listener: socket.socket, folder: Path, permits: list[dict[str, Any]]
+) -> AsyncIterator[None]:
     """The examples' own origin: the files, and a backend that issues these permits, the last one for ever."""
 
-    async def permit(_: web.Request) -> web.Response:
+    async def permit(request: web.Request) -> web.Response:
         wanted = permits.pop(0) if len(permits) > 1 else permits[0]
         _, answer, _ = await cell.call("POST", "/v1/permits", json=wanted, expect=201)
         return web.Response(text=answer["data"]["token"])
@@ -113,10 +120,8 @@ async def rows(page: Page, condition: Callable[[list[dict[str, Any]]], bool]) ->
 
 
 @pytest.mark.parametrize("name", _FILES)
-async def test_an_example(
-    started: CellProcesses, listener: socket.socket, tmp_path: Path, name: str
-) -> None:
-    """A file is refused, and accepted at the second attempt; another one is no media file."""
+async def test_an_example(started: CellProcesses, listener: socket.socket, tmp_path: Path, name: str) -> None:
+    """A file is refused, and accepted at the second attempt; another one is no media file. The page fits a phone."""
     film, fake = tmp_path / "a film with a name so long that it fills the row of a phone.mkv", tmp_path / "fake.mp4"
     film.write_bytes(long_video(3 * 1024 * 1024))
     fake.write_bytes(os.urandom(2 * 1024 * 1024))
@@ -135,9 +140,18 @@ async def test_an_example(
             await choose(page, "input", fake)
             await rows(page, lambda found: len(found) == 2 and "media" in found[1]["state"])
             assert await page.run("document.documentElement.scrollWidth <= innerWidth")
+            assert [error for error in page.errors if "Failed to load resource" not in error] == []
             await page.picture(tmp_path / "narrow.png")
-            await page.send("Emulation.setDeviceMetricsOverride", width=1440, height=900, deviceScaleFactor=1, mobile=False)
+            await page.send(
+                "Emulation.setDeviceMetricsOverride", width=1440, height=900, deviceScaleFactor=1, mobile=False
+            )
             await page.picture(tmp_path / "wide.png")
         content = await cell.content(sent["state"].removeprefix("Ready: "))
         assert content["filename"] == film.name
         assert await cell.read(content["object"]["key"]) == film.read_bytes()
+
+
+def test_examples_are_short() -> None:
+    for name, files in _FILES.items():
+        for file in files:
+            assert source_of(name, file).count("\n") < _MOST_LINES, file

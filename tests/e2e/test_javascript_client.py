@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.direct_client import complete
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.javascript import MODULES, require_javascript
-from tests.harness.media_samples import sample
+from tests.harness.media_samples import long_video, sample
 from tests.harness.running import CellProcesses, cell_processes
 from tests.harness.shared_stack import Servers
 from tests.harness.system_packages import require_programs
@@ -25,6 +26,8 @@ pytestmark = pytest.mark.e2e
 
 CLIENT = Path(__file__).parents[2] / "gateway" / "pages" / "client"
 _SEGMENTS = 6
+_DIRECT_SEGMENTS = 5
+_LEAST_PART_BYTES = 5 * 1024 * 1024  # of S3
 _SECONDS = 60
 
 
@@ -35,8 +38,18 @@ def javascript() -> Path:
 
 @pytest.fixture(scope="module")
 def own_cell(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CellProcesses]:
-    """A cell whose gateway may be killed, and whose store accepts presigned URLs."""
-    with cell_processes(servers, tmp_path_factory.mktemp("client"), swift_tempurl_key="a-key-of-the-test") as started:
+    """A cell whose gateway may be killed."""
+    with cell_processes(servers, tmp_path_factory.mktemp("client")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module", params=["swift", "s3"])
+def store_cell(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CellProcesses]:
+    """A cell whose store accepts presigned URLs."""
+    settings = {"store": request.param, "swift_tempurl_key": "a-key-of-the-test"}
+    with cell_processes(servers, tmp_path_factory.mktemp("direct"), **settings) as started:
         yield started
 
 
@@ -141,16 +154,29 @@ async def test_a_killed_client_continues_with_what_is_missing(cell: Cell, film: 
     assert json.loads(Path(store).read_text()) == {}
 
 
-async def test_direct_to_the_store(cell: Cell, film: Path, tmp_path: Path) -> None:
-    store = str(tmp_path / "records.json")
-    async with sending(cell, film, transport="direct", holdAfter=3, store=store) as client:
-        held = await client.until("held")
-        client.process.kill()
-    async with sending(cell, film, transport="direct", store=store) as client:
-        ready = await client.until("ready")
-    assert ready["id"] == held["id"]
-    assert ready["segments"] <= _SEGMENTS
-    assert await downloaded(cell, ready["id"]) == film.read_bytes()
+async def test_direct_to_the_store(store_cell: CellProcesses, tmp_path: Path) -> None:
+    """The client is killed, and another one sends what the store does not have."""
+    film, store = tmp_path / "film.mkv", str(tmp_path / "records.json")
+    segment_bytes = _LEAST_PART_BYTES if store_cell.settings.store == "s3" else SEGMENT_BYTES
+    film.write_bytes(long_video((_DIRECT_SEGMENTS - 1) * segment_bytes + 4321))
+    async with store_cell.connected() as cell:
+        async with sending(cell, film, transport="direct", holdAfter=3, store=store) as client:
+            held = await client.until("held")
+
+            async def two_are_stored() -> bool:
+                _, error = await complete(cell, held["id"])
+                return sum(last - first + 1 for first, last in error["detail"]["missing"]) <= _DIRECT_SEGMENTS - 2
+
+            await eventually(two_are_stored, _SECONDS, lambda: "two segments to arrive in the store")
+            client.process.kill()
+        async with sending(cell, film, transport="direct", store=store) as client:
+            ready = await client.until("ready")
+        assert (ready["id"], ready["thumbnail"] > 0) == (held["id"], True)
+        assert ready["segments"] <= _DIRECT_SEGMENTS - 2
+        view = await cell.status(ready["id"])
+        assert (view["transport"], view["segment_count"]) == ("direct", _DIRECT_SEGMENTS)
+        content = await cell.content(ready["id"])
+        assert await cell.read(content["object"]["key"]) == film.read_bytes()
 
 
 async def test_what_is_no_media_fails_with_its_code(cell: Cell, tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ _DOCUMENT = '<!doctype html><link rel="icon" href="data:,"><script type="module"
 _AROUND = """
 async function send({ endpoint, chunkSize, name, type }, permit) {
   const printed = [];
-  const console = { log: (...words) => printed.push(words.join(" ")), error: (...words) => printed.push(words.join(" ")) };
+  const print = (...words) => printed.push(words.join(" "));
+  const console = { log: print, error: print };
   %s
   uppy.addFile({ name, type, data: await (await fetch(name)).blob() });
   await uppy.upload();
@@ -90,7 +91,7 @@ async def load_again(page: Page, origin: str, sendings: Sequence[Sending]) -> No
     """Once every file is on its way, leave the page and open it anew."""
     for sending in sendings:
         await sending.relay.held.wait()
-    await page.open("about:blank")
+    await page.open("about:blank", "location.href === 'about:blank'")
     for sending in sendings:
         sending.relay.break_off()
     await page.open(origin)

@@ -131,15 +131,18 @@ class TusRelay:
     async def _requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, waiting: list[Exchange]
     ) -> None:
+        current = Exchange("", {})  # whose response may precede the end of its body
+
         def head(first: str, headers: dict[str, str]) -> int:
-            exchange = Exchange(first.partition(" ")[0], headers)
-            waiting.append(exchange)
-            if exchange.method in _TUS:
-                self.exchanges.append(exchange)
+            nonlocal current
+            current = Exchange(first.partition(" ")[0], headers)
+            waiting.append(current)
+            if current.method in _TUS:
+                self.exchanges.append(current)
             return int(headers.get("content-length", 0))
 
         def body(count: int) -> None:
-            waiting[-1].body_bytes += count
+            current.body_bytes += count
             self._bodies_left -= count
 
         messages = _Messages(head, body)
@@ -162,7 +165,7 @@ class TusRelay:
             exchange = waiting.pop(0)
             exchange.status = int(first.split(" ")[1])
             exchange.response = headers
-            completes = exchange.method == "PATCH" and headers.get("upload-offset") == self._end
+            completes = exchange.method == "PATCH" and headers.get("upload-offset", "") == self._end
             return 0 if exchange.method == "HEAD" else int(headers.get("content-length", 0))
 
         messages = _Messages(head, lambda _: None)

@@ -23,7 +23,7 @@ export function SluiceUpload({ endpoint, getPermit, onReady }) {
   return (
     <>
       <label>
-        Choose files{" "}
+        Files{" "}
         <input type="file" multiple accept="video/*,image/*,audio/*"
           onChange={({ target }) => setUploads([...uploads, ...[...target.files].map(begin)])} />
       </label>
