@@ -12,6 +12,7 @@ import http.client
 import shutil
 import signal
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,7 @@ from deploy.embedded.process import BringUp, ChildProcess, run_all, stop_all
 from tests.harness.system_packages import require_programs
 
 PACKAGES = ("radosgw", "ceph-mon", "ceph-osd", "ceph-common")
-_PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
+PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
 
 _USER = "sluice"
 _SWIFT_USER = f"{_USER}:swift"
@@ -97,7 +98,7 @@ class CephEndpoint:
 
 def require_ceph() -> None:
     """Skip or fail the test where Ceph is not installed (`system_packages`)."""
-    require_programs(_PROGRAMS, PACKAGES)
+    require_programs(PROGRAMS, PACKAGES)
 
 
 class Ceph:
@@ -121,6 +122,10 @@ class Ceph:
             swift_key="rgw-swift-secret",
             storage_url=f"{url}/swift/v1",
         )
+
+    def processes(self) -> Mapping[str, int]:
+        """The process id of every running daemon, by name."""
+        return {daemon.name: daemon.pid for daemon in self._daemons if daemon.pid is not None}
 
     def __enter__(self) -> Self:
         shutil.rmtree(self._directory, ignore_errors=True)  # of an earlier cluster, whose objects are gone

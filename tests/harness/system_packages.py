@@ -15,9 +15,14 @@ import pytest
 REQUIRE_SERVERS: Final = "TESTS_REQUIRE_SERVERS"
 
 
+def missing_programs(programs: Sequence[str]) -> list[str]:
+    """Those that are not on PATH."""
+    return [program for program in programs if shutil.which(program) is None]
+
+
 def require_programs(programs: Sequence[str], packages: Sequence[str]) -> None:
     """Skip the test when one of `programs` is not on PATH; fail it where REQUIRE_SERVERS is set."""
-    missing = [program for program in programs if shutil.which(program) is None]
+    missing = missing_programs(programs)
     if not missing:
         return
     reason = f"{', '.join(missing)} is missing; install the Debian packages {' '.join(packages)}"

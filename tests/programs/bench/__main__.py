@@ -13,7 +13,20 @@ from rich.console import Console
 
 from deploy.cli.run_directory import RunDirectory
 from pipeline.telemetry import configure_logging
-from tests.programs.bench import abuse, downloads, early, images, media, memory, photos, throughput, uploads, windows
+from tests.programs.bench import (
+    abuse,
+    downloads,
+    early,
+    images,
+    media,
+    memory,
+    photos,
+    throughput,
+    tus_many,
+    tus_stream,
+    uploads,
+    windows,
+)
 from tests.programs.bench.bed import Bed, open_bed
 from tests.programs.bench.figures import Figure, figures_table
 from tests.programs.bench.machine import machine_facts
@@ -21,7 +34,16 @@ from tests.programs.bench.machine import machine_facts
 _TABLE_COLUMNS = 110
 PARTS = (throughput.PART, memory.PART, images.PART)
 # Measured only on request: these take minutes.
-ON_DEMAND = (downloads.PART, uploads.PART, photos.PART, media.PART, windows.PART, abuse.PART)
+ON_DEMAND = (
+    downloads.PART,
+    uploads.PART,
+    photos.PART,
+    media.PART,
+    windows.PART,
+    abuse.PART,
+    tus_many.PART,
+    tus_stream.PART,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +54,7 @@ class Sizes:
     repeat: int
     concurrency: int
     photo_count: int
+    tus_uploads: int
     scale: float
     baseline: Path | None
 
@@ -54,6 +77,9 @@ class Sizes:
 )
 @click.option(
     "--photos", "photo_count", default=100, show_default=True, type=click.IntRange(1), help="How many photos."
+)
+@click.option(
+    "--tus-uploads", default=300, show_default=True, type=click.IntRange(1), help="How many uploads `tus-many` sends."
 )
 @click.option(
     "--scale",
@@ -93,6 +119,8 @@ def bench(only: tuple[str, ...], output: Path, **sizes: Any) -> None:
     media       bytes that metadata and thumbnail need of the large file, in Swift and in S3; photos beside --baseline
     windows     20 uploads of 512 MiB through 1 GiB and one of 4 GiB through 256 MiB, with windows and with whole files;
                 when metadata of the large file is known during its upload; imports and direct uploads of it
+    tus-many    300 tus uploads of 3 MB at once over two gateways on one port
+    tus-stream  the large file in one PATCH: Sluice and @tus/server with its S3 store, into the same stores, in turn
     abuse       a photo and a video of an honest client until `ready`, alone and beside each abuse
     """
     measured = Sizes(**sizes)
@@ -145,6 +173,10 @@ def _measure(bed: Bed, console: Console, parts: tuple[str, ...], sizes: Sizes) -
         figures += early.measure_early(bed, console, size_mib=max(1, int(sizes.size_mib * sizes.scale)))
     if abuse.PART in parts:
         figures += abuse.measure_abuse(bed, console, repeat=sizes.repeat)
+    if tus_many.PART in parts:
+        figures += tus_many.measure_tus_many(bed, console, count=sizes.tus_uploads, repeat=sizes.repeat)
+    if tus_stream.PART in parts:
+        figures += tus_stream.measure_tus_stream(bed, console, size_mib=sizes.size_mib, repeat=sizes.repeat)
     if downloads.PART in parts:
         figures += downloads.measure_downloads(bed, console, size_mib=sizes.size_mib)
     if uploads.PART in parts:

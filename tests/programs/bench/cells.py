@@ -24,16 +24,27 @@ _SAMPLE_SECONDS = 0.05
 
 
 @contextmanager
-def own_cell(bed: Bed, name: str, **settings: str | int | float) -> Iterator[CellProcesses]:
+def own_cell(
+    bed: Bed, name: str, processes: type[SluiceProcesses] = SluiceProcesses, /, **settings: str | int | float
+) -> Iterator[CellProcesses]:
     """A cell with these settings, by the names of `Settings`."""
     with cell_processes(
         bed.stack,
         bed.directory / name,
         workers=SEPARATE,
-        processes=SluiceProcesses,
+        processes=processes,
         **{"auth": "none", "segment_bytes": 10 * MIB, "log_level": "warning", "swift_tempurl_key": "bench", **settings},
     ) as cell:
         yield cell
+
+
+def cell_groups(cell: CellProcesses) -> dict[str, list[int]]:
+    """Process ids of a cell: `gateway`, all of them, and `workers`."""
+    pids, gateways = cell.processes.pids(), cell.processes.urls
+    return {
+        "gateway": [pid for name, pid in pids.items() if name in gateways],
+        "workers": [pid for name, pid in pids.items() if name not in gateways],
+    }
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -13,19 +14,42 @@ PHOTO_BYTES = 200_000
 _EBML, _SEGMENT, _CUES = bytes.fromhex("1A45DFA3"), bytes.fromhex("18538067"), bytes.fromhex("1C53BB6B")
 _BLOCK_BYTES = 8 * 1024 * 1024
 _BOX_HEADER_BYTES = 16
+_FILM_SECONDS = 5
 
 
 def make_large_video(ffmpeg: str, target: Path, size_bytes: int) -> None:
-    """Write an MP4 of exactly `size_bytes`: two seconds of video, then a `free` box of random bytes.
-
-    Players and probes skip `free` boxes (ISO/IEC 14496-12, section 8.1.2). Random bytes cannot be compressed.
-    """
+    """Write an MP4 of exactly `size_bytes`: two seconds of video, then a `free` box of random bytes."""
     _ffmpeg(
         ffmpeg,
         ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25", "-f", "lavfi", "-i", "sine", "-t", "2"],
         ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-movflags", "+faststart"],
         target,
     )
+    _pad(target, size_bytes)
+
+
+def make_films(ffmpeg: str, directory: Path, count: int, size_bytes: int) -> list[Path]:
+    """Write MP4 files of exactly `size_bytes`, each with other bytes: a film of about half of that, then a `free` box
+    of random bytes."""
+    directory.mkdir()
+    film = directory / "film.mp4"
+    rate = str(size_bytes * 8 // 2 // _FILM_SECONDS)
+    _ffmpeg(
+        ffmpeg,
+        ["-f", "lavfi", "-i", "testsrc2=size=854x480:rate=25,noise=alls=12:allf=t", "-t", str(_FILM_SECONDS)],
+        ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-b:v", rate, "-movflags", "+faststart"],
+        film,
+    )
+    files = [directory / f"film-{number:04}.mp4" for number in range(count)]
+    for file in files:
+        shutil.copyfile(film, file)
+        _pad(file, size_bytes)
+    return files
+
+
+def _pad(target: Path, size_bytes: int) -> None:
+    """Append a `free` box of random bytes to an MP4. Players and probes skip such boxes (ISO/IEC 14496-12, section
+    8.1.2), and random bytes cannot be compressed."""
     padding_bytes = size_bytes - target.stat().st_size
     if padding_bytes < _BOX_HEADER_BYTES:
         raise ValueError(f"a video cannot be made as small as {size_bytes} bytes")

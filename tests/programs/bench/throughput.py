@@ -16,6 +16,7 @@ from rich.console import Console
 
 from deploy.cli.processes import import_path
 from tests.programs.bench.bed import Bed
+from tests.programs.bench.commands import run_command
 from tests.programs.bench.figures import Figure
 from tests.programs.bench.samples import make_large_video
 from tests.programs.bench.usage import CpuMeter
@@ -69,7 +70,7 @@ def _through_sluice(bed: Bed, sample: Path, concurrency: int, gib: float) -> dic
                 times["ready"] = time.monotonic()
                 ended.update(event)
 
-    seconds, client_cpu = _run(command, environment, read_events)
+    seconds, client_cpu = run_command(command, environment, read_events)
     if ended.get("status") != "ready":
         raise RuntimeError(f"the upload did not become ready: {ended}")
     cpu = meter.read()
@@ -89,7 +90,7 @@ def _with_swift_client(bed: Bed, sample: Path, gib: float) -> dict[str, float]:
     meter = CpuMeter(bed.groups())
     command = bed.swift_command("upload", "--segment-threads", "16", "--segment-size", str(SEGMENT_BYTES))
     command += ["--object-name", _OBJECT, _CONTAINER, str(sample)]
-    seconds, client_cpu = _run(command, dict(os.environ), lambda output: output.read())
+    seconds, client_cpu = run_command(command, dict(os.environ), lambda output: output.read())
     cpu = meter.read()
     _remove(bed, _CONTAINER)
     return {
@@ -97,21 +98,6 @@ def _with_swift_client(bed: Bed, sample: Path, gib: float) -> dict[str, float]:
         "swift upload: client CPU per GiB": client_cpu / gib,
         "swift upload: swift servers CPU per GiB": cpu["swift servers"] / gib,
     }
-
-
-def _run(command: list[str], environment: dict[str, str], read: Callable[[IO[bytes]], object]) -> tuple[float, float]:
-    """Run a command while `read` reads its output. Returns its duration and CPU time in seconds. Raises
-    RuntimeError if it fails."""
-    began = time.monotonic()
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        read(process.stdout)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise RuntimeError(f"{command[0]} exited with status {process.returncode}")
-    return seconds, usage.ru_utime + usage.ru_stime
 
 
 def _remove(bed: Bed, container: str) -> None:
