@@ -169,6 +169,7 @@ class Log:
     ORPHANED_OBJECTS_DEFERRED = "orphaned_object.deferred"
     UPLOAD_CREATED = "upload.created"
     UPLOAD_ADMITTED = "upload.admitted"
+    UPLOAD_LENGTH_KNOWN = "upload.length_known"
     UPLOAD_ENDED = "upload.ended"
     UPLOAD_CLEANED = "upload.cleaned"
     UPLOAD_KEPT = "upload.kept"

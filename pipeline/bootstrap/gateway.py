@@ -143,6 +143,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             store=settings.store,
             volume=settings.volume,
             segment_bytes=settings.segment_bytes,
+            deferred_bytes=settings.deferred_bytes,
         )
         receive = ReceiveRules(settings.segment_stall_seconds, settings.segment_deadline_seconds)
         room = SegmentRoom(cell, redis.signals, parts.release, settings.segment_deadline_seconds)

@@ -143,8 +143,10 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
                 deadline_ms=rules.deadline_ms,
             ),
             owners=RedisOwnerCounts(client, scripts, keys),
-            segments=RedisSegmentBoard(client, scripts, keys, _REQUEUE_MS, lease_ms=rules.lease_ms),
-            appends=RedisAppendBoard(client, scripts, keys),
+            segments=RedisSegmentBoard(
+                client, scripts, keys, _REQUEUE_MS, lease_ms=rules.lease_ms, limits=creation_limits(settings)
+            ),
+            appends=RedisAppendBoard(client, scripts, keys, _REQUEUE_MS, limits=creation_limits(settings)),
             stages=RedisStageBoard(client, scripts, keys, int(settings.stage_lease_seconds * 1000), _REQUEUE_MS),
             ended=RedisEndedList(client, scripts, keys),
             ledger=RedisReservationLedger(client, scripts, keys, settings.volume, rules),

@@ -157,10 +157,18 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     ),
     "UPLOAD_HEADER_INVALID": ErrorSpec(400, False, "The header {header} is missing or not valid: {reason}."),
     "UPLOAD_LENGTH_REQUIRED": ErrorSpec(
-        400, False, "The length of an upload must be known when it is created; send Upload-Length."
+        400,
+        False,
+        "The length of the upload must be known; send Upload-Length, or Upload-Defer-Length when you create it.",
     ),
     "UPLOAD_LENGTH_DIFFERS": ErrorSpec(
         400, False, "The upload has {size_bytes} bytes in all, which cannot be changed to {announced_bytes}."
+    ),
+    "DEFERRED_TOO_LARGE": ErrorSpec(
+        413,
+        False,
+        "An upload whose length was not known when it was created may have {limit_bytes} bytes at most; create it with"
+        " its length.",
     ),
     "CONCATENATION_NOT_SUPPORTED": ErrorSpec(
         400, False, "Uploads cannot be concatenated; send the file as one upload, without Upload-Concat."

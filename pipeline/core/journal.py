@@ -24,6 +24,7 @@ from pipeline.core.new_upload_data import from_data, to_data
 from pipeline.core.segments import SegmentPlan, to_ranges
 from pipeline.core.stored_objects import StoredSegment
 from pipeline.core.tail import Tail
+from pipeline.core.transports import Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The plan of an upload whose plan was deferred."""
+    """The plan of an upload whose plan, or whose length, was deferred."""
 
     size_bytes: int
     segment_bytes: int
@@ -118,7 +119,8 @@ Entry = Begun | Received | Lost | Stored | Gone | Released | Session | Planned |
 class Journal:
     """The state of an upload according to its journal. `received`: number -> crc32c; `stored`: number -> etag;
     `released`: stored segments whose bytes are in the store only; `expected`: number -> crc32c of released segments
-    that the store has lost and that are to be sent again; `planned`: its plan was deferred and is known."""
+    that the store has lost and that are to be sent again; `planned`: its plan, or its length, was deferred and is
+    known."""
 
     new: NewUpload
     received: dict[int, int] = field(default_factory=dict)
@@ -133,7 +135,13 @@ class Journal:
 
     @property
     def plan(self) -> SegmentPlan:
-        return SegmentPlan(self.new.size_bytes, self.new.segment_bytes)
+        return self.new.plan
+
+    @property
+    def least_bytes(self) -> int:
+        """What is known of the size of a file whose length is not known yet."""
+        last = max([*self.received, *self.expected, *([self.tail.number] if self.tail else [])], default=0)
+        return self.plan.offset(last) + self.plan.length(last) if last else 0
 
     @property
     def is_begun(self) -> bool:
@@ -178,6 +186,10 @@ class Journal:
                 self.released.update(number for number in numbers if number in self.stored and number in self.received)
             case Session(session):
                 self.session = session
+            case Planned(size_bytes) if self.new.transport is Transport.GATEWAY:
+                if self.new.deferred is not None:  # the length of a file never changes: the first entry counts
+                    self.new = replace(self.new, size_bytes=size_bytes, deferred=None, most_bytes=0)
+                    self.planned = True
             case Planned(size_bytes, segment_bytes) if self.new.deferred is not None or self.planned:
                 self.new = replace(self.new, size_bytes=size_bytes, segment_bytes=segment_bytes, deferred=None)
                 self.stored = {}  # those of a completion that the process did not finish

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pipeline.core.journal import NO_SLOTS, Begun, write
 from pipeline.core.model import NewUpload
-from pipeline.core.segments import SegmentPlan
 from pipeline.core.transports import TRANSPORTS
 from pipeline.core.windows import on_disk_bytes
 
@@ -23,6 +22,6 @@ def journal_bytes(new: NewUpload) -> int:
     """The bytes that are set aside for an upload's journal when it begins, in whole blocks of the disk. An upload whose
     bytes are in the store receives no segment here: a direct upload journals its segments only once it is complete."""
     in_store = TRANSPORTS[new.transport].in_store
-    segments = 0 if in_store else SegmentPlan(new.size_bytes, new.segment_bytes).count
+    segments = 0 if in_store else new.plan.count
     begun = len(NO_SLOTS) + len(write([Begun(new)]))
     return on_disk_bytes(begun + _FIXED_ENTRIES_BYTES + _SEGMENT_ENTRIES_BYTES * segments)

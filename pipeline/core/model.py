@@ -25,11 +25,14 @@ class ClientDigest:
 
 
 class Deferred(StrEnum):
-    """What of a direct upload is known only when its client has sent every segment. `plan`: how long its segments are;
-    `size`: that, and how large the file is. `size_bytes` of an upload is then what is known so far, at least."""
+    """What of an upload is not known when it is created. Of a direct upload, until its client has sent every segment:
+    `plan`, how long its segments are; `size`, that, and how large the file is. Of an upload through the gateway, until
+    its client says so: `length`, how large the file is. `size_bytes` of an upload is then what is known so far, at
+    least."""
 
     PLAN = "plan"
     SIZE = "size"
+    LENGTH = "length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,8 @@ class Upload:
     at once; None: all of it. `bytes_released`: bytes of stored segments that have left the temp volume; None: none has
     left it so far. `tail_bytes`: how much of the next segment has arrived (`core.tail`). `scope`: the scopes of its
     creator; `permit`: the one that it was created with. `idempotency_key`, `fingerprint`: as in `NewUpload`; the
-    journal gets them when it begins. `deferred`: as in `NewUpload`, until the upload is complete; `granted_segments`:
-    the highest number for which its client has had a grant.
+    journal gets them when it begins. `deferred`: as in `NewUpload`, until it is known; `granted_segments`:
+    the highest number for which its client has had a grant. `most_bytes`: as in `NewUpload`.
     """
 
     upload_id: str
@@ -115,14 +118,18 @@ class Upload:
     fingerprint: str = ""
     deferred: Deferred | None = None
     granted_segments: int = 0
+    most_bytes: int = 0
     stages: Mapping[Stage, StageStatus] = field(default_factory=dict)
     reached_ms: Mapping[Status, int] = field(default_factory=dict)
     """When it first reached a status in flight: not its first one, and not one before a recovery."""
 
     @property
     def plan(self) -> SegmentPlan:
-        """While it is deferred: a plan of every segment that may be in the store and one more. So it has never only one
-        segment, which would be the object itself; lengths in it mean nothing."""
+        """While the length is deferred: that of the largest file that it may be. While the plan is: one of every
+        segment that may be in the store and one more. So it has never only one segment, which would be the object
+        itself; lengths in it mean nothing."""
+        if self.deferred is Deferred.LENGTH:
+            return SegmentPlan(self.most_bytes, self.segment_bytes)
         if self.deferred is not None:
             return SegmentPlan((max(1, self.granted_segments) + 1) * self.segment_bytes, self.segment_bytes)
         return SegmentPlan(self.size_bytes, self.segment_bytes)
@@ -152,7 +159,8 @@ class Upload:
 class NewUpload:
     """What is needed to register an upload. `fingerprint` identifies the request, so that a repeated Idempotency-Key
     can be compared. `again`: a key whose upload has ended may be used for a new upload. `deferred`: what is known only
-    when it is complete; `segment_bytes` is then the shortest length of a segment."""
+    later; `segment_bytes` of a deferred plan is the shortest length of a segment. `most_bytes`: of a deferred length,
+    the largest file that it may be."""
 
     upload_id: str
     filename: str
@@ -173,6 +181,13 @@ class NewUpload:
     scope: str = ""
     permit: Permit | None = None
     deferred: Deferred | None = None
+    most_bytes: int = 0
+
+    @property
+    def plan(self) -> SegmentPlan:
+        """Of a deferred length, as `Upload.plan`."""
+        length = self.most_bytes if self.deferred is Deferred.LENGTH else self.size_bytes
+        return SegmentPlan(length, self.segment_bytes)
 
     @classmethod
     def of(cls, upload: Upload) -> NewUpload:
@@ -196,6 +211,7 @@ class NewUpload:
             scope=upload.scope,
             permit=upload.permit,
             deferred=upload.deferred,
+            most_bytes=upload.most_bytes,
         )
 
 

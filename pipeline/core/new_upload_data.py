@@ -21,7 +21,7 @@ def to_data(new: NewUpload) -> dict[str, Any]:
     if new.digest:
         data["digest"] = [new.digest.algorithm, b64encode(new.digest.value).decode()]
     if new.deferred is None:
-        del data["deferred"]  # a release that does not know the field can read the journal
+        del data["deferred"], data["most_bytes"]  # a release that does not know the fields can read the journal
     return data
 
 

@@ -52,15 +52,25 @@ def plan_upload(
     plan = plan_segments(size_bytes, limits, preferred_bytes)
     if on_disk_bytes(size_bytes) <= share * (capacity_bytes - beside(plan)):
         return plan, None
-    smaller = _whole_blocks(min(preferred_bytes, int(share * capacity_bytes) // _WANTED_SEGMENTS))
-    whole_blocks = replace(
-        limits,
-        min_segment_bytes=on_disk_bytes(limits.min_segment_bytes),
-        max_segment_bytes=_whole_blocks(limits.max_segment_bytes),
-    )
-    windowed = plan_segments(size_bytes, whole_blocks, smaller, unit_bytes=BLOCK_BYTES)
+    windowed = _windowed(size_bytes, limits, preferred_bytes, capacity_bytes, share)
     window_bytes = plan_window(windowed, max(0, capacity_bytes - beside(windowed)), share)
     return (plan, None) if window_bytes is None else (windowed, window_bytes)
+
+
+def plan_unknown(
+    most_bytes: int,
+    limits: StoreLimits,
+    *,
+    preferred_bytes: int,
+    capacity_bytes: int,
+    share: float,
+    beside: Callable[[SegmentPlan], int] = lambda _: 0,
+) -> tuple[SegmentPlan, int]:
+    """As `plan_upload`, for a file of at most `most_bytes` whose length is not known: it always has a window, of six
+    segments where the share of the volume holds them, so that it reserves no more than it needs to flow."""
+    plan = _windowed(most_bytes, limits, preferred_bytes, capacity_bytes, share)
+    most_segments = min(_WANTED_SEGMENTS, max(2, plan.count))
+    return plan, _window(plan, max(0, capacity_bytes - beside(plan)), share, most_segments)
 
 
 def plan_window(plan: SegmentPlan, capacity_bytes: int, share: float) -> int | None:
@@ -70,14 +80,30 @@ def plan_window(plan: SegmentPlan, capacity_bytes: int, share: float) -> int | N
     Raises RequestError SEGMENTS_TOO_LARGE_FOR_VOLUME when the volume cannot hold two of the file's segments."""
     if on_disk_bytes(plan.size_bytes) <= min(1.0, share) * capacity_bytes:
         return None
+    window = _window(plan, capacity_bytes, share)
+    return None if window >= plan.size_bytes else window
+
+
+def _window(plan: SegmentPlan, capacity_bytes: int, share: float, most_segments: int | None = None) -> int:
     segment = plan.segment_bytes
-    fitting = int(share * capacity_bytes) // segment
-    window = min(max(fitting, _FEWEST_SEGMENTS), capacity_bytes // segment) * segment
-    if window >= plan.size_bytes:
-        return None
-    if window < 2 * segment:
+    fitting = max(int(share * capacity_bytes) // segment, _FEWEST_SEGMENTS)
+    window = min(fitting, most_segments or fitting, capacity_bytes // segment) * segment
+    if window < min(plan.size_bytes, 2 * segment):
         raise RequestError("SEGMENTS_TOO_LARGE_FOR_VOLUME", segment_bytes=segment, capacity_bytes=capacity_bytes)
     return window
+
+
+def _windowed(
+    size_bytes: int, limits: StoreLimits, preferred_bytes: int, capacity_bytes: int, share: float
+) -> SegmentPlan:
+    """The segments of a file that has a window: whole blocks, and six of them in the share if the store permits it."""
+    smaller = _whole_blocks(min(preferred_bytes, int(share * capacity_bytes) // _WANTED_SEGMENTS))
+    whole_blocks = replace(
+        limits,
+        min_segment_bytes=on_disk_bytes(limits.min_segment_bytes),
+        max_segment_bytes=_whole_blocks(limits.max_segment_bytes),
+    )
+    return plan_segments(size_bytes, whole_blocks, smaller, unit_bytes=BLOCK_BYTES)
 
 
 def room_bytes(plan: SegmentPlan, number: int) -> int:

@@ -16,7 +16,7 @@ from pipeline.core.model import NewUpload, StageJob, Upload
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stored_objects import StoredSegment
 from pipeline.core.tail import Tail
-from pipeline.ports.uploads import AppendBegun, AppendTaken, SegmentVerdict
+from pipeline.ports.uploads import AppendBegun, AppendTaken, LengthVerdict, SegmentVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,13 @@ class SegmentWriter(Protocol):
         found the bytes; `etag`: it has not, because they were released and the store has them; `appender`: of the
         append that has brought them."""
 
-    async def claim(self, upload_id: str, number: int, token: str, seconds: float) -> SegmentClaim:
+    async def claim(
+        self, upload_id: str, number: int, token: str, seconds: float, *, end_bytes: int | None = None
+    ) -> SegmentClaim:
         """Announce a request that takes room for a segment and writes it within `seconds`. Not claimed: it has arrived,
-        the upload takes no segments, or its room is just being given back."""
+        the upload takes no segments, or its room is just being given back. `end_bytes`: where the segment of a file
+        ends whose length is not known; so many bytes count towards the limits of its owner from now on. Raises
+        RequestError FILE_TOO_LARGE_FOR_OWNER; LimitReached OWNER_LIMIT, DAILY_LIMIT."""
 
     async def abandon(self, upload_id: str, number: int, token: str | None, *, taken: bool) -> Abandoned:
         """A request that was to write a segment, and may have `taken` room for it, has failed. Until `record_given`, no
@@ -170,6 +174,16 @@ class AppendWriter(Protocol):
 
     async def restore(self, upload_id: str, tail: Tail) -> bool:
         """Record a tail that recovery has found on the temp volume, where the board knows less. Idempotent."""
+
+    async def check_length(self, upload_id: str, volume: str, token: str, size_bytes: int) -> LengthVerdict:
+        """Whether the file of the append `token`, whose length is not known, may have this one. It counts towards the
+        limits of its owner from now on. Raises RequestError FILE_TOO_LARGE_FOR_OWNER; LimitReached OWNER_LIMIT,
+        DAILY_LIMIT."""
+
+    async def set_length(self, upload_id: str, volume: str, token: str | None, plan: SegmentPlan) -> LengthVerdict:
+        """Set the length of a file that is not known, unless it is known already: its plan, what it counts towards the
+        limits of its owner, what its window still needs, and queue the stages that waited for it. `token`: of the
+        append; None: of recovery. Idempotent."""
 
 
 class UploadRebuilder(Protocol):

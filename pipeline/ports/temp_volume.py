@@ -32,6 +32,10 @@ class TempFiles(Protocol):
         with its last byte. The file keeps its length and reads as zeros there. Idempotent; does nothing where there is
         no file. Raises TEMP_VOLUME_FAILED where the filesystem cannot do it (see `VolumeDisk.can_punch`)."""
 
+    async def shorten(self, upload_id: str, size_bytes: int) -> None:
+        """Cut the temp file off at this length: the bytes after it leave the disk. Idempotent; does nothing where the
+        file is shorter, or missing."""
+
     async def read(self, upload_id: str, offset: int, size_bytes: int) -> bytes:
         """Bytes of the temp file. Raises TEMP_FILE_MISSING, also where the file is shorter."""
 

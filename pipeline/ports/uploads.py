@@ -85,6 +85,19 @@ class AppendTaken:
     superseded: bool
 
 
+@dataclass(frozen=True, slots=True)
+class LengthVerdict:
+    """The board's response to the length of a file. `size_bytes`: the length that the upload has, once it is known;
+    `jobs`: to enqueue. Nothing has changed if the upload takes no segments (`status`), if another request appends now
+    (`superseded`), or if more bytes have arrived (`short`)."""
+
+    status: Status | None = None
+    size_bytes: int | None = None
+    jobs: Sequence[StageJob] = ()
+    superseded: bool = False
+    short: bool = False
+
+
 class UploadReader(Protocol):
     """Records of uploads. Errors: DependencyUnavailable; RequestError UPLOAD_NOT_FOUND."""
 

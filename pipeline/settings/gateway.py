@@ -58,6 +58,13 @@ class GatewaySettings(BaseModel):
         description="How long a request that appends bytes (tus) waits for room before it is refused with 423; shorter "
         "than the time after which proxies and clients close a silent connection",
     )
+    deferred_bytes: int = Field(
+        10 * 1024 * MEBIBYTE,
+        ge=1,
+        description="The largest file that may be uploaded without its length at creation (tus with "
+        "Upload-Defer-Length, or the IETF draft). With a large value, the segments of every such file are longer, so "
+        "that their number stays within the limits of the store",
+    )
     tus_max_append_bytes: int = Field(
         0,
         ge=0,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 from pipeline.core.errors import SegmentCorrupt, StoreError
@@ -124,6 +125,8 @@ class Transfer:
 
     async def _put(self, run: StageRun, store: ObjectStore, target: ObjectTarget, number: int, crc32c: int) -> None:
         """Store one segment and record it. A segment whose bytes have changed is invalidated instead."""
+        if run.upload.deferred is not None:  # the length of the file, and so of this segment, may have become known
+            target = replace(target, plan=(await self._cell.uploads.get(target.upload_id)).plan)
         source = segment_source(self._cell.volume, target.upload_id, target.plan, number, crc32c)
         try:
             stored = await retry_store(partial(self._put_once, store, target, source), _SEGMENT_RETRIES, run.stop)

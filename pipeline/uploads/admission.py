@@ -20,7 +20,7 @@ from pipeline.core.journal_size import journal_bytes
 from pipeline.core.lifecycle import ENDED
 from pipeline.core.model import NewUpload, Upload
 from pipeline.core.segments import SegmentPlan, StoreLimits, plan_segments
-from pipeline.core.windows import on_disk_bytes, plan_upload
+from pipeline.core.windows import on_disk_bytes, plan_unknown, plan_upload
 from pipeline.ports import AdmissionOutcome, Allocation
 from pipeline.sweeps import Sweep
 from pipeline.telemetry import VOLUME_CLOSED, Log, logger
@@ -66,9 +66,23 @@ class Admission:
 
         def beside(plan: SegmentPlan) -> int:
             """The bytes of the journal. It names the window, which is never larger than the file."""
-            return journal_bytes(replace(draft, segment_bytes=plan.segment_bytes, window_bytes=draft.size_bytes))
+            return journal_bytes(replace(draft, segment_bytes=plan.segment_bytes, window_bytes=plan.size_bytes))
 
         capacity_bytes = await self.capacity_bytes()
+        window_bytes: int | None
+        if draft.deferred is not None:
+            plan, window_bytes = plan_unknown(
+                draft.most_bytes,
+                limits,
+                preferred_bytes=preferred_bytes,
+                capacity_bytes=capacity_bytes,
+                share=self._rules.share,
+                beside=beside,
+            )
+            if not await self._can_punch():
+                reason = "its filesystem cannot remove ranges of a file, so no file of unknown length can pass"
+                raise TempVolumeError("TEMP_VOLUME_FAILED", reason=reason)
+            return replace(draft, segment_bytes=plan.segment_bytes, window_bytes=window_bytes)
         plan, window_bytes = plan_upload(
             draft.size_bytes,
             limits,
@@ -96,7 +110,7 @@ class Admission:
     async def request(self, upload: Upload) -> None:
         """Queue an upload, and admit it at once if there is room. It reserves whole blocks: those of its file, or its
         window, and those of its journal. Idempotent."""
-        occupied = on_disk_bytes(upload.size_bytes)
+        occupied = on_disk_bytes(upload.plan.size_bytes)
         beside = journal_bytes(NewUpload.of(upload))
         await self._decide(
             lambda disk: self._ledger.request(
@@ -178,7 +192,7 @@ class Admission:
             if upload is not None and allocation.file_bytes is None:
                 backed_bytes = await self._volume.allocate(upload_id, upload.size_bytes)
             elif upload is not None:
-                await self._volume.allocate_sparse(upload_id, upload.size_bytes)
+                await self._volume.allocate_sparse(upload_id, upload.plan.size_bytes)
         except TempVolumeError as error:
             await self._ledger.postpone(upload_id)
             return error

@@ -24,8 +24,11 @@ class Adoption:
         self._release = release
 
     async def exists(self, journal: Journal) -> bool:
-        """Whether there is a temp file. One without which released segments would count as missing is begun again."""
-        upload_id, size_bytes = journal.new.upload_id, journal.new.size_bytes
+        """Whether there is a temp file. One without which released segments would count as missing is begun again, and
+        one whose length has become known is cut off at it."""
+        upload_id, size_bytes = journal.new.upload_id, journal.plan.size_bytes
+        if journal.planned:
+            await self._cell.volume.shorten(upload_id, size_bytes)
         try:
             await self._cell.volume.verify(upload_id, size_bytes)
         except TempVolumeError as error:
@@ -61,7 +64,7 @@ class Adoption:
         for first, last in to_ranges(held):
             size_bytes = plan.offset(last) + plan.length(last) - plan.offset(first)
             await self._cell.volume.allocate_range(new.upload_id, plan.offset(first), size_bytes)
-        occupied = on_disk_bytes(new.size_bytes)
+        occupied = on_disk_bytes(plan.size_bytes)
         taken = {number: room_bytes(plan, number) for number in held} if new.window_bytes else None
         backed_bytes = sum(taken.values()) if taken is not None else occupied - sum(given.values())
         await self._cell.ledger.adopt(

@@ -29,9 +29,11 @@ from pipeline.core.windows import reader_segments
 from pipeline.ports import AppendReader, EventFeed
 from pipeline.telemetry import APPENDS
 from pipeline.uploads.append_body import AppendBody, BodyBlocks, SegmentClaims
+from pipeline.uploads.append_length import set_length
 from pipeline.uploads.append_turn import AppendTurns, Turn
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.changes import changes_of
+from pipeline.uploads.deferred import announced_length
 from pipeline.uploads.incoming_bytes import ReceiveRules
 from pipeline.uploads.lookup import ended_error, find_upload
 from pipeline.uploads.progress import renewing
@@ -54,7 +56,7 @@ class Position:
 
     @property
     def complete(self) -> bool:
-        return self.offset == self.upload.size_bytes
+        return self.upload.deferred is None and self.offset == self.upload.size_bytes
 
 
 class Appender:
@@ -82,10 +84,9 @@ class Appender:
         """The offset of an upload. A request that is appending to it is ended first, so that the offset holds.
 
         Raises RequestError UPLOAD_NOT_FOUND, TRANSPORT_DIFFERS, APPEND_SUPERSEDED; UploadEnded; DependencyUnavailable
-        UPLOAD_RECOVERING."""
-        upload = await self._find(upload_id)
-        async with self._turns.take(upload_id) as turn:
-            return await self._position(upload, turn)
+        UPLOAD_RECOVERING; and of an append that died when it had set the length, what recording its last segment
+        raises."""
+        return await self._append(upload_id, None, _nothing(), 0, None)
 
     async def append(
         self,
@@ -94,14 +95,21 @@ class Appender:
         body: AsyncIterator[bytes],
         body_bytes: int | None = None,
         digest: ClientDigest | None = None,
+        *,
+        size_bytes: int | None = None,
+        ends: bool = False,
     ) -> Position:
-        """Append a body at the upload's offset. `body_bytes`: its length, if that is known; `digest`: of the body. The
-        body is not read before there is room for its first byte; it raises ConnectionError when the client disconnects.
+        """Append a body at the upload's offset. `body_bytes`: its length, if that is known; `digest`: of the body.
+        `size_bytes`: the length of the file, if the request names it; `ends`: the body ends the file. Both are for a
+        file whose length is not known; otherwise `ends` counts for nothing. The body is not read before there is room
+        for its first byte; it raises ConnectionError when the client disconnects.
 
         Raises as `position`, and RequestError APPEND_OFFSET_WRONG, APPEND_TOO_LONG, APPEND_TOO_LARGE, APPEND_NO_ROOM,
-        APPEND_DIGEST_WRONG, APPEND_STALLED, APPEND_CUT_OFF, SEGMENT_DIFFERS; TempVolumeError."""
+        APPEND_DIGEST_WRONG, APPEND_STALLED, APPEND_CUT_OFF, SEGMENT_DIFFERS, UPLOAD_LENGTH_DIFFERS; TempVolumeError;
+        while the length is not known also DEFERRED_TOO_LARGE, VALIDATION_FAILED for an empty file, and as
+        `append_length.set_length`."""
         try:
-            position = await self._append(upload_id, offset, body, body_bytes, digest)
+            position = await self._append(upload_id, offset, body, body_bytes, digest, size_bytes, ends=ends)
         except RequestError as error:
             APPENDS.labels(error.code).inc()
             raise
@@ -111,26 +119,35 @@ class Appender:
     async def _append(
         self,
         upload_id: str,
-        offset: int,
+        offset: int | None,
         body: AsyncIterator[bytes],
         body_bytes: int | None,
         digest: ClientDigest | None,
+        size_bytes: int | None = None,
+        *,
+        ends: bool = False,
     ) -> Position:
+        """`offset`: None where the request only asks for it."""
         upload = await self._find(upload_id)
         async with AsyncExitStack() as exits:
             claims = SegmentClaims(self._room)
             exits.push_async_callback(claims.close)  # after the turn: the tail of a segment keeps its room
             turn = await exits.enter_async_context(self._turns.take(upload_id))
             found = await self._position(upload, turn)
-            if offset != found.offset:
+            if offset not in (None, found.offset):
                 raise RequestError("APPEND_OFFSET_WRONG", offset=found.offset, sent_offset=offset)
-            _require_length(upload, offset, body_bytes)
-            if body_bytes == 0 or found.complete:
+            upload = found.upload
+            length = _length(found, body_bytes, size_bytes, ends=ends)
+            if _is_done(found, turn) or (body_bytes == 0 and length is None and not found.complete):
                 return found
             body = renewing(body, upload.segment_bytes, partial(self._cell.ledger.note_progress, upload_id))
             blocks = BodyBlocks(body, turn, self._rules)
             await self._until_admitted(upload, turn, blocks)
             upload = await self._find(upload_id)
+            if upload.deferred is not None and length is not None:
+                upload = await set_length(self._cell, upload, turn, length)
+            if body_bytes == 0 and found.offset < upload.plan.size_bytes:
+                return Position(upload, found.offset)
             _require_fit(upload, turn, body_bytes, digest)
             appended = AppendBody(self._cell, claims, self._buffer, self._rules, turn, upload, digest)
             try:
@@ -139,6 +156,11 @@ class Appender:
             except BaseException:
                 appended.discard()
                 raise
+            if upload.deferred is not None and ends:
+                length = announced_length(reached, 0, None, ends=True, most=upload.most_bytes) or 0
+                upload = await set_length(self._cell, upload, turn, length)
+                last = AppendBody(self._cell, claims, self._buffer, self._rules, turn, upload, None)
+                await last.segment(blocks, upload.plan.count, known=None)
             return Position(upload, reached)
 
     async def _receive(
@@ -151,6 +173,8 @@ class Appender:
             length = await appended.segment(blocks, number, known=known)
             if length < upload.plan.length(number) or await blocks.at_end():
                 return upload.plan.offset(number) + length
+            if number == upload.plan.count and upload.deferred is not None:
+                raise RequestError("DEFERRED_TOO_LARGE", limit_bytes=upload.most_bytes)
             if number == upload.plan.count:
                 raise RequestError("APPEND_TOO_LONG", size_bytes=upload.size_bytes, end_bytes=upload.size_bytes + 1)
             number += 1
@@ -218,9 +242,27 @@ class Appender:
         return Position(upload, offset_of(upload.plan, turn.found.number, turn.found.tail))
 
 
-def _require_length(upload: Upload, offset: int, body_bytes: int | None) -> None:
+def _length(found: Position, body_bytes: int | None, size_bytes: int | None, *, ends: bool) -> int | None:
+    """The length of a file that was not known and is announced now."""
+    upload, offset = found.upload, found.offset
+    if upload.deferred is not None:
+        return announced_length(offset, body_bytes, size_bytes, ends=ends, most=upload.most_bytes)
+    if size_bytes not in (None, upload.size_bytes):
+        raise RequestError("UPLOAD_LENGTH_DIFFERS", size_bytes=upload.size_bytes, announced_bytes=size_bytes)
     if body_bytes is not None and offset + body_bytes > upload.size_bytes:
         raise RequestError("APPEND_TOO_LONG", size_bytes=upload.size_bytes, end_bytes=offset + body_bytes)
+    return None
+
+
+def _is_done(found: Position, turn: Turn) -> bool:
+    """Whether every segment is recorded. The last one may still be the tail, if a process died when it had set the
+    length of the file."""
+    return found.complete and not (turn.found.takes and turn.found.number is not None)
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
 
 
 def _require_fit(upload: Upload, turn: Turn, body_bytes: int | None, digest: ClientDigest | None) -> None:

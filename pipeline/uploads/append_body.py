@@ -1,7 +1,8 @@
 """The body of a request that appends, cut at the limits of segments.
 
 Guarantee: bytes are written at most once and in order. Whatever ends the body, the bytes that are written by then are
-either a recorded segment or the tail; with a digest of the body, only if it matches.
+either a recorded segment or the tail; with a digest of the body, only if it matches. While the length of the file is
+not known, a segment that is complete stays the tail until a byte after it arrives: it may be the last one.
 """
 
 from __future__ import annotations
@@ -167,14 +168,20 @@ class AppendBody:
             raise
         finally:
             incoming.close()
-            if known is None and 0 < incoming.done_bytes < size_bytes:
+            most_bytes = size_bytes if self._upload.deferred else size_bytes - 1
+            if known is None and 0 < incoming.done_bytes <= most_bytes:
                 self._turn.tail = Tail(number, incoming.done_bytes, incoming.crc32c)
         if incoming.done_bytes == size_bytes:
             if known is None:
-                await self._complete(_Arrived(number, incoming.crc32c))
+                if self._upload.deferred is None or await self._goes_on(blocks, number):
+                    await self._complete(_Arrived(number, incoming.crc32c))
             elif on_disk is None and known != incoming.crc32c:
                 raise RequestError("SEGMENT_DIFFERS", number=number)
         return incoming.done_bytes
+
+    async def _goes_on(self, blocks: BodyBlocks, number: int) -> bool:
+        """Whether a byte follows, so that the segment is not the last one of its file."""
+        return number < self._upload.plan.count and not await blocks.at_end()
 
     async def finish(self) -> None:
         """The body has ended: compare its digest, and record what was waiting for that. Raises RequestError

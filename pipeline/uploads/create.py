@@ -17,7 +17,7 @@ from pipeline.core.access import Caller
 from pipeline.core.digests import parse_content_digest
 from pipeline.core.errors import DependencyUnavailable, RequestError, TempVolumeError, UploadEnded
 from pipeline.core.lifecycle import ENDED, Status
-from pipeline.core.model import NewUpload, Upload
+from pipeline.core.model import Deferred, NewUpload, Upload
 from pipeline.core.segments import plan_segments
 from pipeline.core.transports import TRANSPORTS, Transport
 from pipeline.ports import Stores
@@ -25,6 +25,7 @@ from pipeline.telemetry import Log, logger
 from pipeline.uploads.admission import Admission
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.declared_type import require_media_type
+from pipeline.uploads.deferred import most_bytes
 from pipeline.uploads.lookup import UploadDetail, UploadLookup, find_upload, naming_a_loss
 from pipeline.uploads.permits import require_permitted, scoped_key
 from schemas.uploads import CreateUpload
@@ -37,6 +38,8 @@ class CreationRules:
     store: str
     volume: str
     segment_bytes: int
+    deferred_bytes: int
+    """The largest file whose length is not known when its upload is created."""
 
 
 class UploadCreation:
@@ -52,14 +55,17 @@ class UploadCreation:
         self._rules = rules
 
     async def create(
-        self, request: CreateUpload, idempotency_key: str | None, caller: Caller
+        self, request: CreateUpload, idempotency_key: str | None, caller: Caller, *, deferred: bool = False
     ) -> tuple[UploadDetail, bool]:
         """Register an upload and admit it if there is room; False if `idempotency_key` was known. Raises as `plan` and
         `register`."""
-        return await self.register(await self.plan(request, idempotency_key, caller))
+        return await self.register(await self.plan(request, idempotency_key, caller, deferred=deferred))
 
-    async def plan(self, request: CreateUpload, idempotency_key: str | None, caller: Caller) -> NewUpload:
-        """Cut the file into segments that its store can hold, and plan its window on the temp volume. Raises
+    async def plan(
+        self, request: CreateUpload, idempotency_key: str | None, caller: Caller, *, deferred: bool = False
+    ) -> NewUpload:
+        """Cut the file into segments that its store can hold, and plan its window on the temp volume. `deferred`: its
+        length is not known yet, and the size in `request` counts for nothing. Raises
         AccessError PERMIT_EXCEEDED; RequestError CONTENT_TYPE_NOT_MEDIA, SEGMENTS_TOO_LARGE_FOR_VOLUME,
         FILE_TOO_LARGE_FOR_STORE, DIGEST_NOT_SUPPORTED; TempVolumeError TEMP_VOLUME_FAILED."""
         rules = self._rules
@@ -85,6 +91,14 @@ class UploadCreation:
             scope=caller.scope,
             permit=caller.permit,
         )
+        if deferred:
+            draft = replace(
+                draft,
+                size_bytes=0,
+                deferred=Deferred.LENGTH,
+                most_bytes=most_bytes(rules.deferred_bytes, limits, caller.permit),
+                fingerprint=f"deferred {draft.fingerprint}",
+            )
         if transport is Transport.GATEWAY:
             return await self._admission.plan(draft, limits, rules.segment_bytes)
         plan = plan_segments(request.size, limits, rules.segment_bytes)  # no byte of it comes to the temp volume

@@ -1,9 +1,13 @@
-"""Deferred plans: direct uploads whose client decides how long segments are, and says how large the file is only when
-it has sent them all. Uppy's S3 multipart is such a client. Pure functions.
+"""What is not known when an upload is created. Pure functions.
 
-Guarantee: a plan is made of what the store holds and of nothing else, and a file is accepted only if it is one that
-could have been created with this plan. Until then, what is known of the size counts towards the owner's limits: every
-segment before the last has `SHORTEST_BYTES` at least, or else the size becomes exact when the upload is complete.
+Deferred plans: direct uploads whose client decides how long segments are, and says how large the file is only when it
+has sent them all. Uppy's S3 multipart is such a client. Deferred lengths: files that come through the gateway and whose
+length their client announces later (tus, the IETF draft); see `uploads.append_length`.
+
+Guarantee: a deferred plan is made of what the store holds and of nothing else, and a file is accepted only if it is
+one that could have been created with this plan. Until then, what is known of the size counts towards the owner's
+limits: every segment before the last has `SHORTEST_BYTES` at least, or else the size becomes exact when the upload is
+complete.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from pipeline.core.access import Permit
 from pipeline.core.errors import RequestError
 from pipeline.core.model import Deferred, Upload
 from pipeline.core.segments import MEBIBYTE, SegmentPlan, StoreLimits, to_ranges
@@ -20,6 +25,33 @@ SHORTEST_BYTES: Final = 5 * MEBIBYTE
 """S3 accepts no shorter part before the last one, so these clients send none, whatever the store is."""
 
 _NAMED = 100
+
+
+def most_bytes(setting_bytes: int, limits: StoreLimits, permit: Permit | None) -> int:
+    """How large a file may become whose length is not known when its upload is created."""
+    allowed = permit.max_size_bytes if permit else None
+    return min(setting_bytes, limits.max_object_bytes, setting_bytes if allowed is None else allowed)
+
+
+def announced_length(
+    offset: int, body_bytes: int | None, size_bytes: int | None, *, ends: bool, most: int
+) -> int | None:
+    """The length of a file as a request announces it that appends to it; None: it does not. `body_bytes`: of its body,
+    if that is known; `ends`: the body ends the file; `size_bytes`: the length that it names; `most`: what the file may
+    have. Raises RequestError UPLOAD_LENGTH_DIFFERS, APPEND_TOO_LONG, DEFERRED_TOO_LARGE, VALIDATION_FAILED."""
+    end = None if body_bytes is None else offset + body_bytes
+    length = end if ends and size_bytes is None else size_bytes
+    if max(length or 0, end or 0) > most:
+        raise RequestError("DEFERRED_TOO_LARGE", limit_bytes=most)
+    if length is None:
+        return None
+    if end is not None and end > length:
+        raise RequestError("APPEND_TOO_LONG", size_bytes=length, end_bytes=end)
+    if ends and end not in (None, length):
+        raise RequestError("UPLOAD_LENGTH_DIFFERS", size_bytes=length, announced_bytes=end)
+    if length == 0:
+        raise RequestError("VALIDATION_FAILED", fields=[{"field": "size", "message": "an empty file is no media"}])
+    return length
 
 
 def known_bytes(upload: Upload, number: int, limits: StoreLimits) -> int:

@@ -28,8 +28,8 @@ class UploadDetail:
     """An upload as clients see it. `queue_position` counts from 1 while it waits; `missing` and `wanted` are inclusive
     ranges of segment numbers: what has not arrived, and what of it the reader needs next; `expires_at_ms` is None once
     nothing is expected of the client, and never later than `deadline_ms`, by which every byte must have arrived. Of a
-    deferred plan nothing is known to be missing. `media`: a `schemas.media.MediaMetadata` as JSON-serialisable data,
-    once it is known, and never in a list."""
+    deferred plan or length nothing is known to be missing. `media`: a `schemas.media.MediaMetadata` as
+    JSON-serialisable data, once it is known, and never in a list."""
 
     upload: Upload
     queue_position: int | None
@@ -105,7 +105,8 @@ class UploadLookup:
             else:
                 expires = standing.lease_until_ms if standing else None
             if not TRANSPORTS[upload.transport].in_store:
-                missing = to_ranges(set(range(1, upload.plan.count + 1)).difference(snapshot.received))
+                everything = range(1, upload.plan.count + 1) if upload.deferred is None else ()
+                missing = to_ranges(set(everything).difference(snapshot.received))
         deadline = snapshot.deadline_ms
         if expires is not None and deadline is not None:
             expires = min(expires, deadline)

@@ -69,11 +69,13 @@ class Receiver:
         """Check that this segment may be sent now. `declared_bytes` is the Content-Length, None where there is none.
 
         Raises RequestError UPLOAD_NOT_FOUND, TRANSPORT_DIFFERS, UPLOAD_WAITING, SEGMENT_OUT_OF_RANGE,
-        SEGMENT_LENGTH_WRONG; UploadEnded UPLOAD_ENDED.
+        SEGMENT_LENGTH_WRONG, UPLOAD_LENGTH_REQUIRED; UploadEnded UPLOAD_ENDED.
         """
         upload = await self._find(upload_id)
         if upload.transport is not Transport.GATEWAY:
             raise RequestError("TRANSPORT_DIFFERS", transport=str(upload.transport))
+        if upload.deferred is not None:  # its segments are appended in order: which one is the last is not known
+            raise RequestError("UPLOAD_LENGTH_REQUIRED")
         expected = upload.plan.length(number)
         if upload.status is Status.WAITING:
             standing = await self._cell.ledger.standing(upload_id)

@@ -9,7 +9,7 @@ steps: the next call, or recovery, completes it. An import contract keeps other 
 Order. The journal is a write-ahead log: it is written first, and the board second. Redis then never holds progress that
 would be missing after a rebuild, and what a client is acknowledged after the board has responded is in both.
 
-    journal, then board     segment_received, segment_invalid, completed, tail_left
+    journal, then board     segment_received, segment_invalid, completed, tail_left, announce_length (then set_length)
 
 The board is written first where its response decides what is true:
 
@@ -46,7 +46,7 @@ from pipeline.core.model import NewUpload, StageJob, Upload
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stored_objects import StoredSegment
 from pipeline.core.tail import Tail
-from pipeline.ports import AppendBegun, AppendTaken, SegmentVerdict, UploadReader
+from pipeline.ports import AppendBegun, AppendTaken, LengthVerdict, SegmentVerdict, UploadReader
 from pipeline.ports.recording import (
     Abandoned,
     AppendWriter,
@@ -169,10 +169,12 @@ class UploadRecord:
         await self._journals.note(upload_id, Received(number, crc32c))
         return await self._segments.record_received(upload_id, number, size_bytes, crc32c, token, appender=appender)
 
-    async def claim_segment(self, upload_id: str, number: int, token: str, seconds: float) -> SegmentClaim:
+    async def claim_segment(self, upload: Upload, number: int, token: str, seconds: float) -> SegmentClaim:
         """See `SegmentWriter.claim`. Not journaled: it concerns bytes that do not count yet. Raises RequestError
-        UPLOAD_NOT_FOUND."""
-        return await self._segments.claim(upload_id, number, token, seconds)
+        UPLOAD_NOT_FOUND; and of a file whose length is not known, what refuses it."""
+        plan = upload.plan
+        end_bytes = plan.offset(number) + plan.length(number) if upload.deferred else None
+        return await self._segments.claim(upload.upload_id, number, token, seconds, end_bytes=end_bytes)
 
     async def abandon_segment(self, upload_id: str, number: int, token: str | None, *, taken: bool) -> Abandoned:
         """See `SegmentWriter.abandon`."""
@@ -237,6 +239,21 @@ class UploadRecord:
     async def end_append(self, upload_id: str, token: str, *, waited: bool = False) -> bool:
         """An append ends without another tail. See `AppendWriter.record`."""
         return await self._appends.record(upload_id, token, None, waited=waited)
+
+    # -- its length, if that was not known at its creation
+    async def check_length(self, upload: Upload, token: str, size_bytes: int) -> LengthVerdict:
+        """See `AppendWriter.check_length`. It changes only what is counted, so it is not journaled. Raises RequestError
+        UPLOAD_NOT_FOUND."""
+        return await self._appends.check_length(upload.upload_id, upload.volume, token, size_bytes)
+
+    async def announce_length(self, upload: Upload, size_bytes: int) -> None:
+        """Journal the length of a file. If there is one in the journal already, that one counts."""
+        await self._journals.note(upload.upload_id, Planned(size_bytes, upload.segment_bytes))
+
+    async def set_length(self, upload: Upload, token: str, size_bytes: int) -> LengthVerdict:
+        """See `AppendWriter.set_length`. `size_bytes`: as the journal has it. Raises RequestError UPLOAD_NOT_FOUND."""
+        plan = SegmentPlan(size_bytes, upload.segment_bytes)
+        return await self._appends.set_length(upload.upload_id, upload.volume, token, plan)
 
     # -- the store's session
     async def keep_session(self, upload_id: str, session: str) -> str:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pipeline.core.errors import RequestError
 from pipeline.core.journal import Ended, Journal
 from pipeline.core.lifecycle import ENDED, Status
-from pipeline.core.model import NewUpload, StageJob, Upload
+from pipeline.core.model import Deferred, NewUpload, StageJob, Upload
 from pipeline.core.segments import to_ranges
 from pipeline.core.tail import Tail
 from pipeline.core.transports import TRANSPORTS
@@ -162,6 +162,9 @@ class Recovery:
             _, _, jobs = await self._writers.uploads.admit(upload_id)
             await self._enqueue(jobs)
         added = 0
+        if upload.deferred is Deferred.LENGTH and journal.planned:
+            upload = await self._set_length(upload, journal)
+            repaired = True
         if not TRANSPORTS[upload.transport].in_store and await self._files.exists(journal):
             added = await self._restore_segments(upload, journal)
             repaired = await self._restore_tail(upload, journal) or repaired
@@ -189,6 +192,13 @@ class Recovery:
         log = logger(upload_id=new.upload_id)
         log.warning(Log.UPLOAD_RECOVERED, segments=len(journal.received), file=has_file)
         return await self._report(journal, rebuilt=True, segments=len(journal.received))
+
+    async def _set_length(self, upload: Upload, journal: Journal) -> Upload:
+        """Set the length of a file that the journal has and the board does not; the upload then."""
+        await self._files.exists(journal)  # it cuts the temp file off
+        verdict = await self._writers.appends.set_length(upload.upload_id, upload.volume, None, journal.plan)
+        await self._enqueue(verdict.jobs)
+        return await self._cell.uploads.get(upload.upload_id)
 
     async def _restore_segments(self, upload: Upload, journal: Journal) -> int:
         """Record segments again that the journal has and Redis does not; returns how many. Releases that Redis does not
@@ -257,5 +267,6 @@ class Recovery:
         missing: Sequence[tuple[int, int]] = ()
         if upload.status in _TAKING_SEGMENTS and not TRANSPORTS[upload.transport].in_store:
             received = await self._cell.segments.received(upload.upload_id)
-            missing = to_ranges(set(range(1, upload.plan.count + 1)).difference(received))
+            everything = range(1, upload.plan.count + 1) if upload.deferred is None else ()
+            missing = to_ranges(set(everything).difference(received))
         return Recovered(upload.upload_id, upload.filename, upload.status, rebuilt, segments, missing)

@@ -51,13 +51,14 @@ class SegmentRoom:
         """Take room for a segment and allocate it; the crc32c if the segment has arrived already. Waits a moment for
         room. If this raises, or returns a crc32c, nothing is taken; otherwise a request that fails calls `abandon`.
 
-        Raises RequestError SEGMENT_WINDOW_FULL; UploadEnded; TempVolumeError; DependencyUnavailable."""
+        Raises RequestError SEGMENT_WINDOW_FULL; UploadEnded; TempVolumeError; DependencyUnavailable; and for a file
+        whose length is not known RequestError FILE_TOO_LARGE_FOR_OWNER; LimitReached OWNER_LIMIT, DAILY_LIMIT."""
         taken = busy = False
         try:
             async with AsyncExitStack() as exits:
                 attempts = self._attempts(upload.upload_id)
                 async for _ in await exits.enter_async_context(aclosing(attempts)):
-                    claim = await self._cell.record.claim_segment(upload.upload_id, number, token, self._claim_seconds)
+                    claim = await self._cell.record.claim_segment(upload, number, token, self._claim_seconds)
                     busy = claim.busy
                     if claim.crc32c is not None:
                         return claim.crc32c
@@ -146,7 +147,7 @@ class SegmentRoom:
         if current.status in ENDED:
             raise ended_error(current)
         if current.takes_room:
-            await self._cell.volume.allocate_sparse(upload.upload_id, upload.size_bytes)
+            await self._cell.volume.allocate_sparse(upload.upload_id, upload.plan.size_bytes)
             await self.allocate(upload, number)
         else:
             await self._cell.volume.allocate(upload.upload_id, upload.size_bytes)

@@ -12,7 +12,6 @@ from pipeline.core.access import DEFAULT_OWNER, Permit
 from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import ClientDigest, Deferred, NewUpload, StageStatus, Upload
-from pipeline.core.segments import SegmentPlan
 from pipeline.core.stages import Stage, StageState
 from pipeline.core.stored_objects import ObjectVersion
 from pipeline.core.transports import Transport, needless
@@ -22,13 +21,14 @@ from pipeline.ports import Standing, UploadSnapshot
 def to_fields(new: NewUpload) -> dict[str, str]:
     """The fields that never change; the scripts add status, times and stages."""
     arrived = new.source is not None  # an imported object is in the store from the beginning
-    count = SegmentPlan(new.size_bytes, new.segment_bytes).count
+    count = new.plan.count
+    planned = new.deferred in (None, Deferred.LENGTH)
     fields = {
         "id": new.upload_id,
         "filename": new.filename,
         "size_bytes": str(new.size_bytes),
         "segment_bytes": str(new.segment_bytes),
-        "segment_count": str(0 if new.deferred else count),
+        "segment_count": str(count if planned else 0),
         "content_type": new.content_type,
         "volume": new.volume,
         "store": new.store,
@@ -41,6 +41,8 @@ def to_fields(new: NewUpload) -> dict[str, str]:
     }
     if new.deferred:
         fields["deferred"] = str(new.deferred)
+    if new.most_bytes:
+        fields["most_bytes"] = str(new.most_bytes)
     if new.window_bytes:
         fields["window_bytes"] = str(new.window_bytes)
     if new.idempotency_key is not None:
@@ -58,6 +60,8 @@ def recovered_fields(journal: Journal) -> dict[str, str]:
     """As `to_fields`, with the progress that the journal records."""
     fields = to_fields(journal.new)
     plan = journal.plan
+    if journal.new.deferred is Deferred.LENGTH:
+        fields["size_bytes"] = str(journal.least_bytes)
     if journal.received:
         fields["bytes_received"] = str(sum(map(plan.length, journal.received)))
         fields["segments_received"] = str(len(journal.received))
@@ -162,6 +166,7 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         fingerprint=fields.get("fingerprint", ""),
         deferred=deferred,
         granted_segments=int(fields["segment_count"]) if deferred else 0,
+        most_bytes=int(fields.get("most_bytes", 0)),
         stages={name: stage(name) for name in Stage},
         reached_ms={status: moment for status in Status if (moment := number(f"{status}_at_ms")) is not None},
     )

@@ -13,7 +13,9 @@ from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.jobs import fenced, to_jobs
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.reads import hash_all, hash_get_many, members, now_ms
+from pipeline.adapters.redis.refusals import refusal
 from pipeline.adapters.redis.scripts import Scripts
+from pipeline.core.creation_limits import CreationLimits
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import StageJob, Upload
@@ -24,14 +26,24 @@ from pipeline.ports.recording import Abandoned, ReleaseOrder, SegmentClaim
 
 class RedisSegmentBoard:
     """Redis keeps a crc32c as 8 hex digits. The client of a complete upload has at least `lease_ms` to send a segment
-    again that is lost."""
+    again that is lost. `limits`: of the owners of files whose length is not known; None: none."""
 
-    def __init__(self, redis: Redis, scripts: Scripts, keys: Keys, requeue_ms: int, *, lease_ms: int = 900_000) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        scripts: Scripts,
+        keys: Keys,
+        requeue_ms: int,
+        *,
+        lease_ms: int = 900_000,
+        limits: CreationLimits | None = None,
+    ) -> None:
         self._redis = redis
         self._scripts = scripts
         self._keys = keys
         self._requeue_ms = requeue_ms
         self._lease_ms = lease_ms
+        self._limits = limits
 
     async def received(self, upload_id: str, numbers: Collection[int] | None = None) -> Mapping[int, int]:
         key = self._keys.received(upload_id)
@@ -75,10 +87,20 @@ class RedisSegmentBoard:
             reply.get("refused"),
         )
 
-    async def claim(self, upload_id: str, number: int, token: str, seconds: float) -> SegmentClaim:
+    async def claim(
+        self, upload_id: str, number: int, token: str, seconds: float, *, end_bytes: int | None = None
+    ) -> SegmentClaim:
         reply = await self._scripts.call(
-            "segment_claim", upload_id=upload_id, number=number, token=token, claim_ms=int(seconds * 1000)
+            "segment_claim",
+            upload_id=upload_id,
+            number=number,
+            token=token,
+            claim_ms=int(seconds * 1000),
+            end_bytes=end_bytes,
+            limits=self._limits.to_data() if self._limits and end_bytes is not None else None,
         )
+        if refused := reply.get("refused"):
+            raise refusal(refused)
         if reply.get("missing"):
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
         crc32c = reply.get("crc32c")

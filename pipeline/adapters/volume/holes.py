@@ -61,6 +61,13 @@ def punch(path: Path, ranges: Sequence[tuple[int, int]]) -> None:
         raise TempVolumeError("TEMP_VOLUME_FAILED", reason=CANNOT_PUNCH) from error
 
 
+def shorten(path: Path, size_bytes: int) -> None:
+    """Cut a file off at a length, unless it is shorter. Idempotent. Raises OSError."""
+    with _opened(path) as fd:
+        if os.fstat(fd).st_size > size_bytes:
+            os.ftruncate(fd, size_bytes)
+
+
 def can_punch(path: Path) -> bool:
     """Whether the filesystem removes a range of a file from the disk. Tries it on a new file `path`. Raises OSError."""
     try:

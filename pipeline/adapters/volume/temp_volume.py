@@ -82,6 +82,13 @@ class DirectoryTempVolume:
 
         await in_thread(work)
 
+    async def shorten(self, upload_id: str, size_bytes: int) -> None:
+        def work() -> None:
+            with suppress(FileNotFoundError):
+                holes.shorten(self.path(upload_id), size_bytes)
+
+        await in_thread(work)
+
     async def can_punch(self) -> bool:
         """See `ports.TempVolume`. Tried once."""
         if self._can_punch is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import RequestError
+from pipeline.core.model import Upload
 from pipeline.ports.recording import SegmentClaim
 from pipeline.tasks import end_tasks
 from pipeline.uploads import room as room_module
@@ -52,9 +53,9 @@ async def test_a_limited_number_of_requests_wait_in_line(
     claims: Counter[int] = Counter()
     claim = door.cell.record.claim_segment
 
-    async def counted(upload_id: str, number: int, token: str, seconds: float) -> SegmentClaim:
+    async def counted(upload: Upload, number: int, token: str, seconds: float) -> SegmentClaim:
         claims[number] += 1
-        return await claim(upload_id, number, token, seconds)
+        return await claim(upload, number, token, seconds)
 
     monkeypatch.setattr(door.cell.record, "claim_segment", counted)
     waiting = [asyncio.create_task(door.send(number)) for number in range(4, 24)]

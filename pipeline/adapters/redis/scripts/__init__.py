@@ -30,6 +30,7 @@ from pipeline.core.transports import transports_table
 
 NAMES = (
     "append_begin",
+    "append_length",
     "append_record",
     "append_restore",
     "owner_recount",
@@ -76,6 +77,7 @@ NAMES = (
 
 # Files whose functions a script uses, besides those of every script.
 _SHARED: Mapping[str, tuple[str, ...]] = {
+    "append_length": ("queue", "volume"),
     "upload_snapshots": ("queue",),
     "volume_admission": ("queue", "volume", "volume_upgrade"),
     "volume_queue": ("queue",),

@@ -115,12 +115,15 @@ end
 -- What an idle stage waits for (core.reading), or false: transfer waits for any segment.
 local function waits_for(id, stage) return redis.call('HGET', upload_key(id), stage_field(stage, 'waits_for')) end
 
+-- Whether a stage may start as far as the length of the file is concerned: what reads it needs to know where it ends.
+local function knows_enough(id, spec) return not spec.reads or redis.call('HEXISTS', upload_key(id), 'deferred') == 0 end
+
 -- Queue the stages that wait for one of these triggers ({name = true}); returns their jobs.
 local function trigger_stages(id, triggers)
   local jobs = {}
   for stage, spec in pairs(transport_of(id).stages) do
     local state = stage_state(id, stage)
-    if triggers[spec.trigger] and (state == 'pending' or (state == 'idle' and not waits_for(id, stage))) then
+    if triggers[spec.trigger] and knows_enough(id, spec) and (state == 'pending' or (state == 'idle' and not waits_for(id, stage))) then
       jobs[#jobs + 1] = queue_stage(id, stage, 0)
     end
   end
@@ -150,7 +153,7 @@ local function queue_startable(id)
   local jobs = {}
   for stage, spec in pairs(transport_of(id).stages) do
     if stage_state(id, stage) == 'pending' and (passed[spec.trigger] or spec.trigger == 'predecessors')
-        and predecessors_done(id, spec) then
+        and predecessors_done(id, spec) and knows_enough(id, spec) then
       jobs[#jobs + 1] = queue_stage(id, stage, 0)
     end
   end

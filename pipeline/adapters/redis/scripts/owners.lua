@@ -107,13 +107,21 @@ local function refuse_growth(id, own, size)
 end
 
 -- Change the size of an upload in flight, and what is counted of it.
-local function set_size(id, size)
+local function set_file_size(id, size)
   local key = upload_key(id)
   local owner, counted, created = unpack(redis.call('HMGET', key, 'owner', 'size_bytes', 'created_at_ms'))
   redis.call('HSET', key, 'size_bytes', int(size))
   if not owner then return end
   add_to_owner(owner, 'bytes', size - tonumber(counted))
   add_to_day(owner, tonumber(created), size - tonumber(counted))
+end
+
+-- Count that a file whose size is not known has `size` bytes at least, unless that is refused: see refuse_growth.
+local function count_growth(id, limits, size)
+  if size <= tonumber(redis.call('HGET', upload_key(id), 'size_bytes')) then return nil end
+  local refused = limits and refuse_growth(id, limits.owner, size)
+  if not refused then set_file_size(id, size) end
+  return refused
 end
 
 -- Count a use of a permit; false: all its uses are counted already.

@@ -5,7 +5,7 @@ local id = A.upload_id
 local key = upload_key(id)
 local from, deferred = unpack(redis.call('HMGET', key, 'status', 'deferred'))
 if deferred and A.plan and MOVES.complete[from] then
-  set_size(id, A.plan.size_bytes)
+  set_file_size(id, A.plan.size_bytes)
   redis.call('HSET', key, 'segment_bytes', int(A.plan.segment_bytes), 'segment_count', int(#A.etags))
   redis.call('HDEL', key, 'deferred')
 end

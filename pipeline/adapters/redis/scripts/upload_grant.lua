@@ -4,14 +4,11 @@
 -- (core.creation_limits). Returns {status}, {missing} or {refused: {code, ...}}; unless the status is `granted`, nothing has changed.
 local id = A.upload_id
 local key = upload_key(id)
-local status, deferred, count, size = unpack(redis.call('HMGET', key, 'status', 'deferred', 'segment_count', 'size_bytes'))
+local status, deferred, count = unpack(redis.call('HMGET', key, 'status', 'deferred', 'segment_count'))
 if not status then return cjson.encode({missing = true}) end
 if status == 'granted' then
-  if deferred and A.size_bytes > tonumber(size) then
-    local refused = A.limits and refuse_growth(id, A.limits.owner, A.size_bytes)
-    if refused then return cjson.encode({refused = refused}) end
-    set_size(id, A.size_bytes)
-  end
+  local refused = deferred and count_growth(id, A.limits, A.size_bytes)
+  if refused then return cjson.encode({refused = refused}) end
   if deferred then redis.call('HSET', key, 'segment_count', int(math.max(A.segment_count, tonumber(count)))) end
   local until_ms = math.max(NOW + A.valid_ms, tonumber(redis.call('HGET', key, 'grants_until_ms') or '0'))
   redis.call('HSET', key, 'granted_at_ms', int(NOW), 'grants_until_ms', int(until_ms), 'updated_at_ms', int(NOW))

@@ -121,6 +121,32 @@ local function shrink_window(who, w)
   if size > w.rest + wished then set_size(who, w.rest + wished) end
 end
 
+-- The file of an upload with a window turns out to occupy `file` bytes, `last_bytes` of them its last segment, number `last`. What
+-- is taken beyond that has left the disk with the end of the file. Idempotent.
+local function shorten(who, file, last, last_bytes)
+  local w = window_of(who)
+  if not w then return end
+  keep_window(who, {window = w.window, file = file, rest = math.max(0, w.rest - (w.file - file))})
+  if redis.call('HEXISTS', V .. ':reservations', who) == 0 then return end
+  local unbacked = 0
+  for _, segment in ipairs(redis.call('HKEYS', V .. ':taken:' .. who)) do
+    local held, left = taken_of(who, segment), tonumber(segment) > last and 0 or last_bytes
+    if tonumber(segment) >= last and held.bytes > left then
+      unbacked = unbacked + (held.backed and held.bytes - left or 0)
+      if left == 0 then
+        redis.call('HDEL', V .. ':taken:' .. who, segment)
+      else
+        keep_taken(who, segment, left, held.backed)
+      end
+    end
+  end
+  if unbacked > 0 then
+    set_backed(who, backed_of(who) - unbacked)
+    counter('epoch', 1)
+  end
+  set_size(who, math.min(size_of(who), file))
+end
+
 -- Remove a reservation from every key; returns its size, and all bytes that it held with its journal; nil if there is none.
 -- Reserved and backed bytes shrink alike, so readings of the disk from before stay usable.
 local function drop(who)
