@@ -69,7 +69,10 @@ ADVICE: Final[Mapping[str, str]] = {
     "APPEND_STALLED": _ASK_OFFSET,
     "APPEND_CUT_OFF": _ASK_OFFSET,
     "TUS_VERSION_NOT_SUPPORTED": "Send `Tus-Resumable` with a version that the header `Tus-Version` lists.",
-    "UPLOAD_LENGTH_REQUIRED": "Send `Upload-Length` when you create the upload.",
+    "UPLOAD_LENGTH_REQUIRED": "Send `Upload-Length` or `Upload-Defer-Length` when you create the upload. Segments with "
+    "a number cannot be sent before the length is known.",
+    "DEFERRED_TOO_LARGE": "Create the upload with its length, or send a smaller file. `SLUICE_DEFERRED_BYTES` is the "
+    "limit.",
     "UPLOAD_LENGTH_DIFFERS": "Announce the same length in every request. If the file has changed, create a new upload.",
     "UPLOAD_HEADER_INVALID": _FIX + " `detail.header` names the header.",
     "CONCATENATION_NOT_SUPPORTED": "Send the file as one upload: tus-js-client without `parallelUploads`.",

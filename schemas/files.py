@@ -22,6 +22,6 @@ class FileView(BaseModel):
 
     id: str = Field(description="The id of the upload, and of the content that it becomes")
     offset: int = Field(description="Bytes that have arrived without a gap: where the next request appends")
-    size: int = Field(description="Bytes in the whole file")
+    size: int | None = Field(description="Bytes in the whole file; null while its length is not known")
     complete: bool = Field(description="Whether every byte has arrived")
     upload: str = Field(description="URL of the upload's status, for a caller that may see it")

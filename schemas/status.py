@@ -63,11 +63,14 @@ class UploadFields(_Fields):
     content_type: str
     segment_bytes: int = Field(description="Length of every segment except the last")
     segment_count: int
-    deferred: Literal["plan", "size"] | None = Field(
+    deferred: Literal["plan", "size", "length"] | None = Field(
         None,
         description="Of a direct upload until it is complete: its client decides how long segments are (`plan`), and "
-        "how large the file is (`size`); the fields above are then what is known so far",
+        "how large the file is (`size`). Of one through the gateway: how large the file is (`length`), until its "
+        "client says so. `size_bytes` is then what is known so far, and `segment_count` the highest number that is "
+        "possible (`length`) or that was granted",
     )
+    most_bytes: int | None = Field(None, description="While `deferred` is `length`: the largest file that it may be")
     volume: str = Field(description="The temp volume that holds its bytes")
     store: str = Field(description="The object store that receives its segments")
     transport: Literal["gateway", "import", "direct", "token"] = Field("gateway", description="How its bytes arrive")

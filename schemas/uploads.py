@@ -190,6 +190,11 @@ class UploadView(BaseModel):
     )
     segment_size: int = Field(description="Bytes in every segment except the last, which may be shorter")
     segment_count: int
+    deferred: bool = Field(
+        False,
+        description="Whether the size is not known yet: `size` is then what is counted of it so far, `segment_count` "
+        "the highest number that is possible, and `missing_segments` is empty",
+    )
     bytes_received: int = Field(description="Bytes of the received segments, and of a segment that is appended to")
     bytes_stored: int = Field(description="Bytes that the object store has acknowledged")
     missing_segments: list[tuple[int, int]] = Field(description="Inclusive ranges of segment numbers still to be sent")

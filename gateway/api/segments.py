@@ -49,6 +49,7 @@ ROUTES: tuple[Route, ...] = (
             "UPLOAD_ENDED",
             "SEGMENT_OUT_OF_RANGE",
             "SEGMENT_LENGTH_WRONG",
+            "UPLOAD_LENGTH_REQUIRED",
             "SEGMENT_DIGEST_WRONG",
             "SEGMENT_DIFFERS",
             "SEGMENT_STALLED",

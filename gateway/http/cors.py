@@ -66,6 +66,7 @@ EXPOSED_HEADERS = (
     "Tus-Resumable",
     "Tus-Version",
     "Upload-Complete",
+    "Upload-Defer-Length",
     "Upload-Draft-Interop-Version",
     "Upload-Expires",
     "Upload-Length",

@@ -24,18 +24,30 @@ from gateway.protocols.fields import media_type
 from pipeline.core.errors import RequestError, SluiceError
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import ClientDigest
+from pipeline.uploads.append import Position
 from pipeline.uploads.lookup import UploadDetail
 from schemas.uploads import CreateUpload
 
 _KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
 _OF_PROTOCOLS = ("application/offset+octet-stream", "application/partial-upload")
-_WRONG = frozenset({"APPEND_DIGEST_WRONG", "APPEND_TOO_LONG", "APPEND_TOO_LARGE", "BODY_TOO_LARGE"})
+_WRONG = frozenset(
+    {
+        "APPEND_DIGEST_WRONG",
+        "APPEND_TOO_LONG",
+        "APPEND_TOO_LARGE",
+        "BODY_TOO_LARGE",
+        "DEFERRED_TOO_LARGE",
+        "FILE_TOO_LARGE_FOR_OWNER",
+        "VALIDATION_FAILED",
+    }
+)
 """Errors of a first body that the client has to change."""
 
 
-async def register(request: web.Request, size_bytes: int) -> tuple[UploadDetail, bool]:
-    """Register the upload that the headers describe; False if its Idempotency-Key was known. Raises as
-    `UploadCreation.create`, and RequestError VALIDATION_FAILED, UPLOAD_HEADER_INVALID."""
+async def register(request: web.Request, size_bytes: int | None) -> tuple[UploadDetail, bool]:
+    """Register the upload that the headers describe; False if its Idempotency-Key was known. `size_bytes`: None where
+    its length is not known yet. Raises as `UploadCreation.create`, and RequestError VALIDATION_FAILED,
+    UPLOAD_HEADER_INVALID."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not re.fullmatch(_KEY_PATTERN, key):
         raise RequestError("UPLOAD_HEADER_INVALID", header="Idempotency-Key", reason="it is not visible ASCII")
@@ -44,14 +56,15 @@ async def register(request: web.Request, size_bytes: int) -> tuple[UploadDetail,
     try:
         wanted = CreateUpload(
             filename=metadata.filename_of(pairs) or _filename(request) or metadata.UNNAMED,
-            size=size_bytes,
+            size=1 if size_bytes is None else size_bytes,
             content_type=metadata.content_type_of(pairs) or ("" if sent_type in _OF_PROTOCOLS else sent_type),
             digest=", ".join(request.headers.getall("Repr-Digest", [])) or None,
             metadata=pairs,
         )
     except ValidationError as error:
         raise bodies.invalid(error) from None
-    return await request.app[SERVICES].creation.create(wanted, key, request[CALLER])
+    deferred = size_bytes is None
+    return await request.app[SERVICES].creation.create(wanted, key, request[CALLER], deferred=deferred)
 
 
 async def append_first(
@@ -61,14 +74,15 @@ async def append_first(
     digest: ClientDigest | None,
     *,
     created: bool,
-) -> int:
-    """Append the body of a creation; returns the offset then. Raises as `Appender.append` for a wrong body, and as
-    `Appender.position`."""
+    ends: bool = False,
+) -> Position:
+    """Append the body of a creation; how far the upload has come then. `ends`: see `Appender.append`. Raises as that
+    for a wrong body, and as `Appender.position`."""
     services, upload_id = request.app[SERVICES], detail.upload.upload_id
     body_bytes = bodies.declared_bytes(request)
     if body_bytes != 0 and detail.upload.status is not Status.WAITING:
         try:
-            return (await services.appender.append(upload_id, 0, body, body_bytes, digest)).offset
+            return await services.appender.append(upload_id, 0, body, body_bytes, digest, ends=ends)
         except SluiceError as error:
             if error.code in _WRONG:
                 if created:
@@ -76,8 +90,8 @@ async def append_first(
                         await services.creation.cancel(upload_id)
                 raise
     elif created:
-        return 0
-    return (await services.appender.position(upload_id)).offset
+        return Position(detail.upload, 0)
+    return await services.appender.position(upload_id)
 
 
 def location_headers(request: web.Request, detail: UploadDetail) -> dict[str, str]:

@@ -10,7 +10,14 @@ from gateway.protocols.dialects import TUS_VERSION
 from gateway.routing import RequestHeader
 from pipeline.core.digests import CHECKSUMS
 
-EXTENSIONS: Final = ("creation", "creation-with-upload", "expiration", "checksum", "termination")
+EXTENSIONS: Final = (
+    "creation",
+    "creation-with-upload",
+    "creation-defer-length",
+    "expiration",
+    "checksum",
+    "termination",
+)
 """Those of tus 1.0 that are implemented, whole."""
 
 _PROTOCOL_ERRORS = ("TUS_VERSION_NOT_SUPPORTED", "UPLOAD_HEADER_INVALID")
@@ -30,6 +37,8 @@ _BODY_ERRORS = (
     "APPEND_STALLED",
     "APPEND_CUT_OFF",
     "SEGMENT_DIFFERS",
+    "DEFERRED_TOO_LARGE",
+    "VALIDATION_FAILED",
 )
 _ENDS = ("UPLOAD_ENDED", "TRANSPORT_DIFFERS")
 
@@ -38,7 +47,6 @@ CREATE_ERRORS = (
     *_BODY_ERRORS,
     "UPLOAD_LENGTH_REQUIRED",
     "CONCATENATION_NOT_SUPPORTED",
-    "VALIDATION_FAILED",
     "PERMIT_EXCEEDED",
     "CONTENT_TYPE_NOT_MEDIA",
     "IDEMPOTENCY_KEY_REUSED",
@@ -51,7 +59,16 @@ CREATE_ERRORS = (
     "TEMP_FILE_MISSING",
 )
 SHOW_ERRORS = (*_PROTOCOL_ERRORS, *_ENDS, "APPEND_SUPERSEDED", *UPLOAD_LOOKUP_ERRORS)
-APPEND_ERRORS = (*_PROTOCOL_ERRORS, *_BODY_ERRORS, *_ENDS, *UPLOAD_LOOKUP_ERRORS, "TEMP_FILE_MISSING")
+APPEND_ERRORS = (
+    *_PROTOCOL_ERRORS,
+    *_BODY_ERRORS,
+    *_ENDS,
+    *UPLOAD_LOOKUP_ERRORS,
+    "TEMP_FILE_MISSING",
+    "FILE_TOO_LARGE_FOR_OWNER",
+    "OWNER_LIMIT",
+    "DAILY_LIMIT",
+)
 REMOVE_ERRORS = (*_PROTOCOL_ERRORS, "UPLOAD_ENDED", *UPLOAD_LOOKUP_ERRORS)
 
 RESUMABLE = {"Tus-Resumable": TUS_VERSION}
@@ -76,6 +93,11 @@ _COMPLETE = RequestHeader(
     "Upload-Complete", "Draft: `?1` if the body ends the file.", {"type": "string", "examples": ["?0", "?1"]}
 )
 LENGTH_FIELD = RequestHeader("Upload-Length", "Bytes in the whole file.", WHOLE)
+_DEFER_FIELD = RequestHeader(
+    "Upload-Defer-Length",
+    "tus: `1` in place of Upload-Length: a later request has it. Clients of the draft just leave Upload-Length out.",
+    {"type": "string", "enum": ["1"]},
+)
 _CHECKSUM = RequestHeader(
     "Upload-Checksum",
     "tus: digest of the body, `sha1`, `md5` or `sha256` and base64. The body counts only if it matches.",
@@ -88,6 +110,7 @@ _DIGEST = RequestHeader(
 )
 CREATION_FIELDS = (
     replace(LENGTH_FIELD, value="148012"),
+    _DEFER_FIELD,
     RequestHeader(
         "Upload-Metadata",
         "Comma-separated pairs of a key and base64: `filename`, `filetype`, and what else is to be kept with the "

@@ -2,8 +2,9 @@
 and 5.
 
 An upload whose bytes have all arrived is complete, whatever Upload-Complete says: tus-js-client sends `?0` with the
-last bytes of a file that it reads as a stream. No informational responses (104) are sent: some proxies take them for
-the final response. A creation without bytes, followed by appends, needs none.
+last bytes of a file that it reads as a stream. Without Upload-Length at the creation, the length becomes known with a
+later Upload-Length, or at the end of a body with `?1`. No informational responses (104) are sent: some proxies take
+them for the final response. A creation without bytes, followed by appends, needs none.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ async def create(request: web.Request, dialect: Dialect) -> web.StreamResponse:
     body = _limited(request)
     digest = digest_of_body(request)
     detail, created = await register(request, size_bytes)
-    offset = await append_first(request, detail, body, digest, created=created)
-    done = offset == size_bytes and (complete or dialect.is_early)
+    position = await append_first(request, detail, body, digest, created=created, ends=complete)
+    done = position.complete and (complete or dialect.is_early)
     headers = {
         **location_headers(request, detail),
-        "Upload-Offset": str(offset),
+        "Upload-Offset": str(position.offset),
         "Upload-Complete": item(done),
         "Upload-Limit": limit_field(request, dialect, None if done else detail),
     }
@@ -57,9 +58,12 @@ async def append(request: web.Request, dialect: Dialect) -> web.StreamResponse:
     digest = digest_of_body(request)
     name = upload_id(request)
     appender = request.app[SERVICES].appender
-    await _require_lengths(request, name, offset, complete=complete)
+    announced = integer(request, "Upload-Length")
+    await _require_lengths(request, name, offset, announced, complete=complete)
     try:
-        position = await appender.append(name, offset, body, bodies.declared_bytes(request), digest)
+        position = await appender.append(
+            name, offset, body, bodies.declared_bytes(request), digest, size_bytes=announced, ends=complete
+        )
     except RequestError as error:
         if error.code == "APPEND_TOO_LONG" and not dialect.is_early:
             await _invalidate(request, name)
@@ -73,10 +77,11 @@ async def append(request: web.Request, dialect: Dialect) -> web.StreamResponse:
 async def show_headers(request: web.Request, dialect: Dialect, name: str, offset: int) -> dict[str, str]:
     """What HEAD says about an upload."""
     detail = await request.app[SERVICES].lookup.detail(name)
+    known = detail.upload.deferred is None
     return {
         "Upload-Offset": str(offset),
-        "Upload-Length": str(detail.upload.size_bytes),
-        "Upload-Complete": item(offset == detail.upload.size_bytes),
+        **({"Upload-Length": str(detail.upload.size_bytes)} if known else {}),
+        "Upload-Complete": item(known and offset == detail.upload.size_bytes),
         "Upload-Limit": limit_field(request, dialect, detail),
         "Cache-Control": "no-store",
         **status_headers(request, name),
@@ -104,15 +109,19 @@ async def _appended(
     return web.Response(status=201 if dialect.is_early else 204, headers=headers)
 
 
-async def _require_lengths(request: web.Request, name: str, offset: int, *, complete: bool) -> None:
-    """Compare what the request says about the length with the upload's. Raises RequestError UPLOAD_LENGTH_DIFFERS,
-    APPEND_OFFSET_WRONG, and as `Appender.position`."""
-    announced = integer(request, "Upload-Length")
+async def _require_lengths(
+    request: web.Request, name: str, offset: int, announced: int | None, *, complete: bool
+) -> None:
+    """Compare what the request says about the length with the upload's, if that is known. Raises RequestError
+    UPLOAD_LENGTH_DIFFERS, APPEND_OFFSET_WRONG, and as `Appender.position`."""
     body_bytes = bodies.declared_bytes(request)
     end = offset + body_bytes if complete and body_bytes is not None else None
     if announced is None and end is None:
         return
-    size_bytes = (await request.app[SERVICES].lookup.detail(name)).upload.size_bytes
+    upload = (await request.app[SERVICES].lookup.detail(name)).upload
+    if upload.deferred is not None:
+        return
+    size_bytes = upload.size_bytes
     differs = next((value for value in (announced, end) if value not in (None, size_bytes)), None)
     if differs is None:
         return
@@ -138,14 +147,14 @@ def _complete(request: web.Request) -> bool:
     return complete
 
 
-def _length(request: web.Request, *, complete: bool) -> int:
-    """The length that a creation announces. Raises RequestError UPLOAD_LENGTH_REQUIRED, UPLOAD_LENGTH_DIFFERS,
+def _length(request: web.Request, *, complete: bool) -> int | None:
+    """The length that a creation announces; None: it becomes known later. Raises RequestError UPLOAD_LENGTH_DIFFERS,
     APPEND_TOO_LONG."""
     announced = integer(request, "Upload-Length")
     body_bytes = bodies.declared_bytes(request)
     size_bytes = announced if announced is not None or not complete else body_bytes
     if size_bytes is None:
-        raise RequestError("UPLOAD_LENGTH_REQUIRED")
+        return None
     if complete and body_bytes not in (None, size_bytes):
         raise RequestError("UPLOAD_LENGTH_DIFFERS", size_bytes=size_bytes, announced_bytes=body_bytes)
     if body_bytes is not None and body_bytes > size_bytes:

@@ -74,7 +74,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     view = FileView(
         id=name,
         offset=position.offset,
-        size=position.upload.size_bytes,
+        size=position.upload.size_bytes if position.upload.deferred is None else None,
         complete=position.complete,
         upload=f"{base_url(request)}/v1/uploads/{name}",
     )
@@ -125,9 +125,9 @@ ROUTES: tuple[Route, ...] = (
         create,
         _TAG,
         "Create a resumable upload",
-        "Creation of tus 1.0 (creation, creation-with-upload), or of the IETF draft. The body, if there is one, is the "
-        "beginning of the file. While the upload waits for room, the body is not read, and the response says "
-        "`Upload-Offset: 0`. The length of the file must be known.",
+        "Creation of tus 1.0 (creation, creation-with-upload, creation-defer-length), or of the IETF draft. The body, "
+        "if there is one, is the beginning of the file. While the upload waits for room, the body is not read, and the "
+        "response says `Upload-Offset: 0`. If the length of the file is not known yet, a later request announces it.",
         responses=(
             ResponseSpec(
                 201,
@@ -156,13 +156,14 @@ ROUTES: tuple[Route, ...] = (
         _TAG,
         "Show how far an upload has come",
         "HEAD is what resumable clients send. A request that appends to the upload at the same time is ended, so that "
-        "the offset holds; to watch an upload, use `Link`.",
+        "the offset holds; to watch an upload, use `Link`. `Upload-Length` is sent once the length is known; to tus "
+        "clients, `Upload-Defer-Length: 1` before that.",
         responses=(
             ResponseSpec(
                 200,
                 "The offset",
                 FileView,
-                headers={**OFFSET_HEADER, "Upload-Length": "Bytes in the whole file", **STATUS_HEADERS},
+                headers={**OFFSET_HEADER, **STATUS_HEADERS},
             ),
         ),
         errors=SHOW_ERRORS,

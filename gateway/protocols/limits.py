@@ -19,6 +19,8 @@ def limit_field(request: web.Request, dialect: Dialect, detail: UploadDetail | N
     members = {"min-size": 1}
     if most := request.app[OPTIONS].append_limit_bytes:
         members["max-append-size"] = most
+    if detail is not None and detail.upload.deferred is not None:
+        members["max-size"] = detail.upload.most_bytes
     if detail is not None and detail.expires_at_ms is not None:
         name = "expires" if dialect.is_early else "max-age"
         members[name] = max(0, detail.expires_at_ms // 1000 - int(time.time()))

@@ -1,5 +1,5 @@
-"""tus 1.0 (https://tus.io/protocols/resumable-upload) over uploads: core, creation, creation-with-upload, expiration,
-checksum, termination."""
+"""tus 1.0 (https://tus.io/protocols/resumable-upload) over uploads: core, creation, creation-with-upload,
+creation-defer-length, expiration, checksum, termination."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ async def create(request: web.Request) -> web.StreamResponse:
     body_bytes = bodies.declared_bytes(request)
     if body_bytes != 0:
         _require_type(request)
-    if body_bytes is not None and body_bytes > size_bytes:
+    if size_bytes is not None and body_bytes is not None and body_bytes > size_bytes:
         raise RequestError("APPEND_TOO_LONG", size_bytes=size_bytes, end_bytes=body_bytes)
     digest = digest_of_body(request)
     detail, created = await register(request, size_bytes)
-    offset = await append_first(request, detail, bodies.chunks(request), digest, created=created)
-    headers = {**location_headers(request, detail), "Upload-Offset": str(offset)}
-    if offset < size_bytes:
+    position = await append_first(request, detail, bodies.chunks(request), digest, created=created)
+    headers = {**location_headers(request, detail), "Upload-Offset": str(position.offset)}
+    if not position.complete:
         headers |= expires_header(detail)
     return web.Response(status=201, headers=headers)
 
@@ -47,12 +47,8 @@ async def append(request: web.Request) -> web.StreamResponse:
     digest = digest_of_body(request)
     services, name = request.app[SERVICES], upload_id(request)
     announced = whole_number(request, "Upload-Length")
-    if announced is not None:
-        size_bytes = (await services.lookup.detail(name)).upload.size_bytes
-        if announced != size_bytes:
-            raise RequestError("UPLOAD_LENGTH_DIFFERS", size_bytes=size_bytes, announced_bytes=announced)
     position = await services.appender.append(
-        name, offset, bodies.chunks(request), bodies.declared_bytes(request), digest
+        name, offset, bodies.chunks(request), bodies.declared_bytes(request), digest, size_bytes=announced
     )
     headers = {"Upload-Offset": str(position.offset)}
     if not position.complete:
@@ -63,21 +59,23 @@ async def append(request: web.Request) -> web.StreamResponse:
 async def show_headers(request: web.Request, name: str, offset: int) -> dict[str, str]:
     """What HEAD says about an upload."""
     detail = await request.app[SERVICES].lookup.detail(name)
+    known = detail.upload.deferred is None
     headers = {
         "Upload-Offset": str(offset),
-        "Upload-Length": str(detail.upload.size_bytes),
+        **({"Upload-Length": str(detail.upload.size_bytes)} if known else {"Upload-Defer-Length": "1"}),
         "Cache-Control": "no-store",
         **status_headers(request, name),
     }
     if sent := metadata.serialize(detail.upload.metadata):
         headers["Upload-Metadata"] = sent
-    if offset < detail.upload.size_bytes:
+    if not known or offset < detail.upload.size_bytes:
         headers |= expires_header(detail)
     return headers
 
 
-def _length(request: web.Request) -> int:
-    """Raises RequestError CONCATENATION_NOT_SUPPORTED, UPLOAD_LENGTH_REQUIRED, UPLOAD_HEADER_INVALID."""
+def _length(request: web.Request) -> int | None:
+    """The length that a creation announces; None: it is to be announced later. Raises RequestError
+    CONCATENATION_NOT_SUPPORTED, UPLOAD_LENGTH_REQUIRED, UPLOAD_HEADER_INVALID."""
     if "Upload-Concat" in request.headers:
         raise RequestError("CONCATENATION_NOT_SUPPORTED")
     size_bytes = whole_number(request, "Upload-Length")
@@ -85,7 +83,7 @@ def _length(request: web.Request) -> int:
     if deferred and (deferred != ["1"] or size_bytes is not None):
         reason = "its value is 1, and Upload-Length is not sent with it"
         raise RequestError("UPLOAD_HEADER_INVALID", header="Upload-Defer-Length", reason=reason)
-    if size_bytes is None:
+    if size_bytes is None and not deferred:
         raise RequestError("UPLOAD_LENGTH_REQUIRED")
     return size_bytes
 

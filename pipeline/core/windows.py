@@ -66,8 +66,14 @@ def plan_unknown(
     share: float,
     beside: Callable[[SegmentPlan], int] = lambda _: 0,
 ) -> tuple[SegmentPlan, int]:
-    """As `plan_upload`, for a file of at most `most_bytes` whose length is not known: it always has a window, of six
-    segments where the share of the volume holds them, so that it reserves no more than it needs to flow."""
+    """As `plan_upload`, for a file whose length is not known: the plan of the largest one that it may be. It always has
+    a window, of six segments where the share of the volume holds them, so that it reserves no more than it needs to
+    flow. That file has `most_bytes`, or fewer if the store would need segments of which the share holds less than
+    four."""
+    longest = max(
+        _whole_blocks(int(share * capacity_bytes) // _FEWEST_SEGMENTS), on_disk_bytes(limits.min_segment_bytes)
+    )
+    most_bytes = min(most_bytes, limits.max_segments * longest)
     plan = _windowed(most_bytes, limits, preferred_bytes, capacity_bytes, share)
     most_segments = min(_WANTED_SEGMENTS, max(2, plan.count))
     return plan, _window(plan, max(0, capacity_bytes - beside(plan)), share, most_segments)

@@ -63,7 +63,7 @@ class GatewaySettings(BaseModel):
         ge=1,
         description="The largest file that may be uploaded without its length at creation (tus with "
         "Upload-Defer-Length, or the IETF draft). With a large value, the segments of every such file are longer, so "
-        "that their number stays within the limits of the store",
+        "that their number stays within the limits of the store; on a small temp volume the limit is lower",
     )
     tus_max_append_bytes: int = Field(
         0,

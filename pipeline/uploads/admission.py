@@ -82,7 +82,9 @@ class Admission:
             if not await self._can_punch():
                 reason = "its filesystem cannot remove ranges of a file, so no file of unknown length can pass"
                 raise TempVolumeError("TEMP_VOLUME_FAILED", reason=reason)
-            return replace(draft, segment_bytes=plan.segment_bytes, window_bytes=window_bytes)
+            return replace(
+                draft, segment_bytes=plan.segment_bytes, window_bytes=window_bytes, most_bytes=plan.size_bytes
+            )
         plan, window_bytes = plan_upload(
             draft.size_bytes,
             limits,

@@ -41,6 +41,7 @@ export interface UploadView {
   metadata: Record<string, string>;
   segment_size: number;
   segment_count: number;
+  deferred: boolean;
   bytes_received: number;
   bytes_stored: number;
   missing_segments: Ranges;

@@ -50,7 +50,7 @@ PARTIAL = {"Content-Type": "application/partial-upload"}
 
 
 async def draft_create(
-    gateway: Gateway, complete: str, data: bytes | None = None, version: int | None = 8, **headers: str
+    gateway: Gateway, complete: str, data: Any = None, version: int | None = 8, **headers: str
 ) -> Response:
     sent = {"Upload-Complete": complete, **_version(version), **_named(headers)}
     return await gateway.client.request("POST", "/files/", headers=sent | (PARTIAL if data else {}), data=data)
