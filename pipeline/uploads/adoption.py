@@ -71,7 +71,7 @@ class Adoption:
             new.upload_id,
             occupied,
             backed_bytes,
-            new.window_bytes,
+            min(new.window_bytes, occupied) if new.window_bytes else None,  # no file needs more than it has
             owner=new.owner,
             journal_bytes=journal_bytes(new),
             taken=taken,

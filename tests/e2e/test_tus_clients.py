@@ -79,6 +79,9 @@ OPTIONS: tuple[dict[str, Any], ...] = (
     {"protocol": "ietf-draft-05", "chunkSize": SEGMENT_BYTES + 1, "uploadDataDuringCreation": True},
     {"protocol": "ietf-draft-03"},
     {"chunkSize": 1, "metadata": {"filetype": "image/png"}},
+    *({"stream": True, "uploadLengthDeferred": True, "chunkSize": size} for size in (100_000, SEGMENT_BYTES)),
+    {"stream": True, "uploadLengthDeferred": True, "chunkSize": 1000, "metadata": {"filetype": "image/png"}},
+    {"stream": True, "uploadLengthDeferred": True, "chunkSize": 100_000, "protocol": "ietf-draft-05"},
 )
 
 
@@ -87,7 +90,7 @@ async def test_unmodified_clients(cell: Cell, tmp_path: Path) -> None:
     film, picture = written(tmp_path / "film", long_video(FILM_BYTES)), written(tmp_path / "dot", dot())
 
     async def one(options: dict[str, Any]) -> None:
-        file = picture if options.get("chunkSize") == 1 else film
+        file = picture if "metadata" in options else film
         async with tus_client(cell.url, file, **options) as client:
             done = await client.event("done")
         appends = done["methods"].count("POST" if "overridePatchMethod" in options else "PATCH")
@@ -97,11 +100,14 @@ async def test_unmodified_clients(cell: Cell, tmp_path: Path) -> None:
     await asyncio.gather(*map(one, OPTIONS))
 
 
-@pytest.mark.parametrize("protocol", ["tus-v1", "ietf-draft-05"])
-async def test_a_connection_that_breaks(cell: Cell, tmp_path: Path, protocol: str) -> None:
+STREAM = {"stream": True, "uploadLengthDeferred": True}
+
+
+@pytest.mark.parametrize("options", [{}, {"protocol": "ietf-draft-05"}, STREAM])
+async def test_a_connection_that_breaks(cell: Cell, tmp_path: Path, options: dict[str, Any]) -> None:
     file = written(tmp_path / "film", long_video(FILM_BYTES))
     async with relay_to(cell.url) as relay:
-        async with tus_client(relay.url, file, protocol=protocol, chunkSize=100_000) as client:
+        async with tus_client(relay.url, file, chunkSize=100_000, **options) as client:
             while (await client.event("progress"))["sent"] < 200_000:
                 pass
             relay.cut()
@@ -116,12 +122,13 @@ def own_cell(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield started
 
 
-async def test_a_gateway_that_is_killed(own_cell: CellProcesses, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{}, STREAM])
+async def test_a_gateway_that_is_killed(own_cell: CellProcesses, tmp_path: Path, options: dict[str, Any]) -> None:
     """Another one on the same port continues at the byte that counts."""
     file = written(tmp_path / "film", long_video(FILM_BYTES))
     async with own_cell.connected() as cell:
         gateway = own_cell.processes.child("gateway")
-        async with tus_client(cell.url, file, chunkSize=100_000) as client:
+        async with tus_client(cell.url, file, chunkSize=100_000, **options) as client:
             while (await client.event("progress"))["sent"] < 200_000:
                 pass
             gateway.stop(signal.SIGKILL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.core.admission import DiskReading
 from pipeline.core.errors import SluiceError
 from pipeline.core.lifecycle import Event
-from pipeline.core.model import ClientDigest, StageJob, Upload
+from pipeline.core.model import ClientDigest, Deferred, StageJob, Upload
 from pipeline.core.stages import Stage
 from pipeline.core.stored_objects import StoredSegment
 from pipeline.ports import EventFeed
@@ -80,13 +81,17 @@ class Door:
         ]
 
 
-async def opened(play: Play, directory: Path, window: int | None = WINDOW, count: int = COUNT) -> Door:
+async def opened(
+    play: Play, directory: Path, window: int | None = WINDOW, count: int = COUNT, *, deferred: bool = False
+) -> Door:
+    """`deferred`: the length of the file is not known; it has `count` segments at most."""
     volume = DirectoryTempVolume(VOLUME, directory)
     cell = cell_state(play, volume)
     size_bytes, window_bytes = count * SEGMENT, window * SEGMENT if window else None
-    upload, _ = await play.board.create(
-        new_upload(size_bytes=size_bytes, segment_bytes=SEGMENT, window_bytes=window_bytes)
-    )
+    length: dict[str, Any] = {"size_bytes": size_bytes}
+    if deferred:
+        length = {"size_bytes": 0, "deferred": Deferred.LENGTH, "most_bytes": size_bytes}
+    upload, _ = await play.board.create(new_upload(segment_bytes=SEGMENT, window_bytes=window_bytes, **length))
     await cell.ledger.open("run")
     outcome = await cell.ledger.request(upload.upload_id, size_bytes, DiskReading(2**40, 0, 0), window_bytes)
     assert outcome is not None

@@ -46,6 +46,21 @@ async def fill(volume: DirectoryTempVolume, plan: SegmentPlan, data: bytes, numb
     await volume.write(ID, offset, [data[offset : offset + length]], 0)
 
 
+async def test_a_file_is_cut_off_at_its_length(disk: DirectoryTempVolume) -> None:
+    """The bytes after it leave the disk, and the ones before it stay. It is never lengthened."""
+    plan, data = SegmentPlan(4 * SEGMENT_BYTES, SEGMENT_BYTES), data_of(4 * SEGMENT_BYTES)
+    await disk.allocate_sparse(ID, plan.size_bytes)
+    for number in (1, 3):
+        await fill(disk, plan, data, number)
+    size = 2 * SEGMENT_BYTES + 5000
+    for length in (size, size, plan.size_bytes):
+        await disk.shorten(ID, length)
+        await disk.verify(ID, size)
+        assert SEGMENT_BYTES + 5000 <= await used(disk) <= SEGMENT_BYTES + on_disk_bytes(5000)
+    assert await disk.read(ID, 2 * SEGMENT_BYTES, 5000) == data[2 * SEGMENT_BYTES : size]
+    await disk.shorten("00000000-0000-7000-8000-000000000009", size)
+
+
 async def test_a_sparse_file_has_its_length_and_no_bytes(disk: DirectoryTempVolume) -> None:
     await disk.allocate_sparse(ID, 40 * MEBIBYTE * 1024)
     await disk.verify(ID, 40 * MEBIBYTE * 1024)

@@ -73,7 +73,7 @@ async def test_head_says_that_the_length_is_not_known(gateway: Gateway) -> None:
 @pytest.mark.parametrize("value", ["0", "2", "true", ""])
 async def test_another_value_is_refused(gateway: Gateway, value: str) -> None:
     """Upload-Defer-Length: it MUST be 1, otherwise the server SHOULD respond with 400."""
-    response = await deferred(gateway, **{"Upload-Defer-Length": value})
+    response = await deferred(gateway, None, **{"Upload-Defer-Length": value})
     assert (response.status, response.code) == (400, "UPLOAD_HEADER_INVALID")
 
 

@@ -20,13 +20,16 @@ from pipeline.core.journal import (
     Released,
     Session,
     Stored,
+    TailLeft,
     read,
+    slot,
     write,
 )
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import ClientDigest, Deferred, NewUpload
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stored_objects import ObjectVersion
+from pipeline.core.tail import Tail
 from pipeline.core.transports import Transport
 
 pytestmark = pytest.mark.unit
@@ -80,6 +83,26 @@ def test_a_plan_that_was_deferred_is_the_last_one_made() -> None:
     begun = read(write([Begun(new)]))
     assert begun is not None
     assert (begun.new, begun.planned) == (new, False)
+
+
+def test_a_length_that_was_deferred_is_the_first_one_announced() -> None:
+    new = replace(NEW, size_bytes=0, deferred=Deferred.LENGTH, most_bytes=100, transport=Transport.GATEWAY)
+    entries: list[Entry] = [Begun(new), Received(1, 7), Received(2, 8), Stored(1, "a")]
+    tail = slot(TailLeft(1, Tail(3, 4, 9)))[1]
+    begun = read(tail + write(entries))
+    assert begun is not None
+    assert (begun.new, begun.plan, begun.planned, begun.least_bytes) == (new, SegmentPlan(100, 10), False, 30)
+    known = read(tail + write([*entries, Planned(24, 10), Planned(29, 10), Received(3, 9), Received(4, 1)]))
+    assert known is not None
+    assert (known.plan, known.new.deferred, known.planned) == (SegmentPlan(24, 10), None, True)
+    assert (known.received, known.stored) == ({1: 7, 2: 8, 3: 9}, {1: "a"})
+
+
+def test_nothing_is_known_of_a_file_of_which_nothing_has_arrived() -> None:
+    new = replace(NEW, size_bytes=0, deferred=Deferred.LENGTH, most_bytes=100, transport=Transport.GATEWAY)
+    journal = read(write([Begun(new)]))
+    assert journal is not None
+    assert journal.least_bytes == 0
 
 
 def test_an_upload_that_was_planned_at_its_creation_keeps_its_plan() -> None:

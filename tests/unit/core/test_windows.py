@@ -9,6 +9,7 @@ from pipeline.core.segments import SegmentPlan, StoreLimits
 from pipeline.core.windows import (
     BLOCK_BYTES,
     on_disk_bytes,
+    plan_unknown,
     plan_upload,
     plan_window,
     reader_segments,
@@ -51,6 +52,32 @@ def test_what_a_file_reserves(size: int, capacity: int, share: float, expected: 
 def test_segments_are_not_below_the_stores_minimum_nor_above_its_count() -> None:
     assert planned(4 * GIB, 64 * MIB, limits=S3) == (5 * MIB, 20 * MIB), "four segments exceed the share of 16 MiB"
     assert planned(TIB, GIB, limits=S3)[0] == 26844 * 4096
+
+
+@pytest.mark.parametrize(
+    ("most", "capacity", "share", "limits", "expected"),
+    [
+        (10 * GIB, 100 * GIB, 0.25, SWIFT, (2622 * 4096, 6, 10 * GIB)),  # not its share, but six segments
+        (10 * GIB, 100 * GIB, 0.25, S3, (10 * MIB, 6, 10 * GIB)),
+        (10 * GIB, 200 * MIB, 0.25, SWIFT, (2622 * 4096, 4, 10 * GIB)),
+        (10 * GIB, 100 * MIB, 0.25, SWIFT, (1600 * 4096, 4, 1000 * 1600 * 4096)),  # a smaller file at most
+        (10 * GIB, 20 * MIB, 0.25, S3, (5 * MIB, 4, 10 * GIB)),
+        (1000, 100 * GIB, 0.25, SWIFT, (10 * MIB, 2, 1000)),
+        (30 * MIB, 100 * GIB, 0.25, SWIFT, (10 * MIB, 3, 30 * MIB)),
+    ],
+)
+def test_what_a_file_of_unknown_length_reserves(
+    most: int, capacity: int, share: float, limits: StoreLimits, expected: tuple[int, int, int]
+) -> None:
+    plan, window = plan_unknown(most, limits, preferred_bytes=10 * MIB, capacity_bytes=capacity, share=share)
+    assert (plan.segment_bytes, window / plan.segment_bytes, plan.size_bytes) == expected
+    assert plan.count <= limits.max_segments
+
+
+def test_a_volume_that_holds_no_window_of_a_file_of_unknown_length() -> None:
+    with pytest.raises(RequestError) as raised:
+        plan_unknown(GIB, S3, preferred_bytes=10 * MIB, capacity_bytes=9 * MIB, share=1)
+    assert raised.value.code == "SEGMENTS_TOO_LARGE_FOR_VOLUME"
 
 
 def test_segments_of_a_window_are_whole_blocks() -> None:

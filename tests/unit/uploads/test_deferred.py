@@ -1,4 +1,4 @@
-"""Deferred plans: which segments make a file, and what is known of its size before."""
+"""What is not known at a creation: which segments make a file, what is known of its size before, and its length."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.access import Permit
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import Deferred, Upload
 from pipeline.core.segments import SegmentPlan, StoreLimits
 from pipeline.core.stored_objects import StoredSegment
-from pipeline.uploads.deferred import SHORTEST_BYTES, known_bytes, plan_of, require_acknowledged
+from pipeline.uploads.deferred import (
+    SHORTEST_BYTES,
+    announced_length,
+    known_bytes,
+    most_bytes,
+    plan_of,
+    require_acknowledged,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -107,3 +115,46 @@ def test_what_the_client_was_acknowledged_is_compared() -> None:
 
 def test_a_deferred_plan_has_never_one_segment() -> None:
     assert [replace(UPLOAD, granted_segments=number).plan.count for number in (0, 1, 2, 1000)] == [2, 2, 3, 1001]
+
+
+@pytest.mark.parametrize(
+    ("offset", "body", "size", "ends", "expected"),
+    [
+        (5, 3, None, False, None),
+        (5, None, None, True, None),  # known when the body ends
+        (5, 3, None, True, 8),
+        (5, 0, None, True, 5),
+        (5, 3, 8, True, 8),
+        (5, 3, 100, False, 100),
+        (5, None, 8, True, 8),
+        (5, 3, 7, False, "APPEND_TOO_LONG"),
+        (5, 0, 4, False, "APPEND_TOO_LONG"),
+        (5, 3, 9, True, "UPLOAD_LENGTH_DIFFERS"),
+        (0, 0, None, True, "VALIDATION_FAILED"),
+        (0, 0, 0, False, "VALIDATION_FAILED"),
+        (0, None, 101, False, "DEFERRED_TOO_LARGE"),
+        (5, 96, None, False, "DEFERRED_TOO_LARGE"),
+        (5, 95, None, True, 100),
+    ],
+)
+def test_how_a_request_announces_a_length(
+    offset: int, body: int | None, size: int | None, expected: object, *, ends: bool
+) -> None:
+    try:
+        found: object = announced_length(offset, body, size, ends=ends, most=100)
+    except RequestError as error:
+        found = error.code
+    assert found == expected
+
+
+@pytest.mark.parametrize(("setting", "allowed", "expected"), [(5, None, 5), (5, 3, 3), (5, 7, 5), (10**7, None, 10**6)])
+def test_how_large_a_file_of_unknown_length_may_be(setting: int, allowed: int | None, expected: int) -> None:
+    permit = Permit("p", 1, 10**10, max_size_bytes=allowed)
+    assert most_bytes(setting, LIMITS, permit) == expected
+    assert most_bytes(setting, LIMITS, None) == min(setting, 10**6)
+
+
+@pytest.mark.parametrize("size", [1, 9, 10, 11, 100])
+def test_the_plan_of_a_deferred_length_is_that_of_the_largest_file(size: int) -> None:
+    upload = replace(UPLOAD, segment_bytes=10, deferred=Deferred.LENGTH, most_bytes=size)
+    assert upload.plan == SegmentPlan(size, 10)
