@@ -20,6 +20,9 @@ class PendingDeletion(BaseModel):
     owner: str
     object: ContentObject = Field(description="The object; its segments are stored under the content's id")
     thumbnail: ContentObject | None
+    parts: list[str] = Field(
+        default_factory=list, description="Ids of the partial uploads under which its segments are stored, if any"
+    )
     deleted_at: datetime
     attempts: int = Field(ge=0, description="Number of attempts to remove it")
     due_at: datetime = Field(

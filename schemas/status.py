@@ -44,7 +44,17 @@ from pydantic import BaseModel, ConfigDict, Field
 CONTRACT_VERSION = "v1"
 
 UploadStatus = Literal[
-    "granted", "waiting", "admitted", "receiving", "processing", "ready", "failed", "expired", "cancelled"
+    "granted",
+    "waiting",
+    "admitted",
+    "receiving",
+    "processing",
+    "held",
+    "ready",
+    "joined",
+    "failed",
+    "expired",
+    "cancelled",
 ]
 StageName = Literal["transfer", "seal", "assemble", "probe", "thumbnail", "persist"]
 StageStateName = Literal["pending", "queued", "running", "idle", "done", "skipped", "failed", "stopped"]
@@ -73,7 +83,15 @@ class UploadFields(_Fields):
     most_bytes: int | None = Field(None, description="While `deferred` is `length`: the largest file that it may be")
     volume: str = Field(description="The temp volume that holds its bytes")
     store: str = Field(description="The object store that receives its segments")
-    transport: Literal["gateway", "import", "direct", "token"] = Field("gateway", description="How its bytes arrive")
+    transport: Literal["gateway", "import", "direct", "token", "partial", "final"] = Field(
+        "gateway",
+        description="How its bytes arrive; `partial`: a part of a file; `final`: a file of such parts",
+    )
+    parts: str | None = Field(
+        None, description="JSON list: the partial uploads that a final one consists of, with size_bytes, segment_bytes"
+    )
+    concat: str | None = Field(None, description="Upload-Concat of a final upload, as it was sent")
+    joined_to: str | None = Field(None, description="The final upload to which the segments of a partial one belong")
     source_container: str | None = Field(None, description="The container or bucket of an imported object")
     source_key: str | None = Field(None, description="The name of an imported object")
     source_etag: str | None = Field(None, description="The version of an imported object")
@@ -95,6 +113,7 @@ class UploadFields(_Fields):
     admitted_at_ms: int | None = Field(None, description="When it was first admitted")
     receiving_at_ms: int | None = Field(None, description="When its first segment had arrived, of more than one")
     processing_at_ms: int | None = Field(None, description="When every byte had first arrived, unless it began so")
+    held_at_ms: int | None = Field(None, description="When the store had every byte of a partial upload")
     bytes_received: int = Field(description="Bytes of the segments that have arrived")
     tail_bytes: int | None = Field(
         None, description="Bytes of the next segment that have arrived, if its client appends bytes instead of segments"
@@ -114,7 +133,7 @@ class OwnerFields(_Fields):
     """The counters of an owner. They change in the same step as the status of its uploads."""
 
     waiting: int | None = Field(None, description="Uploads that wait for room")
-    in_flight: int | None = Field(None, description="Uploads that are granted, admitted, receiving or processing")
+    in_flight: int | None = Field(None, description="Uploads that are granted, admitted, receiving, processing or held")
     bytes: int | None = Field(None, description="Bytes of the files of both kinds of uploads")
 
 

@@ -177,13 +177,18 @@ class UploadView(BaseModel):
     id: str
     owner: str = Field("default", description="The owner: the name to which it belongs")
     status: str = Field(
-        description="granted, waiting, admitted, receiving, processing, ready, failed, expired or cancelled"
+        description="granted, waiting, admitted, receiving, processing, ready, failed, expired or cancelled; of a "
+        "partial upload (tus), `held` until a final upload names it, and `joined` then"
     )
     queue_position: int | None = Field(description="Position in the queue, from 1, while `waiting`; else null")
     filename: str
     size: int
     content_type: str
-    transport: str = Field("gateway", description="How its bytes are sent: gateway, import, direct or token")
+    transport: str = Field(
+        "gateway",
+        description="How its bytes are sent: gateway, import, direct or token; with tus also "
+        "partial (a part of a file) or final (a file that consists of partial uploads)",
+    )
     metadata: dict[str, str]
     digest: str | None = Field(
         None, description="Digest of the whole file as the client announced it (RFC 9530), `sha-256=:BASE64:`"

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from pipeline.core.lifecycle import ENDED, Status
+from pipeline.core.stages import Stage
 from pipeline.core.transports import TRANSPORTS, Transport
 from schemas.content import ContentLinks
 from schemas.imports import ImportLinks
@@ -29,11 +30,13 @@ class Link:
 _IN_FLIGHT = tuple(status for status in Status if status not in ENDED)
 _BY_CLIENT = tuple(transport for transport, spec in TRANSPORTS.items() if spec.begins is Status.GRANTED)
 
+_OF_CONTENTS = tuple(transport for transport, spec in TRANSPORTS.items() if Stage.THUMBNAIL not in spec.skipped)
+
 UPLOAD_LINKS: Mapping[str, Link] = {
     "self": Link("/v1/uploads/{id}"),
     "events": Link("/v1/uploads/{id}/events"),
     "tickets": Link("/v1/uploads/{id}/tickets"),
-    "thumbnail": Link("/v1/uploads/{id}/thumbnail", statuses=(*_IN_FLIGHT, Status.READY)),
+    "thumbnail": Link("/v1/uploads/{id}/thumbnail", _OF_CONTENTS, (*_IN_FLIGHT, Status.READY)),
     "segment": Link("/v1/uploads/{id}/segments/{number}", (Transport.GATEWAY,), _IN_FLIGHT),
     "grants": Link("/v1/uploads/{id}/grants", _BY_CLIENT, (Status.GRANTED,)),
     "complete": Link("/v1/uploads/{id}/complete", _BY_CLIENT, _IN_FLIGHT),

@@ -49,12 +49,12 @@ async def manifest(request: web.Request) -> web.StreamResponse:
         granted = link is not None
         listed.append(
             SegmentDownload(
-                number=span.number,
+                number=stored.number,
                 offset=span.first_byte,
                 size=stored.size_bytes,
                 etag=stored.etag,
                 digest=downloads.segment_digest(content, stored),
-                url=link.url if link else f"{own_url}/{span.number}?via=gateway",
+                url=link.url if link else f"{own_url}/{stored.number}?via=gateway",
                 headers=dict(link.headers) if link else {},
             )
         )

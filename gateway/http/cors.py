@@ -66,6 +66,7 @@ EXPOSED_HEADERS = (
     "Tus-Resumable",
     "Tus-Version",
     "Upload-Complete",
+    "Upload-Concat",
     "Upload-Defer-Length",
     "Upload-Draft-Interop-Version",
     "Upload-Expires",

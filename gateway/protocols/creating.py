@@ -44,9 +44,18 @@ _WRONG = frozenset(
 """Errors of a first body that the client has to change."""
 
 
-async def register(request: web.Request, size_bytes: int | None) -> tuple[UploadDetail, bool]:
+async def register(request: web.Request, size_bytes: int | None, *, partial: bool = False) -> tuple[UploadDetail, bool]:
     """Register the upload that the headers describe; False if its Idempotency-Key was known. `size_bytes`: None where
-    its length is not known yet. Raises as `UploadCreation.create`, and RequestError VALIDATION_FAILED,
+    its length is not known yet. Raises as `UploadCreation.create` or `Concatenation.create_partial`, and as
+    `described`."""
+    wanted, key = described(request, size_bytes)
+    services, deferred = request.app[SERVICES], size_bytes is None
+    create = services.concatenation.create_partial if partial else services.creation.create
+    return await create(wanted, key, request[CALLER], deferred=deferred)
+
+
+def described(request: web.Request, size_bytes: int | None) -> tuple[CreateUpload, str | None]:
+    """The upload that the headers describe, and its Idempotency-Key. Raises RequestError VALIDATION_FAILED,
     UPLOAD_HEADER_INVALID."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not re.fullmatch(_KEY_PATTERN, key):
@@ -63,8 +72,7 @@ async def register(request: web.Request, size_bytes: int | None) -> tuple[Upload
         )
     except ValidationError as error:
         raise bodies.invalid(error) from None
-    deferred = size_bytes is None
-    return await request.app[SERVICES].creation.create(wanted, key, request[CALLER], deferred=deferred)
+    return wanted, key
 
 
 async def append_first(

@@ -17,8 +17,9 @@ EXTENSIONS: Final = (
     "expiration",
     "checksum",
     "termination",
+    "concatenation",
 )
-"""Those of tus 1.0 that are implemented, whole."""
+"""Those of tus 1.0 that are implemented, whole. Concatenation needs a store that can join uploads."""
 
 _PROTOCOL_ERRORS = ("TUS_VERSION_NOT_SUPPORTED", "UPLOAD_HEADER_INVALID")
 _BODY_ERRORS = (
@@ -47,6 +48,13 @@ CREATE_ERRORS = (
     *_BODY_ERRORS,
     "UPLOAD_LENGTH_REQUIRED",
     "CONCATENATION_NOT_SUPPORTED",
+    "UPLOAD_NOT_PARTIAL",
+    "PARTIAL_UPLOAD_INCOMPLETE",
+    "PARTIAL_UPLOADS_NOT_STORED",
+    "PARTIAL_UPLOAD_USED",
+    "TOO_MANY_SEGMENTS",
+    "UPLOAD_RECOVERING",
+    "VALIDATION_FAILED",
     "PERMIT_EXCEEDED",
     "CONTENT_TYPE_NOT_MEDIA",
     "IDEMPOTENCY_KEY_REUSED",
@@ -68,6 +76,7 @@ APPEND_ERRORS = (
     "FILE_TOO_LARGE_FOR_OWNER",
     "OWNER_LIMIT",
     "DAILY_LIMIT",
+    "UPLOAD_IS_FINAL",
 )
 REMOVE_ERRORS = (*_PROTOCOL_ERRORS, "UPLOAD_ENDED", *UPLOAD_LOOKUP_ERRORS)
 
@@ -77,6 +86,7 @@ CAPABILITIES = {
     "Tus-Extension": ",".join(EXTENSIONS),
     "Tus-Checksum-Algorithm": ",".join(CHECKSUMS),
 }
+CONCAT_HEADER = {"Upload-Concat": "Of a partial or a final upload: as it was sent at its creation"}
 STATUS_HEADERS = {"Sluice-Upload-Id": "The id of the upload, and of its content", "Link": "The status of the upload"}
 OFFSET_HEADER = {"Upload-Offset": "Bytes that have arrived without a gap"}
 
@@ -116,6 +126,12 @@ CREATION_FIELDS = (
         "Comma-separated pairs of a key and base64: `filename`, `filetype`, and what else is to be kept with the "
         "content.",
         {"type": "string", "examples": ["filename aG9saWRheS5tcDQ=,filetype dmlkZW8vbXA0"]},
+    ),
+    RequestHeader(
+        "Upload-Concat",
+        "tus: `partial`: a part of a file. `final;` and the URLs of partial uploads, separated by spaces: the file "
+        "that consists of them.",
+        {"type": "string", "examples": ["partial", "final;/files/a /files/b"]},
     ),
     RequestHeader("Repr-Digest", "Digest of the whole file (RFC 9530).", {"type": "string"}),
     RequestHeader("Idempotency-Key", "Makes a repeated creation return the same upload.", {"type": "string"}),

@@ -14,14 +14,16 @@ from gateway import access
 from gateway.http.envelope import success
 from gateway.http.links import base_url
 from gateway.ids import upload_id
-from gateway.keys import SERVICES
-from gateway.protocols import draft, tus
+from gateway.keys import ROUTE_HEADERS, SERVICES
+from gateway.protocols import concatenation, draft, tus
 from gateway.protocols.declarations import (
     APPEND_ERRORS,
     BODY_FIELDS,
     CAPABILITIES,
+    CONCAT_HEADER,
     CREATE_ERRORS,
     CREATION_FIELDS,
+    EXTENSIONS,
     INTEROP_FIELD,
     LENGTH_FIELD,
     OFFSET_HEADER,
@@ -51,6 +53,8 @@ async def options(request: web.Request) -> web.StreamResponse:
     resource = request.match_info.route.resource
     allowed = methods_of(ROUTES, resource.canonical if resource else _ENDPOINT)
     headers = {"Upload-Limit": limit_field(request, NEWEST, None)}
+    if not request.app[SERVICES].concatenation.offered:
+        request[ROUTE_HEADERS]["Tus-Extension"] = ",".join(name for name in EXTENSIONS if name != "concatenation")
     return success(AllowedMethods(allowed=list(allowed)), headers=headers)
 
 
@@ -66,7 +70,12 @@ async def show(request: web.Request) -> web.StreamResponse:
     else:
         draft.refuse_state(request)
     name = upload_id(request)
-    position = await request.app[SERVICES].appender.position(name)
+    try:
+        position = await request.app[SERVICES].appender.position(name)
+    except RequestError as error:
+        if error.code != "TRANSPORT_DIFFERS" or not dialect.is_tus:
+            raise
+        return await concatenation.show_final(request, name, error)
     if dialect.is_tus:
         headers = await tus.show_headers(request, name, position.offset)
     else:
@@ -127,7 +136,8 @@ ROUTES: tuple[Route, ...] = (
         "Create a resumable upload",
         "Creation of tus 1.0 (creation, creation-with-upload, creation-defer-length), or of the IETF draft. The body, "
         "if there is one, is the beginning of the file. While the upload waits for room, the body is not read, and the "
-        "response says `Upload-Offset: 0`. If the length of the file is not known yet, a later request announces it.",
+        "response says `Upload-Offset: 0`. If the length of the file is not known yet, a later request announces it. A "
+        "final upload (concatenation) consists of partial uploads; its creation has neither a length nor a body.",
         responses=(
             ResponseSpec(
                 201,
@@ -163,7 +173,7 @@ ROUTES: tuple[Route, ...] = (
                 200,
                 "The offset",
                 FileView,
-                headers={**OFFSET_HEADER, **STATUS_HEADERS},
+                headers={**OFFSET_HEADER, **STATUS_HEADERS, **CONCAT_HEADER},
             ),
         ),
         errors=SHOW_ERRORS,

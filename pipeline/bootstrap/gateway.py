@@ -25,6 +25,7 @@ from pipeline.core.windows import BLOCK_BYTES
 from pipeline.ports import CellOverview, ContentRepository, DeletionRepository, EventFeed, SignedMessages
 from pipeline.settings import Settings
 from pipeline.uploads.append import Appender
+from pipeline.uploads.concatenation import Concatenation
 from pipeline.uploads.create import CreationRules, UploadCreation
 from pipeline.uploads.direct import DirectUploads
 from pipeline.uploads.imports import Importer, ImportRules
@@ -52,6 +53,7 @@ class GatewayServices:
     direct: DirectUploads
     receiver: Receiver
     appender: Appender
+    concatenation: Concatenation
     contents: ContentRepository
     downloads: Downloads
     early_thumbnails: EarlyThumbnails
@@ -150,6 +152,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
         buffer = ReceiveBuffer(settings.receive_buffer_bytes)
         lookup = UploadLookup(cell.uploads, cell.journals, parts.expiry)
         creation = UploadCreation(cell, lookup, parts.admission, stores, rules)
+        ownership = Ownership(cell.uploads, cell.journals)
         client = await stack.enter_async_context(HttpPlainClient(settings.store_ca_file))
         knowledge = KnowledgeRules(settings.store, trusted=settings.store_grants == "trusted")
         known = await stack.enter_async_context(ExaminedStores(stores, client, knowledge))
@@ -166,7 +169,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
         stack.push_async_callback(ring.aclose)
         yield GatewayServices(
             authenticator=authentication,
-            ownership=Ownership(cell.uploads, cell.journals),
+            ownership=ownership,
             creation=creation,
             lookup=lookup,
             importer=Importer(creation, stores, contents, sources),
@@ -174,6 +177,9 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             direct=DirectUploads(cell, creation, lookup, stores, known, settings.upload_grant_seconds),
             receiver=Receiver(cell, buffer, receive, room),
             appender=Appender(cell, room, buffer, receive, redis.appends, redis.signals, settings.append_hold_seconds),
+            concatenation=Concatenation(
+                cell, creation, ownership, stores, rules, redis.signals, settings.append_hold_seconds
+            ),
             contents=contents,
             downloads=Downloads(contents, stores, known, _download_rules(settings)),
             early_thumbnails=EarlyThumbnails(redis.stages),

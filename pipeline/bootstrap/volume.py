@@ -48,5 +48,9 @@ def volume_parts(settings: Settings, redis: RedisParts) -> VolumeParts:
     recovery = Recovery(cell, writers, release, direct_seconds)
     rules = AdmissionRules(settings.temp_budget_bytes, settings.temp_headroom_bytes, settings.temp_share)
     admission = Admission(cell, recovery, rules)
-    expiry = ExpiryRules(waiting_ms=int(settings.waiting_seconds * 1000), direct_ms=int(direct_seconds * 1000))
+    expiry = ExpiryRules(
+        waiting_ms=int(settings.waiting_seconds * 1000),
+        direct_ms=int(direct_seconds * 1000),
+        held_ms=int(settings.upload_deadline_seconds * 1000),
+    )
     return VolumeParts(cell, recovery, admission, release, expiry)

@@ -124,8 +124,7 @@ class Deletions:
         if stored.key == object_key(pending.content_id):
             store = self._stores.named(stored.store)
             await store.delete(stored.key)
-            plan = SegmentPlan(max(1, stored.size_bytes), max(1, stored.size_bytes))
-            await store.abort(ObjectTarget(pending.content_id, stored.key, pending.content_type, plan))
+            await store.abort(_everything(pending))
 
     async def _purge_cache(self, keys: list[str]) -> SluiceError | None:
         """Purge the cache; returns its error, so that an unavailable cache does not keep the store from being
@@ -138,6 +137,15 @@ class Deletions:
         except SluiceError as error:
             return error
         return None
+
+
+def _everything(pending: PendingDeletion) -> ObjectTarget:
+    """Of a content, or of the partial uploads that it was joined from, only the ids are known: what is stored under
+    them is found by listing."""
+    size_bytes = max(1, pending.object.size_bytes)
+    one = SegmentPlan(size_bytes, size_bytes)
+    plan = SegmentPlan.joined([one] * len(pending.parts)) if pending.parts else one
+    return ObjectTarget(pending.content_id, pending.object.key, pending.content_type, plan, parts=tuple(pending.parts))
 
 
 def _pause_seconds(attempts: int, error: SluiceError) -> float:

@@ -18,7 +18,7 @@ from pipeline.core.capabilities import Capability
 from pipeline.core.digests import format_content_digest, md5_of_etag
 from pipeline.core.errors import StoreUnavailable
 from pipeline.core.retry import RetryPolicy
-from pipeline.core.stored_objects import SegmentLink, SegmentSpan, StoredSegment, upload_of
+from pipeline.core.stored_objects import Place, SegmentLink, SegmentSpan, StoredSegment, upload_of
 from pipeline.engine.retry import StoreRetries
 from pipeline.ports import ContentRepository, KnownStores, PresignedDownloads, Stores
 from schemas.content import Content, ContentObject
@@ -84,7 +84,8 @@ class Downloads:
         first = 0
         for segment in found:
             last = first + segment.size_bytes - 1
-            spans.append((segment, SegmentSpan(content.id, segment.number, len(found), first, last)))
+            place = segment.place or Place(content.id, segment.number)
+            spans.append((segment, SegmentSpan(place.upload_id, place.number, len(found), first, last)))
             first = last + 1
         return spans
 

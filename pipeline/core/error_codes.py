@@ -171,8 +171,16 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
         " its length.",
     ),
     "CONCATENATION_NOT_SUPPORTED": ErrorSpec(
-        400, False, "Uploads cannot be concatenated; send the file as one upload, without Upload-Concat."
+        400, False, "The store of new uploads cannot join them; send the file as one upload, without Upload-Concat."
     ),
+    "UPLOAD_NOT_PARTIAL": ErrorSpec(400, False, "Upload {upload_id} was created without `Upload-Concat: partial`."),
+    "PARTIAL_UPLOAD_INCOMPLETE": ErrorSpec(
+        400, False, "Of upload {upload_id}, {bytes_received} of {size_bytes} bytes have arrived; send the rest first."
+    ),
+    "PARTIAL_UPLOADS_NOT_STORED": ErrorSpec(423, True, "The store does not have all of upload {upload_id} yet."),
+    "PARTIAL_UPLOAD_USED": ErrorSpec(409, False, "Upload {upload_id} belongs to another final upload already."),
+    "TOO_MANY_SEGMENTS": ErrorSpec(413, False, "There are {segment_count} segments; the store joins at most {limit}."),
+    "UPLOAD_IS_FINAL": ErrorSpec(403, False, "A final upload takes no bytes of its own."),
     "CHECKSUM_NOT_SUPPORTED": ErrorSpec(400, False, "The checksum cannot be used: {reason}."),
     "APPEND_CUT_OFF": ErrorSpec(400, True, "The connection ended before the request did; continue at the offset."),
     "UPLOAD_WAITING": ErrorSpec(

@@ -89,7 +89,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The client of a direct upload has sent every segment."""
+    """The store has every segment of a direct upload, or of a final one."""
 
 
 @dataclass(frozen=True, slots=True)

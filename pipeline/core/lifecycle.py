@@ -13,14 +13,18 @@ from enum import StrEnum
 class Status(StrEnum):
     """Where an upload is. `granted`: its client sends the bytes directly to the store and nothing is reserved here.
     `waiting`: the temp volume has no room for it yet. `admitted`: its bytes are reserved. `receiving`: the first
-    segment has arrived. `processing`: every byte has arrived, or is in the store. The other four are final."""
+    segment has arrived. `processing`: every byte has arrived, or is in the store. `held`: the store has every byte of
+    a partial upload, which waits for its final upload. The other five are final; `joined`: what the store has of a
+    partial upload belongs to its final upload."""
 
     GRANTED = "granted"
     WAITING = "waiting"
     ADMITTED = "admitted"
     RECEIVING = "receiving"
     PROCESSING = "processing"
+    HELD = "held"
     READY = "ready"
+    JOINED = "joined"
     FAILED = "failed"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
@@ -38,20 +42,27 @@ class Event(StrEnum):
     EXPIRE = "expire"
     CANCEL = "cancel"
     COMPLETE = "complete"
+    STORED = "stored"
+    JOIN = "join"
 
 
-ENDED: frozenset[Status] = frozenset({Status.READY, Status.FAILED, Status.EXPIRED, Status.CANCELLED})
+ENDED: frozenset[Status] = frozenset({Status.READY, Status.JOINED, Status.FAILED, Status.EXPIRED, Status.CANCELLED})
 
 _ABORTS: Mapping[Event, Status] = {Event.FAIL: Status.FAILED, Event.CANCEL: Status.CANCELLED}
 
+# A final upload joins partial uploads that are `held`. Only recovery applies the event in another status: Redis has
+# lost how far the partial upload had come, and the journal of the final upload says that it was joined.
+_JOINS: Mapping[Event, Status] = {Event.JOIN: Status.JOINED}
+
 TRANSITIONS: Mapping[Status, Mapping[Event, Status]] = {
     Status.GRANTED: {Event.COMPLETE: Status.PROCESSING, Event.EXPIRE: Status.EXPIRED, **_ABORTS},
-    Status.WAITING: {Event.ADMIT: Status.ADMITTED, Event.EXPIRE: Status.EXPIRED, **_ABORTS},
+    Status.WAITING: {Event.ADMIT: Status.ADMITTED, Event.EXPIRE: Status.EXPIRED, **_ABORTS, **_JOINS},
     Status.ADMITTED: {
         Event.SEGMENT_RECEIVED: Status.RECEIVING,
         Event.ALL_RECEIVED: Status.PROCESSING,
         Event.EXPIRE: Status.EXPIRED,
         **_ABORTS,
+        **_JOINS,
     },
     Status.RECEIVING: {
         Event.SEGMENT_RECEIVED: Status.RECEIVING,
@@ -59,10 +70,19 @@ TRANSITIONS: Mapping[Status, Mapping[Event, Status]] = {
         Event.SEGMENT_LOST: Status.RECEIVING,
         Event.EXPIRE: Status.EXPIRED,
         **_ABORTS,
+        **_JOINS,
     },
     # No `expire` here: every byte has arrived, so the upload no longer waits for its client.
-    Status.PROCESSING: {Event.SEGMENT_LOST: Status.RECEIVING, Event.PERSISTED: Status.READY, **_ABORTS},
+    Status.PROCESSING: {
+        Event.SEGMENT_LOST: Status.RECEIVING,
+        Event.PERSISTED: Status.READY,
+        Event.STORED: Status.HELD,
+        **_ABORTS,
+        **_JOINS,
+    },
+    Status.HELD: {Event.EXPIRE: Status.EXPIRED, **_ABORTS, **_JOINS},
     Status.READY: {},
+    Status.JOINED: {},
     Status.FAILED: {},
     Status.EXPIRED: {},
     Status.CANCELLED: {},

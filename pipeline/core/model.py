@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -12,7 +12,7 @@ from pipeline.core.errors import KEEPS_STORED
 from pipeline.core.lifecycle import Status
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stages import Stage, StageState
-from pipeline.core.stored_objects import ObjectVersion, StoredObject
+from pipeline.core.stored_objects import ObjectVersion, Place, StoredObject
 from pipeline.core.transports import Transport
 
 
@@ -22,6 +22,22 @@ class ClientDigest:
 
     algorithm: str
     value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A partial upload as a part of a final one: its file was cut into segments of `segment_bytes`."""
+
+    upload_id: str
+    size_bytes: int
+    segment_bytes: int
+
+
+def plan_of(size_bytes: int, segment_bytes: int, parts: Sequence[Part]) -> SegmentPlan:
+    """The plan of an upload; of a final one, its segments are those of its parts, in order."""
+    if parts:
+        return SegmentPlan.joined(SegmentPlan(part.size_bytes, part.segment_bytes) for part in parts)
+    return SegmentPlan(size_bytes, segment_bytes)
 
 
 class Deferred(StrEnum):
@@ -78,7 +94,8 @@ class Upload:
     left it so far. `tail_bytes`: how much of the next segment has arrived (`core.tail`). `scope`: the scopes of its
     creator; `permit`: the one that it was created with. `idempotency_key`, `fingerprint`: as in `NewUpload`; the
     journal gets them when it begins. `deferred`: as in `NewUpload`, until it is known; `granted_segments`:
-    the highest number for which its client has had a grant. `most_bytes`: as in `NewUpload`.
+    the highest number for which its client has had a grant. `most_bytes`, `parts`, `concat`: as in `NewUpload`;
+    `joined_to`: the final upload to which the segments of a partial upload belong.
     """
 
     upload_id: str
@@ -119,6 +136,9 @@ class Upload:
     deferred: Deferred | None = None
     granted_segments: int = 0
     most_bytes: int = 0
+    parts: tuple[Part, ...] = ()
+    concat: str = ""
+    joined_to: str | None = None
     stages: Mapping[Stage, StageStatus] = field(default_factory=dict)
     reached_ms: Mapping[Status, int] = field(default_factory=dict)
     """When it first reached a status in flight: not its first one, and not one before a recovery."""
@@ -132,7 +152,16 @@ class Upload:
             return SegmentPlan(self.most_bytes, self.segment_bytes)
         if self.deferred is not None:
             return SegmentPlan((max(1, self.granted_segments) + 1) * self.segment_bytes, self.segment_bytes)
-        return SegmentPlan(self.size_bytes, self.segment_bytes)
+        return plan_of(self.size_bytes, self.segment_bytes, self.parts)
+
+    @property
+    def places(self) -> Sequence[Place]:
+        """Of a final upload: where each of its segments is stored, in order. Empty: under its own id."""
+        return [
+            Place(part.upload_id, number)
+            for part, run in zip(self.parts, self.plan.runs, strict=True)
+            for number in range(1, run.count + 1)
+        ]
 
     @property
     def queued_jobs(self) -> list[StageJob]:
@@ -160,7 +189,8 @@ class NewUpload:
     """What is needed to register an upload. `fingerprint` identifies the request, so that a repeated Idempotency-Key
     can be compared. `again`: a key whose upload has ended may be used for a new upload. `deferred`: what is known only
     later; `segment_bytes` of a deferred plan is the shortest length of a segment. `most_bytes`: of a deferred length,
-    the largest file that it may be."""
+    the largest file that it may be. `parts`: of a final upload, the partial uploads that it consists of; `concat`: the
+    Upload-Concat of its creation, as its client sent it."""
 
     upload_id: str
     filename: str
@@ -182,12 +212,14 @@ class NewUpload:
     permit: Permit | None = None
     deferred: Deferred | None = None
     most_bytes: int = 0
+    parts: tuple[Part, ...] = ()
+    concat: str = ""
 
     @property
     def plan(self) -> SegmentPlan:
-        """Of a deferred length, as `Upload.plan`."""
+        """Of an upload whose plan is not deferred; of a deferred length, as `Upload.plan`."""
         length = self.most_bytes if self.deferred is Deferred.LENGTH else self.size_bytes
-        return SegmentPlan(length, self.segment_bytes)
+        return plan_of(length, self.segment_bytes, self.parts)
 
     @classmethod
     def of(cls, upload: Upload) -> NewUpload:
@@ -212,6 +244,8 @@ class NewUpload:
             permit=upload.permit,
             deferred=upload.deferred,
             most_bytes=upload.most_bytes,
+            parts=upload.parts,
+            concat=upload.concat,
         )
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline.core.access import Permit
-from pipeline.core.model import ClientDigest, Deferred, NewUpload
+from pipeline.core.model import ClientDigest, Deferred, NewUpload, Part
 from pipeline.core.stored_objects import ObjectVersion
 from pipeline.core.transports import Transport
 
@@ -22,6 +22,8 @@ def to_data(new: NewUpload) -> dict[str, Any]:
         data["digest"] = [new.digest.algorithm, b64encode(new.digest.value).decode()]
     if new.deferred is None:
         del data["deferred"], data["most_bytes"]  # a release that does not know the fields can read the journal
+    if not new.parts:
+        del data["parts"], data["concat"]  # as above
     return data
 
 
@@ -38,5 +40,6 @@ def from_data(data: dict[str, Any]) -> NewUpload:
             "source": ObjectVersion(**source) if source else None,
             "permit": Permit.from_data(permit) if permit else None,
             "deferred": Deferred(deferred) if deferred else None,
+            "parts": tuple(Part(**part) for part in data.get("parts", ())),
         }
     )

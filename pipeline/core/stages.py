@@ -1,7 +1,8 @@
 """The stage graph as data: which stage runs after which, on which worker type, and for how long at most.
 
 Guarantee: `GRAPH` is acyclic and complete (a test checks both). The Redis scripts receive it (see `core.transports`)
-and decide atomically which stages may start. An upload is `ready` when stage `FINAL` is done.
+and decide atomically which stages may start. An upload that becomes a content is `ready` when stage
+`FINAL` is done.
 """
 
 from __future__ import annotations

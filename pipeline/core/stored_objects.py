@@ -3,7 +3,7 @@ sizes in bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.core.segments import SegmentPlan
@@ -30,24 +30,59 @@ def thumbnail_key(upload_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Under which upload and number a segment is stored: of a file joined from several, those of a partial upload."""
+
+    upload_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectTarget:
     """Where an upload's object is stored. `key` is the object's name; segments are stored separately, under names
-    derived from `upload_id`. `session` is what the store returned from `begin`."""
+    derived from `upload_id`. `session` is what the store returned from `begin`. `partial`: there will be no object,
+    only segments. `parts`: the uploads whose segments it consists of, one for each of `plan.runs`."""
 
     upload_id: str
     key: str
     content_type: str
     plan: SegmentPlan
     session: str = ""
+    partial: bool = False
+    parts: tuple[str, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its only segment is the object itself, without a manifest."""
+        return self.plan.count == 1 and not self.partial and not self.parts
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """The uploads under which its segments may be stored."""
+        return (self.upload_id, *self.parts)
+
+    def place(self, number: int) -> Place:
+        """Where segment `number` is stored. Raises RequestError SEGMENT_OUT_OF_RANGE."""
+        if not self.parts:
+            return Place(self.upload_id, number)
+        index, inside = self.plan.run_of(number)
+        return Place(self.parts[index], inside)
+
+    @property
+    def places(self) -> Sequence[Place]:
+        """Where each segment of the plan is stored, in order."""
+        return [self.place(number) for number in range(1, self.plan.count + 1)]
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSegment:
-    """A segment that the store has acknowledged. `etag` is the store's digest of it, unquoted."""
+    """A segment that the store has acknowledged. `etag` is the store's digest of it, unquoted. `place`: where it is
+    stored, if not under its own upload and number."""
 
     number: int
     size_bytes: int
     etag: str
+    place: Place | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,31 +12,36 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from pipeline.core.lifecycle import Status
-from pipeline.core.stages import GRAPH, Stage, StageSpec, Trigger
+from pipeline.core.lifecycle import Event, Status
+from pipeline.core.stages import FINAL, GRAPH, Stage, StageSpec, Trigger
 
 
 class Transport(StrEnum):
     """How the bytes of an upload reach the store. `gateway`: the client sends them to the gateway. `import`: they are
     in the store already and stay there. `direct`: the client sends them to the store, using presigned URLs. `token`:
-    the same, using a delegated token."""
+    the same, using a delegated token. `partial`: as `gateway`, a part of a file, which becomes no content. `final`: the
+    bytes are those of partial uploads, whose segments it takes over."""
 
     GATEWAY = "gateway"
     IMPORT = "import"
     DIRECT = "direct"
     TOKEN = "token"  # noqa: S105  # the name of a transport
+    PARTIAL = "partial"
+    FINAL = "final"
 
 
 @dataclass(frozen=True, slots=True)
 class TransportSpec:
     """One transport. `in_store`: every byte is in the store before the first stage begins, and none of them is ever on
-    the temp volume: such an upload needs no admission. `begins`: the first status.
-    """
+    the temp volume: such an upload needs no admission. `begins`: the first status. `last`: the stage whose end is
+    the event `ends`."""
 
     graph: Mapping[Stage, StageSpec]
     skipped: frozenset[Stage] = frozenset()
     in_store: bool = False
     begins: Status = Status.WAITING
+    last: Stage = FINAL
+    ends: Event = Event.PERSISTED
 
 
 _PROBED_AT_ONCE: Mapping[Stage, StageSpec] = {
@@ -65,6 +70,10 @@ TRANSPORTS: Mapping[Transport, TransportSpec] = {
     ),
     Transport.DIRECT: _BY_CLIENT,
     Transport.TOKEN: _BY_CLIENT,
+    Transport.PARTIAL: TransportSpec(
+        GRAPH, skipped=frozenset(Stage) - {Stage.TRANSFER}, last=Stage.TRANSFER, ends=Event.STORED
+    ),
+    Transport.FINAL: replace(_BY_CLIENT, begins=Status.PROCESSING),
 }
 
 
@@ -81,6 +90,8 @@ def transports_table() -> dict[str, dict[str, Any]]:
         str(transport): {
             "in_store": spec.in_store,
             "begins": str(spec.begins),
+            "last": str(spec.last),
+            "ends": str(spec.ends),
             "stages": {
                 str(stage): {
                     "after": [str(item) for item in row.after],

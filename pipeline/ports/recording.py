@@ -57,7 +57,9 @@ class UploadWriter(Protocol):
     async def create(self, new: NewUpload) -> tuple[Upload, bool]:
         """Register an upload in the status its transport begins with, and queue the stages that may start at once
         (`Upload.queued_jobs`). For a known Idempotency-Key: that upload, and False. Raises RequestError
-        IDEMPOTENCY_KEY_REUSED."""
+        IDEMPOTENCY_KEY_REUSED. A final upload takes over the segments of its parts, and ends them, in the same
+        step; one that consists of the same parts already is returned as known. Raises RequestError UPLOAD_NOT_FOUND,
+        PARTIAL_UPLOADS_NOT_STORED, PARTIAL_UPLOAD_USED where they cannot be joined."""
 
     async def apply(self, upload_id: str, event: Event, error: tuple[str, str] | None = None) -> tuple[Status, bool]:
         """Apply an event by compare-and-set: the status after it, and whether this call changed it. Idempotent."""

@@ -6,14 +6,21 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.core.stored_objects import StoredObject, StoredSegment
+from pipeline.core.stored_objects import Place, StoredObject, StoredSegment
 
 
 def stored_to_data(stored: StoredObject) -> dict[str, Any]:
     """Without its content type, which only an import asks for."""
-    return {name: value for name, value in asdict(stored).items() if name != "content_type"}
+    data = {name: value for name, value in asdict(stored).items() if name != "content_type"}
+    for segment in data["segments"]:
+        if segment["place"] is None:
+            del segment["place"]  # a release that does not know the field can read the result
+    return data
 
 
 def stored_from_data(data: Mapping[str, Any]) -> StoredObject:
-    segments = tuple(StoredSegment(**item) for item in data["segments"])
+    segments = tuple(
+        StoredSegment(**{**item, "place": Place(**item["place"]) if item.get("place") else None})
+        for item in data["segments"]
+    )
     return StoredObject(**{**data, "segments": segments})

@@ -24,9 +24,12 @@ from pipeline.sweeps import Sweep
 from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, logger
 from pipeline.uploads.cell import CellState
+from pipeline.uploads.joined import journal_final_of
 from pipeline.uploads.recovery import Recovery, ended_otherwise
 from pipeline.uploads.target import target_of
 
+# What the store has of these belongs to a content, or to a final upload.
+_OBJECTS_STAY = (Status.READY, Status.JOINED)
 _BUSY_SECONDS = 0.2
 _FAILED_SECONDS = 5.0
 _CONCURRENCY = 8
@@ -58,7 +61,7 @@ class Cleanup:
                 upload, journal = await self._read(upload_id)
                 if upload is None:
                     return False
-                if upload.status is Status.READY:
+                if upload.status in _OBJECTS_STAY:
                     return await self._remove(upload, journal)
             async with self._remote:
                 upload, journal = await self._read(upload_id)  # waiting for the semaphore may have taken minutes
@@ -91,12 +94,13 @@ class Cleanup:
         if await self._is_content(upload, begun):
             await self._recovery.was_ready(upload)
             return False
+        await journal_final_of(self._cell, upload)
         await self._cell.record.journal_end(upload)
-        if upload.status is not Status.READY:
+        if upload.status not in _OBJECTS_STAY:
             await self.remove_stored(upload, begun=begun)
         await self._cell.volume.remove(upload.upload_id)
         freed = await self._cell.ledger.release(upload.upload_id)
-        if upload.status is not Status.READY and await self._client_may_write(upload):
+        if upload.status not in _OBJECTS_STAY and await self._client_may_write(upload):
             return False
         await self._cell.record.mark_cleaned(upload.upload_id, forget=not upload.keeps_stored)
         log = logger(upload_id=upload.upload_id)
@@ -155,7 +159,7 @@ class Cleanup:
             await self._contents.delete(upload.upload_id)
         if has_run(Stage.PROBE):  # it may store the thumbnail, and stage `thumbnail` follows it
             await self._stores.named(upload.store).delete(thumbnail_key(upload.upload_id))
-        if has_run(Stage.TRANSFER) or upload.grants_until_ms is not None:
+        if has_run(Stage.TRANSFER) or upload.grants_until_ms is not None or upload.parts:
             await self._stores.named(upload.store).abort(target_of(upload))
 
 

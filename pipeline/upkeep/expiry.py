@@ -29,7 +29,11 @@ class Expiry:
         self._cell = cell
         self._admission = admission
         self._recovery = recovery
-        self._longest_ms = {Status.WAITING: rules.waiting_ms, Status.GRANTED: rules.direct_ms}
+        self._longest_ms = {
+            Status.WAITING: rules.waiting_ms,
+            Status.GRANTED: rules.direct_ms,
+            Status.HELD: rules.held_ms,
+        }
 
     async def end_lapsed(self, upload_id: str) -> None:
         """The reservation's lease has lapsed: expire the upload if its client is to blame, else renew. Raises
@@ -48,7 +52,7 @@ class Expiry:
             await cell.ledger.renew(upload_id)
 
     async def end_idle(self) -> None:
-        """Expire uploads that have waited for room, or for their client's grants, for too long."""
+        """Expire uploads that have waited for too long: for room, for their client's grants, for a final upload."""
         sweep = Sweep(step="end_idle")
         for status, longest_ms in self._longest_ms.items():
             for upload_id in await self._cell.uploads.ids(status, longest_ms, _BATCH):

@@ -230,7 +230,7 @@ class Appender:
 
     async def _find(self, upload_id: str) -> Upload:
         upload = await find_upload(self._cell.uploads, self._cell.journals, upload_id)
-        if upload.transport is not Transport.GATEWAY:
+        if upload.transport not in (Transport.GATEWAY, Transport.PARTIAL):
             raise RequestError("TRANSPORT_DIFFERS", transport=str(upload.transport))
         if upload.status in ENDED and upload.status is not Status.READY:
             raise ended_error(upload)

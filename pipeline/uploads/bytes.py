@@ -84,7 +84,7 @@ def spans_of(plan: SegmentPlan, offset: int, length: int) -> Iterator[Span]:
     """The parts of segments that make up a range of the file, in order."""
     end = offset + length
     while offset < end:
-        number = offset // plan.segment_bytes + 1
+        number = plan.number_at(offset)
         first = offset - plan.offset(number)
         size_bytes = min(end - offset, plan.length(number) - first)
         yield Span(number, first, size_bytes)

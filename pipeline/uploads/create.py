@@ -26,6 +26,7 @@ from pipeline.uploads.admission import Admission
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.declared_type import require_media_type
 from pipeline.uploads.deferred import most_bytes
+from pipeline.uploads.joined import journal_final
 from pipeline.uploads.lookup import UploadDetail, UploadLookup, find_upload, naming_a_loss
 from pipeline.uploads.permits import require_permitted, scoped_key
 from schemas.uploads import CreateUpload
@@ -62,17 +63,25 @@ class UploadCreation:
         return await self.register(await self.plan(request, idempotency_key, caller, deferred=deferred))
 
     async def plan(
-        self, request: CreateUpload, idempotency_key: str | None, caller: Caller, *, deferred: bool = False
+        self,
+        request: CreateUpload,
+        idempotency_key: str | None,
+        caller: Caller,
+        joins: tuple[Transport, str] | None = None,
+        *,
+        deferred: bool = False,
     ) -> NewUpload:
-        """Cut the file into segments that its store can hold, and plan its window on the temp volume. `deferred`: its
-        length is not known yet, and the size in `request` counts for nothing. Raises
-        AccessError PERMIT_EXCEEDED; RequestError CONTENT_TYPE_NOT_MEDIA, SEGMENTS_TOO_LARGE_FOR_VOLUME,
-        FILE_TOO_LARGE_FOR_STORE, DIGEST_NOT_SUPPORTED; TempVolumeError TEMP_VOLUME_FAILED."""
+        """Cut the file into segments that its store can hold, and plan its window on the temp volume. `joins`: of a
+        partial or a final upload, its transport, and the Upload-Concat that created it. `deferred`: its length is not
+        known yet, and the size in `request` counts for nothing. Raises AccessError PERMIT_EXCEEDED; RequestError
+        CONTENT_TYPE_NOT_MEDIA, SEGMENTS_TOO_LARGE_FOR_VOLUME, FILE_TOO_LARGE_FOR_STORE, DIGEST_NOT_SUPPORTED;
+        TempVolumeError TEMP_VOLUME_FAILED."""
         rules = self._rules
         require_media_type(request.content_type)
         if caller.permit is not None:
             require_permitted(request, caller.permit)
-        transport = Transport(request.transport)
+        transport, concat = joins or (Transport(request.transport), "")
+        described = request.model_dump_json() + (f" {transport} {concat}" if joins else "")
         limits = await self._stores.named(rules.store).limits()
         draft = NewUpload(
             upload_id=str(uuid7()),
@@ -85,11 +94,12 @@ class UploadCreation:
             digest=parse_content_digest(request.digest)[0] if request.digest else None,
             metadata=request.metadata,
             idempotency_key=scoped_key(idempotency_key, caller),
-            fingerprint=hashlib.sha256(request.model_dump_json().encode()).hexdigest(),
+            fingerprint=hashlib.sha256(described.encode()).hexdigest(),
             transport=transport,
             owner=caller.owner,
             scope=caller.scope,
             permit=caller.permit,
+            concat=concat if transport is Transport.FINAL else "",
         )
         if deferred:
             draft = replace(
@@ -99,7 +109,7 @@ class UploadCreation:
                 most_bytes=most_bytes(rules.deferred_bytes, limits, caller.permit),
                 fingerprint=f"deferred {draft.fingerprint}",
             )
-        if transport is Transport.GATEWAY:
+        if not TRANSPORTS[transport].in_store:
             return await self._admission.plan(draft, limits, rules.segment_bytes)
         plan = plan_segments(request.size, limits, rules.segment_bytes)  # no byte of it comes to the temp volume
         return replace(draft, segment_bytes=plan.segment_bytes)
@@ -107,13 +117,18 @@ class UploadCreation:
     async def register(self, new: NewUpload) -> tuple[UploadDetail, bool]:
         """Register a planned upload and admit it if there is room; False if it was known. Raises RequestError
         IDEMPOTENCY_KEY_REUSED; DependencyUnavailable VOLUME_RECOVERING, UPLOAD_RECOVERING; TempVolumeError
-        TEMP_VOLUME_FULL if it is not to be admitted and the volume has no room for its journal."""
+        TEMP_VOLUME_FULL if it is not to be admitted and the volume has no room for its journal. Of a final upload also
+        RequestError UPLOAD_NOT_FOUND, PARTIAL_UPLOADS_NOT_STORED, PARTIAL_UPLOAD_USED; TempVolumeError if its journal
+        cannot be written."""
         # While Redis is being recovered, a known Idempotency-Key may be missing and would create a second upload.
         await self._admission.require_open()
         if TRANSPORTS[new.transport].in_store:
             await self._admission.require_journal_room(new)
         upload, created = await self._cell.record.create(new)
-        await self._begin_journal(upload)
+        if upload.parts:
+            await journal_final(self._cell, upload)
+        else:
+            await self._begin_journal(upload)
         with lost_after_creation():
             await self._begin(upload)
             detail = await self._lookup.detail(upload.upload_id)

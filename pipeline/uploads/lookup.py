@@ -52,10 +52,11 @@ class FoundDetails:
 @dataclass(frozen=True, slots=True)
 class ExpiryRules:
     """After how many milliseconds an upload expires: `waiting_ms` in the queue; `direct_ms` in `granted` without new
-    grants."""
+    grants; `held_ms` as a partial upload without a final one."""
 
     waiting_ms: int
     direct_ms: int
+    held_ms: int
 
 
 class UploadLookup:
@@ -107,6 +108,8 @@ class UploadLookup:
             if not TRANSPORTS[upload.transport].in_store:
                 everything = range(1, upload.plan.count + 1) if upload.deferred is None else ()
                 missing = to_ranges(set(everything).difference(snapshot.received))
+        elif upload.status is Status.HELD:
+            expires = upload.status_since_ms + self._rules.held_ms
         deadline = snapshot.deadline_ms
         if expires is not None and deadline is not None:
             expires = min(expires, deadline)

@@ -13,7 +13,8 @@ would be missing after a rebuild, and what a client is acknowledged after the bo
 
 The board is written first where its response decides what is true:
 
-    create                  an Idempotency-Key decides which upload it is. Recovery relies on it too: an upload that
+    create                  an Idempotency-Key decides which upload it is, and of two final uploads that name one
+                            partial upload, the first one counts. Recovery relies on it too: an upload that
                             has a journal has been in Redis, so a journal without a record means that Redis lost data.
                             An upload that waits has no journal: it begins before the upload is `admitted`.
     cancel, expire          compare-and-set decides which of two ends counts; a journal records an end once.
@@ -116,6 +117,13 @@ class UploadRecord:
         await self._journals.note(upload_id, *planned, *stored, Completed())
         await self._uploads.complete(upload_id, segments, plan)
 
+    async def joined(self, upload: Upload, segments: Sequence[StoredSegment]) -> None:
+        """Journal what `create` has decided: the segments of its parts belong to a final upload. Until then the
+        journals of the parts must not end. Raises TempVolumeError."""
+        await self.begin_journal(upload)
+        stored = [Stored(segment.number, segment.etag) for segment in segments]
+        await self._journals.note(upload.upload_id, *stored, Completed())
+
     async def cancel(self, upload_id: str) -> Status:
         """End an upload at its client's request; the status afterwards. Raises RequestError UPLOAD_NOT_FOUND."""
         reason = RequestError("UPLOAD_CANCELLED")
@@ -137,7 +145,10 @@ class UploadRecord:
         return status
 
     async def journal_end(self, upload: Upload) -> None:
-        """Journal the end of an upload, whatever ended it. Cleanup does so before it removes anything."""
+        """Journal the end of an upload, whatever ended it. Cleanup does so before it removes anything. While a final
+        upload has a journal, that journal says to whom its parts belong; from now on theirs do."""
+        for part in upload.parts:
+            await self._journals.end(part.upload_id, Ended(Status.JOINED))
         error = (upload.error_code, upload.error_message or "") if upload.error_code else None
         await self._journals.end(upload.upload_id, Ended(upload.status, error))
 

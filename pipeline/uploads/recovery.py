@@ -172,6 +172,13 @@ class Recovery:
 
     async def _rebuild(self, journal: Journal) -> Recovered | None:
         new = journal.new
+        if new.parts:
+            if journal.ended is None and not journal.completed:  # its client has no response, and its parts go on
+                await self._writers.journals.end(new.upload_id, Ended(Status.CANCELLED))
+                await self._writers.journals.remove([new.upload_id])
+                return None
+            for part in new.parts:  # before it: it ends them
+                await self.recover(part.upload_id)
         has_file = await self._files.exists(journal)
         if not TRANSPORTS[new.transport].in_store and journal.ended is None:
             for number in {*journal.received, *journal.stored}:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pipeline.core.errors import RequestError
 from pipeline.core.model import Upload
 from pipeline.core.stored_objects import ObjectTarget, object_key
+from pipeline.core.transports import Transport
 from pipeline.ports import ObjectStore
 from pipeline.uploads.record import UploadRecord
 
@@ -14,7 +15,13 @@ from pipeline.uploads.record import UploadRecord
 def target_of(upload: Upload) -> ObjectTarget:
     """Where the upload's object goes, with its session if one is recorded."""
     return ObjectTarget(
-        upload.upload_id, object_key(upload.upload_id), upload.content_type, upload.plan, upload.target_session or ""
+        upload.upload_id,
+        object_key(upload.upload_id),
+        upload.content_type,
+        upload.plan,
+        upload.target_session or "",
+        partial=upload.transport is Transport.PARTIAL,
+        parts=tuple(part.upload_id for part in upload.parts),
     )
 
 

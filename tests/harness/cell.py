@@ -36,7 +36,7 @@ _VOLUME_PARTS = (
     *("turns", "debts", "finish", "owner-bytes", "owner-uploads"),
 )
 _UPLOAD_PARTS = frozenset({"pending", "reads", "released", "expected", "writing", "giving", "append"})
-ENDED = frozenset({"ready", "failed", "expired", "cancelled"})
+ENDED = frozenset({"ready", "joined", "failed", "expired", "cancelled"})
 
 
 @dataclass
@@ -153,7 +153,10 @@ class Cell:
 
     async def left_behind(self, imported: Collection[str] = ()) -> list[str]:
         """Everything that belongs to no `ready` upload, except the objects named in `imported`."""
-        kept = {*await self.redis.zrange(self.keys.status(Status.READY), 0, -1), *imported}
+        ready = await self.redis.zrange(self.keys.status(Status.READY), 0, -1)
+        parts = await self.redis.zrange(self.keys.status(Status.JOINED), 0, -1)
+        joined = [part for part in parts if await hash_get(self.redis, self.keys.upload(part), "joined_to") in ready]
+        kept = {*ready, *joined, *imported}
         found = [f"stored: {key}" for key in await self.stored_keys() if not any(item in key for item in kept)]
         # The journal of an ended upload is kept for half a minute.
         files = [path.name for path in self.settings.temp_dir.iterdir() if path.suffix != ".journal-ended"]

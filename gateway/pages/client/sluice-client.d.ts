@@ -2,7 +2,7 @@
 
 /** `queued`: before the server knows it. The others are the server's; see docs/api.md. */
 export type UploadStatus =
-  | "queued" | "granted" | "waiting" | "admitted" | "receiving" | "processing" | "ready" | "failed" | "expired" | "cancelled";
+  | "queued" | "granted" | "waiting" | "admitted" | "receiving" | "processing" | "held" | "ready" | "joined" | "failed" | "expired" | "cancelled";
 
 export type Transport = "gateway" | "direct";
 

@@ -34,7 +34,7 @@ export function timeline(data, nowMs) {
     h("ul", { class: "legend", "aria-hidden": "true" },
       [["wait", "waits"], ["run", "works"], ["good-bar", "done"], ["outage", "dependency unavailable"], ["bad-bar", "failed"]].map(([name, text]) =>
         h("li", {}, h("span", { class: `mark ${name}` }), text))),
-    ["waiting", "granted", "admitted", "receiving", "processing"].includes(upload.status) && h("p", { class: "controls" },
+    ["waiting", "granted", "admitted", "receiving", "processing", "held"].includes(upload.status) && h("p", { class: "controls" },
       h("button", { type: "button", class: "danger", "data-action": "cancel", "data-id": upload.id, "data-name": upload.filename }, "Cancel this upload")),
   ];
 }

@@ -16,7 +16,7 @@ const EVERY_MS = 2_000;
 const LONGEST_PAUSE_MS = 30_000;
 const CONTENTS_EVERY_MS = 30_000;
 const HOUR_MS = 3_600_000;
-const STATUSES = ["granted", "waiting", "admitted", "receiving", "processing", "ready", "failed", "expired", "cancelled"];
+const STATUSES = ["granted", "waiting", "admitted", "receiving", "processing", "held", "ready", "joined", "failed", "expired", "cancelled"];
 
 const byId = (id) => document.getElementById(id);
 const uploads = new UploadList(byId("uploads"), byId("found"));

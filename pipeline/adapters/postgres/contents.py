@@ -18,7 +18,7 @@ from pipeline.adapters.postgres.pool import LazyPool, query
 from pipeline.adapters.postgres.rows import content_uuid, object_of, thumbnail_of
 from pipeline.core.errors import RequestError
 from pipeline.core.model import ContentRecord
-from pipeline.core.stored_objects import ObjectVersion, StoredObject, StoredSegment
+from pipeline.core.stored_objects import ObjectVersion, Place, StoredObject, StoredSegment
 from pipeline.ports.contents import ContentPosition
 from schemas.content import Content, ContentObject
 from schemas.content_list import ContentFilters
@@ -81,6 +81,8 @@ class PostgresContentRepository:
                     [item.number for item in segments],
                     [item.size_bytes for item in segments],
                     [item.etag for item in segments],
+                    [UUID(item.place.upload_id) if item.place else None for item in segments],
+                    [item.place.number if item.place else None for item in segments],
                 )
             row = await connection.fetchrow(self._get, content_id, None)
             if row is None:  # the insert conflicted with the row of another content
@@ -113,11 +115,15 @@ class PostgresContentRepository:
     async def segments(self, content_id: str) -> Sequence[StoredSegment]:
         async with self.pool.connection() as connection:
             rows = await connection.fetch(self._get_segments, UUID(content_id))
-        return [StoredSegment(row["number"], row["size_bytes"], row["etag"]) for row in rows]
+        return [StoredSegment(row["number"], row["size_bytes"], row["etag"], _place(row)) for row in rows]
 
     async def delete(self, content_id: str) -> None:
         async with self.pool.connection() as connection:
             await connection.execute(self._delete, UUID(content_id))
+
+
+def _place(row: asyncpg.Record) -> Place | None:
+    return None if row["stored_as"] is None else Place(str(row["stored_as"]), row["stored_number"])
 
 
 def _dimensions(media: MediaMetadata) -> tuple[int | None, int | None]:

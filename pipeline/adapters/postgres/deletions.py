@@ -70,6 +70,7 @@ def _pending_deletion(row: asyncpg.Record) -> PendingDeletion:
         owner=row["owner"],
         object=object_of(row, etag=""),
         thumbnail=thumbnail_of(row),
+        parts=[str(part) for part in row["parts"]],
         deleted_at=row["deleted_at"],
         attempts=row["attempts"],
         due_at=row["due_at"],

@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.core.access import DEFAULT_OWNER, Permit
 from pipeline.core.journal import Journal
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import ClientDigest, Deferred, NewUpload, StageStatus, Upload
+from pipeline.core.model import ClientDigest, Deferred, NewUpload, Part, StageStatus, Upload
 from pipeline.core.stages import Stage, StageState
 from pipeline.core.stored_objects import ObjectVersion
 from pipeline.core.transports import Transport, needless
@@ -20,7 +20,7 @@ from pipeline.ports import Standing, UploadSnapshot
 
 def to_fields(new: NewUpload) -> dict[str, str]:
     """The fields that never change; the scripts add status, times and stages."""
-    arrived = new.source is not None  # an imported object is in the store from the beginning
+    arrived = new.source is not None or bool(new.parts)  # every byte is in the store from the beginning
     count = new.plan.count
     planned = new.deferred in (None, Deferred.LENGTH)
     fields = {
@@ -51,6 +51,10 @@ def to_fields(new: NewUpload) -> dict[str, str]:
         fields["permit"] = json.dumps(new.permit.to_data())
     if new.source:
         fields |= {f"source_{name}": value for name, value in asdict(new.source).items()}
+    if new.parts:
+        fields["parts"] = json.dumps([asdict(part) for part in new.parts])
+    if new.concat:
+        fields["concat"] = new.concat
     if new.digest:
         fields["digest"] = f"{new.digest.algorithm}:{b64encode(new.digest.value).decode()}"
     return fields
@@ -167,6 +171,9 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         deferred=deferred,
         granted_segments=int(fields["segment_count"]) if deferred else 0,
         most_bytes=int(fields.get("most_bytes", 0)),
+        parts=tuple(Part(**part) for part in json.loads(fields.get("parts", "[]"))),
+        concat=fields.get("concat", ""),
+        joined_to=fields.get("joined_to"),
         stages={name: stage(name) for name in Stage},
         reached_ms={status: moment for status in Status if (moment := number(f"{status}_at_ms")) is not None},
     )

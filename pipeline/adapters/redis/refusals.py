@@ -29,4 +29,10 @@ def refusal(reply: Mapping[str, Any]) -> SluiceError:
     if code == "FILE_TOO_LARGE_FOR_OWNER":
         size_bytes, value = int(reply["size_bytes"]), int(reply["value"])
         return RequestError("FILE_TOO_LARGE_FOR_OWNER", size_bytes=size_bytes, limit=reply["limit"], value=value)
+    if code == "UPLOAD_NOT_FOUND":
+        return RequestError("UPLOAD_NOT_FOUND", upload_id=reply["upload_id"])
+    if code == "PARTIAL_UPLOAD_USED":
+        return RequestError("PARTIAL_UPLOAD_USED", upload_id=reply["upload_id"])
+    if code == "PARTIAL_UPLOADS_NOT_STORED":
+        return RequestError("PARTIAL_UPLOADS_NOT_STORED", upload_id=reply["upload_id"], retry_after_seconds=1)
     raise ValueError(f"upload_create refused with {code}")

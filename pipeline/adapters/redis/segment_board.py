@@ -177,7 +177,11 @@ class RedisSegmentBoard:
     async def stored(self, upload: Upload) -> Sequence[StoredSegment]:
         fields = await hash_all(self._redis, self._keys.stored(upload.upload_id))
         etags = sorted((int(number), etag) for number, etag in fields.items())
-        return [StoredSegment(number, upload.plan.length(number), etag) for number, etag in etags]
+        plan, places = upload.plan, upload.places
+        return [
+            StoredSegment(number, plan.length(number), etag, places[number - 1] if places else None)
+            for number, etag in etags
+        ]
 
     async def keep_session(self, upload_id: str, session: str) -> str:
         reply = await self._scripts.call("segment_keep_session", upload_id=upload_id, session=session)

@@ -74,8 +74,9 @@ class RedisUploadBoard:
             idempotency_key=new.idempotency_key,
             idempotency_ms=self._retention_ms,
             again=new.again,
-            permit=_permit_use(new),
-            limits=self._limits and self._limits.to_data(),
+            permit=None if new.parts else _permit_use(new),  # its parts are counted
+            limits=None if new.parts else self._limits and self._limits.to_data(),
+            parts=[{"upload_id": part.upload_id} for part in new.parts] or None,
             requeue_ms=self._requeue_ms,
         )
         if refused := reply.get("refused"):
@@ -136,7 +137,8 @@ class RedisUploadBoard:
             fingerprint=new.fingerprint,
             idempotency_key=new.idempotency_key,
             idempotency_ms=self._retention_ms,
-            permit=_permit_use(new),
+            permit=None if new.parts else _permit_use(new),
+            parts=[part.upload_id for part in new.parts] or None,
             status=str(status),
             received={str(number): f"{crc32c:08x}" for number, crc32c in journal.received.items()},
             stored={str(number): etag for number, etag in journal.stored.items()},

@@ -12,17 +12,19 @@ from pipeline.core.lifecycle import ENDED, TRANSITIONS, Event, Status, diagram, 
 
 pytestmark = pytest.mark.unit
 
-# Columns: admit, segment_received, all_received, segment_lost, persisted, fail, expire, cancel, complete.
+# Columns: admit, segment_received, all_received, segment_lost, persisted, fail, expire, cancel, complete, stored, join.
 EXPECTED = """
-granted     -         -          -           -          -      failed  expired  cancelled  processing
-waiting     admitted  -          -           -          -      failed  expired  cancelled  -
-admitted    -         receiving  processing  -          -      failed  expired  cancelled  -
-receiving   -         receiving  processing  receiving  -      failed  expired  cancelled  -
-processing  -         -          -           receiving  ready  failed  -        cancelled  -
-ready       -         -          -           -          -      -       -        -          -
-failed      -         -          -           -          -      -       -        -          -
-expired     -         -          -           -          -      -       -        -          -
-cancelled   -         -          -           -          -      -       -        -          -
+granted     -         -          -           -          -      failed  expired  cancelled  processing  -     -
+waiting     admitted  -          -           -          -      failed  expired  cancelled  -           -     joined
+admitted    -         receiving  processing  -          -      failed  expired  cancelled  -           -     joined
+receiving   -         receiving  processing  receiving  -      failed  expired  cancelled  -           -     joined
+processing  -         -          -           receiving  ready  failed  -        cancelled  -           held  joined
+held        -         -          -           -          -      failed  expired  cancelled  -           -     joined
+ready       -         -          -           -          -      -       -        -          -           -     -
+joined      -         -          -           -          -      -       -        -          -           -     -
+failed      -         -          -           -          -      -       -        -          -           -     -
+expired     -         -          -           -          -      -       -        -          -           -     -
+cancelled   -         -          -           -          -      -       -        -          -           -     -
 """
 TABLE = {line.split()[0]: line.split()[1:] for line in EXPECTED.strip().splitlines()}
 

@@ -74,6 +74,13 @@ def test_the_table_for_redis_is_json() -> None:
         "import": "processing",
         "direct": "granted",
         "token": "granted",
+        "final": "processing",
+    }
+    partial = table["partial"]["stages"]
+    assert {name for name, stage in partial.items() if not stage["skipped"]} == {"transfer"}
+    assert (table["partial"]["last"], table["partial"]["ends"]) == ("transfer", "stored")
+    assert {(row["last"], row["ends"]) for name, row in table.items() if name != "partial"} == {
+        ("persist", "persisted")
     }
 
 

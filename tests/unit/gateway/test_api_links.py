@@ -51,12 +51,14 @@ IN_FLIGHT = (Status.WAITING, Status.ADMITTED, Status.RECEIVING, Status.PROCESSIN
         *((transport, Status.GRANTED, {**COMPLETE, **GRANTS}) for transport in (Transport.DIRECT, Transport.TOKEN)),
         *((transport, status, COMPLETE) for transport in (Transport.DIRECT, Transport.TOKEN) for status in IN_FLIGHT),
         *((Transport.IMPORT, status, {}) for status in IN_FLIGHT),
-        *((transport, Status.READY, CONTENT) for transport in Transport),
+        *((Transport.FINAL, status, {}) for status in IN_FLIGHT),
+        *((transport, Status.READY, CONTENT) for transport in Transport if transport is not Transport.PARTIAL),
+        *((Transport.PARTIAL, status, {}) for status in (*IN_FLIGHT, Status.HELD, Status.JOINED)),
         *((transport, status, {}) for transport in Transport for status in ENDED_BADLY),
     ],
 )
 def test_the_links_of_an_upload(transport: Transport, status: Status, expected: dict[str, str]) -> None:
-    thumbnail = {} if status in ENDED_BADLY else THUMBNAIL
+    thumbnail = {} if status in ENDED_BADLY or transport is Transport.PARTIAL else THUMBNAIL
     assert shown(transport, status) == {**ALWAYS, **thumbnail, **expected}
 
 

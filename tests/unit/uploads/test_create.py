@@ -56,7 +56,7 @@ class LosesUploads:
 async def test_the_client_is_asked_to_repeat_its_request(journal: bool, code: str) -> None:
     redis = cast("Any", LosesUploads(journal=journal))
     cell = cast("Any", SimpleNamespace(uploads=redis, journals=redis, record=redis))
-    lookup = UploadLookup(redis, redis, ExpiryRules(1, 1))
+    lookup = UploadLookup(redis, redis, ExpiryRules(1, 1, 1))
     creation = UploadCreation(cell, lookup, redis, redis, CreationRules("s", "v", 10, 100))
     with pytest.raises(DependencyUnavailable) as refused:
         await creation.register(NewUpload.of(UPLOAD))

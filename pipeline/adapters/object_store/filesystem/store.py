@@ -83,7 +83,7 @@ class FilesystemObjectStore(Guarded, ClosedOnExit):
         try:
             await _fill(draft, body, what)
             with disk_errors(what):
-                if target.plan.count == 1:
+                if target.is_plain:
                     await asyncio.to_thread(self._tree.publish_object, draft, target.key)
                 else:
                     await asyncio.to_thread(self._tree.publish_segment, draft, target, source.number, body.md5_hex)
@@ -100,7 +100,7 @@ class FilesystemObjectStore(Guarded, ClosedOnExit):
     async def seal(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> StoredObject:
         """See `ObjectStore.seal`."""
         check_segments(target, segments)
-        if target.plan.count == 1:
+        if target.is_plain:
             with disk_errors(target.key):
                 etag = await asyncio.to_thread(self._tree.verify_plain, target, segments[0])
             return self._stored(target.key, target.plan.size_bytes, etag, tuple(segments))

@@ -136,12 +136,13 @@ class Tree:
 
     def segment_piece(self, target: ObjectTarget, number: int, first: int, last: int, etag: str | None = None) -> Piece:
         """Bytes `first` to `last` of a stored segment. Raises StoreError STORE_OBJECT_MISSING, OBJECT_CHANGED."""
-        if target.plan.count == 1:
+        if target.is_plain:
             found = [self.layout.object_path(target.key)]
         else:
-            found = self._segments(target.upload_id, number)
+            place = target.place(number)
+            found = self._segments(place.upload_id, place.number)
         for path in filter(self.files.has, found):
-            of_version = self._etag(target.key) if target.plan.count == 1 and etag else path.suffix[1:]
+            of_version = self._etag(target.key) if target.is_plain and etag else path.suffix[1:]
             if etag in (None, of_version):
                 return (path, first, last - first + 1)
         if any(map(self.files.has, found)):
@@ -175,9 +176,13 @@ class Tree:
 
     def remove_upload(self, target: ObjectTarget) -> None:
         self.remove_object(target.key)
+        for upload_id in target.prefixes:
+            self._remove_segments_of(upload_id)
+
+    def _remove_segments_of(self, upload_id: str) -> None:
         while True:
             try:
-                self.files.remove_tree(self.layout.upload_path(target.upload_id))
+                self.files.remove_tree(self.layout.upload_path(upload_id))
             except FileNotFoundError:
                 return
             except OSError as error:
@@ -249,7 +254,8 @@ class Tree:
         return path
 
     def _segment_path(self, target: ObjectTarget, segment: StoredSegment) -> Path:
-        return self.layout.segment_path(target.upload_id, segment.number, segment.etag)
+        place = target.place(segment.number)
+        return self.layout.segment_path(place.upload_id, place.number, segment.etag)
 
     def _has(self, target: ObjectTarget, segment: StoredSegment) -> bool:
         try:

@@ -69,9 +69,11 @@ async def _listed(
 ) -> dict[int, StoredSegment]:
     """By number, as far as the listing has them."""
     found: dict[int, StoredSegment] = {}
-    if target.plan.count > 1:
-        names = {segment_name(target.upload_id, number): number for number in range(1, target.plan.count + 1)}
-        async for entry in entries(http, layout.segment_container, f"{target.upload_id}/", page_names):
+    if target.is_plain:
+        return found
+    names = {segment_name(place.upload_id, place.number): number for number, place in enumerate(target.places, 1)}
+    for upload_id in target.parts or (target.upload_id,):
+        async for entry in entries(http, layout.segment_container, f"{upload_id}/", page_names):
             number = names.get(entry.name)
             if number is not None and entry.etag:
                 found[number] = StoredSegment(number, entry.size_bytes, entry.etag)

@@ -20,7 +20,7 @@ from yarl import URL
 
 from pipeline.adapters.object_store.names import segment_name
 from pipeline.core.errors import StoreError
-from pipeline.core.stored_objects import ObjectTarget
+from pipeline.core.stored_objects import ObjectTarget, Place
 
 # swift.conf: max_container_name_length, max_object_name_length, in bytes of UTF-8.
 CONTAINER_NAME_BYTES = 256
@@ -59,13 +59,14 @@ class SwiftLayout:
 
     def destination(self, target: ObjectTarget, number: int) -> tuple[str, str]:
         """Path and content type to PUT a segment with; an upload of one segment is the object itself."""
-        if target.plan.count == 1:
+        if target.is_plain:
             return self.object_path(target.key), target.content_type
-        return self.segment_path(target.upload_id, number), "application/octet-stream"
+        place = target.place(number)
+        return self.segment_path(place.upload_id, place.number), "application/octet-stream"
 
-    def manifest_location(self, upload_id: str, number: int) -> str:
+    def manifest_location(self, place: Place) -> str:
         """A segment as a manifest names it: `/container/name`, not quoted (slo middleware, "path")."""
-        return f"/{self.segment_container}/{segment_name(upload_id, number)}"
+        return f"/{self.segment_container}/{segment_name(place.upload_id, place.number)}"
 
 
 def container_path(container: str) -> str:

@@ -25,11 +25,11 @@ def manifest_json(layout: SwiftLayout, target: ObjectTarget, segments: Sequence[
     return json.dumps(
         [
             {
-                "path": layout.manifest_location(target.upload_id, segment.number),
+                "path": layout.manifest_location(place),
                 "etag": segment.etag,
                 "size_bytes": segment.size_bytes,
             }
-            for segment in segments
+            for segment, place in zip(segments, target.places, strict=True)
         ]
     ).encode()
 
@@ -92,6 +92,6 @@ def raise_unless_sealed(
 
 def _numbers(response: ManifestResponse, layout: SwiftLayout, target: ObjectTarget) -> list[int]:
     """The numbers of the segments in `errors`, where Swift quotes their names."""
-    numbers = range(1, target.plan.count + 1)
-    by_location = {location_path(layout.manifest_location(target.upload_id, number)): number for number in numbers}
+    places = enumerate(target.places, 1)
+    by_location = {location_path(layout.manifest_location(place)): number for number, place in places}
     return sorted({by_location[path] for path, _ in response.errors if path in by_location})

@@ -154,7 +154,7 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
     async def seal(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> StoredObject:
         """See `ObjectStore.seal`."""
         check_segments(target, segments)
-        if target.plan.count == 1:
+        if target.is_plain:
             return await verify_plain(self, target, segments[0])
         expected = etag_of_etags(segments)
         response = await self._put_manifest(target, segments)
@@ -255,7 +255,9 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
 
     async def _delete_listed(self, target: ObjectTarget, seen: set[str]) -> None:
         while True:
-            listed = {name async for name in self._list(self._layout.segment_container, f"{target.upload_id}/")}
+            listed: set[str] = set()
+            for upload_id in target.prefixes:
+                listed |= {name async for name in self._list(self._layout.segment_container, f"{upload_id}/")}
             if listed <= seen:
                 return
             new = sorted(listed - seen)
@@ -263,9 +265,8 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
             await self._delete_paths(self._layout.named_segment_path(name) for name in new)
 
     async def _delete_unlisted(self, target: ObjectTarget, seen: set[str]) -> None:
-        numbers = range(1, target.plan.count + 1) if target.plan.count > 1 else ()
-        unlisted = [number for number in numbers if segment_name(target.upload_id, number) not in seen]
-        await self._delete_paths(self._layout.segment_path(target.upload_id, number) for number in unlisted)
+        names = [] if target.is_plain else [segment_name(place.upload_id, place.number) for place in target.places]
+        await self._delete_paths(self._layout.named_segment_path(name) for name in names if name not in seen)
 
     async def _put_manifest(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> ManifestResponse:
         async with self._http.request(

@@ -25,7 +25,6 @@ from redis.exceptions import InvalidResponse
 from pipeline.adapters.redis.errors import translated
 from pipeline.core.errors import DependencyUnavailable
 from pipeline.core.lifecycle import ENDED, Event, moves
-from pipeline.core.stages import FINAL
 from pipeline.core.transports import transports_table
 
 NAMES = (
@@ -78,6 +77,8 @@ NAMES = (
 # Files whose functions a script uses, besides those of every script.
 _SHARED: Mapping[str, tuple[str, ...]] = {
     "append_length": ("queue", "volume"),
+    "upload_create": ("joining",),
+    "upload_rebuild": ("joining",),
     "upload_snapshots": ("queue",),
     "volume_admission": ("queue", "volume", "volume_upgrade"),
     "volume_queue": ("queue",),
@@ -103,7 +104,6 @@ def _tables() -> str:
             f"local MOVES = {_literal({event: moves(event) for event in Event})}",
             f"local TRANSPORTS = {_literal(transports_table())}",
             f"local ENDED = {_literal(dict.fromkeys(sorted(ENDED), True))}",
-            f"local FINAL = {_literal(FINAL)}",
             "",
         ]
     )

@@ -1,5 +1,5 @@
--- Functions that every script shares. Python puts this file in front of each script, after the tables MOVES, TRANSPORTS, ENDED
--- and FINAL, which it writes from pipeline/core. A is the script's one argument, a JSON object; P is the key prefix. Redis' clock
+-- Functions that every script shares. Python puts this file in front of each script, after the tables MOVES, TRANSPORTS and
+-- ENDED, which it writes from pipeline/core. A is the script's one argument, a JSON object; P is the key prefix. Redis' clock
 -- is the only clock: only the test of the admission model passes A.now_ms.
 --
 -- Processes of two releases, with different stage graphs, may run these scripts on one record during a rolling upgrade. A stage

@@ -8,7 +8,8 @@
 --
 -- A record of a release before there were owners names none, and is not counted.
 local DAY_MS = 86400000
-local COUNTED_AS = {waiting = 'waiting', granted = 'in_flight', admitted = 'in_flight', receiving = 'in_flight', processing = 'in_flight'}
+local COUNTED_AS = {waiting = 'waiting', granted = 'in_flight', admitted = 'in_flight', receiving = 'in_flight', processing = 'in_flight',
+  held = 'in_flight'}
 
 local function owner_key(owner) return P .. 'owner:' .. owner end
 
@@ -28,10 +29,12 @@ local function add_to_day(owner, created_ms, bytes)
 end
 
 -- The bytes that an upload in this status counts towards its day: the whole file, or the received bytes if it ended without
--- becoming a content. Bytes that a client sent to the store itself are not known, so the whole file counts there too.
+-- becoming a content. Bytes that a client sent to the store itself are not known, so the whole file counts there too. Those of a
+-- final upload are counted with its partial uploads.
 local function share_of_day(key, status)
   if not status then return 0 end
-  local size, received, granted = unpack(redis.call('HMGET', key, 'size_bytes', 'bytes_received', 'granted_at_ms'))
+  local size, received, granted, transport = unpack(redis.call('HMGET', key, 'size_bytes', 'bytes_received', 'granted_at_ms', 'transport'))
+  if transport == 'final' then return 0 end
   if not ENDED[status] or status == 'ready' or granted then return tonumber(size) end
   return tonumber(received)
 end

@@ -23,9 +23,9 @@ finish(A.stage, A.state, A.result)
 for stage, other in pairs(A.also or {}) do
   if stage_state(id, stage) == 'pending' then finish(stage, other.state, other.result) end
 end
-if A.stage == FINAL then
-  apply(id, 'persisted')
+release_due(id)
+if A.stage == transport_of(id).last then
+  apply(id, transport_of(id).ends)
   return cjson.encode({jobs = {}})
 end
-release_due(id)
 return cjson.encode({jobs = append(queue_startable(id), wake_readers(id))})

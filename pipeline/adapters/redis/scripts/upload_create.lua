@@ -1,6 +1,7 @@
 -- Register an upload in the status its transport begins with, once per Idempotency-Key, and queue the stages that may start at
 -- once. A: upload_id, fields {name: value}, fingerprint, idempotency_key?, idempotency_ms, again?: the key of an upload that has
--- ended is free, permit? {id, count, until_ms}, limits? (core.creation_limits), requeue_ms. Returns {created, fields (the hash as a flat
+-- ended is free, permit? {id, count, until_ms}, limits? (core.creation_limits), parts? (of a
+-- final upload, see joining.lua: one that consists of the same parts already is returned as known), requeue_ms. Returns {created, fields (the hash as a flat
 -- list, which names the queued jobs)}, {conflict}, {used_up} or {refused: {code, ...}}.
 local idem = A.idempotency_key and (P .. 'idempotency:' .. A.idempotency_key)
 if idem then
@@ -14,7 +15,11 @@ if idem then
     end
   end
 end
-local refused = A.limits and refuse_creation(A.limits, A.fields, TRANSPORTS[A.fields.transport].begins)
+if A.parts then
+  local known = joined_before(A.parts, A.fields.owner)
+  if known then return cjson.encode({created = false, fields = redis.call('HGETALL', upload_key(known))}) end
+end
+local refused = A.parts and refuse_parts(A.parts, A.fields.owner) or A.limits and refuse_creation(A.limits, A.fields, TRANSPORTS[A.fields.transport].begins)
 if refused then return cjson.encode({refused = refused}) end
 if A.permit and not use_permit(A.permit) then return cjson.encode({used_up = true}) end
 local id = A.upload_id
@@ -35,6 +40,7 @@ redis.call('ZADD', P .. 'listed:' .. status, int(NOW), id)
 if idem then
   redis.call('SET', idem, cjson.encode({upload_id = id, fingerprint = A.fingerprint}), 'PX', int(A.idempotency_ms))
 end
+if A.parts then take_parts(id, A.parts) end
 emit(id, 'status', 'status', status)
 if status == 'processing' then trigger_stages(id, {all_received = true}) end
 return cjson.encode({created = true, fields = redis.call('HGETALL', key)})

@@ -1,7 +1,7 @@
 -- Recreate an upload's record from its journal, unless the existing record knows as much of the upload's end.
 -- A: upload_id, fields {name: value}, created_at_ms, fingerprint, idempotency_key?, idempotency_ms, status (waiting, granted,
 -- processing where every byte is in the store, admitted if its temp file exists, or an end), received, stored and expected
--- ({number: crc32c or etag}), released (numbers), permit? {id, count, until_ms}, requeue_ms, grants_ms?: how long from now its client may still hold grants.
+-- ({number: crc32c or etag}), released (numbers), permit? {id, count, until_ms}, parts? (ids, of a final upload), requeue_ms, grants_ms?: how long from now its client may still hold grants.
 -- Returns {created, jobs}.
 local id = A.upload_id
 local key = upload_key(id)
@@ -50,6 +50,7 @@ if is_windowed(id) then
   redis.call('SADD', reads_key(id), 1)
   if not ENDED[A.status] then release_later(id, 0) end
 end
+for _, part_id in ipairs(A.parts or {}) do join_part(id, part_id) end
 emit(id, 'status', 'status', A.status)
 local jobs = {}
 if ENDED[A.status] then

@@ -260,7 +260,7 @@ if A.op == 'overdue' then
     local status = redis.call('HGET', upload_key(who), 'status')
     if not status or ENDED[status] then
       redis.call('ZREM', V .. ':deadlines', who)
-    elseif not MOVES['expire'][status] then
+    elseif status == 'held' or not MOVES['expire'][status] then
       redis.call('ZADD', V .. ':deadlines', int(NOW + A.lease_ms), who)
     else
       uploads[#uploads + 1] = who
