@@ -31,13 +31,11 @@ from schemas.files import FileView
 
 FIELD: Final = "Upload-Concat"
 MOST_PARTS: Final = 128
-"""Partial uploads of one final upload."""
+"""Partial uploads of one final upload. The server accepts a header field of 8,190 bytes, about a hundred URLs. HEAD
+sends it back, and clients accept as much."""
 
 _PARTIAL: Final = "partial"
 _FINAL: Final = "final;"
-_MOST_BYTES: Final = 8190
-"""Of a header field that HTTP clients accept: HEAD sends it back."""
-
 _FILE: Final = re.compile(r"(?:.*/)?files/([0-9A-Za-z-]{1,64})/?")
 
 
@@ -61,8 +59,6 @@ def parse(values: list[str]) -> Joined | bool:
         if text != _PARTIAL:
             raise _invalid("it is `partial`, or `final;` and URLs")
         return True
-    if len(text) > _MOST_BYTES:
-        raise _invalid(f"it has more than {_MOST_BYTES} bytes")
     urls = text.removeprefix(_FINAL).split()
     if not 1 <= len(urls) <= MOST_PARTS:
         raise _invalid(f"it names 1 to {MOST_PARTS} partial uploads")

@@ -24,7 +24,7 @@ from pipeline.core.new_upload_data import from_data, to_data
 from pipeline.core.segments import SegmentPlan, to_ranges
 from pipeline.core.stored_objects import StoredSegment
 from pipeline.core.tail import Tail
-from pipeline.core.transports import Transport
+from pipeline.core.transports import TRANSPORTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ class Journal:
                 self.released.update(number for number in numbers if number in self.stored and number in self.received)
             case Session(session):
                 self.session = session
-            case Planned(size_bytes) if self.new.transport is Transport.GATEWAY:
+            case Planned(size_bytes) if not TRANSPORTS[self.new.transport].in_store:
                 if self.new.deferred is not None:  # the length of a file never changes: the first entry counts
                     self.new = replace(self.new, size_bytes=size_bytes, deferred=None, most_bytes=0)
                     self.planned = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -12,6 +13,7 @@ from uuid6 import uuid7
 from pipeline.adapters.postgres.contents import PostgresContentRepository
 from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
 from pipeline.core.errors import RequestError
+from pipeline.core.stored_objects import Place
 from schemas.deletions import PendingDeletion
 from tests.contract.postgres.test_contents import new_record
 
@@ -62,6 +64,20 @@ async def test_beginning_a_deletion_removes_the_content_and_records_it(
         with pytest.raises(RequestError) as missing:
             await again
         assert missing.value.code == "CONTENT_NOT_FOUND"
+
+
+async def test_a_deletion_knows_under_which_ids_segments_are_stored(
+    contents: PostgresContentRepository, deletions: PostgresDeletionRepository, database: asyncpg.Connection
+) -> None:
+    record = new_record(segments=3)
+    first, second = str(uuid7()), str(uuid7())
+    places = (Place(first, 1), Place(first, 2), Place(second, 1))
+    segments = tuple(replace(item, place=place) for item, place in zip(record.stored.segments, places, strict=True))
+    await contents.save(replace(record, stored=replace(record.stored, segments=segments)))
+    assert tuple(item.place for item in await contents.segments(record.content_id)) == places
+    begun = await deletions.begin(record.content_id, 60, None)
+    assert sorted(begun.parts) == sorted((first, second))
+    assert await listed(deletions) == [begun]
 
 
 async def test_of_concurrent_deletions_of_a_content_one_begins(

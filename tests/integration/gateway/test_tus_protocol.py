@@ -30,7 +30,7 @@ async def test_options(gateway: Gateway, path: str, version: str | None) -> None
     response = await gateway.client.request("OPTIONS", path, headers={"Tus-Resumable": version} if version else {})
     assert response.status == 200
     assert response.headers["Tus-Version"] == "1.0.0"
-    extensions = "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination"
+    extensions = "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination,concatenation"
     assert response.headers["Tus-Extension"] == extensions
     assert response.headers["Tus-Checksum-Algorithm"] == "sha1,md5,sha256"
     assert "Tus-Resumable" not in response.headers
@@ -68,7 +68,7 @@ async def _errors(gateway: Gateway) -> list[tuple[Response, int]]:
         (await create(gateway, Upload_Length="-1"), 400),
         (await create(gateway, Upload_Length="9" * 16), 400),
         (await create(gateway, Upload_Defer_Length="1"), 400),
-        (await create(gateway, Upload_Concat="partial"), 400),
+        (await create(gateway, Upload_Concat="other"), 400),
         (await send("POST", "/files/", headers={**TUS, "Upload-Defer-Length": "2"}), 400),
         (await send("POST", path, headers=TUS), 400),
         (await send("PUT", path, headers=TUS), 405),

@@ -1,0 +1,108 @@
+"""Contract: an object that consists of the segments of partial uploads, where a segment is an object of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.core.errors import StoreError
+from pipeline.core.segments import SegmentPlan
+from pipeline.core.stored_objects import ObjectTarget, StoredSegment
+from pipeline.stages.whole import make_whole
+from tests.contract.object_store.uploads import Scenario, Store, content, keys, segment_content
+
+pytestmark = [
+    pytest.mark.contract,
+    pytest.mark.parametrize("store", ["filesystem", "swift-tempauth", "swift-rgw"], indirect=True),
+]
+
+SIZES = ((3_000, 3_000, 17), (5_000,), (4_000, 999))
+FINAL = "01900000-0000-7000-8000-00000000f1a1"
+
+
+class Joined:
+    """Partial uploads of these sizes, stored, and the target of the file that consists of them."""
+
+    def __init__(self, store: Store, sizes: tuple[tuple[int, ...], ...] = SIZES) -> None:
+        self.store = store
+        self.parts = [Scenario(store, sizes=item) for item in sizes]
+        for part in self.parts:
+            part.target = replace(part.target, partial=True)
+        self.data = b"".join(part.data for part in self.parts)
+        plan = SegmentPlan.joined(part.target.plan for part in self.parts)
+        ids = tuple(part.target.upload_id for part in self.parts)
+        self.target = ObjectTarget(FINAL, f"contents/{FINAL}/original", "video/mp4", plan, parts=ids)
+
+    async def put(self) -> list[StoredSegment]:
+        await self.store.begin(self.target)
+        found = [segment for part in self.parts for segment in await part.put()]
+        return [replace(segment, number=number) for number, segment in enumerate(found, 1)]
+
+
+async def test_segments_of_uneven_lengths_are_one_object(store: Store) -> None:
+    joined = Joined(store)
+    segments = await joined.put()
+    assert not [key for key in await keys(store) if key.startswith("contents/")], "a part is no object"
+    sealed = await store.seal(joined.target, segments)
+    assert sealed == await store.seal(joined.target, segments)
+    assert (sealed.size_bytes, len(sealed.segments)) == (len(joined.data), 6)
+    assert await content(store, joined.target.key) == joined.data
+    assert await content(store, joined.target.key, 2_990, 11_100) == joined.data[2_990:11_101]
+
+
+async def test_a_segment_is_read_before_the_object_is_sealed(store: Store) -> None:
+    joined = Joined(store)
+    await joined.put()
+    for number in range(1, joined.target.plan.count + 1):
+        first, length = joined.target.plan.offset(number), joined.target.plan.length(number)
+        found = await segment_content(store, joined.target, number, 1, length - 1)
+        assert found == joined.data[first + 1 : first + length]
+
+
+async def test_a_missing_segment_is_named(store: Store) -> None:
+    joined = Joined(store)
+    segments = await joined.put()
+    await store.abort(joined.parts[1].target)
+    with pytest.raises(StoreError) as refused:
+        await store.seal(joined.target, segments)
+    assert (refused.value.code, refused.value.detail["segments"]) == ("MANIFEST_REFUSED", [4])
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+async def test_abort_removes_the_segments_of_every_part(store: Store, *, sealed: bool) -> None:
+    joined, other = Joined(store), Scenario(store)
+    await other.sealed()
+    before = await keys(store)
+    segments = await joined.put()
+    if sealed:
+        await store.seal(joined.target, segments)
+    for _ in range(2):
+        await store.abort(joined.target)
+        assert await keys(store) == before
+
+
+async def test_a_deletion_that_knows_the_ids_alone_removes_everything(store: Store) -> None:
+    joined = Joined(store)
+    await store.seal(joined.target, await joined.put())
+    one = SegmentPlan(1, 1)
+    await store.abort(replace(joined.target, plan=SegmentPlan.joined([one] * 3)))
+    assert await keys(store) == []
+
+
+async def test_a_partial_upload_is_removed_without_its_neighbours(store: Store) -> None:
+    joined = Joined(store)
+    await joined.put()
+    await store.abort(joined.parts[1].target)
+    left = await keys(store)
+    assert len(left) == 5
+    assert not [key for key in left if joined.parts[1].target.upload_id in key]
+
+
+async def test_one_segment_becomes_a_plain_object(store: Store) -> None:
+    joined = Joined(store, ((5_000,),))
+    (segment,) = await joined.put()
+    sealed = await make_whole(store, joined.target, segment)  # type: ignore[arg-type]  # every adapter is a whole Store
+    assert (sealed.etag, sealed.segments) == (segment.etag, (segment,))
+    assert (await keys(store), await content(store, joined.target.key)) == ([joined.target.key], joined.data)
+    assert await make_whole(store, joined.target, segment) == sealed, "a run that is repeated finds its copy"  # type: ignore[arg-type]  # as above
