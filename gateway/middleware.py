@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from gateway.http.bodies import connection_ends
 from gateway.http.cors import cors_headers
 from gateway.http.envelope import REQUEST_ID, SERVER, STANDARD_HEADERS, failure, plain_failure
 from gateway.http.paths import without_tokens
@@ -82,9 +83,8 @@ def _failure(request: web.Request, error: SluiceError) -> web.Response:
 
 
 def _close_if_needed(request: web.Request, response: web.StreamResponse) -> None:
-    """A body that was not read to its end makes the connection unusable for another request (RFC 9112 section 9.3).
-    While the gateway shuts down, every connection is closed."""
-    if not response.prepared and (not request.content.at_eof() or request.app[RUNNING].stopping.is_set()):
+    """While the gateway shuts down, every connection is closed."""
+    if not response.prepared and (connection_ends(request) or request.app[RUNNING].stopping.is_set()):
         response.force_close()
 
 

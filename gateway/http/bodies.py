@@ -13,9 +13,10 @@ from typing import TypeVar
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDict
 from pydantic import BaseModel, ValidationError
 
-from gateway.http.connection import FramingError, client_gone
+from gateway.http.connection import FramingError, GatewayConnection, client_gone
 from gateway.http.state import OPTIONS
 from pipeline.core.errors import RequestError
 from schemas import media_types
@@ -55,6 +56,21 @@ async def chunks(request: web.Request) -> AsyncIterator[bytes]:
         if not client_gone(request).is_set():
             raise
         raise ConnectionResetError("the client has left") from None
+
+
+def trailers(request: web.Request) -> CIMultiDict[str]:
+    """The trailer fields of a chunked body that was read to its end, of a request whose head has the field Trailer.
+    Raises RequestError REQUEST_MALFORMED."""
+    protocol = request.protocol
+    return protocol.trailers(request) if isinstance(protocol, GatewayConnection) else CIMultiDict()
+
+
+def connection_ends(request: web.Request) -> bool:
+    """Whether no other request may follow on this connection: the body was not read to its end (RFC 9112 section 9.3),
+    or may have trailers (`gateway.http.connection`)."""
+    protocol = request.protocol
+    has_trailers = isinstance(protocol, GatewayConnection) and protocol.may_have_trailers(request)
+    return has_trailers or not request.content.at_eof()
 
 
 async def parse_json(

@@ -6,7 +6,9 @@ unless:
 - the head of a request is complete after `head_seconds`, and has at most `HEAD_BYTES`;
 - the framing of a chunked body (extensions, trailers, sizes with leading zeros) has at most `FRAMING_BYTES` more than
   the body; aiohttp's parser in C bounds the trailers only. Invalid framing ends the body at once;
-- the client reads some of the bytes that are ready to be sent within `write_seconds`.
+- the client reads some of the bytes that are ready to be sent within `write_seconds`;
+- a chunked body ends without trailers. aiohttp's parser in C (3.14) keeps the last trailer and adds it to the headers
+  of the next request on the connection, which behind a proxy may be that of another client.
 """
 
 from __future__ import annotations
@@ -19,11 +21,13 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import _ErrInfo
+from multidict import CIMultiDict
 
 from gateway.http.connections import Connections
 from gateway.http.envelope import SERVER, STANDARD_HEADERS, failure
 from gateway.http.paths import without_tokens
 from gateway.http.request_ids import HEADER, request_id
+from gateway.http.trailers import TrailerWatch
 from gateway.limits import STRANGERS_LOG
 from gateway.options import GatewayOptions
 from pipeline.core.errors import RequestError, SluiceError
@@ -51,7 +55,7 @@ class GatewayConnection(web.RequestHandler):
 
     __slots__ = (
         *("gone", "_connections", "_options", "_socket", "_served", "_timer", "_write_timer", "_is_over"),
-        *("_head_bytes", "_body", "_framed_bytes", "_broken", "_received_at", "_blocked_at"),
+        *("_head_bytes", "_body", "_framed_bytes", "_broken", "_received_at", "_blocked_at", "_trailers"),
     )
 
     def __init__(self, manager: web.Server, connections: Connections, options: GatewayOptions, **limits: Any) -> None:
@@ -75,6 +79,7 @@ class GatewayConnection(web.RequestHandler):
         self._broken = False
         """Its framing is not valid, so that nothing after it can be understood."""
         self._received_at = self._blocked_at = 0.0
+        self._trailers = TrailerWatch()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if hasattr(transport, "max_size"):  # asyncio's own transport; other event loops have no such attribute
@@ -117,7 +122,13 @@ class GatewayConnection(web.RequestHandler):
             return  # discarded, while the client receives its response
         self._received_at = self._loop.time()
         parsed_bytes = self._body.total_bytes if self._body is not None else 0
+        in_head = not (self._is_busy or self._is_in_body)
+        self._trailers.received(data, in_head=in_head)
         super().data_received(data)
+        if in_head and self._messages:
+            message, body = self._messages[0]
+            if not isinstance(message, _ErrInfo):
+                self._trailers.begun(message, body)
         if self._messages and isinstance(self._messages[-1][0], _ErrInfo) and self._is_in_body:
             self._messages.pop()
             self._request_count -= 1
@@ -172,7 +183,10 @@ class GatewayConnection(web.RequestHandler):
         self._head_bytes = self._framed_bytes = 0
         self._body = request.content if isinstance(request.content, StreamReader) else None
         try:
-            return await super()._handle_request(request, start_time, request_handler)
+            response, reset = await super()._handle_request(request, start_time, request_handler)
+            if self.may_have_trailers(request):
+                response.force_close()
+            return response, reset
         finally:
             self._served += 1
             if self._broken and self._body is not None:
@@ -180,6 +194,17 @@ class GatewayConnection(web.RequestHandler):
                 self._body.set_exception(cast(BaseException, None))
             if not self._is_busy:
                 self._connections.set_idle(self)
+
+    def may_have_trailers(self, request: web.BaseRequest) -> bool:
+        """Whether the request in progress has a chunked body that has not ended, or not certainly without trailers."""
+        if "Transfer-Encoding" not in request.headers:
+            return False
+        return self._is_in_body or bool(self._messages) or not self._trailers.ended_plainly
+
+    def trailers(self, request: web.BaseRequest) -> CIMultiDict[str]:
+        """The trailer fields of the request in progress, whose body was read to its end and whose head has the field
+        Trailer. Raises RequestError REQUEST_MALFORMED."""
+        return self._trailers.fields(request.content)
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -21,9 +21,9 @@ from gateway.issuing import issue_upload_token
 from gateway.keys import CALLER, SERVICES
 from gateway.protocols import metadata
 from gateway.protocols.fields import media_type
+from pipeline.core.digests import BodyDigest
 from pipeline.core.errors import RequestError, SluiceError
 from pipeline.core.lifecycle import Status
-from pipeline.core.model import ClientDigest
 from pipeline.uploads.append import Position
 from pipeline.uploads.lookup import UploadDetail
 from schemas.uploads import CreateUpload
@@ -36,8 +36,11 @@ _WRONG = frozenset(
         "APPEND_TOO_LONG",
         "APPEND_TOO_LARGE",
         "BODY_TOO_LARGE",
+        "CHECKSUM_NOT_SUPPORTED",
         "DEFERRED_TOO_LARGE",
+        "DIGEST_NOT_SUPPORTED",
         "FILE_TOO_LARGE_FOR_OWNER",
+        "REQUEST_MALFORMED",
         "VALIDATION_FAILED",
     }
 )
@@ -79,7 +82,7 @@ async def append_first(
     request: web.Request,
     detail: UploadDetail,
     body: AsyncIterator[bytes],
-    digest: ClientDigest | None,
+    digest: BodyDigest | None,
     *,
     created: bool,
     ends: bool = False,

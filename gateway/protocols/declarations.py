@@ -16,6 +16,7 @@ EXTENSIONS: Final = (
     "creation-defer-length",
     "expiration",
     "checksum",
+    "checksum-trailer",
     "termination",
     "concatenation",
 )
@@ -110,7 +111,8 @@ _DEFER_FIELD = RequestHeader(
 )
 _CHECKSUM = RequestHeader(
     "Upload-Checksum",
-    "tus: digest of the body, `sha1`, `md5` or `sha256` and base64. The body counts only if it matches.",
+    "tus: digest of the body, `sha1`, `md5` or `sha256` and base64. The body counts only if it matches. It may be a "
+    "trailer of a chunked body, which the header `Trailer: Upload-Checksum` declares.",
     {"type": "string", "examples": ["sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0="]},
 )
 _DIGEST = RequestHeader(

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
 
 from pipeline.core.errors import RequestError
 from pipeline.core.model import ClientDigest
@@ -21,6 +24,20 @@ CHECKSUMS = {"sha1": ("sha1", 20), "md5": ("md5", 16), "sha256": ("sha-256", 32)
 # RFC 8941 section 3.3.5: a byte sequence is base64 between colons; keys are lower case (section 3.1.2).
 _MEMBER = re.compile(r"\s*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):\s*")
 _MD5_HEX = re.compile(r"[0-9a-fA-F]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class BodyDigest:
+    """The digest of one body, which its client may send after it. `algorithms`: those that it may have. `read`: returns
+    it when the body has ended; raises RequestError."""
+
+    algorithms: tuple[str, ...]
+    read: Callable[[], ClientDigest]
+
+    @classmethod
+    def known(cls, digest: ClientDigest) -> Self:
+        """One that was sent before the body."""
+        return cls((digest.algorithm,), lambda: digest)
 
 
 def parse_content_digest(value: str) -> list[ClientDigest]:

@@ -20,9 +20,10 @@ from functools import partial
 
 import google_crc32c
 
+from pipeline.core.digests import BodyDigest
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Status
-from pipeline.core.model import ClientDigest, Upload
+from pipeline.core.model import Upload
 from pipeline.core.tail import MOST_HELD_BYTES, Tail, offset_of
 from pipeline.core.transports import Transport
 from pipeline.core.windows import reader_segments
@@ -94,7 +95,7 @@ class Appender:
         offset: int,
         body: AsyncIterator[bytes],
         body_bytes: int | None = None,
-        digest: ClientDigest | None = None,
+        digest: BodyDigest | None = None,
         *,
         size_bytes: int | None = None,
         ends: bool = False,
@@ -106,8 +107,8 @@ class Appender:
 
         Raises as `position`, and RequestError APPEND_OFFSET_WRONG, APPEND_TOO_LONG, APPEND_TOO_LARGE, APPEND_NO_ROOM,
         APPEND_DIGEST_WRONG, APPEND_STALLED, APPEND_CUT_OFF, SEGMENT_DIFFERS, UPLOAD_LENGTH_DIFFERS; TempVolumeError;
-        while the length is not known also DEFERRED_TOO_LARGE, VALIDATION_FAILED for an empty file, and as
-        `append_length.set_length`."""
+        what `digest.read` raises; while the length is not known also DEFERRED_TOO_LARGE, VALIDATION_FAILED for an empty
+        file, and as `append_length.set_length`."""
         try:
             position = await self._append(upload_id, offset, body, body_bytes, digest, size_bytes, ends=ends)
         except RequestError as error:
@@ -122,7 +123,7 @@ class Appender:
         offset: int | None,
         body: AsyncIterator[bytes],
         body_bytes: int | None,
-        digest: ClientDigest | None,
+        digest: BodyDigest | None,
         size_bytes: int | None = None,
         *,
         ends: bool = False,
@@ -265,7 +266,7 @@ async def _nothing() -> AsyncIterator[bytes]:
     yield b""
 
 
-def _require_fit(upload: Upload, turn: Turn, body_bytes: int | None, digest: ClientDigest | None) -> None:
+def _require_fit(upload: Upload, turn: Turn, body_bytes: int | None, digest: BodyDigest | None) -> None:
     """A body with a digest counts only when all of it has arrived: until then its bytes stay on the temp volume, so
     they must fit into the window beside the segments that the reader holds."""
     if digest is None or upload.window_bytes is None:

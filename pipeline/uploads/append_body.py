@@ -13,8 +13,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 
+from pipeline.core.digests import BodyDigest
 from pipeline.core.errors import RequestError
-from pipeline.core.model import ClientDigest, Upload
+from pipeline.core.model import Upload
 from pipeline.core.tail import Tail
 from pipeline.uploads.append_turn import Turn
 from pipeline.uploads.cell import CellState
@@ -120,7 +121,7 @@ class AppendBody:
         rules: ReceiveRules,
         turn: Turn,
         upload: Upload,
-        digest: ClientDigest | None,
+        digest: BodyDigest | None,
     ) -> None:
         self._cell = cell
         self._claims = claims
@@ -130,7 +131,10 @@ class AppendBody:
         self._upload = upload
         self._digest = digest
         self._segments = SegmentWrite(cell, claims.room)
-        self._hash = hashlib.new(digest.algorithm.replace("-", ""), usedforsecurity=False) if digest else None
+        self._hashes = {
+            name: hashlib.new(name.replace("-", ""), usedforsecurity=False)
+            for name in (digest.algorithms if digest else ())
+        }
         self._arrived: list[_Arrived] = []
 
     async def segment(self, blocks: BodyBlocks, number: int, *, known: int | None) -> int:
@@ -147,7 +151,7 @@ class AppendBody:
         incoming = IncomingBytes(
             write,
             self._buffer,
-            [self._hash] if self._hash else [],
+            list(self._hashes.values()),
             done_bytes=on_disk.size_bytes if on_disk else 0,
             crc32c=on_disk.crc32c if on_disk else 0,
         )
@@ -185,11 +189,12 @@ class AppendBody:
 
     async def finish(self) -> None:
         """The body has ended: compare its digest, and record what was waiting for that. Raises RequestError
-        APPEND_DIGEST_WRONG, and as `segment`."""
-        if self._hash is None or self._digest is None:
+        APPEND_DIGEST_WRONG, what the digest's `read` raises, and as `segment`."""
+        if self._digest is None:
             return
-        if self._hash.digest() != self._digest.value:
-            raise RequestError("APPEND_DIGEST_WRONG", algorithm=self._digest.algorithm)
+        announced = self._digest.read()
+        if self._hashes[announced.algorithm].digest() != announced.value:
+            raise RequestError("APPEND_DIGEST_WRONG", algorithm=announced.algorithm)
         arrived, self._arrived = self._arrived, []
         for segment in arrived:
             await self._record(segment)

@@ -12,6 +12,7 @@ import google_crc32c
 import pytest
 
 from pipeline.core.admission import DiskReading
+from pipeline.core.digests import BodyDigest
 from pipeline.core.errors import SluiceError
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import ClientDigest
@@ -50,7 +51,9 @@ class Mouth:
     ) -> Position:
         size = len(body) if isinstance(body, bytes) and known else None
         blocks = whole(body) if isinstance(body, bytes) else body
-        return await self.gateways[gateway].append(self.upload_id, offset, blocks, size, digest)
+        return await self.gateways[gateway].append(
+            self.upload_id, offset, blocks, size, BodyDigest.known(digest) if digest else None
+        )
 
     async def refused(self, offset: int, body: bytes | AsyncIterator[bytes], digest: ClientDigest | None = None) -> str:
         with pytest.raises(SluiceError) as raised:

@@ -80,9 +80,52 @@ async def test_small_chunks_are_no_fault(gateway: Gateway, chunk_bytes: int, ext
     framed = b"".join(b"%x%b\r\n%b\r\n" % (len(chunk), extension, chunk) for chunk in chunks)
     async with connect(gateway.url) as wire:
         await wire.begin("PUT", f"/v1/uploads/{upload['id']}/segments/1", CHUNKED)
-        await wire.send(framed + b"0\r\nX-Trailer: fine\r\n\r\n")
+        await wire.send(framed + b"0\r\n\r\n")
         head = await wire.head()
         assert head.status == 200
         await wire.body(head)
         await wire.begin("GET", "/healthz", {})
         assert (await wire.head()).status == 200
+
+
+LAST_CHUNKS = {
+    "plain": b"0\r\n\r\n",
+    "a trailer": b"0\r\nX-HTTP-Method-Override: DELETE\r\n\r\n",
+    "two trailers": b"0\r\nX-Trailer: fine\r\nAuthorization: Bearer x\r\n\r\n",
+    "an extension": b"0;a=b\r\n\r\n",
+    "zeros": b"000\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", LAST_CHUNKS)
+@pytest.mark.parametrize("pipelined", [False, True])
+async def test_a_trailer_does_not_reach_the_next_request(gateway: Gateway, kind: str, *, pipelined: bool) -> None:
+    """The connection is closed unless the body has ended without trailers: aiohttp's parser would add the last one to
+    the headers of the next request. A request that came with the first one is not served then."""
+    upload = await gateway.create()
+    path = f"/v1/uploads/{upload['id']}/segments/1"
+    data, ending = bytes(SEGMENT_BYTES), LAST_CHUNKS[kind]
+    follows = b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n" if pipelined else b""
+    async with connect(gateway.url) as wire:
+        await wire.begin("PUT", path, CHUNKED, b"%x\r\n%b\r\n%b%b" % (len(data), data, ending, follows))
+        head = await wire.head()
+        assert head.status == 200
+        await wire.body(head)
+        if kind == "plain" and not pipelined:
+            await wire.begin("GET", "/healthz", {})
+            assert (await wire.head()).status == 200
+        else:
+            assert head.headers["connection"] == "close"
+            await wire.closed()
+
+
+@pytest.mark.parametrize("at", range(1, len(LAST_CHUNKS["plain"]) + 2))
+async def test_a_body_may_end_in_two_packets(gateway: Gateway, at: int) -> None:
+    upload = await gateway.create()
+    framed = b"%x\r\n%b\r\n%b" % (SEGMENT_BYTES, bytes(SEGMENT_BYTES), LAST_CHUNKS["plain"])
+    async with connect(gateway.url) as wire:
+        await wire.begin("PUT", f"/v1/uploads/{upload['id']}/segments/1", CHUNKED, framed[:-at])
+        await asyncio.sleep(0)
+        await wire.send(framed[-at:])
+        head = await wire.head()
+        assert (head.status, "connection" in head.headers) == (200, False)

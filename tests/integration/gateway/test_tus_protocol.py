@@ -30,7 +30,10 @@ async def test_options(gateway: Gateway, path: str, version: str | None) -> None
     response = await gateway.client.request("OPTIONS", path, headers={"Tus-Resumable": version} if version else {})
     assert response.status == 200
     assert response.headers["Tus-Version"] == "1.0.0"
-    extensions = "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination,concatenation"
+    extensions = (
+        "creation,creation-with-upload,creation-defer-length,expiration,checksum,checksum-trailer,termination,"
+        "concatenation"
+    )
     assert response.headers["Tus-Extension"] == extensions
     assert response.headers["Tus-Checksum-Algorithm"] == "sha1,md5,sha256"
     assert "Tus-Resumable" not in response.headers
