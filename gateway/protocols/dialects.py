@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from gateway.keys import CURRENT_ROUTE
-from gateway.protocols.fields import boolean, integer, media_type
+from gateway.protocols.fields import integer, media_type
 from pipeline.core.errors import RequestError
 
 TUS_VERSION: Final = "1.0.0"
@@ -47,7 +47,7 @@ def dialect_of(request: web.Request) -> Dialect:
     version = integer(request, "Upload-Draft-Interop-Version")
     if version is not None:
         return next((dialect for dialect in ALL if dialect.interop == version != 0), NEWEST)
-    if boolean(request, "Upload-Complete") is not None or media_type(request) == PARTIAL_UPLOAD:
+    if "Upload-Complete" in request.headers or media_type(request) == PARTIAL_UPLOAD:
         return NEWEST
     return NEWEST if request[CURRENT_ROUTE].method in ("GET", "DELETE") else TUS
 

@@ -9,6 +9,7 @@ them for the final response. A creation without bytes, followed by appends, need
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -64,6 +65,9 @@ async def append(request: web.Request, dialect: Dialect) -> web.StreamResponse:
         position = await appender.append(
             name, offset, body, bodies.declared_bytes(request), digest, size_bytes=announced, ends=complete
         )
+        if position.complete and position.offset == offset and await _has_bytes(request, body):
+            size_bytes = position.upload.size_bytes
+            raise RequestError("APPEND_TOO_LONG", size_bytes=size_bytes, end_bytes=size_bytes + 1)
     except RequestError as error:
         if error.code == "APPEND_TOO_LONG" and not dialect.is_early:
             await _invalidate(request, name)
@@ -133,11 +137,20 @@ async def _require_lengths(
 
 
 async def _invalidate(request: web.Request, name: str) -> None:
-    """A client that sends more than it has announced is confused about its file: the upload ends, unless it is
-    complete."""
+    """A client that sends more than it has announced is confused about its file: the upload ends (MUST), also if all
+    that was announced has arrived. A content that has been made of it stays."""
     with suppress(SluiceError):
-        if not (await request.app[SERVICES].appender.position(name)).complete:
-            await request.app[SERVICES].creation.cancel(name)
+        await request.app[SERVICES].creation.cancel(name)
+
+
+async def _has_bytes(request: web.Request, body: AsyncIterator[bytes]) -> bool:
+    """Whether a body of unknown length, which was not read, has bytes. False if its client does not send the rest."""
+    with suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(request.app[OPTIONS].body_seconds):
+            async for block in body:
+                if block:
+                    return True
+    return False
 
 
 def _complete(request: web.Request) -> bool:

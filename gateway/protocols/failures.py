@@ -39,6 +39,7 @@ _AS_LISTED: Final = frozenset({"APPEND_DIGEST_WRONG", "DAILY_LIMIT", "INTERNAL"}
 _PROBLEMS: Final = "https://iana.org/assignments/http-problem-types#"
 _OFFSET: Final = "APPEND_OFFSET_WRONG"
 _LENGTHS: Final = frozenset({"APPEND_TOO_LONG", "UPLOAD_LENGTH_DIFFERS"})
+_LIMITS: Final = frozenset({"VALIDATION_FAILED"})  # of an empty file
 
 
 def error_form(codes: tuple[str, ...], *, asks: bool = False) -> ErrorForm:
@@ -72,7 +73,7 @@ def _respond(request: web.Request, error: SluiceError) -> web.Response:
         response.headers["Upload-Offset"] = str(error.detail["offset"])
     if error.code == _OFFSET or error.code in _LENGTHS:
         response.headers["Upload-Complete"] = "?0"
-    if response.status == 413:
+    if response.status == 413 or error.code in _LIMITS:
         response.headers["Upload-Limit"] = limit_field(request, dialect, None)
     return response
 
