@@ -18,13 +18,13 @@ from aiohttp import web
 
 from gateway.http.bodies import connection_ends
 from gateway.http.cors import cors_headers
-from gateway.http.envelope import REQUEST_ID, SERVER, STANDARD_HEADERS, failure, plain_failure
+from gateway.http.envelope import REQUEST_ID, SERVER, STANDARD_HEADERS
 from gateway.http.paths import without_tokens
 from gateway.http.request_ids import HEADER, request_id
 from gateway.http.state import OPTIONS, RUNNING
 from gateway.keys import CALLER, CURRENT_ROUTE, ROUTE_HEADERS
 from gateway.limits import LEVEL_FIELD, STRANGERS_LOG, level_item
-from gateway.routing import Handler, Route
+from gateway.routing import ENVELOPE, Handler, Route
 from pipeline.core.errors import RequestError, SluiceError
 from pipeline.telemetry import HTTP_REQUESTS, HTTP_SECONDS, REFUSALS, Log, logger
 
@@ -76,10 +76,8 @@ async def set_response_headers(request: web.Request, response: web.StreamRespons
 
 def _failure(request: web.Request, error: SluiceError) -> web.Response:
     route: Route | None = request.get(CURRENT_ROUTE)
-    if route is not None and route.error_form is not None:
-        return route.error_form.respond(request, error)
-    failed = plain_failure if route is not None and route.plain_errors else failure
-    return failed(error, without_tokens(request.path), request[REQUEST_ID])
+    form = ENVELOPE if route is None else route.error_form
+    return form.respond(request, error)
 
 
 def _close_if_needed(request: web.Request, response: web.StreamResponse) -> None:

@@ -131,7 +131,7 @@ def envelope_of(response: ResponseSpec) -> type[BaseModel] | None:
 
 def _schemas(routes: tuple[Route, ...]) -> dict[str, Any]:
     sent = {model for route in routes for response in route.responses if (model := envelope_of(response))}
-    sent |= {Failure, *(PlainFailure for route in routes if route.plain_errors)}
+    sent |= {Failure, *(route.error_form.model for route in routes)}
     received = {route.body for route in routes if route.body}
     _, definitions = models_json_schema(
         [*((model, "validation") for model in received), *((model, "serialization") for model in sent)],
@@ -198,7 +198,7 @@ def _media(response: ResponseSpec, model: type[BaseModel] | None) -> dict[str, A
 def _failures(route: Route) -> dict[str, Any]:
     by_status: dict[int, list[str]] = {}
     for code in route.all_errors:
-        for status in route.statuses_of(code):
+        for status in route.error_form.statuses_of(code):
             by_status.setdefault(status, []).append(code)
     return {str(status): _failure(route, status, codes) for status, codes in sorted(by_status.items())}
 
@@ -221,14 +221,13 @@ def _failure(route: Route, status: int, codes: list[str]) -> dict[str, Any]:
         }
         for code in codes
     }
-    if route.plain_errors:
+    form = route.error_form
+    if form.model is PlainFailure:
         for code, example in examples.items():
             example["value"] |= {"message": f"{CATALOGUE[code].message} ({code})"}
     waits = any(CATALOGUE[code].retryable for code in codes)
-    problems = route.error_form.problems.intersection(codes) if route.error_form else frozenset()
-    model = PlainFailure if route.plain_errors else Failure
-    content: dict[str, Any] = {JSON: {"schema": _reference(model), "examples": examples}}
-    if problems:
+    content: dict[str, Any] = {JSON: {"schema": _reference(form.model), "examples": examples}}
+    if form.problems.intersection(codes):
         content[PROBLEM] = {"schema": _reference(Failure)}
     return {
         "description": ", ".join(codes),

@@ -17,8 +17,11 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from gateway.access import Access
+from gateway.http.envelope import REQUEST_ID, failure
+from gateway.http.paths import without_tokens
 from pipeline.core.error_codes import CATALOGUE
 from pipeline.core.errors import SluiceError
+from schemas.http import Failure
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -56,13 +59,26 @@ class ResponseSpec:
 
 @dataclass(frozen=True, slots=True)
 class ErrorForm:
-    """How a route sends errors whose protocol prescribes more than the envelope. `respond` makes the response.
-    `statuses`: code -> the statuses that it is sent with, in place of the catalogue's. `problems`: codes that may be
-    sent as `application/problem+json` (RFC 9457), whose members are added to the envelope."""
+    """How a route sends errors. `respond` makes the response, whose body is a `model`. `statuses`: code -> the statuses
+    that it is sent with, in place of the catalogue's. `problems`: codes that may be sent as `application/problem+json`
+    (RFC 9457), whose members are added to the envelope."""
 
     respond: Callable[[web.Request, SluiceError], web.Response]
-    statuses: Mapping[str, tuple[int, ...]]
+    statuses: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     problems: frozenset[str] = frozenset()
+    model: type[Failure] = Failure
+
+    def statuses_of(self, code: str) -> tuple[int, ...]:
+        """The statuses with which an error is sent."""
+        return self.statuses.get(code) or (CATALOGUE[code].http_status,)
+
+
+def _in_envelope(request: web.Request, error: SluiceError) -> web.Response:
+    return failure(error, without_tokens(request.path), request[REQUEST_ID])
+
+
+ENVELOPE = ErrorForm(_in_envelope)
+"""The form of every route that names no other: the envelope, with the catalogue's status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +90,7 @@ class Route:
     value, sent with every response of this route, errors included. `quiet`: polled by machines, so logged at debug
     level. `new_work`: refused while the gateway shuts down. `streaming`: lasts as long as its client wants, so its
     duration is not measured. `aliases`: other paths of the same route. `overridable`: the header X-HTTP-Method-Override
-    chooses the method of a request to this path. `error_form`: None: errors are sent in the envelope, with the
-    catalogue's status. `plain_errors`: its clients do not know the envelope; see
-    `gateway.http.envelope.plain_failure`.
+    chooses the method of a request to this path.
     """
 
     method: str
@@ -95,11 +109,10 @@ class Route:
     quiet: bool = False
     new_work: bool = False
     streaming: bool = False
-    plain_errors: bool = False
     response_headers: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     overridable: bool = False
-    error_form: ErrorForm | None = None
+    error_form: ErrorForm = ENVELOPE
     access: Access = field(kw_only=True)
 
     @property
@@ -128,15 +141,10 @@ class Route:
         """Whether it registers uploads, which are limited by themselves."""
         return "QUEUE_FULL" in self.errors
 
-    def statuses_of(self, code: str) -> tuple[int, ...]:
-        """The statuses with which this route sends an error."""
-        own = self.error_form.statuses.get(code) if self.error_form else None
-        return own or (CATALOGUE[code].http_status,)
-
     def documents(self, status: int, code: str | None) -> bool:
         """Whether this row declares a response: an error with this code and status, or a success with this status."""
         if code is not None:
-            return code in self.all_errors and status in self.statuses_of(code)
+            return code in self.all_errors and status in self.error_form.statuses_of(code)
         return any(response.status == status for response in self.responses)
 
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway import access
 from gateway.access import TOKEN_MARK, named_upload
+from gateway.error_codes import UPLOAD_LOOKUP_ERRORS
 from gateway.http.bodies import invalid, invalid_field, parse_json
 from gateway.http.links import base_url
 from gateway.http.state import OPTIONS
@@ -151,7 +152,7 @@ ROUTES: tuple[Route, ...] = (
         "Always refused: `@uppy/aws-s3` needs the option `shouldUseMultipart: true`.",
         responses=(),
         errors=("MULTIPART_REQUIRED",),
-        plain_errors=True,
+        error_form=errors.PLAIN,
         access=access.CREATE_IN_PATH,
     ),
     Route(
@@ -165,7 +166,7 @@ ROUTES: tuple[Route, ...] = (
         errors=errors.CREATION,
         body=UppyFile,
         new_work=True,
-        plain_errors=True,
+        error_form=errors.PLAIN,
         access=access.CREATE_IN_PATH,
     ),
     Route(
@@ -178,7 +179,7 @@ ROUTES: tuple[Route, ...] = (
         responses=(ResponseSpec(200, "The parts", HeldParts, bare=True),),
         errors=(*errors.UPLOAD, "VALIDATION_FAILED"),
         query=UppyKey,
-        plain_errors=True,
+        error_form=errors.PLAIN,
         access=access.SEND_IN_PATH,
     ),
     Route(
@@ -189,10 +190,10 @@ ROUTES: tuple[Route, ...] = (
         "Cancel an upload",
         "Ends an upload; its data is removed soon after. Cancelling twice is harmless.",
         responses=(ResponseSpec(200, "It is cancelled", MultipartAborted, bare=True),),
-        errors=(*errors.LOOKUP, "UPLOAD_ENDED", "VALIDATION_FAILED"),
+        errors=(*UPLOAD_LOOKUP_ERRORS, "UPLOAD_ENDED", "VALIDATION_FAILED"),
         query=UppyKey,
         new_work=True,
-        plain_errors=True,
+        error_form=errors.PLAIN,
         access=access.SEND_IN_PATH,
     ),
     Route(
@@ -206,7 +207,7 @@ ROUTES: tuple[Route, ...] = (
         errors=errors.SIGNING,
         query=UppyBatch,
         new_work=True,
-        plain_errors=True,
+        error_form=errors.PLAIN,
         access=access.SEND_IN_PATH,
     ),
     Route(
@@ -222,7 +223,7 @@ ROUTES: tuple[Route, ...] = (
         query=UppyKey,
         body=UppyParts,
         new_work=True,
-        plain_errors=True,
+        error_form=errors.PLAIN,
         access=access.SEND_IN_PATH,
     ),
     Route(
@@ -236,7 +237,7 @@ ROUTES: tuple[Route, ...] = (
         errors=errors.SIGNING,
         query=UppyKey,
         new_work=True,
-        plain_errors=True,
+        error_form=errors.PLAIN,
         access=access.SEND_IN_PATH,
     ),
 )

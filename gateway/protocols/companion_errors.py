@@ -1,32 +1,41 @@
-"""The error codes of Uppy's routes, by what they do. The groups are those of `gateway.api.error_codes`, which protocols
-do not import."""
+"""The errors of Uppy's routes: their codes, by what a route does, and their form."""
 
 from __future__ import annotations
 
-_BODY = (
-    *("BODY_NOT_JSON", "BODY_TOO_LARGE", "BODY_TIMEOUT", "ENCODING_NOT_SUPPORTED", "VALIDATION_FAILED"),
-    "CONTENT_TYPE_NOT_SUPPORTED",
-)
-_STORE = ("STORE_UNAVAILABLE", "STORE_AUTH_FAILED", "STORE_REJECTED")
-_RECORD = ("UPLOAD_RECOVERING", "REDIS_UNAVAILABLE", "TEMP_VOLUME_FULL", "TEMP_VOLUME_FAILED", "DESCRIPTORS_EXHAUSTED")
+from aiohttp import web
+
+from gateway.error_codes import JSON_BODY_ERRORS, STORE_ERRORS, UPLOAD_ERRORS, UPLOAD_LOOKUP_ERRORS
+from gateway.http.envelope import REQUEST_ID, plain_failure
+from gateway.http.paths import without_tokens
+from gateway.routing import ErrorForm
+from pipeline.core.errors import SluiceError
+from schemas.http import PlainFailure
+
 _SIZE = ("FILE_TOO_LARGE_FOR_OWNER", "OWNER_LIMIT", "DAILY_LIMIT", "RATE_LIMITED", "PERMIT_EXCEEDED")
 """Of the size of a file, which is checked again as more of it is known."""
 
 CREATION = (
-    *_BODY,
+    *JSON_BODY_ERRORS,
     *("MULTIPART_REQUIRED", "CONTENT_TYPE_NOT_MEDIA", "FILE_TOO_LARGE_FOR_STORE", "TRANSPORT_NOT_OFFERED"),
     *("VOLUME_RECOVERING", "QUEUE_FULL"),
     *_SIZE,
-    *_STORE,
-    *_RECORD,
+    *STORE_ERRORS,
+    *UPLOAD_ERRORS,
 )
-LOOKUP = ("UPLOAD_NOT_FOUND", *_RECORD)
-UPLOAD = (*LOOKUP, "UPLOAD_ENDED", "TRANSPORT_DIFFERS", "TRANSPORT_NOT_OFFERED", *_STORE)
+UPLOAD = (*UPLOAD_LOOKUP_ERRORS, "UPLOAD_ENDED", "TRANSPORT_DIFFERS", "TRANSPORT_NOT_OFFERED", *STORE_ERRORS)
 SIGNING = (*UPLOAD, *_SIZE, "VALIDATION_FAILED", "UPLOAD_COMPLETE", "SEGMENT_OUT_OF_RANGE")
 COMPLETION = (
-    *_BODY,
+    *JSON_BODY_ERRORS,
     *UPLOAD,
     *_SIZE,
     *("SEGMENTS_MISSING", "SEGMENTS_UNEVEN", "FILE_TOO_LARGE_FOR_STORE"),
     *("STORE_OBJECT_MISSING", "MANIFEST_REFUSED"),
 )
+
+
+def _respond(request: web.Request, error: SluiceError) -> web.Response:
+    return plain_failure(error, without_tokens(request.path), request[REQUEST_ID])
+
+
+PLAIN = ErrorForm(_respond, model=PlainFailure)
+"""Uppy shows the member `message` of an error, and does not know the envelope."""

@@ -62,13 +62,13 @@ def test_every_code_is_documented_under_its_own_status() -> None:
     for route in ALL_ROUTES:
         responses = API["paths"][route.path][route.method.lower()]["responses"]
         for code in route.all_errors:
-            for status in route.statuses_of(code):
+            for status in route.error_form.statuses_of(code):
                 assert code in responses[str(status)]["content"]["application/json"]["examples"]
 
 
 def test_a_status_is_a_success_or_a_failure() -> None:
     for route in ALL_ROUTES:
-        failures = {status for code in route.all_errors for status in route.statuses_of(code)}
+        failures = {status for code in route.all_errors for status in route.error_form.statuses_of(code)}
         assert not failures & {response.status for response in route.responses}, route.path
 
 
