@@ -67,6 +67,7 @@ class Proxied:
     plain_url: str
     key: str
     http: aiohttp.ClientSession
+    trust: ssl.SSLContext
 
 
 def _certificate(directory: Path) -> None:
@@ -108,7 +109,7 @@ async def _proxied(servers: Servers, directory: Path) -> AsyncIterator[Proxied]:
                         return False
 
                 await eventually(up, 20, lambda: (directory / "error.log").read_text())
-                yield Proxied(cell, directory, url, f"http://{_HOST}:{ports.port('plain')}", key, http)
+                yield Proxied(cell, directory, url, f"http://{_HOST}:{ports.port('plain')}", key, http, trust)
         finally:
             process.terminate()
             await process.wait()
@@ -170,7 +171,31 @@ async def test_the_guides_proxy(servers: Servers, tmp_path: Path) -> None:
             nobody.get(f"{url}/v1/uploads") as refused,
         ):
             assert refused.status == 401
+        await _refused_without_its_trailer(proxied)
         log = (tmp_path / "access.log").read_text()
         assert f"/v1/uploads/{upload['id']}/events" in log
         assert token not in log
         assert proxied.key not in log
+
+
+async def _refused_without_its_trailer(proxied: Proxied) -> None:
+    """nginx passes the header Trailer on, and drops the trailers: no byte may count without its checksum."""
+    tus = {"Tus-Resumable": "1.0.0"}
+    async with proxied.http.post(f"{proxied.url}/files/", headers={**tus, "Upload-Length": "100"}) as created:
+        assert created.status == 201, await created.text()
+        path = created.headers["Location"].removeprefix(f"https://{_HOST}")
+    headers = tus | bearer(proxied.key)
+    headers |= {"Host": _HOST, "Transfer-Encoding": "chunked", "Trailer": "Upload-Checksum"}
+    headers |= {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0", "Connection": "close"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    port = int(proxied.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=proxied.trust, server_hostname=_HOST)
+    trailer = "Upload-Checksum: sha1 gf6Ln6X2Bh4rkFKwqM0VRMVVmA4="
+    writer.write(f"PATCH {path} HTTP/1.1\r\n{head}\r\n4\r\nabcd\r\n0\r\n{trailer}\r\n\r\n".encode())
+    async with asyncio.timeout(30):
+        response = (await reader.read()).decode()
+    writer.close()
+    assert response.startswith("HTTP/1.1 400 ")
+    assert "CHECKSUM_NOT_SUPPORTED" in response
+    async with proxied.http.head(f"{proxied.url}{path}", headers=tus) as shown:
+        assert shown.headers["Upload-Offset"] == "0"
