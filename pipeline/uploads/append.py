@@ -149,7 +149,7 @@ class Appender:
                 upload = await set_length(self._cell, upload, turn, length)
             if body_bytes == 0 and found.offset < upload.plan.size_bytes:
                 return Position(upload, found.offset)
-            _require_fit(upload, turn, body_bytes, digest)
+            blocks.limit_bytes = _most_bytes(upload, turn, body_bytes, digest)
             appended = AppendBody(self._cell, claims, self._buffer, self._rules, turn, upload, digest)
             try:
                 reached = await self._receive(upload, turn, blocks, appended, claims)
@@ -266,14 +266,16 @@ async def _nothing() -> AsyncIterator[bytes]:
     yield b""
 
 
-def _require_fit(upload: Upload, turn: Turn, body_bytes: int | None, digest: BodyDigest | None) -> None:
-    """A body with a digest counts only when all of it has arrived: until then its bytes stay on the temp volume, so
-    they must fit into the window beside the segments that the reader holds."""
+def _most_bytes(upload: Upload, turn: Turn, body_bytes: int | None, digest: BodyDigest | None) -> int | None:
+    """How long the body may be. One with a digest counts only when all of it has arrived: until then its bytes stay on
+    the temp volume, so they must fit into the window beside the segments that the reader holds. Raises RequestError
+    APPEND_TOO_LARGE."""
     if digest is None or upload.window_bytes is None:
-        return
+        return None
     number, segment = turn.found.number or 1, upload.segment_bytes
     rest = upload.plan.offset(number) + upload.plan.length(number) - offset_of(upload.plan, number, turn.tail)
     free = upload.window_bytes // segment - reader_segments(upload.window_bytes, segment) - 1
     limit = max(rest, free * segment)
-    if body_bytes is None or body_bytes > limit:
+    if body_bytes is not None and body_bytes > limit:
         raise RequestError("APPEND_TOO_LARGE", limit_bytes=limit)
+    return limit

@@ -27,7 +27,8 @@ from pipeline.uploads.segment_write import SegmentWrite, only_check
 
 
 class BodyBlocks:
-    """Blocks of a body, of which a part can be taken. A read that waits ends when the turn is superseded."""
+    """Blocks of a body, of which a part can be taken. A read that waits ends when the turn is superseded.
+    `limit_bytes`: how long the body may be; None: as long as its client likes."""
 
     def __init__(self, body: AsyncIterator[bytes], turn: Turn, rules: ReceiveRules) -> None:
         self._body = body
@@ -35,10 +36,12 @@ class BodyBlocks:
         self._rules = rules
         self._rest = b""
         self._ended = False
+        self._received_bytes = 0
+        self.limit_bytes: int | None = None
 
     async def take(self, most_bytes: int) -> bytes:
         """Up to `most_bytes`; none at the body's end. Raises RequestError APPEND_STALLED, APPEND_CUT_OFF,
-        APPEND_SUPERSEDED."""
+        APPEND_SUPERSEDED, APPEND_TOO_LARGE."""
         if not self._rest and not self._ended:
             self._rest = await self._next()
             self._ended = not self._rest
@@ -61,6 +64,9 @@ class BodyBlocks:
             async with asyncio.timeout(self._rules.stall_seconds) as self._turn.reading:
                 while (block := await anext(self._body, None)) is not None:
                     if block:
+                        self._received_bytes += len(block)
+                        if self.limit_bytes is not None and self._received_bytes > self.limit_bytes:
+                            raise RequestError("APPEND_TOO_LARGE", limit_bytes=self.limit_bytes)
                         return block
                 return b""
         except TimeoutError:

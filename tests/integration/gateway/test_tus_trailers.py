@@ -198,13 +198,17 @@ async def test_a_content_digest_as_a_trailer(gateway: Gateway) -> None:
 
 
 class TestWindowed:
-    """A file larger than the temp volume: how long a chunked body becomes is not known, and it has to fit."""
+    """A file larger than the temp volume: until its trailer arrives, a body has to fit beside the reader's segments."""
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"temp_budget_bytes": 8 * SEGMENT_BYTES})
 
-    async def test_a_trailer_is_refused(self, gateway: Gateway) -> None:
-        path = await new_file(gateway, 20 * SEGMENT_BYTES)
-        head, body = await send(gateway, path, framed(b"abcd", field(b"abcd")))
+    async def test_a_chunked_body_ends_where_it_no_longer_fits(self, gateway: Gateway) -> None:
+        path, data = await new_file(gateway, 20 * SEGMENT_BYTES), os.urandom(8 * SEGMENT_BYTES)
+        head, body = await send(gateway, path, framed(data, field(data)))
         assert (head.status, body["error"]["code"]) == (413, "APPEND_TOO_LARGE")
+        assert await offset(gateway, path) == 0
+        fits = data[: body["error"]["detail"]["limit_bytes"]]
+        head, _ = await send(gateway, path, framed(fits, field(fits)))
+        assert (head.status, head.headers["upload-offset"]) == (204, str(len(fits)))
