@@ -76,18 +76,26 @@ class Browser:
 
 
 class Page:
-    """One page. `errors`: uncaught exceptions, and what Chromium logged as an error, such as a blocked request."""
+    """One page. `errors`: uncaught exceptions, and what Chromium logged as an error, such as a blocked request.
+    `dialogs`: the messages of the dialogs that have opened, each of which is accepted."""
 
     def __init__(self, browser: Browser, session: str) -> None:
         self._browser = browser
         self._session = session
         self.errors: list[str] = []
+        self.dialogs: list[str] = []
+        self._accepting: set[asyncio.Task[Any]] = set()
 
     def notice(self, method: str, params: dict[str, Any]) -> None:
         if method == "Runtime.exceptionThrown":
             self.errors.append(str(params["exceptionDetails"]))
         elif method == "Log.entryAdded" and params["entry"]["level"] == "error":
             self.errors.append(str(params["entry"]["text"]))
+        elif method == "Page.javascriptDialogOpening":
+            self.dialogs.append(params["message"])
+            task = asyncio.create_task(self.send("Page.handleJavaScriptDialog", accept=True))
+            self._accepting.add(task)
+            task.add_done_callback(self._accepting.discard)
 
     async def send(self, method: str, **params: Any) -> dict[str, Any]:
         return await self._browser.send(method, self._session, **params)
@@ -122,6 +130,12 @@ class Page:
                 "Input.dispatchKeyEvent", type="keyDown", key=name, **code, **({"text": text} if text else {})
             )
             await self.send("Input.dispatchKeyEvent", type="keyUp", key=name, **code)
+
+    async def drop(self, *paths: Path, at: tuple[int, int]) -> None:
+        """Drop files and folders at a point of the window, as a person drags them from a file manager."""
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            await self.send("Input.dispatchDragEvent", type=kind, x=at[0], y=at[1], data=data)
 
     async def picture(self, file: Path) -> None:
         """What the window shows, as PNG."""

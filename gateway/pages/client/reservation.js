@@ -11,6 +11,7 @@ export class Reservation {
   #connection;
   #record = null;
   #body;
+  #isReplaced = false;
 
   constructor(connection, file, { filename, path, contentType, metadata, transport, lastModified, handle }) {
     this.#connection = connection;
@@ -31,19 +32,13 @@ export class Reservation {
   /** The upload's view. */
   async open(signal, onRetry) {
     this.#record = await this.#store.get(this.id);
-    if (this.#record?.uploadId) {
-      this.token = this.#record.token;
-      try {
-        const path = `/v1/uploads/${this.#record.uploadId}`;
-        const view = await this.#connection.json("GET", path, { signal, upload: { token: this.token, onRetry, renewToken: () => this.renewToken(signal) } });
-        if (!OVER.has(view.status)) {
-          this.isResumed = true;
-          return view;
-        }
-      } catch (error) {
-        if (error.code !== "UPLOAD_NOT_FOUND" && error.status !== 401 && error.status !== 403) throw error;
+    while (this.#record?.uploadId) {
+      const view = await this.#known(signal, onRetry);
+      if (view !== null && !OVER.has(view.status)) {
+        this.isResumed = true;
+        return view;
       }
-      await this.forget();
+      await this.startAgain();
     }
     this.#record ??= await this.#begin();
     let view = await this.#create(signal, onRetry);
@@ -55,16 +50,29 @@ export class Reservation {
     return view;
   }
 
-  /** A new token for the same upload; false where there is no key or permit to ask with. */
+  /**
+   * A new token for the same upload; false where there is no key or permit to ask with. Throws UPLOAD_NOT_FOUND where
+   * another permit is used now, which does not know the upload: its upload takes the place of the earlier one.
+   */
   async renewToken(signal) {
-    if (this.#record === null || !(await this.#connection.credential())) return false;
+    const before = this.#record?.uploadId ?? null;
+    if (before === null || !(await this.#connection.credential())) return false;
     try {
       const { id } = await this.#create(signal, undefined);
-      return id === this.#record.uploadId;
+      if (id === before) return true;
     } catch (error) {
       if (error instanceof SluiceError) return false;
       throw error;
     }
+    this.#isReplaced = true;
+    throw new SluiceError("UPLOAD_NOT_FOUND");
+  }
+
+  /** `open` makes another upload, unless one has taken the place of the earlier one already. */
+  async startAgain() {
+    const isReplaced = this.#isReplaced;
+    this.#isReplaced = false;
+    if (!isReplaced) await this.forget();
   }
 
   async forget() {
@@ -72,6 +80,25 @@ export class Reservation {
     this.token = null;
     this.isResumed = false;
     await this.#store.delete(this.id);
+  }
+
+  /** The upload of the record; null where the server does not know it, or not any more. */
+  async #known(signal, onRetry) {
+    this.token = this.#record.token;
+    const reservation = this;
+    const upload = {
+      get token() {
+        return reservation.token;
+      },
+      onRetry,
+      renewToken: () => this.renewToken(signal),
+    };
+    try {
+      return await this.#connection.json("GET", `/v1/uploads/${this.#record.uploadId}`, { signal, upload });
+    } catch (error) {
+      if (error.code !== "UPLOAD_NOT_FOUND" && error.status !== 401 && error.status !== 403) throw error;
+      return null;
+    }
   }
 
   async #begin() {

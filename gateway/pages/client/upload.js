@@ -170,7 +170,7 @@ export class Upload extends UploadState {
     if (code !== "UPLOAD_EXPIRED" && code !== "UPLOAD_NOT_FOUND") return false;
     if (this.#restarts === MOST_RESTARTS) return false;
     this.#restarts += 1;
-    await this.reservation.forget();
+    await this.reservation.startAgain();
     this.view = null;
     this.restartProgress(true);
     this.emit("restart");
@@ -189,8 +189,9 @@ export class Upload extends UploadState {
     this.problem = null;
     this.isPaused = false;
     if (content !== null) this.view = { ...this.view, status: "ready" };
-    // What this device stopped can be continued; what the server ended cannot.
-    const isOver = content !== null || ENDED.has(this.status) || error.code === "UPLOAD_CANCELLED";
+    // What this device stopped can be continued; what the server ended or refused to create cannot.
+    const isRefused = this.id === null && error !== null && isFinalRefusal(error);
+    const isOver = content !== null || ENDED.has(this.status) || isRefused || error.code === "UPLOAD_CANCELLED";
     if (error?.code === "FILE_CHANGED" && this.path) this.#delete(this.path, this.token);
     if (isOver || error?.code === "FILE_CHANGED") this.reservation.forget().catch(() => {});
     this.changed();
@@ -198,7 +199,11 @@ export class Upload extends UploadState {
     if (error) this.#settle.reject(error);
     else this.#settle.resolve(content);
   }
+}
 
+/** Whether the server would refuse the same request from the same person again. */
+function isFinalRefusal({ status, retryable }) {
+  return status >= 400 && status < 500 && status !== 401 && !retryable;
 }
 
 function asSluiceError(error) {

@@ -12,7 +12,7 @@ export function statuses(overview, selected) {
     h("li", { key: status },
       h("button", { type: "button", class: `tile ${status}${count === 0 ? " none" : ""}`, "data-action": "filter", "data-status": status, "aria-pressed": String(selected === status) },
         h("strong", {}, number(count)), h("span", {}, status),
-        h("small", {}, count > 0 && !ENDED.has(status) ? `oldest ${age(now - time(oldest))}` : "\u00a0")))));
+        count > 0 && !ENDED.has(status) && h("small", {}, `oldest ${age(now - time(oldest))}`)))));
 }
 
 export function volumes(overview, histories) {

@@ -126,7 +126,7 @@ function live(works, error = null) {
   byId("live").hidden = false;
   const at = view.overview === null ? null : clock(time(view.overview.at));
   byId("live-text").textContent = works ? `${view.paused ? "Paused" : "Live"} · ${at}` : at === null ? "Not connected" : `State of ${at}`;
-  view.outage = works ? "" : `${error.message} ${at === null ? "" : `The page shows the state of ${at}.`} It is tried again.`;
+  view.outage = works ? "" : `${error.message} ${at === null ? "" : `The page shows the state of ${at}.`} It keeps trying.`;
   drawNotice();
 }
 

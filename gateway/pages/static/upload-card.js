@@ -68,15 +68,25 @@ export class Card {
     this.element.remove();
   }
 
+  /** What the badge says. */
+  get word() {
+    return this.#badge()[0];
+  }
+
+  #badge() {
+    if (this.state === "unfinished") return ["Unfinished", "wait"];
+    return this.upload ? badge(this.upload) : ["Refused", "bad"];
+  }
+
   draw() {
     const { state, upload } = this;
     const { stages, progress, error, media } = this.#parts;
     this.element.className = `card is-${state}`;
-    const [word, kind] = upload ? badge(upload) : ["Refused", "bad"];
-    this.#parts.badge.textContent = state === "unfinished" ? "Unfinished" : word;
-    this.#parts.badge.className = `badge ${state === "unfinished" ? "wait" : kind}`;
+    const [word, kind] = this.#badge();
+    this.#parts.badge.textContent = word;
+    this.#parts.badge.className = `badge ${kind}`;
     this.#parts.state.textContent = upload ? describeState(upload) : (this.record?.words ?? "");
-    progress.hidden = state === "failed";
+    progress.hidden = state === "failed" || state === "ready";
     progress.value = upload ? upload.bytesSent / upload.bytesTotal : (this.record?.part ?? 0);
     const failure = this.notice ?? upload?.error;
     error.hidden = !failure || failure.code === "UPLOAD_CANCELLED";
@@ -121,10 +131,10 @@ export class Card {
       case "failed":
         return [
           ...(this.upload && this.chosen && mayTryAgain(this.upload.error) ? [["retry", "Try again"]] : []),
-          ["remove", "Remove"],
+          ["remove", "Clear"],
         ];
       default:
-        return [["copy", "Copy content id"], ["remove", "Remove from list"]];
+        return [["copy", "Copy content id"], ["remove", "Clear"]];
     }
   }
 

@@ -9,7 +9,7 @@ import { dropCredential, keepCredential, takeCredential } from "./credential.js"
 import { SluiceClient, SluiceError } from "./sluice-client.js";
 import { Card } from "./upload-card.js";
 import { chosenFiles, droppedFiles, pickWithHandles, reopened } from "./upload-files.js";
-import { adviceFor, badge, bytes, plural, roughly } from "./upload-words.js";
+import { adviceFor, badge, bytes, needsSignIn, plural, roughly, signInAdvice, summary } from "./upload-words.js";
 
 const LOOK_AGAIN_MILLISECONDS = 2000;
 
@@ -35,23 +35,35 @@ async function start() {
 async function isAccepted() {
   try {
     const headers = credential ? { Authorization: `Bearer ${credential}` } : {};
-    const { status } = await fetch(`${endpoint}/v1/uploads?limit=1`, { headers, credentials: "omit" });
-    if (status !== 401) return true;
-    signIn(credential ? new SluiceError("CREDENTIAL_INVALID") : null);
+    const response = await fetch(`${endpoint}/v1/uploads?limit=1`, { headers, credentials: "omit" });
+    if (response.status !== 401) return true;
+    signIn(credential ? (await codeOf(response)) : null);
     return false;
   } catch {
     return true; // the server is unavailable, which says nothing about the credential
   }
 }
 
-function signIn(error) {
+/** The code of the server's error; a proxy in front may have sent another response. */
+async function codeOf(response) {
+  const body = await response.json().catch(() => null);
+  return body?.error?.code ?? "CREDENTIAL_INVALID";
+}
+
+/** Ask for a credential; `code`: why that of this tab is refused. */
+function signIn(code) {
   $("sign-in").hidden = false;
   $("drop").hidden = cards.length === 0;
-  if (error) {
-    $("sign-in-why").textContent = adviceFor(error);
+  if (code) {
+    $("sign-in-why").textContent = signInAdvice(code, stopped().length);
     $("sign-in-why").className = "bad";
   }
   $("credential").focus();
+}
+
+/** Cards whose uploads continue after the person has signed in. */
+function stopped() {
+  return cards.filter((card) => card.chosen && needsSignIn(card.upload?.error));
 }
 
 async function open() {
@@ -70,9 +82,7 @@ async function restore(record) {
   if (cards.some((card) => card.upload?.fingerprint === record.id || card.record?.id === record.id)) return;
   const view = await client.look(record);
   const file = record.handle ? await reopened(record.handle, false) : null;
-  if (view?.status === "processing" && view.missing_segments.length === 0) {
-    add(record.filename, record.path).follow(client.follow(record));
-  } else if (view?.status === "ready") {
+  if (view?.status === "ready" || (view?.status === "processing" && view.missing_segments.length === 0)) {
     add(record.filename, record.path).follow(client.follow(record));
   } else if (file) {
     continueWith(add(record.filename, record.path), record, file);
@@ -193,7 +203,7 @@ function changed(card) {
     const { error } = card.upload;
     if (error) say(`${card.name}: ${adviceFor(error)}`);
     else if (word !== "Uploading") say(`${card.name}: ${word}.`);
-    if (["CREDENTIAL_INVALID", "CREDENTIAL_EXPIRED", "UNAUTHENTICATED"].includes(error?.code)) signIn(error);
+    if (needsSignIn(error)) signIn(error.code);
   }
   summarize();
 }
@@ -213,7 +223,7 @@ function summarize() {
   const [running, ready, failed, paused] = [by("running"), by("ready"), by("failed"), by("paused")];
   $("uploads").hidden = cards.length === 0;
   $("drop").classList.toggle("small-drop", cards.length > 0);
-  $("summary").textContent = `${ready.length} of ${plural(cards.length, "file")} ready${failed.length ? `, ${failed.length} failed` : ""}`;
+  $("summary").textContent = summary(ready.length, cards.length, failed.map((card) => card.word));
   const active = [...running, ...paused].map((card) => card.upload);
   const [sent, total] = [sum(active, "bytesSent"), sum(active, "bytesTotal")];
   const rate = sum(active, "rate");
@@ -229,6 +239,7 @@ function summarize() {
 const sum = (uploads, field) => uploads.reduce((total, upload) => total + (upload[field] ?? 0), 0);
 
 function listen() {
+  $("choose-folder").hidden = !("webkitdirectory" in $("folder"));
   $("sign-in").addEventListener("submit", async (event) => {
     event.preventDefault();
     credential = $("credential").value.trim();
@@ -236,6 +247,7 @@ function listen() {
     if (!(await isAccepted())) return;
     keepCredential(credential);
     await open();
+    for (const card of stopped()) begin(card, card.chosen);
     $("choose-files").focus();
   });
   $("sign-out").addEventListener("click", async () => {

@@ -49,14 +49,17 @@ export function describeMedia(media) {
   ].filter(Boolean).join(" · ");
 }
 
-/** Stages in the order in which they mostly end. */
+/** Stages in the order in which they mostly end, as nouns: the mark in front says whether one is done. */
 export const STAGES = {
-  probe: "Metadata", thumbnail: "Thumbnail", transfer: "Stored", assemble: "Compared", seal: "Sealed", persist: "Saved",
+  probe: "Metadata", thumbnail: "Thumbnail", transfer: "Storage", assemble: "Checksum", seal: "Final check",
+  persist: "Catalogue",
 };
 
 /** [badge, kind of badge]: kind is "", "ready", "bad" or "wait". */
 export function badge(upload) {
-  if (upload.error) return upload.error.code === "UPLOAD_CANCELLED" ? ["Cancelled", "wait"] : ["Failed", "bad"];
+  if (upload.error?.code === "UPLOAD_CANCELLED") return ["Cancelled", "wait"];
+  if (needsSignIn(upload.error)) return ["Stopped", "wait"];
+  if (upload.error) return [mayTryAgain(upload.error) ? "Failed" : "Refused", "bad"];
   if (upload.content) return ["Ready", "ready"];
   if (upload.isPaused) return ["Paused", "wait"];
   if (upload.problem) return [upload.problem.error.code === "OFFLINE" ? "Offline" : "Retrying", "wait"];
@@ -70,6 +73,13 @@ export function badge(upload) {
     default:
       return ["Uploading", ""];
   }
+}
+
+/** "2 of 5 files ready, 1 refused": `ended` are the badges of those that have no content. */
+export function summary(ready, all, ended) {
+  const counts = new Map();
+  for (const word of ended) counts.set(word, (counts.get(word) ?? 0) + 1);
+  return [`${ready} of ${plural(all, "file")} ready`, ...[...counts].map(([word, count]) => `${count} ${word.toLowerCase()}`)].join(", ");
 }
 
 /** One line about the state of an upload. */
@@ -99,6 +109,24 @@ function describeProblem({ error, at }) {
   return `The server has a problem (${error.code}).${next}`;
 }
 
+/** Why a person has to sign in before anything is sent, by code. */
+const SIGN_IN = {
+  UNAUTHENTICATED: "You are not signed in.",
+  CREDENTIAL_INVALID: "The key or permit is not valid.",
+  CREDENTIAL_EXPIRED: "The key or permit has expired.",
+};
+
+/** Whether an upload continues when its person has signed in. */
+export function needsSignIn(error) {
+  return Object.hasOwn(SIGN_IN, error?.code);
+}
+
+/** What the sign-in form says. `waiting`: how many uploads continue afterwards. */
+export function signInAdvice(code, waiting) {
+  const then = waiting === 0 ? "" : waiting === 1 ? " Your upload then continues." : " Your uploads then continue.";
+  return `${SIGN_IN[code] ?? ""} Enter a new one.${then}`;
+}
+
 const ADVICE = {
   NOT_MEDIA: "This is not a video, an image or a sound file that can be read. Check that it plays on this device, or choose another file.",
   CONTENT_TYPE_NOT_MEDIA: "Only videos, images and sound files can be uploaded. Choose another file.",
@@ -113,9 +141,6 @@ const ADVICE = {
   UPLOAD_EXPIRED: "Nothing was sent for too long, and the server has removed what had arrived. Try again.",
   UPLOAD_DEADLINE: "The file did not arrive in the time that the server allows. Try again over a faster connection.",
   ACCESS_DENIED: "Your key may not upload files. Sign in with another one.",
-  UNAUTHENTICATED: "You are not signed in. Sign in, then try again.",
-  CREDENTIAL_INVALID: "The key or permit is not valid. Sign in with another one, then try again.",
-  CREDENTIAL_EXPIRED: "The key or permit has expired. Sign in with a new one, then try again.",
   SEGMENTS_TOO_LARGE_FOR_VOLUME: "The file is too large for this server. Ask its operator for more room.",
   FILE_TOO_LARGE_FOR_STORE: "The file is larger than the store accepts. Split it, or export a smaller one.",
   NETWORK: "The server could not be reached for a long time. Check your connection, then try again.",
@@ -131,6 +156,7 @@ export function adviceFor(error) {
   if (error.code === "PERMIT_EXCEEDED" || error.code === "MEDIA_NOT_PERMITTED") {
     return `You may not upload this file. ${error.message}`;
   }
+  if (needsSignIn(error)) return `${SIGN_IN[error.code]} Sign in again with a new one: the upload then continues.`;
   if (error.code === "HTTP_413") return "A proxy in front of the server refuses requests of this size. Tell its operator.";
   return ADVICE[error.code] ?? error.message;
 }
