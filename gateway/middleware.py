@@ -11,11 +11,12 @@ logged as far as a budget of lines allows; the next line says how many were left
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
 
+from gateway import access
 from gateway.http.bodies import connection_ends
 from gateway.http.cors import cors_headers
 from gateway.http.envelope import REQUEST_ID, SERVER, STANDARD_HEADERS
@@ -37,6 +38,9 @@ PATH_CHARACTERS = 256
 
 CATCH_ALL = "/{path:.*}"
 """The path that matches what no route does."""
+
+_BEARER: Final = 'Bearer realm="sluice"'
+_BASIC: Final = 'Basic realm="sluice", charset="UTF-8"'
 
 
 @web.middleware
@@ -76,8 +80,16 @@ async def set_response_headers(request: web.Request, response: web.StreamRespons
 
 def _failure(request: web.Request, error: SluiceError) -> web.Response:
     route: Route | None = request.get(CURRENT_ROUTE)
-    form = ENVELOPE if route is None else route.error_form
-    return form.respond(request, error)
+    response = (ENVELOPE if route is None else route.error_form).respond(request, error)
+    if response.status == 401:  # RFC 9110 section 11.6.1
+        response.headers["WWW-Authenticate"] = _BEARER if route is None else _challenge(route.access)
+    return response
+
+
+def _challenge(needed: access.Access) -> str:
+    """Basic only where it is accepted: a browser asks a person for a password then, also when a script has sent the
+    request. A sender that knows only a URL sends the password in it after this challenge."""
+    return _BASIC if needed.basic or needed is access.STORE else _BEARER
 
 
 def _close_if_needed(request: web.Request, response: web.StreamResponse) -> None:

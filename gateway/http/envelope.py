@@ -80,8 +80,6 @@ def failure(
         headers["Allow"] = error.detail["allowed"]
     if error.code == "RANGE_NOT_SATISFIABLE":
         headers["Content-Range"] = f"bytes */{error.detail['size_bytes']}"
-    if status == 401:  # RFC 9110 section 11.6.1. A sender that knows only a URL sends its password then.
-        headers["WWW-Authenticate"] = 'Basic realm="sluice", charset="UTF-8"'
     text = body.model_dump_json() if problem is None else json.dumps({**problem, **body.model_dump(mode="json")})
     content_type = "application/json" if problem is None else PROBLEM
     return web.Response(status=status, body=text.encode(), content_type=content_type, headers=headers)

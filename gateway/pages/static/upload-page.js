@@ -9,7 +9,7 @@ import { dropCredential, keepCredential, takeCredential } from "./credential.js"
 import { SluiceClient, SluiceError } from "./sluice-client.js";
 import { Card } from "./upload-card.js";
 import { chosenFiles, droppedFiles, pickWithHandles, reopened } from "./upload-files.js";
-import { adviceFor, badge, bytes, needsSignIn, plural, roughly, signInAdvice, summary } from "./upload-words.js";
+import { adviceFor, badge, bytes, describeUnfinished, needsSignIn, plural, roughly, signInAdvice, summary } from "./upload-words.js";
 
 const LOOK_AGAIN_MILLISECONDS = 2000;
 
@@ -88,12 +88,7 @@ async function restore(record) {
     continueWith(add(record.filename, record.path), record, file);
   } else {
     const card = add(record.filename, record.path);
-    const sent = view?.bytes_received ?? 0;
-    card.record = {
-      ...record,
-      part: sent / record.size,
-      words: `${bytes(sent)} of ${bytes(record.size)} arrived before the page was closed.`,
-    };
+    card.record = { ...record, ...describeUnfinished(record, view) };
     card.draw();
     summarize();
   }

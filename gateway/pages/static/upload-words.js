@@ -100,6 +100,20 @@ export function describeState(upload) {
   return `${amount} · ${bytes(rate)}/s · ${roughly(secondsLeft)} left`;
 }
 
+/**
+ * Of an upload that an earlier page left: one line, and the part of the file that need not be sent again. `view`: what
+ * the server says of it, null where that is not known.
+ */
+export function describeUnfinished({ size }, view) {
+  if (view === null) return { part: 0, words: `${bytes(size)} · was not finished when the page was closed` };
+  if (view.status === "failed") return { part: 0, words: `Failed while the page was closed. ${adviceFor({ detail: {}, ...view.error })}` };
+  if (view.status === "expired" || view.status === "cancelled") {
+    return { part: 0, words: `${bytes(size)} · starts again: nothing was sent for too long, and the server has removed it` };
+  }
+  const sent = view.bytes_received;
+  return { part: sent / size, words: `${bytes(sent)} of ${bytes(size)} arrived before the page was closed.` };
+}
+
 function describeProblem({ error, at }) {
   const seconds = at === null ? 0 : Math.ceil((at - Date.now()) / 1000);
   const next = seconds > 1 ? ` Next attempt in ${roughly(seconds)}.` : "";

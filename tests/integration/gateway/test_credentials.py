@@ -81,3 +81,24 @@ async def test_a_request_has_one_credential(site: Site) -> None:
     secret = b"Bearer " + b"e" * 32
     for credentials in ((secret, secret), (secret, mine)):
         assert await code_of(site, "POST", "/v1/events/storage", *credentials) == (401, "EVENTS_TOKEN_WRONG")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scheme"),
+    [
+        ("GET", "/v1/uploads", "Bearer"),
+        ("PUT", "/v1/uploads/0/segments/1", "Bearer"),
+        ("PATCH", "/files/0", "Bearer"),
+        ("POST", "/s3/multipart", "Bearer"),
+        ("GET", "/docs", "Basic"),
+        ("POST", "/v1/events/storage", "Basic"),
+    ],
+)
+async def test_a_browser_asks_for_a_password_only_where_one_is_accepted(
+    site: Site, method: str, path: str, scheme: str
+) -> None:
+    """A challenge of Basic opens a browser's own dialog, also for a request that a script has sent."""
+    for credential in ({}, {"Authorization": "Bearer wrong"}):
+        response = await site.client.request(method, path, headers=credential)
+        assert response.status == 401
+        assert response.headers["WWW-Authenticate"].split(" ")[0] == scheme

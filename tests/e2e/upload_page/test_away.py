@@ -1,0 +1,86 @@
+"""A device that is away for so long that the server has removed its upload."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.upload_page.scenes import SEGMENTS, SLOW, film, listed, new_key, opened, require_stored
+from tests.harness.cell import Cell, eventually
+from tests.harness.chromium import Browser
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.browser,
+]
+
+
+async def expire(cell: Cell, key: str) -> None:
+    """Let the lease of this owner's upload lapse now, as it does after `SLUICE_LEASE_SECONDS` without a segment."""
+    (upload,) = await listed(cell, key, "uploads")
+
+    async def is_expired() -> bool:
+        await cell.redis.zadd(f"{cell.keys.volume(cell.settings.volume)}:leases", {upload["id"]: 1}, xx=True)
+        return [item["status"] for item in await listed(cell, key, "uploads")] == ["expired"]
+
+    await eventually(is_expired, 30, lambda: "the upload to expire")
+
+
+async def test_an_hour_offline(browser: Browser, cell: Cell, tmp_path: Path) -> None:
+    key = await new_key(cell)
+    page = await opened(browser, cell, f"key={key}")
+    await page.network(bytes_per_second=SLOW)
+    file = film(tmp_path)
+    await page.give(file)
+    await page.page.until(f"document.querySelector('progress').value > {3 / SEGMENTS}")
+    await page.network(offline=True)
+    await page.until(["Offline"])
+    await expire(cell, key)
+    await page.network()
+    await page.until(["Ready"])
+    uploads = {item["status"]: item["id"] for item in await listed(cell, key, "uploads")}
+    assert set(uploads) == {"expired", "ready"}
+    await require_stored(cell, key, uploads["ready"], file)
+    assert page.page.errors == [] or all("ERR_INTERNET_DISCONNECTED" in error for error in page.page.errors)
+
+
+async def test_an_hour_paused(browser: Browser, cell: Cell, tmp_path: Path) -> None:
+    key = await new_key(cell)
+    page = await opened(browser, cell, f"key={key}")
+    await page.network(bytes_per_second=SLOW)
+    file = film(tmp_path)
+    await page.give(file)
+    await page.page.until(f"document.querySelector('progress').value > {3 / SEGMENTS}")
+    await page.press("pause")
+    await page.until(["Paused"])
+    await expire(cell, key)
+    await page.network()
+    await page.press("resume")
+    await page.until(["Ready"])
+    uploads = {item["status"]: item["id"] for item in await listed(cell, key, "uploads")}
+    assert set(uploads) == {"expired", "ready"}
+    await require_stored(cell, key, uploads["ready"], file)
+
+
+async def test_an_hour_closed(browser: Browser, cell: Cell, tmp_path: Path) -> None:
+    key = await new_key(cell)
+    page = await opened(browser, cell, f"key={key}")
+    await page.network(bytes_per_second=SLOW)
+    file = film(tmp_path)
+    await page.give(file)
+    await page.page.until(f"document.querySelector('progress').value > {3 / SEGMENTS}")
+    await page.network(offline=True)
+    await page.until(["Offline"])
+    await expire(cell, key)
+    await page.network()
+    await page.page.send("Page.setInterceptFileChooserDialog", enabled=True)
+    await page.reload()
+    (card,) = await page.until(["Unfinished"])
+    assert "starts again" in card["state"], "it does not say that bytes are there which the server has removed"
+    assert card["sent"] == 0
+    await page.press("again")
+    await page.give(file, to="again")
+    await page.until(["Ready"])
+    ready = [item["id"] for item in await listed(cell, key, "uploads") if item["status"] == "ready"]
+    await require_stored(cell, key, ready[0], file)
