@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,16 @@ import pytest
 from aiohttp import web
 
 from tests.e2e.test_docs_guide import listening_app
-from tests.e2e.tus_interruptions import INTERRUPTIONS, Interruption, Sending, through, two_gateways
+from tests.e2e.tus_interruptions import (
+    INTERRUPTIONS,
+    Interruption,
+    Sending,
+    little_room,
+    through,
+    two_gateways,
+    with_patience,
+)
+from tests.harness.cell import Cell
 from tests.harness.chromium import Page, chromium
 from tests.harness.javascript import MODULES, require_javascript
 from tests.harness.keys import as_caller
@@ -62,6 +71,11 @@ def started(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Itera
     yield from two_gateways(servers, tmp_path_factory.mktemp("uppy"))
 
 
+@pytest.fixture(scope="module")
+def crowded(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CellProcesses]:
+    yield from little_room(servers, tmp_path_factory.mktemp("crowded"))
+
+
 def page_app(script: bytes, sendings: Sequence[Sending], permit: str) -> web.Application:
     """The page's own origin."""
     jobs = [
@@ -97,22 +111,35 @@ async def load_again(page: Page, origin: str, sendings: Sequence[Sending]) -> No
     await page.open(origin)
 
 
+async def uppy(
+    script: bytes, profile: Path, cell: Cell, *, again: bool = False
+) -> Callable[[Sequence[Sending]], Awaitable[None]]:
+    """Sends files with Uppy, all at once; `again`: the page is loaded again meanwhile."""
+    _, answer, _ = await cell.call("POST", "/v1/permits", json={"count": 4}, expect=201)
+
+    async def send(sendings: Sequence[Sending]) -> None:
+        app = page_app(script, sendings, answer["data"]["token"])
+        async with listening_app(app) as origin, chromium(profile) as browser:
+            page = await browser.page(1440, 1000)
+            await page.open(origin)
+            if again:
+                await load_again(page, origin, sendings)
+            printed: Any = None
+            while printed is None:
+                await asyncio.sleep(0.1)
+                printed = json.loads(await page.run("JSON.stringify(globalThis.printed ?? null)"))
+        assert printed == [[f"content {each.relay.upload_id}"] for each in sendings]
+
+    return send
+
+
 @pytest.mark.parametrize("interruption", [*INTERRUPTIONS, _AGAIN], ids=str)
 async def test_uppy_with_tus(started: CellProcesses, script: bytes, tmp_path: Path, interruption: Interruption) -> None:
     async with started.connected() as connected, as_caller(connected, "alice") as cell:
-        _, answer, _ = await cell.call("POST", "/v1/permits", json={"count": 4}, expect=201)
-
-        async def send(sendings: Sequence[Sending]) -> None:
-            app = page_app(script, sendings, answer["data"]["token"])
-            async with listening_app(app) as origin, chromium(tmp_path / "profile") as browser:
-                page = await browser.page(1440, 1000)
-                await page.open(origin)
-                if interruption is _AGAIN:
-                    await load_again(page, origin, sendings)
-                printed: Any = None
-                while printed is None:
-                    await asyncio.sleep(0.1)
-                    printed = json.loads(await page.run("JSON.stringify(globalThis.printed ?? null)"))
-            assert printed == [[f"content {each.relay.upload_id}"] for each in sendings]
-
+        send = await uppy(script, tmp_path / "profile", cell, again=interruption is _AGAIN)
         await through(interruption, cell, tmp_path, send)
+
+
+async def test_uppy_waits_for_room(crowded: CellProcesses, script: bytes, tmp_path: Path) -> None:
+    async with crowded.connected() as connected, as_caller(connected, "alice") as cell:
+        await with_patience(cell, tmp_path, await uppy(script, tmp_path / "profile", cell))

@@ -25,6 +25,7 @@ from tests.harness.shared_stack import Servers
 FILM_BYTES = 6 * 1024 * 1024
 _MEBIBYTE = 1024 * 1024
 _HELD_SECONDS = 60
+_NEVER_BYTES = 2**60
 _HOLDS: Mapping[int, int] = {
     1: 30,
     64 * 1024: 2 * _MEBIBYTE + 30_000,
@@ -69,6 +70,14 @@ def two_gateways(servers: Servers, directory: Path) -> Iterator[CellProcesses]:
     """A cell that requires keys, whose gateways may be killed, and which pages of every origin may call."""
     settings: dict[str, Any] = {**WITH_KEYS, "cors_origins": "*"}
     with cell_processes(servers, directory, processes=_TwoGateways, **settings) as started:
+        yield started
+
+
+def little_room(servers: Servers, directory: Path) -> Iterator[CellProcesses]:
+    """A cell with room for one film, which refuses soon what has to wait."""
+    room: dict[str, Any] = {"temp_budget_bytes": FILM_BYTES * 3 // 2, "temp_share": 1, "owner_share": 1}
+    settings: dict[str, Any] = {**WITH_KEYS, **room, "cors_origins": "*", "append_hold_seconds": 0.5}
+    with cell_processes(servers, directory, **settings) as started:
         yield started
 
 
@@ -143,6 +152,31 @@ async def through(
             _continued(sending, interruption)
         await asyncio.gather(*(_stored(cell, sending) for sending in sendings))
         cell.uploads.extend(each.relay.upload_id for each in sendings)
+    await cell.until_clean()
+
+
+async def with_patience(
+    cell: Cell, directory: Path, send: Callable[[Sequence[Sending]], Awaitable[None]], *, refusals: int = 4
+) -> None:
+    """Send a film for which there is no room. The client is refused so often, and then there is room."""
+    file = directory / "film.mkv"
+    file.write_bytes(long_video(FILM_BYTES))
+    other = await cell.create(FILM_BYTES)
+    async with tus_relay(cell.url, _NEVER_BYTES, FILM_BYTES) as relay:
+        sending = Sending(file, FILM_BYTES, relay)
+        client = asyncio.ensure_future(send([sending]))
+
+        async def refused() -> bool:
+            if client.done():
+                client.result()
+            return [each.method for each in relay.exchanges].count("PATCH") > refusals
+
+        await eventually(refused, _HELD_SECONDS, lambda: f"the client to try again: {relay.exchanges}")
+        await cell.call("DELETE", f"/v1/uploads/{other['id']}", expect=200)
+        await client
+        assert [each.method for each in relay.exchanges].count("POST") == 1
+        await _stored(cell, sending)
+        cell.uploads.append(relay.upload_id)
     await cell.until_clean()
 
 
