@@ -165,7 +165,8 @@ async def test_direct_to_the_store(store_cell: CellProcesses, tmp_path: Path) ->
 
             async def two_are_stored() -> bool:
                 _, error = await complete(cell, held["id"])
-                return sum(last - first + 1 for first, last in error["detail"]["missing"]) <= _DIRECT_SEGMENTS - 2
+                missing: list[tuple[int, int]] = error["detail"]["missing"]
+                return sum(last - first + 1 for first, last in missing) <= _DIRECT_SEGMENTS - 2
 
             await eventually(two_are_stored, _SECONDS, lambda: "two segments to arrive in the store")
             client.process.kill()
