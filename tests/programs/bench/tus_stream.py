@@ -3,8 +3,8 @@ one client, into the same stores, with segments and parts of the same length.
 
 *To stored* is the time from the first request until the whole object is in the store. Then @tus/server responds to the
 PATCH. Sluice responds when it has the bytes, and the object is in the store when stage `seal` is done; the upload is
-`ready` once metadata and a thumbnail are read, too. Its CPU time covers all of that. Every stored object is compared with
-the file afterwards, outside of the measured time.
+`ready` once metadata and a thumbnail are read, too. Its CPU time covers all of that. Every stored object is compared
+with the file afterwards, outside of the measured time.
 """
 
 from __future__ import annotations
