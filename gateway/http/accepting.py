@@ -138,7 +138,7 @@ def _refusal() -> bytes:
     response = failure(RequestError("CONNECTION_LIMIT", retry_after_seconds=_RETRY_SECONDS), "", request_id(None))
     body = cast(bytes, response.body)
     lines = [
-        "HTTP/1.1 429 Too Many Requests",
+        "HTTP/1.1 503 Service Unavailable",  # after 429, clients of tus end their uploads
         *(f"{name}: {value}" for name, value in response.headers.items()),
         f"Content-Length: {len(body)}",
         "Connection: close",

@@ -228,7 +228,7 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
         409, False, "This request does not apply to this upload, whose transport is '{transport}'."
     ),
     "CONNECTION_LIMIT": ErrorSpec(
-        429, True, "Too many connections are open from your address; close some, or send fewer requests at once."
+        503, True, "Too many connections are open from your address; close some, or send fewer requests at once."
     ),
     "STREAM_LIMIT": ErrorSpec(
         429,

@@ -20,7 +20,7 @@ class ConnectionSettings(BaseModel):
         256,
         ge=0,
         description="Connections from one address, or from one IPv6 network /64, that one gateway accepts. At the "
-        "limit, an idle one is closed for a new one; if none is idle, the new one gets 429. 0: no limit",
+        "limit, an idle one is closed for a new one; if none is idle, the new one gets 503. 0: no limit",
     )
     trusted_proxies: NetworkList = Field(
         (),

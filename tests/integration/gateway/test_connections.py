@@ -92,7 +92,7 @@ async def test_the_connections_of_an_address_are_limited(gateway: Gateway) -> No
             assert (await wire.head()).status == 200
         async with connect(gateway.url) as refused:
             head = await refused.head()
-            assert (head.status, head.headers["connection"], head.headers["retry-after"]) == (429, "close", "10")
+            assert (head.status, head.headers["connection"], head.headers["retry-after"]) == (503, "close", "10")
             assert (await refused.body(head))["error"]["code"] == "CONNECTION_LIMIT"
             await refused.closed()
         busy[0].writer.close()
