@@ -61,7 +61,8 @@ class Sequence:
         await self.random.choice(choices if self.random.random() < 0.8 else rare)()
 
     async def create(self) -> None:
-        transport = self.random.choice([Transport.GATEWAY, Transport.GATEWAY, *Transport])
+        alone = [transport for transport in Transport if transport is not Transport.FINAL]  # it needs its parts
+        transport = self.random.choice([Transport.GATEWAY, Transport.GATEWAY, *alone])
         source = ObjectVersion("sluice", "raw", "e") if transport is Transport.IMPORT else None
         new = new_upload(
             owner=self.random.choice(OWNERS),

@@ -14,6 +14,7 @@ from pipeline.core.errors import StageLost
 from pipeline.core.model import StageJob
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stages import Stage
+from pipeline.core.transports import Transport
 from pipeline.engine.contract import StageRun
 from pipeline.engine.limiter import SegmentLimiter
 from pipeline.ports import PendingSegments
@@ -68,7 +69,13 @@ class Changes:
 async def test_a_run_cancelled_while_it_drains_still_drains() -> None:
     store, board = SlowStore(), BoardOfALostRun()
     upload = SimpleNamespace(
-        upload_id="u", content_type="video/mp4", plan=SegmentPlan(20, 10), target_session="s", store="x"
+        upload_id="u",
+        content_type="video/mp4",
+        plan=SegmentPlan(20, 10),
+        target_session="s",
+        store="x",
+        transport=Transport.GATEWAY,
+        parts=(),
     )
     cell = SimpleNamespace(segments=board, record=board, volume=SimpleNamespace(source=lambda *place: None))
     transfer = Transfer(

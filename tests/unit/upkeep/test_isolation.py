@@ -68,9 +68,9 @@ async def test_expiry(error: Exception) -> None:
     record = Recorder(error)
     uploads = SimpleNamespace(ids=lambda status, ms, limit: returning(["a", "b", "c"]))
     cell = SimpleNamespace(uploads=uploads, record=record, volume=SimpleNamespace(name="v"))
-    rules = SimpleNamespace(waiting_ms=1, direct_ms=1)
+    rules = SimpleNamespace(waiting_ms=1, direct_ms=1, held_ms=1)
     await Expiry(cast(Any, cell), cast(Any, None), cast(Any, None), cast(Any, rules)).end_idle()
-    assert record.done["expire"] == ["a", "c"] * 2
+    assert record.done["expire"] == ["a", "c"] * 3
 
 
 @ids
