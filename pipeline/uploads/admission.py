@@ -66,7 +66,9 @@ class Admission:
 
         def beside(plan: SegmentPlan) -> int:
             """The bytes of the journal. It names the window, which is never larger than the file."""
-            return journal_bytes(replace(draft, segment_bytes=plan.segment_bytes, window_bytes=plan.size_bytes))
+            most_bytes = plan.size_bytes if draft.deferred else 0
+            planned = replace(draft, segment_bytes=plan.segment_bytes, most_bytes=most_bytes)
+            return journal_bytes(replace(planned, window_bytes=plan.size_bytes))
 
         capacity_bytes = await self.capacity_bytes()
         window_bytes: int | None

@@ -87,7 +87,8 @@ OPTIONS: tuple[dict[str, Any], ...] = (
 
 async def test_unmodified_clients(cell: Cell, tmp_path: Path) -> None:
     """All at once, which takes a fraction of the time of one after the other."""
-    film, picture = written(tmp_path / "film", long_video(FILM_BYTES)), written(tmp_path / "dot", dot())
+    # A stream that ends with a whole chunk is never at its end for tus-js-client 4.3: it stops without an event.
+    film, picture = written(tmp_path / "film", long_video(FILM_BYTES - 5)), written(tmp_path / "dot", dot())
 
     async def one(options: dict[str, Any]) -> None:
         file = picture if "metadata" in options else film

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.settings import Settings
-from tests.integration.gateway.conftest import SEGMENT_BYTES, Gateway
+from tests.integration.gateway.conftest import BUDGET_BYTES, SEGMENT_BYTES, Gateway
 from tests.integration.gateway.resumable import (
     BODY,
     SIZE,
@@ -135,6 +135,19 @@ async def test_a_length_that_cannot_be(gateway: Gateway, length: str, data: byte
 async def test_an_empty_file(gateway: Gateway) -> None:
     path = await new_deferred(gateway)
     assert (await patch(gateway, path, 0, b"", Upload_Length="0")).code == "VALIDATION_FAILED"
+
+
+class TestSmallVolume:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"deferred_bytes": Settings.model_fields["deferred_bytes"].default})
+
+    async def test_the_largest_file_is_smaller(self, gateway: Gateway) -> None:
+        """What fits through windows of the volume, in as many segments as the store accepts."""
+        path = path_of(gateway, await draft_create(gateway, "?0", b"12345"))
+        limit = (await draft_head(gateway, path)).headers["Upload-Limit"]
+        assert f"max-size={1000 * BUDGET_BYTES // 4}" in limit
+        assert (await draft_patch(gateway, path, 5, "?1", b"6")).headers["Upload-Complete"] == "?1"
 
 
 class TestSmallFiles:

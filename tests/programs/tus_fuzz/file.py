@@ -23,7 +23,8 @@ class Violation(Exception):
 
 @dataclass
 class TusFile:
-    """`acknowledged`: how many bytes the server has said that it has. `ended`: deleted, or refused as no media."""
+    """`acknowledged`: how many bytes the server has said that it has. `ended`: deleted, or refused as no media.
+    `announced`: whether the server has said that it knows the length of the file."""
 
     bases: Sequence[str]
     path: str
@@ -33,6 +34,7 @@ class TusFile:
     random: random.Random
     acknowledged: int = 0
     ended: bool = False
+    announced: bool = True
     tried: list[str] = field(default_factory=list)
 
     @property
@@ -42,11 +44,13 @@ class TusFile:
 
     @property
     def complete(self) -> bool:
-        return self.acknowledged == len(self.data)
+        return self.acknowledged == len(self.data) and self.announced
 
     async def step(self) -> None:
         """One request, or two at once."""
         kinds = [self.right, self.right, self.right, self.cut, self.wrong, self.twice, self.checksum, self.broken]
+        if not self.announced:
+            kinds += [self.length, self.wrong_length]
         kind = self.random.choice(kinds)
         self.tried.append(kind.__name__)
         await kind()
@@ -124,6 +128,26 @@ class TusFile:
         if reply.status == 204 and change != {"Content-Length": "0"}:
             raise Violation(f"{change} was accepted")
 
+    async def length(self) -> None:
+        """The length of the file, with some of its bytes or without."""
+        start = await self.offset()
+        if not self.ended:
+            chunk = self.data[start : start + self.random.choice([0, self._size()])]
+            await self._patch(start, chunk, {"Upload-Length": str(len(self.data))})
+
+    async def wrong_length(self) -> None:
+        """A length that the file cannot have. (Another one that it could have would be right for the server.)"""
+        start = await self.offset()
+        if self.ended:
+            return
+        length = self.random.choice([0, start - 1, 2**45, 10**14])
+        if length < 0 or length == start == len(self.data):
+            return
+        headers = self._headers(start) | {"Upload-Length": str(length)}
+        reply = self._seen(await send("PATCH", self.url, headers), "wrong length")
+        if reply.status == 204:
+            raise Violation(f"the length {length} was accepted at {start} of {len(self.data)}")
+
     async def delete(self) -> None:
         reply = self._seen(await send("DELETE", self.url, {**TUS, **self.authorization}), "delete")
         self.ended = self.ended or reply.status in _GONE or reply.status == 204
@@ -131,7 +155,7 @@ class TusFile:
     async def finish(self) -> None:
         """Send what is missing, politely."""
         while not self.ended and not self.complete:
-            await self.right()
+            await (self.right() if self.acknowledged < len(self.data) else self.length())
 
     async def offset(self) -> int:
         """Ask for the offset, and compare it with what was acknowledged."""
@@ -144,6 +168,7 @@ class TusFile:
         if reply.status not in (200, 204) or reply.offset is None:
             raise Violation(f"HEAD was answered with {reply}")
         self._acknowledge(reply.offset)
+        self._check_length(reply)
         return reply.offset
 
     async def _patch(self, start: int, chunk: bytes, more: Mapping[str, str] | None = None) -> None:
@@ -152,8 +177,18 @@ class TusFile:
             if reply.offset is None or not start <= reply.offset <= start + len(chunk):
                 raise Violation(f"{len(chunk)} bytes at {start} led to {reply.offset}")
             self.acknowledged = max(self.acknowledged, reply.offset)
+            self.announced = self.announced or bool(more and "Upload-Length" in more)
         elif reply.status in _GONE:
             self.ended = True
+
+    def _check_length(self, reply: Reply) -> None:
+        """A length that was accepted is shown, and no other one; before that, that it is not known."""
+        length, deferred = reply.headers.get("upload-length"), reply.headers.get("upload-defer-length")
+        if (length is None) == (deferred is None) or length not in (None, str(len(self.data))):
+            raise Violation(f"HEAD has the length {length} and defers {deferred}")
+        if length is None and self.announced:
+            raise Violation("a length that was accepted is not known any more")
+        self.announced = length is not None
 
     def _acknowledge(self, offset: int) -> None:
         if not self.acknowledged <= offset <= len(self.data):

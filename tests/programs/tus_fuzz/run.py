@@ -46,7 +46,8 @@ _BROKEN: tuple[dict[str, str], ...] = (
     {"Upload-Length": "10", "Upload-Metadata": "a YQ==,a YQ=="},
     {"Upload-Length": "10", "Upload-Metadata": "a AAAA"},
     {"Upload-Length": "10", "Upload-Concat": "partial;x"},
-    {"Upload-Length": "10", "Upload-Defer-Length": "2"},
+    {"Upload-Length": "10", "Upload-Defer-Length": "1"},
+    {"Upload-Defer-Length": "2"},
     {"Upload-Length": "10", "Tus-Resumable": "3.0"},
     {},
 )
@@ -109,7 +110,9 @@ async def _broken_creation(cell: Cell, outcome: Outcome, chance: random.Random) 
 async def _create(cell: Cell, outcome: Outcome, chance: random.Random) -> TusFile | None:
     data = sample(chance.choice(["mp4", "jpeg"])).read_bytes()
     data = data.ljust(len(data) + chance.randrange(6 * SEGMENT_BYTES), b"\0")
-    headers = {"Upload-Length": str(len(data)), "Upload-Metadata": chance.choice(_METADATA)}
+    announced = chance.random() < 0.6
+    length = {"Upload-Length": str(len(data))} if announced else {"Upload-Defer-Length": "1"}
+    headers = {**length, "Upload-Metadata": chance.choice(_METADATA)}
     reply = await send("POST", _files(cell, chance), TUS | headers)
     outcome.counts[f"creation {reply.status}"] += 1
     if reply.status == 429:
@@ -119,7 +122,7 @@ async def _create(cell: Cell, outcome: Outcome, chance: random.Random) -> TusFil
     path = urlsplit(reply.headers["location"]).path
     cell.uploads.append(path.rpartition("/")[2])
     bases = list(cell.processes.urls.values())
-    return TusFile(bases, path, data, {}, outcome.counts, chance)
+    return TusFile(bases, path, data, {}, outcome.counts, chance, announced=announced)
 
 
 async def _compare(cell: Cell, outcome: Outcome, file: TusFile) -> None:
