@@ -6,17 +6,30 @@ import asyncio
 import json
 import signal
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.test_tus_clients import FILM_BYTES, stored, tus_client, written
-from tests.harness.cell import Cell, eventually
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually, hash_get
 from tests.harness.media_samples import long_video
 from tests.harness.running import CellProcesses, cell_processes
 from tests.harness.shared_stack import Servers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+
+HEADERS = {"Tus-Resumable": "1.0.0"}
+
+
+async def new_part(cell: Cell, data: bytes) -> str:
+    """The URL of a partial upload of these bytes."""
+    body = {"Content-Type": "application/offset+octet-stream", "Upload-Concat": "partial"}
+    sent = {**HEADERS, **body, "Upload-Length": str(len(data))}
+    async with cell.http.post(f"{cell.url}/files/", headers=sent, data=BytesIO(data)) as response:
+        assert response.status == 201
+        return response.headers["Location"]
 
 
 @pytest.fixture
@@ -64,26 +77,42 @@ async def test_a_gateway_that_is_killed(own_cell: CellProcesses, tmp_path: Path)
         await cell.until_clean()
 
 
+async def test_parts_without_a_final_upload(
+    servers: Servers, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Their bytes leave the temp volume while they are held, and everything else when they expire or are deleted."""
+    with cell_processes(servers, tmp_path_factory.mktemp("held"), upload_deadline_seconds=20) as started:
+        async with started.connected() as cell:
+            data = long_video(FILM_BYTES)[: 5 * SEGMENT_BYTES + 1]
+            urls = [await new_part(cell, data) for _ in range(2)]
+            held = [await cell.until(url.rpartition("/")[2], "held") for url in urls]
+            for view in held:
+                key = cell.keys.upload(view["id"])
+
+                async def released(key: str = key) -> bool:
+                    return await hash_get(cell.redis, key, "bytes_released") == str(len(data))
+
+                await eventually(released, 30, lambda: "the bytes to leave the temp volume")
+            assert len(await cell.stored_keys()) == 12
+            async with cell.http.delete(urls[0], headers=HEADERS) as response:
+                assert response.status == 204
+            view = await cell.until(held[1]["id"], "expired")
+            assert view["error"]["code"] == "UPLOAD_EXPIRED"
+            await cell.until_clean()
+
+
 async def test_a_final_upload_of_one_segment_and_one_that_is_no_media(cell: Cell, tmp_path: Path) -> None:
     film = long_video(FILM_BYTES)
-    headers = {"Tus-Resumable": "1.0.0"}
-
-    async def part(data: bytes) -> str:
-        body = {"Content-Type": "application/offset+octet-stream", "Upload-Concat": "partial"}
-        sent = {**headers, **body, "Upload-Length": str(len(data))}
-        async with cell.http.post(f"{cell.url}/files/", headers=sent, data=data) as response:
-            assert response.status == 201
-            return response.headers["Location"]
 
     async def final(*parts: str) -> str:
-        sent = {**headers, "Upload-Concat": f"final;{' '.join(parts)}"}
+        sent = {**HEADERS, "Upload-Concat": f"final;{' '.join(parts)}"}
         async with cell.http.post(f"{cell.url}/files/", headers=sent) as response:
             assert response.status == 201, await response.text()
             return response.headers["Location"].rpartition("/")[2]
 
     small = film[: 200 * 1024]
-    one = await part(small)
-    whole, text = await final(one), await final(*await asyncio.gather(part(b"no"), part(b" media")))
+    one = await new_part(cell, small)
+    whole, text = await final(one), await final(*await asyncio.gather(new_part(cell, b"no"), new_part(cell, b" media")))
     view = await cell.until(whole, "ready", "failed")
     assert view["status"] == "ready", view["error"]
     content = await cell.content(whole)

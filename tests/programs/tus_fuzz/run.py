@@ -20,10 +20,13 @@ from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
 from tests.harness.shared_stack import Servers
 from tests.programs.tus_fuzz.file import TUS, TusFile, Violation
+from tests.programs.tus_fuzz.joined import joined_file
 from tests.programs.tus_fuzz.requests import send
 
 _CLIENTS = 8
 _MOST_STEPS = 30
+_JOINED = 0.3
+"""Of the files, those that are sent in parts."""
 _SETTINGS: Mapping[str, Any] = {
     "auth": "none",
     # Room for a few files, so that some wait; files of more than two segments pass through a window.
@@ -85,6 +88,9 @@ async def _client(cell: Cell, outcome: Outcome, chance: random.Random, end: floa
     while time.monotonic() < end and not outcome.violations:
         with _noted(outcome):
             await _broken_creation(cell, outcome, chance)
+            if chance.random() < _JOINED:
+                await _join(cell, outcome, chance)
+                continue
             file = await _create(cell, outcome, chance)
             if file is None:
                 continue
@@ -108,8 +114,7 @@ async def _broken_creation(cell: Cell, outcome: Outcome, chance: random.Random) 
 
 
 async def _create(cell: Cell, outcome: Outcome, chance: random.Random) -> TusFile | None:
-    data = sample(chance.choice(["mp4", "jpeg"])).read_bytes()
-    data = data.ljust(len(data) + chance.randrange(6 * SEGMENT_BYTES), b"\0")
+    data = _data(chance)
     announced = chance.random() < 0.6
     length = {"Upload-Length": str(len(data))} if announced else {"Upload-Defer-Length": "1"}
     headers = {**length, "Upload-Metadata": chance.choice(_METADATA)}
@@ -125,12 +130,25 @@ async def _create(cell: Cell, outcome: Outcome, chance: random.Random) -> TusFil
     return TusFile(bases, path, data, {}, outcome.counts, chance, announced=announced)
 
 
+async def _join(cell: Cell, outcome: Outcome, chance: random.Random) -> None:
+    file = await joined_file(list(cell.processes.urls.values()), _data(chance), outcome.counts, chance)
+    if file is not None:
+        if chance.random() < 0.2:
+            await file.delete()
+        await _compare(cell, outcome, file)
+
+
 async def _compare(cell: Cell, outcome: Outcome, file: TusFile) -> None:
     upload_id = file.path.rpartition("/")[2]
     view = await cell.until(upload_id, "ready", "failed", "cancelled")
     outcome.counts[f"ended {view['status']} {(view.get('error') or {}).get('code', '')}".strip()] += 1
     if view["status"] == "ready" and await cell.read(f"contents/{upload_id}/original") != file.data:
         raise Violation(f"{upload_id} is stored with other bytes than were sent: {file.tried}")
+
+
+def _data(chance: random.Random) -> bytes:
+    data = sample(chance.choice(["mp4", "jpeg"])).read_bytes()
+    return data.ljust(len(data) + chance.randrange(6 * SEGMENT_BYTES), b"\0")
 
 
 def _files(cell: Cell, chance: random.Random) -> str:

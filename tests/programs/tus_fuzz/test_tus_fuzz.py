@@ -18,3 +18,4 @@ async def test_some_seconds_of_right_and_wrong_requests(servers: Servers, tmp_pa
     outcome = await run(servers, tmp_path, 1, _SECONDS)
     assert outcome.violations == []
     assert outcome.counts["patch 204"]
+    assert outcome.counts["final 201"]
