@@ -70,7 +70,8 @@ class TempVolumeSettings(BaseModel):
         86_400,
         gt=0,
         description="An upload expires unless every byte has arrived this long after its admission (direct "
-        "uploads: after their first URLs), however often segments arrive",
+        "uploads: after their first URLs), however often segments arrive; so does a partial upload (tus) that no "
+        "final upload has named this long after it was stored",
     )
     waiting_seconds: float = Field(
         86_400, gt=0, description="An upload expires when it has waited this long for room on the temp volume"

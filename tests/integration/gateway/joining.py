@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pipeline.bootstrap import redis_parts
 from pipeline.core.model import StageJob
 from pipeline.core.stages import Stage
+from pipeline.settings import Settings
 from tests.contract.redis.uploads import Play
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.resumable import TUS, create
@@ -16,8 +17,8 @@ from tests.integration.gateway.truth import Response
 
 
 @asynccontextmanager
-async def played(gateway: Gateway) -> AsyncIterator[Play]:
-    async with redis_parts(gateway.settings) as parts:
+async def played(settings: Settings) -> AsyncIterator[Play]:
+    async with redis_parts(settings) as parts:
         yield Play(parts)
 
 
@@ -29,9 +30,9 @@ async def new_part(gateway: Gateway, size: int = 1000, received: int | None = No
     return response.headers["Location"]
 
 
-async def store_part(gateway: Gateway, url: str) -> None:
+async def store_part(settings: Settings, url: str) -> None:
     """The store has every byte of a partial upload."""
-    async with played(gateway) as play:
+    async with played(settings) as play:
         upload = await play.board.get(url.rpartition("/")[2])
         token = upload.stages[Stage.TRANSFER].fencing_token
         await play.transferred(StageJob(upload.upload_id, Stage.TRANSFER, token, upload.volume), upload)
@@ -39,7 +40,7 @@ async def store_part(gateway: Gateway, url: str) -> None:
 
 async def held_part(gateway: Gateway, size: int = 1000) -> str:
     url = await new_part(gateway, size)
-    await store_part(gateway, url)
+    await store_part(gateway.settings, url)
     return url
 
 

@@ -36,7 +36,7 @@ async def test_head_of_a_partial_upload(gateway: Gateway) -> None:
     assert response.headers["Upload-Concat"] == "partial"
     assert (await status(gateway, url.removeprefix(gateway.url)))["transport"] == "partial"
     await patch(gateway, url.removeprefix(gateway.url), 400, bytes(600), Upload_Concat="partial")
-    await store_part(gateway, url)
+    await store_part(gateway.settings, url)
     response = await head(gateway, url)
     assert response.headers["Upload-Offset"] == "1000"
     assert "Upload-Expires" in response.headers
@@ -66,7 +66,7 @@ async def test_a_final_upload(gateway: Gateway) -> None:
     for part in (first, second):
         assert (await head(gateway, part)).status == 410
         assert (await patch(gateway, part.removeprefix(gateway.url), 0, b"x")).status == 410
-    async with played(gateway) as play:
+    async with played(gateway.settings) as play:
         upload = await play.board.get(url.rpartition("/")[2])
         seal = play.by_stage(upload.queued_jobs)[Stage.SEAL]
         await play.finished(seal, {"etag": "e"})
@@ -116,7 +116,7 @@ async def test_a_request_waits_until_the_store_has_its_parts(gateway: Gateway) -
     asked = asyncio.create_task(join(gateway, url, other))
     done, _ = await asyncio.wait({asked}, timeout=0.3)
     assert not done
-    await store_part(gateway, url)
+    await store_part(gateway.settings, url)
     assert (await asked).status == 201
 
 
@@ -126,7 +126,7 @@ async def test_a_request_that_has_waited_too_long_is_repeated(gateway: Gateway) 
     response = await join(gateway, url)
     assert (response.status, response.code) == (423, "PARTIAL_UPLOADS_NOT_STORED")
     assert "Retry-After" in response.headers
-    await store_part(gateway, url)
+    await store_part(gateway.settings, url)
     assert (await join(gateway, url)).status == 201
 
 
