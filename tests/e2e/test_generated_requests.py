@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from pipeline.core.access import Scope
-from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.cell import SEGMENT_BYTES, Cell
 from tests.harness.generated_requests import Call, run
-from tests.harness.keys import WITH_KEYS, as_caller, bearer, make_key
+from tests.harness.keys import WITH_KEYS, as_caller, bearer, make_key, until_known
 from tests.harness.media_samples import sample
 from tests.harness.running import CellProcesses, cell_processes
 from tests.harness.shared_stack import Servers
@@ -47,18 +47,8 @@ def guarded(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture
 async def alice(guarded: CellProcesses) -> AsyncIterator[Cell]:
     async with guarded.connected() as connected, as_caller(connected, _OWNER) as cell:
-        await _until_known(cell, {})
+        await until_known(cell)
         yield cell
-
-
-async def _until_known(cell: Cell, headers: dict[str, str]) -> None:
-    """Wait until the gateway knows a new key. It does not read keys again for a moment after an unknown one."""
-
-    async def known() -> bool:
-        async with cell.http.get(f"{cell.url}/v1/uploads", headers=headers) as response:
-            return response.status == 200
-
-    await eventually(known, 30, lambda: "the gateway to know a key")
 
 
 async def _contents(cell: Cell, count: int) -> list[str]:
@@ -141,7 +131,7 @@ async def test_the_description_is_true(alice: Cell, caller: str, tmp_path: Path)
     calls = _calls(await _uploads(alice), contents[:2], contents[2:])
     scopes: Any = (Scope.UPLOAD, Scope.READ) if caller == "owner" else tuple(Scope)
     _, key = await make_key(alice.settings, _OWNER if caller == "owner" else "operator", *scopes)
-    await _until_known(alice, bearer(key))
+    await until_known(alice, bearer(key))
     async with alice.http.get(f"{alice.url}/openapi.json") as response:
         document = await response.text()
     found, report = await run(
