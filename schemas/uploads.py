@@ -182,7 +182,10 @@ class UploadView(BaseModel):
     )
     queue_position: int | None = Field(description="Position in the queue, from 1, while `waiting`; else null")
     filename: str
-    size: int
+    size: int = Field(
+        description="Bytes in the whole file. Of an upload by Uppy's S3 plugin that is `granted`, and whose client has "
+        "not announced the size: the least that is known, which grows with each part whose URL is signed; at first 0"
+    )
     content_type: str
     transport: str = Field(
         "gateway",
@@ -193,16 +196,25 @@ class UploadView(BaseModel):
     digest: str | None = Field(
         None, description="Digest of the whole file as the client announced it (RFC 9530), `sha-256=:BASE64:`"
     )
-    segment_size: int = Field(description="Bytes in every segment except the last, which may be shorter")
-    segment_count: int
+    segment_size: int = Field(
+        description="Bytes in every segment except the last, which may be shorter. Of an upload by Uppy's S3 plugin "
+        "that is `granted`: the shortest that its parts can be. The plugin decides their length; completion sets it"
+    )
+    segment_count: int = Field(
+        description="How many segments there are. While `deferred`: the highest number that is possible; of an upload "
+        "by Uppy's S3 plugin, one more than the highest part whose URL was signed"
+    )
     deferred: bool = Field(
         False,
-        description="Whether the size is not known yet: `size` is then what is counted of it so far, `segment_count` "
-        "the highest number that is possible, and `missing_segments` is empty",
+        description="Whether the size is not known yet: `size` is then what is counted of it so far, and "
+        "`missing_segments` is empty",
     )
     bytes_received: int = Field(description="Bytes of the received segments, and of a segment that is appended to")
     bytes_stored: int = Field(description="Bytes that the object store has acknowledged")
-    missing_segments: list[tuple[int, int]] = Field(description="Inclusive ranges of segment numbers still to be sent")
+    missing_segments: list[tuple[int, int]] = Field(
+        description="Inclusive ranges of segment numbers still to be sent. Of a direct upload, all of them until it is "
+        "complete; none where Uppy's S3 plugin decides how many there are"
+    )
     wanted_segments: list[tuple[int, int]] = Field(
         default_factory=list,
         description="Those of `missing_segments` that hold the metadata or the thumbnail: send them next",

@@ -204,6 +204,23 @@ async def test_an_upload_is_cancelled_after_a_question(scene: Scene) -> None:
     assert (await scene.cell.status(target))["status"] == "cancelled"
 
 
+async def test_a_content_is_deleted_by_keyboard_after_a_question(scene: Scene) -> None:
+    page = await scene.page()
+    name = scene.ready["id"]
+    button = f"document.querySelector('[data-action=delete][data-id=\"{name}\"]')"
+    await page.until(button)
+    await page.run(f"{button}.focus()")
+    await page.press("Enter")
+    await page.until("document.getElementById('confirm').open")
+    assert await page.run("document.activeElement.dataset.answer") == "no", "the harmless answer comes first"
+    assert await serious(page) == []
+    await page.press("Tab", "Enter")
+    await page.until(f"!{button}")
+    await page.until("document.getElementById('said').textContent.endsWith('is deleted.')")
+    status, _, _ = await scene.cell.call("GET", f"/v1/contents/{name}")
+    assert status == 404
+
+
 async def test_it_fits_and_is_accessible(scene: Scene) -> None:
     for size in (DESK, PHONE):
         for dark in (False, True):
