@@ -19,7 +19,8 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(scope="module")
 def guarded(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CellProcesses]:
-    with cell_processes(servers, tmp_path_factory.mktemp("thumbnail"), **WITH_KEYS) as started:
+    settings: dict[str, Any] = dict(WITH_KEYS)
+    with cell_processes(servers, tmp_path_factory.mktemp("thumbnail"), **settings) as started:
         yield started
 
 
