@@ -206,8 +206,8 @@ class UploadView(BaseModel):
     )
     deferred: bool = Field(
         False,
-        description="Whether the size is not known yet: `size` is then what is counted of it so far, and "
-        "`missing_segments` is empty",
+        description="Whether the size, or how long segments are, is not known yet: `size` is then what is counted of "
+        "it so far, and `missing_segments` is empty",
     )
     bytes_received: int = Field(description="Bytes of the received segments, and of a segment that is appended to")
     bytes_stored: int = Field(description="Bytes that the object store has acknowledged")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_tus_clients import FILM_BYTES, stored, tus_client, written
+from tests.e2e.test_tus_clients import stored, tus_client, written
+from tests.e2e.tus_interruptions import FILM_BYTES
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually, hash_get
 from tests.harness.media_samples import long_video
 from tests.harness.running import CellProcesses, cell_processes
