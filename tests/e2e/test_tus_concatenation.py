@@ -54,6 +54,11 @@ async def test_three_parts_at_once(cell: Cell, tmp_path: Path) -> None:
     for part in parts:
         view = await cell.status(part)
         assert (view["status"], view["transport"], view["content_id"]) == ("joined", "partial", None)
+    _, shown, _ = await cell.call("GET", f"/v1/contents/{content_id}/segments", expect=200)
+    assert [item["number"] for item in shown["data"]["segments"]] == list(range(1, len(manifest) + 1))
+    for item in shown["data"]["segments"]:
+        async with cell.http.get(item["url"], headers=item["headers"]) as response:
+            assert await response.read() == file.read_bytes()[item["offset"] : item["offset"] + item["size"]]
     await cell.until_clean()
     await cell.call("DELETE", f"/v1/contents/{content_id}", expect=200)
 

@@ -14,7 +14,7 @@ const LONGEST_POLL_SECONDS = 5;
 /** The gateway sends a comment at least every 15 s. */
 const SILENCE_SECONDS = 45;
 
-export const ENDED = new Set(["ready", "failed", "expired", "cancelled"]);
+export const ENDED = new Set(["ready", "joined", "failed", "expired", "cancelled"]);
 
 /**
  * Call `onView` with the upload now and after each change, until it returns true. Rejects with a final

@@ -4,7 +4,7 @@ import { history, meter } from "./dashboard-charts.js";
 import { h } from "./dashboard-dom.js";
 import { age, bytes, duration, number, percent, plural, time } from "./dashboard-format.js";
 
-const ENDED = new Set(["ready", "failed", "expired", "cancelled"]);
+const ENDED = new Set(["ready", "joined", "failed", "expired", "cancelled"]);
 
 export function statuses(overview, selected) {
   const now = time(overview.at);

@@ -6,7 +6,7 @@ import { draw, h } from "./dashboard-dom.js";
 import { age, bytes, duration, number, percent, plural, time } from "./dashboard-format.js";
 import { open, shortId } from "./dashboard-overview.js";
 
-const ENDED = new Set(["ready", "failed", "expired", "cancelled"]);
+const ENDED = new Set(["ready", "joined", "failed", "expired", "cancelled"]);
 const PAGE = 20;
 // A search in file names looks at thousands of uploads, and many pages are many requests: these are repeated less often.
 const EXPENSIVE_EVERY_MS = 10_000;
