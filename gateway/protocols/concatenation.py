@@ -18,7 +18,7 @@ from aiohttp import web
 from gateway.http import bodies
 from gateway.http.envelope import success
 from gateway.http.links import base_url
-from gateway.keys import CALLER, SERVICES
+from gateway.keys import CALLER, LIMITS, SERVICES
 from gateway.protocols import metadata
 from gateway.protocols.creating import described, location_headers, status_headers
 from pipeline.core.errors import RequestError, SluiceError
@@ -69,7 +69,8 @@ def parse(values: list[str]) -> Joined | bool:
 
 
 async def create_final(request: web.Request, joined: Joined) -> web.StreamResponse:
-    """Raises RequestError UPLOAD_HEADER_INVALID, and as `Concatenation.parts` and `create_final`."""
+    """Each part is looked up, which counts as a segment towards the limit of requests. Raises RequestError
+    UPLOAD_HEADER_INVALID; LimitReached RATE_LIMITED; and as `Concatenation.parts` and `create_final`."""
     for name in ("Upload-Length", "Upload-Defer-Length"):
         if name in request.headers:
             raise RequestError(
@@ -78,6 +79,8 @@ async def create_final(request: web.Request, joined: Joined) -> web.StreamRespon
     if bodies.declared_bytes(request):
         raise RequestError("UPLOAD_HEADER_INVALID", header="Content-Length", reason="a final upload has no body")
     service, caller = request.app[SERVICES].concatenation, request[CALLER]
+    if (limit := request.app[LIMITS].segments) is not None:
+        limit.require(caller.owner, len(joined.upload_ids))
     parts = await service.parts(joined.upload_ids, caller)
     wanted, key = described(request, sum(part.size_bytes for part in parts))
     detail, _ = await service.create_final(wanted, parts, joined.text, key, caller)
