@@ -76,6 +76,7 @@ async def test_a_run_cancelled_while_it_drains_still_drains() -> None:
         store="x",
         transport=Transport.GATEWAY,
         parts=(),
+        deferred=None,
     )
     cell = SimpleNamespace(segments=board, record=board, volume=SimpleNamespace(source=lambda *place: None))
     transfer = Transfer(
