@@ -143,7 +143,12 @@ class Appender:
                 return found
             body = renewing(body, upload.segment_bytes, partial(self._cell.ledger.note_progress, upload_id))
             blocks = BodyBlocks(body, turn, self._rules)
-            await self._until_admitted(upload, turn, blocks)
+            try:
+                await self._until_admitted(upload, turn, blocks)
+            except RequestError:
+                if digest is not None:  # the byte that was kept has not been compared with it
+                    turn.tail = turn.found.tail
+                raise
             upload = await self._find(upload_id)
             if upload.deferred is not None and length is not None:
                 upload = await set_length(self._cell, upload, turn, length)

@@ -256,6 +256,16 @@ async def test_a_window_accepts_no_body_with_a_digest_that_it_cannot_hold(window
         assert await windowed.door.taken() == set()
 
 
+async def test_an_upload_that_waits_keeps_no_byte_of_a_body_with_a_digest(play: Play, tmp_path: Path) -> None:
+    """The digest was compared with nothing."""
+    door = await opened(play, tmp_path, window=None)
+    door.upload, _ = await play.board.create(new_upload(size_bytes=len(DATA), segment_bytes=SEGMENT))
+    mouth, digest = mouth_of(door), ClientDigest("sha-256", hashlib.sha256(DATA).digest())
+    for _ in range(6):
+        assert await mouth.refused(0, DATA, digest) == "APPEND_NO_ROOM"
+        assert await mouth.offset() == 0
+
+
 async def test_an_upload_that_waits_grows_by_single_bytes_after_some_refusals(play: Play, tmp_path: Path) -> None:
     door = await opened(play, tmp_path, window=None)
     upload, _ = await play.board.create(new_upload(size_bytes=len(DATA), segment_bytes=SEGMENT))
