@@ -29,6 +29,8 @@ WAYS: dict[Status, tuple[Event, ...]] = {
     Status.ADMITTED: (Event.ADMIT,),
     Status.RECEIVING: (Event.ADMIT, Event.SEGMENT_RECEIVED),
     Status.PROCESSING: (Event.ADMIT, Event.ALL_RECEIVED),
+    Status.HELD: (Event.ADMIT, Event.ALL_RECEIVED, Event.STORED),
+    Status.JOINED: (Event.ADMIT, Event.ALL_RECEIVED, Event.STORED, Event.JOIN),
     Status.READY: (Event.ADMIT, Event.ALL_RECEIVED, Event.PERSISTED),
     Status.FAILED: (Event.FAIL,),
     Status.EXPIRED: (Event.EXPIRE,),
