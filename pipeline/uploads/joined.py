@@ -1,8 +1,9 @@
 """The journal of a final upload: it says who owns the segments of its partial uploads.
 
 Guarantee: `create` (one script) makes the final upload and ends its partial uploads. Before anything of a partial
-upload is removed or its journal ends, the journal of the final upload is complete, so a Redis that has lost its last
-second, or everything, is told either that the partial uploads are joined, or nothing of the final upload.
+upload is removed or its journal ends, the journal of the final upload is complete, so the recovery of a Redis
+that has lost its last second, or everything, finds either that the partial uploads are joined, or nothing of the final
+upload.
 """
 
 from __future__ import annotations
