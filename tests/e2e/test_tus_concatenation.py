@@ -7,6 +7,7 @@ import json
 import signal
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -125,4 +126,33 @@ async def test_a_final_upload_of_one_segment_and_one_that_is_no_media(cell: Cell
     assert (content["object"]["segment_count"], await cell.read(content["object"]["key"])) == (1, small)
     view = await cell.until(text, "failed")
     assert view["error"]["code"] == "NOT_MEDIA"
+    await cell.until_clean()
+
+
+async def test_parts_whose_length_becomes_known_later(cell: Cell) -> None:
+    film = long_video(FILM_BYTES)
+    cut = 2 * SEGMENT_BYTES + 5
+
+    async def part(data: bytes, *pieces: int) -> str:
+        deferred = {**HEADERS, "Upload-Concat": "partial", "Upload-Defer-Length": "1"}
+        async with cell.http.post(f"{cell.url}/files/", headers=deferred) as response:
+            assert response.status == 201, await response.text()
+            url = response.headers["Location"]
+        for first, end in pairwise([0, *pieces, len(data)]):
+            length = {"Upload-Length": str(len(data))} if end == len(data) else {}
+            sent = {**HEADERS, **length, "Upload-Offset": str(first), "Content-Type": "application/offset+octet-stream"}
+            async with cell.http.patch(url, headers=sent, data=BytesIO(data[first:end])) as response:
+                assert response.status == 204, await response.text()
+        return url
+
+    urls = await asyncio.gather(part(film[:cut], 1, SEGMENT_BYTES + 1), part(film[cut:]))
+    async with cell.http.post(
+        f"{cell.url}/files/", headers={**HEADERS, "Upload-Concat": f"final;{' '.join(urls)}"}
+    ) as response:
+        assert response.status == 201, await response.text()
+        content_id = response.headers["Location"].rpartition("/")[2]
+    view = await cell.until(content_id, "ready", "failed")
+    assert view["status"] == "ready", view["error"]
+    content = await cell.content(content_id)
+    assert await cell.read(content["object"]["key"]) == film
     await cell.until_clean()
