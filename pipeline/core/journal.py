@@ -119,8 +119,7 @@ Entry = Begun | Received | Lost | Stored | Gone | Released | Session | Planned |
 class Journal:
     """The state of an upload according to its journal. `received`: number -> crc32c; `stored`: number -> etag;
     `released`: stored segments whose bytes are in the store only; `expected`: number -> crc32c of released segments
-    that the store has lost and that are to be sent again; `planned`: its plan, or its length, was deferred and is
-    known."""
+    that the store has lost and that are to be sent again; `planned`: its plan or length was deferred and is known."""
 
     new: NewUpload
     received: dict[int, int] = field(default_factory=dict)
