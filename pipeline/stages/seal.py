@@ -10,7 +10,7 @@ from pipeline.core.errors import StoreError
 from pipeline.core.transports import Transport
 from pipeline.engine.contract import Blocked, Done, Outcome, StageRun
 from pipeline.engine.drain import drained
-from pipeline.ports import Stores
+from pipeline.ports import SegmentReads, Stores
 from pipeline.stages.stored_object import stored_to_data
 from pipeline.stages.whole import make_whole
 from pipeline.uploads.cell import CellState
@@ -34,7 +34,7 @@ class Seal:
             raise StoreError("MANIFEST_REFUSED", reason=f"{len(stored)} of {upload.plan.count} segments are stored")
         store = self._stores.named(upload.store)
         target = await open_target(upload, store, self._cell.record)
-        if upload.parts and upload.plan.count == 1:
+        if upload.parts and upload.plan.count == 1 and isinstance(store, SegmentReads):  # others copy it themselves
             return Done(stored_to_data(await drained(make_whole(store, target, stored[0]))))
         try:
             return Done(stored_to_data(await drained(store.seal(target, stored))))

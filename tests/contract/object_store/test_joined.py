@@ -8,36 +8,14 @@ import pytest
 
 from pipeline.core.errors import StoreError
 from pipeline.core.segments import SegmentPlan
-from pipeline.core.stored_objects import ObjectTarget, StoredSegment
 from pipeline.stages.whole import make_whole
+from tests.contract.object_store.joined import Joined
 from tests.contract.object_store.uploads import Scenario, Store, content, keys, segment_content
 
 pytestmark = [
     pytest.mark.contract,
     pytest.mark.parametrize("store", ["filesystem", "swift-tempauth", "swift-rgw"], indirect=True),
 ]
-
-SIZES = ((3_000, 3_000, 17), (5_000,), (4_000, 999))
-FINAL = "01900000-0000-7000-8000-00000000f1a1"
-
-
-class Joined:
-    """Partial uploads of these sizes, stored, and the target of the file that consists of them."""
-
-    def __init__(self, store: Store, sizes: tuple[tuple[int, ...], ...] = SIZES) -> None:
-        self.store = store
-        self.parts = [Scenario(store, sizes=item) for item in sizes]
-        for part in self.parts:
-            part.target = replace(part.target, partial=True)
-        self.data = b"".join(part.data for part in self.parts)
-        plan = SegmentPlan.joined(part.target.plan for part in self.parts)
-        ids = tuple(part.target.upload_id for part in self.parts)
-        self.target = ObjectTarget(FINAL, f"contents/{FINAL}/original", "video/mp4", plan, parts=ids)
-
-    async def put(self) -> list[StoredSegment]:
-        await self.store.begin(self.target)
-        found = [segment for part in self.parts for segment in await part.put()]
-        return [replace(segment, number=number) for number, segment in enumerate(found, 1)]
 
 
 async def test_segments_of_uneven_lengths_are_one_object(store: Store) -> None:

@@ -26,6 +26,7 @@ MAX_PRESIGN_SECONDS = 7 * 24 * 3600
 _METHODS = {
     "abort_multipart_upload": "DELETE",
     "complete_multipart_upload": "POST",
+    "copy_object": "PUT",
     "create_bucket": "PUT",
     "create_multipart_upload": "POST",
     "delete_object": "DELETE",
@@ -37,6 +38,7 @@ _METHODS = {
     "list_objects_v2": "GET",
     "list_parts": "GET",
     "put_object": "PUT",
+    "upload_part_copy": "PUT",
 }
 
 # Listing -> the parameters of its next page, by the fields that hold them.

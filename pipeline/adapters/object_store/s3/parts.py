@@ -8,10 +8,13 @@ from typing import Any
 
 from pipeline.adapters.object_store.http.bodies import text, whole_number
 from pipeline.adapters.object_store.integrity import unquoted
+from pipeline.adapters.object_store.names import segment_key
 from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.adapters.object_store.s3.errors import on_session
 from pipeline.core.errors import StoreError, StoreUnsupported
 from pipeline.core.stored_objects import ObjectTarget, SegmentRequest, StoredSegment
+
+_SEGMENT_TYPE = "application/octet-stream"
 
 
 def multipart_etag(segments: Sequence[StoredSegment]) -> str:
@@ -28,9 +31,19 @@ def multipart_etag(segments: Sequence[StoredSegment]) -> str:
     return f"{digest.hexdigest()}-{len(segments)}"
 
 
+async def open_session(client: S3Client, target: ObjectTarget) -> str:
+    """The session of a new multipart upload for the target's key."""
+    response = await client.call("create_multipart_upload", key=target.key, ContentType=target.content_type)
+    return text(response.get("UploadId"), f"create_multipart_upload {target.key}", "UploadId")
+
+
 def put_operation(target: ObjectTarget, number: int) -> tuple[str, dict[str, Any], dict[str, str]]:
     """How a segment is PUT: botocore's operation, its parameters, and the headers that they sign and that must be sent.
-    A part of the multipart upload, or the object itself when the upload has one segment."""
+    A part of the multipart upload, or the object itself when the upload has one segment; of a partial upload, an object
+    of its own."""
+    if target.partial:
+        parameters = {"Key": segment_key(target.place(number)), "ContentType": _SEGMENT_TYPE}
+        return "put_object", parameters, {"Content-Type": _SEGMENT_TYPE}
     if target.plan.count > 1:
         return "upload_part", {"Key": target.key, "UploadId": target.session, "PartNumber": number}, {}
     parameters = {"Key": target.key, "ContentType": target.content_type}

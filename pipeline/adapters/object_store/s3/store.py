@@ -1,4 +1,5 @@
-"""S3 behind the `ObjectStore` port: segments as parts of a multipart upload, joined by CompleteMultipartUpload.
+"""S3 behind the `ObjectStore` port: segments as parts of a multipart upload, joined by CompleteMultipartUpload. The
+segments of a partial upload are objects, which the multipart upload of its final upload copies (`s3.joined`).
 
 Guarantee: that of the port. Every part is verified, by its ETag or by a digest that is sent along (`S3Options.verify`),
 and so is the object. The response to CompleteMultipartUpload may be lost or may take minutes: when the session no
@@ -26,7 +27,6 @@ from yarl import URL
 
 from pipeline.adapters.object_store.closing import ClosedOnExit
 from pipeline.adapters.object_store.each import each_of
-from pipeline.adapters.object_store.http.bodies import text
 from pipeline.adapters.object_store.http.observe import RequestObserver, unobserved
 from pipeline.adapters.object_store.http.ranges import range_header
 from pipeline.adapters.object_store.http.sender import RequestSender, new_session, reading
@@ -36,13 +36,15 @@ from pipeline.adapters.object_store.integrity import (
     verify_plain,
 )
 from pipeline.adapters.object_store.limits import S3_LIMITS
+from pipeline.adapters.object_store.names import segment_key, segment_prefix
 from pipeline.adapters.object_store.payload import SegmentPayload, new_hashing_pool
 from pipeline.adapters.object_store.s3.bucket import BucketMaker
 from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.adapters.object_store.s3.complete import complete_parts, require_no_body, verify_etag
 from pipeline.adapters.object_store.s3.errors import on_session, response_refusal
+from pipeline.adapters.object_store.s3.joined import SEGMENTS_AT_ONCE, S3Joiner
 from pipeline.adapters.object_store.s3.options import S3Credentials, S3Options
-from pipeline.adapters.object_store.s3.parts import held_parts, presign_parts, put_operation
+from pipeline.adapters.object_store.s3.parts import held_parts, open_session, presign_parts, put_operation
 from pipeline.adapters.object_store.s3.reader import STORE_NAME, S3Reader
 from pipeline.core.disposition import content_disposition
 from pipeline.core.errors import StoreError
@@ -77,6 +79,7 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
         self._session: aiohttp.ClientSession | None = None
         self._bucket_maker = BucketMaker(self._client, options.region)
         self._hashing = new_hashing_pool()
+        self._joiner = S3Joiner(self._client, self, bucket, options, self._put)
 
     @property
     def container(self) -> str:
@@ -104,18 +107,16 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
         return S3_LIMITS
 
     async def begin(self, target: ObjectTarget) -> str:
-        """See `ObjectStore.begin`: opens a multipart upload, except for an upload of one segment, which needs none."""
-        if target.plan.count == 1:
+        """See `ObjectStore.begin`: opens a multipart upload, except for an upload of one segment and for a partial one,
+        which need none."""
+        if target.plan.count == 1 or target.partial:
             await self._bucket_maker.ensure()
             return ""
-        response = await self._bucket_maker.ensured(
-            lambda: self._client.call("create_multipart_upload", key=target.key, ContentType=target.content_type)
-        )
-        return text(response.get("UploadId"), f"create_multipart_upload {target.key}", "UploadId")
+        return await self._bucket_maker.ensured(partial(open_session, self._client, target))
 
     async def put_segment(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
         """See `ObjectStore.put_segment`. An upload of one segment is stored under its own key, as a plain object."""
-        if target.plan.count == 1:
+        if target.plan.count == 1 or target.partial:
             return await self._bucket_maker.ensured(lambda: self._put(target, source))
         with on_session():
             return await self._put(target, source)
@@ -138,6 +139,10 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
     async def seal(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> StoredObject:
         """See `ObjectStore.seal`."""
         check_segments(target, segments)
+        if target.parts:
+            stored = await self._joiner.seal(target, segments, S3_LIMITS)
+            await self._abort_others(target)
+            return stored
         if target.plan.count == 1:
             return await verify_plain(self, target, segments[0])
         stored = await complete_parts(self._client, self, target, segments, self._options)
@@ -145,12 +150,13 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
         return stored
 
     async def abort(self, target: ObjectTarget) -> None:
-        """See `ObjectStore.abort`: ends every session of the key, known or not, and deletes the object.
+        """See `ObjectStore.abort`: ends every session of the key, known or not, and deletes the object and the
+        segments that are objects.
 
         A part that is in flight while its session is aborted may restore the session ("AbortMultipartUpload" of the API
         reference), so the listing is read until it shows no new one.
         """
-        await each_of((self._abort_sessions, self._abort_object), lambda step: step(target))
+        await each_of((self._abort_sessions, self._abort_object, self._abort_segments), lambda step: step(target))
 
     async def check(self) -> str:
         """See `ObjectReader.check`."""
@@ -219,6 +225,17 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
 
     async def _abort_object(self, target: ObjectTarget) -> None:
         await self._delete_object(target.key)
+
+    async def _abort_segments(self, target: ObjectTarget) -> None:
+        """Those of partial uploads, and of the final upload that has taken them over. A listing may lag behind what was
+        stored, and a run that was believed dead may have stored more than we know of."""
+        uploads = (target.upload_id,) if target.partial else target.parts
+        if not uploads:
+            return
+        keys = {segment_key(place) for place in target.places}
+        for upload_id in uploads:
+            keys |= {item["Key"] async for item in self._objects(segment_prefix(upload_id))}
+        await each_of(sorted(keys), self._delete_object, SEGMENTS_AT_ONCE)
 
     async def _abort_sessions(self, target: ObjectTarget) -> None:
         aborted: set[str] = set()
