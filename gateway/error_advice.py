@@ -75,7 +75,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "limit.",
     "UPLOAD_LENGTH_DIFFERS": "Announce the same length in every request. If the file has changed, create a new upload.",
     "UPLOAD_HEADER_INVALID": _FIX + " `detail.header` names the header.",
-    "CONCATENATION_NOT_SUPPORTED": "Send the file as one upload: tus-js-client without `parallelUploads`.",
+    "CONCATENATION_NOT_SUPPORTED": "Create the partial uploads again, and send the file again.",
     "UPLOAD_NOT_PARTIAL": "Create every part with `Upload-Concat: partial`.",
     "PARTIAL_UPLOAD_INCOMPLETE": "Send the rest of `detail.upload_id`, then create the final upload.",
     "PARTIAL_UPLOADS_NOT_STORED": _RETRY,

@@ -14,7 +14,7 @@ from gateway import access
 from gateway.http.envelope import success
 from gateway.http.links import base_url
 from gateway.ids import upload_id
-from gateway.keys import ROUTE_HEADERS, SERVICES
+from gateway.keys import SERVICES
 from gateway.protocols import concatenation, draft, tus
 from gateway.protocols.declarations import (
     APPEND_ERRORS,
@@ -23,7 +23,6 @@ from gateway.protocols.declarations import (
     CONCAT_HEADER,
     CREATE_ERRORS,
     CREATION_FIELDS,
-    EXTENSIONS,
     INTEROP_FIELD,
     LENGTH_FIELD,
     OFFSET_HEADER,
@@ -53,8 +52,6 @@ async def options(request: web.Request) -> web.StreamResponse:
     resource = request.match_info.route.resource
     allowed = methods_of(ROUTES, resource.canonical if resource else _ENDPOINT)
     headers = {"Upload-Limit": limit_field(request, NEWEST, None)}
-    if not request.app[SERVICES].concatenation.offered:
-        request[ROUTE_HEADERS]["Tus-Extension"] = ",".join(name for name in EXTENSIONS if name != "concatenation")
     return success(AllowedMethods(allowed=list(allowed)), headers=headers)
 
 

@@ -171,7 +171,7 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
         " its length.",
     ),
     "CONCATENATION_NOT_SUPPORTED": ErrorSpec(
-        400, False, "The store of new uploads cannot join them; send the file as one upload, without Upload-Concat."
+        400, False, "These partial uploads are not in the store of new uploads, which has changed; send the file again."
     ),
     "UPLOAD_NOT_PARTIAL": ErrorSpec(400, False, "Upload {upload_id} was created without `Upload-Concat: partial`."),
     "PARTIAL_UPLOAD_INCOMPLETE": ErrorSpec(

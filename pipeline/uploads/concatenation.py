@@ -8,8 +8,8 @@ A partial upload is stored as its bytes arrive and gives its room on the temp vo
 it is `held` until a final upload names it or it expires. Its client may name it as soon as its last byte has arrived:
 the request is held until the store has that, too. The order in which a final upload names them is that of the bytes.
 
-Only where a segment is an object of its own (Swift, the filesystem) can a manifest name those of other uploads. The
-parts of a multipart upload of S3 cannot be moved to another one.
+The segments of a partial upload are objects of their own in every store. A manifest names them where they are (Swift,
+the filesystem); on S3, the store copies them to the object, and they are removed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import Part, Upload, plan_of
 from pipeline.core.transports import Transport
-from pipeline.ports import EventFeed, SegmentReads, Stores
+from pipeline.ports import EventFeed, Stores
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.changes import changes_of
 from pipeline.uploads.create import CreationRules, UploadCreation
@@ -56,17 +56,11 @@ class Concatenation:
         self._feed = feed
         self._hold_seconds = hold_seconds
 
-    @property
-    def offered(self) -> bool:
-        """Whether the store of new uploads can join them."""
-        return isinstance(self._stores.named(self._rules.store), SegmentReads)
-
     async def create_partial(
         self, request: CreateUpload, idempotency_key: str | None, caller: Caller, *, deferred: bool = False
     ) -> tuple[UploadDetail, bool]:
         """Register a partial upload and admit it if there is room; False if `idempotency_key` was known. `deferred`: as
-        in `UploadCreation.plan`. Raises RequestError CONCATENATION_NOT_SUPPORTED, and as `UploadCreation.create`."""
-        self._require_offered()
+        in `UploadCreation.plan`. Raises as `UploadCreation.create`."""
         joins = (Transport.PARTIAL, "partial")
         new = await self._creation.plan(request, idempotency_key, caller, joins, deferred=deferred)
         return await self._creation.register(new)
@@ -75,9 +69,8 @@ class Concatenation:
         """The partial uploads of these ids, once the store has all of each. They are this caller's, and none occurs
         twice. One that was joined before is returned too: `create_final` knows whether to the same file.
 
-        Raises RequestError CONCATENATION_NOT_SUPPORTED, UPLOAD_NOT_FOUND, UPLOAD_NOT_PARTIAL,
-        PARTIAL_UPLOAD_INCOMPLETE, PARTIAL_UPLOADS_NOT_STORED; UploadEnded; DependencyUnavailable UPLOAD_RECOVERING."""
-        self._require_offered()
+        Raises RequestError UPLOAD_NOT_FOUND, UPLOAD_NOT_PARTIAL, PARTIAL_UPLOAD_INCOMPLETE, PARTIAL_UPLOADS_NOT_STORED;
+        UploadEnded; DependencyUnavailable UPLOAD_RECOVERING."""
         for upload_id in upload_ids:
             await self._ownership.require(upload_id, caller.owner)
             if caller.permit is not None:
@@ -98,8 +91,8 @@ class Concatenation:
         """Register the upload that consists of `parts`, whose size `request` has; False if it exists already, because
         `idempotency_key` or these parts are known. `concat`: the header field that names them.
 
-        Raises RequestError TOO_MANY_SEGMENTS, PARTIAL_UPLOAD_USED, PARTIAL_UPLOADS_NOT_STORED, UPLOAD_NOT_FOUND, and as
-        `UploadCreation.create`."""
+        Raises RequestError TOO_MANY_SEGMENTS, CONCATENATION_NOT_SUPPORTED, PARTIAL_UPLOAD_USED,
+        PARTIAL_UPLOADS_NOT_STORED, UPLOAD_NOT_FOUND, and as `UploadCreation.create`."""
         joined = tuple(Part(part.upload_id, part.size_bytes, part.segment_bytes) for part in parts)
         plan = plan_of(request.size, 1, joined)
         limit = (await self._stores.named(self._rules.store).limits()).max_segments
@@ -109,10 +102,6 @@ class Concatenation:
             raise RequestError("CONCATENATION_NOT_SUPPORTED")
         new = await self._creation.plan(request, idempotency_key, caller, (Transport.FINAL, concat))
         return await self._creation.register(replace(new, parts=joined, segment_bytes=plan.segment_bytes))
-
-    def _require_offered(self) -> None:
-        if not self.offered:
-            raise RequestError("CONCATENATION_NOT_SUPPORTED")
 
     async def _find(self, upload_id: str) -> Upload:
         return await find_upload(self._cell.uploads, self._cell.journals, upload_id)

@@ -34,6 +34,14 @@ async def new_part(cell: Cell, data: bytes) -> str:
         return response.headers["Location"]
 
 
+async def final(cell: Cell, *parts: str) -> str:
+    """The id of the final upload of these URLs."""
+    sent = {**HEADERS, "Upload-Concat": f"final;{' '.join(parts)}"}
+    async with cell.http.post(f"{cell.url}/files/", headers=sent) as response:
+        assert response.status == 201, await response.text()
+        return response.headers["Location"].rpartition("/")[2]
+
+
 @pytest.fixture
 def own_cell(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CellProcesses]:
     with cell_processes(servers, tmp_path_factory.mktemp("tus")) as started:
@@ -110,16 +118,12 @@ async def test_parts_without_a_final_upload(
 
 async def test_a_final_upload_of_one_segment_and_one_that_is_no_media(cell: Cell, tmp_path: Path) -> None:
     film = long_video(FILM_BYTES)
-
-    async def final(*parts: str) -> str:
-        sent = {**HEADERS, "Upload-Concat": f"final;{' '.join(parts)}"}
-        async with cell.http.post(f"{cell.url}/files/", headers=sent) as response:
-            assert response.status == 201, await response.text()
-            return response.headers["Location"].rpartition("/")[2]
-
     small = film[: 200 * 1024]
     one = await new_part(cell, small)
-    whole, text = await final(one), await final(*await asyncio.gather(new_part(cell, b"no"), new_part(cell, b" media")))
+    whole, text = (
+        await final(cell, one),
+        await final(cell, *await asyncio.gather(new_part(cell, b"no"), new_part(cell, b" media"))),
+    )
     view = await cell.until(whole, "ready", "failed")
     assert view["status"] == "ready", view["error"]
     content = await cell.content(whole)

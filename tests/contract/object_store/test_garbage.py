@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import aiohttp
@@ -25,7 +25,8 @@ from pipeline.adapters.object_store.swift import (
     TempUrlSigner,
 )
 from pipeline.core.errors import StoreError, StoreUnavailable
-from pipeline.core.stored_objects import SegmentSpan, StoredSegment
+from pipeline.core.segments import SegmentPlan
+from pipeline.core.stored_objects import ObjectTarget, SegmentSpan, StoredSegment
 from tests.contract.object_store.dialects import Dialect, s3_client, swift_options
 from tests.contract.object_store.faulty_server import DEADLINE_SECONDS, FaultyStore, respond
 from tests.contract.object_store.garbage import Flood, garbage
@@ -48,6 +49,9 @@ class Calls:
     def __post_init__(self) -> None:
         self.upload = Scenario(cast(Store, self.store), sizes=(100, 100, 5))
         self.single = Scenario(cast(Store, self.store), sizes=(100,))
+        plans = [self.single.target.plan, self.upload.target.plan]
+        self.joined = ObjectTarget("f", KEY, "video/mp4", SegmentPlan.joined(plans), session="s", parts=("a", "b"))
+        self.one = ObjectTarget("f", KEY, "video/mp4", SegmentPlan.joined(plans[:1]), parts=("a",))
         self.segments = [StoredSegment(n, self.upload.target.plan.length(n), "0" * 32) for n in (1, 2, 3)]
 
     async def _sessions(self) -> list[tuple[str, str]]:
@@ -59,10 +63,18 @@ class Calls:
         return {
             "put_segment": lambda: store.put_segment(target, self.upload.source(1)),
             "put_segment whole": lambda: store.put_segment(self.single.target, self.single.source(1)),
+            "put_segment of a part": lambda: store.put_segment(
+                replace(self.upload.target, partial=True), self.upload.source(1)
+            ),
             "put_object": lambda: store.put_object(KEY, b"body", "text/plain"),
             "seal": lambda: store.seal(target, self.segments),
             "seal whole": lambda: store.seal(self.single.target, [StoredSegment(1, 100, "0" * 32)]),
+            "seal joined": lambda: store.seal(
+                self.joined, [StoredSegment(n, self.joined.plan.length(n), "0" * 32) for n in (1, 2, 3, 4)]
+            ),
+            "seal joined whole": lambda: store.seal(self.one, [StoredSegment(1, 100, "0" * 32)]),
             "abort": lambda: store.abort(target),
+            "abort joined": lambda: store.abort(self.joined),
             "abort whole": lambda: store.abort(self.single.target),
             "delete": lambda: store.delete(KEY),
             "delete segment": lambda: store.delete("segment:u/00000001"),

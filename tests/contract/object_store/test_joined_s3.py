@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
 import pytest
 
 from pipeline.adapters.object_store.s3 import S3ObjectStore
-from pipeline.core.segments import MEBIBYTE
+from pipeline.core.errors import StoreError, StoreUnavailable
+from pipeline.core.segments import MEBIBYTE, SegmentPlan
 from pipeline.core.stored_objects import StoredSegment
+from tests.contract.object_store.conftest import ceph_credentials, ceph_options
 from tests.contract.object_store.joined import Joined
-from tests.contract.object_store.uploads import content, keys
+from tests.contract.object_store.uploads import MemorySource, content, keys
+from tests.harness.ceph import CephEndpoint
+from tests.harness.faults.altering_proxy import AlteringProxy, Passing
 
 pytestmark = pytest.mark.contract
 
@@ -64,7 +72,6 @@ async def test_an_interrupted_run_is_continued(store: S3ObjectStore, shape: str)
     segments = await joined.put()
     with pytest.raises(StoreError):
         await store.seal(joined.target, [*segments[:-1], replace(segments[-1], etag="0" * 32)])
-    assert await store.held_segments(joined.target), "parts were copied"
     sealed = await store.seal(joined.target, segments)
     assert await content(store, joined.target.key) == joined.data
     await joined.put_parts()
@@ -105,7 +112,7 @@ async def test_a_segment_that_is_missing_or_changed_is_named(store: S3ObjectStor
     for _ in range(2):
         with pytest.raises(StoreError) as refused:
             await store.seal(joined.target, segments)
-        assert (refused.value.code, refused.value.detail["segments"]) == ("MANIFEST_REFUSED", named)
+        assert (refused.value.code, refused.value.detail.get("segments")) == ("MANIFEST_REFUSED", named), refused.value
         assert not [key for key in await keys(store) if key == joined.target.key]
         await store.delete(f"contents/{first.target.upload_id}/segments/{number:08d}")
     await store.abort(joined.target)
@@ -135,9 +142,8 @@ async def test_a_deletion_that_knows_the_ids_alone_removes_everything(store: S3O
 @pytest.fixture
 async def by_digest(container: str, ceph: CephEndpoint) -> AsyncIterator[S3ObjectStore]:
     """A store whose ETags are not compared."""
-    options: S3Options = replace(ceph_options(ceph), verify="content-md5")
-    credentials: S3Credentials = ceph_credentials(ceph)
-    async with S3ObjectStore(container, credentials, options=options) as store:
+    options = replace(ceph_options(ceph), verify="content-md5")
+    async with S3ObjectStore(container, ceph_credentials(ceph), options=options) as store:
         yield store
 
 

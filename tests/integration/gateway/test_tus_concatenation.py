@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from gateway.protocols.concatenation import MOST_PARTS
 from pipeline.core.stages import Stage
 from pipeline.settings import Settings
+from tests.harness.redis_calls import reply
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.joining import head, held_part, join, new_part, played, store_part
 from tests.integration.gateway.resumable import TUS, create, encoded, new_file, patch, status
@@ -161,8 +162,18 @@ async def test_options_name_the_extension(gateway: Gateway) -> None:
     assert "concatenation" in response.headers["Tus-Extension"].split(",")
 
 
-class TestWithoutJoining:
-    """A store whose segments cannot be moved between objects: S3."""
+async def test_parts_in_another_store_than_new_uploads(gateway: Gateway) -> None:
+    """The operator has changed it meanwhile."""
+    part = await held_part(gateway)
+    async with played(gateway.settings) as play:
+        await reply(play.parts.client.hset(play.parts.keys.upload(part.rpartition("/")[2]), "store", "elsewhere"))
+    refused = await join(gateway, part)
+    assert (refused.status, refused.code) == (400, "CONCATENATION_NOT_SUPPORTED")
+    assert (await status(gateway, part.removeprefix(gateway.url)))["status"] == "held"
+
+
+class TestS3:
+    """The requests are the same ones; what the store does is in `contract/object_store`."""
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
@@ -175,13 +186,7 @@ class TestWithoutJoining:
         }
         return settings.model_copy(update=s3)
 
-    async def test_it_is_not_announced_and_refused(self, gateway: Gateway) -> None:
+    async def test_it_is_announced_and_done(self, gateway: Gateway) -> None:
         response = await gateway.client.request("OPTIONS", "/files/")
-        assert "concatenation" not in response.headers["Tus-Extension"]
-        for value in ("partial", "final;/files/a"):
-            refused = await gateway.client.request(
-                "POST",
-                "/files/",
-                headers={**TUS, "Upload-Concat": value} | ({"Upload-Length": "9"} if value == "partial" else {}),
-            )
-            assert (refused.status, refused.code) == (400, "CONCATENATION_NOT_SUPPORTED")
+        assert "concatenation" in response.headers["Tus-Extension"].split(",")
+        assert (await join(gateway, await held_part(gateway, 1000), await held_part(gateway, 500))).status == 201

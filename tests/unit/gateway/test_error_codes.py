@@ -44,7 +44,7 @@ APPEND_CALL_ERRORS = (
 )
 
 JOINING_ERRORS = (
-    *("CONCATENATION_NOT_SUPPORTED", "UPLOAD_NOT_PARTIAL", "PARTIAL_UPLOAD_INCOMPLETE", "PARTIAL_UPLOADS_NOT_STORED"),
+    *("UPLOAD_NOT_PARTIAL", "PARTIAL_UPLOAD_INCOMPLETE", "PARTIAL_UPLOADS_NOT_STORED"),
     *("PARTIAL_UPLOAD_USED", "UPLOAD_ENDED"),
 )
 
@@ -57,10 +57,12 @@ ERRORS: Mapping[str, tuple[str, ...]] = {
     "authenticator.issue_permit": (),
     "appender.append": (*UPLOAD_LOOKUP_ERRORS, *APPEND_CALL_ERRORS),
     "appender.position": UPLOAD_LOOKUP_ERRORS,
-    "concatenation.offered": (),
-    "concatenation.create_partial": (*REGISTRATION_ERRORS, *STORE_ERRORS, "CONCATENATION_NOT_SUPPORTED"),
+    "concatenation.create_partial": (*REGISTRATION_ERRORS, *STORE_ERRORS),
     "concatenation.parts": (*UPLOAD_LOOKUP_ERRORS, *JOINING_ERRORS),
-    "concatenation.create_final": (*REGISTRATION_ERRORS, *STORE_ERRORS, *JOINING_ERRORS, "TOO_MANY_SEGMENTS"),
+    "concatenation.create_final": (
+        *(*REGISTRATION_ERRORS, *STORE_ERRORS, *JOINING_ERRORS),
+        *("TOO_MANY_SEGMENTS", "CONCATENATION_NOT_SUPPORTED"),
+    ),
     "creation.create": (*REGISTRATION_ERRORS, *STORE_ERRORS),
     "creation.cancel": UPLOAD_LOOKUP_ERRORS,
     "lookup.detail": UPLOAD_LOOKUP_ERRORS,

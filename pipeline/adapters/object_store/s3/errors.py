@@ -59,7 +59,7 @@ _CODES_BY_VERDICT: Mapping[Verdict, str] = {
         MaxPostPreDataLengthExceededError MetadataTooLarge MissingAttachment MissingContentLength
         MissingRequestBodyError MissingSecurityElement MissingSecurityHeader NoLoggingStatusForKey
         NoSuchBucketPolicy NoSuchCORSConfiguration NoSuchLifecycleConfiguration NoSuchTagSet
-        NotDeviceOwnerError NotModified ObjectLockConfigurationNotFoundError OwnershipControlsNotFoundError
+        NotDeviceOwnerError NotModified ObjectNotInActiveTierError ObjectLockConfigurationNotFoundError OwnershipControlsNotFoundError
         PermanentRedirect PreconditionFailed Redirect RequestHeaderSectionTooLarge RequestIsNotMultiPartContent
         RequestTorrentOfBucketError ResponseInterrupted RestoreAlreadyInProgress
         ServerSideEncryptionConfigurationNotFoundError TooManyBuckets TooManyParts

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from pipeline.adapters.object_store.each import each_of
 from pipeline.adapters.object_store.http.bodies import text
+from pipeline.adapters.object_store.http.ranges import require_version
 from pipeline.adapters.object_store.integrity import require_etag, unquoted
 from pipeline.adapters.object_store.names import segment_key
 from pipeline.adapters.object_store.s3.client import S3Client
@@ -176,10 +177,11 @@ class S3Joiner:
             raise StoreError("MANIFEST_REFUSED", reason=error.detail["reason"], segments=refused) from error
 
     async def _made(self, target: ObjectTarget, parts: Sequence[JoinedPart]) -> dict[int, StoredSegment]:
-        """The parts that an earlier run has copied, by number. Raises STORE_SESSION_LOST."""
+        """The parts that an earlier run has copied, by number; none where they are not listed with their ETags (Swift's
+        S3 API). Raises STORE_SESSION_LOST."""
         try:
             held = {part.number: part for part in await held_parts(self._client, target)}
-        except StoreUnsupported:
+        except (StoreUnsupported, StoreUnavailable):
             return {}
         return {
             part.number: held[part.number]
@@ -214,6 +216,9 @@ class S3Joiner:
                 **parameters,
             )
         etag = text(unquoted((response.get(result) or {}).get("ETag")), what, "ETag")
+        if etag != segment.etag:  # Ceph 16 copies a part whatever the ETag of its source is
+            with _source_errors(part):
+                require_version(segment.etag, (await self._reader.head(source)).etag, source)
         verify_etag(self._options, what, etag, segment.etag)
         return StoredSegment(part.number, part.size_bytes, etag)
 
@@ -263,7 +268,8 @@ class _SentAgain:
             key = segment_key(self.target.place(segment.number))
             digest, count = hashlib.md5(usedforsecurity=False), 0
             with _source_errors(self.part):
-                async with aclosing(self.reader.read(key, etag=segment.etag)) as blocks:  # type: ignore[type-var]  # readers are generators, the port says less
+                reading = cast(AsyncGenerator[bytes, None], self.reader.read(key, etag=segment.etag))
+                async with aclosing(reading) as blocks:
                     async for block in blocks:
                         await asyncio.to_thread(digest.update, block)
                         count += len(block)
