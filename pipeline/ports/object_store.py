@@ -59,7 +59,10 @@ class ObjectStore(Protocol):
 
     async def seal(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> StoredObject:
         """Write the manifest over all segments, in order. Idempotent. Raises MANIFEST_REFUSED when a segment is missing
-        or changed; `segments` in its detail are the numbers to put again, as far as the store reports them."""
+        or changed; `segments` in its detail are the numbers to put again, as far as the store reports them.
+
+        Of a target with `parts`, the segments are those of partial uploads. A store without the ability `SegmentReads`
+        copies them, and has removed them when this returns."""
 
     async def abort(self, target: ObjectTarget) -> None:
         """Remove everything of an upload: session, segments, manifest or object. Idempotent; succeeds when nothing
@@ -85,7 +88,8 @@ class ObjectSource(Protocol):
 
     def list_keys(self, prefix: str = "") -> AsyncIterator[str]:
         """Every name that begins with `prefix`, to find orphaned objects: objects by their keys, then segments stored
-        apart as `segment:UPLOAD/NUMBER` (more may follow), open multipart uploads as `multipart:KEY:SESSION`."""
+        apart as `segment:UPLOAD/NUMBER` (more may follow; on S3 they are objects), open multipart uploads as
+        `multipart:KEY:SESSION`."""
 
 
 class ObjectReader(ObjectSource, Protocol):

@@ -1,4 +1,5 @@
-"""The object of a final upload of one segment, which has no manifest: the segment is copied to the object's name.
+"""The object of a final upload of one segment, which has no manifest: the segment is copied to the object's name. For
+stores that can read segments; others (S3) copy it themselves when they seal.
 
 Every other part of Sluice may so take an object of one segment for a plain object, whose ETag is the digest of its
 bytes. It is one segment at most; longer files are never copied.

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.segments import MEBIBYTE
+from pipeline.core.segments import MEBIBYTE, SegmentPlan
+from pipeline.core.stored_objects import ObjectTarget, object_key
+from tests.contract.object_store.uploads import MemorySource
+from tests.e2e.test_orphaned_objects import cleaned, sweep
 from tests.e2e.test_tus_clients import stored, tus_client, written
 from tests.e2e.test_tus_concatenation import HEADERS, final, new_part
 from tests.harness.cell import Cell, eventually
@@ -71,3 +74,24 @@ async def test_uploads_that_end_otherwise_leave_nothing(cell: Cell) -> None:
     await cell.until_clean()
     await cell.call("DELETE", f"/v1/contents/{whole}", expect=200)
     await empty(cell)
+
+
+async def test_a_segment_stored_after_the_cleanup_is_removed(cell: Cell) -> None:
+    """A worker was frozen before it retried a segment. What is held, and what is a part of a content, stays."""
+    film = long_video(2 * MEBIBYTE)
+    ended, held, *joined = await asyncio.gather(*(new_part(cell, film) for _ in range(4)))
+    content = await final(cell, *joined)
+    await cell.until(content, "ready")
+    await cell.until(held.rpartition("/")[2], "held")
+    async with cell.http.delete(ended, headers=HEADERS) as response:
+        assert response.status == 204
+    name = ended.rpartition("/")[2]
+    await cleaned(cell, name)
+    kept = await cell.stored_keys()
+    plan = SegmentPlan(len(film), 5 * MEBIBYTE)
+    target = ObjectTarget(name, object_key(name), "video/mp4", plan, partial=True)
+    await cell.store.put_segment(target, MemorySource(1, film))
+    assert len(await cell.stored_keys()) == len(kept) + 1
+    await sweep(cell)
+    assert await cell.stored_keys() == kept
+    assert await cell.read((await cell.content(content))["object"]["key"]) == film + film

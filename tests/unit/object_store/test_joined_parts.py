@@ -33,15 +33,15 @@ def parts_of(*sizes: int) -> list[list[int]]:
         ((5, 1, 5), [[5], [1, 5]]),
         ((3, 3, 5), [[3, 3], [5]]),
         ((1, 1, 1), [[1, 1, 1]]),
-        ((5, 4, 12, 1), None),
         ((12, 4, 8, 1, 1), [[12], [4, 8], [1, 1]]),
         ((4, 1, 1), [[4, 1], [1]]),
     ],
 )
-def test_a_short_segment_is_joined_with_those_after_it(sizes: tuple[int, ...], parts: list[list[int]] | None) -> None:
-    if parts is not None:
-        assert parts_of(*sizes) == parts
-        return
+def test_a_short_segment_is_joined_with_those_after_it(sizes: tuple[int, ...], parts: list[list[int]]) -> None:
+    assert parts_of(*sizes) == parts
+
+
+def test_segments_that_are_too_long_for_one_part_are_refused() -> None:
     with pytest.raises(StoreError) as refused:
-        parts_of(*sizes)
+        parts_of(5, 4, 12, 1)
     assert refused.value.code == "STORE_REJECTED"

@@ -59,8 +59,9 @@ _CODES_BY_VERDICT: Mapping[Verdict, str] = {
         MaxPostPreDataLengthExceededError MetadataTooLarge MissingAttachment MissingContentLength
         MissingRequestBodyError MissingSecurityElement MissingSecurityHeader NoLoggingStatusForKey
         NoSuchBucketPolicy NoSuchCORSConfiguration NoSuchLifecycleConfiguration NoSuchTagSet
-        NotDeviceOwnerError NotModified ObjectNotInActiveTierError ObjectLockConfigurationNotFoundError OwnershipControlsNotFoundError
-        PermanentRedirect PreconditionFailed Redirect RequestHeaderSectionTooLarge RequestIsNotMultiPartContent
+        NotDeviceOwnerError NotModified ObjectLockConfigurationNotFoundError ObjectNotInActiveTierError
+        OwnershipControlsNotFoundError PermanentRedirect PreconditionFailed Redirect RequestHeaderSectionTooLarge
+        RequestIsNotMultiPartContent
         RequestTorrentOfBucketError ResponseInterrupted RestoreAlreadyInProgress
         ServerSideEncryptionConfigurationNotFoundError TooManyBuckets TooManyParts
         UnexpectedContent UnexpectedIPError UnresolvableGrantByEmailAddress UserKeyMustBeSpecified""",
