@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -95,3 +96,25 @@ async def test_a_segment_stored_after_the_cleanup_is_removed(cell: Cell) -> None
     await sweep(cell)
     assert await cell.stored_keys() == kept
     assert await cell.read((await cell.content(content))["object"]["key"]) == film + film
+
+
+async def test_a_worker_that_is_killed_while_it_seals(cell: Cell) -> None:
+    """The next run continues with the parts that the store has copied, or finds the object."""
+    film = long_video(26 * MEBIBYTE)
+    size = 6 * MEBIBYTE + 1
+    pieces = [film[first : first + size] for first in range(0, len(film), size)]
+    content = await final(cell, *[await new_part(cell, piece) for piece in pieces])
+
+    async def seals() -> bool:
+        return (await cell.status(content))["stages"]["seal"]["state"] in ("running", "done")
+
+    await eventually(seals, 60, lambda: "seal to run")
+    worker = cell.processes.child("worker-all")
+    worker.stop(signal.SIGKILL)
+    worker.start()
+    view = await cell.until(content, "ready", "failed")
+    assert view["status"] == "ready", view["error"]
+    assert await cell.read((await cell.content(content))["object"]["key"]) == film
+    await cell.until_clean()
+    await cell.call("DELETE", f"/v1/contents/{content}", expect=200)
+    await empty(cell)
