@@ -9,8 +9,12 @@ const HEIGHT = 120;
 // Samples are ten seconds apart. A line does not span a time in which there was none.
 const GAP_MS = 45_000;
 
-/** A bar of parts of a whole. `parts`: [class, bytes]; the second one is a stripe within the first. */
+/**
+ * A bar of parts of a whole. `parts`: [class, bytes]; the second one is a stripe within the first. `whole`: null if it is
+ * not known; no part is drawn then.
+ */
 export function meter(whole, parts, label) {
+  if (whole === null) return h("div", { class: "meter open", role: "img", "aria-label": label });
   const most = Math.max(whole, ...parts.map(([, size]) => size), 1);
   return h("svg", { class: "meter", viewBox: "0 0 1000 16", preserveAspectRatio: "none", role: "img", "aria-label": label },
     h("rect", { class: "track", width: 1000, height: 16 }),

@@ -48,6 +48,18 @@ export function percent(part, whole) {
   return whole > 0 ? `${Math.round((100 * part) / whole)} %` : "–";
 }
 
+/** The size of an upload's file. While `deferred`, `size` is the least that is known of it. */
+export function fileSize({ deferred, size }) {
+  if (!deferred) return bytes(size);
+  return size > 0 ? `at least ${bytes(size)}` : "size not known";
+}
+
+/** How much of an upload has arrived and is stored: shares of its size, or bytes where that is not known. */
+export function amounts({ deferred, size, bytes_received: received, bytes_stored: stored }) {
+  const share = (part) => (deferred ? bytes(part) : percent(part, size));
+  return `${share(received)} received, ${share(stored)} stored`;
+}
+
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 

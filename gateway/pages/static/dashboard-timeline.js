@@ -2,7 +2,7 @@
 
 import { spans } from "./dashboard-charts.js";
 import { h } from "./dashboard-dom.js";
-import { bytes, clock, dateTime, duration, percent, plural, time } from "./dashboard-format.js";
+import { amounts, bytes, clock, dateTime, duration, fileSize, plural, time } from "./dashboard-format.js";
 
 const WAITS = {
   segments: "waits for segments that it has requested",
@@ -10,6 +10,16 @@ const WAITS = {
   sealed: "waits for the manifest",
 };
 const DEPENDENCIES = { store: "the object store", database: "PostgreSQL", redis: "Redis", disk: "the temp volume", worker: "the worker's own environment" };
+
+/** Transports whose uploads wait for room on the temp volume, and those whose bytes are in the store from the beginning. */
+const ADMITTED = new Set(["gateway", "partial"]);
+const IN_STORE = new Set(["import", "final"]);
+
+/** What a person may have to know to understand the status of a partial or final upload. */
+const MEANINGS = {
+  "partial held": "The store has this part of a file. It waits for the final upload that names it, and expires without one.",
+  "partial joined": "This part of a file belongs to the final upload that named it. It is no content of its own.",
+};
 
 /** Elements for `draw`. `nowMs`: the time of Redis. */
 export function timeline(data, nowMs) {
@@ -20,23 +30,29 @@ export function timeline(data, nowMs) {
   return [
     h("div", { class: "timeline-head" },
       h("div", {}, h("h2", { id: "timeline-title" }, upload.filename),
-        h("p", { class: "soft" }, `${bytes(upload.size)} · ${upload.content_type} · ${upload.owner} · ${upload.transport}`),
+        h("p", { class: "soft" }, `${fileSize(upload)} · ${upload.content_type} · ${upload.owner} · ${upload.transport}`),
         h("p", { class: "soft id" }, upload.id)),
       h("span", { class: `badge ${upload.status}` }, upload.queue_position ? `waiting, no. ${upload.queue_position}` : upload.status),
       h("button", { type: "button", "data-action": "close", autofocus: true }, "Close")),
     upload.error && h("p", { class: "notice" }, h("code", {}, upload.error.code), ` ${upload.error.message}`),
-    h("p", {}, `Created ${dateTime(from)}. ${ending(data, nowMs)} ${percent(upload.bytes_received, upload.size)} received, `
-      + `${percent(upload.bytes_stored, upload.size)} stored.`),
+    h("p", {}, `Created ${dateTime(from)}. ${ending(data, nowMs)} ${amounts(upload)}.`),
+    meaning(upload),
     h("div", { class: "axis", "aria-hidden": "true" }, h("span", {}, axis(0)), h("span", {}, axis(0.5)), h("span", {}, axis(1))),
     h("ol", { class: "rows", "aria-label": "Phases and stages" },
       phases(data, nowMs).map(([name, list, text]) => row(name, spans(list, from, to), text)),
-      data.stages.map((stage) => row(stage.stage, spans(stageSpans(stage, data, nowMs), from, to), stageText(stage, nowMs), retry(stage, upload, nowMs)))),
+      data.stages.map((stage) => row(stage.stage, spans(stageSpans(stage, data, nowMs), from, to), stageText(stage, nowMs), retry(stage, upload, nowMs))),
+      held(data, nowMs).map(([name, list, text]) => row(name, spans(list, from, to), text))),
     h("ul", { class: "legend", "aria-hidden": "true" },
       [["wait", "waits"], ["run", "works"], ["good-bar", "done"], ["outage", "dependency unavailable"], ["bad-bar", "failed"]].map(([name, text]) =>
         h("li", {}, h("span", { class: `mark ${name}` }), text))),
     ["waiting", "granted", "admitted", "receiving", "processing", "held"].includes(upload.status) && h("p", { class: "controls" },
       h("button", { type: "button", class: "danger", "data-action": "cancel", "data-id": upload.id, "data-name": upload.filename }, "Cancel this upload")),
   ];
+}
+
+function meaning({ transport, status }) {
+  const text = MEANINGS[`${transport} ${status}`];
+  return text ? h("p", { class: "soft" }, text) : null;
 }
 
 function row(name, bars, text, action = null) {
@@ -62,17 +78,26 @@ function phases(data, nowMs) {
   const admitted = time(data.admitted_at);
   const received = time(data.received_at);
   const rows = [];
-  if (upload.transport === "gateway") {
+  if (ADMITTED.has(upload.transport)) {
     const until = admitted ?? end;
     rows.push(["waiting", [["wait", created, until]], `${duration(until - created)}${admitted === null && data.ended_at === null ? ", still in the queue" : ""}`]);
   }
-  const begin = upload.transport === "gateway" ? admitted : created;
-  if (begin !== null && upload.transport !== "import") {
+  const begin = ADMITTED.has(upload.transport) ? admitted : created;
+  if (begin !== null && !IN_STORE.has(upload.transport)) {
     const until = received ?? end;
     const done = received === null ? "run" : "good-bar";
-    rows.push(["receiving", [[done, begin, until]], `${duration(until - begin)}, ${bytes(upload.bytes_received)} of ${bytes(upload.size)}`]);
+    rows.push(["receiving", [[done, begin, until]], `${duration(until - begin)}, ${bytes(upload.bytes_received)} of ${upload.deferred ? "a size that is not known" : bytes(upload.size)}`]);
   }
   return rows;
+}
+
+/** A partial upload waits for its final upload once everything is stored. */
+function held(data, nowMs) {
+  const stored = time(data.stages.find((stage) => stage.stage === "transfer")?.finished_at);
+  if (data.upload.transport !== "partial" || stored === null) return [];
+  const until = time(data.ended_at) ?? nowMs;
+  const how = { held: ", waits for its final upload", joined: ", until its final upload named it" }[data.upload.status] ?? "";
+  return [["held", [["wait", stored, until]], `${duration(until - stored)}${how}`]];
 }
 
 /**

@@ -3,10 +3,12 @@
 import { call, picture } from "./dashboard-api.js";
 import { meter } from "./dashboard-charts.js";
 import { draw, h } from "./dashboard-dom.js";
-import { age, bytes, duration, number, percent, plural, time } from "./dashboard-format.js";
+import { age, amounts, bytes, duration, fileSize, number, plural, time } from "./dashboard-format.js";
 import { open, shortId } from "./dashboard-overview.js";
 
 const ENDED = new Set(["ready", "joined", "failed", "expired", "cancelled"]);
+/** What the bytes of an upload are, where they are not those of a whole file that its client sends in one upload. */
+const KINDS = { partial: "part of a file", final: "joined from parts" };
 const PAGE = 20;
 // A search in file names looks at thousands of uploads, and many pages are many requests: these are repeated less often.
 const EXPENSIVE_EVERY_MS = 10_000;
@@ -78,15 +80,16 @@ export class UploadList {
 
 function row(upload, now) {
   const ended = ENDED.has(upload.status);
+  const unfinished = ended && upload.status !== "ready" && upload.status !== "joined";
+  const about = [upload.owner, KINDS[upload.transport], shortId(upload.id)].filter(Boolean).join(" · ");
   return h("li", { key: upload.id, class: `upload ${upload.status}` },
-    h("div", { class: "name" }, open(upload.id, upload.filename), h("small", { class: "soft" }, `${upload.owner} · ${shortId(upload.id)}`)),
+    h("div", { class: "name" }, open(upload.id, upload.filename), h("small", { class: "soft" }, about)),
     h("span", { class: `badge ${upload.status}` }, upload.queue_position ? `waiting, no. ${upload.queue_position}` : upload.status),
     h("div", { class: "progress" },
-      meter(upload.size, [["reserved", upload.bytes_received], ["disk", upload.bytes_stored]],
-        `${percent(upload.bytes_received, upload.size)} received, ${percent(upload.bytes_stored, upload.size)} stored`),
-      h("small", { class: "soft" }, ended && upload.status !== "ready"
+      meter(upload.deferred ? null : upload.size, [["reserved", upload.bytes_received], ["disk", upload.bytes_stored]], amounts(upload)),
+      h("small", { class: "soft" }, unfinished && !upload.deferred
         ? `${bytes(upload.bytes_received)} of ${bytes(upload.size)}`
-        : `${bytes(upload.size)} · ${percent(upload.bytes_received, upload.size)} received, ${percent(upload.bytes_stored, upload.size)} stored`)),
+        : `${fileSize(upload)} · ${amounts(upload)}`)),
     h("small", { class: "soft when" }, `${age(now - time(upload.created_at))} ago`),
     h("div", { class: "actions" }, !ended && h("button", {
       type: "button", class: "danger", "data-action": "cancel", "data-id": upload.id, "data-name": upload.filename,
