@@ -110,9 +110,12 @@ async def test_a_size_that_is_not_known_is_not_shown(browser: Browser, cell: Cel
     page = await _dashboard(browser, cell)
     first = 3 * SEGMENT_BYTES
     await append(0, film[:first])
-    row = await _row(page, upload, "receiving")
+    await page.until(
+        f"document.querySelector('[data-key=\"{upload}\"] .progress')?.textContent.includes('768 KiB received')"
+    )
+    row = (await page.run(_ROWS))[upload]
     assert "%" not in row["progress"] + row["label"], "nothing is a share of a size that is not known"
-    assert row["progress"].startswith(("size not known", "at least"))
+    assert row["progress"] == "size not known · 768 KiB received, 0 B stored"
     assert row["bars"] == 0
     shown = await _timeline(page, upload)
     assert "%" not in shown["text"]

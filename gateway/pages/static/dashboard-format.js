@@ -48,10 +48,13 @@ export function percent(part, whole) {
   return whole > 0 ? `${Math.round((100 * part) / whole)} %` : "–";
 }
 
-/** The size of an upload's file. While `deferred`, `size` is the least that is known of it. */
-export function fileSize({ deferred, size }) {
+/**
+ * The size of an upload's file. While `deferred`, `size` is what counts towards limits: the least that is known if the
+ * client sends the bytes to the store itself, else a whole segment for a part of one, which may be more than there is.
+ */
+export function fileSize({ deferred, size, transport }) {
   if (!deferred) return bytes(size);
-  return size > 0 ? `at least ${bytes(size)}` : "size not known";
+  return transport === "direct" && size > 0 ? `at least ${bytes(size)}` : "size not known";
 }
 
 /** How much of an upload has arrived and is stored: shares of its size, or bytes where that is not known. */
