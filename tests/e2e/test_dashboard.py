@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from pipeline.core.access import Scope
+from tests.harness.axe import serious
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.chromium import Browser, Page, chromium
-from tests.harness.javascript import require_javascript
 from tests.harness.keys import WITH_KEYS, as_caller, make_key
 from tests.harness.media_samples import sample
 from tests.harness.running import CellProcesses, cell_processes
@@ -113,17 +113,6 @@ async def _tiles(page: Page) -> dict[str, int]:
 
 async def _texts(page: Page, selector: str) -> list[str]:
     found: list[str] = await page.run(f"[...document.querySelectorAll({selector!r})].map((part) => part.textContent)")
-    return found
-
-
-async def serious(page: Page) -> list[Any]:
-    """What axe calls serious or critical."""
-    await page.run((require_javascript() / "node_modules/axe-core/axe.min.js").read_text() + "; 0")
-    found: list[Any] = await page.run(
-        "axe.run(document, {resultTypes: ['violations']}).then((result) => result.violations"
-        ".filter(({impact}) => impact === 'serious' || impact === 'critical')"
-        ".map(({id, nodes}) => [id, nodes.slice(0, 3).map(({html, failureSummary}) => [html, failureSummary])]))"
-    )
     return found
 
 

@@ -33,14 +33,17 @@ class Browser:
         self._pages: dict[str, Page] = {}
         self._reading = asyncio.create_task(self._read())
 
-    async def send(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
-        """One command; its result. Raises RuntimeError if Chromium refuses it."""
+    async def send(
+        self, method: str, session: str | None = None, *, seconds: float = _WAIT_SECONDS, **params: Any
+    ) -> dict[str, Any]:
+        """One command; its result, for which it waits so long. Raises RuntimeError if Chromium refuses it,
+        TimeoutError."""
         number = len(self._answers) + 1
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         command = {"id": number, "method": method, "params": params}
         await self._socket.send_json(command if session is None else {**command, "sessionId": session})
-        return await asyncio.wait_for(answer, _WAIT_SECONDS)
+        return await asyncio.wait_for(answer, seconds)
 
     async def page(self, width: int, height: int, *, dark: bool = False) -> Page:
         """A new page with a window of this size, in CSS pixels. A narrow one is a phone's."""
@@ -105,9 +108,12 @@ class Page:
         await self.send("Page.navigate", url=url)
         await self.until(until)
 
-    async def run(self, expression: str) -> Any:
-        """The value of an expression of JavaScript, awaited. Raises AssertionError for what it throws."""
-        result = await self.send("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+    async def run(self, expression: str, *, seconds: float = _WAIT_SECONDS) -> Any:
+        """The value of an expression of JavaScript, awaited for so long. Raises AssertionError for what it throws,
+        TimeoutError."""
+        result = await self.send(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True, seconds=seconds
+        )
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 

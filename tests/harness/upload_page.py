@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness.chromium import Page
-from tests.harness.javascript import MODULES
 
 _CARDS = """[...document.querySelectorAll('.card')].map(card => ({
   name: card.querySelector('.name').firstChild.textContent,
@@ -85,12 +84,3 @@ class UploadPage:
 
     async def press(self, action: str) -> None:
         await self.page.run(f"document.querySelector('[data-action={action}]').click()")
-
-    async def violations(self) -> list[str]:
-        """What axe-core reports as serious or critical."""
-        await self.page.run((MODULES / "axe-core" / "axe.min.js").read_text("utf-8") + "; 0")
-        found: list[str] = await self.page.run(
-            "axe.run().then(({violations}) => violations.filter(one => ['serious', 'critical'].includes(one.impact))"
-            ".map(one => `${one.id}: ${one.nodes.map(node => node.html).join(' ')}`))"
-        )
-        return found

@@ -5,15 +5,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gateway.app import ALL_ROUTES
 from gateway.curl_lines import curl_line
 from pipeline.core.error_codes import CATALOGUE
+from tests.harness.axe import serious
 from tests.harness.chromium import Browser, Page, chromium
-from tests.harness.javascript import require_javascript
 from tests.harness.system_packages import require_programs
 from tests.integration.gateway.conftest import Gateway
 
@@ -38,17 +37,6 @@ async def opened(
     page = await browser.page(*size, dark=dark)
     await page.open(f"{gateway.url}/docs{anchor}", DRAWN)
     return page
-
-
-async def serious(page: Page) -> list[Any]:
-    """What axe calls serious or critical."""
-    await page.run((require_javascript() / "node_modules/axe-core/axe.min.js").read_text() + "; 0")
-    found = await page.run(
-        "axe.run(document, {resultTypes: ['violations']}).then((result) => result.violations"
-        ".filter(({impact}) => impact === 'serious' || impact === 'critical')"
-        ".map(({id, nodes}) => [id, nodes.slice(0, 3).map(({html, failureSummary}) => [html, failureSummary])]))"
-    )
-    return list(found)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -1,0 +1,24 @@
+"""Accessibility of a page in Chromium, as axe-core judges it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tests.harness.chromium import Page
+from tests.harness.javascript import require_javascript
+
+_SECONDS: Final = 180
+"""axe looks at each element and each rule. The largest page, /docs with every part open, has over ten thousand elements
+and takes several seconds on an idle machine."""
+
+
+async def serious(page: Page) -> list[Any]:
+    """What axe calls serious or critical: of each rule, its id and the first elements, each with what is wrong."""
+    await page.run((require_javascript() / "node_modules/axe-core/axe.min.js").read_text("utf-8") + "; 0")
+    found: list[Any] = await page.run(
+        "axe.run(document, {resultTypes: ['violations']}).then((result) => result.violations"
+        ".filter(({impact}) => impact === 'serious' || impact === 'critical')"
+        ".map(({id, nodes}) => [id, nodes.slice(0, 3).map(({html, failureSummary}) => [html, failureSummary])]))",
+        seconds=_SECONDS,
+    )
+    return found
