@@ -29,9 +29,9 @@ def upload_line(view: UploadView) -> str:
         [
             view.id,
             view.status,
-            format_bytes(view.size),
-            _share(view.bytes_received, view.size),
-            _share(view.bytes_stored, view.size),
+            _size(view),
+            _share(view, view.bytes_received),
+            _share(view, view.bytes_stored),
             format_time(view.created_at),
             shown(view.filename),
         ]
@@ -66,9 +66,9 @@ def uploads_table(views: Sequence[UploadView], console: Console) -> RenderableTy
         padding=(0, 2 if wide else 1, 0, 0),
     )
     for view in views:
-        cells: list[RenderableType] = [_status(view), format_bytes(view.size), _share(view.bytes_received, view.size)]
+        cells: list[RenderableType] = [_status(view), _size(view), _share(view, view.bytes_received)]
         if wide:
-            cells += [_share(view.bytes_stored, view.size), format_time(view.created_at)]
+            cells += [_share(view, view.bytes_stored), format_time(view.created_at)]
         table.add_row(view.id, *cells, Text(shown(view.filename)))
     return table
 
@@ -90,10 +90,11 @@ def upload_page(view: UploadView, console: Console) -> RenderableType:
 
 def _facts(view: UploadView) -> Iterator[tuple[str, str]]:
     yield "upload", view.id
-    yield "file", f"{shown(view.filename)} · {shown(view.content_type)} · {format_bytes(view.size)}"
+    yield "file", f"{shown(view.filename)} · {shown(view.content_type)} · {_size(view)}"
     yield "status", _status(view).plain
-    received, stored = _share(view.bytes_received, view.size), _share(view.bytes_stored, view.size)
-    segments = f"{view.segment_count} of {format_bytes(view.segment_size)}"
+    received, stored = _share(view, view.bytes_received), _share(view, view.bytes_stored)
+    count = "unknown number" if view.deferred else view.segment_count
+    segments = f"{count} of {format_bytes(view.segment_size)}"
     yield "segments", f"{segments} · received {received}, stored {stored}"
     if view.missing_segments and view.status not in ENDED:
         yield "missing", format_ranges(view.missing_segments)
@@ -123,8 +124,19 @@ def _status(view: UploadView) -> Text:
     return Text(view.status, style=_COLOURS.get(view.status, "cyan")).append(place, style="default")
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{100 * part // whole} %" if whole else "-"
+def _size(view: UploadView) -> str:
+    """While it is not known, `size` is what counts towards limits: the least that is known if the client sends the
+    bytes to the store itself, else a whole segment for a part of one."""
+    if not view.deferred:
+        return format_bytes(view.size)
+    return f"at least {format_bytes(view.size)}" if view.transport == "direct" and view.size else "unknown"
+
+
+def _share(view: UploadView, part: int) -> str:
+    """A share of the size, or bytes where that is not known."""
+    if view.deferred:
+        return format_bytes(part)
+    return f"{100 * part // view.size} %" if view.size else "-"
 
 
 def _took(stage: StageView) -> float | None:

@@ -8,8 +8,8 @@ from tests.harness.chromium import Page
 from tests.harness.javascript import require_javascript
 
 _SECONDS: Final = 180
-"""axe looks at each element and each rule. The largest page, /docs with every part open, has over ten thousand elements
-and takes several seconds on an idle machine."""
+"""axe applies each rule to each element. The largest page, /docs with every part open, has more than 20,000 elements,
+which takes several seconds on an idle machine, and many times that beside other tests."""
 
 
 async def serious(page: Page) -> list[Any]:

@@ -124,7 +124,7 @@ export function failures(overview) {
       meter(most, [["bad-bar", item.count]], `${plural(item.count, "upload")} with ${item.code}`),
       h("small", { class: "soft" }, `latest ${age(now - time(item.latest_at))} ago: `, open(item.latest_id, shortId(item.latest_id)))))),
     h("p", { class: "soft" }, complete
-      ? `All ${plural(examined, "upload")} that failed or expired and whose records are kept.`
+      ? examined === 1 ? "The one upload that failed or expired and whose record is kept." : `All ${number(examined)} uploads that failed or expired and whose records are kept.`
       : `The last ${plural(examined, "upload")} that failed or expired.`),
   ];
 }

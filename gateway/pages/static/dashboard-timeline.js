@@ -40,8 +40,9 @@ export function timeline(data, nowMs) {
     h("div", { class: "axis", "aria-hidden": "true" }, h("span", {}, axis(0)), h("span", {}, axis(0.5)), h("span", {}, axis(1))),
     h("ol", { class: "rows", "aria-label": "Phases and stages" },
       phases(data, nowMs).map(([name, list, text]) => row(name, spans(list, from, to), text)),
-      data.stages.map((stage) => row(stage.stage, spans(stageSpans(stage, data, nowMs), from, to), stageText(stage, nowMs), retry(stage, upload, nowMs))),
+      data.stages.filter((stage) => stage.state !== "skipped").map((stage) => row(stage.stage, spans(stageSpans(stage, data, nowMs), from, to), stageText(stage, nowMs), retry(stage, upload, nowMs))),
       held(data, nowMs).map(([name, list, text]) => row(name, spans(list, from, to), text))),
+    skipped(data.stages),
     h("ul", { class: "legend", "aria-hidden": "true" },
       [["wait", "waits"], ["run", "works"], ["good-bar", "done"], ["outage", "dependency unavailable"], ["bad-bar", "failed"]].map(([name, text]) =>
         h("li", {}, h("span", { class: `mark ${name}` }), text))),
@@ -53,6 +54,12 @@ export function timeline(data, nowMs) {
 function meaning({ transport, status }) {
   const text = MEANINGS[`${transport} ${status}`];
   return text ? h("p", { class: "soft" }, text) : null;
+}
+
+/** Stages of which this upload has no use. */
+function skipped(stages) {
+  const names = stages.filter((stage) => stage.state === "skipped").map((stage) => stage.stage);
+  return names.length === 0 ? null : h("p", { class: "soft" }, `Skipped: ${names.join(", ")}.`);
 }
 
 function row(name, bars, text, action = null) {

@@ -44,6 +44,18 @@ def test_a_record_for_programs_is_one_line_of_seven_fields() -> None:
     assert upload_line(view()) == f"{ID}\tprocessing\t3.0 MiB\t100 %\t33 %\t{time}\tfilm.mp4"
 
 
+@pytest.mark.parametrize(
+    ("transport", "size", "text"),
+    [("gateway", 10 * MIB, "unknown"), ("direct", 0, "unknown"), ("direct", 10 * MIB, "at least 10.0 MiB")],
+)
+def test_a_size_that_is_not_known_is_not_shown_as_one(transport: str, size: int, text: str) -> None:
+    found = view(deferred=True, transport=transport, size=size)
+    assert upload_line(found).split("\t")[2:5] == [text, "3.0 MiB", "1.0 MiB"]
+    lines = list(upload_lines(found))
+    assert f"file\tfilm.mp4 · video/mp4 · {text}" in lines
+    assert "segments\tunknown number of 1.0 MiB · received 3.0 MiB, stored 1.0 MiB" in lines
+
+
 def test_a_record_stays_one_line_whatever_the_name_is() -> None:
     line = upload_line(view(filename="a\nb\tc\x1b[1m" + "x" * 300))
     assert line.endswith(r"a\nb\tc\x1b[1m" + "x" * 300)
