@@ -139,8 +139,11 @@ function drawNotice() {
 }
 
 async function refreshTimeline() {
+  if (byId("timeline").open) await drawTimeline();
+}
+
+async function drawTimeline() {
   const id = view.opened;
-  if (id === null) return;
   const body = byId("timeline-body");
   try {
     const data = await call(`v1/status/uploads/${id}`);
@@ -156,9 +159,9 @@ async function refreshTimeline() {
 
 async function openTimeline(id) {
   view.opened = id;
-  await refreshTimeline();
+  await drawTimeline();
   const dialog = byId("timeline");
-  if (!dialog.open) dialog.showModal();
+  if (view.opened === id && !dialog.open) dialog.showModal();
 }
 
 /** Ask before something is destroyed. */
@@ -262,7 +265,6 @@ document.addEventListener("click", (event) => {
   });
 });
 byId("confirm").addEventListener("cancel", () => answered(false));
-byId("timeline").addEventListener("close", () => { view.opened = null; });
 byId("sign-in-form").addEventListener("submit", (event) => {
   event.preventDefault();
   signIn(byId("key").value);
