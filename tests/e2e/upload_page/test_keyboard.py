@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.upload_page.scenes import SEGMENTS, SLOW, film, new_key, opened
+from tests.harness.axe import serious
 from tests.harness.cell import Cell
 from tests.harness.chromium import Browser, Page
 from tests.harness.javascript import require_javascript
@@ -47,16 +48,16 @@ async def test_an_upload_by_keyboard_alone(browser: Browser, cell: Cell, tmp_pat
     await window.press("Enter")
     await page.until(["Paused"])
     assert await window.run(_FOCUS) == "resume", "the focus stays where the button was"
-    assert await page.violations() == []
+    assert await serious(page.page) == []
     await window.press("Space")
     await page.until(["Uploading"])
     await page.network(offline=True)
     await page.until(["Offline"])
-    assert await page.violations() == []
+    assert await serious(page.page) == []
     await page.network()
     await page.until(["Ready"])
     await window.until("document.getElementById('said').textContent.includes('film.mp4: Ready.')")
-    assert await page.violations() == []
+    assert await serious(page.page) == []
     await tab_to(window, "remove")
     await window.press("Enter")
     assert await page.cards() == []
@@ -68,11 +69,11 @@ async def test_an_upload_is_cancelled_by_keyboard(browser: Browser, cell: Cell, 
     await page.network(bytes_per_second=SLOW)
     await page.give(film(tmp_path), film(tmp_path, "second.mp4"))
     await page.page.until("[...document.querySelectorAll('.badge')].some((one) => one.textContent === 'Waiting')")
-    assert await page.violations() == []
+    assert await serious(page.page) == []
     await tab_to(page.page, "cancel")
     await page.page.press("Enter")
     await page.page.until("document.querySelector('.badge').textContent === 'Cancelled'")
     assert "1 cancelled" in await page.page.run("document.getElementById('summary').textContent")
-    assert await page.violations() == []
+    assert await serious(page.page) == []
     await page.network()
     await page.until(["Cancelled", "Ready"])

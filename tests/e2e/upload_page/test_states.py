@@ -1,4 +1,4 @@
-"""The states of /upload that last as long as something else takes: what they show, and that axe finds nothing serious."""
+"""The states of /upload that last as long as something else takes: what they show; axe finds nothing serious."""
 
 from __future__ import annotations
 
