@@ -32,10 +32,11 @@ async def parts(each_redis: RedisServer, redis_namespace: str) -> AsyncIterator[
         yield opened
 
 
-async def _keep(parts: RedisParts, now_ms: int) -> None:
-    """At this time of Redis' clock."""
+async def _keep(parts: RedisParts, *now_ms: int) -> None:
+    """At these times of Redis' clock."""
     scripts = Scripts(parts.client, parts.keys.prefix)
-    await scripts.call("volume_sample", volume=VOLUME, every_ms=EVERY_MS, keep_ms=KEPT_MS, now_ms=now_ms)
+    for moment in now_ms:
+        await scripts.call("volume_sample", volume=VOLUME, every_ms=EVERY_MS, keep_ms=KEPT_MS, now_ms=moment)
 
 
 async def _samples(parts: RedisParts, key: str | None = None) -> list[dict[str, Any]]:
@@ -63,8 +64,7 @@ async def test_there_is_one_sample_in_each_interval(parts: RedisParts, play: Pla
 
 async def test_an_hour_is_kept(parts: RedisParts, play: Play) -> None:
     await _opened(parts, play)
-    for step in range(KEPT_MS // EVERY_MS + 40):
-        await _keep(parts, START_MS + step * EVERY_MS)
+    await _keep(parts, *(START_MS + step * EVERY_MS for step in range(KEPT_MS // EVERY_MS + 40)))
     times = [int(item["at_ms"]) for item in await _samples(parts)]
     assert len(times) == len(set(times)) == KEPT_MS // EVERY_MS
     assert await parts.client.pttl(parts.keys.samples(VOLUME)) > 0, "they go with the volume"
