@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from functools import partial
 from urllib.parse import unquote
 
 import aiohttp
@@ -183,16 +184,19 @@ async def test_existing_containers_get_the_key(
             assert (await get(client, link.url))[:2] == (200, upload.segment(1))
 
 
+async def _account(swift: SwiftEndpoint, client: aiohttp.ClientSession, method: str, **headers: str) -> list[str]:
+    """The keys of the account after a request to it."""
+    login = {"X-Auth-User": swift.user, "X-Auth-Key": swift.key}
+    async with client.get(swift.auth_url, headers=login) as response:
+        url, token = response.headers["X-Storage-Url"], response.headers["X-Auth-Token"]
+    async with client.request(method, url, headers={"X-Auth-Token": token, **headers}) as response:
+        return [response.headers.get(name, "") for name in ACCOUNT_KEY_HEADERS]
+
+
 async def test_no_other_key_on_the_account_is_overwritten(
     swift: SwiftEndpoint, tempauth: TempAuth, container: str, client: aiohttp.ClientSession
 ) -> None:
-    async def account(method: str, **headers: str) -> list[str]:
-        login = {"X-Auth-User": swift.user, "X-Auth-Key": swift.key}
-        async with client.get(swift.auth_url, headers=login) as response:
-            url, token = response.headers["X-Storage-Url"], response.headers["X-Auth-Token"]
-        async with client.request(method, url, headers={"X-Auth-Token": token, **headers}) as response:
-            return [response.headers.get(name, "") for name in ACCOUNT_KEY_HEADERS]
-
+    account = partial(_account, swift, client)
     first, second = ACCOUNT_KEY_HEADERS
     for before, after in ((("", ""), ("ours", "")), (("theirs", ""), ("theirs", "ours")), (("a", "b"), ("a", "b"))):
         await account("POST", **{first: before[0], second: before[1]})
@@ -209,12 +213,17 @@ async def test_no_other_key_on_the_account_is_overwritten(
 
 
 @pytest.mark.parametrize("key", ["", "k ey"])
-async def test_swift_offers_urls_with_a_key(tempauth: TempAuth, container: str, key: str) -> None:
+async def test_swift_offers_urls_with_a_key(
+    swift: SwiftEndpoint, tempauth: TempAuth, container: str, client: aiohttp.ClientSession, key: str
+) -> None:
     access = ClientAccess(TempUrlSigner(key)) if key else ClientAccess()
     async with SwiftObjectStore(tempauth, container, clients=access) as store, HttpPlainClient() as plain:
         report = await examine_store(store, plain, thorough=False)
+        expected = dict.fromkeys(CLIENT_CAPABILITIES, bool(key))
+        if key not in await _account(swift, client, "HEAD"):  # tests that run beside this one have taken both places
+            expected[Capability.PRESIGNED_GET_JOINED] = False
         works = {capability: report.works(capability) for capability in CLIENT_CAPABILITIES}
-        assert set(works.values()) == {bool(key)}, [found for found in report.examined if found.reason]
+        assert works == expected, [found for found in report.examined if found.reason]
         assert not report.broken
         verdicts = {found.capability: found.verdict for found in report.examined}
         assert verdicts[Capability.PRESIGNED_PUT] is (Verdict.WORKS if key else Verdict.MISSING)
