@@ -66,3 +66,14 @@ async def opened(browser: Browser, cell: Cell, credential: str = "", *, width: i
     page = UploadPage(await browser.page(width, 900), cell.url)
     await page.open(credential)
     return page
+
+
+async def sending(browser: Browser, cell: Cell, directory: Path) -> tuple[UploadPage, str, Path]:
+    """A page that sends a film slowly and has sent three of its segments; its key, and the film."""
+    key = await new_key(cell)
+    page = await opened(browser, cell, f"key={key}")
+    await page.network(bytes_per_second=SLOW)
+    file = film(directory)
+    await page.give(file)
+    await page.page.until(f"document.querySelector('progress').value > {3 / SEGMENTS}")
+    return page, key, file

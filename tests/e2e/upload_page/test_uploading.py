@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.upload_page.scenes import SEGMENTS, SLOW, film, listed, new_key, opened, require_stored
+from tests.e2e.upload_page.scenes import SEGMENTS, SLOW, film, listed, new_key, opened, require_stored, sending
 from tests.harness.axe import serious
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.chromium import Browser
@@ -52,12 +52,7 @@ async def test_metadata_and_thumbnail_come_while_bytes_are_sent(browser: Browser
 
 
 async def test_a_reload_continues_with_what_is_missing(browser: Browser, cell: Cell, tmp_path: Path) -> None:
-    key = await new_key(cell)
-    page = await opened(browser, cell, f"key={key}")
-    await page.network(bytes_per_second=SLOW)
-    file = film(tmp_path)
-    await page.give(file)
-    await page.page.until(f"document.querySelector('progress').value > {3 / SEGMENTS}")
+    page, key, file = await sending(browser, cell, tmp_path)
     await page.reload()
     await page.network()
     card = (await page.until(["Unfinished"]))[0]
@@ -77,12 +72,7 @@ async def test_a_reload_continues_with_what_is_missing(browser: Browser, cell: C
 
 
 async def test_an_upload_waits_while_the_device_is_offline(browser: Browser, cell: Cell, tmp_path: Path) -> None:
-    key = await new_key(cell)
-    page = await opened(browser, cell, f"key={key}")
-    await page.network(bytes_per_second=SLOW)
-    file = film(tmp_path)
-    await page.give(file)
-    await page.page.until(f"document.querySelector('progress').value > {3 / SEGMENTS}")
+    page, key, file = await sending(browser, cell, tmp_path)
     await page.network(offline=True)
     card = (await page.until(["Offline"]))[0]
     assert "continues when the connection is back" in card["state"]
