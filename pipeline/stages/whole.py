@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pipeline.core.errors import StoreError
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stored_objects import ObjectTarget, StoredObject, StoredSegment, object_key
-from pipeline.ports import SegmentReads, Store
+from pipeline.ports import ObjectStore, SegmentReads
 
 
-async def make_whole(store: Store, target: ObjectTarget, segment: StoredSegment) -> StoredObject:
+async def make_whole(store: ObjectStore, target: ObjectTarget, segment: StoredSegment) -> StoredObject:
     """Copy the only segment to the object's name, then remove it. Idempotent: a copy that exists is not made again.
     Raises StoreError, StoreUnavailable."""
     plain = replace(target, plan=SegmentPlan(segment.size_bytes, segment.size_bytes), parts=())

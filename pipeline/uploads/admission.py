@@ -71,30 +71,22 @@ class Admission:
             return journal_bytes(replace(planned, window_bytes=plan.size_bytes))
 
         capacity_bytes = await self.capacity_bytes()
-        window_bytes: int | None
-        if draft.deferred is not None:
-            plan, window_bytes = plan_unknown(
-                draft.most_bytes,
-                limits,
-                preferred_bytes=preferred_bytes,
-                capacity_bytes=capacity_bytes,
-                share=self._rules.share,
-                beside=beside,
-            )
-            if not await self._can_punch():
-                reason = "its filesystem cannot remove ranges of a file, so no file of unknown length can pass"
-                raise TempVolumeError("TEMP_VOLUME_FAILED", reason=reason)
-            return replace(
-                draft, segment_bytes=plan.segment_bytes, window_bytes=window_bytes, most_bytes=plan.size_bytes
-            )
-        plan, window_bytes = plan_upload(
-            draft.size_bytes,
+        cut = plan_upload if draft.deferred is None else plan_unknown
+        plan, window_bytes = cut(
+            draft.size_bytes if draft.deferred is None else draft.most_bytes,
             limits,
             preferred_bytes=preferred_bytes,
             capacity_bytes=capacity_bytes,
             share=self._rules.share,
             beside=beside,
         )
+        if draft.deferred is not None:
+            if not await self._can_punch():
+                reason = "its filesystem cannot remove ranges of a file, so no file of unknown length can pass"
+                raise TempVolumeError("TEMP_VOLUME_FAILED", reason=reason)
+            return replace(
+                draft, segment_bytes=plan.segment_bytes, window_bytes=window_bytes, most_bytes=plan.size_bytes
+            )
         if window_bytes is not None and not await self._can_punch():
             plan, window_bytes = plan_segments(draft.size_bytes, limits, preferred_bytes), None
             if on_disk_bytes(draft.size_bytes) + beside(plan) > capacity_bytes:

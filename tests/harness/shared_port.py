@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,7 +33,7 @@ class SharedPort(SluiceProcesses):
         super().start()
         # One of them is enough for a response.
         for name in self.urls:
-            if not wait_until(lambda: self._is_listening(name), _LISTENING_SECONDS):  # noqa: B023  # called here
+            if not wait_until(partial(self._is_listening, name), _LISTENING_SECONDS):
                 raise StackError(f"{name} does not listen at {self.url}")
 
     def gateway_pids(self) -> list[int]:

@@ -80,7 +80,7 @@ async def test_a_partial_upload_is_removed_without_its_neighbours(store: Store) 
 async def test_one_segment_becomes_a_plain_object(store: Store) -> None:
     joined = Joined(store, ((5_000,),))
     (segment,) = await joined.put()
-    sealed = await make_whole(store, joined.target, segment)  # type: ignore[arg-type]  # every adapter is a whole Store
+    sealed = await make_whole(store, joined.target, segment)
     assert (sealed.etag, sealed.segments) == (segment.etag, (segment,))
     assert (await keys(store), await content(store, joined.target.key)) == ([joined.target.key], joined.data)
-    assert await make_whole(store, joined.target, segment) == sealed, "a run that is repeated finds its copy"  # type: ignore[arg-type]  # as above
+    assert await make_whole(store, joined.target, segment) == sealed, "a run that is repeated finds its copy"

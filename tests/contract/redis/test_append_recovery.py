@@ -7,11 +7,11 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from pipeline.uploads.recovery import Recovery, RecoveryWriters
+from pipeline.uploads.recovery import Recovery
 from pipeline.uploads.release import EarlyRelease
 from tests.contract.redis.doors import SEGMENT, opened, part
 from tests.contract.redis.test_append import DATA, Mouth, mouth_of
-from tests.contract.redis.uploads import Play
+from tests.contract.redis.uploads import Play, recovery_writers
 
 pytestmark = pytest.mark.integration
 
@@ -19,10 +19,8 @@ OFFSET = SEGMENT + 12_345
 
 
 def recovery_of(mouth: Mouth) -> Recovery:
-    cell, parts = mouth.door.cell, mouth.door.play.parts
-    journals = cell.journals
-    writers = RecoveryWriters(parts.board, parts.segments, parts.appends, parts.board, journals)  # type: ignore[arg-type]  # the cell's journals are files, which implement both ports
-    return Recovery(cell, writers, EarlyRelease(cell), 60)
+    cell = mouth.door.cell
+    return Recovery(cell, recovery_writers(mouth.door.play, cell), EarlyRelease(cell), 60)
 
 
 async def lose_everything(play: Play) -> None:

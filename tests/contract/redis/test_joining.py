@@ -10,6 +10,7 @@ import pytest
 from pipeline.bootstrap import RedisParts
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import Event, Status
+from pipeline.core.model import Upload
 from pipeline.core.stages import Stage
 from pipeline.core.stored_objects import Place
 from pipeline.core.transports import Transport
@@ -21,10 +22,10 @@ from tests.harness.redis_calls import reply
 pytestmark = pytest.mark.contract
 
 
-async def refusal(play: Play, *parts: object) -> str:
+async def refusal(play: Play, *parts: Upload) -> str:
     before = await play.keys()
     with pytest.raises(RequestError) as refused:
-        await play.board.create(new_final(parts))  # type: ignore[arg-type]  # uploads, as `held_part` returns them
+        await play.board.create(new_final(parts))
     assert await play.keys() == before, "a refused final upload leaves nothing"
     return refused.value.code
 

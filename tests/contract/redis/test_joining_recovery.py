@@ -13,10 +13,10 @@ from pipeline.core.model import NewUpload, Upload
 from pipeline.core.stages import Stage
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.joined import journal_final, journal_final_of
-from pipeline.uploads.recovery import Recovery, RecoveryWriters
+from pipeline.uploads.recovery import Recovery
 from pipeline.uploads.release import EarlyRelease
 from tests.contract.redis.joining import held_part, new_final
-from tests.contract.redis.uploads import VOLUME, Play, cell_state, crc_of
+from tests.contract.redis.uploads import VOLUME, Play, cell_state, crc_of, recovery_writers
 
 pytestmark = pytest.mark.integration
 
@@ -27,9 +27,7 @@ class Scene:
     def __init__(self, play: Play, tmp_path: Path) -> None:
         self.play = play
         self.cell: CellState = cell_state(play, DirectoryTempVolume(VOLUME, tmp_path, durable=False))
-        parts = play.parts
-        journals = self.cell.journals
-        writers = RecoveryWriters(parts.board, parts.segments, parts.appends, parts.board, journals)  # type: ignore[arg-type]  # the cell's journals are files, which implement both ports
+        writers = recovery_writers(play, self.cell)
         self.journals = writers.journals
         self.recovery = Recovery(self.cell, writers, EarlyRelease(self.cell), 60)
 

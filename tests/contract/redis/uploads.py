@@ -18,6 +18,7 @@ from pipeline.core.stored_objects import StoredSegment
 from pipeline.ports import SegmentVerdict
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.record import UploadRecord
+from pipeline.uploads.recovery import RecoveryWriters
 from tests.harness.new_uploads import new_upload
 
 SEGMENT_BYTES = 10
@@ -142,3 +143,10 @@ def cell_state(play: Play, volume: DirectoryTempVolume) -> CellState:
         queue=parts.queue,
         volume=volume,
     )
+
+
+def recovery_writers(play: Play, cell: CellState) -> RecoveryWriters:
+    """What recovery of a cell that `cell_state` made writes to."""
+    assert isinstance(cell.journals, FileUploadJournals)
+    parts = play.parts
+    return RecoveryWriters(parts.board, parts.segments, parts.appends, parts.board, cell.journals)

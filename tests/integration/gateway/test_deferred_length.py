@@ -50,8 +50,8 @@ def path_of(gateway: Gateway, response: Response) -> str:
 
 
 async def head(gateway: Gateway, path: str) -> tuple[str | None, str | None, str | None]:
-    response = await gateway.client.request("HEAD", path, headers=TUS)
-    return tuple(map(response.headers.get, ("Upload-Offset", "Upload-Length", "Upload-Defer-Length")))  # type: ignore[return-value]  # three names
+    sent = (await gateway.client.request("HEAD", path, headers=TUS)).headers
+    return sent.get("Upload-Offset"), sent.get("Upload-Length"), sent.get("Upload-Defer-Length")
 
 
 async def parts(*data: bytes) -> AsyncIterator[bytes]:
