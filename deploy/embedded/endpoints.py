@@ -17,6 +17,8 @@ class SwiftEndpoint:
     """v1 authentication: GET with X-Auth-User and X-Auth-Key."""
     user: str
     """`account:user`, the value of X-Auth-User."""
+    other_user: str
+    """Of a second account, with the same key. No cell uses it: for what changes a whole account."""
     key: str
     proxy_url: str
     storage_url: str

@@ -19,6 +19,7 @@ from deploy.embedded.servers_venv import servers_command, servers_python
 from deploy.embedded.swift_config import (
     ACCOUNT,
     DEVICE,
+    OTHER_ACCOUNT,
     S3_REGION,
     SWIFT_CONF,
     USER,
@@ -49,6 +50,7 @@ class Swift:
         return SwiftEndpoint(
             auth_url=f"{self.proxy_url}/auth/v1.0",
             user=f"{ACCOUNT}:{USER}",
+            other_user=f"{OTHER_ACCOUNT}:{USER}",
             key=self._passwords.swift,
             proxy_url=self.proxy_url,
             storage_url=f"{self.proxy_url}/v1/AUTH_{ACCOUNT}",

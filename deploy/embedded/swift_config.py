@@ -12,6 +12,7 @@ from deploy.embedded.ports import LOOPBACK
 
 DEVICE = "d1"
 ACCOUNT = USER = "media"
+OTHER_ACCOUNT = "other"
 S3_REGION = "us-east-1"
 # The user with which the Keystone proxy itself logs in, to validate tokens.
 SERVICE_USER, SERVICE_PROJECT = "swift", "service"
@@ -115,6 +116,7 @@ _TEMPAUTH = """\
 use = egg:swift#tempauth
 token_life = {token_lifetime_seconds}
 user_{account}_{user} = {key} .admin
+user_{other_account}_{user} = {key} .admin
 """
 
 # authtoken, s3api, s3token, keystoneauth: in any other order signed S3 requests fail with SignatureDoesNotMatch.
@@ -178,7 +180,9 @@ def backend_conf(kind: str, port: int, paths: SwiftPaths) -> str:
 def tempauth_proxy_conf(port: int, paths: SwiftPaths, key: str, token_lifetime_seconds: int) -> str:
     text = _COMMON.format(loopback=LOOPBACK, port=port, etc=paths.etc, name="proxy-server")
     text += _PROXY.format(auth="s3api tempauth", s3_region=S3_REGION)
-    return text + _TEMPAUTH.format(token_lifetime_seconds=token_lifetime_seconds, account=ACCOUNT, user=USER, key=key)
+    return text + _TEMPAUTH.format(
+        token_lifetime_seconds=token_lifetime_seconds, account=ACCOUNT, other_account=OTHER_ACCOUNT, user=USER, key=key
+    )
 
 
 def keystone_proxy_conf(

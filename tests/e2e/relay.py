@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from yarl import URL
 
+from tests.harness.listening import close, listening
+
 
 @dataclass
 class Relay:
@@ -31,12 +33,8 @@ async def relay_to(server_url: str) -> AsyncIterator[Relay]:
     """A relay to this server. Open connections end with it."""
     relay = Relay()
     target = URL(server_url)
-    handlers: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        handlers.add(task)
         relay.connections += 1
         up_reader, up_writer = await asyncio.open_connection(target.host, target.port)
 
@@ -51,19 +49,10 @@ async def relay_to(server_url: str) -> AsyncIterator[Relay]:
         relay.open |= {writer, up_writer}
         try:
             await asyncio.gather(copy(reader, up_writer, "bytes_in"), copy(up_reader, writer, "bytes_out"))
-        except asyncio.CancelledError:  # the relay ends; only `relay_to` waits for this task
-            pass
         finally:
             relay.open -= {writer, up_writer}
-            writer.close()
-            up_writer.close()
+            await close(writer, up_writer)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    relay.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(serve) as (host, port):
+        relay.url = f"http://{host}:{port}"
         yield relay
-    finally:
-        server.close()
-        for handler in handlers:
-            handler.cancel()
-        await asyncio.gather(*handlers, return_exceptions=True)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from yarl import URL
 
+from tests.harness.listening import close, listening
+
 _BLOCK_BYTES = 64 * 1024
 _TUS = ("POST", "PATCH", "HEAD")
 
@@ -82,7 +84,6 @@ class TusRelay:
         self._end: str | None = str(size_bytes) if hold_end else None
         self._freed = asyncio.Event()
         self._open: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
-        self._handlers: set[asyncio.Task[None]] = set()
 
     @property
     def upload_id(self) -> str:
@@ -101,9 +102,6 @@ class TusRelay:
             self._freed.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._handlers.add(task)
         target = URL(self.server_url)
         try:
             server_reader, server_writer = await asyncio.open_connection(target.host, target.port)
@@ -114,19 +112,13 @@ class TusRelay:
         self._open.add(pair)
         waiting: list[Exchange] = []
         try:
-            with suppress(ConnectionError, asyncio.CancelledError):  # cancelled by `end`, which waits for this task
+            with suppress(ConnectionError):
                 await asyncio.gather(
                     self._requests(reader, server_writer, waiting), self._responses(server_reader, writer, waiting)
                 )
         finally:
             self._open.discard(pair)
-            writer.close()
-            server_writer.close()
-
-    async def end(self) -> None:
-        for handler in self._handlers:
-            handler.cancel()
-        await asyncio.gather(*self._handlers, return_exceptions=True)
+            await close(*pair)
 
     async def _requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, waiting: list[Exchange]
@@ -189,10 +181,6 @@ async def tus_relay(
 ) -> AsyncIterator[TusRelay]:
     """A relay to this server; it ends with the block."""
     relay = TusRelay(server_url, hold_bytes, size_bytes, hold_end=hold_end)
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-    relay.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(relay.serve) as (host, port):
+        relay.url = f"http://{host}:{port}"
         yield relay
-    finally:
-        server.close()
-        await relay.end()

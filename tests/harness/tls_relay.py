@@ -8,40 +8,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from tests.harness.listening import close, listening
+
 
 @asynccontextmanager
 async def tls_relay(port: int, certificate_file: Path, key_file: Path) -> AsyncIterator[int]:
     """Run it while the block runs; yields its port. `port`: of the server behind it."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate_file, key_file)
-    running: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        running.add(task)
+        behind, towards = await asyncio.open_connection("127.0.0.1", port)
         try:
-            with suppress(OSError, ssl.SSLError):
-                behind, towards = await asyncio.open_connection("127.0.0.1", port)
-                try:
-                    await asyncio.wait(
-                        [asyncio.ensure_future(_pipe(reader, towards)), asyncio.ensure_future(_pipe(behind, writer))]
-                    )
-                finally:
-                    towards.close()
+            await asyncio.gather(_pipe(reader, towards), _pipe(behind, writer))
         finally:
-            writer.close()
-            running.discard(task)
+            await close(towards)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in list(running):
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        await asyncio.sleep(0)
+    async with listening(serve, tls=context) as (_, relay_port):
+        yield relay_port
 
 
 async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

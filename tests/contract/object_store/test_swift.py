@@ -16,6 +16,7 @@ from pipeline.adapters.object_store.names import segment_name
 from pipeline.adapters.object_store.swift import SwiftObjectStore, TempAuth, Token
 from pipeline.core.errors import StoreUnavailable
 from tests.contract.object_store.uploads import MemorySource, Scenario, content, keys, some_bytes
+from tests.harness.listening import close, listening
 
 pytestmark = pytest.mark.contract
 
@@ -141,24 +142,26 @@ class CuttingRelay:
             for end in (writer, up_writer):
                 end.close()
 
-        await asyncio.gather(copy(reader, up_writer, True), copy(up_reader, writer, False))
+        try:
+            await asyncio.gather(copy(reader, up_writer, True), copy(up_reader, writer, False))
+        finally:
+            await close(up_writer)
 
 
 async def test_a_connection_cut_in_mid_body_stores_nothing_and_the_put_may_be_repeated(
     swift: SwiftEndpoint, container: str
 ) -> None:
     relay = CuttingRelay(int(str(URL(swift.proxy_url).port)), cut_after_bytes=200_000)
-    server = await asyncio.start_server(relay, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    relayed = TempAuth(
-        swift.auth_url, swift.user, swift.key, storage_url=f"http://127.0.0.1:{port}{URL(swift.storage_url).path}"
-    )
-    async with server, SwiftObjectStore(relayed, container) as store:
-        upload = Scenario(store, sizes=(LARGE_BYTES, 5))
-        await upload.begin()
-        with pytest.raises(StoreUnavailable):
-            await upload.put(1)
-        assert relay.cuts == 1
-        assert await keys(store) == []
-        await store.seal(upload.target, await upload.put())
-        assert await content(store, upload.target.key) == upload.data
+    async with listening(relay) as (host, port):
+        relayed = TempAuth(
+            swift.auth_url, swift.user, swift.key, storage_url=f"http://{host}:{port}{URL(swift.storage_url).path}"
+        )
+        async with SwiftObjectStore(relayed, container) as store:
+            upload = Scenario(store, sizes=(LARGE_BYTES, 5))
+            await upload.begin()
+            with pytest.raises(StoreUnavailable):
+                await upload.put(1)
+            assert relay.cuts == 1
+            assert await keys(store) == []
+            await store.seal(upload.target, await upload.put())
+            assert await content(store, upload.target.key) == upload.data

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.harness.faults.sockets import bound
+from tests.harness.listening import Connections, close
 
 _BLOCK_BYTES = 64 * 1024
 
@@ -31,7 +32,7 @@ class RespProxy:
         self._upstream = upstream
         self._reserved = bound(0)
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections = Connections(self._serve)
         self.reply: bytes | None = None
         self.only: Collection[str] = ()
         self.replied = 0
@@ -42,7 +43,7 @@ class RespProxy:
         return port
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, sock=bound(self.port))
+        self._server = await asyncio.start_server(self._connections, sock=bound(self.port))
         return self
 
     async def __aexit__(
@@ -50,22 +51,13 @@ class RespProxy:
     ) -> None:
         assert self._server is not None
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._connections.end()
         self._reserved.close()
-
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until either side ends it."""
-        opened = [writer]
+        from_server, to_server = await asyncio.open_connection(*self._upstream)
         try:
-            from_server, to_server = await asyncio.open_connection(*self._upstream)
-            opened.append(to_server)
             replies = asyncio.create_task(self._pump(from_server, writer))
             commands = asyncio.create_task(self._commands(reader, to_server, writer))
             try:
@@ -74,11 +66,8 @@ class RespProxy:
                 for task in (replies, commands):
                     task.cancel()
                 await asyncio.gather(replies, commands, return_exceptions=True)
-        except OSError:
-            pass
         finally:
-            for mine in opened:
-                mine.close()
+            await close(to_server, writer)
 
     async def _commands(
         self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, client: asyncio.StreamWriter

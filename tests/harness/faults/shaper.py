@@ -33,6 +33,7 @@ from tests.harness.faults.draws import Draws
 from tests.harness.faults.head import RequestHead
 from tests.harness.faults.kinds import Answer, Corrupt, Fault, Hang, Mute, Refuse, Reset, Slow, Stall, Unparsable
 from tests.harness.faults.sockets import bound, reset
+from tests.harness.listening import Connections, close
 
 _BLOCK_BYTES = 64 * 1024
 _SLOW_BLOCK_BYTES = 4 * 1024
@@ -52,7 +53,7 @@ class Shaper:
         self._changed = asyncio.Event()
         self._free_at = 0.0
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections = Connections(self._serve)
         self._writers: set[asyncio.StreamWriter] = set()
         # Bound but never listening: this reserves the port, and connections are refused while no server listens.
         self._reserved = bound(0)
@@ -89,7 +90,7 @@ class Shaper:
         if isinstance(fault, Refuse):
             self._stop_listening()
             self.injected["refuse"] += 1
-            self.injected["cut"] += len(self._tasks)
+            self.injected["cut"] += len(self._connections)
             reset(*self._writers)
         else:
             if isinstance(fault, Stall):
@@ -104,24 +105,17 @@ class Shaper:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop_listening()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._connections.end()
         self._reserved.close()
 
     async def _listen(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._connected, sock=bound(self.port), limit=_HEAD_BYTES)
+            self._server = await asyncio.start_server(self._connections, sock=bound(self.port), limit=_HEAD_BYTES)
 
     def _stop_listening(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
-
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until either side ends it."""
@@ -135,9 +129,8 @@ class Shaper:
         except* (_Ended, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
         finally:
-            for mine in opened:
-                self._writers.discard(mine)
-                mine.close()
+            self._writers.difference_update(opened)
+            await close(*opened)
 
     async def _pass_on(
         self,

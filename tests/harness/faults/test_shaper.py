@@ -15,6 +15,7 @@ from aiohttp import web
 from tests.harness.cell import eventually
 from tests.harness.faults.kinds import Answer, Corrupt, Hang, Mute, Pass, Refuse, Reset, Slow, Stall, Unparsable
 from tests.harness.faults.shaper import Shaper
+from tests.harness.listening import listening
 
 pytestmark = pytest.mark.integration
 
@@ -217,12 +218,8 @@ async def test_other_protocols() -> None:
         with contextlib.suppress(ConnectionResetError):
             while block := await reader.read(1024):
                 writer.write(block)
-        writer.close()
 
-    async with (
-        await asyncio.start_server(echo, "127.0.0.1", 0) as server,
-        Shaper(server.sockets[0].getsockname()) as it,
-    ):
+    async with listening(echo) as address, Shaper(address) as it:
         reader, writer = await asyncio.open_connection(it.host, it.port)
         writer.write(b"PING\r\n")
         assert await reader.readexactly(6) == b"PING\r\n"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from deploy.cli.processes import import_path
+from tests.harness.listening import listening
 from tests.integration.cli.conftest import Cell, Sluice
 
 pytestmark = pytest.mark.integration
@@ -60,11 +61,9 @@ async def server_that_sends(response: bytes) -> AsyncIterator[str]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(64 * 1024)
         writer.write(response)
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(serve) as (host, port):
+        yield f"http://{host}:{port}"
 
 
 Run = Callable[..., Awaitable[subprocess.CompletedProcess[str]]]
