@@ -7,8 +7,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+import psutil
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.core.stored_objects import StoredSegment
@@ -26,6 +28,7 @@ from tests.contract.object_store.faulty_server import (
     store,
 )
 from tests.contract.object_store.uploads import MemorySource, Scenario, Store
+from tests.harness.cell import eventually
 
 pytestmark = pytest.mark.contract
 
@@ -41,6 +44,12 @@ async def failed_put(client: Store, size_bytes: int = 1000) -> StoreError:
     with pytest.raises(StoreError) as raised:
         await put(client, size_bytes)
     return raised.value
+
+
+def connections_to(faulty: FaultyStore) -> list[object]:
+    """This process's connections to the store."""
+    mine = psutil.Process().net_connections("tcp4")
+    return [each for each in mine if each.raddr and each.raddr.port == URL(faulty.url).port]
 
 
 def each(statuses: str) -> pytest.MarkDecorator:
@@ -109,10 +118,17 @@ async def test_a_reset_may_be_retried(faulty: FaultyStore, client: Store, body_b
 
 
 @pytest.mark.parametrize("size_bytes", [1000, LARGE_BYTES], ids=["small", "large"])
-async def test_a_store_that_hangs_is_given_up(faulty: FaultyStore, impatient: Store, size_bytes: int) -> None:
-    """Small: the body is sent at once and no response comes. Large: the server does not read it."""
+async def test_a_store_that_hangs_is_given_up(faulty: FaultyStore, dialect: Dialect, size_bytes: int) -> None:
+    """Small: the body is sent at once and no response comes. Large: the server does not read it. Either way nothing
+    remains of the connection, although the server does not close it."""
     faulty.fault = faulty.hang
-    assert isinstance(await failed_put(impatient, size_bytes), StoreUnavailable)
+    async with dialect.client(faulty.url, STALL_SECONDS) as client:  # its end closes what could be used again
+        assert isinstance(await failed_put(client, size_bytes), StoreUnavailable)
+
+    async def closed() -> bool:
+        return not connections_to(faulty)
+
+    await eventually(closed, DEADLINE_SECONDS, lambda: f"the end of {connections_to(faulty)}")
 
 
 async def test_an_empty_body_without_a_response_is_given_up(faulty: FaultyStore, impatient: Store) -> None:

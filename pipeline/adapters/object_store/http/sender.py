@@ -1,7 +1,7 @@
 """Sends one HTTP request to a store: streams a segment, enforces the timeouts, calls the observer.
 
-Guarantee: a request ends within the configured times, however the server behaves. When the source breaks a body off,
-the caller gets the source's own error, not the HTTP client's.
+Guarantee: a request ends within the configured times, however the server behaves, and nothing remains of it. When the
+source breaks a body off, the caller gets the source's own error, not the HTTP client's.
 
 Why aiohttp's timeouts are not enough: `sock_read` starts only after the body has been sent, so a store that stops
 reading, or never sends `100 Continue`, would hold a request forever.
@@ -19,6 +19,7 @@ from typing import Protocol
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
 from yarl import URL
 
 from pipeline.adapters.object_store.http.errors import driver_errors
@@ -112,12 +113,14 @@ class RequestSender:
         loop = asyncio.get_running_loop()
         expect = self._expects_continue and body.size_bytes >= times.continue_from_bytes
         running = True
+        response: aiohttp.ClientResponse | None = None
 
         def progress() -> None:
             if running and not clock.expired():
                 left = times.stall_seconds if body.passed_bytes < body.size_bytes else times.response_seconds
                 clock.reschedule(loop.time() + left)
 
+        data = _StreamedSegment(body, progress)
         try:
             async with asyncio.timeout(
                 times.connect_seconds + max(times.stall_seconds, times.response_seconds)
@@ -126,7 +129,7 @@ class RequestSender:
                     method,
                     url,
                     headers=headers,
-                    data=_StreamedSegment(body, progress),
+                    data=data,
                     expect100=expect,
                     allow_redirects=False,
                     timeout=self._timeout,
@@ -143,6 +146,8 @@ class RequestSender:
             raise
         finally:
             running = False
+            if response is None:
+                data.abort()
 
 
 @asynccontextmanager
@@ -175,9 +180,10 @@ def new_session(times: RequestTimes) -> aiohttp.ClientSession:
 
 class _StreamedSegment(aiohttp.payload.Payload):
     """A SegmentPayload as aiohttp takes it. Its pass is closed also when the request is cancelled or the response comes
-    early."""
+    early. A body that is not sent whole ends its connection at once (`abort`)."""
 
     _value: SegmentPayload
+    _transport: asyncio.Transport | None = None
 
     def __init__(self, body: SegmentPayload, progress: Callable[[], None]) -> None:
         super().__init__(body, content_type="application/octet-stream")
@@ -193,7 +199,20 @@ class _StreamedSegment(aiohttp.payload.Payload):
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         # aiohttp repeats a request on a new connection only while its body is not consumed.
         self._consumed = True
-        async with aclosing(self._value.blocks()) as blocks:
-            async for block in blocks:
-                await writer.write(block)
-                self._progress()
+        if isinstance(writer, StreamWriter):
+            self._transport = writer.transport
+        try:
+            async with aclosing(self._value.blocks()) as blocks:
+                async for block in blocks:
+                    await writer.write(block)
+                    self._progress()
+        except BaseException:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        """Close the connection without sending what it holds. aiohttp closes it after that was sent, and a store that
+        reads nothing would keep the socket and the block for as long as it hangs."""
+        socket = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if self._transport is not None and socket is not None and socket.fileno() != -1:  # not closed yet
+            self._transport.abort()
