@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.programs.tus_fuzz.requests import Reply, send
+from tests.programs.tus_fuzz.requests import Reply, chunked, send
 
 TUS: dict[str, str] = {"Tus-Resumable": "1.0.0"}
 _BODY = {"Content-Type": "application/offset+octet-stream"}
 _GONE = frozenset({404, 410})
+_CHECKSUM = "Upload-Checksum"
 
 
 class Violation(Exception):
@@ -48,7 +49,8 @@ class TusFile:
 
     async def step(self) -> None:
         """One request, or two at once."""
-        kinds = [self.right, self.right, self.right, self.cut, self.wrong, self.twice, self.checksum, self.broken]
+        kinds = [self.right, self.right, self.right, self.cut, self.wrong, self.twice, self.broken]
+        kinds += [self.checksum, self.trailer]
         if not self.announced:
             kinds += [self.length, self.wrong_length]
         kind = self.random.choice(kinds)
@@ -94,18 +96,40 @@ class TusFile:
         chunk = self.data[start : start + self._size()]
         if self.ended or not chunk:
             return
-        algorithm = self.random.choice(["sha1", "md5", "sha256"])
-        digest = b64encode(hashlib.new(algorithm, chunk, usedforsecurity=False).digest()).decode()
+        digest = {_CHECKSUM: self._digest(chunk)}
         if self.random.random() < 0.5:
-            await self._patch(start, chunk, {"Upload-Checksum": f"{algorithm} {digest}"})
+            await self._patch(start, chunk, digest)
             return
-        spoilt = bytes([chunk[0] ^ 1]) + chunk[1:]
-        reply = self._seen(
-            await send("PATCH", self.url, self._headers(start) | {"Upload-Checksum": f"{algorithm} {digest}"}, spoilt),
-            "wrong digest",
-        )
+        reply = self._seen(await send("PATCH", self.url, self._headers(start) | digest, _spoilt(chunk)), "wrong digest")
         if reply.status == 204:
             raise Violation("bytes that differ from their digest were accepted")
+
+    async def trailer(self) -> None:
+        """A digest after the body, which is right, wrong, missing, not valid, or cut off."""
+        start = await self.offset()
+        chunk = self.data[start : start + self._size()]
+        if self.ended or not chunk:
+            return
+        headers = self._headers(start) | {"Transfer-Encoding": "chunked", "Trailer": _CHECKSUM}
+        middle = self.random.randrange(len(chunk))
+        blocks = [block for block in (chunk[:middle], chunk[middle:]) if block]
+        right = chunked(blocks, {_CHECKSUM: self._digest(chunk)})
+        kind = self.random.choice(["right", "wrong", "missing", "not valid", "cut"])
+        if kind == "right":
+            self._sent(start, chunk, self._seen(await send("PATCH", self.url, headers, right), "trailer"))
+            return
+        if kind == "cut":
+            await send("PATCH", self.url, headers, right, cut_after=self.random.randrange(len(right)))
+            self.counts["cut"] += 1
+            return
+        trailers = {
+            "wrong": {_CHECKSUM: self._digest(_spoilt(chunk))},
+            "missing": {},
+            "not valid": {_CHECKSUM: self.random.choice(["", "sha1", "sha1 !!!", "crc999 AAAA"])},
+        }
+        reply = self._seen(await send("PATCH", self.url, headers, chunked(blocks, trailers[kind])), f"trailer {kind}")
+        if reply.status == 204:
+            raise Violation(f"bytes were accepted although their trailer was {kind}")
 
     async def broken(self) -> None:
         """A request that is not valid."""
@@ -173,11 +197,16 @@ class TusFile:
 
     async def _patch(self, start: int, chunk: bytes, more: Mapping[str, str] | None = None) -> None:
         reply = self._seen(await send("PATCH", self.url, {**self._headers(start), **(more or {})}, chunk), "patch")
+        self._sent(start, chunk, reply)
+        if reply.status == 204:
+            self.announced = self.announced or bool(more and "Upload-Length" in more)
+
+    def _sent(self, start: int, chunk: bytes, reply: Reply) -> None:
+        """What the response to these bytes says of the upload."""
         if reply.status == 204:
             if reply.offset is None or not start <= reply.offset <= start + len(chunk):
                 raise Violation(f"{len(chunk)} bytes at {start} led to {reply.offset}")
             self.acknowledged = max(self.acknowledged, reply.offset)
-            self.announced = self.announced or bool(more and "Upload-Length" in more)
         elif reply.status in _GONE:
             self.ended = True
 
@@ -204,5 +233,14 @@ class TusFile:
     def _headers(self, offset: int) -> dict[str, str]:
         return {**TUS, **_BODY, **self.authorization, "Upload-Offset": str(offset)}
 
+    def _digest(self, chunk: bytes) -> str:
+        """The value of Upload-Checksum."""
+        algorithm = self.random.choice(["sha1", "md5", "sha256"])
+        return f"{algorithm} {b64encode(hashlib.new(algorithm, chunk, usedforsecurity=False).digest()).decode()}"
+
     def _size(self) -> int:
         return self.random.choice([1, 2, 1000, 65_536, 300_000, len(self.data)])
+
+
+def _spoilt(chunk: bytes) -> bytes:
+    return bytes([chunk[0] ^ 1]) + chunk[1:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -27,14 +27,14 @@ class Reply:
 async def send(
     method: str, url: str, headers: Mapping[str, str], body: bytes = b"", *, cut_after: int | None = None
 ) -> Reply:
-    """Send one request. `cut_after`: close the connection after so many bytes of the body, without reading a
-    response."""
+    """Send one request. `cut_after`: close the connection after so many bytes of the body, as it is framed, without
+    reading a response."""
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
         lines = [f"{method} {address.path} HTTP/1.1", f"Host: {address.netloc}", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        if method in ("POST", "PATCH") and "Content-Length" not in headers:
+        if method in ("POST", "PATCH") and not {"Content-Length", "Transfer-Encoding"} & headers.keys():
             lines.append(f"Content-Length: {len(body)}")
         with suppress(ConnectionError):  # the server may respond before it has read the body
             writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body[:cut_after])
@@ -47,6 +47,13 @@ async def send(
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
+
+
+def chunked(blocks: Sequence[bytes], trailers: Mapping[str, str]) -> bytes:
+    """A body with these chunks, none of them empty, and trailer fields."""
+    framed = b"".join(b"%x\r\n%b\r\n" % (len(block), block) for block in blocks)
+    fields = "".join(f"{name}: {value}\r\n" for name, value in trailers.items())
+    return framed + b"0\r\n" + fields.encode("latin-1") + b"\r\n"
 
 
 async def _response(reader: asyncio.StreamReader) -> Reply:
