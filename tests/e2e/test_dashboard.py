@@ -233,3 +233,6 @@ async def test_a_key_without_the_scope_is_told_what_is_missing(scene: Scene) -> 
     await page.run(f"document.getElementById('key').value = {scene.key!r}")
     await page.press("Enter")
     await page.until(_SHOWN)
+    assert not await page.run("document.querySelector('[data-action=sign-out]').hidden")
+    await page.run("document.querySelector('[data-action=sign-out]').click()")
+    await page.until("document.getElementById('sign-in')?.hidden === false")

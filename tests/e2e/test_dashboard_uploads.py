@@ -38,6 +38,7 @@ async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
 async def _dashboard(browser: Browser, cell: Cell, *, width: int = 1440) -> Page:
     page = await browser.page(width, 900)
     await page.open(f"{cell.url}/dashboard", "!document.getElementById('board').hidden")
+    assert await page.run("document.querySelector('[data-action=sign-out]').hidden")  # nobody has signed in
     return page
 
 

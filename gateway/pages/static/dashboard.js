@@ -116,6 +116,7 @@ function show(which) {
   byId("sign-in").hidden = which !== "sign-in";
   byId("board").hidden = which !== "board";
   byId("controls").hidden = which !== "board";
+  document.querySelector("[data-action=sign-out]").hidden = !hasKey(); // a gateway without access rules asks for no key
   byId("live").hidden = which !== "board";
   if (which === "sign-in") byId("notice").hidden = true;
 }

@@ -72,8 +72,18 @@ async def sending(browser: Browser, cell: Cell, directory: Path) -> tuple[Upload
     """A page that sends a film slowly and has sent three of its segments; its key, and the film."""
     key = await new_key(cell)
     page = await opened(browser, cell, f"key={key}")
-    await page.network(bytes_per_second=SLOW)
     file = film(directory)
-    await page.give(file)
-    await page.page.until(f"document.querySelector('progress').value > {3 / SEGMENTS}")
+    await send_slowly(page, file, 3)
     return page, key, file
+
+
+async def send_slowly(page: UploadPage, file: Path, segments: int, *, bytes_per_second: int = SLOW) -> None:
+    """Choose a film; returns while it is being sent, after so many segments."""
+    await page.network(bytes_per_second=bytes_per_second)
+    await page.give(file)
+    await has_sent(page, segments)
+
+
+async def has_sent(page: UploadPage, segments: int) -> None:
+    """Wait until so many segments of the page's first film are sent."""
+    await page.page.until(f"document.querySelector('progress')?.value > {segments / SEGMENTS}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.upload_page.scenes import SEGMENTS, SLOW, film, listed, new_key, opened, require_stored
+from tests.e2e.upload_page.scenes import SLOW, film, has_sent, listed, new_key, opened, require_stored
 from tests.harness.cell import Cell
 from tests.harness.chromium import Browser
 
@@ -82,7 +82,7 @@ async def test_a_file_is_opened_again_after_a_reload(browser: Browser, cell: Cel
           document.getElementById("choose-files").click();
         }})()"""
     )
-    await page.page.until(f"document.querySelector('progress')?.value > {3 / SEGMENTS}")
+    await has_sent(page, 3)
     before = (await page.cards())[0]["sent"]
     await page.reload()
     await page.network()
@@ -100,7 +100,7 @@ async def test_where_the_browser_has_to_ask_the_person_continues(browser: Browse
     await page.network(bytes_per_second=SLOW)
     file = film(tmp_path)
     await page.page.drop(file, at=_IN_THE_PAGE)
-    await page.page.until(f"document.querySelector('progress')?.value > {3 / SEGMENTS}")
+    await has_sent(page, 3)
     await page.reload()
     await page.network()
     (card,) = await page.until(["Unfinished"])
@@ -120,7 +120,7 @@ async def test_a_folder_that_is_chosen_again_continues_its_files(browser: Browse
     folder.mkdir()
     file = film(folder)
     await page.page.drop(folder, at=_IN_THE_PAGE)
-    await page.page.until(f"document.querySelector('progress')?.value > {3 / SEGMENTS}")
+    await has_sent(page, 3)
     await page.reload()
     await page.network()
     await page.until(["Unfinished"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.upload_page.scenes import SEGMENTS, SLOW, film, new_key, opened
+from tests.e2e.upload_page.scenes import SLOW, film, new_key, opened, send_slowly
 from tests.harness.axe import serious
 from tests.harness.cell import Cell
 from tests.harness.chromium import Browser, Page
@@ -41,9 +41,7 @@ async def test_an_upload_by_keyboard_alone(browser: Browser, cell: Cell, tmp_pat
     await window.run("globalThis.showOpenFilePicker = undefined")  # as in browsers that have none
     await window.send("Page.setInterceptFileChooserDialog", enabled=True)
     await window.press("Enter")
-    await page.network(bytes_per_second=SLOW)
-    await page.give(film(tmp_path))
-    await window.until(f"document.querySelector('progress')?.value > {2 / SEGMENTS}")
+    await send_slowly(page, film(tmp_path), 2)
     await tab_to(window, "pause")
     await window.press("Enter")
     await page.until(["Paused"])

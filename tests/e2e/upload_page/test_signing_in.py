@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.upload_page.scenes import SEGMENTS, film, listed, new_key, new_permit, opened, require_stored
+from tests.e2e.upload_page.scenes import (
+    film,
+    listed,
+    new_key,
+    new_permit,
+    opened,
+    require_stored,
+    send_slowly,
+)
 from tests.harness.axe import serious
 from tests.harness.cell import Cell, eventually
 from tests.harness.chromium import Browser
@@ -75,10 +83,8 @@ async def test_a_permit_that_expires_does_not_end_what_is_sent(browser: Browser,
     key = await new_key(cell)
     permit = await new_permit(cell, key, expires_in=_PERMIT_SECONDS, count=5)
     page = await opened(browser, cell, f"permit={permit}")
-    await page.network(bytes_per_second=_VERY_SLOW)
     file, later = film(tmp_path), film(tmp_path, "later.mp4", 1)
-    await page.give(file)
-    await page.page.until(f"document.querySelector('progress')?.value > {1 / SEGMENTS}")
+    await send_slowly(page, file, 1, bytes_per_second=_VERY_SLOW)
     await until_expired(cell, permit)
     await page.give(later)
     cards = await page.until(["Uploading", "Stopped"])
@@ -105,10 +111,8 @@ async def test_an_upload_outlives_its_token_as_long_as_its_permit(
         key = await new_key(cell)
         permit = await new_permit(cell, key, expires_in=_PERMIT_SECONDS, count=1)
         page = await opened(browser, cell, f"permit={permit}")
-        await page.network(bytes_per_second=_VERY_SLOW)
         file = film(tmp_path)
-        await page.give(file)
-        await page.page.until(f"document.querySelector('progress')?.value > {1 / SEGMENTS}")
+        await send_slowly(page, file, 1, bytes_per_second=_VERY_SLOW)
         (card,) = await page.until(["Stopped"])
         assert card["code"].startswith("CREDENTIAL_")
         (upload,) = await listed(cell, key, "uploads")
@@ -128,10 +132,8 @@ async def test_an_upload_whose_token_has_expired_continues_with_its_key(
     async with running_cell(servers, tmp_path / "cell", **settings) as cell:
         key = await new_key(cell)
         page = await opened(browser, cell, f"key={key}")
-        await page.network(bytes_per_second=_VERY_SLOW)
         file = film(tmp_path)
-        await page.give(file)
-        await page.page.until(f"document.querySelector('progress')?.value > {4 / SEGMENTS}")
+        await send_slowly(page, file, 4, bytes_per_second=_VERY_SLOW)
         await page.reload()
         await page.network()
         await page.until(["Unfinished"])

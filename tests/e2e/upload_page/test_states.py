@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.upload_page.scenes import SEGMENTS, SLOW, film, new_key
+from tests.e2e.upload_page.scenes import film, new_key, send_slowly
 from tests.harness.axe import serious
 from tests.harness.cell import Cell
 from tests.harness.chromium import Browser
@@ -30,9 +30,7 @@ async def _opened(browser: Browser, cell: Cell, width: int, dark: bool) -> Uploa
 @LOOKS
 async def test_processing(browser: Browser, cell: Cell, tmp_path: Path, width: int, dark: bool) -> None:
     page = await _opened(browser, cell, width, dark)
-    await page.network(bytes_per_second=SLOW)
-    await page.give(film(tmp_path))
-    await page.page.until(f"document.querySelector('progress').value > {1 / SEGMENTS}")
+    await send_slowly(page, film(tmp_path), 1)
     worker = cell.processes.child("worker-all")
     worker.stop(signal.SIGKILL)  # nothing finishes the file
     try:
@@ -50,9 +48,7 @@ async def test_processing(browser: Browser, cell: Cell, tmp_path: Path, width: i
 @LOOKS
 async def test_unfinished(browser: Browser, cell: Cell, tmp_path: Path, width: int, dark: bool) -> None:
     page = await _opened(browser, cell, width, dark)
-    await page.network(bytes_per_second=SLOW)
-    await page.give(film(tmp_path))
-    await page.page.until(f"document.querySelector('progress').value > {3 / SEGMENTS}")
+    await send_slowly(page, film(tmp_path), 3)
     await page.reload()
     await page.network()
     (card,) = await page.until(["Unfinished"])

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.upload_page.scenes import SEGMENTS, SLOW, film, listed, new_key, opened, require_stored, sending
+from tests.e2e.upload_page.scenes import (
+    SEGMENTS,
+    SLOW,
+    film,
+    listed,
+    new_key,
+    opened,
+    require_stored,
+    send_slowly,
+    sending,
+)
 from tests.harness.axe import serious
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.chromium import Browser
@@ -107,9 +117,7 @@ async def test_what_is_no_media_is_refused_early(browser: Browser, cell: Cell, t
 async def test_pause_resume_and_cancel(browser: Browser, cell: Cell, tmp_path: Path) -> None:
     key = await new_key(cell)
     page = await opened(browser, cell, f"key={key}")
-    await page.network(bytes_per_second=SLOW)
-    await page.give(film(tmp_path))
-    await page.page.until(f"document.querySelector('progress').value > {1 / SEGMENTS}")
+    await send_slowly(page, film(tmp_path), 1)
     await page.press("pause")
     await page.until(["Paused"])
     await page.press("resume")
