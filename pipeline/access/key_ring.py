@@ -1,8 +1,9 @@
 """The API keys of the database as a gateway knows them.
 
-Guarantee: a revocation counts everywhere after `_STALE_SECONDS` at the latest, and a new key works at once. Requests
-with unknown keys cause a few queries per second at most, however many there are. While PostgreSQL is unavailable, known
-keys remain valid for `_TRUSTED_SECONDS`, since no key can be revoked meanwhile; an unknown key gets
+Guarantee: a revocation counts everywhere after `_STALE_SECONDS` at the latest. A new key works at once: an unknown key
+is refused only after a read that began later than its request. Such reads begin `_MISS_SECONDS` apart, and requests
+with unknown keys share them: they cause a few queries per second, however many there are. While PostgreSQL is
+unavailable, known keys remain valid for `_TRUSTED_SECONDS`, since no key can be revoked meanwhile; an unknown key gets
 DATABASE_UNAVAILABLE.
 """
 
@@ -14,7 +15,7 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -29,7 +30,7 @@ KEY_PREFIX: Final = "sluice_"
 KEY_CREDENTIAL: Final = "key:"
 """How the credential of a caller with a key begins; the id of the key follows."""
 
-# Between two reads of the changes: usually, where a key is not known, and after a read that failed.
+# Between the beginnings of two reads of the changes: usually, at the most, and where a key is not known.
 _FRESH_SECONDS: Final = 2.0
 _STALE_SECONDS: Final = 5.0
 _MISS_SECONDS: Final = 0.25
@@ -47,11 +48,17 @@ def new_key() -> tuple[str, str, bytes]:
 
 
 class KeyRing:
-    """Looks up keys. `clock`: seconds, monotonic."""
+    """Looks up keys. `clock`: seconds, monotonic; `sleep`: waits for so many of them."""
 
-    def __init__(self, repository: ApiKeyRepository, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        repository: ApiKeyRepository,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._repository = repository
         self._clock = clock
+        self._sleep = sleep
         self._keys: dict[str, ApiKey] = {}
         self._read_until: datetime | None = None
         self._read_at = float("-inf")
@@ -85,11 +92,7 @@ class KeyRing:
         now = self._clock()
         age, tried = now - self._read_at, now - self._tried_at
         if key_id not in self._keys:
-            if tried >= _MISS_SECONDS or self._reading is not None:
-                await self._read_once()
-            if key_id not in self._keys and self._problem is not None:
-                raise self._problem
-            return self._keys.get(key_id)
+            return await self._look_up(key_id, now)
         if age >= _FRESH_SECONDS and tried >= _FRESH_SECONDS:
             reading = self._begin()
             if age >= _STALE_SECONDS:
@@ -98,18 +101,26 @@ class KeyRing:
             raise self._problem
         return self._keys.get(key_id)
 
-    async def _read_once(self) -> None:
-        await asyncio.wait({self._begin()})
+    async def _look_up(self, key_id: str, asked_at: float) -> ApiKey | None:
+        """A key that is not known, from a read that began after it was asked for: it may have been made just
+        before."""
+        while key_id not in self._keys and self._read_at <= asked_at:
+            await asyncio.shield(self._begin())
+            if self._problem is not None and key_id not in self._keys:
+                raise self._problem
+        return self._keys.get(key_id)
 
     def _begin(self) -> asyncio.Task[None]:
         if self._reading is None:
-            self._tried_at = self._clock()
             self._reading = asyncio.create_task(self._read(), name="api-keys")
         return self._reading
 
     async def _read(self) -> None:
-        began = self._clock()
         try:
+            early = self._tried_at + _MISS_SECONDS - self._clock()
+            if early > 0:
+                await self._sleep(early)
+            self._tried_at = began = self._clock()
             since = None if self._read_until is None else self._read_until - _OVERLAP
             changed = await self._repository.changed_since(since)
         except SluiceError as error:

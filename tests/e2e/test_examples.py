@@ -19,7 +19,7 @@ from tests.e2e.test_docs_guide import choose
 from tests.harness.cell import Cell, eventually
 from tests.harness.chromium import Page, chromium
 from tests.harness.javascript import MODULES, require_javascript
-from tests.harness.keys import WITH_KEYS, as_caller, until_known
+from tests.harness.keys import WITH_KEYS, as_caller
 from tests.harness.media_samples import long_video
 from tests.harness.running import CellProcesses, cell_processes
 from tests.harness.shared_stack import Servers
@@ -126,7 +126,6 @@ async def test_an_example(started: CellProcesses, listener: socket.socket, tmp_p
     film.write_bytes(long_video(3 * 1024 * 1024))
     fake.write_bytes(os.urandom(2 * 1024 * 1024))
     async with started.connected() as connected, as_caller(connected, "alice") as cell:
-        await until_known(cell)
         folder = await asyncio.to_thread(build, name, tmp_path, cell.url)
         permits: list[dict[str, Any]] = [{"content_types": ["image/*"]}, {}]
         async with served(cell, listener, folder, permits), chromium(tmp_path / "profile") as browser:

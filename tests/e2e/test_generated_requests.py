@@ -13,7 +13,7 @@ import pytest
 from pipeline.core.access import Scope
 from tests.harness.cell import SEGMENT_BYTES, Cell
 from tests.harness.generated_requests import Call, run
-from tests.harness.keys import WITH_KEYS, as_caller, bearer, make_key, until_known
+from tests.harness.keys import WITH_KEYS, as_caller, make_key
 from tests.harness.media_samples import sample
 from tests.harness.running import CellProcesses, cell_processes
 from tests.harness.shared_stack import Servers
@@ -47,7 +47,6 @@ def guarded(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture
 async def alice(guarded: CellProcesses) -> AsyncIterator[Cell]:
     async with guarded.connected() as connected, as_caller(connected, _OWNER) as cell:
-        await until_known(cell)
         yield cell
 
 
@@ -131,7 +130,6 @@ async def test_the_description_is_true(alice: Cell, caller: str, tmp_path: Path)
     calls = _calls(await _uploads(alice), contents[:2], contents[2:])
     scopes: Any = (Scope.UPLOAD, Scope.READ) if caller == "owner" else tuple(Scope)
     _, key = await make_key(alice.settings, _OWNER if caller == "owner" else "operator", *scopes)
-    await until_known(alice, bearer(key))
     async with alice.http.get(f"{alice.url}/openapi.json") as response:
         document = await response.text()
     found, report = await run(

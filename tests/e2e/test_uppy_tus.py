@@ -26,7 +26,7 @@ from tests.e2e.tus_interruptions import (
 from tests.harness.cell import Cell
 from tests.harness.chromium import Page, chromium
 from tests.harness.javascript import MODULES, require_javascript
-from tests.harness.keys import as_caller, until_known
+from tests.harness.keys import as_caller
 from tests.harness.running import CellProcesses
 from tests.harness.shared_stack import Servers
 from tests.harness.snippets import filled_in, snippet
@@ -115,7 +115,6 @@ async def uppy(
     script: bytes, profile: Path, cell: Cell, *, again: bool = False
 ) -> Callable[[Sequence[Sending]], Awaitable[None]]:
     """Sends files with Uppy, all at once; `again`: the page is loaded again meanwhile."""
-    await until_known(cell)
     _, answer, _ = await cell.call("POST", "/v1/permits", json={"count": 4}, expect=201)
 
     async def send(sendings: Sequence[Sending]) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.tus_relay import TusRelay, tus_relay
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
-from tests.harness.keys import WITH_KEYS, until_known
+from tests.harness.keys import WITH_KEYS
 from tests.harness.media_samples import long_video
 from tests.harness.preloaded import PreloadedProcesses
 from tests.harness.running import CellProcesses, cell_processes
@@ -128,7 +128,6 @@ async def through(
 ) -> None:
     """Send a file with chunks of each size, all at once; interrupt each once; check that each continued at the byte
     that the gateway named, and that the stored objects are the files. `send` raises when a client fails."""
-    await until_known(cell)
     files = {name: directory / name for name in ("dot.png", "film.mkv")}
     files["dot.png"].write_bytes(dot())
     files["film.mkv"].write_bytes(long_video(FILM_BYTES))
@@ -162,7 +161,6 @@ async def with_patience(
     """Send a film for which there is no room. The client is refused so often, and then there is room."""
     file = directory / "film.mkv"
     file.write_bytes(long_video(FILM_BYTES))
-    await until_known(cell)
     other = await cell.create(FILM_BYTES)
     async with tus_relay(cell.url, _NEVER_BYTES, FILM_BYTES) as relay:
         sending = Sending(file, FILM_BYTES, relay)

@@ -14,7 +14,7 @@ from pipeline.access.key_ring import new_key
 from pipeline.bootstrap.access import api_keys
 from pipeline.core.access import Scope
 from pipeline.settings import Settings
-from tests.harness.cell import Cell, eventually
+from tests.harness.cell import Cell
 
 WITH_KEYS: Final[Mapping[str, str]] = {"auth": "required", "signing_secret": "0123456789abcdef" * 4}
 """Settings of a cell that requires authentication."""
@@ -37,17 +37,6 @@ async def make_key(
 def bearer(key: str) -> dict[str, str]:
     """The header that sends a key or a token."""
     return {"Authorization": f"Bearer {key}"}
-
-
-async def until_known(cell: Cell, headers: Mapping[str, str] | None = None) -> None:
-    """Wait until the gateway knows a new key: that of the cell, or of these headers. It does not read keys again for a
-    moment after an unknown one."""
-
-    async def known() -> bool:
-        async with cell.http.get(f"{cell.url}/v1/uploads", headers=headers) as response:
-            return response.status == 200
-
-    await eventually(known, 30, lambda: "the gateway to know a key")
 
 
 @asynccontextmanager

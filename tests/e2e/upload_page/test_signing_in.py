@@ -32,6 +32,8 @@ pytestmark = [
 
 _PERMIT_SECONDS = 10
 _VERY_SLOW = 300_000  # bytes per second: a film takes longer than a permit is valid
+# A film of which much is left when the permit expires, however many segments the client then sends at once.
+_MANY_SEGMENTS = 100
 _TEXT = "document.getElementById('sign-in-why').textContent"
 
 
@@ -111,7 +113,7 @@ async def test_an_upload_outlives_its_token_as_long_as_its_permit(
         key = await new_key(cell)
         permit = await new_permit(cell, key, expires_in=_PERMIT_SECONDS, count=1)
         page = await opened(browser, cell, f"permit={permit}")
-        file = film(tmp_path)
+        file = film(tmp_path, segments=_MANY_SEGMENTS)
         await send_slowly(page, file, 1, bytes_per_second=_VERY_SLOW)
         (card,) = await page.until(["Stopped"])
         assert card["code"].startswith("CREDENTIAL_")
