@@ -204,10 +204,11 @@ class UploadView(BaseModel):
         description="How many segments there are. While `deferred`: the highest number that is possible; of an upload "
         "by Uppy's S3 plugin, one more than the highest part whose URL was signed"
     )
-    deferred: bool = Field(
-        False,
-        description="Whether the size, or how long segments are, is not known yet: `size` is then what is counted of "
-        "it so far, and `missing_segments` is empty",
+    deferred: Literal["plan", "size", "length"] | None = Field(
+        None,
+        description="What is not known yet; null: nothing. `plan`: how long segments are (Uppy's S3 plugin). `size`: "
+        "that, and the size. `length`: the size (tus). Where the size is not known, `size` is what is counted of it so "
+        "far. In all three cases `missing_segments` is empty",
     )
     bytes_received: int = Field(description="Bytes of the received segments, and of a segment that is appended to")
     bytes_stored: int = Field(description="Bytes that the object store has acknowledged")

@@ -124,17 +124,21 @@ def _status(view: UploadView) -> Text:
     return Text(view.status, style=_COLOURS.get(view.status, "cyan")).append(place, style="default")
 
 
+def _is_size_known(view: UploadView) -> bool:
+    return view.deferred in {None, "plan"}
+
+
 def _size(view: UploadView) -> str:
     """While it is not known, `size` is what counts towards limits: the least that is known if the client sends the
     bytes to the store itself, else a whole segment for a part of one."""
-    if not view.deferred:
+    if _is_size_known(view):
         return format_bytes(view.size)
     return f"at least {format_bytes(view.size)}" if view.transport == "direct" and view.size else "unknown"
 
 
 def _share(view: UploadView, part: int) -> str:
     """A share of the size, or bytes where that is not known."""
-    if view.deferred:
+    if not _is_size_known(view):
         return format_bytes(part)
     return f"{100 * part // view.size} %" if view.size else "-"
 

@@ -61,7 +61,7 @@ def upload_view(detail: UploadDetail, base: str) -> UploadView:
         digest=format_content_digest(upload.digest) if upload.digest else None,
         segment_size=upload.segment_bytes,
         segment_count=upload.plan.count,
-        deferred=upload.deferred is not None,
+        deferred=None if upload.deferred is None else upload.deferred.value,
         bytes_received=upload.bytes_received + upload.tail_bytes,
         bytes_stored=upload.bytes_stored,
         missing_segments=detail.missing,

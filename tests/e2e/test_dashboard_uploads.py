@@ -1,5 +1,5 @@
-"""The dashboard in Chromium: uploads of tus whose length is not known or that are parts of a file, and a stage that is
-paused by an outage."""
+"""The dashboard in Chromium: uploads of which something is not known yet or that are parts of a file, and a stage that
+is paused by an outage."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.companion_client import PART_BYTES, CompanionClient
 from tests.e2e.test_tus_concatenation import HEADERS, new_part
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.chromium import Browser, Page, chromium
 from tests.harness.faults.cells import shaped_cell
 from tests.harness.faults.kinds import Pass, Refuse
 from tests.harness.media_samples import long_video, sample
+from tests.harness.running import running_cell
 from tests.harness.shared_stack import Servers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(180)]
@@ -127,6 +129,25 @@ async def test_a_size_that_is_not_known_is_not_shown(browser: Browser, cell: Cel
     assert row["progress"].endswith("100 % received, 100 % stored")
     assert row["bars"] == 3
     assert page.errors == []
+
+
+async def test_a_size_that_uppy_has_announced_is_shown(browser: Browser, servers: Servers, tmp_path: Path) -> None:
+    """How long its parts are is not known until it is complete; its size may be."""
+    async with running_cell(servers, tmp_path / "cell", swift_tempurl_key="a-key-of-the-test") as cell:
+        announced, other = CompanionClient(cell, cell.url), CompanionClient(cell, cell.url)
+        await announced.create(metadata={"size": 3 * PART_BYTES})
+        await other.create()
+        views = [await cell.status(client.key) for client in (announced, other)]
+        assert [(view["deferred"], view["size"]) for view in views] == [("plan", 3 * PART_BYTES), ("size", 0)]
+        page = await _dashboard(browser, cell)
+        row = await _row(page, announced.key, "granted")
+        assert row["progress"] == "15.0 MiB · 0 % received, 0 % stored"
+        assert (await _row(page, other.key, "granted"))["progress"] == "size not known · 0 B received, 0 B stored"
+        assert (await other.of_upload("GET", "/2"))[0] == 200
+        progress = f"document.querySelector('[data-key=\"{other.key}\"] .progress').textContent"
+        await page.until(f"{progress}.startsWith('at least 5.00 MiB')")
+        assert "of 15.0 MiB" in (await _timeline(page, announced.key))["rows"]["receiving"]
+        assert page.errors == []
 
 
 async def test_a_paused_stage_is_retried_now(browser: Browser, servers: Servers, tmp_path: Path) -> None:

@@ -48,19 +48,24 @@ export function percent(part, whole) {
   return whole > 0 ? `${Math.round((100 * part) / whole)} %` : "–";
 }
 
+/** Whether the size of an upload's file is known. */
+export function isSizeKnown({ deferred }) {
+  return deferred !== "size" && deferred !== "length";
+}
+
 /**
- * The size of an upload's file. While `deferred`, `size` is what counts towards limits: the least that is known if the
- * client sends the bytes to the store itself, else a whole segment for a part of one, which may be more than there is.
+ * The size of an upload's file. Where it is not known, `size` is what counts towards limits: the least that is known if
+ * the client sends the bytes to the store itself, else a whole segment for a part of one, which may be more than there is.
  */
-export function fileSize({ deferred, size, transport }) {
-  if (!deferred) return bytes(size);
-  return transport === "direct" && size > 0 ? `at least ${bytes(size)}` : "size not known";
+export function fileSize(upload) {
+  if (isSizeKnown(upload)) return bytes(upload.size);
+  return upload.transport === "direct" && upload.size > 0 ? `at least ${bytes(upload.size)}` : "size not known";
 }
 
 /** How much of an upload has arrived and is stored: shares of its size, or bytes where that is not known. */
-export function amounts({ deferred, size, bytes_received: received, bytes_stored: stored }) {
-  const share = (part) => (deferred ? bytes(part) : percent(part, size));
-  return `${share(received)} received, ${share(stored)} stored`;
+export function amounts(upload) {
+  const share = (part) => (isSizeKnown(upload) ? percent(part, upload.size) : bytes(part));
+  return `${share(upload.bytes_received)} received, ${share(upload.bytes_stored)} stored`;
 }
 
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });

@@ -2,7 +2,7 @@
 
 import { spans } from "./dashboard-charts.js";
 import { h } from "./dashboard-dom.js";
-import { amounts, bytes, clock, dateTime, duration, fileSize, plural, time } from "./dashboard-format.js";
+import { amounts, bytes, clock, dateTime, duration, fileSize, isSizeKnown, plural, time } from "./dashboard-format.js";
 
 const WAITS = {
   segments: "waits for segments that it has requested",
@@ -93,7 +93,7 @@ function phases(data, nowMs) {
   if (begin !== null && !IN_STORE.has(upload.transport)) {
     const until = received ?? end;
     const done = received === null ? "run" : "good-bar";
-    rows.push(["receiving", [[done, begin, until]], `${duration(until - begin)}, ${bytes(upload.bytes_received)} of ${upload.deferred ? "a size that is not known" : bytes(upload.size)}`]);
+    rows.push(["receiving", [[done, begin, until]], `${duration(until - begin)}, ${bytes(upload.bytes_received)} of ${isSizeKnown(upload) ? bytes(upload.size) : "a size that is not known"}`]);
   }
   return rows;
 }

@@ -3,7 +3,7 @@
 import { call, picture } from "./dashboard-api.js";
 import { meter } from "./dashboard-charts.js";
 import { draw, h } from "./dashboard-dom.js";
-import { age, amounts, bytes, duration, fileSize, number, plural, time } from "./dashboard-format.js";
+import { age, amounts, bytes, duration, fileSize, isSizeKnown, number, plural, time } from "./dashboard-format.js";
 import { open, shortId } from "./dashboard-overview.js";
 
 const ENDED = new Set(["ready", "joined", "failed", "expired", "cancelled"]);
@@ -86,8 +86,8 @@ function row(upload, now) {
     h("div", { class: "name" }, open(upload.id, upload.filename), h("small", { class: "soft" }, about)),
     h("span", { class: `badge ${upload.status}` }, upload.queue_position ? `waiting, no. ${upload.queue_position}` : upload.status),
     h("div", { class: "progress" },
-      meter(upload.deferred ? null : upload.size, [["reserved", upload.bytes_received], ["disk", upload.bytes_stored]], amounts(upload)),
-      h("small", { class: "soft" }, unfinished && !upload.deferred
+      meter(isSizeKnown(upload) ? upload.size : null, [["reserved", upload.bytes_received], ["disk", upload.bytes_stored]], amounts(upload)),
+      h("small", { class: "soft" }, unfinished && isSizeKnown(upload)
         ? `${bytes(upload.bytes_received)} of ${bytes(upload.size)}`
         : `${fileSize(upload)} · ${amounts(upload)}`)),
     h("small", { class: "soft when" }, `${age(now - time(upload.created_at))} ago`),

@@ -45,15 +45,25 @@ def test_a_record_for_programs_is_one_line_of_seven_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    ("transport", "size", "text"),
-    [("gateway", 10 * MIB, "unknown"), ("direct", 0, "unknown"), ("direct", 10 * MIB, "at least 10.0 MiB")],
+    ("deferred", "transport", "size", "text"),
+    [
+        ("length", "gateway", 10 * MIB, "unknown"),
+        ("size", "direct", 0, "unknown"),
+        ("size", "direct", 10 * MIB, "at least 10.0 MiB"),
+    ],
 )
-def test_a_size_that_is_not_known_is_not_shown_as_one(transport: str, size: int, text: str) -> None:
-    found = view(deferred=True, transport=transport, size=size)
+def test_a_size_that_is_not_known_is_not_shown_as_one(deferred: str, transport: str, size: int, text: str) -> None:
+    found = view(deferred=deferred, transport=transport, size=size)
     assert upload_line(found).split("\t")[2:5] == [text, "3.0 MiB", "1.0 MiB"]
     lines = list(upload_lines(found))
     assert f"file\tfilm.mp4 · video/mp4 · {text}" in lines
     assert "segments\tunknown number of 1.0 MiB · received 3.0 MiB, stored 1.0 MiB" in lines
+
+
+def test_a_size_is_shown_where_only_the_length_of_segments_is_not_known() -> None:
+    found = view(deferred="plan", transport="direct", size=10 * MIB)
+    assert upload_line(found).split("\t")[2:5] == ["10.0 MiB", "30 %", "10 %"]
+    assert "segments\tunknown number of 1.0 MiB · received 30 %, stored 10 %" in upload_lines(found)
 
 
 def test_a_record_stays_one_line_whatever_the_name_is() -> None:
