@@ -10,12 +10,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from pipeline.access.key_ring import new_key
-from pipeline.adapters.postgres.api_keys import PostgresApiKeys
-from pipeline.adapters.postgres.pool import LazyPool
 from pipeline.core.access import Scope
 from tests.e2e.early_files import film, numbers_of
 from tests.harness.cell import Cell
+from tests.harness.keys import make_key
 from tests.harness.running import running_cell
 from tests.harness.shared_stack import Servers
 
@@ -28,10 +26,7 @@ FILM = "mp4, index in front"
 async def cell(servers: Servers, tmp_path: Path) -> AsyncIterator[Cell]:
     """Its client sends the key of an owner unless a request names another credential."""
     async with running_cell(servers, tmp_path, store="swift", auth="required", signing_secret="s" * 32) as running:
-        key_id, text, digest = new_key()
-        pool = LazyPool(running.settings.database_url.get_secret_value(), 1)
-        await PostgresApiKeys(pool).add(key_id, "alice", frozenset(Scope), "", digest, None)
-        pool.terminate()
+        _, text = await make_key(running.settings, "alice", *Scope)
         running.http.headers["Authorization"] = f"Bearer {text}"
         yield running
 

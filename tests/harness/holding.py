@@ -14,6 +14,7 @@ import psutil
 
 from deploy.embedded.process import ChildProcess
 from pipeline.adapters.media.reader import HOST
+from pipeline.adapters.postgres.migrate import migrate
 from tests.harness.cell import Cell, eventually
 from tests.harness.disks import FaultyDisk
 
@@ -68,7 +69,9 @@ async def held_up(cell: Cell, kind: str, disk: FaultyDisk | None = None) -> Asyn
     """Stages of this worker type do not end within the block; those that read the `disk` take seconds for each read.
     Workers of types `probe` and `thumbnail` must be processes of their own (`apart`)."""
     if kind == "persist":
-        connection = await asyncpg.connect(cell.settings.database_url.get_secret_value())
+        url = cell.settings.database_url.get_secret_value()
+        await migrate(url)  # the cell's processes do so when they first need the database
+        connection = await asyncpg.connect(url)
         try:
             async with connection.transaction():
                 await connection.execute("LOCK TABLE contents IN ACCESS EXCLUSIVE MODE")
@@ -99,16 +102,26 @@ async def killed_at_work(
 ) -> set[T]:
     """Kill the first of these processes that is at work, by SIGKILL; what it was running.
 
-    `runs` says what a process is running, by its id. The process is paused before it is asked about for good, so that
-    it is killed in the middle of its work and never after it.
+    `runs` asks Redis what a process is running, by its id. The process is paused before it is asked about for good, so
+    that it is killed in the middle of its work and never after it. What it sent before it paused may still be in
+    Redis' socket: that is handled before the second of two requests.
     """
     found: set[T] = set()
+
+    async def paused(pid: int) -> None:
+        os.kill(pid, signal.SIGSTOP)
+
+        async def is_stopped() -> bool:
+            return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+
+        await eventually(is_stopped, seconds, lambda: f"process {pid} to be paused")
 
     async def killed() -> bool:
         for child in children:
             if child.pid is None or not await runs(child.pid):
                 continue
-            os.kill(child.pid, signal.SIGSTOP)
+            await paused(child.pid)
+            await runs(child.pid)
             found.update(await runs(child.pid))
             if found:
                 child.stop(signal.SIGKILL)

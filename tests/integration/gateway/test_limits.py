@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -275,9 +277,10 @@ async def test_without_authentication_only_the_queue_is_bounded(gateway: Gateway
 async def test_a_stranger_is_slowed_down_and_those_who_share_the_address_are_not(serve: Serve) -> None:
     site = await serve()
     with capture_logs() as lines:
+        began = time.monotonic()
         for kind in (None, "nonsense", new_key()[1], "a.b.c"):
-            statuses = [(await site.ask("GET", "/v1/uploads", kind)).status for _ in range(150)]
-            assert set(statuses) <= {401, 429}
+            responses = await asyncio.gather(*(site.ask("GET", "/v1/uploads", kind) for _ in range(150)))
+            assert {response.status for response in responses} <= {401, 429}
         refused = await site.ask("GET", "/v1/uploads", "nonsense")
         assert (refused.status, refused.code, refused.headers["Retry-After"]) == (429, "RATE_LIMITED", "1")
         assert "RateLimit" not in refused.headers
@@ -286,8 +289,9 @@ async def test_a_stranger_is_slowed_down_and_those_who_share_the_address_are_not
         assert (await site.ask("GET", "/v1/uploads")).status == 200
         unknown = [(await site.client.request("GET", f"/wp-admin/{number}.php")).status for number in range(300)]
         assert set(unknown) == {404}
+        most = 200 + 10 * (time.monotonic() - began)
     refusals = [line for line in lines if line.get("status") in (401, 404, 429) and line["log_level"] == "info"]
-    assert len(refusals) < 450, "900 requests of strangers are not 900 lines"
+    assert 0 < len(refusals) <= most, "900 requests of strangers are not 900 lines"
 
 
 async def test_metadata_has_at_most_16_kib_in_all(serve: Serve) -> None:
