@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,12 +20,15 @@ pytestmark = [
 async def expire(cell: Cell, key: str) -> None:
     """Let the lease of this owner's upload lapse now, as it does after `SLUICE_LEASE_SECONDS` without a segment."""
     (upload,) = await listed(cell, key, "uploads")
+    assert upload["status"] == "receiving", "it can expire"
+    found: list[dict[str, Any]] = []
 
     async def is_expired() -> bool:
         await cell.redis.zadd(f"{cell.keys.volume(cell.settings.volume)}:leases", {upload["id"]: 1}, xx=True)
-        return [item["status"] for item in await listed(cell, key, "uploads")] == ["expired"]
+        found[:] = await listed(cell, key, "uploads")
+        return [item["status"] for item in found] == ["expired"]
 
-    await eventually(is_expired, 30, lambda: "the upload to expire")
+    await eventually(is_expired, 30, lambda: f"the upload to expire; what its owner has: {found}")
 
 
 async def test_an_hour_offline(browser: Browser, cell: Cell, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.upload_page.scenes import (
+    SLOW,
     film,
     listed,
     new_key,
@@ -31,7 +32,6 @@ pytestmark = [
 ]
 
 _PERMIT_SECONDS = 10
-_VERY_SLOW = 300_000  # bytes per second: a film takes longer than a permit is valid
 # A film of which much is left when the permit expires, however many segments the client then sends at once.
 _MANY_SEGMENTS = 100
 _TEXT = "document.getElementById('sign-in-why').textContent"
@@ -86,7 +86,7 @@ async def test_a_permit_that_expires_does_not_end_what_is_sent(browser: Browser,
     permit = await new_permit(cell, key, expires_in=_PERMIT_SECONDS, count=5)
     page = await opened(browser, cell, f"permit={permit}")
     file, later = film(tmp_path), film(tmp_path, "later.mp4", 1)
-    await send_slowly(page, file, 1, bytes_per_second=_VERY_SLOW)
+    await send_slowly(page, file, 1)
     await until_expired(cell, permit)
     await page.give(later)
     cards = await page.until(["Uploading", "Stopped"])
@@ -114,11 +114,11 @@ async def test_an_upload_outlives_its_token_as_long_as_its_permit(
         permit = await new_permit(cell, key, expires_in=_PERMIT_SECONDS, count=1)
         page = await opened(browser, cell, f"permit={permit}")
         file = film(tmp_path, segments=_MANY_SEGMENTS)
-        await send_slowly(page, file, 1, bytes_per_second=_VERY_SLOW)
+        await send_slowly(page, file, 1)
         (card,) = await page.until(["Stopped"])
         assert card["code"].startswith("CREDENTIAL_")
         (upload,) = await listed(cell, key, "uploads")
-        assert upload["bytes_received"] > 2 * _VERY_SLOW, "it was sent for longer than its first token was valid"
+        assert upload["bytes_received"] > 2 * SLOW, "it was sent for longer than its first token was valid"
         await page.network()
         await sign_in(page, await new_permit(cell, key, count=1))
         await page.until(["Ready"])
@@ -135,7 +135,7 @@ async def test_an_upload_whose_token_has_expired_continues_with_its_key(
         key = await new_key(cell)
         page = await opened(browser, cell, f"key={key}")
         file = film(tmp_path)
-        await send_slowly(page, file, 4, bytes_per_second=_VERY_SLOW)
+        await send_slowly(page, file, 4)
         await page.reload()
         await page.network()
         await page.until(["Unfinished"])

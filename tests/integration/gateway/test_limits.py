@@ -277,12 +277,13 @@ async def test_without_authentication_only_the_queue_is_bounded(gateway: Gateway
 async def test_a_stranger_is_slowed_down_and_those_who_share_the_address_are_not(serve: Serve) -> None:
     site = await serve()
     with capture_logs() as lines:
-        began = time.monotonic()
+        began, limited = time.monotonic(), list[Response]()
         for kind in (None, "nonsense", new_key()[1], "a.b.c"):
             responses = await asyncio.gather(*(site.ask("GET", "/v1/uploads", kind) for _ in range(150)))
             assert {response.status for response in responses} <= {401, 429}
-        refused = await site.ask("GET", "/v1/uploads", "nonsense")
-        assert (refused.status, refused.code, refused.headers["Retry-After"]) == (429, "RATE_LIMITED", "1")
+            limited += [response for response in responses if response.status == 429]
+        refused = limited[-1]  # the limit is reached sooner or later, and a request that comes late finds room again
+        assert (refused.code, refused.headers["Retry-After"]) == ("RATE_LIMITED", "1")
         assert "RateLimit" not in refused.headers
         expired = await site.ask("GET", "/v1/uploads", "expired")
         assert (expired.status, expired.code) == (401, "CREDENTIAL_EXPIRED")
