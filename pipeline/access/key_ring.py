@@ -21,7 +21,7 @@ from typing import Final
 
 from pipeline.core.access import Caller
 from pipeline.core.errors import AccessError, SluiceError
-from pipeline.ports.access import ApiKey, ApiKeyRepository
+from pipeline.ports.access import ApiKey, ApiKeyChanges
 from pipeline.tasks import end_tasks
 
 _FORM: Final = re.compile(r"sluice_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
@@ -52,7 +52,7 @@ class KeyRing:
 
     def __init__(
         self,
-        repository: ApiKeyRepository,
+        repository: ApiKeyChanges,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:

@@ -26,7 +26,14 @@ class ApiKey:
     revoked_at: datetime | None = None
 
 
-class ApiKeyRepository(Protocol):
+class ApiKeyChanges(Protocol):
+    """What a gateway needs of the API keys. Errors: DependencyUnavailable."""
+
+    async def changed_since(self, moment: datetime | None) -> Sequence[ApiKey]:
+        """Keys that were created or revoked at `moment` or later; None: all."""
+
+
+class ApiKeyRepository(ApiKeyChanges, Protocol):
     """API keys in PostgreSQL. Errors: DependencyUnavailable."""
 
     async def add(
@@ -39,9 +46,6 @@ class ApiKeyRepository(Protocol):
 
     async def all(self, owner: str | None = None) -> Sequence[ApiKey]:
         """The keys of an owner, or all; oldest first."""
-
-    async def changed_since(self, moment: datetime | None) -> Sequence[ApiKey]:
-        """Keys that were created or revoked at `moment` or later; None: all."""
 
 
 class SignedTokens(Protocol):

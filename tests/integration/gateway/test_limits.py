@@ -293,13 +293,3 @@ async def test_a_stranger_is_slowed_down_and_those_who_share_the_address_are_not
         most = 200 + 10 * (time.monotonic() - began)
     refusals = [line for line in lines if line.get("status") in (401, 404, 429) and line["log_level"] == "info"]
     assert 0 < len(refusals) <= most, "900 requests of strangers are not 900 lines"
-
-
-async def test_metadata_has_at_most_16_kib_in_all(serve: Serve) -> None:
-    site = await serve()
-    fits = {f"{number:02}": "x" * 1022 for number in range(16)}
-    assert (await site.create(metadata=fits)).status == 201
-    for metadata in ({**fits, "k": ""}, {f"{number:02}": "é" * 600 for number in range(14)}):
-        refused = await site.create(metadata=metadata)
-        assert (refused.status, refused.code) == (422, "VALIDATION_FAILED")
-        assert "16384 bytes" in str(refused.detail)

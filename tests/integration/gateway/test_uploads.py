@@ -133,3 +133,12 @@ async def test_cancelling_twice_is_harmless_and_ends_the_upload(gateway: Gateway
 async def test_an_unknown_upload(gateway: Gateway, method: str, name: str) -> None:
     response = await gateway.client.request(method, f"/v1/uploads/{name}")
     assert (response.status, response.code) == (404, "UPLOAD_NOT_FOUND")
+
+
+async def test_metadata_has_at_most_16_kib_in_all(gateway: Gateway) -> None:
+    fits = {f"{number:02}": "x" * 1022 for number in range(16)}
+    await gateway.create(metadata=fits)
+    for metadata in ({**fits, "k": ""}, {f"{number:02}": "é" * 600 for number in range(14)}):
+        refused = await gateway.client.request("POST", "/v1/uploads", json={**FILE, "metadata": metadata})
+        assert (refused.status, refused.code) == (422, "VALIDATION_FAILED")
+        assert "16384 bytes" in str(refused.detail)

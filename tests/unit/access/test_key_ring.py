@@ -73,7 +73,7 @@ def clock() -> _Clock:
 
 @pytest.fixture
 def ring(keys: _Keys, clock: _Clock) -> KeyRing:
-    return KeyRing(keys, clock, clock.sleep)  # type: ignore[arg-type]  # it reads only
+    return KeyRing(keys, clock, clock.sleep)
 
 
 async def refused(ring: KeyRing, text: str) -> str:
