@@ -58,13 +58,34 @@ def filesystem(kind: str, directory: Path) -> Iterator[Path]:
 @contextmanager
 def _mounted(kind: str, options: Sequence[str], point: Path) -> Iterator[None]:
     """Mounted while the block runs. Skips the test where that is not allowed."""
-    mounted = subprocess.run(["mount", "-t", kind.split()[0], *options, str(point)], capture_output=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"cannot mount {kind} here (this needs root): {mounted.stderr.decode().strip()}")
-    try:
+    script = 'mount "$@" && echo mounted && cat && umount --lazy "$0"'
+    command = ["sh", "-c", script, str(point), "-t", kind.split()[0], *options, str(point)]
+    with _keeper(command, f"cannot mount {kind} here (this needs root)"):
         yield
+
+
+@contextmanager
+def _keeper(command: Sequence[str], no_mount: str) -> Iterator[subprocess.Popen[str]]:
+    """A program that mounts a disk, prints "mounted", and unmounts it when its input ends. So it does if the tests are
+    killed, with all of their process group. Skips the test if it could not mount."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    if process.stdout.readline() != "mounted\n":
+        said = process.communicate()[1].strip().splitlines()
+        pytest.skip(f"{no_mount}: {said[-1] if said else ''}")
+    try:
+        yield process
     finally:
-        subprocess.run(["umount", "--lazy", str(point)], check=True)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
 
 
 def remount(point: Path, mode: str) -> bool:
@@ -117,17 +138,5 @@ def faulty_disk(directory: Path) -> Iterator[FaultyDisk]:
     backing.mkdir(parents=True)
     point.mkdir()
     command = [sys.executable, "-m", "tests.harness.faulty_disk", str(backing), str(point)]
-    repository = Path(__file__).parents[2]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=repository
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        if process.stdout.readline() != "mounted\n":
-            said = process.stderr.read().strip().splitlines()
-            pytest.skip(f"cannot mount through FUSE here (this needs root and /dev/fuse): {said[-1] if said else ''}")
+    with _keeper(command, "cannot mount through FUSE here (this needs root and /dev/fuse)") as process:
         yield FaultyDisk(point, process)
-    finally:
-        subprocess.run(["umount", "--lazy", str(point)], capture_output=True, check=False)
-        process.communicate(timeout=30)  # it ends when it is unmounted, or when its input ends

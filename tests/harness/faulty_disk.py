@@ -246,12 +246,12 @@ def mount(device: int, point: Path) -> None:
 
 
 def serve(backing: Path, point: Path) -> None:
-    """Serve until the disk is unmounted or the input ends."""
+    """Serve until the input ends, then unmount the disk."""
     device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     mount(device, point)
     try:
         _serve(device, FaultyDisk(backing))
-    finally:  # the test may have ended without unmounting it
+    finally:
         ctypes.CDLL(None).umount2(os.fsencode(point), _DETACH)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
+from tests.harness.disks import small_disk
 
 
 @pytest.fixture
@@ -19,12 +19,5 @@ def volume(tmp_path: Path) -> DirectoryTempVolume:
 @pytest.fixture
 def tiny_volume(tmp_path: Path) -> Iterator[DirectoryTempVolume]:
     """A disk of 4 MiB."""
-    directory = tmp_path / "tiny"
-    directory.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(directory)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"cannot mount a tmpfs here: {mounted.stderr.decode().strip()}")
-    try:
+    with small_disk(tmp_path / "tiny", 4 * 1024**2) as directory:
         yield DirectoryTempVolume("tiny", directory)
-    finally:
-        subprocess.run(["umount", str(directory)], check=True)
