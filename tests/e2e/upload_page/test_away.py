@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.upload_page.scenes import listed, require_stored, sending
+from tests.e2e.upload_page.scenes import listed, opened, require_stored, sending
 from tests.harness.cell import Cell, eventually
 from tests.harness.chromium import Browser
 
@@ -60,13 +60,10 @@ async def test_an_hour_paused(browser: Browser, cell: Cell, tmp_path: Path) -> N
 
 async def test_an_hour_closed(browser: Browser, cell: Cell, tmp_path: Path) -> None:
     page, key, file = await sending(browser, cell, tmp_path)
-    await page.network(offline=True)
-    await page.until(["Offline"])
-    await page.page.open("about:blank")  # before the connection is back: the page would start again by itself
+    await page.page.kill()
     await expire(cell, key)
-    await page.network()
+    page = await opened(browser, cell, f"key={key}")
     await page.page.send("Page.setInterceptFileChooserDialog", enabled=True)
-    await page.open(f"key={key}")
     # The card asks the server first: it does not say that bytes are there which the server has removed.
     await page.page.until("document.querySelector('.state')?.textContent.includes('starts again')")
     (card,) = await page.until(["Unfinished"])
