@@ -36,7 +36,7 @@ async def all_but_the_last(cell: Cell, upload: Mapping[str, Any], sender: Sender
 
 
 async def probed(cell: Cell, upload: Mapping[str, Any]) -> dict[str, Any]:
-    """The stage `probe` once it is done. It lets go of the last segment that it reads a moment before."""
+    """The stage `probe` once it is done, which is a moment after its last segment has left the temp volume."""
     stage: dict[str, Any] = {}
 
     async def is_done() -> bool:

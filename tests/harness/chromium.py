@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from pipeline.tasks import end_tasks
 from tests.harness.system_packages import require_programs
 
 _START_SECONDS: Final = 60
@@ -114,7 +115,7 @@ class Page:
         await self.send("Inspector.enable")
         crash = asyncio.create_task(self.send("Page.crash"))  # is not answered
         await asyncio.wait_for(self._crashed.wait(), _WAIT_SECONDS)
-        crash.cancel()
+        await end_tasks(crash)
 
     async def open(self, url: str, until: str = "document.readyState === 'complete'") -> None:
         """Load `url` and wait for the condition, an expression of JavaScript."""
