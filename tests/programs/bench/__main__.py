@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,60 +14,34 @@ from rich.console import Console
 
 from deploy.cli.run_directory import RunDirectory
 from pipeline.telemetry import configure_logging
-from tests.programs.bench import (
-    abuse,
-    downloads,
-    early,
-    images,
-    media,
-    memory,
-    photos,
-    throughput,
-    tus_many,
-    tus_stream,
-    uploads,
-    windows,
-)
 from tests.programs.bench.bed import Bed, open_bed
 from tests.programs.bench.figures import Figure, figures_table
 from tests.programs.bench.machine import machine_facts
+from tests.programs.bench.parts import PARTS, Sizes, default_parts, part_lines
 
 _TABLE_COLUMNS = 110
-PARTS = (throughput.PART, memory.PART, images.PART)
-# Measured only on request: these take minutes.
-ON_DEMAND = (
-    downloads.PART,
-    uploads.PART,
-    photos.PART,
-    media.PART,
-    windows.PART,
-    abuse.PART,
-    tus_many.PART,
-    tus_stream.PART,
-)
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """How much is measured."""
-
-    size_mib: int
-    repeat: int
-    concurrency: int
-    photo_count: int
-    tus_uploads: int
-    scale: float
-    baseline: Path | None
+_REPORTED = ("size_mib", "repeat", "concurrency", "scale")
 
 
-@click.command()
+class _Command(click.Command):
+    """A command whose `--help` lists the parts."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Parts"):
+            formatter.write_dl(part_lines())
+        super().format_options(ctx, formatter)
+
+
+@click.command(cls=_Command)
 @click.option("--size-mib", default=1024, show_default=True, type=click.IntRange(1), help="Size of the large file.")
 @click.option(
     "--repeat",
-    default=3,
+    default=5,
     show_default=True,
     type=click.IntRange(1),
-    help="How often the large file, or the set of photos, is uploaded with each program.",
+    help="How often each upload, or set of uploads, is measured with each program.",
 )
 @click.option(
     "--concurrency",
@@ -86,7 +61,7 @@ class Sizes:
     default=1.0,
     show_default=True,
     type=click.FloatRange(0.02, 1),
-    help="Multiplies sizes and budgets of `windows`: 0.05 is enough to try it out.",
+    help="Multiplies sizes, counts and budgets of `windows`, `scale` and `plan`: 0.02 is enough to try them out.",
 )
 @click.option(
     "--baseline",
@@ -95,9 +70,9 @@ class Sizes:
 )
 @click.option(
     "--only",
-    type=click.Choice([*PARTS, *ON_DEMAND]),
+    type=click.Choice(list(PARTS)),
     multiple=True,
-    help="Measure only this part; may be repeated. Default: throughput, memory and image.",
+    help=f"Measure only this part; may be repeated. Default: {', '.join(default_parts())}.",
 )
 @click.option(
     "--output",
@@ -107,22 +82,7 @@ class Sizes:
     help="Where to write the figures and their samples as JSON.",
 )
 def bench(only: tuple[str, ...], output: Path, **sizes: Any) -> None:
-    """Measure the throughput, latency and memory of Sluice on this machine, with real servers on loopback.
-
-    \b
-    throughput  one large file: `sluice upload` and `swift upload` in turn
-    memory      gateway memory with 200 segments in flight
-    image       a 200 KB photo from POST to `ready`
-    downloads   gateway memory with 50 downloads of the large file
-    uploads     gateway memory with 50 uploads of the large file
-    photos      photos per second: `sluice upload` and a plain HTTP client in turn
-    media       bytes that metadata and thumbnail need of the large file, in Swift and in S3; photos beside --baseline
-    windows     20 uploads of 512 MiB through 1 GiB and one of 4 GiB through 256 MiB, with windows and with whole files;
-                when metadata of the large file is known during its upload; imports and direct uploads of it
-    tus-many    300 tus uploads of 3 MB at once over two gateways on one port
-    tus-stream  the large file in one PATCH: Sluice and @tus/server with its S3 store, into the same stores, in turn
-    abuse       a photo and a video of an honest client until `ready`, alone and beside each abuse
-    """
+    """Measure the throughput, latency and memory of Sluice on this machine, with real servers on loopback."""
     measured = Sizes(**sizes)
     configure_logging("console", "warning")
     console = Console(soft_wrap=True)
@@ -132,7 +92,7 @@ def bench(only: tuple[str, ...], output: Path, **sizes: Any) -> None:
         facts = machine_facts(home.path)
         console.print(", ".join(f"{name}: {fact}" for name, fact in facts.items()), highlight=False)
         with open_bed(home.path) as bed:
-            figures = _measure(bed, console, only or PARTS, measured)
+            figures = _measure(bed, console, only or default_parts(), measured)
     finally:
         home.close()
     console.print()
@@ -141,51 +101,16 @@ def bench(only: tuple[str, ...], output: Path, **sizes: Any) -> None:
     report = {
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": facts,
-        "size_mib": measured.size_mib,
-        "repeat": measured.repeat,
-        "concurrency": measured.concurrency,
-        "scale": measured.scale,
+        **{name: value for name, value in asdict(measured).items() if name in _REPORTED},
         "figures": [figure.as_dict() for figure in figures],
     }
     output.write_text(json.dumps(report, indent=2) + "\n")
     console.print(f"\nWritten to {output}", highlight=False)
 
 
-def _measure(bed: Bed, console: Console, parts: tuple[str, ...], sizes: Sizes) -> list[Figure]:
-    figures: list[Figure] = []
-    if images.PART in parts:
-        figures += images.measure_images(bed, console)
-    if memory.PART in parts:
-        figures += memory.measure_memory(bed, console)
-    if photos.PART in parts:
-        figures += photos.measure_photos(bed, console, count=sizes.photo_count, repeat=sizes.repeat)
-    if media.PART in parts:
-        figures += media.measure_media(
-            bed,
-            console,
-            size_mib=sizes.size_mib,
-            repeat=sizes.repeat,
-            photo_count=sizes.photo_count,
-            baseline=sizes.baseline,
-        )
-    if windows.PART in parts:
-        figures += windows.measure_windows(bed, console, scale=sizes.scale)
-        figures += early.measure_early(bed, console, size_mib=max(1, int(sizes.size_mib * sizes.scale)))
-    if abuse.PART in parts:
-        figures += abuse.measure_abuse(bed, console, repeat=sizes.repeat)
-    if tus_many.PART in parts:
-        figures += tus_many.measure_tus_many(bed, console, count=sizes.tus_uploads, repeat=sizes.repeat)
-    if tus_stream.PART in parts:
-        figures += tus_stream.measure_tus_stream(bed, console, size_mib=sizes.size_mib, repeat=sizes.repeat)
-    if downloads.PART in parts:
-        figures += downloads.measure_downloads(bed, console, size_mib=sizes.size_mib)
-    if uploads.PART in parts:
-        figures += uploads.measure_uploads(bed, console, size_mib=sizes.size_mib)
-    if throughput.PART in parts:
-        figures += throughput.measure_throughput(
-            bed, console, size_mib=sizes.size_mib, repeat=sizes.repeat, concurrency=sizes.concurrency
-        )
-    return figures
+def _measure(bed: Bed, console: Console, names: Collection[str], sizes: Sizes) -> list[Figure]:
+    """The figures of these parts, in the order of the table."""
+    return [figure for name, part in PARTS.items() if name in names for figure in part.measure(bed, console, sizes)]
 
 
 if __name__ == "__main__":

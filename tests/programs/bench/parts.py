@@ -1,0 +1,139 @@
+"""The parts of the benchmark: a table of what can be measured, in the order in which it is measured.
+
+A new part is one entry here; the goals of its figures are in `goals.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from tests.programs.bench import (
+    abuse,
+    downloads,
+    early,
+    images,
+    media,
+    memory,
+    photos,
+    throughput,
+    tus_many,
+    tus_stream,
+    uploads,
+    windows,
+)
+from tests.programs.bench.bed import Bed
+from tests.programs.bench.figures import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured."""
+
+    size_mib: int
+    repeat: int
+    concurrency: int
+    photo_count: int
+    tus_uploads: int
+    scale: float
+    baseline: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part: its paragraph in `--help`, and what measures it. `on_demand`: only where `--only` names it."""
+
+    summary: str
+    measure: Callable[[Bed, Console, Sizes], list[Figure]]
+    on_demand: bool = False
+
+
+def _windows(bed: Bed, console: Console, sizes: Sizes) -> list[Figure]:
+    return [
+        *windows.measure_windows(bed, console, scale=sizes.scale),
+        *early.measure_early(bed, console, size_mib=max(1, int(sizes.size_mib * sizes.scale))),
+    ]
+
+
+PARTS: Final[Mapping[str, Part]] = {
+    images.PART: Part(
+        "a 200 KB photo from POST to `ready`",
+        lambda bed, console, sizes: images.measure_images(bed, console),
+    ),
+    memory.PART: Part(
+        "gateway memory with 200 segments in flight",
+        lambda bed, console, sizes: memory.measure_memory(bed, console),
+    ),
+    photos.PART: Part(
+        "photos per second: `sluice upload` and a plain HTTP client in turn",
+        lambda bed, console, sizes: photos.measure_photos(bed, console, count=sizes.photo_count, repeat=sizes.repeat),
+        on_demand=True,
+    ),
+    media.PART: Part(
+        "bytes that metadata and thumbnail need of the large file, in Swift and in S3; photos beside --baseline",
+        lambda bed, console, sizes: media.measure_media(
+            bed,
+            console,
+            size_mib=sizes.size_mib,
+            repeat=sizes.repeat,
+            photo_count=sizes.photo_count,
+            baseline=sizes.baseline,
+        ),
+        on_demand=True,
+    ),
+    windows.PART: Part(
+        "20 uploads of 512 MiB through 1 GiB and one of 4 GiB through 256 MiB, with windows and with whole files; "
+        "when metadata of the large file is known during its upload; imports and direct uploads of it",
+        _windows,
+        on_demand=True,
+    ),
+    abuse.PART: Part(
+        "a photo and a video of an honest client until `ready`, alone and beside each abuse",
+        lambda bed, console, sizes: abuse.measure_abuse(bed, console, repeat=sizes.repeat),
+        on_demand=True,
+    ),
+    tus_many.PART: Part(
+        "300 tus uploads of 3 MB at once over two gateways on one port",
+        lambda bed, console, sizes: tus_many.measure_tus_many(
+            bed, console, count=sizes.tus_uploads, repeat=sizes.repeat
+        ),
+        on_demand=True,
+    ),
+    tus_stream.PART: Part(
+        "the large file in one PATCH: Sluice and @tus/server with its S3 store, into the same stores, in turn",
+        lambda bed, console, sizes: tus_stream.measure_tus_stream(
+            bed, console, size_mib=sizes.size_mib, repeat=sizes.repeat
+        ),
+        on_demand=True,
+    ),
+    downloads.PART: Part(
+        "gateway memory with 50 downloads of the large file",
+        lambda bed, console, sizes: downloads.measure_downloads(bed, console, size_mib=sizes.size_mib),
+        on_demand=True,
+    ),
+    uploads.PART: Part(
+        "gateway memory with 50 uploads of the large file",
+        lambda bed, console, sizes: uploads.measure_uploads(bed, console, size_mib=sizes.size_mib),
+        on_demand=True,
+    ),
+    throughput.PART: Part(
+        "one large file: `sluice upload` and `swift upload` in turn",
+        lambda bed, console, sizes: throughput.measure_throughput(
+            bed, console, size_mib=sizes.size_mib, repeat=sizes.repeat, concurrency=sizes.concurrency
+        ),
+    ),
+}
+
+
+def part_lines() -> list[tuple[str, str]]:
+    """Name and summary of each part, for `--help`."""
+    return [(name, f"{part.summary}{' (on request)' * part.on_demand}") for name, part in PARTS.items()]
+
+
+def default_parts() -> list[str]:
+    """The parts that are measured when `--only` names none."""
+    return [name for name, part in PARTS.items() if not part.on_demand]
