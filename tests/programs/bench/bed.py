@@ -12,6 +12,8 @@ from deploy.embedded import EmbeddedStack, StackOptions
 from deploy.embedded.ffmpeg import ffmpeg_path
 from deploy.embedded.servers_venv import servers_python
 
+_NOT_SWIFT = ("redis", "postgres")
+
 
 @dataclass(frozen=True, slots=True)
 class Bed:
@@ -34,13 +36,20 @@ class Bed:
         """Process ids by role."""
         pids = self.sluice.pids()
         servers = self.stack.processes()
-        others = ("redis", "postgres")
         return {
             "gateway": [pids[GATEWAY]],
             "workers": [pid for name, pid in pids.items() if name != GATEWAY],
-            "swift servers": [pid for name, pid in servers.items() if name not in others],
-            "redis and postgres": [pid for name, pid in servers.items() if name in others],
+            "swift servers": [pid for name, pid in servers.items() if name not in _NOT_SWIFT],
+            "redis and postgres": [pid for name, pid in servers.items() if name in _NOT_SWIFT],
         }
+
+    def by_process(self) -> dict[str, list[int]]:
+        """Process ids by the name of the process: `gateway`, `worker-transfer`, ..., `redis`, `postgres`, and `swift`
+        for all of Swift's."""
+        servers = self.stack.processes()
+        swift = [pid for name, pid in servers.items() if name not in _NOT_SWIFT]
+        own = {**self.sluice.pids(), **{name: servers[name] for name in _NOT_SWIFT}}
+        return {**{name: [pid] for name, pid in own.items()}, "swift": swift}
 
     def swift_command(self, *arguments: str) -> list[str]:
         """A command line of python-swiftclient (in the servers' environment) with credentials for this Swift."""

@@ -1,10 +1,12 @@
-"""A photo of 200 KB from POST to `ready`: one at a time, and eight at the same time."""
+"""A photo of 200 KB from POST to `ready`: one at a time, and eight at the same time; the CPU time per photo of each
+process."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 import uuid
+from collections import defaultdict
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +17,7 @@ from schemas.uploads import CreateUpload, UploadView
 from tests.programs.bench.bed import Bed
 from tests.programs.bench.figures import Figure, percentile
 from tests.programs.bench.samples import make_photo
+from tests.programs.bench.usage import CpuMeter
 
 PART = "image"
 AT_ONCE = 8
@@ -23,31 +26,35 @@ _PARALLEL = 160
 _WARM_UP = 5
 
 
-def measure_images(bed: Bed, console: Console) -> list[Figure]:
-    """The seconds that the client measures (event stream), and those by the server's clock."""
+def measure_images(bed: Bed, console: Console, *, repeat: int) -> list[Figure]:
+    """Of `repeat` rounds: the seconds that the client measures (event stream), those by the server's clock, photos per
+    second, and CPU milliseconds per photo."""
     photo = bed.directory / "photo.jpg"
     make_photo(bed.ffmpeg, photo)
-    console.print(f"Photos of {photo.stat().st_size / 1000:.0f} KB")
-    figures = asyncio.run(_measure(bed.url, photo))
+    console.print(f"Photos of {photo.stat().st_size / 1000:.0f} KB, {repeat} rounds")
+    figures = asyncio.run(_measure(bed, photo, repeat))
     for figure in figures:
         p95 = f", p95 {percentile(figure.samples, 95):.3f}" if len(figure.samples) > 1 else ""
         console.print(f"  {figure.name}: {figure.median:.3f}{p95} {figure.unit}", highlight=False)
     return figures
 
 
-async def _measure(url: str, photo: Path) -> list[Figure]:
-    figures: list[Figure] = []
-    async with SluiceClient(url, connections=2 * AT_ONCE) as client:
+async def _measure(bed: Bed, photo: Path, repeat: int) -> list[Figure]:
+    samples: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    async with SluiceClient(bed.url, connections=2 * AT_ONCE) as client:
         for _ in range(_WARM_UP):
             await _send(client, photo)
-        for name, count, at_once in (("one at a time", _SEQUENTIAL, 1), (f"{AT_ONCE} at once", _PARALLEL, AT_ONCE)):
-            began = time.monotonic()
-            samples = await send_many(client, photo, count, at_once)
-            seconds = time.monotonic() - began
-            figures.append(Figure(PART, f"{name}: POST to ready", "s", [by_client for by_client, _ in samples]))
-            figures.append(Figure(PART, f"{name}: by the server's clock", "s", [by_server for _, by_server in samples]))
-            figures.append(Figure(PART, f"{name}: rate", "images/s", [count / seconds]))
-    return figures
+        for _ in range(repeat):
+            for name, count, at_once in (("one at a time", _SEQUENTIAL, 1), (f"{AT_ONCE} at once", _PARALLEL, AT_ONCE)):
+                meter, began = CpuMeter(bed.by_process()), time.monotonic()
+                times = await send_many(client, photo, count, at_once)
+                seconds = time.monotonic() - began
+                samples[f"{name}: POST to ready", "s"] += [by_client for by_client, _ in times]
+                samples[f"{name}: by the server's clock", "s"] += [by_server for _, by_server in times]
+                samples[f"{name}: rate", "images/s"].append(count / seconds)
+                for process, cpu_seconds in meter.read().items():
+                    samples[f"{name}: CPU per photo, {process}", "ms"].append(1000 * cpu_seconds / count)
+    return [Figure(PART, name, unit, values) for (name, unit), values in samples.items()]
 
 
 async def send_many(client: SluiceClient, photo: Path, count: int, at_once: int) -> list[tuple[float, float]]:

@@ -21,6 +21,7 @@ from tests.programs.bench import (
     memory,
     photos,
     throughput,
+    throughput_s3,
     tus_many,
     tus_stream,
     uploads,
@@ -61,8 +62,8 @@ def _windows(bed: Bed, console: Console, sizes: Sizes) -> list[Figure]:
 
 PARTS: Final[Mapping[str, Part]] = {
     images.PART: Part(
-        "a 200 KB photo from POST to `ready`",
-        lambda bed, console, sizes: images.measure_images(bed, console),
+        "a 200 KB photo from POST to `ready`, and the CPU time per photo of each process",
+        lambda bed, console, sizes: images.measure_images(bed, console, repeat=sizes.repeat),
     ),
     memory.PART: Part(
         "gateway memory with 200 segments in flight",
@@ -121,8 +122,14 @@ PARTS: Final[Mapping[str, Part]] = {
         on_demand=True,
     ),
     throughput.PART: Part(
-        "one large file: `sluice upload` and `swift upload` in turn",
+        "the large file into Swift: `sluice upload` with and without the client's MD5, `swift upload` and plain PUTs",
         lambda bed, console, sizes: throughput.measure_throughput(
+            bed, console, size_mib=sizes.size_mib, repeat=sizes.repeat, concurrency=sizes.concurrency
+        ),
+    ),
+    throughput_s3.PART: Part(
+        "the large file into Ceph: `sluice upload`, and a tus client through @tus/server with its S3 store",
+        lambda bed, console, sizes: throughput_s3.measure_throughput_s3(
             bed, console, size_mib=sizes.size_mib, repeat=sizes.repeat, concurrency=sizes.concurrency
         ),
     ),
