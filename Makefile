@@ -105,6 +105,10 @@ wheel: setup ## Build the wheel, and check it in a new environment
 bench: setup ## Measure throughput and memory with real servers; BENCH_ARGS are passed to tests.programs.bench
 	$(BIN)/python -m tests.programs.bench $(BENCH_ARGS)
 
+.PHONY: bench-table
+bench-table: setup ## Print the figures of the last `make bench` beside their goals and peers, as the table of the README
+	@$(BIN)/python -m tests.programs.bench.table
+
 .PHONY: hostile
 hostile: setup ## Read damaged files in a row through the sandboxed reader, and check what is touched and left; SEED=n FILES=10000
 	$(BIN)/python -m tests.programs.hostile --seed $(SEED) --files $(FILES)

@@ -18,6 +18,7 @@ from tests.programs.bench.bed import Bed, open_bed
 from tests.programs.bench.figures import Figure, figures_table
 from tests.programs.bench.machine import machine_facts
 from tests.programs.bench.parts import PARTS, Sizes, default_parts, part_lines
+from tests.programs.bench.table import goal_table
 
 _TABLE_COLUMNS = 110
 
@@ -105,6 +106,7 @@ def bench(only: tuple[str, ...], output: Path, **sizes: Any) -> None:
         "figures": [figure.as_dict() for figure in figures],
     }
     output.write_text(json.dumps(report, indent=2) + "\n")
+    console.print(f"\n{goal_table(report, complete=False)}", highlight=False, markup=False)
     console.print(f"\nWritten to {output}", highlight=False)
 
 
