@@ -109,6 +109,10 @@ bench: setup ## Measure throughput and memory with real servers; BENCH_ARGS are 
 bench-table: setup ## Print the figures of the last `make bench` beside their goals and peers, as the table of the README
 	@$(BIN)/python -m tests.programs.bench.table
 
+.PHONY: plan-constants
+plan-constants: setup ## Measure the constants of `sluice plan` on this machine, and write deploy/cli/plan_constants.json
+	$(BIN)/python -m tests.programs.bench --only plan --constants deploy/cli/plan_constants.json --output build/plan.json
+
 .PHONY: hostile
 hostile: setup ## Read damaged files in a row through the sandboxed reader, and check what is touched and left; SEED=n FILES=10000
 	$(BIN)/python -m tests.programs.hostile --seed $(SEED) --files $(FILES)

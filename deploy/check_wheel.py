@@ -17,7 +17,7 @@ import sys
 from importlib.resources.abc import Traversable
 
 PACKAGES = ("schemas", "pipeline", "workers", "gateway", "deploy")
-DATA_SUFFIXES = (".lua", ".sql", ".html", ".css", ".js", ".ts", ".template")
+DATA_SUFFIXES = (".lua", ".sql", ".html", ".css", ".js", ".ts", ".json", ".template")
 NOT_IMPORTED = ("deploy.embedded.inside", "deploy.check_wheel")
 
 

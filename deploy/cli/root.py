@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "migrate": ("deploy.cli.serve", "Bring the database schema up to date."),
     "recover": ("deploy.cli.recover", "Rebuild in Redis what it has lost, from the temp volume."),
     "doctor": ("deploy.cli.doctor", "Check everything that Sluice depends on, and say how to fix it."),
+    "plan": ("deploy.cli.plan", "Show what a load needs: temp volume, processes, Redis and PostgreSQL."),
 }
 """Command name -> the module that defines it, and its line in `sluice --help`."""
 

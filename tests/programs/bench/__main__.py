@@ -70,6 +70,11 @@ class _Command(click.Command):
     help="A checkout of another version, with its own .venv, whose photos `media` measures in turn with this one's.",
 )
 @click.option(
+    "--constants",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where `plan` writes the constants that it has measured, as JSON for `sluice plan`.",
+)
+@click.option(
     "--only",
     type=click.Choice(list(PARTS)),
     multiple=True,

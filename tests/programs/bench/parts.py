@@ -20,6 +20,8 @@ from tests.programs.bench import (
     media,
     memory,
     photos,
+    plan,
+    scale,
     throughput,
     throughput_s3,
     tus_many,
@@ -42,6 +44,7 @@ class Sizes:
     tus_uploads: int
     scale: float
     baseline: Path | None
+    constants: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,15 @@ PARTS: Final[Mapping[str, Part]] = {
         lambda bed, console, sizes: throughput_s3.measure_throughput_s3(
             bed, console, size_mib=sizes.size_mib, repeat=sizes.repeat, concurrency=sizes.concurrency
         ),
+    ),
+    scale.PART: Part(
+        "requests, admission, memory of Redis and CPU time with 10,000 uploads that wait, 1,000 in flight and 200 a "
+        "minute that finish; the cost of an upload with 1, 4 and 16 gateways",
+        lambda bed, console, sizes: scale.measure_scale(bed, console, scale=sizes.scale),
+    ),
+    plan.PART: Part(
+        "the constants of `sluice plan`, and what it predicts for a load beside a real run of that load",
+        lambda bed, console, sizes: plan.measure_plan(bed, console, scale=sizes.scale, constants_file=sizes.constants),
     ),
 }
 
