@@ -29,9 +29,10 @@ class _Model(BaseModel):
 class ProcessCost(_Model):
     """CPU seconds of all processes of one type, beyond what they need while there are no uploads."""
 
-    photo_seconds: Amount = Field(description="For an upload of a photo, without its bytes")
-    video_seconds: Amount = Field(description="For an upload of a video, without its bytes")
+    photo_seconds: Amount = Field(description="For an upload of a photo, without its bytes and the time to send them")
+    video_seconds: Amount = Field(description="For an upload of a video, without its bytes and the time to send them")
     gib_seconds: Amount = Field(description="For one GiB of any file")
+    sending_share: Amount = Field(description="While a file is being sent, as a share of a core")
     idle_cores: Amount = Field(description="What one idle process needs, as a share of a core")
     resident_bytes: Amount = Field(description="Resident memory of one process after the measurement")
 

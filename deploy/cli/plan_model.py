@@ -141,8 +141,9 @@ def make_plan(load: Load, constants: Constants, limits: Limits) -> Plan:
 
 
 def upload_cpu(load: Load, cost: ProcessCost) -> float:
-    """CPU seconds of one upload."""
-    return cost.upload_seconds(load.kind) + cost.gib_seconds * load.plan.size_bytes / GIB
+    """CPU seconds of one upload: for itself, for its bytes, and for the time in which its client sends them."""
+    bytes_seconds = cost.gib_seconds * load.plan.size_bytes / GIB
+    return cost.upload_seconds(load.kind) + bytes_seconds + cost.sending_share * load.send_seconds
 
 
 def plan_volume(load: Load, release_seconds: float, peak: int, share: float) -> Volume:

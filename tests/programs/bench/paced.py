@@ -30,6 +30,10 @@ class PacedLoad:
     interval_seconds: float
     rate: float
 
+    @property
+    def send_seconds(self) -> float:
+        return self.sample.stat().st_size / self.rate
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -62,13 +66,14 @@ async def _upload(http: aiohttp.ClientSession, url: str, load: PacedLoad, body: 
     if view["status"] != "admitted":
         raise RuntimeError(f"an upload is {view['status']}: the volume of the measurement is too small")
     following = asyncio.create_task(_follow(http, view["links"]["events"]))
+    pace = _Pace(load.rate)
     segments = [body[start : start + view["segment_size"]] for start in range(0, len(body), view["segment_size"])]
     numbers = iter(enumerate(segments, 1))
     at_once = min(SEGMENTS_AT_ONCE, len(segments))
 
     async def send_some() -> None:
         for number, segment in numbers:
-            await _put(http, view, number, segment, load.rate / at_once)
+            await _put(http, view, number, segment, pace)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(at_once):
@@ -81,18 +86,30 @@ async def _upload(http: aiohttp.ClientSession, url: str, load: PacedLoad, body: 
     return str(view["id"])
 
 
-async def _put(http: aiohttp.ClientSession, view: dict[str, Any], number: int, segment: bytes, rate: float) -> None:
+async def _put(http: aiohttp.ClientSession, view: dict[str, Any], number: int, segment: bytes, pace: _Pace) -> None:
     url = view["links"]["segment"].replace("{number}", str(number))
     fields = {"Content-Length": str(len(segment)), "Content-Type": "application/octet-stream"}
-    async with http.put(url, data=_paced(segment, rate), headers=fields) as response:
+    async with http.put(url, data=_paced(segment, pace), headers=fields) as response:
         await response.read()
 
 
-async def _paced(segment: bytes, rate: float) -> AsyncIterator[bytes]:
-    began = time.monotonic()
+class _Pace:
+    """The rate of one client, whose segments share it."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._next = time.monotonic()
+
+    async def wait(self, size_bytes: int) -> None:
+        """Return when this many bytes have passed after all bytes before them."""
+        self._next += size_bytes / self._rate
+        await asyncio.sleep(max(0.0, self._next - time.monotonic()))
+
+
+async def _paced(segment: bytes, pace: _Pace) -> AsyncIterator[bytes]:
     for start in range(0, len(segment), _BLOCK_BYTES):
         block = segment[start : start + _BLOCK_BYTES]
-        await asyncio.sleep(max(0.0, began + (start + len(block)) / rate - time.monotonic()))
+        await pace.wait(len(block))
         yield block
 
 

@@ -1,7 +1,8 @@
 """Measures the constants of `sluice plan`: photos, short videos and long ones, each sent at a fixed rate.
 
-What a type of process needs without uploads is measured first and subtracted by time. The cost of a GiB is the
-difference between long and short videos; what remains of a short video, or of a photo, is the cost of an upload.
+What a type of process needs without uploads is measured first and subtracted by time. The cost of a second is the
+difference between long videos from slow and from fast clients, that of a GiB the difference between long and short
+videos; what remains of a short video, or of a photo, is the cost of an upload.
 """
 
 from __future__ import annotations
@@ -93,25 +94,30 @@ async def measure_constants(
     base = laboratory.memory()
     in_flight = await _in_flight_bytes(laboratory, photo.read_bytes())
     disk = await _database_bytes(cell)
-    before = laboratory.memory()
+    records = state.record_bytes()
     photos = PacedLoad(photo, "image/jpeg", laboratory.count(_PHOTOS, 10), 0.2, 10 * MIB)
     photo_cpu, _ = await laboratory.spent(photos, idle)
-    ended_bytes = laboratory.growth(before) / photos.count
+    ended_bytes = (state.record_bytes() - records) / photos.count
     shorts = PacedLoad(short, "video/mp4", laboratory.count(_SHORT, 5), 0.5, 4 * MIB)
     short_cpu, shorts_sent = await laboratory.spent(shorts, idle)
-    longs = PacedLoad(long, "video/mp4", laboratory.count(_LONG, 2), 1.5, 8 * MIB)
+    longs = PacedLoad(long, "video/mp4", laboratory.count(_LONG, 2), 1.5, 16 * MIB)
     long_cpu, longs_sent = await laboratory.spent(longs, idle)
-    contents = photos.count + shorts.count + longs.count
+    slow = PacedLoad(long, "video/mp4", laboratory.count(_LONG, 2), 3.0, 2 * MIB)
+    slow_cpu, _ = await laboratory.spent(slow, idle)
+    contents = photos.count + shorts.count + longs.count + slow.count
     events_bytes, events = state.events()
     segments = -(-_LONG_BYTES // cell.settings.segment_bytes)
-    more = _mean_key_bytes(state, longs_sent) - _mean_key_bytes(state, shorts_sent)
+    more_bytes = _mean_key_bytes(state, longs_sent) - _mean_key_bytes(state, shorts_sent)
     processes = {}
     for name, pids in laboratory.groups.items():
-        gib = max(0.0, long_cpu[name] - short_cpu[name]) * GIB / (_LONG_BYTES - _SHORT_BYTES)
+        share = max(0.0, slow_cpu[name] - long_cpu[name]) / (slow.send_seconds - longs.send_seconds)
+        more = long_cpu[name] - short_cpu[name] - share * (longs.send_seconds - shorts.send_seconds)
+        gib = max(0.0, more) * GIB / (_LONG_BYTES - _SHORT_BYTES)
         processes[name] = ProcessCost(
-            photo_seconds=max(0.0, photo_cpu[name] - gib * PHOTO_BYTES / GIB),
-            video_seconds=max(0.0, short_cpu[name] - gib * _SHORT_BYTES / GIB),
+            photo_seconds=max(0.0, photo_cpu[name] - gib * PHOTO_BYTES / GIB - share * photos.send_seconds),
+            video_seconds=max(0.0, short_cpu[name] - gib * _SHORT_BYTES / GIB - share * shorts.send_seconds),
             gib_seconds=gib,
+            sending_share=share,
             idle_cores=max(0.0, idle[name] - alone.get(name, 0.0)),
             resident_bytes=sum(resident_bytes(pid) for pid in pids),
         )
@@ -126,7 +132,7 @@ async def measure_constants(
             base=base[0] - base[1] + _EVENTS * events_bytes / events,
             in_flight=max(0.0, in_flight),
             ended=max(0.0, ended_bytes),
-            segment=max(0.0, more / (segments - 1)),
+            segment=max(0.0, more_bytes / (segments - 1)),
         ),
         database_bytes=(await _database_bytes(cell) - disk) / contents,
     )
@@ -135,10 +141,10 @@ async def measure_constants(
 async def _in_flight_bytes(laboratory: Laboratory, photo: bytes) -> float:
     """What an upload that was admitted adds to Redis. The uploads are cancelled afterwards."""
     count = laboratory.count(_IDLE_UPLOADS, 10)
-    before = laboratory.memory()
+    before = laboratory.state.record_bytes()
     async with clients_of(laboratory.cell.processes.url, photo) as clients:
         uploads = await clients.create(count)
-        growth = laboratory.growth(before) / count
+        growth = (laboratory.state.record_bytes() - before) / count
         for upload in uploads:
             await clients.cancel(upload["id"])
     await settled(laboratory.state)

@@ -36,8 +36,10 @@ class RedisState:
         self._volume = settings.volume
 
     def used_bytes(self) -> int:
-        """Memory of all data (`used_memory`)."""
-        return int(self._info("memory")["used_memory"])
+        """Memory of all data: without the buffers of clients and of the append-only file."""
+        memory = self._info("memory")
+        buffers = int(memory["mem_clients_normal"]) + int(memory["mem_aof_buffer"])
+        return int(memory["used_memory"]) - buffers
 
     def counters(self) -> Counters:
         """Calls of all commands, also those inside scripts, and bytes sent to clients."""
@@ -66,6 +68,13 @@ class RedisState:
         """The stream of events: its bytes and its length."""
         size = self._client.memory_usage(self._keys.events, samples=0)
         return int(cast("int | None", size) or 0), int(cast("int", self._client.xlen(self._keys.events)))
+
+    def record_bytes(self) -> int:
+        """The bytes of all keys of the cell, but for the histories that have a fixed length."""
+        histories = (self._keys.events, self._keys.stage_samples, self._keys.samples(self._volume))
+        found = self._client.scan_iter(f"{self._keys.prefix}*", count=_SCAN_COUNT)
+        sizes = (self._client.memory_usage(key, samples=0) for key in found if key not in histories)
+        return sum(int(cast("int | None", size) or 0) for size in sizes)
 
     def remove_all(self) -> None:
         """Remove every key of the cell, once its processes have stopped."""

@@ -15,9 +15,14 @@ MIB = 1024 * 1024
 LIMITS = Limits(retention_seconds=86400, share=0.25, stage_concurrency=32, media_concurrency=2)
 
 
-def cost(video: float = 0.05, gib: float = 2.0, *, photo: float = 0.02, idle: float = 0.01) -> ProcessCost:
+def cost(video: float = 0.05, gib: float = 2.0, *, photo: float = 0.02, sending: float = 0.0) -> ProcessCost:
     return ProcessCost(
-        photo_seconds=photo, video_seconds=video, gib_seconds=gib, idle_cores=idle, resident_bytes=90 * MIB
+        photo_seconds=photo,
+        video_seconds=video,
+        gib_seconds=gib,
+        sending_share=sending,
+        idle_cores=0.01,
+        resident_bytes=90 * MIB,
     )
 
 
@@ -84,6 +89,12 @@ def test_cpu_time_is_that_of_an_upload_and_of_its_bytes() -> None:
     assert found.processes["gateway"].busy_cores == pytest.approx(0.030625)
     photo = make_plan(load(80, kind="photo"), constants(), LIMITS)
     assert photo.upload_cpu_seconds["gateway"] == pytest.approx(0.17625)
+
+
+def test_a_slow_client_costs_more() -> None:
+    """0.20625 s, and 0.003 of a core for the 20 s in which the client sends."""
+    found = make_plan(load(80), constants(gateway=cost(sending=0.003)), LIMITS)
+    assert found.upload_cpu_seconds["gateway"] == pytest.approx(0.26625)
 
 
 def test_processes_are_at_most_six_tenths_busy() -> None:
