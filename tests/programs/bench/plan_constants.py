@@ -31,7 +31,7 @@ from tests.programs.bench.usage import CpuMeter, resident_bytes
 _IDLE_SECONDS: Final = 20.0
 _PHOTOS: Final = 150
 _SHORT, _SHORT_BYTES = 60, 2 * MIB
-_LONG, _LONG_BYTES = 12, 64 * MIB
+_LONG, _LONG_MIB, _LEAST_LONG_MIB = 12, 64, 12
 _IDLE_UPLOADS: Final = 50
 _EVENTS: Final = 10_000
 
@@ -90,7 +90,8 @@ async def measure_constants(
     photo, short, long = (bed.directory / name for name in ("photo.jpg", "short.mp4", "long.mp4"))
     make_photo(bed.ffmpeg, photo)
     make_large_video(bed.ffmpeg, short, _SHORT_BYTES)
-    make_large_video(bed.ffmpeg, long, _LONG_BYTES)
+    long_bytes = laboratory.count(_LONG_MIB, _LEAST_LONG_MIB) * MIB
+    make_large_video(bed.ffmpeg, long, long_bytes)
     base = laboratory.memory()
     in_flight = await _in_flight_bytes(laboratory, photo.read_bytes())
     disk = await _database_bytes(cell)
@@ -106,13 +107,13 @@ async def measure_constants(
     slow_cpu, _ = await laboratory.spent(slow, idle)
     contents = photos.count + shorts.count + longs.count + slow.count
     events_bytes, events = state.events()
-    segments = -(-_LONG_BYTES // cell.settings.segment_bytes)
+    segments = -(-long_bytes // cell.settings.segment_bytes)
     more_bytes = _mean_key_bytes(state, longs_sent) - _mean_key_bytes(state, shorts_sent)
     processes = {}
     for name, pids in laboratory.groups.items():
         share = max(0.0, slow_cpu[name] - long_cpu[name]) / (slow.send_seconds - longs.send_seconds)
         more = long_cpu[name] - short_cpu[name] - share * (longs.send_seconds - shorts.send_seconds)
-        gib = max(0.0, more) * GIB / (_LONG_BYTES - _SHORT_BYTES)
+        gib = max(0.0, more) * GIB / (long_bytes - _SHORT_BYTES)
         processes[name] = ProcessCost(
             photo_seconds=max(0.0, photo_cpu[name] - gib * PHOTO_BYTES / GIB - share * photos.send_seconds),
             video_seconds=max(0.0, short_cpu[name] - gib * _SHORT_BYTES / GIB - share * shorts.send_seconds),
