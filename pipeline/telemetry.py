@@ -11,10 +11,13 @@ import logging
 import sys
 from typing import Final
 
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from pipeline.core.printable import printable
+from pipeline.imports import without
+
+with without("rich"):  # structlog would draw tracebacks with it; ours are text when they reach a renderer
+    import structlog
 
 REGISTRY: Final = CollectorRegistry(auto_describe=True)
 

@@ -6,7 +6,8 @@ They are separate so that a slow disk delays no take-over, and a slow store or P
 
 from __future__ import annotations
 
-from pipeline.bootstrap import WorkerServices
+from pipeline.bootstrap.admission import AdmissionServices
+from pipeline.bootstrap.redis import RedisParts
 from pipeline.core.stages import WorkerType
 from workers.loops import Loop, run_loops
 
@@ -18,9 +19,9 @@ _RETRY_SECONDS = 0.5
 _RETRY_HOURLY_SECONDS = 5.0
 
 
-async def run_admission(services: WorkerServices, volume: str) -> None:
+async def run_admission(services: AdmissionServices, redis: RedisParts, volume: str) -> None:
     """Run the loops until cancelled."""
-    queue, signals = services.redis.keys.queue(WorkerType.ADMISSION, volume), services.redis.signals
+    queue, signals = redis.keys.queue(WorkerType.ADMISSION, volume), redis.signals
     with signals.waiter("queue", queue) as wake_tick, signals.waiter("queue", queue) as wake_clean:
 
         async def clean() -> None:
@@ -28,7 +29,7 @@ async def run_admission(services: WorkerServices, volume: str) -> None:
                 wake_tick.set()  # there is room now
 
         async def sample() -> None:
-            await services.redis.samples.keep(volume)
+            await redis.samples.keep(volume)
 
         loops = [
             Loop("take-over", services.takeover.run, _TICK_SECONDS, _RETRY_SECONDS),

@@ -11,7 +11,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from pipeline.bootstrap import WorkerServices
 from pipeline.bootstrap.listening import listening_at
-from pipeline.bootstrap.media import READING
 from pipeline.core.errors import SluiceError
 from pipeline.core.stages import WorkerType
 from pipeline.settings import Settings
@@ -50,7 +49,7 @@ async def heartbeat(services: WorkerServices, types: Sequence[WorkerType], url: 
     """Keep this process's record (`schemas.status.WorkerFields`) alive until cancelled, then remove it."""
     records = services.redis.workers
     record = {"types": ",".join(types), "metrics_url": url, "volume": services.volume}
-    if READING & set(types):
+    if services.media is not None:
         record["confinement"] = "incomplete" if services.media.gaps else "complete"
 
     async def beat() -> None:

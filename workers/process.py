@@ -19,7 +19,6 @@ from pipeline.core.stages import GRAPH, WorkerType
 from pipeline.settings import Settings
 from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, configure_logging, logger
-from workers.admission import run_admission
 from workers.metrics import heartbeat, serve_metrics
 
 # A drained worker and a cancelled loop end at once, unless they wait for Redis.
@@ -64,8 +63,10 @@ async def run_workers(
         if ready:
             ready(url)
         loops = {"heartbeat": heartbeat(services, types, url)}
-        if WorkerType.ADMISSION in types:
-            loops["admission"] = run_admission(services, settings.volume)
+        if services.admission is not None:
+            from workers.admission import run_admission
+
+            loops["admission"] = run_admission(services.admission, services.redis, settings.volume)
         await _run_until_stopped(services, workers, loops, stop, settings.shutdown_seconds)
 
 

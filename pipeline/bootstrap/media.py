@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from pipeline.adapters.media.reader import ReaderRules, SandboxedReader
 from pipeline.core.stages import WorkerType
 from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.adapters.media.reader import SandboxedReader
 
 READING = frozenset({WorkerType.PROBE, WorkerType.THUMBNAIL})
 """The worker types that read files."""
 
 
 @asynccontextmanager
-async def media_reader(settings: Settings, kinds: Collection[WorkerType] = READING) -> AsyncIterator[SandboxedReader]:
-    """The reader of a process with workers of these types. If one of them reads files, it is started and has tested its
-    sandbox; raises UnconfinedError where the settings demand a sandbox that does not work."""
-    reader = SandboxedReader(
-        ReaderRules(
-            required=settings.media_confinement == "required",
-            metadata_cpu_seconds=settings.media_metadata_cpu_seconds,
-            frame_cpu_seconds=settings.media_frame_cpu_seconds,
-            memory_bytes=settings.media_memory_bytes,
-            concurrency=settings.media_concurrency,
-        )
+async def media_reader(settings: Settings) -> AsyncIterator[SandboxedReader]:
+    """A reader that is started and has tested its sandbox. Raises UnconfinedError where the settings demand a sandbox
+    that does not work."""
+    from pipeline.adapters.media.reader import ReaderRules, SandboxedReader
+
+    rules = ReaderRules(
+        required=settings.media_confinement == "required",
+        metadata_cpu_seconds=settings.media_metadata_cpu_seconds,
+        frame_cpu_seconds=settings.media_frame_cpu_seconds,
+        memory_bytes=settings.media_memory_bytes,
+        concurrency=settings.media_concurrency,
     )
-    try:
-        if READING & set(kinds):
-            await reader.start()
+    async with SandboxedReader(rules) as reader:
         yield reader
-    finally:
-        await reader.aclose()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 
@@ -16,7 +17,6 @@ from pipeline.adapters.redis.gauges import RedisGauges
 from pipeline.adapters.redis.health import RedisHealth
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.ledger import LedgerRules, RedisReservationLedger
-from pipeline.adapters.redis.overview import RedisOverview
 from pipeline.adapters.redis.owner_counts import RedisOwnerCounts
 from pipeline.adapters.redis.pool import SideBySidePool
 from pipeline.adapters.redis.samples import RedisSamples
@@ -29,6 +29,9 @@ from pipeline.adapters.redis.worker_records import RedisWorkerRecords
 from pipeline.core.admission import OwnerShare
 from pipeline.core.creation_limits import CreationLimits, CreationRate, OwnerLimits
 from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.adapters.redis.overview import RedisOverview
 
 # A Redis that has not responded for this long counts as unavailable; clients receive a 503 before they give up.
 _RESPONSE_SECONDS = 5.0
@@ -54,8 +57,15 @@ class RedisParts:
     gauges: RedisGauges
     workers: RedisWorkerRecords
     health: RedisHealth
-    overview: RedisOverview
     samples: RedisSamples
+    scripts: Scripts
+
+    @property
+    def overview(self) -> RedisOverview:
+        """What operators see. Only gateways show it, so only they import its models."""
+        from pipeline.adapters.redis.overview import RedisOverview
+
+        return RedisOverview(self.client, self.scripts, self.keys)
 
 
 def redis_health(client: Redis, scripts: Scripts, keys: Keys) -> RedisHealth:
@@ -155,6 +165,6 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
             gauges=RedisGauges(client, keys),
             workers=RedisWorkerRecords(client, keys),
             health=redis_health(client, scripts, keys),
-            overview=RedisOverview(client, scripts, keys),
             samples=RedisSamples(scripts),
+            scripts=scripts,
         )

@@ -9,21 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
-from pydantic import SecretStr
-
-from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
-from pipeline.adapters.object_store.s3 import S3Credentials, S3ObjectStore, S3Options
-from pipeline.adapters.object_store.swift import (
-    ClientAccess,
-    Endpoint,
-    KeystoneApplicationCredential,
-    KeystonePassword,
-    SwiftAuth,
-    SwiftObjectStore,
-    SwiftOptions,
-    TempAuth,
-    TempUrlSigner,
-)
 from pipeline.core.errors import StoreError
 from pipeline.ports import Store
 from pipeline.settings import Settings
@@ -34,73 +19,19 @@ def _observe(method: str, status: int | None, seconds: float) -> None:
     STORE_REQUEST_SECONDS.labels(method, status or "none").observe(seconds)
 
 
-def _swift_auth(
-    settings: Settings, user: str, password: SecretStr, credential_id: str, credential_secret: SecretStr
-) -> SwiftAuth:
-    """The login for these credentials at the configured server."""
-    if settings.swift_auth == "v1":
-        secret = password.get_secret_value()
-        return TempAuth(settings.swift_auth_url, user, secret, public_url=settings.swift_public_url)
-    endpoint = Endpoint(settings.swift_region, settings.swift_interface, public_url=settings.swift_public_url)
-    if credential_id:
-        secret = credential_secret.get_secret_value()
-        return KeystoneApplicationCredential(settings.swift_auth_url, credential_id, secret, endpoint)
-    return KeystonePassword(
-        auth_url=settings.swift_auth_url,
-        user=user,
-        password=password.get_secret_value(),
-        project=settings.swift_project,
-        user_domain=settings.swift_user_domain,
-        project_domain=settings.swift_project_domain,
-        endpoint=endpoint,
-    )
-
-
-def _own_auth(settings: Settings) -> SwiftAuth:
-    return _swift_auth(
-        settings,
-        settings.swift_user,
-        settings.swift_password,
-        settings.swift_application_credential_id,
-        settings.swift_application_credential_secret,
-    )
-
-
-def _delegated_auth(settings: Settings) -> SwiftAuth | None:
-    """The login whose tokens clients get; None when it is not configured."""
-    if not (settings.swift_lent_user or settings.swift_lent_application_credential_id):
-        return None
-    return _swift_auth(
-        settings,
-        settings.swift_lent_user,
-        settings.swift_lent_password,
-        settings.swift_lent_application_credential_id,
-        settings.swift_lent_application_credential_secret,
-    )
-
-
 def _swift(settings: Settings) -> AbstractAsyncContextManager[Store] | None:
     if not (settings.swift_user or settings.swift_application_credential_id):
         return None
-    options = SwiftOptions(
-        stall_seconds=settings.store_stall_seconds,
-        response_seconds=settings.store_stall_seconds,
-        ca_file=settings.store_ca_file,
-    )
-    key = settings.swift_tempurl_key.get_secret_value()
-    signer = TempUrlSigner(key, settings.swift_tempurl_digest) if key else None
-    return SwiftObjectStore(
-        _own_auth(settings),
-        settings.swift_container,
-        options=options,
-        observer=_observe,
-        clients=ClientAccess(signer, _delegated_auth(settings)),
-    )
+    from pipeline.bootstrap.swift import swift_store
+
+    return swift_store(settings, _observe)
 
 
 def _s3(settings: Settings) -> AbstractAsyncContextManager[Store] | None:
     if not settings.s3_bucket:
         return None
+    from pipeline.adapters.object_store.s3 import S3Credentials, S3ObjectStore, S3Options
+
     credentials = None
     if settings.s3_access_key:
         credentials = S3Credentials(settings.s3_access_key, settings.s3_secret_key.get_secret_value())
@@ -122,6 +53,8 @@ def _s3(settings: Settings) -> AbstractAsyncContextManager[Store] | None:
 def _filesystem(settings: Settings) -> AbstractAsyncContextManager[Store] | None:
     if settings.filesystem_dir is None:
         return None
+    from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
+
     return FilesystemObjectStore(settings.filesystem_dir)
 
 

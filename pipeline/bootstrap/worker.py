@@ -7,82 +7,88 @@ import socket
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from pipeline.adapters.media.reader import SandboxedReader
-from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
-from pipeline.bootstrap.media import media_reader
+from pipeline.bootstrap.media import READING, media_reader
 from pipeline.bootstrap.redis import RedisParts, redis_address, redis_parts
-from pipeline.bootstrap.shared import cache_purge, content_repository
 from pipeline.bootstrap.stores import open_stores
-from pipeline.bootstrap.volume import volume_parts
-from pipeline.contents.deletion import Deletions
+from pipeline.bootstrap.volume import VolumeParts, volume_parts
 from pipeline.core.retry import OutageBudget
 from pipeline.core.stages import Stage, WorkerType
 from pipeline.engine.contract import StageHandler
 from pipeline.engine.engine import EngineRules, StageEngine
 from pipeline.engine.limiter import SegmentLimiter
-from pipeline.engine.takeover import TakeOver
 from pipeline.ports import ContentRepository, Stores
 from pipeline.settings import Settings
-from pipeline.stages.assemble import Assemble
-from pipeline.stages.persist import Persist
-from pipeline.stages.probe import Probe
-from pipeline.stages.reading import FileReads
-from pipeline.stages.seal import Seal
-from pipeline.stages.thumbnail import Thumbnail
-from pipeline.stages.transfer import Transfer
-from pipeline.upkeep.cleanup import Cleanup, CleanupQueue
-from pipeline.upkeep.expiry import Expiry
-from pipeline.upkeep.orphaned_files import OrphanedFiles
-from pipeline.upkeep.orphaned_objects import OrphanedObjects, OrphanRules
-from pipeline.upkeep.volume import VolumeUpkeep
-from pipeline.uploads.cell import CellState
-from pipeline.uploads.release import EarlyRelease
+
+if TYPE_CHECKING:
+    from pipeline.adapters.media.reader import SandboxedReader
+    from pipeline.bootstrap.admission import AdmissionServices
+
+
+_WITH_DATABASE = frozenset({WorkerType.ADMISSION, WorkerType.PERSIST})
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerServices:
-    """What the workers run: `engine` runs stages, two of which read files with `media`; an admission worker runs all
-    the others."""
+    """What the workers of a process run: `engine` the stages of their types. `media` is there if one of them reads
+    files, `admission` if one of them is an admission worker."""
 
     redis: RedisParts
     engine: StageEngine
-    media: SandboxedReader
-    takeover: TakeOver
-    upkeep: VolumeUpkeep
-    cleanups: CleanupQueue
-    release: EarlyRelease
-    deletions: Deletions
-    orphaned_objects: OrphanedObjects
+    media: SandboxedReader | None
+    admission: AdmissionServices | None
     redis_url: str = field(repr=False)
     name: str
     volume: str
 
 
-def stage_handlers(
-    settings: Settings,
-    redis: RedisParts,
-    cell: CellState,
-    stores: Stores,
-    contents: ContentRepository,
-    media: SandboxedReader,
-    release: EarlyRelease,
-) -> dict[Stage, StageHandler]:
-    """A handler for every stage."""
-    limiter = SegmentLimiter(settings.store_concurrency)
-    files = FileReads(cell, redis.stages, stores, redis.signals, media.deferred.counted)
-    return {
-        Stage.TRANSFER: Transfer(cell, redis.stages, stores, limiter, redis.signals, release),
-        Stage.SEAL: Seal(cell, stores),
-        Stage.ASSEMBLE: Assemble(files, limiter),
-        Stage.PROBE: Probe(files, media, stores),
-        Stage.THUMBNAIL: Thumbnail(files, redis.stages, media, stores),
-        Stage.PERSIST: Persist(redis.stages, contents, stores),
-    }
+@dataclass(frozen=True, slots=True)
+class _Handlers:
+    """Makes the handlers of stages. Each kind is imported where it is made, so a process has those that it runs."""
+
+    redis: RedisParts
+    stores: Stores
+    parts: VolumeParts
+    limiter: SegmentLimiter
+
+    def of_transfer(self) -> dict[Stage, StageHandler]:
+        from pipeline.stages.seal import Seal
+        from pipeline.stages.transfer import Transfer
+
+        cell, stages, stores = self.parts.cell, self.redis.stages, self.stores
+        transfer = Transfer(cell, stages, stores, self.limiter, self.redis.signals, self.parts.release)
+        return {Stage.TRANSFER: transfer, Stage.SEAL: Seal(cell, stores)}
+
+    def of_assemble(self) -> dict[Stage, StageHandler]:
+        from pipeline.adapters.media.lanes import Deferred
+        from pipeline.stages.assemble import Assemble
+        from pipeline.stages.reading import FileReads
+
+        redis = self.redis
+        files = FileReads(self.parts.cell, redis.stages, self.stores, redis.signals, Deferred().counted)
+        return {Stage.ASSEMBLE: Assemble(files, self.limiter)}
+
+    def of_media(self, media: SandboxedReader) -> dict[Stage, StageHandler]:
+        from pipeline.stages.probe import Probe
+        from pipeline.stages.reading import FileReads
+        from pipeline.stages.thumbnail import Thumbnail
+
+        redis, stores = self.redis, self.stores
+        files = FileReads(self.parts.cell, redis.stages, stores, redis.signals, media.deferred.counted)
+        return {
+            Stage.PROBE: Probe(files, media, stores),
+            Stage.THUMBNAIL: Thumbnail(files, redis.stages, media, stores),
+        }
+
+    def of_persist(self, contents: ContentRepository) -> dict[Stage, StageHandler]:
+        from pipeline.stages.persist import Persist
+
+        return {Stage.PERSIST: Persist(self.redis.stages, contents, self.stores)}
 
 
 @asynccontextmanager
-async def worker_services(settings: Settings, kinds: Collection[WorkerType] = ()) -> AsyncIterator[WorkerServices]:
+async def worker_services(settings: Settings, kinds: Collection[WorkerType]) -> AsyncIterator[WorkerServices]:
     """Everything a process with workers of these types needs, open while the block runs. Raises UnconfinedError if one
     of them reads files and the sandbox does not work."""
     name = f"{socket.gethostname()}:{os.getpid()}"
@@ -90,34 +96,39 @@ async def worker_services(settings: Settings, kinds: Collection[WorkerType] = ()
         redis = await stack.enter_async_context(redis_parts(settings))
         stores = await stack.enter_async_context(open_stores(settings))
         parts = volume_parts(settings, redis)
-        cell = parts.cell
-        contents = content_repository(settings)
-        stack.push_async_callback(contents.close)
+        makers = _Handlers(redis, stores, parts, SegmentLimiter(settings.store_concurrency))
+        handlers: dict[Stage, StageHandler] = {}
+        media = admission = None
+        if WorkerType.TRANSFER in kinds:
+            handlers |= makers.of_transfer()
+        if WorkerType.ASSEMBLE in kinds:
+            handlers |= makers.of_assemble()
+        if READING & set(kinds):
+            media = await stack.enter_async_context(media_reader(settings))
+            handlers |= makers.of_media(media)
+        if _WITH_DATABASE & set(kinds):
+            from pipeline.bootstrap.shared import content_repository
+
+            contents = content_repository(settings)
+            stack.push_async_callback(contents.close)
+            if WorkerType.PERSIST in kinds:
+                handlers |= makers.of_persist(contents)
+            if WorkerType.ADMISSION in kinds:
+                from pipeline.bootstrap.admission import admission_services
+
+                admission = await admission_services(stack, settings, redis, stores, contents, parts)
         budget = OutageBudget(
             settings.store_patience_seconds,
             settings.database_patience_seconds,
             settings.disk_patience_seconds,
             settings.crash_patience_seconds,
         )
-        media = await stack.enter_async_context(media_reader(settings, kinds))
-        handlers = stage_handlers(settings, redis, cell, stores, contents, media, parts.release)
-        cleanup = Cleanup(cell, redis.ended, stores, contents, parts.recovery)
-        expiry = Expiry(cell, parts.admission, parts.recovery, parts.expiry)
-        purge = await cache_purge(stack, settings)
+        rules = EngineRules(name, budget)
         yield WorkerServices(
             redis=redis,
-            engine=StageEngine(
-                redis.stages, cell.uploads, cell.queue, handlers, parts.recovery, EngineRules(name, budget)
-            ),
+            engine=StageEngine(redis.stages, parts.cell.uploads, parts.cell.queue, handlers, parts.recovery, rules),
             media=media,
-            takeover=TakeOver(redis.stages, cell.queue),
-            upkeep=VolumeUpkeep(
-                cell, parts.recovery, parts.admission, expiry, OrphanedFiles(cell, redis.stages, parts.release)
-            ),
-            release=parts.release,
-            cleanups=CleanupQueue(cell, redis.ended, cleanup),
-            deletions=Deletions(PostgresDeletionRepository(contents.pool), stores, purge),
-            orphaned_objects=OrphanedObjects(cell.uploads, stores, cleanup, OrphanRules()),
+            admission=admission,
             redis_url=redis_address(settings),
             name=name,
             volume=settings.volume,

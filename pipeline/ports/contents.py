@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.core.model import ContentRecord
 from pipeline.core.stored_objects import ObjectVersion, StoredSegment
-from schemas.content import Content
-from schemas.content_list import ContentFilters
-from schemas.deletions import PendingDeletion
+
+if TYPE_CHECKING:
+    from schemas.content import Content
+    from schemas.content_list import ContentFilters
+    from schemas.deletions import PendingDeletion
 
 
 class DeletionRepository(Protocol):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from schemas.media import MediaMetadata
+if TYPE_CHECKING:
+    from schemas.media import MediaMetadata
 
 
 class ByteSource(Protocol):

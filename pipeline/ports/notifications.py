@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from schemas.storage_events import StorageEvents
+if TYPE_CHECKING:
+    from schemas.storage_events import StorageEvents
 
 
 class SignedMessages(Protocol):

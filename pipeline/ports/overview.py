@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from schemas.overview import Overview
+if TYPE_CHECKING:
+    from schemas.overview import Overview
 
 
 class CellOverview(Protocol):

@@ -13,6 +13,7 @@ from uuid6 import uuid7
 
 from pipeline.bootstrap import worker_services
 from pipeline.core.segments import SegmentPlan
+from pipeline.core.stages import WorkerType
 from pipeline.core.stored_objects import ObjectTarget, object_key
 from pipeline.ports import TransferSessions
 from pipeline.upkeep.orphaned_objects import OrphanRules
@@ -26,9 +27,10 @@ pytestmark = pytest.mark.e2e
 
 
 async def sweep(cell: Cell, **rules: float) -> None:
-    async with worker_services(cell.settings) as services:
-        services.orphaned_objects.rules = OrphanRules(**rules)
-        await services.orphaned_objects.sweep()
+    async with worker_services(cell.settings, [WorkerType.ADMISSION]) as services:
+        assert services.admission is not None
+        services.admission.orphaned_objects.rules = OrphanRules(**rules)
+        await services.admission.orphaned_objects.sweep()
 
 
 def target_of(upload_id: str) -> ObjectTarget:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.bootstrap import worker_services
-from pipeline.core.stages import Stage
+from pipeline.core.stages import Stage, WorkerType
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.holding import readers_killed
 from tests.harness.media_samples import sample
@@ -50,10 +50,11 @@ async def test_what_a_crashed_upload_has_stored_is_kept(servers: Servers, tmp_pa
         assert await cell.redis.ttl(key) == -1, "the record stays until an operator removes it"
         kept = [name for name in await cell.stored_keys() if upload["id"] in name]
         assert kept
-        async with worker_services(cell.settings) as services:
-            await services.orphaned_objects.sweep()
-            await services.cleanups.run()
-            await services.upkeep.sweep()
+        async with worker_services(cell.settings, [WorkerType.ADMISSION]) as services:
+            assert services.admission is not None
+            await services.admission.orphaned_objects.sweep()
+            await services.admission.cleanups.run()
+            await services.admission.upkeep.sweep()
         assert [name for name in await cell.stored_keys() if upload["id"] in name] == kept
         if stage is Stage.PERSIST:
             assert await cell.read(f"contents/{upload['id']}/original") == data
