@@ -57,12 +57,17 @@ class ObjectStore(Protocol):
         SegmentCorrupt when the bytes on the temp volume are not those that arrived, STORE_SESSION_LOST when the store
         no longer knows `target.session`, StoreUnavailable, StoreError."""
 
-    async def seal(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> StoredObject:
+    async def seal(
+        self, target: ObjectTarget, segments: Sequence[StoredSegment], *, acknowledged: bool = False
+    ) -> StoredObject:
         """Write the manifest over all segments, in order. Idempotent. Raises MANIFEST_REFUSED when a segment is missing
         or changed; `segments` in its detail are the numbers to put again, as far as the store reports them.
 
         Of a target with `parts`, the segments are those of partial uploads. A store without the ability `SegmentReads`
-        copies them, and has removed them when this returns."""
+        copies them, and has removed them when this returns.
+
+        `acknowledged`: this service has stored the segments itself, a moment ago, and compared their digests. A file of
+        one segment, which is its object, need not be looked at again then."""
 
     async def abort(self, target: ObjectTarget) -> None:
         """Remove everything of an upload: session, segments, manifest or object. Idempotent; succeeds when nothing

@@ -1,4 +1,6 @@
 """Seal: writes the manifest over an upload's segments. The manifest is the file: nothing is merged, now or on download.
+A file of one segment is an object already. If stage `transfer` has stored it a moment ago, and compared its digest with
+the one in the store's response, nothing is asked of the store; otherwise the object is looked at.
 
 If the store does not have a segment as it acknowledged it, the segment is transferred again from the temp file or, if
 its bytes were released, requested from the client again, and the seal waits for it.
@@ -7,6 +9,7 @@ its bytes were released, requested from the client again, and the seal waits for
 from __future__ import annotations
 
 from pipeline.core.errors import StoreError
+from pipeline.core.stages import Stage
 from pipeline.core.transports import Transport
 from pipeline.engine.contract import Blocked, Done, Outcome, StageRun
 from pipeline.engine.drain import drained
@@ -18,6 +21,11 @@ from pipeline.uploads.target import open_target
 
 # A store that keeps losing acknowledged segments is not given further attempts.
 _MAX_REFUSALS = 5
+
+
+# Between the end of stage `transfer` and this run. What happens to the object later is as unlikely to be noticed by one
+# look at it as what happens after this stage.
+_MOMENT_MS = 10_000
 
 
 class Seal:
@@ -37,7 +45,8 @@ class Seal:
         if upload.parts and upload.plan.count == 1 and isinstance(store, SegmentReads):  # others copy it themselves
             return Done(stored_to_data(await drained(make_whole(store, target, stored[0]))))
         try:
-            return Done(stored_to_data(await drained(store.seal(target, stored))))
+            sealing = store.seal(target, stored, acknowledged=_just_transferred(run))
+            return Done(stored_to_data(await drained(sealing)))
         except StoreError as error:
             refused = error.detail.get("segments")
             on_volume = upload.transport is Transport.GATEWAY  # other transports have no temp file to transfer from
@@ -46,3 +55,14 @@ class Seal:
             # Its client may have to send segments again: the lease may have lapsed while nothing was expected of it.
             await self._cell.ledger.renew(upload.upload_id)
             return Blocked(await self._cell.record.segments_gone(run.job, refused))
+
+
+def _just_transferred(run: StageRun) -> bool:
+    """This is the first attempt, and it follows stage `transfer` at once. Redis' clock has set both times."""
+    stages = run.upload.stages
+    own, transfer = stages[run.job.stage], stages.get(Stage.TRANSFER)
+    if run.upload.transport is not Transport.GATEWAY or own.attempt > 1 or transfer is None:
+        return False
+    if own.since_ms is None or transfer.finished_at_ms is None:
+        return False
+    return own.since_ms - transfer.finished_at_ms <= _MOMENT_MS

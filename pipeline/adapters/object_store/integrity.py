@@ -53,6 +53,11 @@ def etag_of_etags(segments: Sequence[StoredSegment]) -> str:
     return digest.hexdigest()
 
 
+def plain_object(store: str, container: str, target: ObjectTarget, segment: StoredSegment) -> StoredObject:
+    """The object of an upload of one segment, as the response to its PUT has shown it."""
+    return StoredObject(store, container, target.key, segment.size_bytes, segment.etag, (segment,))
+
+
 async def verify_plain(store: ObjectReader, target: ObjectTarget, segment: StoredSegment) -> StoredObject:
     """Seal an upload of one segment: its object exists already, and must be what was acknowledged.
 

@@ -45,6 +45,15 @@ async def test_seal_is_idempotent(store: Store) -> None:
     assert await content(store, upload.target.key) == upload.data
 
 
+@pytest.mark.parametrize("sizes", [(300,), None], ids=["plain", "manifest"])
+async def test_segments_that_were_acknowledged_are_sealed_alike(store: Store, sizes: tuple[int, ...] | None) -> None:
+    upload = Scenario(store, sizes=sizes)
+    await upload.begin()
+    segments = await upload.put()
+    stored = await store.seal(upload.target, segments, acknowledged=True)
+    assert stored == await store.seal(upload.target, segments)
+
+
 @pytest.mark.parametrize("which", [1, 2, 3])
 async def test_a_missing_segment_is_refused(store: Store, which: int) -> None:
     upload = Scenario(store)

@@ -97,8 +97,10 @@ class FilesystemObjectStore(Guarded, ClosedOnExit):
             etag = await asyncio.to_thread(self._tree.put_object, body, key, md5_hex(body))
         return self._stored(key, len(body), etag)
 
-    async def seal(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> StoredObject:
-        """See `ObjectStore.seal`."""
+    async def seal(
+        self, target: ObjectTarget, segments: Sequence[StoredSegment], *, acknowledged: bool = False
+    ) -> StoredObject:
+        """See `ObjectStore.seal`. A plain file is compared in any case."""
         check_segments(target, segments)
         if target.is_plain:
             with disk_errors(target.key):

@@ -32,6 +32,7 @@ from pipeline.adapters.object_store.http.ranges import range_header
 from pipeline.adapters.object_store.http.sender import RequestSender, new_session, reading
 from pipeline.adapters.object_store.integrity import (
     check_segments,
+    plain_object,
     unquoted,
     verify_plain,
 )
@@ -136,7 +137,9 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
         verify_etag(self._options, f"put_object {key}", etag, digest.hexdigest())
         return StoredObject(STORE_NAME, self._bucket, key, len(body), etag)
 
-    async def seal(self, target: ObjectTarget, segments: Sequence[StoredSegment]) -> StoredObject:
+    async def seal(
+        self, target: ObjectTarget, segments: Sequence[StoredSegment], *, acknowledged: bool = False
+    ) -> StoredObject:
         """See `ObjectStore.seal`."""
         check_segments(target, segments)
         if target.parts:
@@ -144,6 +147,8 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
             await self._abort_others(target)
             return stored
         if target.plan.count == 1:
+            if acknowledged:
+                return plain_object(STORE_NAME, self._bucket, target, segments[0])
             return await verify_plain(self, target, segments[0])
         stored = await complete_parts(self._client, self, target, segments, self._options)
         await self._abort_others(target)
