@@ -55,7 +55,7 @@ def _converted(image: Image.Image, tagged: Tagged) -> Image.Image:
     if image.mode == "LAB":
         lab = ImageCms.createProfile("LAB")
         return ImageCms.profileToProfile(image, lab, _srgb(), outputMode="RGB") or image.convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
 
 
 @cache
