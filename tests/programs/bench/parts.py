@@ -21,12 +21,14 @@ from tests.programs.bench import (
     memory,
     photos,
     plan,
+    processes,
     scale,
     throughput,
     throughput_s3,
     tus_many,
     tus_stream,
     uploads,
+    videos,
     windows,
 )
 from tests.programs.bench.bed import Bed
@@ -76,6 +78,14 @@ PARTS: Final[Mapping[str, Part]] = {
         "photos per second: `sluice upload` and a plain HTTP client in turn",
         lambda bed, console, sizes: photos.measure_photos(bed, console, count=sizes.photo_count, repeat=sizes.repeat),
         on_demand=True,
+    ),
+    videos.PART: Part(
+        "videos of 16 MiB, 16 at once, and the CPU time per video of each process",
+        lambda bed, console, sizes: videos.measure_videos(bed, console, repeat=sizes.repeat),
+    ),
+    processes.PART: Part(
+        "the import of a worker process, and its memory when it is idle",
+        lambda bed, console, sizes: processes.measure_processes(bed, console, repeat=sizes.repeat),
     ),
     media.PART: Part(
         "bytes that metadata and thumbnail need of the large file, in Swift and in S3; photos beside --baseline",
