@@ -9,7 +9,8 @@ environment by a new program, so no secret of the worker is in its memory, nor i
 
 It has one thread, since a child of a process with several may find locks that nobody will release. It imports once what
 the children need, because they can open no file: a fork takes about a millisecond, the imports a third of a second. It
-tests the confinement before these imports, so that a worker is not kept waiting for them.
+tests the confinement when it starts, and imports before its first child: until then, and so in a worker whose files
+another one reads, it needs a third of the memory.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Host:
     """The loop of this process."""
 
     def __init__(
-        self, control: socket.socket, confinement: Confinement, required: bool, serve: Callable[[], None]
+        self, control: socket.socket, confinement: Confinement, required: bool, load: Callable[[], Callable[[], None]]
     ) -> None:
         self._control = control
         self._confinement = confinement
@@ -60,9 +61,8 @@ class Host:
         self._jobs: dict[int, int] = {}
         """Process id -> the job's number."""
         self._waited_micros: dict[int, int] = {}
-        self._serve = serve
-        gc.collect()
-        gc.freeze()  # a collection in a child would write to, and so copy, the pages of every object
+        self._load = load
+        self._serve: Callable[[], None] | None = None
 
     def run(self) -> None:
         """Until the worker closes the control socket."""
@@ -96,6 +96,10 @@ class Host:
         return True
 
     def _start(self, number: int, descriptor: int, limits: Limits) -> None:
+        if self._serve is None:
+            self._serve = self._load()
+            gc.collect()
+            gc.freeze()  # a collection in a child would write to, and so copy, the pages of every object
         host = os.getpid()
         try:
             process = os.fork()
@@ -104,12 +108,12 @@ class Host:
             self._report(Report.NOT_STARTED, number, error.errno or 0)
             return
         if not process:
-            self._be_child(descriptor, limits, host)
+            self._be_child(self._serve, descriptor, limits, host)
         os.close(descriptor)
         self._jobs[process] = number
         self._report(Report.STARTED, number, process)
 
-    def _be_child(self, descriptor: int, limits: Limits, host: int) -> NoReturn:
+    def _be_child(self, serve: Callable[[], None], descriptor: int, limits: Limits, host: int) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -118,7 +122,7 @@ class Host:
             gaps = self._confinement.apply(limits, host)
             if gaps and self._required:
                 os._exit(EXIT_UNCONFINED)
-            self._serve()
+            serve()
             os._exit(0)
         finally:
             os._exit(1)
@@ -186,4 +190,4 @@ def main(
     confinement = confinement or Confinement()
     gaps = find_gaps(confinement, _TEST_LIMITS)
     control.send(REPORT.pack(Report.HELLO, 0, 0, 0, 0) + json.dumps(gaps).encode())
-    Host(control, confinement, arguments[2] == "required", load()).run()
+    Host(control, confinement, arguments[2] == "required", load).run()
