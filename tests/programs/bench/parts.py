@@ -22,6 +22,7 @@ from tests.programs.bench import (
     photos,
     plan,
     processes,
+    redis_work,
     scale,
     throughput,
     throughput_s3,
@@ -86,6 +87,10 @@ PARTS: Final[Mapping[str, Part]] = {
     processes.PART: Part(
         "the import of a worker process, and its memory when it is idle",
         lambda bed, console, sizes: processes.measure_processes(bed, console, repeat=sizes.repeat),
+    ),
+    redis_work.PART: Part(
+        "commands, scripts and time in Redis of a photo and of a video of 16 MiB",
+        lambda bed, console, sizes: redis_work.measure_redis(bed, console),
     ),
     media.PART: Part(
         "bytes that metadata and thumbnail need of the large file, in Swift and in S3; photos beside --baseline",
