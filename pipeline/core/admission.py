@@ -1,6 +1,6 @@
 """Admission as a pure model: which uploads hold bytes of a temp volume, and in which order they are admitted.
 
-This is the specification of `adapters/redis/scripts/volume_admission.lua`; a Hypothesis state machine drives the model
+This is the specification of `adapters/redis/scripts/admission.lua`; a Hypothesis state machine drives the model
 and the script side by side and compares them.
 
 Rules

@@ -11,7 +11,7 @@ Guarantee: every upload finishes within its reservation, whatever others do.
    segments need, so two uploads with wishes never wait for each other. Wishes come true before the queue is served, in
    the order of the uploads' tickets.
 
-Sizes are bytes, times milliseconds. `adapters/redis/scripts/volume_segments.lua` does the same.
+Sizes are bytes, times milliseconds. `adapters/redis/scripts/room.lua` does the same.
 """
 
 from __future__ import annotations

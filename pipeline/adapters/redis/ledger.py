@@ -1,4 +1,4 @@
-"""The reservations of one temp volume, kept in Redis by `scripts/volume_admission.lua`."""
+"""The reservations of one temp volume, kept in Redis by `scripts/volume_*.lua`."""
 
 from __future__ import annotations
 
@@ -60,16 +60,7 @@ class RedisReservationLedger:
         self._rules = rules
 
     async def _call(self, op: str, upload_id: str | None = None, **more: Any) -> dict[str, Any]:
-        return await self._scripts.call(
-            "volume_admission",
-            op=op,
-            volume=self._volume,
-            upload_id=upload_id,
-            **more,
-        )
-
-    async def _segment(self, op: str, upload_id: str, **more: Any) -> dict[str, Any]:
-        return await self._scripts.call("volume_segments", op=op, volume=self._volume, upload_id=upload_id, **more)
+        return await self._scripts.call(f"volume_{op}", volume=self._volume, upload_id=upload_id, **more)
 
     async def _pass(
         self, op: str, disk: DiskReading, upload_id: str | None, **request: int | str | None
@@ -162,7 +153,7 @@ class RedisReservationLedger:
     async def take(
         self, upload_id: str, number: int, size_bytes: int, *, segment_bytes: int, reader_segments: int
     ) -> bool:
-        answer = await self._segment(
+        answer = await self._call(
             "take",
             upload_id,
             number=number,
@@ -174,17 +165,17 @@ class RedisReservationLedger:
         return bool(answer["taken"])
 
     async def back(self, upload_id: str, number: int) -> None:
-        await self._segment("back", upload_id, number=number)
+        await self._call("back", upload_id, number=number)
 
     async def give(self, upload_id: str, segments: Mapping[int, int], *, stored: bool) -> None:
-        await self._segment("give", upload_id, segments=dict(segments), stored=stored)
+        await self._call("give", upload_id, segments=dict(segments), stored=stored)
 
     async def given(self, upload_id: str) -> Collection[int]:
-        answer = await self._segment("given", upload_id)
+        answer = await self._call("given", upload_id)
         return frozenset(int(number) for number in answer["numbers"] or ())
 
     async def taken(self, upload_id: str) -> Mapping[int, float]:
-        answer = await self._segment("taken", upload_id)
+        answer = await self._call("taken", upload_id)
         return {int(number): age / 1000 for number, age in dict(answer["ages_ms"] or {}).items()}
 
     async def postpone(self, upload_id: str) -> bool:

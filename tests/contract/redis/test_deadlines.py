@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from pipeline.adapters.redis.records import to_fields
-from pipeline.adapters.redis.scripts import source
+from pipeline.adapters.redis.scripts import NAMES, source
 from pipeline.core.lifecycle import ENDED, Event, Status
 from tests.harness.new_uploads import new_upload
 from tests.harness.redis_versions import RedisServer
@@ -31,7 +31,8 @@ pytestmark = pytest.mark.contract
 
 FIRST_MS, LEASE_MS, DEADLINE_MS, PAUSE_MS = 60, 900, 5_000, 300
 SEGMENTS, SEGMENT_BYTES, VOLUME = 2, 10, "v"
-SCRIPTS = ("upload_create", "upload_apply", "segment_received", "segment_invalidate", "volume_admission")
+VOLUME_SCRIPTS = tuple(name for name in NAMES if name.startswith("volume_"))
+SCRIPTS = ("upload_create", "upload_apply", "segment_received", "segment_invalidate", *VOLUME_SCRIPTS)
 _prefixes = (f"deadlines-{number}:" for number in itertools.count())
 numbers = st.integers(1, SEGMENTS)
 which = st.integers(0, 2)
@@ -79,7 +80,7 @@ class DeadlineMachine(RuleBasedStateMachine):
         return self.calls.call(script, self.prefix, now_ms=self.now_ms, requeue_ms=1_000, **arguments)
 
     def volume(self, op: str, **arguments: Any) -> dict[str, Any]:
-        return self.call("volume_admission", op=op, volume=VOLUME, **arguments)
+        return self.call(f"volume_{op}", volume=VOLUME, **arguments)
 
     def create(self) -> Modelled:
         new = new_upload(size_bytes=SEGMENTS * SEGMENT_BYTES, segment_bytes=SEGMENT_BYTES, volume=VOLUME)

@@ -78,9 +78,9 @@ class PairMachine(RuleBasedStateMachine):
     def time_passes(self, milliseconds: int) -> None:
         self.now_ms += milliseconds
 
-    def call(self, op: str, upload: str | None, script: str = "volume_admission", **more: Any) -> dict[str, Any]:
-        arguments = {"op": op, "volume": VOLUME, "upload_id": upload, "lease_ms": LEASE_MS, "pause_ms": PAUSE_MS}
-        return self.books.call(script, self.prefix, arguments | {"now_ms": self.now_ms} | more)
+    def call(self, op: str, upload: str | None, **more: Any) -> dict[str, Any]:
+        arguments = {"volume": VOLUME, "upload_id": upload, "lease_ms": LEASE_MS, "pause_ms": PAUSE_MS}
+        return self.books.call(f"volume_{op}", self.prefix, arguments | {"now_ms": self.now_ms} | more)
 
     def run_pass(
         self,

@@ -1,4 +1,4 @@
-"""`volume_admission.lua` in a real Redis against `core.admission.AdmissionModel`, in random schedules."""
+"""The scripts of a volume in a real Redis against `core.admission.AdmissionModel`, in random schedules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import redis
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from pipeline.adapters.redis.scripts import source
+from pipeline.adapters.redis.scripts import NAMES, source
 from pipeline.core.reservation import Reader
 from pipeline.core.transports import TRANSPORTS, Transport
 from tests.harness.redis_versions import RedisServer
@@ -24,7 +24,7 @@ from tests.integration.admission.volumes import Volume
 pytestmark = pytest.mark.integration
 
 
-_SCRIPTS = ("volume_admission", "volume_segments")
+_SCRIPTS = tuple(name for name in NAMES if name.startswith("volume_"))
 _READING = [stage for stage, spec in TRANSPORTS[Transport.GATEWAY].graph.items() if spec.reads]
 
 

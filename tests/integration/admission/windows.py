@@ -158,7 +158,6 @@ class WindowMachine(AdmissionMachine):
         answer = self.call(
             "take",
             upload,
-            "volume_segments",
             number=number,
             size_bytes=size_bytes,
             budget_bytes=self.volume.budget_bytes,
@@ -183,7 +182,7 @@ class WindowMachine(AdmissionMachine):
                 return
             self.absent[upload].discard(number)
             self.files[upload] = self.files.get(upload, 0) + size_bytes
-        self.call("back", upload, "volume_segments", number=number)
+        self.call("back", upload, number=number)
         self.model.back(upload, number)
 
     @rule(upload=uploads, number=numbers)
@@ -214,7 +213,7 @@ class WindowMachine(AdmissionMachine):
             size_bytes = plan.length(number)
             if number in item.taken or (stored and number not in item.given):
                 self.punch(upload, number)
-        self.call("give", upload, "volume_segments", segments={str(number): size_bytes}, stored=stored)
+        self.call("give", upload, segments={str(number): size_bytes}, stored=stored)
         self.model.give(upload, {number: size_bytes}, stored=stored, reader=self.reader(upload))
         if item is not None and item.window_bytes is not None and not self.reader(upload).active:
             assert item.size_bytes <= item.rest_bytes + item.wish_bytes, "more than what remains of the file"

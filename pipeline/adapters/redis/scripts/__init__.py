@@ -1,21 +1,20 @@
 """The Lua scripts, one file each, named after what they change or read.
 
 Guarantee: every change of an upload's state is one script, so it happens completely or not at all, and Redis' clock is
-the only clock. Each script begins with the lifecycle and the stage graphs as Lua tables, written from `core.lifecycle`
-and `core.transports`, and with the functions of `lib.lua`, `release.lua`, `owners.lua` and `lifecycle.lua`.
+the only clock. Each script begins with what it uses of the lifecycle and the stage graphs, written as Lua tables from
+`core.lifecycle` and `core.transports`, and of the shared functions (`composed.py`).
 
 Redis does not undo what a script has written before an error. No state of the server stops a script between two writes:
 Redis refuses its first write or none (out of memory, read-only, failed save, too few replicas). Only a user's rights
-are checked at each command, by Redis 7 too. Therefore every script first proves its rights (`rights.lua`): from Redis 7
-on by asking Redis, which takes 7 µs, and on Redis 6 by trying each command, which takes 20. `server_probe.lua` runs
-every command once, for /readyz and `sluice doctor`, and before the first script of a process.
+are checked at each command, by Redis 7 too. Therefore every script that writes first proves its rights (`rights.lua`):
+from Redis 7 on by asking Redis, and on Redis 6 by trying each command that it uses. `server_probe.lua` runs every
+command once, for /readyz and `sluice doctor`, and before the first script of a process.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from importlib import resources
+from collections.abc import Mapping
 from typing import Any
 
 from redis.asyncio import Redis
@@ -23,9 +22,10 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import InvalidResponse
 
 from pipeline.adapters.redis.errors import translated
+from pipeline.adapters.redis.scripts.composed import source
 from pipeline.core.errors import DependencyUnavailable
-from pipeline.core.lifecycle import ENDED, Event, moves
-from pipeline.core.transports import transports_table
+
+__all__ = ["NAMES", "Scripts", "source"]
 
 NAMES = (
     "append_begin",
@@ -68,52 +68,27 @@ NAMES = (
     "upload_purge",
     "upload_rebuild",
     "upload_snapshots",
-    "volume_admission",
+    "volume_adopt",
+    "volume_back",
+    "volume_confirm",
+    "volume_follow",
+    "volume_give",
+    "volume_given",
+    "volume_open",
+    "volume_overdue",
+    "volume_postpone",
     "volume_queue",
+    "volume_release",
+    "volume_renew",
+    "volume_request",
+    "volume_run",
     "volume_sample",
-    "volume_segments",
+    "volume_standing",
+    "volume_take",
+    "volume_taken",
 )
 
-# Files whose functions a script uses, besides those of every script.
-_SHARED: Mapping[str, tuple[str, ...]] = {
-    "append_length": ("queue", "volume"),
-    "upload_create": ("joining",),
-    "upload_rebuild": ("joining",),
-    "upload_snapshots": ("queue",),
-    "volume_admission": ("queue", "volume", "volume_upgrade"),
-    "volume_queue": ("queue",),
-    "volume_segments": ("queue", "volume"),
-}
 _LACKS_RIGHTS = frozenset({"NOPERM", "UNKNOWN"})
-
-
-def _literal(value: object) -> str:
-    """A value of the core's tables as a Lua literal. Each call of a script makes them: decoding them from JSON would
-    take three times as long, 25 µs more, which is more than the rights cost on Redis 6."""
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"[{_literal(key)}]={_literal(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return "{" + ",".join(map(_literal, value)) + "}"
-    return json.dumps(value)  # names and booleans, which Lua writes in the same way
-
-
-def _tables() -> str:
-    """The tables of the core as Lua source."""
-    return "\n".join(
-        [
-            f"local MOVES = {_literal({event: moves(event) for event in Event})}",
-            f"local TRANSPORTS = {_literal(transports_table())}",
-            f"local ENDED = {_literal(dict.fromkeys(sorted(ENDED), True))}",
-            "",
-        ]
-    )
-
-
-def source(name: str) -> str:
-    """The text of script `name`, as Redis runs it."""
-    folder = resources.files(__name__)
-    parts = ("rights", "lib", "release", "owners", "lifecycle", *_SHARED.get(name, ()), name)
-    return _tables() + "".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
 
 
 class Scripts:

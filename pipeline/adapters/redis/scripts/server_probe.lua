@@ -26,7 +26,6 @@ redis.call('SREM', key, 'm')
 redis.call('ZREM', key, 'm')
 redis.call('ZREMRANGEBYSCORE', key, 0, 0)
 redis.call('PEXPIRE', key, 1)
-redis.call('PEXPIREAT', key, 1)
 local problem
 -- Each creates the key, so it is deleted whether or not the command succeeds.
 local function try(...)
@@ -37,7 +36,6 @@ end
 try('HINCRBY', key, 'f', 1)
 try('HSET', key, 'f', 'v')
 try('HSETNX', key, 'f', 'v')
-try('INCR', key)
 try('SADD', key, 'm')
 try('SET', key, 'v')
 try('XADD', key, '*', 'f', 'v')

@@ -1,4 +1,4 @@
--- The reservations of one temp volume, for the scripts volume_admission and volume_segments, by the rules of
+-- The reservations of one temp volume, for the scripts that change them, by the rules of
 -- pipeline/core/admission.py and pipeline/core/reservation.py. A.volume names the volume, A.upload_id the upload. Bytes, ms.
 --
 -- Keys of a volume, V, besides those of its queue (queue.lua):

@@ -1,5 +1,5 @@
--- The segments that hold room of a reservation, by the rules of pipeline/core/reservation.py; a test runs that model and this
--- script side by side. A: op (take, back, give, taken or given), volume, upload_id, and more by op. volume.lua lists the keys.
+-- The segments that hold room of a reservation, by the rules of pipeline/core/reservation.py; a test runs that model and the
+-- scripts side by side. What volume_take, volume_back and volume_give do. volume.lua lists the keys.
 
 -- The bytes by which a reservation may grow now: by the latest reading of the disk, and without what older uploads wish.
 local function room_to_grow()
@@ -128,30 +128,3 @@ local function give()
   local waiting = redis.call('ZCARD', V .. ':queue') + redis.call('ZCARD', V .. ':wishes')
   if size_of(id) < before and waiting > 0 then redis.call('PUBLISH', P .. 'wake:queue:admission:' .. A.volume, '') end
 end
-
-if A.op == 'take' then return cjson.encode({taken = take()}) end
-
-if A.op == 'back' then
-  back()
-  return cjson.encode({})
-end
-
-if A.op == 'give' then
-  give()
-  return cjson.encode({})
-end
-
-if A.op == 'taken' then
-  local ages = {}
-  local entries = redis.call('HGETALL', V .. ':taken:' .. id)
-  for index = 1, #entries, 2 do
-    ages[entries[index]] = math.max(0, NOW - tonumber(string.match(entries[index + 1], '^%d+ (%d+)')))
-  end
-  return cjson.encode({ages_ms = ages})
-end
-
-if A.op == 'given' then
-  return cjson.encode({numbers = redis.call('HKEYS', V .. ':given:' .. id)})
-end
-
-error('unknown op ' .. tostring(A.op))

@@ -1,0 +1,9 @@
+-- Admit the uploads that may be admitted now. A: volume, lease_ms, budget_bytes, max_overtakes, lookahead, owner_bytes?,
+-- owner_uploads?, pause_ms, free_bytes and headroom_bytes (of the disk), epoch (before that was read). Returns {to_allocate: [{id,
+-- bytes, bytes of the file or 0}], lapsed, queue_position} or {stale}.
+-- A disk reading from before Redis lost the volume does not count what is on it; one from before a preallocation counts its
+-- bytes both as free and as backed. While many uploads are admitted, all of a caller's readings may be stale: then the next
+-- run admits what it has queued.
+if redis.call('HEXISTS', V, 'opened_at_ms') == 0 then return cjson.encode({stale = true}) end
+if A.epoch ~= number(redis.call('HGET', V, 'epoch')) then return cjson.encode({stale = true}) end
+return run()
