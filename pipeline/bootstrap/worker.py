@@ -14,7 +14,7 @@ from pipeline.bootstrap.redis import RedisParts, redis_address, redis_parts
 from pipeline.bootstrap.stores import open_stores
 from pipeline.bootstrap.volume import VolumeParts, volume_parts
 from pipeline.core.retry import OutageBudget
-from pipeline.core.stages import Stage, WorkerType
+from pipeline.core.stages import GRAPH, Stage, WorkerType
 from pipeline.engine.contract import StageHandler
 from pipeline.engine.engine import EngineRules, StageEngine
 from pipeline.engine.limiter import SegmentLimiter
@@ -123,10 +123,10 @@ async def worker_services(settings: Settings, kinds: Collection[WorkerType]) -> 
             settings.disk_patience_seconds,
             settings.crash_patience_seconds,
         )
-        rules = EngineRules(name, budget)
+        rules = EngineRules(name, budget, frozenset(stage for stage, spec in GRAPH.items() if spec.worker in kinds))
         yield WorkerServices(
             redis=redis,
-            engine=StageEngine(redis.stages, parts.cell.uploads, parts.cell.queue, handlers, parts.recovery, rules),
+            engine=StageEngine(redis.stages, parts.cell.queue, handlers, parts.recovery, rules),
             media=media,
             admission=admission,
             redis_url=redis_address(settings),

@@ -5,6 +5,9 @@ ends, is stopped and acknowledges it, so that cleanup never races with it. `core
 is repeated or fails the upload: an unavailable dependency and an unexpected exception are limited by time, the upload's
 own errors by attempts. What the engine cannot record (Redis unavailable, process killed) is repaired by take-over.
 
+A process that finishes a stage runs one that follows at once, if it has workers of its type: in the same slot, under a
+lease of its own, and without a job. What the process does not record is repaired by take-over, as for every run.
+
 No upload fails by a record that Redis has restored from before a restart: a stage that runs again after its upload was
 `ready` would find no temp file. Before an upload fails, the records are compared with the journals.
 """
@@ -37,7 +40,7 @@ from pipeline.core.transports import TRANSPORTS
 from pipeline.engine.contract import Blocked, Done, Idle, Outcome, Parked, Requeue, Skipped, StageHandler, StageRun
 from pipeline.engine.drain import drained
 from pipeline.engine.heartbeat import WORK_AGAIN_SECONDS, heartbeats
-from pipeline.ports import RecordCheck, StageQueue, StageRuns, UploadReader
+from pipeline.ports import Continuation, RecordCheck, StageQueue, StageRuns, StageStart
 from pipeline.tasks import end_tasks
 from pipeline.telemetry import (
     STAGE_RETRIES,
@@ -51,6 +54,8 @@ from pipeline.telemetry import (
 
 T = TypeVar("T")
 
+_Following = tuple[StageJob, StageStart] | None
+
 # A file that kills its worker every time (out of memory, for example) must not be retried indefinitely.
 _MAX_TAKEOVERS = 20
 _REDIS_RETRY_SECONDS = 0.5
@@ -59,10 +64,11 @@ _STALE_RECORDS_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class EngineRules:
-    """`worker` is the process's name in records and logs."""
+    """`worker` is the process's name in records and logs. `continues`: the stages that it runs after another one."""
 
     worker: str
     budget: OutageBudget = field(default_factory=OutageBudget)
+    continues: frozenset[Stage] = frozenset()
 
 
 class StageEngine:
@@ -71,14 +77,12 @@ class StageEngine:
     def __init__(
         self,
         runs: StageRuns,
-        uploads: UploadReader,
         queue: StageQueue,
         handlers: Mapping[Stage, StageHandler],
         records: RecordCheck,
         rules: EngineRules,
     ) -> None:
         self._runs = runs
-        self._uploads = uploads
         self._queue = queue
         self._handlers = handlers
         self._records = records
@@ -86,11 +90,11 @@ class StageEngine:
         self.stop = asyncio.Event()
 
     async def run(self, job: StageJob) -> None:
-        """Run a job to its end. Raises nothing except CancelledError, and requeues the stage before that."""
+        """Run a job to its end, and the stages that it continues with. Raises nothing except CancelledError, and
+        requeues the stage before that."""
         log = logger(upload_id=job.upload_id, stage=str(job.stage), fencing_token=job.fencing_token)
         try:
             started = await self._runs.start(job, self._rules.worker)
-            upload = await self._uploads.get(job.upload_id)
         except StageLost:
             log.debug(Log.STAGE_LOST, when="start")
             return
@@ -101,35 +105,45 @@ class StageEngine:
             log.exception(Log.STAGE_FAILED)
             await self._conclude_failure(job, None, _crashed(job, type(error).__name__), log)
             return
-        log = log.bind(attempt=upload.stages[job.stage].attempt)
+        following: _Following = (job, started)
+        while following is not None:
+            following = await self._run_started(*following)
+
+    async def _run_started(self, job: StageJob, started: StageStart) -> _Following:
+        log = logger(upload_id=job.upload_id, stage=str(job.stage), fencing_token=job.fencing_token)
+        log = log.bind(attempt=started.upload.stages[job.stage].attempt)
         STAGE_WAIT_SECONDS.labels(job.stage).observe(max(0.0, started.waited_seconds))
         log.info(Log.STAGE_STARTED, waited_seconds=started.waited_seconds)
         began = time.monotonic()
         with STAGE_RUNNING.labels(job.stage).track_inprogress():
-            result = await self._run(StageRun(job, upload, self.stop), started.takeovers, log)
+            result, following = await self._run(StageRun(job, started.upload, self.stop), started.takeovers, log)
         STAGE_SECONDS.labels(job.stage, result).observe(time.monotonic() - began)
+        return following
 
-    async def _run(self, run: StageRun, takeovers: int, log: structlog.typing.FilteringBoundLogger) -> str:
-        """Run the handler and record its outcome; returns the result's name for the metrics."""
+    async def _run(
+        self, run: StageRun, takeovers: int, log: structlog.typing.FilteringBoundLogger
+    ) -> tuple[str, _Following]:
+        """Run the handler and record its outcome; returns the result's name for the metrics, and the run that follows
+        in this process."""
         job = run.job
         try:
             if takeovers > _MAX_TAKEOVERS:
                 died = _crashed(job, f"its worker died {takeovers} times")
-                return await self._conclude_failure(job, run.upload, died, log, final=True)
+                return await self._conclude_failure(job, run.upload, died, log, final=True), None
             outcome = await self._handle(run)
             return await self._conclude(job, outcome, log)
         except StageLost:
             log.info(Log.STAGE_LOST, when="run")
             await self._acknowledge_end(job)
-            return "lost"
+            return "lost", None
         except asyncio.CancelledError:
             await drained(self._requeue(job, log))
             raise
         except SluiceError as error:
-            return await self._conclude_failure(job, run.upload, error, log)
+            return await self._conclude_failure(job, run.upload, error, log), None
         except Exception as error:  # a bug in a handler is a failed attempt, not the end of the worker
             log.exception(Log.STAGE_FAILED)
-            return await self._conclude_failure(job, run.upload, _crashed(job, type(error).__name__), log)
+            return await self._conclude_failure(job, run.upload, _crashed(job, type(error).__name__), log), None
 
     async def _handle(self, run: StageRun) -> Outcome:
         stage = run.job.stage
@@ -144,29 +158,37 @@ class StageEngine:
             finally:
                 await end_tasks(work, again_seconds=WORK_AGAIN_SECONDS)
 
-    async def _conclude(self, job: StageJob, outcome: Outcome, log: structlog.typing.FilteringBoundLogger) -> str:
+    async def _conclude(
+        self, job: StageJob, outcome: Outcome, log: structlog.typing.FilteringBoundLogger
+    ) -> tuple[str, _Following]:
         if isinstance(outcome, Idle):
-            return "idle"
+            return "idle", None
         if isinstance(outcome, Parked):
             log.debug(Log.STAGE_PARKED)
-            return "parked"
+            return "parked", None
         if isinstance(outcome, Blocked):
             await self._enqueue(outcome.jobs)
-            return "blocked"
+            return "blocked", None
         if isinstance(outcome, Requeue):
             await self._requeue(job, log)
-            return "requeued"
+            return "requeued", None
         skipped = isinstance(outcome, Skipped)
         done = outcome if isinstance(outcome, Done) else Done()
-        following = await self._persistently(
-            lambda: self._runs.finish(job, done.result, skipped=skipped, also=done.also)
+        finished = await self._persistently(
+            lambda: self._runs.finish(
+                job, done.result, skipped=skipped, also=done.also, continuation=self._continuation()
+            )
         )
-        await self._enqueue(following)
+        await self._enqueue(finished.jobs)
         log.info(Log.STAGE_DONE, skipped=skipped)
         if job.stage is FINAL:
             UPLOADS_ENDED.labels("ready", "").inc()
             log.info(Log.UPLOAD_ENDED, status="ready")
-        return "skipped" if skipped else "done"
+        return "skipped" if skipped else "done", finished.following
+
+    def _continuation(self) -> Continuation | None:
+        """A process that stops takes no further work."""
+        return None if self.stop.is_set() else Continuation(self._rules.worker, self._rules.continues)
 
     async def _conclude_failure(
         self,

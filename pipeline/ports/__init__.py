@@ -27,6 +27,8 @@ from pipeline.ports.object_store import (
 from pipeline.ports.overview import CellOverview, Samples
 from pipeline.ports.reservations import AdmissionOutcome, Allocation, ReservationLedger, Standing, VolumeSnapshot
 from pipeline.ports.stages import (
+    Continuation,
+    Finished,
     HeldSegment,
     OverdueStage,
     RecordCheck,
@@ -53,6 +55,7 @@ from pipeline.ports.uploads import (
     PendingSegments,
     SegmentReader,
     SegmentVerdict,
+    StoredVerdict,
     UploadReader,
     UploadSnapshot,
 )
@@ -68,11 +71,13 @@ __all__ = [
     "CellOverview",
     "ContentRepository",
     "ContentTypes",
+    "Continuation",
     "DelegatedTokens",
     "DeletionRepository",
     "Drafts",
     "EndedList",
     "EventFeed",
+    "Finished",
     "FoundUploads",
     "Frame",
     "HeldSegment",
@@ -109,6 +114,7 @@ __all__ = [
     "StageWatch",
     "Standing",
     "Store",
+    "StoredVerdict",
     "Stores",
     "TempFiles",
     "TempVolume",

@@ -16,7 +16,7 @@ from pipeline.core.model import NewUpload, StageJob, Upload
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stored_objects import StoredSegment
 from pipeline.core.tail import Tail
-from pipeline.ports.uploads import AppendBegun, AppendTaken, LengthVerdict, SegmentVerdict
+from pipeline.ports.uploads import AppendBegun, AppendTaken, LengthVerdict, SegmentVerdict, StoredVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +139,8 @@ class SegmentWriter(Protocol):
         """Record that a segment no longer matches `crc32c`: it is missing again, and the stages that read it start
         over. False: nothing changed. Idempotent."""
 
-    async def record_stored(self, job: StageJob, segment: StoredSegment) -> bool:
-        """Record that the store has a segment. True: it is released at once. Idempotent. Raises StageLost."""
+    async def record_stored(self, job: StageJob, segment: StoredSegment) -> StoredVerdict:
+        """Record that the store has a segment. Idempotent. Raises StageLost."""
 
     async def requeue_segments(self, job: StageJob, numbers: Collection[int]) -> Sequence[StageJob]:
         """Record that the store no longer has these segments: they wait for transfer again, released ones for their

@@ -7,17 +7,35 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pipeline.core.errors import SluiceError
-from pipeline.core.model import StageJob
+from pipeline.core.model import StageJob, Upload
 from pipeline.core.retry import Dependency, Outage
 from pipeline.core.stages import Stage, StageState
 
 
 @dataclass(frozen=True, slots=True)
 class StageStart:
-    """`waited_seconds` in the queue; `takeovers`: how many runs of this stage of this upload lost their worker."""
+    """`waited_seconds` in the queue; `takeovers`: how many runs of this stage of this upload lost their worker;
+    `upload`: its record as the run begins."""
 
     waited_seconds: float
     takeovers: int
+    upload: Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """`jobs` to enqueue. `following`: the run of a further stage of the upload, which has started already."""
+
+    jobs: Sequence[StageJob]
+    following: tuple[StageJob, StageStart] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A process (`worker`) that has finished a stage runs one of `stages` next, if it may start."""
+
+    worker: str
+    stages: frozenset[Stage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +86,11 @@ class StageRuns(Protocol):
         *,
         skipped: bool = False,
         also: Mapping[Stage, Mapping[str, Any] | None] | None = None,
-    ) -> Sequence[StageJob]:
+        continuation: Continuation | None = None,
+    ) -> Finished:
         """Record that the stage is done, with its result. `also`: stages whose work this run has done too, with their
-        results (None: there was nothing to do); those that have begun meanwhile are left alone. Returns the jobs to
-        enqueue."""
+        results (None: there was nothing to do); those that have begun meanwhile are left alone. `continuation`: what
+        the caller can run next; the lease of that run begins at once, and it has no job."""
 
     async def record_outage(self, job: StageJob, dependency: Dependency) -> Outage:
         """Count a failure caused by a dependency; returns the consecutive failures of this kind. Success, progress (a

@@ -64,6 +64,15 @@ class SegmentVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredVerdict:
+    """The board's response to a stored segment. `released`: its bytes are to leave the temp volume now. `complete`: the
+    store has every segment."""
+
+    released: bool
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AppendBegun:
     """A request may append. `takes`: the upload takes bytes, or will once it is admitted; `run` grows with each append;
     `waits`: how many appends in a row were refused because there was no room; `number`: the first segment that is

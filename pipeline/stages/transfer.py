@@ -63,7 +63,7 @@ class Transfer:
     async def __call__(self, run: StageRun) -> Outcome:
         store = self._stores.named(run.upload.store)
         target = await open_target(run.upload, store, self._cell.record)
-        in_flight: dict[int, asyncio.Task[None]] = {}
+        in_flight: dict[int, asyncio.Task[bool]] = {}
         try:
             try:
                 async with self._changes(run.upload) as changes:
@@ -90,7 +90,7 @@ class Transfer:
         run: StageRun,
         store: ObjectStore,
         target: ObjectTarget,
-        in_flight: dict[int, asyncio.Task[None]],
+        in_flight: dict[int, asyncio.Task[bool]],
         changes: AsyncIterator[None],
     ) -> Outcome:
         """Keep up to `slots` segments in flight until every segment is stored, or none is pending."""
@@ -118,13 +118,16 @@ class Transfer:
                 if changed.done():
                     changed.result()
                     changed = asyncio.ensure_future(anext(changes))
-                for number in [number for number, task in in_flight.items() if task.done()]:
-                    in_flight.pop(number).result()
+                ended = [in_flight.pop(number) for number in [*in_flight] if in_flight[number].done()]
+                completed = [task.result() for task in ended]
+                if any(completed) and not in_flight:
+                    return Done()
         finally:
             await end_tasks(changed)
 
-    async def _put(self, run: StageRun, store: ObjectStore, target: ObjectTarget, number: int, crc32c: int) -> None:
-        """Store one segment and record it. A segment whose bytes have changed is invalidated instead."""
+    async def _put(self, run: StageRun, store: ObjectStore, target: ObjectTarget, number: int, crc32c: int) -> bool:
+        """Store one segment and record it; True: the store has every segment now. A segment whose bytes have changed is
+        invalidated instead."""
         if run.upload.deferred is not None:  # the length of the file, and so of this segment, may have become known
             target = replace(target, plan=(await self._cell.uploads.get(target.upload_id)).plan)
         source = segment_source(self._cell.volume, target.upload_id, target.plan, number, crc32c)
@@ -132,11 +135,12 @@ class Transfer:
             stored = await retry_store(partial(self._put_once, store, target, source), _SEGMENT_RETRIES, run.stop)
         except SegmentCorrupt:
             await invalidate_segment(self._cell, target.upload_id, number, crc32c)
-            return
-        released = await self._cell.record.segment_stored(run.job, stored)
+            return False
+        verdict = await self._cell.record.segment_stored(run.job, stored)
         STORED_BYTES.inc(stored.size_bytes)
-        if released:
+        if verdict.released:
             await self._release.segment_stored(target.upload_id, target.plan, number)
+        return verdict.complete
 
     async def _put_once(self, store: ObjectStore, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
         async with self._limiter.slot():

@@ -47,7 +47,7 @@ from pipeline.core.model import NewUpload, StageJob, Upload
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stored_objects import StoredSegment
 from pipeline.core.tail import Tail
-from pipeline.ports import AppendBegun, AppendTaken, LengthVerdict, SegmentVerdict, UploadReader
+from pipeline.ports import AppendBegun, AppendTaken, LengthVerdict, SegmentVerdict, StoredVerdict, UploadReader
 from pipeline.ports.recording import (
     Abandoned,
     AppendWriter,
@@ -200,12 +200,13 @@ class UploadRecord:
             logger(upload_id=upload_id).warning(Log.SEGMENT_LOST, number=number)
         return invalidated
 
-    async def segment_stored(self, job: StageJob, segment: StoredSegment) -> bool:
-        """The store has acknowledged a segment. True: its bytes are to leave the temp volume now. Raises StageLost."""
-        released = await self._segments.record_stored(job, segment)
+    async def segment_stored(self, job: StageJob, segment: StoredSegment) -> StoredVerdict:
+        """The store has acknowledged a segment. If it is `released`, its bytes are to leave the temp volume now. Raises
+        StageLost."""
+        verdict = await self._segments.record_stored(job, segment)
         stored = Stored(segment.number, segment.etag)
-        await self._journals.note(job.upload_id, stored, *([Released((segment.number,))] if released else []))
-        return released
+        await self._journals.note(job.upload_id, stored, *([Released((segment.number,))] if verdict.released else []))
+        return verdict
 
     async def choose_releases(self, upload_id: str, volume: str, limit: int) -> ReleaseOrder:
         """See `SegmentWriter.choose_releases`. The worker that stored a segment may have died before it noted that, so

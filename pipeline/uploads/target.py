@@ -32,6 +32,8 @@ async def open_target(upload: Upload, store: ObjectStore, record: UploadRecord) 
     if upload.target_session is not None:
         return target
     opened = await store.begin(target)
+    if not opened:  # a store without sessions: there is nothing to record
+        return target
     try:
         session = await record.keep_session(upload.upload_id, opened)
     except RequestError:  # Redis has lost the upload

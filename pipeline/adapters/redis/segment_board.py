@@ -20,7 +20,7 @@ from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import StageJob, Upload
 from pipeline.core.stored_objects import StoredSegment
-from pipeline.ports import PendingSegments, SegmentVerdict
+from pipeline.ports import PendingSegments, SegmentVerdict, StoredVerdict
 from pipeline.ports.recording import Abandoned, ReleaseOrder, SegmentClaim
 
 
@@ -151,11 +151,11 @@ class RedisSegmentBoard:
         pairs = zip(reply["numbers"] or (), reply["crcs"] or (), strict=True)
         return PendingSegments({int(number): int(crc, 16) for number, crc in pairs}, reply["complete"])
 
-    async def record_stored(self, job: StageJob, segment: StoredSegment) -> bool:
+    async def record_stored(self, job: StageJob, segment: StoredSegment) -> StoredVerdict:
         reply = await self._scripts.call(
             "segment_stored", **_run(job), number=segment.number, size_bytes=segment.size_bytes, etag=segment.etag
         )
-        return bool(fenced(job, reply)["released"])
+        return StoredVerdict(fenced(job, reply)["released"], reply["complete"])
 
     async def restore_stored(self, upload_id: str, etags: Mapping[int, str], released: Collection[int]) -> int:
         stored = {str(number): etag for number, etag in etags.items()}

@@ -13,13 +13,14 @@ from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.jobs import fenced, known_stage, to_job, to_jobs
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.reads import hash_all
+from pipeline.adapters.redis.records import from_flat, to_upload
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.core.errors import RequestError, SluiceError, UploadEnded
 from pipeline.core.model import StageJob
 from pipeline.core.reading import MAX_REQUESTS
 from pipeline.core.retry import Dependency, Outage
 from pipeline.core.stages import Stage, StageState
-from pipeline.ports import HeldSegment, OverdueStage, RetriedStage, StageStart
+from pipeline.ports import Continuation, Finished, HeldSegment, OverdueStage, RetriedStage, StageStart
 
 # Admission workers check every second: without a check for this long, Redis was unavailable. A run renews four times
 # per lease time, so half a lease time is enough for every run to renew.
@@ -51,7 +52,7 @@ class RedisStageBoard:
         reply = await self._call(
             "stage_start", job, worker=worker, lease_ms=self._lease_ms, requeue_ms=self._requeue_ms
         )
-        return StageStart(waited_seconds=reply["waited_ms"] / 1000, takeovers=reply["takeovers"])
+        return _started(reply)
 
     async def renew(self, job: StageJob) -> None:
         await self._call("stage_renew", job, lease_ms=self._lease_ms)
@@ -63,7 +64,12 @@ class RedisStageBoard:
         *,
         skipped: bool = False,
         also: Mapping[Stage, Mapping[str, Any] | None] | None = None,
-    ) -> Sequence[StageJob]:
+        continuation: Continuation | None = None,
+    ) -> Finished:
+        more: dict[str, Any] = {}
+        if continuation is not None and continuation.stages:
+            more = {"continues": dict.fromkeys(map(str, continuation.stages), True), "worker": continuation.worker}
+            more["lease_ms"] = self._lease_ms
         reply = await self._call(
             "stage_finish",
             job,
@@ -71,8 +77,10 @@ class RedisStageBoard:
             result=None if result is None else json.dumps(dict(result)),
             also={str(stage): _outcome(other) for stage, other in also.items()} if also else None,
             requeue_ms=self._requeue_ms,
+            **more,
         )
-        return to_jobs(reply["jobs"])
+        started = reply.get("started")
+        return Finished(to_jobs(reply["jobs"]), (to_job(started["job"]), _started(started)) if started else None)
 
     async def idle(self, job: StageJob) -> bool:
         return bool((await self._call("stage_idle", job))["idle"])
@@ -198,6 +206,14 @@ class RedisStageBoard:
             )
             for item in reply["jobs"] or ()
         ]
+
+
+def _started(reply: Mapping[str, Any]) -> StageStart:
+    return StageStart(
+        waited_seconds=reply["waited_ms"] / 1000,
+        takeovers=reply["takeovers"],
+        upload=to_upload(from_flat(reply["fields"])),
+    )
 
 
 def _outcome(result: Mapping[str, Any] | None) -> dict[str, str]:

@@ -76,7 +76,7 @@ class Door:
     async def store(self, *numbers: int) -> list[bool]:
         job = await self.transfer()
         return [
-            await self.play.segments.record_stored(job, StoredSegment(number, SEGMENT, f"etag-{number}"))
+            (await self.play.segments.record_stored(job, StoredSegment(number, SEGMENT, f"etag-{number}"))).released
             for number in numbers
         ]
 

@@ -44,7 +44,7 @@ def engine_of(
     stage: Stage = Stage.ASSEMBLE,
     records: Records | None = None,
 ) -> StageEngine:
-    return StageEngine(stages or play.stages, play.board, play.parts.queue, {stage: work}, records or Records(), RULES)
+    return StageEngine(stages or play.stages, play.parts.queue, {stage: work}, records or Records(), RULES)
 
 
 async def assemble_job(play: Play) -> StageJob:

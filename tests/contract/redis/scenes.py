@@ -78,7 +78,7 @@ class Scene:
         """Store and seal everything; the upload is read anew."""
         segments = await self.stored(*range(1, self.upload.plan.count + 1))
         await self.store.seal(target_of(self.upload), segments)
-        (seal,) = self.play.by_stage(await self.play.stages.finish(self.transfer, None)).values()
+        (seal,) = self.play.by_stage((await self.play.stages.finish(self.transfer, None)).jobs).values()
         await self.play.finished(seal, {"etag": "e"})
         self.upload = await self.play.board.get(self.upload.upload_id)
 

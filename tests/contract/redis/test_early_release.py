@@ -127,7 +127,7 @@ async def test_the_end_of_the_last_reader_starts_the_release(play: Play) -> None
     await play.stages.finish(thumbnail, {})
     assert await is_listed(play, upload)
     assert await play.segments.to_release(VOLUME, 10) == [], "an upload that is ready within a second needs none"
-    persist = play.by_stage(await play.stages.finish(seal, {}))[Stage.PERSIST]
+    persist = play.by_stage((await play.stages.finish(seal, {})).jobs)[Stage.PERSIST]
     await play.finished(persist)
     assert not await is_listed(play, upload), "it has become a content"
 

@@ -195,7 +195,7 @@ async def test_an_outage_longer_than_its_budget_fails_the_upload(play: Play, err
     job = await assemble_job(play)
     budget = OutageBudget(store_seconds=0.3, worker_seconds=0.3)
     engine = StageEngine(
-        play.stages, play.board, play.parts.queue, {Stage.ASSEMBLE: work}, Records(), EngineRules("worker", budget)
+        play.stages, play.parts.queue, {Stage.ASSEMBLE: work}, Records(), EngineRules("worker", budget)
     )
     runs = 0
 

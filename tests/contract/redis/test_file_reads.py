@@ -172,7 +172,7 @@ async def test_what_the_thumbnail_will_need_is_requested_before_probe_ends(cell:
     outcome = await cell.reads().reading(run, read)
     assert outcome == Done({"kind": "video"})
     assert await cell.wanted(upload) == {5}
-    assert [job.stage for job in await cell.play.stages.finish(run.job, {"kind": "video"})] == [Stage.THUMBNAIL]
+    assert [job.stage for job in (await cell.play.stages.finish(run.job, {"kind": "video"})).jobs] == [Stage.THUMBNAIL]
     assert await cell.wanted(upload) == {5}, "the stage after it needs it"
 
 

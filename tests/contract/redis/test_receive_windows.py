@@ -195,7 +195,7 @@ async def test_a_whole_upload_is_released_and_takes_room_again(play: Play, tmp_p
     journal = await door.cell.journals.read(door.upload.upload_id)
     assert journal is not None
     assert journal.released == {1, 2, 3}
-    jobs = play.by_stage(await play.stages.finish(await door.transfer(), None))
+    jobs = play.by_stage((await play.stages.finish(await door.transfer(), None)).jobs)
     seal = await play.started(jobs[Stage.SEAL])
     await door.cell.record.segments_gone(seal, [2])
     assert (await play.board.get(door.upload.upload_id)).status is Status.RECEIVING

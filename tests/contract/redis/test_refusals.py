@@ -19,6 +19,7 @@ from pipeline.core.errors import DependencyUnavailable
 from pipeline.core.lifecycle import Event
 from pipeline.core.retry import Dependency
 from pipeline.core.stages import Stage
+from pipeline.core.stored_objects import StoredSegment
 from pipeline.settings import Settings
 from tests.contract.redis.uploads import Play, until
 from tests.harness.faults.redis import REDIS_FAULTS, RedisFault
@@ -146,7 +147,13 @@ async def test_a_user_who_lacks_a_right_leaves_no_half_change(
 
         async def refuse(parts: RedisParts) -> None:
             play = Play(parts)
-            calls = (
+            # A script proves the rights that it uses. Once one was refused, so is every other script.
+            first: dict[str, Callable[[], Awaitable[object]]] = {
+                "hkeys": lambda: parts.ledger.adopt(upload.upload_id, 10, 10),
+                "hsetnx": lambda: parts.segments.record_stored(job, StoredSegment(1, 10, "e")),
+            }
+            calls: tuple[Callable[[], Awaitable[object]], ...] = (
+                *([first[command]] if command in first else []),
                 lambda: parts.board.create(new_upload(idempotency_key="once")),
                 lambda: play.receive(upload, 2),
                 lambda: parts.board.apply(upload.upload_id, Event.CANCEL),

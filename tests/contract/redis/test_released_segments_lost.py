@@ -35,7 +35,7 @@ async def test_a_refused_manifest_requests_released_segments_again(play: Play, r
         await reads(play, upload, 3)
     for number in (1, 2, 3):
         assert await stored(play, upload, transfer, number) is (number in released)
-    seal = await play.started(play.by_stage(await play.stages.finish(transfer, None))[Stage.SEAL])
+    seal = await play.started(play.by_stage((await play.stages.finish(transfer, None)).jobs)[Stage.SEAL])
     jobs = play.by_stage(await play.segments.requeue_segments(seal, [1, 2, 3]))
     found = await play.board.get(upload.upload_id)
     assert set(await play.segments.received(upload.upload_id)) == {1, 2, 3}.difference(released)
@@ -56,7 +56,7 @@ async def lost_before_its_release_has_ended(play: Play) -> Upload:
     await set_states(play, upload, "done")
     for number in (1, 2):
         assert await stored(play, upload, transfer, number)
-    seal = await play.started(play.by_stage(await play.stages.finish(transfer, None))[Stage.SEAL])
+    seal = await play.started(play.by_stage((await play.stages.finish(transfer, None)).jobs)[Stage.SEAL])
     assert await play.segments.requeue_segments(seal, [2]) == ()
     return upload
 
@@ -82,7 +82,7 @@ async def test_a_segment_that_is_sent_again_must_have_the_same_bytes(play: Play)
     assert (found.status, found.segments_received) == (Status.PROCESSING, 2)
     transfer = await play.started(jobs[Stage.TRANSFER])
     assert await stored(play, upload, transfer, 2), "it is released again"
-    assert set(play.by_stage(await play.stages.finish(transfer, None))) == {Stage.SEAL}
+    assert set(play.by_stage((await play.stages.finish(transfer, None)).jobs)) == {Stage.SEAL}
 
 
 async def test_a_whole_upload_needs_room_for_a_segment_that_is_sent_again(play: Play) -> None:
@@ -91,7 +91,7 @@ async def test_a_whole_upload_needs_room_for_a_segment_that_is_sent_again(play: 
     await set_states(play, upload, "done", [*READERS, Stage.ASSEMBLE])
     await play.store(transfer, upload, (1, 2))
     assert set((await choose(play, upload)).released) == {1, 2}
-    seal = await play.started(play.by_stage(await play.stages.finish(transfer, None))[Stage.SEAL])
+    seal = await play.started(play.by_stage((await play.stages.finish(transfer, None)).jobs)[Stage.SEAL])
     await play.segments.requeue_segments(seal, [1])
     await play.segments.record_given(upload.upload_id, [1, 2])
     assert (await play.board.get(upload.upload_id)).takes_room

@@ -136,7 +136,7 @@ async def transfer_worker(play: Play, upload: Upload, queue: asyncio.Queue[Stage
         while True:
             waiting = await play.segments.pending(job, 3)
             if waiting.complete:
-                sealed += await play.stages.finish(job, None)
+                sealed += (await play.stages.finish(job, None)).jobs
                 return idled
             await play.store(job, upload, waiting.crc32c)
             if not waiting.crc32c and await play.stages.idle(job):

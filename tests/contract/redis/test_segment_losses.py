@@ -48,7 +48,7 @@ async def test_invalidating_a_segment_resets_the_stages_that_read_it(play: Play)
     await play.started(again[Stage.TRANSFER])
     assert await play.segments.pending(again[Stage.TRANSFER], 10) == PendingSegments({2: 7}, complete=False)
     await play.store(again[Stage.TRANSFER], upload, [2])
-    assert set(play.by_stage(await play.stages.finish(again[Stage.TRANSFER], None))) == {Stage.SEAL}
+    assert set(play.by_stage((await play.stages.finish(again[Stage.TRANSFER], None)).jobs)) == {Stage.SEAL}
     assert set(await play.finished(again[Stage.PROBE])) == {Stage.THUMBNAIL}
 
 
@@ -83,7 +83,7 @@ async def test_a_transfer_that_finishes_after_an_invalidation_is_queued_again(pl
     await play.store(transfer, upload, [1, 2])
     assert (await play.segments.pending(transfer, 10)).complete
     await play.segments.invalidate(upload.upload_id, 2, crc_of(2))
-    jobs = play.by_stage(await play.stages.finish(transfer, None))
+    jobs = play.by_stage((await play.stages.finish(transfer, None)).jobs)
     assert set(jobs) == {Stage.TRANSFER}
     await play.started(jobs[Stage.TRANSFER])
     assert await play.stages.idle(jobs[Stage.TRANSFER])
@@ -112,17 +112,17 @@ async def test_a_refused_manifest_transfers_its_segments_again_and_seals_again(p
     assert found.stages[Stage.SEAL].error_code == "MANIFEST_REFUSED"
     with pytest.raises(StageLost):
         await play.stages.finish(seal, {"of": "a refused manifest"})
-    assert await play.stages.finish(thumbnail, {}) == (), "persist waits for the seal"
+    assert (await play.stages.finish(thumbnail, {})).jobs == (), "persist waits for the seal"
 
     transfer = await play.started(again[Stage.TRANSFER])
     waiting = await play.segments.pending(transfer, 10)
     assert waiting == PendingSegments({1: crc_of(1), 3: crc_of(3)}, complete=False)
     await play.store(transfer, upload, [1, 3])
-    second = play.by_stage(await play.stages.finish(transfer, None))[Stage.SEAL]
+    second = play.by_stage((await play.stages.finish(transfer, None)).jobs)[Stage.SEAL]
     assert second.fencing_token > seal.fencing_token
     await play.started(second)
     assert (await play.board.get(upload.upload_id)).stages[Stage.SEAL].attempt == 2, "a refusal is a failed attempt"
-    assert set(play.by_stage(await play.stages.finish(second, {}))) == {Stage.PERSIST}
+    assert set(play.by_stage((await play.stages.finish(second, {})).jobs)) == {Stage.PERSIST}
 
 
 # -- sessions that the store no longer knows

@@ -66,7 +66,7 @@ async def test_a_run_from_start_to_end(play: Play) -> None:
 
     await play.stages.renew(jobs[Stage.PROBE])
     result = {"text": "ü", "number": 2**53, "list": [1, None, {"a": 0.5}], "empty": []}
-    assert set(play.by_stage(await play.stages.finish(jobs[Stage.PROBE], result))) == {Stage.THUMBNAIL}
+    assert set(play.by_stage((await play.stages.finish(jobs[Stage.PROBE], result)).jobs)) == {Stage.THUMBNAIL}
     done = (await play.board.get(upload.upload_id)).stages[Stage.PROBE]
     assert done.state is StageState.DONE
     assert done.finished_at_ms is not None
@@ -233,7 +233,7 @@ async def test_stages_start_in_the_order_of_the_graph(play: Play) -> None:
         await play.started(job)
         if stage is Stage.TRANSFER:
             await play.store(job, upload, [1, 2])
-        following = play.by_stage(await play.stages.finish(job, {"of": str(stage)}))
+        following = play.by_stage((await play.stages.finish(job, {"of": str(stage)})).jobs)
         done.add(stage)
         assert set(following) == {
             later for later, spec in GRAPH.items() if stage in spec.after and set(spec.after) <= done
@@ -249,7 +249,7 @@ async def test_two_stages_that_finish_at_once_queue_the_next_one_once(play: Play
     async def one() -> None:
         upload, seal, thumbnail = await play.before_persist(1)
         answers = await asyncio.gather(play.stages.finish(seal, {}), play.stages.finish(thumbnail, None, skipped=True))
-        assert [job.stage for jobs in answers for job in jobs] == [Stage.PERSIST]
+        assert [job.stage for finished in answers for job in finished.jobs] == [Stage.PERSIST]
         assert (await play.board.get(upload.upload_id)).stages[Stage.THUMBNAIL].state is StageState.SKIPPED
 
     for _ in range(5):

@@ -147,7 +147,7 @@ async def test_an_upload_that_the_older_release_ends_is_complete_by_its_graph(pl
     """A worker of the older release persists the upload although the newer release has begun another stage: that
     stage stops. The upload is what the older release would have made of it before the upgrade."""
     upload, seal, thumbnail = await play.before_persist()
-    persist = older.by_stage(await older.stages.finish(seal, {"etag": "e"}))[Stage.PERSIST]
+    persist = older.by_stage((await older.stages.finish(seal, {"etag": "e"})).jobs)[Stage.PERSIST]
     await older.finished(persist)
     assert (await play.board.get(upload.upload_id)).status is Status.READY
     assert await older.ended.busy(upload.upload_id), "the newer release's stage may still write"

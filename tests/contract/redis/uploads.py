@@ -91,11 +91,11 @@ class Play:
         """Run transfer to its end; returns the next jobs."""
         await self.started(job)
         await self.store(job, upload, range(1, upload.plan.count + 1))
-        return self.by_stage(await self.stages.finish(job, None))
+        return self.by_stage((await self.stages.finish(job, None)).jobs)
 
     async def finished(self, job: StageJob, result: Mapping[str, Any] | None = None) -> Mapping[Stage, StageJob]:
         await self.started(job)
-        return self.by_stage(await self.stages.finish(job, result))
+        return self.by_stage((await self.stages.finish(job, result)).jobs)
 
     async def before_persist(self, segments: int = 3) -> tuple[Upload, StageJob, StageJob]:
         """An upload whose seal and thumbnail are running; only persist is left."""
@@ -109,7 +109,7 @@ class Play:
     async def ready(self) -> Upload:
         upload, seal, thumbnail = await self.before_persist()
         await self.stages.finish(seal, {"etag": "e"})
-        persist = self.by_stage(await self.stages.finish(thumbnail, None, skipped=True))[Stage.PERSIST]
+        persist = self.by_stage((await self.stages.finish(thumbnail, None, skipped=True)).jobs)[Stage.PERSIST]
         await self.finished(persist)
         return await self.board.get(upload.upload_id)
 

@@ -78,4 +78,4 @@ async def time_passes(play: Play, upload: Upload) -> None:
 async def stored(play: Play, upload: Upload, job: StageJob, number: int) -> bool:
     """The store has acknowledged a segment; whether it is released at once."""
     segment = StoredSegment(number, upload.plan.length(number), f"etag-{number}")
-    return await play.segments.record_stored(job, segment)
+    return (await play.segments.record_stored(job, segment)).released

@@ -5,8 +5,7 @@
 -- once it is admitted; number: its first segment that is missing. run grows with each append; waits: how many appends in a row had
 -- to be refused because there was no room.
 local id = A.upload_id
-local key = upload_key(id)
-local status = redis.call('HGET', key, 'status')
+local status = field(id, 'status')
 if not status then return cjson.encode({missing = true}) end
 if not MOVES['segment_received'][status] and status ~= 'waiting' then
   return cjson.encode({status = status, takes = false, run = 0, waits = 0})
@@ -25,7 +24,7 @@ end
 redis.call('HSET', append_key, 'holder', A.token)
 local run = redis.call('HINCRBY', append_key, 'run', 1)
 local number
-for n = 1, tonumber(redis.call('HGET', key, 'segment_count')) do
+for n = 1, tonumber(field(id, 'segment_count')) do
   if redis.call('HEXISTS', part_key(id, 'received'), int(n)) == 0 then
     number = n
     break

@@ -4,8 +4,7 @@
 -- towards the limits of its owner from then on. Returns {missing}, {superseded} (another request appends), {refused: {code, ...}},
 -- {short} (more bytes have arrived), or {status, size_bytes? (of a length that is known), jobs}. The upload changes while it takes
 -- segments only. No byte of the last segment is recorded before: until then it is the tail (pipeline/uploads/append_body.py).
-local key = upload_key(id)
-local status, deferred, size, segment_bytes = unpack(redis.call('HMGET', key, 'status', 'deferred', 'size_bytes', 'segment_bytes'))
+local status, deferred, size, segment_bytes = fields(id, 'status', 'deferred', 'size_bytes', 'segment_bytes')
 if not status then return cjson.encode({missing = true}) end
 if A.token and redis.call('HGET', part_key(id, 'append'), 'holder') ~= A.token then return cjson.encode({superseded = true}) end
 local function reply(known, jobs) return cjson.encode({status = status, size_bytes = known and tonumber(known), jobs = jobs or {}}) end
@@ -24,8 +23,8 @@ if not A.final then
   return refused and cjson.encode({refused = refused}) or reply()
 end
 set_file_size(id, A.size_bytes)
-redis.call('HSET', key, 'segment_count', int(A.final.segment_count), 'updated_at_ms', int(NOW))
-redis.call('HDEL', key, 'deferred', 'most_bytes')
+put(id, 'segment_count', int(A.final.segment_count), 'updated_at_ms', int(NOW))
+unset(id, 'deferred', 'most_bytes')
 shorten(id, A.final.file_bytes, A.final.segment_count, A.final.last_bytes)
 for _, part in ipairs({'writing', 'giving'}) do -- of requests that have ended, and wanted more room than there is file
   for _, member in ipairs(redis.call('ZRANGE', part_key(id, part), 0, -1)) do

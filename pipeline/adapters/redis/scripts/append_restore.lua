@@ -1,7 +1,7 @@
 -- Record a tail that the journal has and that is on the temp volume, where Redis knows less of it. A: upload_id, tail. Returns
 -- {restored}.
 local id = A.upload_id
-local status = redis.call('HGET', upload_key(id), 'status')
+local status = field(id, 'status')
 local number = int(A.tail.number)
 local takes = status and MOVES['segment_received'][status]
 if not takes or redis.call('HEXISTS', part_key(id, 'received'), number) == 1

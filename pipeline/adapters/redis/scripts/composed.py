@@ -1,7 +1,8 @@
 """The text of a script: its own file, and of the shared files only what it uses.
 
 Guarantee: a script contains every function and constant that it uses, before its use, and none that it does not: what
-Redis makes of them at each call costs as much as the commands. The core's tables are made when they are asked for.
+Redis makes of them at each call costs as much as the commands. The core's tables are made when they are asked for. What
+a script changes in records is written when it returns.
 
 A shared file is a sequence of parts that begin at the left margin: definitions (`local function`, `local NAME =`) and
 statements. A definition belongs to a script if its name occurs in what the script contains already. Statements always
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -29,7 +30,7 @@ READS = frozenset(
 """Commands that change nothing and signal nothing."""
 
 # Files whose definitions every script may use.
-_COMMON = ("lib", "release", "owners", "lifecycle")
+_COMMON = ("basics", "record", "lib", "release", "owners", "lifecycle")
 _VOLUME = ("queue", "volume")
 # Further files, by script.
 _MORE: Mapping[str, tuple[str, ...]] = {
@@ -55,6 +56,8 @@ _MORE: Mapping[str, tuple[str, ...]] = {
     "volume_take": (*_VOLUME, "room"),
     "volume_taken": _VOLUME,
 }
+# What `flush` in record.lua has to write.
+_RECORDED = frozenset({"changes", "signals"})
 _DEFINED = re.compile(r"local (?:function )?([A-Za-z_]\w*(?:, [A-Za-z_]\w*)*)")
 _USED = re.compile(r"(?<![.:\w'])[A-Za-z_]\w*")
 _COMMENT = re.compile(r"(?:^|(?<=\s))--.*$", re.MULTILINE)
@@ -74,15 +77,18 @@ class _Part:
 
 def source(name: str) -> str:
     """The text of script `name`, as Redis runs it."""
-    own = _part(_without_comments(_read(name)), is_whole=True)
-    text = "".join(part.text for part in _needed([*_shared(name), own]))
+    files = [_tables(), *map(_read, (*_COMMON, *_MORE.get(name, ())))]
+    shared = [part for file in files for part in _parts(file)]
+    needed = _needed([*shared, _part(_without_comments(_read(name)), is_whole=True)])
+    if any(part.names & _RECORDED for part in needed):
+        needed = _needed([*shared, _part(_flushing(_without_comments(_read(name))), is_whole=True)])
+    text = "".join(part.text for part in needed)
     return _rights(set(_COMMAND.findall(text))) + text
 
 
-def _shared(name: str) -> Iterator[_Part]:
-    yield from _parts(_tables())
-    for file in (*_COMMON, *_MORE.get(name, ())):
-        yield from _parts(_read(file))
+def _flushing(text: str) -> str:
+    """A script that writes what `record.lua` has collected, when it returns."""
+    return f"local function script()\n{text}end\nlocal reply = script()\nflush()\nreturn reply\n"
 
 
 def _needed(parts: Sequence[_Part]) -> list[_Part]:

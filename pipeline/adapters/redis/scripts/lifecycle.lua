@@ -3,7 +3,7 @@
 -- The client of an upload that was complete has to send again: it has A.lease_ms for that, at least.
 local function give_time(id)
   local least = NOW + (A.lease_ms or 0)
-  local V = P .. 'volume:' .. redis.call('HGET', upload_key(id), 'volume')
+  local V = P .. 'volume:' .. field(id, 'volume')
   local lapsed = redis.call('ZSCORE', V .. ':lapsed', id)
   if lapsed then
     redis.call('ZREM', V .. ':lapsed', id)
@@ -15,21 +15,24 @@ local function give_time(id)
   end
 end
 
+-- Wake the admission workers of a volume: an upload has `ended` and is to be cleaned up, or there is `room` for others.
+local function wake_admission(volume, why) redis.call('PUBLISH', P .. 'wake:queue:admission:' .. volume, why) end
+
 -- Apply a lifecycle event by compare-and-set: the status after it, and whether it changed. nil: there is no such upload.
 local function apply(id, event, code, message)
-  local key = upload_key(id)
-  local from = redis.call('HGET', key, 'status')
+  local from = field(id, 'status')
   if not from then return nil, false end
   local to = MOVES[event][from]
   if not to or to == from then return from, false end
-  redis.call('HSET', key, 'status', to, 'status_since_ms', int(NOW), 'updated_at_ms', int(NOW))
-  if not ENDED[to] then redis.call('HSETNX', key, to .. '_at_ms', int(NOW)) end
-  redis.call('ZREM', P .. 'status:' .. from, id)
+  put(id, 'status', to, 'status_since_ms', int(NOW), 'updated_at_ms', int(NOW))
+  if not ENDED[to] and not field(id, to .. '_at_ms') then put(id, to .. '_at_ms', int(NOW)) end
+  -- A Redis without memory refuses the first write of a script: an addition comes first.
   redis.call('ZADD', P .. 'status:' .. to, int(NOW), id)
+  redis.call('ZREM', P .. 'status:' .. from, id)
   redis.call('ZREM', P .. 'listed:' .. from, id)
-  redis.call('ZADD', P .. 'listed:' .. to, redis.call('HGET', key, 'created_at_ms'), id)
-  if code then redis.call('HSET', key, 'error_code', code, 'error_message', message) end
-  if to == 'ready' then redis.call('HSET', key, 'content_id', id) end
+  redis.call('ZADD', P .. 'listed:' .. to, field(id, 'created_at_ms'), id)
+  if code then put(id, 'error_code', code, 'error_message', message) end
+  if to == 'ready' then put(id, 'content_id', id) end
   move_counters(id, from, to)
   if event == 'segment_lost' then give_time(id) end
   if ENDED[to] then
@@ -40,11 +43,11 @@ local function apply(id, event, code, message)
         set_stage(id, stage, 'stopped')
       end
     end
-    local volume = redis.call('HGET', key, 'volume')
+    local volume = field(id, 'volume')
     redis.call('ZADD', P .. 'volume:' .. volume .. ':ended', int(NOW), id)
     redis.call('ZREM', P .. 'volume:' .. volume .. ':releasing', id)
     redis.call('ZREM', P .. 'volume:' .. volume .. ':deadlines', id)
-    redis.call('PUBLISH', P .. 'wake:queue:admission:' .. volume, '')
+    wake_admission(volume, 'ended')
   end
   emit(id, 'status', 'status', to, code)
   return to, true
@@ -52,7 +55,8 @@ end
 
 -- True if this run may not write: it is not the latest of its stage, it does not run, or its upload has ended.
 local function fenced(id, stage, token)
-  local status = redis.call('HGET', upload_key(id), 'status')
+  fetch(id, {stage_field(stage, 'state'), stage_field(stage, 'generation')})
+  local status = field(id, 'status')
   if not status or ENDED[status] then return true end
   return latest_token(id, stage) ~= int(token) or stage_state(id, stage) ~= 'running'
 end

@@ -13,8 +13,8 @@ local COUNTED_AS = {waiting = 'waiting', granted = 'in_flight', admitted = 'in_f
 
 local function owner_key(owner) return P .. 'owner:' .. owner end
 
-local function add_to_owner(owner, field, delta)
-  if redis.call('HINCRBY', owner_key(owner), field, int(delta)) == 0 then redis.call('HDEL', owner_key(owner), field) end
+local function add_to_owner(owner, counter, delta)
+  if redis.call('HINCRBY', owner_key(owner), counter, int(delta)) == 0 then redis.call('HDEL', owner_key(owner), counter) end
 end
 
 local function day_key(owner, moment_ms) return P .. 'owner-day:' .. int(math.floor(moment_ms / DAY_MS)) .. ':' .. owner end
@@ -31,9 +31,9 @@ end
 -- The bytes that an upload in this status counts towards its day: the whole file, or the received bytes if it ended without
 -- becoming a content. Bytes that a client sent to the store itself are not known, so the whole file counts there too. Those of a
 -- final upload are counted with its partial uploads.
-local function share_of_day(key, status)
+local function share_of_day(id, status)
   if not status then return 0 end
-  local size, received, granted, transport = unpack(redis.call('HMGET', key, 'size_bytes', 'bytes_received', 'granted_at_ms', 'transport'))
+  local size, received, granted, transport = fields(id, 'size_bytes', 'bytes_received', 'granted_at_ms', 'transport')
   if transport == 'final' then return 0 end
   if not ENDED[status] or status == 'ready' or granted then return tonumber(size) end
   return tonumber(received)
@@ -42,8 +42,7 @@ end
 -- Move the counters of an upload's owner from one status to another; nil: it has no record before, or none after. Only `apply`
 -- and the scripts that make a record call it.
 local function move_counters(id, from, to)
-  local key = upload_key(id)
-  local owner, size, created = unpack(redis.call('HMGET', key, 'owner', 'size_bytes', 'created_at_ms'))
+  local owner, size, created = fields(id, 'owner', 'size_bytes', 'created_at_ms')
   if not owner then return end
   local before, after = COUNTED_AS[from or ''], COUNTED_AS[to or '']
   if before ~= after then
@@ -52,7 +51,7 @@ local function move_counters(id, from, to)
     if not before then add_to_owner(owner, 'bytes', size) end
     if not after then add_to_owner(owner, 'bytes', -size) end
   end
-  add_to_day(owner, tonumber(created), share_of_day(key, to) - share_of_day(key, from))
+  add_to_day(owner, tonumber(created), share_of_day(id, to) - share_of_day(id, from))
 end
 
 -- Take one creation from an owner's bucket, which refills at a constant rate; nil, or the ms until there is one.
@@ -94,7 +93,7 @@ end
 -- Why an upload in flight whose size was not known may not have this size, which is larger than what is counted of it; nil: it
 -- may. `own`: the owner's part of the limits.
 local function refuse_growth(id, own, size)
-  local owner, counted = unpack(redis.call('HMGET', upload_key(id), 'owner', 'size_bytes'))
+  local owner, counted = fields(id, 'owner', 'size_bytes')
   if not own or not owner then return nil end
   for name, most in pairs({bytes = own.bytes, bytes_per_day = own.bytes_per_day}) do
     if size > most then return {code = 'FILE_TOO_LARGE_FOR_OWNER', size_bytes = size, limit = name, value = most} end
@@ -111,9 +110,8 @@ end
 
 -- Change the size of an upload in flight, and what is counted of it.
 local function set_file_size(id, size)
-  local key = upload_key(id)
-  local owner, counted, created = unpack(redis.call('HMGET', key, 'owner', 'size_bytes', 'created_at_ms'))
-  redis.call('HSET', key, 'size_bytes', int(size))
+  local owner, counted, created = fields(id, 'owner', 'size_bytes', 'created_at_ms')
+  put(id, 'size_bytes', int(size))
   if not owner then return end
   add_to_owner(owner, 'bytes', size - tonumber(counted))
   add_to_day(owner, tonumber(created), size - tonumber(counted))
@@ -121,7 +119,7 @@ end
 
 -- Count that a file whose size is not known has `size` bytes at least, unless that is refused: see refuse_growth.
 local function count_growth(id, limits, size)
-  if size <= tonumber(redis.call('HGET', upload_key(id), 'size_bytes')) then return nil end
+  if size <= tonumber(field(id, 'size_bytes')) then return nil end
   local refused = limits and refuse_growth(id, limits.owner, size)
   if not refused then set_file_size(id, size) end
   return refused

@@ -18,14 +18,14 @@ end
 
 local function drop_tail(id)
   redis.call('HDEL', part_key(id, 'append'), 'number', 'size_bytes', 'crc32c', 'held')
-  redis.call('HDEL', upload_key(id), 'tail_bytes')
+  unset(id, 'tail_bytes')
 end
 
 local function keep_tail(id, tail)
   drop_tail(id)
   redis.call('HSET', part_key(id, 'append'), 'number', int(tail.number), 'size_bytes', int(tail.size_bytes), 'crc32c', tail.crc32c)
   if tail.held then redis.call('HSET', part_key(id, 'append'), 'held', tail.held) end
-  redis.call('HSET', upload_key(id), 'tail_bytes', int(tail.size_bytes))
+  put(id, 'tail_bytes', int(tail.size_bytes))
 end
 
 local GIVING_MS = 30000
@@ -35,18 +35,18 @@ local REPEAT_MS = 5000
 local LINGER_MS = 1000
 
 local function segment_size(id, number)
-  local plan, total = unpack(redis.call('HMGET', upload_key(id), 'segment_bytes', 'size_bytes'))
+  local plan, total = fields(id, 'segment_bytes', 'size_bytes')
   return math.min(tonumber(plan), tonumber(total) - (tonumber(number) - 1) * tonumber(plan))
 end
 
 local function count_segments(id, name, number, sign)
-  redis.call('HINCRBY', upload_key(id), 'bytes_' .. name, int(sign * segment_size(id, number)))
-  if name ~= 'released' then redis.call('HINCRBY', upload_key(id), 'segments_' .. name, sign) end
+  bump(id, 'bytes_' .. name, int(sign * segment_size(id, number)))
+  if name ~= 'released' then bump(id, 'segments_' .. name, sign) end
 end
 
-local function is_windowed(id) return redis.call('HEXISTS', upload_key(id), 'window_bytes') == 1 end
+local function is_windowed(id) return field(id, 'window_bytes') and true or false end
 
-local function releasing_key(id) return P .. 'volume:' .. redis.call('HGET', upload_key(id), 'volume') .. ':releasing' end
+local function releasing_key(id) return P .. 'volume:' .. field(id, 'volume') .. ':releasing' end
 
 -- Have the admission worker look at what an upload may release, in `after_ms` at the latest.
 local function release_later(id, after_ms)
@@ -86,7 +86,7 @@ local function releasable(id)
   if not is_windowed(id) then return 'none' end
   for stage, spec in pairs(transport_of(id).stages) do
     if spec.reads and stage_state(id, stage) == 'idle'
-        and redis.call('HGET', upload_key(id), stage_field(stage, 'waits_for')) == 'sealed' then
+        and field(id, stage_field(stage, 'waits_for')) == 'sealed' then
       return 'all'
     end
   end
@@ -124,7 +124,7 @@ end
 
 -- A stage has finished or waits: have the segments released that it no longer needs.
 local function release_due(id)
-  local status = redis.call('HGET', upload_key(id), 'status')
+  local status = field(id, 'status')
   if status and not ENDED[status] and releasable(id) == 'all' then
     release_later(id, is_windowed(id) and 0 or LINGER_MS)
   end

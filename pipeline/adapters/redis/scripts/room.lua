@@ -125,6 +125,5 @@ local function give()
     set_size(id, math.max(0, before - freed))
   end
   if w then changed(id, 'segment') end -- requests wait for room in this window
-  local waiting = redis.call('ZCARD', V .. ':queue') + redis.call('ZCARD', V .. ':wishes')
-  if size_of(id) < before and waiting > 0 then redis.call('PUBLISH', P .. 'wake:queue:admission:' .. A.volume, '') end
+  if size_of(id) < before then offer_room() end
 end

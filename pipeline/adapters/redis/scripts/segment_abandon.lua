@@ -5,7 +5,7 @@ local id = A.upload_id
 local key = upload_key(id)
 local number = int(A.number)
 if A.token then redis.call('ZREM', key .. ':writing', number .. '|' .. A.token) end
-local status = redis.call('HGET', key, 'status')
+local status = field(id, 'status')
 local keep = cjson.encode({punch = false, give = false})
 if not status or ENDED[status] then return keep end
 -- It arrived by another request, was stored and released while this one was still writing.

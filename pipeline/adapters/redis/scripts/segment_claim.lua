@@ -5,7 +5,7 @@
 -- make room: segments wait for the store or leave the temp volume, or this one needs room that the volume has to give.
 local id = A.upload_id
 local key = upload_key(id)
-local status = redis.call('HGET', key, 'status')
+local status = field(id, 'status')
 if not status then return cjson.encode({missing = true}) end
 local number = int(A.number)
 local busy = redis.call('ZCARD', key .. ':pending') > 0 or redis.call('ZCARD', key .. ':giving') > 0
@@ -18,7 +18,7 @@ for _, member in ipairs({number, '*'}) do
   local until_ms = redis.call('ZSCORE', key .. ':giving', member)
   if until_ms and tonumber(until_ms) > NOW then return cjson.encode({status = status, claimed = false, busy = busy}) end
 end
-if A.end_bytes and redis.call('HEXISTS', key, 'deferred') == 1 then
+if A.end_bytes and field(id, 'deferred') then
   local refused = count_growth(id, A.limits, A.end_bytes)
   if refused then return cjson.encode({refused = refused}) end
 end

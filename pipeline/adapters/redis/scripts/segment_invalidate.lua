@@ -5,7 +5,7 @@
 local id = A.upload_id
 local key = upload_key(id)
 local number = int(A.number)
-local status = redis.call('HGET', key, 'status')
+local status = field(id, 'status')
 if not status or not MOVES['segment_lost'][status] then return cjson.encode({lost = false}) end
 if redis.call('HGET', key .. ':received', number) ~= A.crc32c then return cjson.encode({lost = false}) end
 if redis.call('SISMEMBER', key .. ':released', number) == 1 then return cjson.encode({lost = false}) end
@@ -23,7 +23,7 @@ for stage, state in pairs(states_of(id)) do
     drop_lease(id, stage)
     next_token(id, stage)
     redis.call('HDEL', key .. ':results', stage)
-    redis.call('HDEL', key, stage_field(stage, 'waits_for'))
+    unset(id, stage_field(stage, 'waits_for'))
     set_stage(id, stage, 'pending')
   end
 end

@@ -6,5 +6,5 @@ local key = upload_key(id)
 local numbers = redis.call('ZRANGE', key .. ':pending', 0, A.limit - 1)
 local crcs = {}
 if #numbers > 0 then crcs = redis.call('HMGET', key .. ':received', unpack(numbers)) end
-local complete = redis.call('HGET', key, 'segments_stored') == redis.call('HGET', key, 'segment_count')
+local complete = field(id, 'segments_stored') == field(id, 'segment_count')
 return cjson.encode({numbers = numbers, crcs = crcs, complete = complete})

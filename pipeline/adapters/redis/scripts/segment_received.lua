@@ -5,8 +5,9 @@
 -- refused: `differs`, the segment was received before with other bytes; `unclaimed`, its room was given back
 -- meanwhile; `superseded`, another request appends now.
 local id = A.upload_id
+fetch_all(id)
 local key = upload_key(id)
-local status = redis.call('HGET', key, 'status')
+local status = field(id, 'status')
 if not status then return cjson.encode({missing = true}) end
 local number = int(A.number)
 local function refuse(why) return cjson.encode({status = status, accepted = false, jobs = {}, wanted = {}, refused = why}) end
@@ -33,10 +34,10 @@ if A.etag then
 else
   redis.call('ZADD', key .. ':pending', number, number)
 end
-redis.call('HINCRBY', key, 'bytes_received', int(A.size_bytes))
-local count = redis.call('HINCRBY', key, 'segments_received', 1)
-redis.call('HSET', key, 'updated_at_ms', int(NOW))
-local last = count == tonumber(redis.call('HGET', key, 'segment_count'))
+bump(id, 'bytes_received', int(A.size_bytes))
+local count = bump(id, 'segments_received', 1)
+put(id, 'updated_at_ms', int(NOW))
+local last = count == tonumber(field(id, 'segment_count'))
 status = apply(id, last and 'all_received' or 'segment_received')
 local jobs = append(trigger_stages(id, {first_segment = true, all_received = last}), wake_readers(id))
 local wanted = wanted_segments(id)

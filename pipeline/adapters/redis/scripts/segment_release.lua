@@ -6,7 +6,7 @@
 local id = A.upload_id
 local key = upload_key(id)
 local list = P .. 'volume:' .. A.volume .. ':releasing'
-local status = redis.call('HGET', key, 'status')
+local status = field(id, 'status')
 if not status or ENDED[status] then
   redis.call('ZREM', list, id)
   return cjson.encode({windowed = false, released = {}, unfinished = {}})

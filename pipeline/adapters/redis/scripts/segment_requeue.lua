@@ -11,8 +11,8 @@ for _, n in ipairs(A.numbers) do missing = lose_stored(id, int(n), 'MANIFEST_REF
 if missing then apply(id, 'segment_lost') end
 drop_lease(id, A.stage)
 end_outage(id, A.stage)
-redis.call('HINCRBY', key, stage_field(A.stage, 'failures'), 1)
-redis.call('HSET', key, stage_field(A.stage, 'error_code'), 'MANIFEST_REFUSED')
+bump(id, stage_field(A.stage, 'failures'), 1)
+put(id, stage_field(A.stage, 'error_code'), 'MANIFEST_REFUSED')
 next_token(id, A.stage)
 set_stage(id, A.stage, 'pending', 'MANIFEST_REFUSED')
 -- The next arrival queues an idle transfer.

@@ -3,7 +3,7 @@
 -- Only received segments count; writing the manifest shows whether the store has them.
 local id = A.upload_id
 local key = upload_key(id)
-local status = redis.call('HGET', key, 'status')
+local status = field(id, 'status')
 local count = 0
 if not status or ENDED[status] then return cjson.encode({count = 0}) end
 for number, etag in pairs(A.stored) do

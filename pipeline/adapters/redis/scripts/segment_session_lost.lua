@@ -6,13 +6,13 @@ local id = A.upload_id
 local key = upload_key(id)
 if A.stage and fenced(id, A.stage, A.fencing_token) then return LOST end
 local numbers = {}
-if (A.stage or redis.call('HGET', key, 'status') == 'granted') and redis.call('HGET', key, 'target_session') == A.session then
+if (A.stage or field(id, 'status') == 'granted') and field(id, 'target_session') == A.session then
   local missing = false
   for _, number in ipairs(redis.call('HKEYS', key .. ':stored')) do
     missing = lose_stored(id, number, 'STORE_SESSION_LOST') or missing
     numbers[#numbers + 1] = tonumber(number)
   end
-  redis.call('HDEL', key, 'target_session')
+  unset(id, 'target_session')
   if missing then apply(id, 'segment_lost') end
 end
 return cjson.encode({numbers = numbers})

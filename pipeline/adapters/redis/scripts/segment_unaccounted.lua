@@ -2,11 +2,11 @@
 -- segment_given is called with `*`, or for a while, no request may write. A: upload_id. Returns {windowed, numbers}.
 local id = A.upload_id
 local key = upload_key(id)
-local status = redis.call('HGET', key, 'status')
+local status = field(id, 'status')
 if not status or ENDED[status] then return cjson.encode({windowed = false, numbers = {}}) end
 local windowed, writers = is_windowed(id), writers_of(id)
 local numbers = {}
-for n = 1, tonumber(redis.call('HGET', key, 'segment_count')) do
+for n = 1, tonumber(field(id, 'segment_count')) do
   local number = int(n)
   local gone = redis.call('SISMEMBER', key .. ':released', number) == 1
   local arrived = redis.call('HEXISTS', key .. ':received', number) == 1

@@ -1,18 +1,20 @@
 -- Finish a stage: keep its result and queue the stages that may start now. A: upload_id, stage, fencing_token, state
 -- (done|skipped), result?, also? {stage: {state, result?}}: stages whose work this run has done too, unless they have begun,
--- requeue_ms. Returns {jobs} or {lost}.
+-- requeue_ms, continues? {stage: true}: stages of which the caller runs one next, if it may start, with worker and lease_ms as in
+-- stage_start. Returns {jobs, started?: {job, and as stage_start}} or {lost}.
 local id = A.upload_id
+fetch_all(id)
 local key = upload_key(id)
 if fenced(id, A.stage, A.fencing_token) then return LOST end
 -- A segment may have been invalidated since this run last asked what is pending: then there is more to transfer.
 local spec = transport_of(id).stages[A.stage]
 if spec.trigger == 'first_segment' and not spec.reads
-    and redis.call('HGET', key, 'segments_stored') ~= redis.call('HGET', key, 'segment_count') then
+    and field(id, 'segments_stored') ~= field(id, 'segment_count') then
   return cjson.encode({jobs = {queue_stage(id, A.stage, 0)}})
 end
 local function finish(stage, state, result)
-  redis.call('HSET', key, stage_field(stage, 'finished_at_ms'), int(NOW))
-  redis.call('HDEL', key, stage_field(stage, 'error_code'))
+  put(id, stage_field(stage, 'finished_at_ms'), int(NOW))
+  unset(id, stage_field(stage, 'error_code'))
   if result then redis.call('HSET', key .. ':results', stage, result) end
   set_stage(id, stage, state)
   count_stage(stage, 'done', 1)
@@ -28,4 +30,6 @@ if A.stage == transport_of(id).last then
   apply(id, transport_of(id).ends)
   return cjson.encode({jobs = {}})
 end
-return cjson.encode({jobs = append(queue_startable(id), wake_readers(id))})
+local jobs, following = queue_startable(id, A.continues)
+append(jobs, wake_readers(id))
+return cjson.encode({jobs = jobs, started = following and continue_with(id, following) or nil})

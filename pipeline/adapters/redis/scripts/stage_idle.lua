@@ -3,7 +3,7 @@
 local id = A.upload_id
 if fenced(id, A.stage, A.fencing_token) then return LOST end
 local key = upload_key(id)
-local complete = redis.call('HGET', key, 'segments_stored') == redis.call('HGET', key, 'segment_count')
+local complete = field(id, 'segments_stored') == field(id, 'segment_count')
 if complete or redis.call('ZCARD', key .. ':pending') > 0 then return cjson.encode({idle = false}) end
 drop_lease(id, A.stage)
 set_stage(id, A.stage, 'idle')

@@ -3,12 +3,11 @@
 -- end_outage (lib) ends it: success, progress, another kind of failure.
 local id = A.upload_id
 if fenced(id, A.stage, A.fencing_token) then return LOST end
-local key = upload_key(id)
-local last = redis.call('HGET', key, stage_field(A.stage, 'away_dependency'))
+local last = field(id, stage_field(A.stage, 'away_dependency'))
 if last and last ~= A.dependency then end_outage(id, A.stage) end
-redis.call('HSET', key, stage_field(A.stage, 'away_dependency'), A.dependency)
-redis.call('HSETNX', key, stage_field(A.stage, 'away_since_ms'), int(NOW))
+put(id, stage_field(A.stage, 'away_dependency'), A.dependency)
+if not field(id, stage_field(A.stage, 'away_since_ms')) then put(id, stage_field(A.stage, 'away_since_ms'), int(NOW)) end
 return cjson.encode({
   outage_ms = math.max(0, NOW - stage_number(id, A.stage, 'away_since_ms')),
-  failures = redis.call('HINCRBY', key, stage_field(A.stage, 'away_failures'), 1),
+  failures = bump(id, stage_field(A.stage, 'away_failures'), 1),
 })

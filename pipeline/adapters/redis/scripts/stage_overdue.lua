@@ -21,13 +21,12 @@ end
 -- The job to enqueue, or nil. The member leaves the list, or its score moves into the future, unless its stage is unknown.
 local function check(member)
   local id, stage, token = string.match(member, '^(.*)|(.*)|(.*)$')
-  local key = upload_key(id)
-  local status = redis.call('HGET', key, 'status')
+  local status = field(id, 'status')
   if not status or latest_token(id, stage) ~= token then
     redis.call('ZREM', LEASES, member)
     return nil
   end
-  local state = redis.call('HGET', key, stage_field(stage, 'state'))
+  local state = field(id, stage_field(stage, 'state'))
   if ENDED[status] then
     drop_lease(id, stage)
     if state == 'running' or state == 'queued' then set_stage(id, stage, 'stopped') end
@@ -39,7 +38,7 @@ local function check(member)
   end
   if unknown(id, stage) then return nil, true end
   if state == 'running' then
-    redis.call('HINCRBY', key, stage_field(stage, 'takeovers'), 1)
+    bump(id, stage_field(stage, 'takeovers'), 1)
     count_stage(stage, 'taken_over', 1)
     local job = queue_stage(id, stage, 0)
     job.dead_token = tonumber(token)
@@ -47,7 +46,7 @@ local function check(member)
   end
   redis.call('ZADD', LEASES, int(NOW + A.requeue_ms), member)
   return {
-    upload_id = id, stage = stage, fencing_token = tonumber(token), volume = redis.call('HGET', key, 'volume'),
+    upload_id = id, stage = stage, fencing_token = tonumber(token), volume = field(id, 'volume'),
     due_in_ms = math.max(0, stage_number(id, stage, 'queued_at_ms') - NOW),
   }
 end

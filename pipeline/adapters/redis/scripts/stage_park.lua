@@ -27,7 +27,7 @@ if what == 'segments' and #new > 0 then
   elseif stage_number(id, A.stage, 'requests') >= A.max_requests or (A.max_reads and held + #new > A.max_reads) then
     what = A.max_reads and 'sealed' or 'received'
   else
-    redis.call('HINCRBY', key, stage_field(A.stage, 'requests'), 1)
+    bump(id, stage_field(A.stage, 'requests'), 1)
     for _, number in ipairs(new) do
       redis.call('SADD', reads_key(id), number)
       emit(id, 'wanted', number, A.stage)
@@ -44,6 +44,6 @@ end
 drop_lease(id, A.stage)
 end_outage(id, A.stage)
 next_token(id, A.stage)
-redis.call('HSET', key, stage_field(A.stage, 'waits_for'), what)
+put(id, stage_field(A.stage, 'waits_for'), what)
 set_stage(id, A.stage, 'idle')
 return cjson.encode({parked = true})

@@ -3,14 +3,14 @@
 -- replaces, whose job is due later. A stage that is due already keeps its run: its job comes back unchanged, in case it was lost.
 -- The attempt is a new one, as after the pause; failures, and how long a dependency has been unavailable, stay counted.
 local id = A.upload_id
-local status = redis.call('HGET', upload_key(id), 'status')
+local status = field(id, 'status')
 if not status then return cjson.encode({missing = true}) end
 if ENDED[status] then return cjson.encode({ended = status}) end
 local state = stage_state(id, A.stage)
 if state ~= 'queued' then return cjson.encode({state = state, retried = false}) end
 local token = tonumber(latest_token(id, A.stage))
 if stage_number(id, A.stage, 'queued_at_ms') <= NOW then
-  local volume = redis.call('HGET', upload_key(id), 'volume')
+  local volume = field(id, 'volume')
   local job = {upload_id = id, stage = A.stage, fencing_token = token, volume = volume}
   return cjson.encode({state = state, retried = false, job = job})
 end

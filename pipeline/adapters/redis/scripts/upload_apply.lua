@@ -1,6 +1,7 @@
 -- Apply a lifecycle event. Admission starts the stages of an upload whose bytes are in the store already.
 -- A: upload_id, event, error_code?, error_message?, requeue_ms. Returns {status, changed, jobs} or {missing}.
 local id = A.upload_id
+fetch_all(id)
 local status, did = apply(id, A.event, A.error_code, A.error_message)
 if not status then return cjson.encode({missing = true}) end
 local jobs = {}

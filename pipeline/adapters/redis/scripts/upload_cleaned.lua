@@ -4,21 +4,22 @@
 -- one byte must not keep any number of them. A: upload_id, retention_ms?, empty_ms (of such uploads), owner_records? (without owners).
 local id = A.upload_id
 local key = upload_key(id)
-local volume = redis.call('HGET', key, 'volume')
+local volume = field(id, 'volume')
 if not volume then return cjson.encode({}) end
-redis.call('HSET', key, 'released_at_ms', int(NOW))
+put(id, 'released_at_ms', int(NOW))
 redis.call('ZREM', P .. 'volume:' .. volume .. ':ended', id)
 redis.call('ZREM', P .. 'volume:' .. volume .. ':releasing', id)
-for _, part in ipairs({'pending', 'reads', 'released', 'expected', 'writing', 'giving', 'append'}) do redis.call('DEL', part_key(id, part)) end
+redis.call('DEL', part_key(id, 'pending'), part_key(id, 'reads'), part_key(id, 'released'), part_key(id, 'expected'),
+  part_key(id, 'writing'), part_key(id, 'giving'), part_key(id, 'append'))
 
 -- The stages of an upload begin with its first byte, also if that was lost later.
 local function was_empty()
-  local status, received, transport = unpack(redis.call('HMGET', key, 'status', 'bytes_received', 'transport'))
+  local status, received, transport = fields(id, 'status', 'bytes_received', 'transport')
   return status ~= 'ready' and transport ~= 'import' and received == '0' and latest_token(id, 'probe') == '0'
 end
 
 local function is_one_of_many()
-  local status, transport, owner = unpack(redis.call('HMGET', key, 'status', 'transport', 'owner'))
+  local status, transport, owner = fields(id, 'status', 'transport', 'owner')
   if not A.owner_records or not owner or status == 'ready' or transport == 'import' then return false end
   return redis.call('ZCARD', P .. 'owned:' .. owner) > A.owner_records
 end
@@ -27,13 +28,13 @@ if A.retention_ms then
   local keep_ms = A.retention_ms
   if (was_empty() or is_one_of_many()) and A.empty_ms < keep_ms then
     keep_ms = A.empty_ms
-    local used = redis.call('HGET', key, 'idempotency_key')
+    local used = field(id, 'idempotency_key')
     local known = used and redis.call('GET', P .. 'idempotency:' .. used)
     if known and cjson.decode(known).upload_id == id then redis.call('PEXPIRE', P .. 'idempotency:' .. used, int(keep_ms)) end
   end
   for _, part in ipairs({'', ':received', ':stored', ':results'}) do redis.call('PEXPIRE', key .. part, int(keep_ms)) end
   redis.call('ZADD', P .. 'retired', int(NOW + keep_ms), id)
-  redis.call('HSET', P .. 'retired-owners', id, redis.call('HGET', key, 'owner') or 'default')
+  redis.call('HSET', P .. 'retired-owners', id, field(id, 'owner') or 'default')
 end
 changed(id, 'segment')
 return cjson.encode({})

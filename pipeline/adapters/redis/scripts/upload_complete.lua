@@ -3,18 +3,18 @@
 -- whose plan was deferred), requeue_ms. Returns {status} or {missing}.
 local id = A.upload_id
 local key = upload_key(id)
-local from, deferred = unpack(redis.call('HMGET', key, 'status', 'deferred'))
+local from, deferred = fields(id, 'status', 'deferred')
 if deferred and A.plan and MOVES.complete[from] then
   set_file_size(id, A.plan.size_bytes)
-  redis.call('HSET', key, 'segment_bytes', int(A.plan.segment_bytes), 'segment_count', int(#A.etags))
-  redis.call('HDEL', key, 'deferred')
+  put(id, 'segment_bytes', int(A.plan.segment_bytes), 'segment_count', int(#A.etags))
+  unset(id, 'deferred')
 end
 local status, did = apply(id, 'complete')
 if not status then return cjson.encode({missing = true}) end
 if did then
   for number, etag in ipairs(A.etags) do redis.call('HSET', key .. ':stored', number, etag) end
-  local size, count = unpack(redis.call('HMGET', key, 'size_bytes', 'segment_count'))
-  redis.call('HSET', key, 'bytes_received', size, 'bytes_stored', size, 'segments_received', count, 'segments_stored', count)
+  local size, count = fields(id, 'size_bytes', 'segment_count')
+  put(id, 'bytes_received', size, 'bytes_stored', size, 'segments_received', count, 'segments_stored', count)
   trigger_stages(id, {all_received = true})
 end
 return cjson.encode({status = status})

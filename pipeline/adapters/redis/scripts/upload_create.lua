@@ -9,27 +9,27 @@ if idem then
   if known then
     known = cjson.decode(known)
     if known.fingerprint ~= A.fingerprint then return cjson.encode({conflict = true}) end
-    local status = redis.call('HGET', upload_key(known.upload_id), 'status')
+    local status = field(known.upload_id, 'status')
     if status and not (A.again and ENDED[status]) then
-      return cjson.encode({created = false, fields = redis.call('HGETALL', upload_key(known.upload_id))})
+      return cjson.encode({created = false, fields = flat_record(known.upload_id)})
     end
   end
 end
 if A.parts then
   local known = joined_before(A.parts, A.fields.owner)
-  if known then return cjson.encode({created = false, fields = redis.call('HGETALL', upload_key(known))}) end
+  if known then return cjson.encode({created = false, fields = flat_record(known)}) end
 end
 local refused = A.parts and refuse_parts(A.parts, A.fields.owner) or A.limits and refuse_creation(A.limits, A.fields, TRANSPORTS[A.fields.transport].begins)
 if refused then return cjson.encode({refused = refused}) end
 if A.permit and not use_permit(A.permit) then return cjson.encode({used_up = true}) end
 local id = A.upload_id
-local key = upload_key(id)
-for name, value in pairs(A.fields) do redis.call('HSET', key, name, value) end
+begin_record(id)
+for name, value in pairs(A.fields) do put(id, name, value) end
 local status = transport_of(id).begins
-redis.call('HSET', key, 'status', status, 'status_since_ms', int(NOW), 'created_at_ms', int(NOW), 'updated_at_ms', int(NOW))
+put(id, 'status', status, 'status_since_ms', int(NOW), 'created_at_ms', int(NOW), 'updated_at_ms', int(NOW))
 move_counters(id, nil, status)
 for stage, spec in pairs(transport_of(id).stages) do
-  redis.call('HSET', key, stage_field(stage, 'state'), is_needless(id, spec) and 'skipped' or 'pending')
+  put(id, stage_field(stage, 'state'), is_needless(id, spec) and 'skipped' or 'pending')
 end
 -- The reader begins with the first segment, so in a window that one has its place from the start.
 if A.fields.window_bytes then redis.call('SADD', reads_key(id), 1) end
@@ -43,4 +43,4 @@ end
 if A.parts then take_parts(id, A.parts) end
 emit(id, 'status', 'status', status)
 if status == 'processing' then trigger_stages(id, {all_received = true}) end
-return cjson.encode({created = true, fields = redis.call('HGETALL', key)})
+return cjson.encode({created = true, fields = flat_record(id)})

@@ -3,17 +3,16 @@
 -- and the file has `size_bytes` at least. A: upload_id, valid_ms, deadline_ms, segment_count, size_bytes, limits?
 -- (core.creation_limits). Returns {status}, {missing} or {refused: {code, ...}}; unless the status is `granted`, nothing has changed.
 local id = A.upload_id
-local key = upload_key(id)
-local status, deferred, count = unpack(redis.call('HMGET', key, 'status', 'deferred', 'segment_count'))
+local status, deferred, count = fields(id, 'status', 'deferred', 'segment_count')
 if not status then return cjson.encode({missing = true}) end
 if status == 'granted' then
   local refused = deferred and count_growth(id, A.limits, A.size_bytes)
   if refused then return cjson.encode({refused = refused}) end
-  if deferred then redis.call('HSET', key, 'segment_count', int(math.max(A.segment_count, tonumber(count)))) end
-  local until_ms = math.max(NOW + A.valid_ms, tonumber(redis.call('HGET', key, 'grants_until_ms') or '0'))
-  redis.call('HSET', key, 'granted_at_ms', int(NOW), 'grants_until_ms', int(until_ms), 'updated_at_ms', int(NOW))
+  if deferred then put(id, 'segment_count', int(math.max(A.segment_count, tonumber(count)))) end
+  local until_ms = math.max(NOW + A.valid_ms, tonumber(field(id, 'grants_until_ms') or '0'))
+  put(id, 'granted_at_ms', int(NOW), 'grants_until_ms', int(until_ms), 'updated_at_ms', int(NOW))
   redis.call('ZADD', P .. 'status:granted', int(NOW), id)
-  local volume = redis.call('HGET', key, 'volume')
+  local volume = field(id, 'volume')
   redis.call('ZADD', P .. 'volume:' .. volume .. ':deadlines', 'NX', int(NOW + A.deadline_ms), id)
 end
 return cjson.encode({status = status})

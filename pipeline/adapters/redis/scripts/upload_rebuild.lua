@@ -5,8 +5,8 @@
 -- Returns {created, jobs}.
 local id = A.upload_id
 local key = upload_key(id)
-local old = redis.call('HGET', key, 'status')
-local same = old == A.status and (redis.call('HGET', key, 'error_code') or '') == (A.fields.error_code or '')
+local old = field(id, 'status')
+local same = old == A.status and (field(id, 'error_code') or '') == (A.fields.error_code or '')
 if old and (same or not ENDED[A.status]) then return cjson.encode({created = false, jobs = {}}) end
 if old then
   for stage, _ in pairs(states_of(id)) do drop_lease(id, stage) end
@@ -19,13 +19,14 @@ end
 for _, part in ipairs({'received', 'stored', 'pending', 'results', 'reads', 'released', 'expected', 'writing', 'giving', 'append'}) do
   redis.call('DEL', part_key(id, part))
 end
-for name, value in pairs(A.fields) do redis.call('HSET', key, name, value) end
-redis.call('HSET', key, 'status', A.status, 'status_since_ms', int(NOW), 'created_at_ms', int(A.created_at_ms), 'updated_at_ms', int(NOW),
+begin_record(id)
+for name, value in pairs(A.fields) do put(id, name, value) end
+put(id, 'status', A.status, 'status_since_ms', int(NOW), 'created_at_ms', int(A.created_at_ms), 'updated_at_ms', int(NOW),
   'recovered_at_ms', int(NOW))
-if A.grants_ms then redis.call('HSET', key, 'granted_at_ms', int(NOW), 'grants_until_ms', int(NOW + A.grants_ms)) end
+if A.grants_ms then put(id, 'granted_at_ms', int(NOW), 'grants_until_ms', int(NOW + A.grants_ms)) end
 move_counters(id, nil, A.status)
 for stage, spec in pairs(transport_of(id).stages) do
-  redis.call('HSET', key, stage_field(stage, 'state'),
+  put(id, stage_field(stage, 'state'),
     ENDED[A.status] and 'stopped' or is_needless(id, spec) and 'skipped' or 'pending')
 end
 redis.call('ZADD', P .. 'uploads', int(A.created_at_ms), id)
@@ -37,7 +38,7 @@ if A.idempotency_key then
   redis.call('SET', P .. 'idempotency:' .. A.idempotency_key,
     cjson.encode({upload_id = id, fingerprint = A.fingerprint}), 'NX', 'PX', int(A.idempotency_ms))
 end
-local count, all = 0, tonumber(redis.call('HGET', key, 'segment_count'))
+local count, all = 0, tonumber(field(id, 'segment_count'))
 for number, crc in pairs(A.received) do
   redis.call('HSET', key .. ':received', number, crc)
   if not A.stored[number] then redis.call('ZADD', key .. ':pending', number, number) end
@@ -54,8 +55,8 @@ for _, part_id in ipairs(A.parts or {}) do join_part(id, part_id) end
 emit(id, 'status', 'status', A.status)
 local jobs = {}
 if ENDED[A.status] then
-  if A.status == 'ready' then redis.call('HSET', key, 'content_id', id) end
-  redis.call('ZADD', P .. 'volume:' .. redis.call('HGET', key, 'volume') .. ':ended', int(NOW), id)
+  if A.status == 'ready' then put(id, 'content_id', id) end
+  redis.call('ZADD', P .. 'volume:' .. field(id, 'volume') .. ':ended', int(NOW), id)
 elseif A.status == 'processing' then
   jobs = trigger_stages(id, {all_received = true})
 elseif A.status == 'admitted' then

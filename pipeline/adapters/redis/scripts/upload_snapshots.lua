@@ -17,13 +17,13 @@ end
 -- nil: the upload has no record, or no longer.
 local function snapshot(id)
   local key = upload_key(id)
-  local fields = redis.call('HGETALL', key)
-  if #fields == 0 then return nil end
-  local status, volume, count = unpack(redis.call('HMGET', key, 'status', 'volume', 'segments_received'))
+  local flat = flat_record(id)
+  if #flat == 0 then return nil end
+  local status, volume, count = fields(id, 'status', 'volume', 'segments_received')
   local received = {}
   if TAKES_SEGMENTS[status] and count ~= '0' then received = redis.call('HKEYS', key .. ':received') end
   return {
-    fields = fields, received = table.concat(received, ','), wanted = table.concat(wanted_segments(id), ','),
+    fields = flat, received = table.concat(received, ','), wanted = table.concat(wanted_segments(id), ','),
     standing = standing_of(P .. 'volume:' .. volume, id), deadline_ms = TAKES_SEGMENTS[status] and deadline(id, volume) or nil,
     media = A.upload_id and (redis.call('HGET', key .. ':results', 'probe') or nil),
   }
@@ -35,8 +35,8 @@ local index = P .. (A.owner and 'owned:' .. A.owner or A.status and 'listed:' ..
 
 -- The index of an owner has uploads of every status.
 local function is_listed(id)
-  if not A.search then return not (A.owner and A.status) or redis.call('HGET', upload_key(id), 'status') == A.status end
-  local status, filename = unpack(redis.call('HMGET', upload_key(id), 'status', 'filename'))
+  if not A.search then return not (A.owner and A.status) or field(id, 'status') == A.status end
+  local status, filename = fields(id, 'status', 'filename')
   if not filename or A.status and status ~= A.status then return false end
   return string.sub(id, 1, #A.search) == A.search or string.find(string.lower(filename), A.search, 1, true) ~= nil
 end

@@ -107,7 +107,7 @@ local function reader_active(who)
     if spec.reads and not is_done(who, stage) then
       active = true
       if stage_state(who, stage) == 'idle'
-          and redis.call('HGET', upload_key(who), stage_field(stage, 'waits_for')) == 'sealed' then return false end
+          and field(who, stage_field(stage, 'waits_for')) == 'sealed' then return false end
     end
   end
   return active
@@ -165,4 +165,9 @@ local function drop(who)
   redis.call('SREM', V .. ':granted', who)
   drop_wish(who)
   return {size = size, bytes = size + journal}
+end
+
+-- Wake the admission workers, if an upload waits for room that has become free.
+local function offer_room()
+  if redis.call('ZCARD', V .. ':queue') + redis.call('ZCARD', V .. ':wishes') > 0 then wake_admission(A.volume, 'room') end
 end

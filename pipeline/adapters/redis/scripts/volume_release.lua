@@ -1,6 +1,10 @@
 -- Remove an upload from the queue, and free what it holds. A: volume, upload_id. Returns {bytes}.
-if redis.call('ZSCORE', V .. ':queue', id) then queue_cancel(V, id) end
+local waited = redis.call('ZSCORE', V .. ':queue', id)
+if waited then queue_cancel(V, id) end
 local held = drop(id)
-for _, key in ipairs({':requests', ':passes', ':windows', ':owner', ':journals'}) do redis.call('HDEL', V .. key, id) end
+if not held then
+  for _, key in ipairs({':requests', ':passes', ':windows', ':owner', ':journals'}) do redis.call('HDEL', V .. key, id) end
+end
 redis.call('ZREM', V .. ':deadlines', id)
+if waited or held then offer_room() end
 return cjson.encode({bytes = held and held.bytes or 0})
