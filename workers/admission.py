@@ -15,6 +15,9 @@ _TICK_SECONDS = 1.0
 _SWEEP_SECONDS = 10.0
 _SAMPLE_SECONDS = 2.0
 _HOUR_SECONDS = 3600.0
+# Why the scripts wake an admission worker; those of the release before gave no reason.
+_ROOM = frozenset({"room", ""})
+_ENDED = frozenset({"ended", ""})
 _RETRY_SECONDS = 0.5
 _RETRY_HOURLY_SECONDS = 5.0
 
@@ -22,11 +25,10 @@ _RETRY_HOURLY_SECONDS = 5.0
 async def run_admission(services: AdmissionServices, redis: RedisParts, volume: str) -> None:
     """Run the loops until cancelled."""
     queue, signals = redis.keys.queue(WorkerType.ADMISSION, volume), redis.signals
-    with signals.waiter("queue", queue) as wake_tick, signals.waiter("queue", queue) as wake_clean:
-
-        async def clean() -> None:
-            if await services.cleanups.run():
-                wake_tick.set()  # there is room now
+    with (
+        signals.waiter("queue", queue, _ROOM) as wake_tick,
+        signals.waiter("queue", queue, _ENDED) as wake_clean,
+    ):
 
         async def sample() -> None:
             await redis.samples.keep(volume)
@@ -35,7 +37,7 @@ async def run_admission(services: AdmissionServices, redis: RedisParts, volume: 
             Loop("take-over", services.takeover.run, _TICK_SECONDS, _RETRY_SECONDS),
             Loop("admission", services.upkeep.tick, _TICK_SECONDS, _RETRY_SECONDS, wake_tick),
             Loop("release", services.release.run_due, _TICK_SECONDS, _RETRY_SECONDS),
-            Loop("cleaning", clean, _TICK_SECONDS, _RETRY_SECONDS, wake_clean),
+            Loop("cleaning", services.cleanups.run, _TICK_SECONDS, _RETRY_SECONDS, wake_clean),
             Loop("samples", sample, _SAMPLE_SECONDS, _TICK_SECONDS),
             Loop("sweep", services.upkeep.sweep, _SWEEP_SECONDS, _TICK_SECONDS),
             Loop("deletions", services.deletions.sweep, _TICK_SECONDS, _TICK_SECONDS),
