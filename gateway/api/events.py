@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway import access
-from gateway.api.streams import STREAM_SLOTS, UPLOAD_READS
+from gateway.api.streams import STREAM_SLOTS, UPLOAD_READS, ShownUpload
 from gateway.error_codes import UPLOAD_LOOKUP_ERRORS
 from gateway.http.connection import client_gone
 from gateway.http.state import OPTIONS, RUNNING
@@ -51,19 +51,22 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 
 async def _stream(request: web.Request, name: str) -> web.StreamResponse:
-    services = request.app[SERVICES]
-    detail = (await request.app[UPLOAD_READS].latest(name)).detail
-    if detail.upload.status in ENDED and request.headers.get("Last-Event-ID", "").endswith(_END_SUFFIX):
-        return web.Response(status=204)
-    if request.method == "HEAD":
-        return web.Response(headers=_CONTENT_TYPE)
+    services, reads = request.app[SERVICES], request.app[UPLOAD_READS]
+    has_seen_end = request.headers.get("Last-Event-ID", "").endswith(_END_SUFFIX)
+    if has_seen_end or request.method == "HEAD":
+        status = (await reads.latest(name)).detail.upload.status
+        if has_seen_end and status in ENDED:
+            return web.Response(status=204)
+        if request.method == "HEAD":
+            return web.Response(headers=_CONTENT_TYPE)
     stream = web.StreamResponse(headers=_CONTENT_TYPE)
     stream.force_close()
     # Subscribe before reading, so that a change in between is noticed.
     async with services.feed.watch(name) as changes, services.feed.watch(name, _AT_ONCE) as urgent:
+        first = await reads.latest(name)
         with EVENT_STREAMS.track_inprogress(), suppress(ConnectionError, TimeoutError):
             await stream.prepare(request)
-            await _EventStream(request, stream, name).run(changes, urgent)
+            await _EventStream(request, stream, name).run(first, changes, urgent)
     return stream
 
 
@@ -77,9 +80,9 @@ class _EventStream:
         self._options = request.app[OPTIONS]
         self._last_sent = ""
 
-    async def run(self, changes: AsyncIterator[None], urgent: AsyncIterator[None]) -> None:
-        """Send events until the upload has ended, the client has disconnected, its key or token is no longer valid, or
-        the gateway shuts down. Raises ConnectionError, TimeoutError."""
+    async def run(self, latest: ShownUpload, changes: AsyncIterator[None], urgent: AsyncIterator[None]) -> None:
+        """Send `latest`, then events until the upload has ended, the client has disconnected, its key or token is no
+        longer valid, or the gateway shuts down. Raises ConnectionError, TimeoutError."""
         holds = partial(self._request.app[SERVICES].authenticator.holds, self._request[CALLER])
         leaving = asyncio.ensure_future(
             _first(
@@ -91,7 +94,7 @@ class _EventStream:
         any_change, urgent_change = (asyncio.ensure_future(_next(feed)) for feed in (changes, urgent))
         try:
             while not leaving.done():
-                if await self._send_state():
+                if await self._send_state(latest):
                     return
                 # Changes within the interval are combined into one event at its end, unless one is urgent.
                 for awaited, seconds in (
@@ -105,6 +108,8 @@ class _EventStream:
                 if urgent_change.done():
                     urgent_change.result()
                     urgent_change = asyncio.ensure_future(_next(urgent))
+                if not leaving.done():
+                    latest = await self._request.app[UPLOAD_READS].latest(self._name)
             leaving.result()
             await self._send(_RECONNECT)
         except SluiceError as error:
@@ -113,10 +118,9 @@ class _EventStream:
         finally:
             await end_tasks(leaving, any_change, urgent_change)
 
-    async def _send_state(self) -> bool:
+    async def _send_state(self, latest: ShownUpload) -> bool:
         """Send the upload if it has changed, else a keep-alive. True: the upload has ended and the last event was
         sent."""
-        latest = await self._request.app[UPLOAD_READS].latest(self._name)
         detail, shown = latest.detail, latest.text(self._request)
         number = detail.upload.updated_at_ms
         if shown == self._last_sent:
