@@ -27,7 +27,8 @@ from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.core.segments import MEBIBYTE, SegmentPlan, StoreLimits
 from pipeline.core.stored_objects import ObjectTarget
 from pipeline.engine.drain import drained
-from pipeline.ports import PlainClient, Store, TransferSessions
+from pipeline.hashing import update_all
+from pipeline.ports import Hash, PlainClient, Store, TransferSessions
 
 CHECK_NAME: Final = "sluice-check"
 """What every name of a round trip begins with."""
@@ -48,14 +49,18 @@ class _Bytes:
 
     number: int
     data: bytes
+    crc32c: int | None = None
+    md5_hex: str = ""
 
     @property
     def size_bytes(self) -> int:
         return len(self.data)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self, *hashes: Hash) -> AsyncIterator[bytes]:
         for start in range(0, len(self.data), MEBIBYTE):
-            yield self.data[start : start + MEBIBYTE]
+            block = self.data[start : start + MEBIBYTE]
+            await update_all(hashes, block)
+            yield block
 
 
 async def examine_store(

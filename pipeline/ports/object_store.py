@@ -17,12 +17,21 @@ from pipeline.core.stored_objects import (
 )
 
 
+class Hash(Protocol):
+    """A running digest, as those of `hashlib`."""
+
+    def update(self, data: bytes, /) -> None: ...
+
+
 class SegmentSource(Protocol):
     """The bytes of one segment on the temp volume. A store may read them several times; one pass is enough for most.
 
-    `chunks` yields blocks of at most 1 MiB in order and checks them against the digest taken at receipt. It raises
-    SegmentCorrupt before it yields the last block, so that no store ever receives a wrong segment completely, and
-    TempVolumeError when the file is gone.
+    `chunks` yields blocks of at most 1 MiB in order, updates each of `hashes` with a block before it yields it, and
+    checks the blocks against the digest taken at receipt. It raises SegmentCorrupt before it yields the last block, so
+    that no store ever receives a wrong segment completely, and TempVolumeError when the file is gone.
+
+    `crc32c`: of the bytes that a complete pass yields; None: it is not known before. `md5_hex`: what the segment's
+    client has announced, in hexadecimal, and nobody has compared with the bytes yet; "": nothing.
     """
 
     @property
@@ -31,7 +40,13 @@ class SegmentSource(Protocol):
     @property
     def size_bytes(self) -> int: ...
 
-    def chunks(self) -> AsyncIterator[bytes]: ...
+    @property
+    def crc32c(self) -> int | None: ...
+
+    @property
+    def md5_hex(self) -> str: ...
+
+    def chunks(self, *hashes: Hash) -> AsyncIterator[bytes]: ...
 
 
 class ObjectStore(Protocol):

@@ -7,13 +7,16 @@ bytes. It is one segment at most; longer files are never copied.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import cast
 
 from pipeline.core.errors import StoreError
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stored_objects import ObjectTarget, StoredObject, StoredSegment, object_key
-from pipeline.ports import ObjectStore, SegmentReads
+from pipeline.hashing import update_all
+from pipeline.ports import Hash, ObjectStore, SegmentReads
 
 
 async def make_whole(store: ObjectStore, target: ObjectTarget, segment: StoredSegment) -> StoredObject:
@@ -40,6 +43,8 @@ class _Copied:
     store: SegmentReads
     target: ObjectTarget
     segment: StoredSegment
+    crc32c: int | None = None
+    md5_hex: str = ""
 
     @property
     def number(self) -> int:
@@ -49,6 +54,10 @@ class _Copied:
     def size_bytes(self) -> int:
         return self.segment.size_bytes
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        last = self.segment.size_bytes - 1
-        return self.store.read_segment(self.target, self.segment.number, 0, last, etag=self.segment.etag)
+    async def chunks(self, *hashes: Hash) -> AsyncIterator[bytes]:
+        segment = self.segment
+        reading = self.store.read_segment(self.target, segment.number, 0, segment.size_bytes - 1, etag=segment.etag)
+        async with aclosing(cast(AsyncGenerator[bytes, None], reading)) as blocks:
+            async for block in blocks:
+                await update_all(hashes, block)
+                yield block

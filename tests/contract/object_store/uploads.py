@@ -9,13 +9,16 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any, Protocol
 
+import google_crc32c
+
 from pipeline.adapters.object_store.limits import FILESYSTEM_LIMITS, S3_LIMITS, SWIFT_LIMITS
 from pipeline.core.errors import SegmentCorrupt
 from pipeline.core.retry import RetryPolicy
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stored_objects import ObjectTarget, StoredObject, StoredSegment
 from pipeline.engine.retry import retry_store
-from pipeline.ports import ObjectReader, ObjectStore, SegmentSource
+from pipeline.hashing import update_all
+from pipeline.ports import Hash, ObjectReader, ObjectStore, SegmentSource
 
 BLOCK_BYTES = 64 * 1024
 PRESETS = {"swift": SWIFT_LIMITS, "s3": S3_LIMITS, "filesystem": FILESYSTEM_LIMITS}
@@ -41,15 +44,19 @@ class MemorySource:
     def __init__(self, number: int, data: bytes, block_bytes: int = BLOCK_BYTES) -> None:
         self.number = number
         self.size_bytes = len(data)
+        self.crc32c: int | None = google_crc32c.value(data)
+        self.md5_hex = ""
         self.passes = 0
         self._data = data
         self._block_bytes = block_bytes
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self, *hashes: Hash) -> AsyncIterator[bytes]:
         self.passes += 1
         for start in range(0, len(self._data), self._block_bytes):
             await self.before(start)
-            yield self._data[start : start + self._block_bytes]
+            block = self._data[start : start + self._block_bytes]
+            await update_all(hashes, block)
+            yield block
 
     async def before(self, start: int) -> None:
         """Called before the block at `start` is yielded."""

@@ -21,8 +21,8 @@ from pipeline.ports import object_store as ports
 
 pytestmark = pytest.mark.unit
 
-# Those that adapters implement. `Stores` is a collection of them, `SegmentSource` is what they are given.
-NOT_OF_ADAPTERS = {"SegmentSource", "Stores"}
+# Those that adapters implement. `Stores` is a collection of them, `SegmentSource` and `Hash` are what they are given.
+NOT_OF_ADAPTERS = {"Hash", "SegmentSource", "Stores"}
 
 
 def protocols() -> list[type]:

@@ -24,7 +24,7 @@ from pipeline.adapters.object_store.integrity import (
     md5_hex,
 )
 from pipeline.adapters.object_store.limits import FILESYSTEM_LIMITS
-from pipeline.adapters.object_store.payload import SegmentPayload, new_hashing_pool
+from pipeline.adapters.object_store.payload import SegmentPayload
 from pipeline.core.errors import StoreError
 from pipeline.core.segments import StoreLimits
 from pipeline.core.stored_objects import ObjectTarget, StoredObject, StoredSegment
@@ -50,7 +50,6 @@ class FilesystemObjectStore(Guarded, ClosedOnExit):
     def __init__(self, directory: Path, *, fsync: bool = True) -> None:
         self._root = directory.absolute()
         self._tree = Tree(FilesystemLayout(self._root), fsync)
-        self._hashing = new_hashing_pool()
 
     @property
     def container(self) -> str:
@@ -63,8 +62,7 @@ class FilesystemObjectStore(Guarded, ClosedOnExit):
         return self
 
     async def aclose(self) -> None:
-        """Idempotent."""
-        self._hashing.shutdown(wait=False, cancel_futures=True)
+        """Idempotent; nothing is open."""
 
     async def limits(self) -> StoreLimits:
         """See `ObjectStore.limits`: the presets."""
@@ -76,7 +74,7 @@ class FilesystemObjectStore(Guarded, ClosedOnExit):
 
     async def put_segment(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
         """See `ObjectStore.put_segment`. An upload of one segment becomes a plain file."""
-        body = SegmentPayload(source, self._hashing)
+        body = SegmentPayload(source)
         what = f"segment {source.number} of {target.upload_id}"
         with disk_errors(what):
             draft = await asyncio.to_thread(self._tree.draft)

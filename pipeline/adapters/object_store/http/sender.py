@@ -204,7 +204,7 @@ class _StreamedSegment(aiohttp.payload.Payload):
         try:
             async with aclosing(self._value.blocks()) as blocks:
                 async for block in blocks:
-                    await writer.write(block)
+                    await writer.write(memoryview(block))
                     self._progress()
         except BaseException:
             self.abort()

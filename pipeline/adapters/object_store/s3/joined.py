@@ -12,7 +12,6 @@ continued by the next one, whatever the first one had done; two at once make the
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
@@ -34,7 +33,8 @@ from pipeline.adapters.object_store.s3.reader import S3Reader
 from pipeline.core.errors import StoreError, StoreUnavailable, StoreUnsupported
 from pipeline.core.segments import StoreLimits
 from pipeline.core.stored_objects import ObjectTarget, StoredObject, StoredSegment
-from pipeline.ports import SegmentSource
+from pipeline.hashing import update_all
+from pipeline.ports import Hash, SegmentSource
 
 Put = Callable[[ObjectTarget, SegmentSource], Awaitable[StoredSegment]]
 
@@ -253,6 +253,8 @@ class _SentAgain:
     target: ObjectTarget
     part: JoinedPart
     compares: bool
+    crc32c: int | None = None
+    md5_hex: str = ""
 
     @property
     def number(self) -> int:
@@ -262,7 +264,7 @@ class _SentAgain:
     def size_bytes(self) -> int:
         return self.part.size_bytes
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self, *hashes: Hash) -> AsyncIterator[bytes]:
         """Raises StoreError MANIFEST_REFUSED, others; StoreUnavailable."""
         for segment in self.part.segments:
             key = segment_key(self.target.place(segment.number))
@@ -271,7 +273,7 @@ class _SentAgain:
                 reading = cast(AsyncGenerator[bytes, None], self.reader.read(key, etag=segment.etag))
                 async with aclosing(reading) as blocks:
                     async for block in blocks:
-                        await asyncio.to_thread(digest.update, block)
+                        await update_all((digest, *hashes), block)
                         count += len(block)
                         if count == segment.size_bytes and self.compares:
                             require_etag(f"reading {key}", digest.hexdigest(), segment.etag)

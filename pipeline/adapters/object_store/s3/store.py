@@ -38,7 +38,7 @@ from pipeline.adapters.object_store.integrity import (
 )
 from pipeline.adapters.object_store.limits import S3_LIMITS
 from pipeline.adapters.object_store.names import segment_key, segment_prefix
-from pipeline.adapters.object_store.payload import SegmentPayload, new_hashing_pool
+from pipeline.adapters.object_store.payload import SegmentPayload
 from pipeline.adapters.object_store.s3.bucket import BucketMaker
 from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.adapters.object_store.s3.complete import complete_parts, require_no_body, verify_etag
@@ -79,7 +79,6 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
         self._observer = observer
         self._session: aiohttp.ClientSession | None = None
         self._bucket_maker = BucketMaker(self._client, options.region)
-        self._hashing = new_hashing_pool()
         self._joiner = S3Joiner(self._client, self, bucket, options, self._put)
 
     @property
@@ -101,7 +100,6 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
         await self._client.close()
         if self._session is not None:
             await self._session.close()
-        self._hashing.shutdown(wait=False, cancel_futures=True)
 
     async def limits(self) -> StoreLimits:
         """See `ObjectStore.limits`: the presets; S3 publishes none."""
@@ -210,7 +208,7 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
         return SegmentLink(url, range_header(span.first_byte, span.last_byte) if span.count > 1 else {})
 
     async def _put(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
-        body = SegmentPayload(source, self._hashing)
+        body = SegmentPayload(source)
         operation, parameters, headers = put_operation(target, source.number)
         if self._options.verify == "content-md5":
             async for _ in body.blocks():

@@ -32,7 +32,7 @@ from pipeline.adapters.object_store.integrity import (
     verify_plain,
 )
 from pipeline.adapters.object_store.names import segment_name
-from pipeline.adapters.object_store.payload import SegmentPayload, new_hashing_pool
+from pipeline.adapters.object_store.payload import SegmentPayload
 from pipeline.adapters.object_store.swift.auth import SwiftAuth, TokenSource
 from pipeline.adapters.object_store.swift.containers import SwiftContainers
 from pipeline.adapters.object_store.swift.delegated import delegated_token
@@ -100,7 +100,6 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
         self._info = SwiftInfo(http, options)
         self._presigned = None if clients.signer is None else SwiftPresigned(http, layout, clients.signer, self._info)
         self._delegated = clients.delegated
-        self._hashing = new_hashing_pool()
 
     @property
     def container(self) -> str:
@@ -116,7 +115,6 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
         await self._containers.aclose()
         await self._tokens.aclose()
         await self._session.close()
-        self._hashing.shutdown(wait=False, cancel_futures=True)
 
     async def limits(self) -> StoreLimits:
         """See `ObjectStore.limits`: those of `/info`."""
@@ -130,7 +128,7 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
     async def put_segment(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
         """See `ObjectStore.put_segment`. An upload of one segment is stored under its own key, as a plain object."""
         path, content_type = self._layout.destination(target, source.number)
-        body = SegmentPayload(source, self._hashing)
+        body = SegmentPayload(source)
         etag = await self._put(path, body, {"Content-Type": content_type})
         require_etag(f"PUT {path}", etag, body.md5_hex)
         return StoredSegment(source.number, source.size_bytes, etag)
