@@ -123,6 +123,11 @@ class UploadFields(_Fields):
     segments_stored: int
     error_code: str | None = Field(None, description="Why it did not become `ready`: a code of the error catalogue")
     error_message: str | None = None
+    wrong_digests: str | None = Field(
+        None,
+        description="Numbers of segments that had to be sent again because their bytes did not have the MD5 that the "
+        "client had announced, separated by commas; the latest 100",
+    )
     window_bytes: int | None = Field(None, description="How much of a large file the temp volume holds at once")
     content_id: str | None = Field(None, description="Set once it is `ready`")
     released_at_ms: int | None = Field(None, description="When its temp file and its reservation were released")

@@ -220,6 +220,17 @@ class UploadView(BaseModel):
         default_factory=list,
         description="Those of `missing_segments` that hold the metadata or the thumbnail: send them next",
     )
+    wrong_digests: list[tuple[int, int]] = Field(
+        default_factory=list,
+        description="Those of `missing_segments` whose bytes did not have the Content-MD5 that was sent with them "
+        "(SEGMENT_DIGEST_WRONG). Send them again; from now on a Content-MD5 that is wrong is refused "
+        "at once. Of more than 100, the latest",
+    )
+    segment_digest: Literal["md5", "crc32c"] = Field(
+        "crc32c",
+        description="The digest to send with a segment that costs least: `md5`, as Content-MD5, where the object store "
+        "compares it, or `crc32c`, as Content-Digest. Others are accepted",
+    )
     window_size: int | None = Field(
         None,
         description="Bytes of this upload that may be on the temp volume at once; null: all of it. A segment for which "

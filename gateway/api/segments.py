@@ -21,10 +21,13 @@ async def put(request: web.Request) -> web.StreamResponse:
     """Checks everything that does not need the body before it requests the body's first byte."""
     number = segment_number(request)
     bodies.refuse_encoded(request)
-    announced = digests.announced(request.headers.get("Content-MD5"), request.headers.getall("Content-Digest", []))
+    content_md5, content_digest = request.headers.get("Content-MD5"), request.headers.getall("Content-Digest", [])
+    announced = digests.announced(content_md5, content_digest)
     receiver = request.app[SERVICES].receiver
     slot = await receiver.open(upload_id(request), number, bodies.declared_bytes(request))
-    receipt = await receiver.receive(slot, bodies.chunks(request), announced)
+    receipt = await receiver.receive(
+        slot, bodies.chunks(request), announced, defers_md5=content_md5 is not None and not content_digest
+    )
     return success(segment_view(receipt))
 
 

@@ -5,6 +5,7 @@ Times are milliseconds of Redis' clock in the pipeline, and RFC 3339 in UTC with
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import overload
 
@@ -67,6 +68,8 @@ def upload_view(detail: UploadDetail, base: str) -> UploadView:
         missing_segments=detail.missing,
         wanted_segments=detail.wanted,
         media=MediaMetadata.model_validate(detail.media) if detail.media else None,
+        wrong_digests=to_ranges(_within(upload.wrong_digests, detail.missing)),
+        segment_digest="md5" if upload.prefers_md5 else "crc32c",
         window_size=upload.window_bytes,
         stages={str(stage): _stage_view(status) for stage, status in upload.stages.items()},
         error=_error(upload.error_code, upload.error_message or "") if upload.error_code else None,
@@ -185,6 +188,10 @@ def _stage_bar(stage: Stage, status: StageStatus) -> StageBar:
 def _error(code: str, message: str) -> UploadError:
     spec = CATALOGUE.get(code)  # None: of another release
     return UploadError(code=code, message=message if spec and spec.http_status < 500 else without_paths(message))
+
+
+def _within(numbers: Iterable[int], ranges: Sequence[tuple[int, int]]) -> list[int]:
+    return [number for number in numbers if any(first <= number <= last for first, last in ranges)]
 
 
 def _container(name: str) -> str:

@@ -8,6 +8,7 @@
     ├── MediaError          the file itself is at fault; retrying cannot help
     ├── StoreError          the object store refused the request or failed
     │   ├── StoreUnavailable    worth retrying (5xx, 429, timeouts, resets, responses that cannot be read)
+    │   │   └── DigestRefused       the bytes that the store received do not have the digest that was sent with them
     │   ├── StoreUnsupported    the store does not have this operation and never will (501, 405, 505)
     │   └── SegmentCorrupt      bytes differ from their digest; that segment must be sent again
     ├── DependencyUnavailable   Redis, PostgreSQL or the cache is unavailable; worth retrying
@@ -88,6 +89,11 @@ class StoreUnavailable(StoreError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.code, {**self.detail, "retry_after_seconds": self.retry_after_seconds}))
+
+
+class DigestRefused(StoreUnavailable):
+    """The store has received other bytes than those whose digest was sent with them. They were changed on the way, or
+    the digest, which may be a client's, is wrong."""
 
 
 class StoreUnsupported(StoreError):

@@ -16,110 +16,43 @@ import json
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
+from pipeline.core.journal_entries import (
+    Announced,
+    Begun,
+    Completed,
+    Ended,
+    Entry,
+    Gone,
+    Lost,
+    Planned,
+    Received,
+    Released,
+    Session,
+    Stored,
+    TailLeft,
+    from_array,
+    to_array,
+)
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import NewUpload
-from pipeline.core.new_upload_data import from_data, to_data
-from pipeline.core.segments import SegmentPlan, to_ranges
+from pipeline.core.segments import SegmentPlan
 from pipeline.core.stored_objects import StoredSegment
 from pipeline.core.tail import Tail
 from pipeline.core.transports import TRANSPORTS
 
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """The first entry: the upload as it was registered."""
-
-    new: NewUpload
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """Segment `number` is on the temp volume, with this crc32c."""
-
-    number: int
-    crc32c: int
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The bytes received as segment `number` with this crc32c are no longer valid."""
-
-    number: int
-    crc32c: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """The store has acknowledged segment `number` with this etag."""
-
-    number: int
-    etag: str
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """The store no longer has segment `number` as it acknowledged it."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Released:
-    """The bytes of these segments, which are stored, leave the temp volume."""
-
-    numbers: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What the store returned from `begin`."""
-
-    session: str
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """The plan of an upload whose plan, or whose length, was deferred."""
-
-    size_bytes: int
-    segment_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Completed:
-    """The store has every segment of a direct upload, or of a final one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The upload has ended with this status, and with this error (code, message) if it failed. Cleanup follows."""
-
-    status: Status
-    error: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TailLeft:
-    """Append `run` has left this tail on the temp volume."""
-
-    run: int
-    tail: Tail
-
-
 SLOT_BYTES: Final = 64
 NO_SLOTS: Final = b"\n".ljust(SLOT_BYTES) * 2
 """The beginning of a journal whose upload has no tail."""
-
-Entry = Begun | Received | Lost | Stored | Gone | Released | Session | Planned | Completed | Ended
 
 
 @dataclass(slots=True)
 class Journal:
     """The state of an upload according to its journal. `received`: number -> crc32c; `stored`: number -> etag;
     `released`: stored segments whose bytes are in the store only; `expected`: number -> crc32c of released segments
-    that the store has lost and that are to be sent again; `planned`: its plan or length was deferred and is known."""
+    that the store has lost and that are to be sent again; `planned`: its plan or length was deferred and is known;
+    `announced`: number -> crc32c and MD5 of segments whose MD5 is still to be compared."""
 
     new: NewUpload
     received: dict[int, int] = field(default_factory=dict)
@@ -131,6 +64,7 @@ class Journal:
     ended: Ended | None = None
     tail_left: TailLeft | None = None
     planned: bool = False
+    announced: dict[int, tuple[int, str]] = field(default_factory=dict)
 
     @property
     def plan(self) -> SegmentPlan:
@@ -157,8 +91,14 @@ class Journal:
         """The stored segments, sorted by number."""
         return [StoredSegment(number, self.plan.length(number), etag) for number, etag in sorted(self.stored.items())]
 
+    def md5_hex(self, number: int) -> str:
+        """The MD5 that the store is to compare with segment `number`; "": none."""
+        crc32c, md5_hex = self.announced.get(number, (0, ""))
+        return md5_hex if self.received.get(number) == crc32c else ""
+
     def drop(self, number: int) -> None:
         """Forget segment `number`, which must be sent again."""
+        self.announced.pop(number, None)
         self.received.pop(number, None)
         self.stored.pop(number, None)
         self.released.discard(number)
@@ -168,6 +108,8 @@ class Journal:
         refused after they were written: bytes other than the expected ones, and a digest of the hole that released
         bytes leave."""
         match entry:
+            case Announced(number, crc32c, md5_hex):
+                self.announced[number] = (crc32c, md5_hex)
             case Received(number, crc32c) if 1 <= number <= self.plan.count:
                 if number not in self.released and self.expected.get(number, crc32c) == crc32c:
                     self.received[number] = crc32c
@@ -176,6 +118,7 @@ class Journal:
                 self.drop(number)
             case Stored(number, etag) if 1 <= number <= self.plan.count:
                 self.stored[number] = etag
+                self.announced.pop(number, None)
             case Gone(number):
                 self.stored.pop(number, None)
                 if number in self.released and number in self.received:
@@ -203,7 +146,7 @@ class Journal:
 
 def write(entries: Iterable[Entry]) -> bytes:
     """The bytes to append to a journal for `entries`."""
-    return b"".join(_line(json.dumps(_to_array(entry), separators=(",", ":")).encode()) for entry in entries)
+    return b"".join(_line(json.dumps(to_array(entry), separators=(",", ":")).encode()) for entry in entries)
 
 
 def read(data: bytes) -> Journal | None:
@@ -241,60 +184,6 @@ def _entry(line: bytes) -> Entry | TailLeft | None:
     if crc != b"%08x" % zlib.crc32(text):
         return None
     try:
-        return _from_array(json.loads(text))
+        return from_array(json.loads(text))
     except (ValueError, KeyError, TypeError):  # intact, but written by a version unknown to this one
         return None
-
-
-def _to_array(entry: Entry) -> list[Any]:
-    match entry:
-        case Begun(new):
-            return ["begun", to_data(new)]
-        case Received(number, crc32c):
-            return ["received", number, f"{crc32c:08x}"]
-        case Lost(number, crc32c):
-            return ["lost", number, f"{crc32c:08x}"]
-        case Stored(number, etag):
-            return ["stored", number, etag]
-        case Gone(number):
-            return ["gone", number]
-        case Released(numbers):
-            return ["released", to_ranges(numbers)]
-        case Session(session):
-            return ["session", session]
-        case Planned(size_bytes, segment_bytes):
-            return ["planned", size_bytes, segment_bytes]
-        case Completed():
-            return ["completed"]
-        case Ended(status, error):
-            return ["ended", str(status), list(error) if error else None]
-
-
-def _from_array(array: list[Any]) -> Entry | TailLeft | None:
-    match array:
-        case ["tail", int(run), int(number), int(size_bytes), str(crc32c)]:
-            return TailLeft(run, Tail(number, size_bytes, int(crc32c, 16)))
-        case ["begun", dict(data)]:
-            return Begun(from_data(data))
-        case ["received", int(number), str(crc32c)]:
-            return Received(number, int(crc32c, 16))
-        case ["lost", int(number), str(crc32c)]:
-            return Lost(number, int(crc32c, 16))
-        case ["stored", int(number), str(etag)]:
-            return Stored(number, etag)
-        case ["gone", int(number)]:
-            return Gone(number)
-        case ["released", list(ranges)]:
-            return Released(tuple(number for first, last in ranges for number in range(int(first), int(last) + 1)))
-        case ["session", str(session)]:
-            return Session(session)
-        case ["planned", int(size_bytes), int(segment_bytes)] if size_bytes > 0 and segment_bytes > 0:
-            return Planned(size_bytes, segment_bytes)
-        case ["completed"]:
-            return Completed()
-        case ["ended", str(status), None]:
-            return Ended(Status(status))
-        case ["ended", str(status), [str(code), str(message)]]:
-            return Ended(Status(status), (code, message))
-        case _:
-            return None

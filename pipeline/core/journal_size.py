@@ -6,13 +6,14 @@ segment is received once, stored once and released once. So an admitted upload c
 
 from __future__ import annotations
 
-from pipeline.core.journal import NO_SLOTS, Begun, write
+from pipeline.core.journal import NO_SLOTS, write
+from pipeline.core.journal_entries import Begun
 from pipeline.core.model import NewUpload
 from pipeline.core.transports import TRANSPORTS
 from pipeline.core.windows import on_disk_bytes
 
-# The entries of a segment that is received once, stored once with an etag of 64 characters, and released by the
-# admission worker, which repeats that it is stored.
+# The entries of a segment that is received once, stored once with an etag of 64 characters, or of 32 and announced
+# before, and released by the admission worker, which repeats that it is stored.
 _SEGMENT_ENTRIES_BYTES = 320
 # The store's session, the completion and the end.
 _FIXED_ENTRIES_BYTES = 2048

@@ -12,7 +12,7 @@ from pipeline.core.errors import KEEPS_STORED
 from pipeline.core.lifecycle import Status
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stages import Stage, StageState
-from pipeline.core.stored_objects import ObjectVersion, Place, StoredObject
+from pipeline.core.stored_objects import COMPARES_MD5, ObjectVersion, Place, StoredObject
 from pipeline.core.transports import Transport
 
 
@@ -139,6 +139,8 @@ class Upload:
     parts: tuple[Part, ...] = ()
     concat: str = ""
     joined_to: str | None = None
+    wrong_digests: tuple[int, ...] = ()
+    """Segments whose bytes did not have the MD5 that their client had announced, the latest 100."""
     stages: Mapping[Stage, StageStatus] = field(default_factory=dict)
     reached_ms: Mapping[Status, int] = field(default_factory=dict)
     """When it first reached a status in flight: not its first one, and not one before a recovery."""
@@ -176,6 +178,17 @@ class Upload:
     def takes_room(self) -> bool:
         """Whether a segment may need room to be taken for it: its upload has a window, or has released segments."""
         return self.window_bytes is not None or self.bytes_released is not None
+
+    @property
+    def defers_md5(self) -> bool:
+        """Whether the MD5 of a segment may be compared by the store alone. If it is wrong, the client learns of it
+        later; from then on it is to know at once, so that its next wrong one costs nothing but a request."""
+        return self.store in COMPARES_MD5 and not self.wrong_digests
+
+    @property
+    def prefers_md5(self) -> bool:
+        """Whether an MD5 of each segment that its client sends spares computing one: S3 compares cheaper digests."""
+        return self.store == "swift" and self.transport is Transport.GATEWAY and self.defers_md5
 
     @property
     def keeps_stored(self) -> bool:

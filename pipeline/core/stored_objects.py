@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from pipeline.core.segments import SegmentPlan
 
+COMPARES_MD5 = frozenset({"swift", "s3"})
+"""The stores that compare a segment with an MD5 that is sent with it, and keep nothing where it differs."""
+
 OWN_PREFIX = "contents/"
 """Prefix of every object that Sluice creates in its own container."""
 

@@ -69,8 +69,9 @@ class ObjectStore(Protocol):
 
     async def put_segment(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
         """Stream one segment into the store and verify what the store says it received. Idempotent. Raises
-        SegmentCorrupt when the bytes on the temp volume are not those that arrived, STORE_SESSION_LOST when the store
-        no longer knows `target.session`, StoreUnavailable, StoreError."""
+        DigestRefused when that is not what was sent, or does not have the MD5 of `source`; SegmentCorrupt when the
+        bytes on the temp volume are not those that arrived, STORE_SESSION_LOST when the store no longer knows
+        `target.session`, StoreUnavailable, StoreError."""
 
     async def seal(
         self, target: ObjectTarget, segments: Sequence[StoredSegment], *, acknowledged: bool = False

@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.core.journal import Ended, Entry, Journal
+from pipeline.core.journal import Journal
+from pipeline.core.journal_entries import Ended, Entry
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import NewUpload, StageJob, Upload
 from pipeline.core.segments import SegmentPlan
@@ -105,11 +106,12 @@ class SegmentWriter(Protocol):
         restored: bool = False,
         etag: str | None = None,
         appender: str | None = None,
+        md5_hex: str = "",
     ) -> SegmentVerdict:
         """Record that a segment's bytes are on the temp volume. Not accepted: it had arrived before, the upload takes
         no segments now, or what `refused` says. `token`: of the claim, where room was taken; `restored`: recovery has
         found the bytes; `etag`: it has not, because they were released and the store has them; `appender`: of the
-        append that has brought them."""
+        append that has brought them; `md5_hex`: what its client has announced, for the store to compare."""
 
     async def claim(
         self, upload_id: str, number: int, token: str, seconds: float, *, end_bytes: int | None = None
@@ -135,12 +137,16 @@ class SegmentWriter(Protocol):
         """Segments that should have no bytes on the temp volume, as `unfinished`. Until `record_given`, no request
         writes."""
 
-    async def invalidate(self, upload_id: str, number: int, crc32c: int) -> bool:
-        """Record that a segment no longer matches `crc32c`: it is missing again, and the stages that read it start
-        over. False: nothing changed. Idempotent."""
+    async def invalidate(self, upload_id: str, number: int, crc32c: int, *, wrong_digest: bool = False) -> bool:
+        """Record that a segment no longer matches `crc32c` or, with `wrong_digest`, that its bytes, which do, are not
+        those whose MD5 its client has announced: it is missing again, and the stages that read it start over. False:
+        nothing changed. Idempotent."""
 
-    async def record_stored(self, job: StageJob, segment: StoredSegment) -> StoredVerdict:
-        """Record that the store has a segment. Idempotent. Raises StageLost."""
+    async def record_stored(
+        self, job: StageJob, segment: StoredSegment, *, compared: bool = False
+    ) -> StoredVerdict:
+        """Record that the store has a segment, and `compared` it with the MD5 of its client. Idempotent. Raises
+        StageLost."""
 
     async def requeue_segments(self, job: StageJob, numbers: Collection[int]) -> Sequence[StageJob]:
         """Record that the store no longer has these segments: they wait for transfer again, released ones for their

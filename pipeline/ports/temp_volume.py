@@ -45,7 +45,9 @@ class TempFiles(Protocol):
     async def flush(self, upload_id: str) -> None:
         """Make the written bytes as safe as this volume promises: in the page cache, or on the disk."""
 
-    def source(self, upload_id: str, number: int, offset: int, size_bytes: int, crc32c: int) -> SegmentSource: ...
+    def source(
+        self, upload_id: str, number: int, offset: int, size_bytes: int, crc32c: int, md5_hex: str = ""
+    ) -> SegmentSource: ...
 
     async def verify(self, upload_id: str, size_bytes: int) -> None:
         """Check that the temp file exists with its full length. Raises TEMP_FILE_MISSING."""

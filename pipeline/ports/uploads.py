@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from pipeline.core.journal import Journal
@@ -44,10 +44,12 @@ class FoundUploads:
 
 @dataclass(frozen=True, slots=True)
 class PendingSegments:
-    """Segments that wait for transfer, with the crc32c computed on receipt. `complete`: every segment is stored."""
+    """Segments that wait for transfer, with the crc32c computed on receipt. `complete`: every segment is stored. `md5`:
+    in hexadecimal, of those for which the store is to compare what their clients have announced."""
 
     crc32c: Mapping[int, int]
     complete: bool
+    md5: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

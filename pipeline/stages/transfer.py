@@ -1,11 +1,14 @@
 """Transfer: streams an upload's segments from the temp volume to the store, as they arrive.
 
 Guarantee: a segment counts as stored only when the store's own digest matches the bytes that were read, and these match
-the crc32c computed on receipt. There is one job per upload that has pending segments; the stage's lease is its claim on
-them, so the segments of a dead worker are released with the lease. The job ends when no segment is pending, and the
-next arrival queues it again. If the store has lost the session (a lifecycle rule ended it, or the bucket was deleted),
-a new one is opened and every segment is transferred again: from the temp file or, if its bytes were released, from the
-client. A segment of a windowed upload is released as soon as it is stored.
+the crc32c computed on receipt. Where the client has announced the segment's MD5, the store compares that one, and it is
+not computed here: the check is then from the client to the store. If it fails, the MD5 of the bytes is computed once: a
+digest that is wrong makes the segment missing again, bytes that were changed on the way are sent again. There is one
+job per upload that has pending segments; the stage's lease is its claim on them, so the segments of a dead worker are
+released with the lease. The job ends when no segment is pending, and the next arrival queues it again. If the store has
+lost the session (a lifecycle rule ended it, or the bucket was deleted), a new one is opened and every segment is
+transferred again: from the temp file or, if its bytes were released, from the client. A segment of a windowed upload is
+released as soon as it is stored.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 
-from pipeline.core.errors import SegmentCorrupt, StoreError
+from pipeline.core.errors import DigestRefused, RequestError, SegmentCorrupt, StoreError
 from pipeline.core.model import Upload
 from pipeline.core.retry import RetryPolicy
 from pipeline.core.stored_objects import ObjectTarget, StoredSegment
@@ -30,7 +33,7 @@ from pipeline.telemetry import STORED_BYTES
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.invalidate import invalidate_segment
 from pipeline.uploads.release import EarlyRelease
-from pipeline.uploads.segment_files import segment_source
+from pipeline.uploads.segment_files import has_announced_md5, segment_source
 from pipeline.uploads.target import open_target
 
 # Retries of one segment within a run.
@@ -104,7 +107,9 @@ class Transfer:
                 if not run.stop.is_set():
                     for number, crc32c in pending.crc32c.items():
                         if number not in in_flight and len(in_flight) < slots:
-                            in_flight[number] = asyncio.create_task(self._put(run, store, target, number, crc32c))
+                            md5_hex = pending.md5.get(number, "")
+                            put = self._put(run, store, target, number, crc32c, md5_hex)
+                            in_flight[number] = asyncio.create_task(put)
                 if in_flight:
                     await asyncio.wait(
                         {changed, *in_flight.values()}, timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED
@@ -125,26 +130,37 @@ class Transfer:
         finally:
             await end_tasks(changed)
 
-    async def _put(self, run: StageRun, store: ObjectStore, target: ObjectTarget, number: int, crc32c: int) -> bool:
-        """Store one segment and record it; True: the store has every segment now. A segment whose bytes have changed is
-        invalidated instead."""
+    async def _put(
+        self, run: StageRun, store: ObjectStore, target: ObjectTarget, number: int, crc32c: int, md5_hex: str
+    ) -> bool:
+        """Store one segment and record it; True: the store has every segment now. A segment whose bytes have changed, or whose client has announced another
+        MD5, is invalidated instead."""
         if run.upload.deferred is not None:  # the length of the file, and so of this segment, may have become known
             target = replace(target, plan=(await self._cell.uploads.get(target.upload_id)).plan)
-        source = segment_source(self._cell.volume, target.upload_id, target.plan, number, crc32c)
+        source = segment_source(self._cell.volume, target.upload_id, target.plan, number, crc32c, md5_hex)
         try:
             stored = await retry_store(partial(self._put_once, store, target, source), _SEGMENT_RETRIES, run.stop)
         except SegmentCorrupt:
             await invalidate_segment(self._cell, target.upload_id, number, crc32c)
             return False
-        verdict = await self._cell.record.segment_stored(run.job, stored)
+        except RequestError:  # SEGMENT_DIGEST_WRONG, of _put_once
+            await invalidate_segment(self._cell, target.upload_id, number, crc32c, wrong_digest=True)
+            return False
+        verdict = await self._cell.record.segment_stored(run.job, stored, compared=bool(md5_hex))
         STORED_BYTES.inc(stored.size_bytes)
         if verdict.released:
             await self._release.segment_stored(target.upload_id, target.plan, number)
         return verdict.complete
 
     async def _put_once(self, store: ObjectStore, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
+        """Raises RequestError SEGMENT_DIGEST_WRONG, and what `put_segment` raises."""
         async with self._limiter.slot():
-            return await store.put_segment(target, source)
+            try:
+                return await store.put_segment(target, source)
+            except DigestRefused as error:
+                if not source.md5_hex or await has_announced_md5(source):
+                    raise
+                raise RequestError("SEGMENT_DIGEST_WRONG", number=source.number, algorithm="md5") from error
 
 
 async def _nothing() -> AsyncIterator[None]:

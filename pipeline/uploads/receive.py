@@ -1,7 +1,8 @@
 """Receive: a segment's body goes from the socket to its offset in the upload's temp file.
 
-Guarantee: a segment is recorded only when all of its bytes are written and every digest sent with it matches. Any
-failure before that leaves the segment missing, to be sent again. A recorded segment never changes: sending the same
+Guarantee: a segment is recorded only when all of its bytes are written and every digest sent with it matches, except a
+Content-MD5 that the store is to compare: that one is recorded with the segment. Any failure before that leaves the
+segment missing, to be sent again. A recorded segment never changes: sending the same
 bytes again has no effect, other bytes are refused, also when the store has lost the segment and it is sent again. Two
 requests for one segment are handled one after the other. A segment that needs room (`uploads.room`) has it before the
 first byte of its body is read.
@@ -18,6 +19,7 @@ from functools import partial
 from pipeline.core.errors import RequestError, SluiceError
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import ClientDigest, Upload
+from pipeline.core.stored_objects import COMPARES_MD5
 from pipeline.core.transports import Transport
 from pipeline.telemetry import RECEIVING, SEGMENTS_RECEIVED
 from pipeline.uploads.cell import CellState
@@ -92,9 +94,15 @@ class Receiver:
         return SegmentSlot(upload, number, expected, upload.plan.offset(number))
 
     async def receive(
-        self, slot: SegmentSlot, body: AsyncIterator[bytes], digests: Sequence[ClientDigest]
+        self,
+        slot: SegmentSlot,
+        body: AsyncIterator[bytes],
+        digests: Sequence[ClientDigest],
+        *,
+        defers_md5: bool = False,
     ) -> SegmentReceipt:
-        """Receive a segment. `body` raises ConnectionError when the client disconnects.
+        """Receive a segment. `body` raises ConnectionError when the client disconnects. `defers_md5`: where the store
+        compares the MD5 among `digests`, it is not compared here.
 
         Raises RequestError SEGMENT_WINDOW_FULL (before it reads the body), SEGMENT_LENGTH_WRONG, SEGMENT_DIGEST_WRONG,
         SEGMENT_DIFFERS, SEGMENT_STALLED, SEGMENT_CUT_OFF; UploadEnded; TempVolumeError; DependencyUnavailable.
@@ -102,7 +110,7 @@ class Receiver:
         with RECEIVING.track_inprogress():
             try:
                 async with self._locked(slot):
-                    receipt = await self._receive(slot, body, digests)
+                    receipt = await self._receive(slot, body, digests, defers_md5)
             except SluiceError as error:
                 why = await why_not_found(self._cell.journals, slot.upload.upload_id, error)
                 SEGMENTS_RECEIVED.labels(why.code).inc()
@@ -114,7 +122,11 @@ class Receiver:
         return await find_upload(self._cell.uploads, self._cell.journals, upload_id)
 
     async def _receive(
-        self, slot: SegmentSlot, body: AsyncIterator[bytes], digests: Sequence[ClientDigest]
+        self,
+        slot: SegmentSlot,
+        body: AsyncIterator[bytes],
+        digests: Sequence[ClientDigest],
+        defers_md5: bool,
     ) -> SegmentReceipt:
         """Receive a segment that has not arrived yet, and only check one that has."""
         cell, upload_id, number = self._cell, slot.upload.upload_id, slot.number
@@ -123,6 +135,10 @@ class Receiver:
             known = await self._room.take(upload, number, token)
         else:
             known = (await cell.segments.received(upload_id, [number])).get(number)
+        md5 = next((item for item in digests if item.algorithm == "md5"), None)
+        deferred = md5 is not None and defers_md5 and known is None and upload.defers_md5
+        if deferred:
+            digests = [item for item in digests if item is not md5]
         write = partial(self._segments.write, upload, number) if known is None else only_check
         incoming = IncomingSegment(number, slot.size_bytes, digests, write, self._buffer, self._rules)
         receipt: SegmentReceipt | None = None
@@ -131,27 +147,32 @@ class Receiver:
                 body = renewing(body, slot.size_bytes, partial(cell.ledger.note_progress, upload_id))
             crc32c = await incoming.drain(body)
             if known is None:
-                receipt = await self._record(slot, crc32c, token)
+                receipt = await self._record(slot, crc32c, token, md5)
         finally:
             if known is None and receipt is None:
                 await asyncio.shield(self._room.abandon(upload, number, token, taken=upload.takes_room))
         if receipt:
             return receipt
-        if known is None:
+        if known is None and not deferred:
             known = (await cell.segments.received(upload_id, [number])).get(number)
         async with naming_a_loss(cell.journals, upload_id):
             snapshot = await cell.uploads.snapshot(upload_id)
         upload = snapshot.upload
-        if known is None or (upload.status in ENDED and upload.status is not Status.READY):
-            raise ended_error(upload) if upload.status in ENDED else RequestError("SEGMENT_CUT_OFF")
+        if upload.status in ENDED and (upload.status is not Status.READY or (known is None and not deferred)):
+            raise ended_error(upload)
+        if known is None:  # also deferred: another request was faster, and this one's MD5 has not been compared
+            raise RequestError("SEGMENT_CUT_OFF")
         if known != crc32c:
             raise RequestError("SEGMENT_DIFFERS", number=number)
         wanted = sorted(snapshot.wanted)  # the first response may have been lost
         return SegmentReceipt(number, slot.size_bytes, crc32c, repeated=True, status=upload.status, wanted=wanted)
 
-    async def _record(self, slot: SegmentSlot, crc32c: int, token: str) -> SegmentReceipt | None:
+    async def _record(
+        self, slot: SegmentSlot, crc32c: int, token: str, md5: ClientDigest | None
+    ) -> SegmentReceipt | None:
         """Record a segment whose bytes are written. None: it had arrived before, or the upload takes no segments."""
-        verdict = await self._segments.record(slot.upload, slot.number, crc32c, token)
+        md5_hex = md5.value.hex() if md5 and slot.upload.store in COMPARES_MD5 else ""
+        verdict = await self._segments.record(slot.upload, slot.number, crc32c, token, md5_hex=md5_hex)
         if not verdict.accepted:
             return None
         return SegmentReceipt(

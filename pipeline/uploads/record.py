@@ -41,7 +41,18 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from pipeline.core.errors import RequestError
-from pipeline.core.journal import Completed, Ended, Gone, Lost, Planned, Received, Released, Session, Stored
+from pipeline.core.journal_entries import (
+    Announced,
+    Completed,
+    Ended,
+    Gone,
+    Lost,
+    Planned,
+    Received,
+    Released,
+    Session,
+    Stored,
+)
 from pipeline.core.lifecycle import ENDED, Event, Status
 from pipeline.core.model import NewUpload, StageJob, Upload
 from pipeline.core.segments import SegmentPlan
@@ -174,11 +185,15 @@ class UploadRecord:
         crc32c: int,
         token: str | None = None,
         appender: str | None = None,
+        md5_hex: str = "",
     ) -> SegmentVerdict:
-        """A segment's bytes are on the temp volume; `token` is that of its claim, `appender` that of its append. Raises
-        RequestError UPLOAD_NOT_FOUND."""
-        await self._journals.note(upload_id, Received(number, crc32c))
-        return await self._segments.record_received(upload_id, number, size_bytes, crc32c, token, appender=appender)
+        """A segment's bytes are on the temp volume; `token` is that of its claim, `appender` that of its append,
+        `md5_hex` what its client has announced, for the store to compare. Raises RequestError UPLOAD_NOT_FOUND."""
+        announced = [Announced(number, crc32c, md5_hex)] if md5_hex else []
+        await self._journals.note(upload_id, *announced, Received(number, crc32c))
+        return await self._segments.record_received(
+            upload_id, number, size_bytes, crc32c, token, appender=appender, md5_hex=md5_hex
+        )
 
     async def claim_segment(self, upload: Upload, number: int, token: str, seconds: float) -> SegmentClaim:
         """See `SegmentWriter.claim`. Not journaled: it concerns bytes that do not count yet. Raises RequestError
@@ -191,19 +206,22 @@ class UploadRecord:
         """See `SegmentWriter.abandon`."""
         return await self._segments.abandon(upload_id, number, token, taken=taken)
 
-    async def segment_invalid(self, upload_id: str, number: int, crc32c: int) -> bool:
-        """A segment on the temp volume no longer matches the crc32c computed on receipt: it is missing again. False:
-        it had been invalidated or sent again already, or the upload has ended."""
+    async def segment_invalid(self, upload_id: str, number: int, crc32c: int, *, wrong_digest: bool = False) -> bool:
+        """A segment on the temp volume no longer matches the crc32c computed on receipt or, with `wrong_digest`, its
+        bytes are not those whose MD5 its client has announced: it is missing again. False: it had been invalidated or
+        sent again already, or the upload has ended."""
         await self._journals.note(upload_id, Lost(number, crc32c))
-        invalidated = await self._segments.invalidate(upload_id, number, crc32c)
+        invalidated = await self._segments.invalidate(upload_id, number, crc32c, wrong_digest=wrong_digest)
         if invalidated:
-            logger(upload_id=upload_id).warning(Log.SEGMENT_LOST, number=number)
+            logger(upload_id=upload_id).warning(Log.SEGMENT_LOST, number=number, wrong_digest=wrong_digest)
         return invalidated
 
-    async def segment_stored(self, job: StageJob, segment: StoredSegment) -> StoredVerdict:
-        """The store has acknowledged a segment. If it is `released`, its bytes are to leave the temp volume now. Raises
-        StageLost."""
-        verdict = await self._segments.record_stored(job, segment)
+    async def segment_stored(
+        self, job: StageJob, segment: StoredSegment, *, compared: bool = False
+    ) -> StoredVerdict:
+        """The store has acknowledged a segment, and `compared` it with the MD5 of its client. If it is `released`, its
+        bytes are to leave the temp volume now. Raises StageLost."""
+        verdict = await self._segments.record_stored(job, segment, compared=compared)
         stored = Stored(segment.number, segment.etag)
         await self._journals.note(job.upload_id, stored, *([Released((segment.number,))] if verdict.released else []))
         return verdict
@@ -236,13 +254,7 @@ class UploadRecord:
         """See `AppendWriter.begin`. Raises RequestError UPLOAD_NOT_FOUND."""
         return await self._appends.begin(upload_id, token, first=first, force=force)
 
-    async def tail_left(
-        self,
-        upload_id: str,
-        token: str,
-        run: int,
-        tail: Tail,
-    ) -> bool:
+    async def tail_left(self, upload_id: str, token: str, run: int, tail: Tail) -> bool:
         """An append has left a tail, and ends. See `AppendWriter.record`."""
         if not tail.held:
             await self._journals.note_tail(upload_id, run, tail)

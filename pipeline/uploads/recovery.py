@@ -20,7 +20,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.core.errors import RequestError
-from pipeline.core.journal import Ended, Journal
+from pipeline.core.journal import Journal
+from pipeline.core.journal_entries import Ended
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import Deferred, NewUpload, StageJob, Upload
 from pipeline.core.segments import to_ranges
@@ -238,6 +239,7 @@ class Recovery:
             journal.received[number],
             restored=True,
             etag=journal.stored[number] if number in journal.released else None,
+            md5_hex=journal.md5_hex(number),
         )
         await self._enqueue(verdict.jobs)
         return verdict.accepted

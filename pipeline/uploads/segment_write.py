@@ -40,15 +40,22 @@ class SegmentWrite:
         return await volume.write(upload.upload_id, start, blocks, crc32c)
 
     async def record(
-        self, upload: Upload, number: int, crc32c: int, token: str, appender: str | None = None
+        self,
+        upload: Upload,
+        number: int,
+        crc32c: int,
+        token: str,
+        appender: str | None = None,
+        md5_hex: str = "",
     ) -> SegmentVerdict:
-        """Record a segment whose bytes are written, and enqueue the jobs that follow. Not accepted: it had arrived
+        """Record a segment whose bytes are written, and enqueue the jobs that follow. `md5_hex`: what its client has
+        announced, for the store to compare. Not accepted: it had arrived
         before, the upload takes no segments, or another request appends. Raises RequestError SEGMENT_DIFFERS,
         SEGMENT_WINDOW_FULL."""
         cell, upload_id, size_bytes = self._cell, upload.upload_id, upload.plan.length(number)
         await cell.volume.flush(upload_id)
         verdict, _ = await asyncio.gather(
-            cell.record.segment_received(upload_id, number, size_bytes, crc32c, token, appender),
+            cell.record.segment_received(upload_id, number, size_bytes, crc32c, token, appender, md5_hex),
             cell.ledger.renew(upload_id),
         )
         with suppress(DependencyUnavailable):  # the segment is recorded: its jobs come back as overdue stages

@@ -35,7 +35,7 @@ _VOLUME_PARTS = (
     *("tickets", "windows", "wishes", "wished", "releasing", "deadlines", "owner", "places", "journals"),
     *("turns", "debts", "finish", "owner-bytes", "owner-uploads"),
 )
-_UPLOAD_PARTS = frozenset({"pending", "reads", "released", "expected", "writing", "giving", "append"})
+_UPLOAD_PARTS = frozenset({"pending", "reads", "released", "expected", "writing", "giving", "append", "md5"})
 ENDED = frozenset({"ready", "joined", "failed", "expired", "cancelled"})
 
 

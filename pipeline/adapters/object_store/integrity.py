@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipeline.core.errors import StoreError, StoreUnavailable
+from pipeline.core.errors import DigestRefused, StoreError
 from pipeline.core.stored_objects import ObjectTarget, StoredObject, StoredSegment
 from pipeline.ports import ObjectReader
 
@@ -39,10 +39,10 @@ def unquoted(etag: object) -> str:
 
 
 def require_etag(what: str, etag: str, expected: str) -> None:
-    """Raises StoreUnavailable when the ETag that a store returned is not the expected one. A success status without an
+    """Raises DigestRefused when the ETag that a store returned is not the expected one. A success status without an
     ETag confirms nothing."""
     if not etag or etag != expected:
-        raise StoreUnavailable(reason=f"{what}: the store returned etag {etag!r}, expected {expected!r}")
+        raise DigestRefused(reason=f"{what}: the store returned etag {etag!r}, expected {expected!r}")
 
 
 def etag_of_etags(segments: Sequence[StoredSegment]) -> str:

@@ -174,6 +174,7 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         parts=tuple(Part(**part) for part in json.loads(fields.get("parts", "[]"))),
         concat=fields.get("concat", ""),
         joined_to=fields.get("joined_to"),
+        wrong_digests=tuple(map(int, fields["wrong_digests"].split(","))) if "wrong_digests" in fields else (),
         stages={name: stage(name) for name in Stage},
         reached_ms={status: moment for status in Status if (moment := number(f"{status}_at_ms")) is not None},
     )

@@ -64,6 +64,7 @@ class RedisSegmentBoard:
         restored: bool = False,
         etag: str | None = None,
         appender: str | None = None,
+        md5_hex: str = "",
     ) -> SegmentVerdict:
         reply = await self._scripts.call(
             "segment_received",
@@ -71,6 +72,7 @@ class RedisSegmentBoard:
             number=number,
             size_bytes=size_bytes,
             crc32c=f"{crc32c:08x}",
+            md5=md5_hex or None,
             token=token,
             restored=restored,
             etag=etag,
@@ -136,24 +138,36 @@ class RedisSegmentBoard:
             found = await self._redis.zrangebyscore(self._keys.releasing(volume), "-inf", latest, start=0, num=limit)
         return list(found)
 
-    async def invalidate(self, upload_id: str, number: int, crc32c: int) -> bool:
+    async def invalidate(self, upload_id: str, number: int, crc32c: int, *, wrong_digest: bool = False) -> bool:
         reply = await self._scripts.call(
             "segment_invalidate",
             upload_id=upload_id,
             number=number,
             crc32c=f"{crc32c:08x}",
+            code="SEGMENT_DIGEST_WRONG" if wrong_digest else "SEGMENT_CORRUPT",
             lease_ms=self._lease_ms,
         )
         return bool(reply["lost"])
 
     async def pending(self, job: StageJob, limit: int) -> PendingSegments:
         reply = fenced(job, await self._scripts.call("segment_pending", **_run(job), limit=limit))
-        pairs = zip(reply["numbers"] or (), reply["crcs"] or (), strict=True)
-        return PendingSegments({int(number): int(crc, 16) for number, crc in pairs}, reply["complete"])
+        numbers = list(map(int, reply["numbers"] or ()))
+        crcs = zip(numbers, reply["crcs"] or (), strict=True)
+        md5s = zip(numbers, reply["md5s"] or (), strict=True)
+        return PendingSegments(
+            {number: int(crc, 16) for number, crc in crcs},
+            reply["complete"],
+            {number: md5_hex for number, md5_hex in md5s if md5_hex},
+        )
 
-    async def record_stored(self, job: StageJob, segment: StoredSegment) -> StoredVerdict:
+    async def record_stored(self, job: StageJob, segment: StoredSegment, *, compared: bool = False) -> StoredVerdict:
         reply = await self._scripts.call(
-            "segment_stored", **_run(job), number=segment.number, size_bytes=segment.size_bytes, etag=segment.etag
+            "segment_stored",
+            **_run(job),
+            number=segment.number,
+            size_bytes=segment.size_bytes,
+            etag=segment.etag,
+            compared=compared,
         )
         return StoredVerdict(fenced(job, reply)["released"], reply["complete"])
 

@@ -143,6 +143,7 @@ class RedisUploadBoard:
             received={str(number): f"{crc32c:08x}" for number, crc32c in journal.received.items()},
             stored={str(number): etag for number, etag in journal.stored.items()},
             expected={str(number): f"{crc32c:08x}" for number, crc32c in journal.expected.items()},
+            md5={str(number): md5 for number in journal.received if (md5 := journal.md5_hex(number))},
             released=sorted(journal.released),
             grants_ms=int(grants_seconds * 1000) if granting else None,
             requeue_ms=self._requeue_ms,

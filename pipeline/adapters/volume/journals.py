@@ -19,7 +19,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from pipeline.adapters.volume.disk import fallocate, in_thread, open_regular, sync_directory
-from pipeline.core.journal import NO_SLOTS, SLOT_BYTES, Begun, Ended, Entry, Journal, TailLeft, read, slot, write
+from pipeline.core.journal import NO_SLOTS, SLOT_BYTES, Journal, read, slot, write
+from pipeline.core.journal_entries import Begun, Ended, Entry, TailLeft
 from pipeline.core.journal_size import journal_bytes
 from pipeline.core.model import NewUpload
 from pipeline.core.tail import Tail

@@ -129,8 +129,10 @@ class DirectoryTempVolume:
 
         await in_thread(work)
 
-    def source(self, upload_id: str, number: int, offset: int, size_bytes: int, crc32c: int) -> FileSegmentSource:
-        return FileSegmentSource(self.path(upload_id), number, offset, size_bytes, crc32c)
+    def source(
+        self, upload_id: str, number: int, offset: int, size_bytes: int, crc32c: int, md5_hex: str = ""
+    ) -> FileSegmentSource:
+        return FileSegmentSource(self.path(upload_id), number, offset, size_bytes, crc32c, md5_hex)
 
     async def verify(self, upload_id: str, size_bytes: int) -> None:
         with translated():

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.bootstrap import RedisParts
 from pipeline.core.errors import LimitReached, RequestError
-from pipeline.core.journal import Completed, Journal, Planned, Stored
+from pipeline.core.journal import Journal
+from pipeline.core.journal_entries import Completed, Planned, Stored
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import Deferred, Upload
 from pipeline.core.segments import SegmentPlan

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
-from pipeline.core.journal import Received, Released, Stored
+from pipeline.core.journal_entries import Received, Released, Stored
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import NewUpload, Upload
 from pipeline.core.stages import Stage

@@ -17,7 +17,8 @@ from pipeline.adapters.redis.upload_board import RedisUploadBoard
 from pipeline.bootstrap import RedisParts, redis_parts
 from pipeline.core.creation_limits import CreationLimits, CreationRate, OwnerLimits
 from pipeline.core.errors import LimitReached, RequestError
-from pipeline.core.journal import Ended, Journal
+from pipeline.core.journal import Journal
+from pipeline.core.journal_entries import Ended
 from pipeline.core.lifecycle import ENDED, Event, Status
 from pipeline.core.model import NewUpload, Upload
 from pipeline.core.stored_objects import ObjectVersion, StoredSegment

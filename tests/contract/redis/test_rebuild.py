@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.adapters.redis.reads import now_ms
 from pipeline.core.errors import RequestError, StageLost
-from pipeline.core.journal import Ended, Journal
+from pipeline.core.journal import Journal
+from pipeline.core.journal_entries import Ended
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import ClientDigest, StageJob
 from pipeline.core.stages import Stage, StageState

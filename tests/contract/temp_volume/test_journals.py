@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.adapters.volume.journals import FileUploadJournals
-from pipeline.core.journal import Ended, Journal, Received
+from pipeline.core.journal import Journal
+from pipeline.core.journal_entries import Ended, Received
 from pipeline.core.journal_size import journal_bytes
 from pipeline.core.lifecycle import Status
 from pipeline.core.stored_objects import ObjectVersion
@@ -27,7 +28,7 @@ APPEND = """
 import asyncio, sys
 from pathlib import Path
 from pipeline.adapters.volume.journals import FileUploadJournals
-from pipeline.core.journal import Received
+from pipeline.core.journal_entries import Received
 
 async def main(directory, upload_id, first, durable):
     journals = FileUploadJournals(Path(directory), durable=durable)

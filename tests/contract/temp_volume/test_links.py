@@ -13,7 +13,7 @@ import pytest
 from pipeline.adapters.volume.journals import FileUploadJournals
 from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.core.errors import TempVolumeError
-from pipeline.core.journal import Ended
+from pipeline.core.journal_entries import Ended
 from pipeline.core.lifecycle import Status
 
 pytestmark = pytest.mark.contract

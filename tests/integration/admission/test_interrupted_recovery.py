@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from pipeline.adapters.volume.journals import FileUploadJournals
 from pipeline.bootstrap import redis_parts, volume_parts
-from pipeline.core.journal import Received, Released, Stored
+from pipeline.core.journal_entries import Received, Released, Stored
 from pipeline.core.journal_size import journal_bytes
 from pipeline.settings import Settings
 from pipeline.upkeep import expiry

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.admission import DiskReading
-from pipeline.core.journal import Ended
+from pipeline.core.journal_entries import Ended
 from pipeline.core.journal_size import journal_bytes
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import NewUpload, Upload

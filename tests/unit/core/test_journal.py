@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.journal import (
+from pipeline.core.journal import read, slot, write
+from pipeline.core.journal_entries import (
+    Announced,
     Begun,
     Completed,
     Ended,
@@ -21,9 +23,6 @@ from pipeline.core.journal import (
     Session,
     Stored,
     TailLeft,
-    read,
-    slot,
-    write,
 )
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import ClientDigest, Deferred, NewUpload
@@ -54,6 +53,7 @@ numbers = st.integers(1, 10)
 crcs = st.integers(0, 2**32 - 1)
 entries: st.SearchStrategy[Entry] = st.one_of(
     st.builds(Received, numbers, crcs),
+    st.builds(Announced, numbers, crcs, st.text(max_size=32)),
     st.builds(Lost, numbers, crcs),
     st.builds(Stored, numbers, st.text(max_size=20)),
     st.builds(Gone, numbers),
@@ -71,6 +71,25 @@ def test_entries_are_read_as_written() -> None:
     assert journal.new == NEW
     assert (journal.received, journal.stored, journal.session) == ({1: 7, 2: 8}, {1: "e1"}, "s")
     assert (journal.completed, journal.ended) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("further", "expected"),
+    [
+        ([], "aa"),
+        ([Received(1, 8)], ""),
+        ([Lost(1, 7), Received(1, 7)], ""),
+        ([Stored(1, "e1"), Gone(1)], ""),
+        ([Lost(1, 6)], "aa"),
+    ],
+    ids=["received", "with other bytes", "invalidated and sent again", "compared by the store", "not the same bytes"],
+)
+def test_an_announced_md5_belongs_to_the_bytes_until_the_store_has_compared_it(
+    further: list[Entry], expected: str
+) -> None:
+    journal = read(write([Begun(NEW), Announced(1, 7, "aa"), Received(1, 7), *further]))
+    assert journal is not None
+    assert (journal.md5_hex(1), journal.md5_hex(2)) == (expected, "")
 
 
 def test_a_plan_that_was_deferred_is_the_last_one_made() -> None:

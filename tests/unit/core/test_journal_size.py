@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.core.journal import Begun, Completed, Ended, Received, Released, Session, Stored, write
+from pipeline.core.journal import write
+from pipeline.core.journal_entries import Announced, Begun, Completed, Ended, Entry, Received, Released, Session, Stored
 from pipeline.core.journal_size import journal_bytes
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import ClientDigest
@@ -16,11 +17,15 @@ from tests.harness.new_uploads import new_upload
 pytestmark = pytest.mark.unit
 
 
+@pytest.mark.parametrize("announced", [False, True])
 @pytest.mark.parametrize("count", [1, 9, 1_000, 10_000])
 @pytest.mark.parametrize(
     "metadata", [{}, {"title": "x" * 16_000}, {"title": "\N{GRINNING FACE}" * 4_000}], ids=["none", "ascii", "emoji"]
 )
-def test_every_segment_is_received_stored_twice_and_released(count: int, metadata: dict[str, str]) -> None:
+def test_every_segment_is_received_stored_twice_and_released(
+    count: int, metadata: dict[str, str], *, announced: bool
+) -> None:
+    etag = "e" * (32 if announced else 64)  # where the store compares an MD5, that is its etag
     new = new_upload(
         size_bytes=count * 10,
         metadata=metadata,
@@ -31,16 +36,11 @@ def test_every_segment_is_received_stored_twice_and_released(count: int, metadat
         window_bytes=40,
         owner="o" * 64,
     )
-    entries = [
-        entry
-        for number in range(1, count + 1)
-        for entry in (
-            Received(number, 2**32 - 1),
-            Stored(number, "e" * 64),
-            Stored(number, "e" * 64),
-            Released((number,)),
-        )
-    ]
+    entries: list[Entry] = []
+    for number in range(1, count + 1):
+        if announced:
+            entries.append(Announced(number, 2**32 - 1, "e" * 32))
+        entries += [Received(number, 2**32 - 1), Stored(number, etag), Stored(number, etag), Released((number,))]
     end = Ended(Status.FAILED, ("STORE_UNAVAILABLE", "why " * 100))
     written = write([Begun(new), *entries, Session("s" * 1_000), Completed(), end])
     assert len(written) <= journal_bytes(new)

@@ -8,7 +8,18 @@ from typing import Any, cast
 import pytest
 
 from pipeline.core.errors import RequestError, StageLost, TempVolumeError
-from pipeline.core.journal import Completed, Ended, Gone, Lost, Planned, Received, Released, Session, Stored
+from pipeline.core.journal_entries import (
+    Announced,
+    Completed,
+    Ended,
+    Gone,
+    Lost,
+    Planned,
+    Received,
+    Released,
+    Session,
+    Stored,
+)
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import NewUpload, StageJob, Upload
 from pipeline.core.segments import SegmentPlan
@@ -103,6 +114,10 @@ CALLS: dict[str, tuple[Callable[[UploadRecord], Awaitable[Any]], list[Any]]] = {
     "segment_received": (
         lambda record: record.segment_received("u", 1, 10, 5),
         [Received(1, 5), "board record_received"],
+    ),
+    "segment_received, whose MD5 the store is to compare": (
+        lambda record: record.segment_received("u", 1, 10, 5, md5_hex="aa"),
+        [Announced(1, 5, "aa"), Received(1, 5), "board record_received"],
     ),
     "segment_invalid": (lambda record: record.segment_invalid("u", 1, 5), [Lost(1, 5), "board invalidate"]),
     "completed": (

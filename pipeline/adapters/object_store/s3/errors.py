@@ -18,11 +18,13 @@ from botocore.parsers import ResponseParserError
 
 from pipeline.adapters.object_store.http.errors import driver_errors
 from pipeline.adapters.object_store.http.verdicts import Verdict, refused, verdict_of_status
-from pipeline.core.errors import StoreError, StoreUnavailable
+from pipeline.core.errors import DigestRefused, StoreError, StoreUnavailable
 
 _REASON_CHARACTERS = 512
 
 MISSING_BUCKET = "NoSuchBucket"
+DIGEST_CODES = frozenset({"BadDigest", "XAmzContentChecksumMismatch"})
+"""The bytes that arrived do not have the digest that was sent with them. The second one: MinIO, of checksums."""
 MISSING_SESSION_CODES = frozenset({"NoSuchUpload"})
 
 _CODES_BY_VERDICT: Mapping[Verdict, str] = {
@@ -32,8 +34,8 @@ _CODES_BY_VERDICT: Mapping[Verdict, str] = {
         BadDigest BandwidthLimitExceeded Busy ConditionalRequestConflict IncompleteBody InternalError
         InternalServerError OperationAborted QuotaExceeded RequestLimitExceeded RequestThrottled RequestTimeout
         RequestTimeTooSkewed ServiceFailure ServiceUnavailable SlowDown SlowDownRead SlowDownWrite TemporaryRedirect
-        Throttling ThrottlingException TooManyRequests TooManyRequestsException XAmzContentSHA256Mismatch
-        XMinioServerNotInitialized XMinioStorageFull""",
+        Throttling ThrottlingException TooManyRequests TooManyRequestsException XAmzContentChecksumMismatch
+        XAmzContentSHA256Mismatch XMinioServerNotInitialized XMinioStorageFull""",
     Verdict.CREDENTIALS: """
         AccessDenied AccountProblem AllAccessDisabled AuthFailure AuthorizationHeaderMalformed
         AuthorizationQueryParametersError CredentialsNotSupported ExpiredToken ExpiredTokenException Forbidden
@@ -99,6 +101,8 @@ _SETTING_ERRORS = (
 def refusal(code: str, status: int, said: str, headers: Mapping[str, str], what: str, key: str) -> StoreError:
     """The error for an unexpected response. `store_code` in its detail is the store's own code."""
     reason = f"{what}: {status} {code[:64]} {said[:_REASON_CHARACTERS]}".rstrip()
+    if code in DIGEST_CODES:
+        return DigestRefused(reason=reason, store_code=code)
     return refused(s3_verdict(code, status), reason, key=key, headers=headers, store_code=code)
 
 

@@ -208,12 +208,15 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
         return SegmentLink(url, range_header(span.first_byte, span.last_byte) if span.count > 1 else {})
 
     async def _put(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
-        body = SegmentPayload(source)
+        md5_hex = source.md5_hex
+        body = SegmentPayload(source, computes_md5=not md5_hex)
         operation, parameters, headers = put_operation(target, source.number)
-        if self._options.verify == "content-md5":
+        if self._options.verify == "content-md5" and not md5_hex:
             async for _ in body.blocks():
                 pass
-            digest = base64.b64encode(bytes.fromhex(body.md5_hex)).decode()
+            md5_hex = body.md5_hex
+        if md5_hex:
+            digest = base64.b64encode(bytes.fromhex(md5_hex)).decode()
             parameters["ContentMD5"] = headers["Content-MD5"] = digest
         url = URL(await self._client.presign(operation, **parameters), encoded=True)
         what = f"{operation} {source.number} of {target.key}"

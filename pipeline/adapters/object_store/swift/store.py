@@ -1,10 +1,10 @@
 """OpenStack Swift behind the `ObjectStore` port: segments as objects of their own, joined by a Static Large Object
 manifest.
 
-Guarantee: a 201 alone is not trusted. The MD5 of the bytes that were sent is compared with the ETag that came back, for
-each segment and for the manifest. A segment that turns out corrupt on the temp volume is broken off before its last
-block; Swift then stores nothing. Only a request whose token was refused is repeated here; all other retries are the
-stage's decision.
+Guarantee: a 201 alone is not trusted. The MD5 of the bytes that were sent, or the one that their client has announced,
+is compared with the ETag that came back, for each segment and for the manifest. A segment that turns out corrupt on the
+temp volume is broken off before its last block; Swift then stores nothing. Only a request whose token was refused is
+repeated here; all other retries are the stage's decision.
 
 Rights needed: an operator role on the account (swiftoperator, member, ...: `operator_roles`). Or, with both containers
 created by another user, read and write ACLs on them; TempURLs then need the key set on the containers by their owner,
@@ -128,8 +128,11 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
     async def put_segment(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
         """See `ObjectStore.put_segment`. An upload of one segment is stored under its own key, as a plain object."""
         path, content_type = self._layout.destination(target, source.number)
-        body = SegmentPayload(source)
-        etag = await self._put(path, body, {"Content-Type": content_type})
+        headers = {"Content-Type": content_type}
+        if source.md5_hex:  # Swift compares it, so that nobody has to compute it here
+            headers["ETag"] = source.md5_hex
+        body = SegmentPayload(source, computes_md5=not source.md5_hex)
+        etag = await self._put(path, body, headers)
         require_etag(f"PUT {path}", etag, body.md5_hex)
         return StoredSegment(source.number, source.size_bytes, etag)
 

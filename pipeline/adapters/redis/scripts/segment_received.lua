@@ -1,5 +1,5 @@
 -- Record that a segment's bytes are on the temp volume. The last segment moves the upload to `processing`.
--- A: upload_id, number, size_bytes, crc32c, token? (of the claim), appender? (the request that appends it), restored? (recovery has found the bytes), etag? (recovery knows
+-- A: upload_id, number, size_bytes, crc32c, md5? (of its client, in hexadecimal, for the store to compare), token? (of the claim), appender? (the request that appends it), restored? (recovery has found the bytes), etag? (recovery knows
 -- that the store has the segment and that its bytes were released), requeue_ms.
 -- Returns {status, accepted, jobs, wanted, refused?} or {missing}. `wanted`: up to 100 segments that the reader needs next.
 -- refused: `differs`, the segment was received before with other bytes; `unclaimed`, its room was given back
@@ -21,6 +21,7 @@ if (expected or is_windowed(id)) and not A.restored
 end
 if expected and expected ~= A.crc32c then return refuse('differs') end
 redis.call('HSET', key .. ':received', number, A.crc32c)
+if A.md5 then redis.call('HSET', key .. ':md5', number, A.md5) end
 redis.call('HDEL', key .. ':expected', number)
 end_claims(id, number, claim)
 local tail = tail_of(id)

@@ -10,7 +10,7 @@ put(id, 'released_at_ms', int(NOW))
 redis.call('ZREM', P .. 'volume:' .. volume .. ':ended', id)
 redis.call('ZREM', P .. 'volume:' .. volume .. ':releasing', id)
 redis.call('DEL', part_key(id, 'pending'), part_key(id, 'reads'), part_key(id, 'released'), part_key(id, 'expected'),
-  part_key(id, 'writing'), part_key(id, 'giving'), part_key(id, 'append'))
+  part_key(id, 'writing'), part_key(id, 'giving'), part_key(id, 'append'), part_key(id, 'md5'))
 
 -- The stages of an upload begin with its first byte, also if that was lost later.
 local function was_empty()

@@ -1,7 +1,7 @@
 -- Recreate an upload's record from its journal, unless the existing record knows as much of the upload's end.
 -- A: upload_id, fields {name: value}, created_at_ms, fingerprint, idempotency_key?, idempotency_ms, status (waiting, granted,
--- processing where every byte is in the store, admitted if its temp file exists, or an end), received, stored and expected
--- ({number: crc32c or etag}), released (numbers), permit? {id, count, until_ms}, parts? (ids, of a final upload), requeue_ms, grants_ms?: how long from now its client may still hold grants.
+-- processing where every byte is in the store, admitted if its temp file exists, or an end), received, stored, expected and md5
+-- ({number: crc32c, etag or MD5}), released (numbers), permit? {id, count, until_ms}, parts? (ids, of a final upload), requeue_ms, grants_ms?: how long from now its client may still hold grants.
 -- Returns {created, jobs}.
 local id = A.upload_id
 local key = upload_key(id)
@@ -16,7 +16,7 @@ if old then
   redis.call('DEL', key)
 end
 -- A worker that did not notice that the record was lost may have written these since.
-for _, part in ipairs({'received', 'stored', 'pending', 'results', 'reads', 'released', 'expected', 'writing', 'giving', 'append'}) do
+for _, part in ipairs({'received', 'stored', 'pending', 'results', 'reads', 'released', 'expected', 'writing', 'giving', 'append', 'md5'}) do
   redis.call('DEL', part_key(id, part))
 end
 begin_record(id)
@@ -45,6 +45,7 @@ for number, crc in pairs(A.received) do
   count = count + 1
 end
 for number, etag in pairs(A.stored) do redis.call('HSET', key .. ':stored', number, etag) end
+for number, md5 in pairs(A.md5) do redis.call('HSET', key .. ':md5', number, md5) end
 for number, crc in pairs(A.expected) do redis.call('HSET', key .. ':expected', number, crc) end
 for _, number in ipairs(A.released) do redis.call('SADD', key .. ':released', int(number)) end
 if is_windowed(id) then
