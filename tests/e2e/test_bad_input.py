@@ -63,7 +63,7 @@ async def test_wrong_segments(cell: Cell) -> None:
     assert await refused(1, b"short") == (400, "SEGMENT_LENGTH_WRONG")
     assert await refused(1, bytes(SEGMENT_BYTES + 1)) == (400, "SEGMENT_LENGTH_WRONG")
     wrong_md5 = b64encode(bytes(16)).decode()
-    assert await refused(1, data[:SEGMENT_BYTES], Content_MD5=wrong_md5) == (400, "SEGMENT_DIGEST_WRONG")
+    assert await refused(1, data[:SEGMENT_BYTES], Content_Digest=f"md5=:{wrong_md5}:") == (400, "SEGMENT_DIGEST_WRONG")
     wrong_sha = f"sha-256=:{b64encode(bytes(32)).decode()}:"
     assert await refused(1, data[:SEGMENT_BYTES], Content_Digest=wrong_sha) == (400, "SEGMENT_DIGEST_WRONG")
     assert await refused(1, data[:SEGMENT_BYTES], Content_MD5="?") == (400, "DIGEST_NOT_SUPPORTED")

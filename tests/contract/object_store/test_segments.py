@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
-from pipeline.core.errors import SegmentCorrupt, StoreError, TempVolumeError
+from pipeline.adapters.object_store.integrity import md5_hex
+from pipeline.core.errors import DigestRefused, SegmentCorrupt, StoreError, TempVolumeError
+from pipeline.core.stored_objects import COMPARES_MD5
 from tests.contract.object_store.uploads import (
     FailingSource,
     HangingSource,
@@ -56,6 +58,27 @@ async def test_a_corrupt_single_segment_leaves_no_object(store: Store) -> None:
     with pytest.raises(StoreError) as missing:
         await store.head(upload.target.key)
     assert missing.value.code == "STORE_OBJECT_MISSING"
+
+
+async def test_a_store_that_compares_an_md5_keeps_only_bytes_that_have_it(store: Store) -> None:
+    """`COMPARES_MD5` is what gateways rely on when they do not compare it themselves."""
+    if store.name not in COMPARES_MD5:
+        pytest.skip("the gateway compares it")
+    upload = Scenario(store, sizes=(300_000,))
+    await upload.begin()
+    source = MemorySource(1, upload.segment(1))
+    source.md5_hex = md5_hex(b"other bytes")
+    with pytest.raises(DigestRefused):
+        await store.put_segment(upload.target, source)
+    with pytest.raises(StoreError) as missing:
+        await store.head(upload.target.key)
+    assert missing.value.code == "STORE_OBJECT_MISSING"
+
+    source.md5_hex = md5_hex(upload.segment(1))
+    stored = await store.put_segment(upload.target, source)
+    assert stored.etag == source.md5_hex
+    sealed = await store.seal(upload.target, [stored])
+    assert await content(store, sealed.key) == upload.segment(1)
 
 
 @pytest.mark.parametrize("difference", [-1, 1], ids=["short", "long"])

@@ -78,7 +78,7 @@ async def test_a_digest_that_matches(gateway: Gateway, headers: dict[str, str]) 
         (1, SEGMENT[:-1], {}, 400, "SEGMENT_LENGTH_WRONG"),
         (1, SEGMENT + b"x", {}, 400, "SEGMENT_LENGTH_WRONG"),
         (1, b"", {}, 400, "SEGMENT_LENGTH_WRONG"),
-        (1, SEGMENT, {"Content-MD5": b64(bytes(16))}, 400, "SEGMENT_DIGEST_WRONG"),
+        (1, SEGMENT, {"Content-Digest": f"md5=:{b64(bytes(16))}:"}, 400, "SEGMENT_DIGEST_WRONG"),
         (1, SEGMENT, {"Content-Digest": f"sha-256=:{b64(bytes(32))}:"}, 400, "SEGMENT_DIGEST_WRONG"),
         (1, SEGMENT, {"Content-Digest": "sha-512=:AAAA:"}, 400, "DIGEST_NOT_SUPPORTED"),
         (1, SEGMENT, {"Content-Encoding": "gzip"}, 415, "ENCODING_NOT_SUPPORTED"),
