@@ -66,13 +66,16 @@ ROUTES: tuple[Route, ...] = (
         request_headers=(
             RequestHeader(
                 "Content-MD5",
-                "Base64 of the body's MD5. A segment counts as received only if it matches.",
+                "Base64 of the body's MD5. Where the object store compares it (Swift, S3), the gateway passes it on "
+                "and responds before it is known whether it matches. If it does not, the segment is soon in "
+                "`missing_segments` and in `wrong_digests` of the upload, and is to be sent again; a further one that "
+                "is wrong is refused at once. For a response that says whether it matches, send Content-Digest.",
                 {"type": "string", "pattern": MD5_PATTERN, "examples": ["1B2M2Y8AsgTpgAmY7PhCfg=="]},
             ),
             RequestHeader(
                 "Content-Digest",
-                "Digest of the body (RFC 9530), verified in the same way: sha-256, crc32c or md5. Other algorithms are "
-                "ignored if one of these is present.",
+                "Digest of the body (RFC 9530): sha-256, crc32c or md5. A segment counts as received only if it "
+                "matches. Other algorithms are ignored if one of these is present.",
                 {
                     "type": "string",
                     "pattern": CONTENT_DIGEST_PATTERN,

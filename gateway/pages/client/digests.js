@@ -21,8 +21,12 @@ export class Digests {
     return globalThis.crypto?.subtle ? "sha-256" : "crc32c";
   }
 
-  /** Headers that let the gateway verify these bytes (RFC 9530). Rejects with FILE_CHANGED. */
-  async forGateway(blob) {
+  /**
+   * Headers that let the gateway verify these bytes (RFC 9530) or, with `md5` (RFC 1864), the object store behind it.
+   * Rejects with FILE_CHANGED.
+   */
+  async forGateway(blob, md5) {
+    if (md5) return { "Content-MD5": base64(await this.#digest(blob, "md5")) };
     const { algorithm } = this;
     return { "Content-Digest": `${algorithm}=:${base64(await this.#digest(blob, algorithm))}:` };
   }

@@ -90,7 +90,7 @@ export class GatewaySender {
     const { upload, connection } = this;
     const queue = this.#queue;
     const blob = upload.slice(number);
-    const digest = this.#digests.get(number) ?? (await connection.digests.forGateway(blob));
+    const digest = this.#digests.get(number) ?? (await connection.digests.forGateway(blob, connection.options.md5));
     try {
       const text = await withRetries(async () => {
         try {

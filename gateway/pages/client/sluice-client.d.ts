@@ -140,6 +140,11 @@ export interface ClientOptions {
   account?: string;
   /** Seconds for which an unreachable server is tried again. Default: a day. */
   giveUpAfter?: number;
+  /**
+   * Send the MD5 of each segment, which costs a page more than the usual digest and spares the server the most where
+   * `segment_digest` of its uploads is `md5`. Default: false.
+   */
+  md5?: boolean;
   /** In place of the global fetch. */
   fetch?: typeof globalThis.fetch;
 }

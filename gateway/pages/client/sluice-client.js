@@ -28,11 +28,11 @@ export class SluiceClient {
 
   constructor({
     endpoint, credential = null, transport = "gateway", segments = 5, files = 3, store, account = "", giveUpAfter = 86_400,
-    fetch,
+    md5 = false, fetch,
   }) {
     this.#connection = new Connection({
       endpoint: String(endpoint).replace(/\/+$/, ""),
-      credential, transport, segments, files, account, giveUpAfter, fetch,
+      credential, transport, segments, files, account, giveUpAfter, md5, fetch,
       store: store ?? (globalThis.indexedDB ? new IndexedDBStore() : new MemoryStore()),
     });
   }
