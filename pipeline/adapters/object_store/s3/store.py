@@ -1,9 +1,9 @@
 """S3 behind the `ObjectStore` port: segments as parts of a multipart upload, joined by CompleteMultipartUpload. The
 segments of a partial upload are objects, which the multipart upload of its final upload copies (`s3.joined`).
 
-Guarantee: that of the port. Every part is verified, by its ETag or by a digest that is sent along (`S3Options.verify`),
-and so is the object. The response to CompleteMultipartUpload may be lost or may take minutes: when the session no
-longer exists, the object is read and its ETag compared with the expected one.
+Guarantee: that of the port. Every part is verified, by its ETag or by a digest that is sent along (`S3Options.verify`,
+`s3.checksums`), and so is the object. The response to CompleteMultipartUpload may be lost or may take minutes: when the
+session no longer exists, the object is read and its ETag compared with the expected one.
 
 Two paths: small requests go through botocore; a segment goes through our own HTTP client to a presigned URL. botocore
 signs the SHA-256 of a body over plain HTTP, so it would read each segment twice or hold it in memory, and its timeouts
@@ -20,7 +20,7 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 from yarl import URL
@@ -40,6 +40,7 @@ from pipeline.adapters.object_store.limits import S3_LIMITS
 from pipeline.adapters.object_store.names import segment_key, segment_prefix
 from pipeline.adapters.object_store.payload import SegmentPayload
 from pipeline.adapters.object_store.s3.bucket import BucketMaker
+from pipeline.adapters.object_store.s3.checksums import CRC32C_HEADER, PartChecksums, crc32c_text
 from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.adapters.object_store.s3.complete import complete_parts, require_no_body, verify_etag
 from pipeline.adapters.object_store.s3.errors import on_session, response_refusal
@@ -78,6 +79,7 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
         super().__init__(bucket, S3Client(bucket, credentials, options, observer), options)
         self._observer = observer
         self._session: aiohttp.ClientSession | None = None
+        self._checksums = PartChecksums()
         self._bucket_maker = BucketMaker(self._client, options.region)
         self._joiner = S3Joiner(self._client, self, bucket, options, self._put)
 
@@ -208,26 +210,63 @@ class S3ObjectStore(S3Reader, ClosedOnExit):
         return SegmentLink(url, range_header(span.first_byte, span.last_byte) if span.count > 1 else {})
 
     async def _put(self, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
+        """Send a segment with the cheapest digest that the store compares: the MD5 of its client, or a CRC-32C."""
+        is_part = target.plan.count > 1 and not target.partial
+        if is_part and not source.md5_hex and source.crc32c is not None:
+            try:
+                if await self._checksums.compared(partial(self._put_wrong_part, target, source.number)):
+                    return await self._put_once(target, source, source.crc32c)
+            except StoreError as error:
+                if error.code != "STORE_REJECTED":
+                    raise
+                self._checksums.withdraw()
+        return await self._put_once(target, source, None)
+
+    async def _put_once(self, target: ObjectTarget, source: SegmentSource, crc32c: int | None) -> StoredSegment:
         md5_hex = source.md5_hex
-        body = SegmentPayload(source, computes_md5=not md5_hex)
+        computes_md5 = not md5_hex and (crc32c is None or not self._checksums.trusted)
+        body = SegmentPayload(source, computes_md5=computes_md5)
         operation, parameters, headers = put_operation(target, source.number)
-        if self._options.verify == "content-md5" and not md5_hex:
+        if crc32c is not None:
+            parameters["ChecksumCRC32C"] = headers[CRC32C_HEADER] = crc32c_text(crc32c)
+        elif self._options.verify == "content-md5" and not md5_hex:
             async for _ in body.blocks():
                 pass
             md5_hex = body.md5_hex
         if md5_hex:
             digest = base64.b64encode(bytes.fromhex(md5_hex)).decode()
             parameters["ContentMD5"] = headers["Content-MD5"] = digest
-        url = URL(await self._client.presign(operation, **parameters), encoded=True)
         what = f"{operation} {source.number} of {target.key}"
+        etag = await self._send(operation, parameters, headers, body, what, target.key)
+        verify_etag(self._options, what, etag, body.md5_hex or etag)
+        if crc32c is not None:
+            self._checksums.confirm()
+        return StoredSegment(source.number, source.size_bytes, etag)
+
+    async def _put_wrong_part(self, target: ObjectTarget, number: int) -> None:
+        """Send one byte with the CRC-32C of none, where a part will follow."""
+        operation, parameters, headers = put_operation(target, number)
+        parameters["ChecksumCRC32C"] = headers[CRC32C_HEADER] = crc32c_text(0)
+        what = f"{operation} {number} of {target.key}, with a wrong checksum"
+        await self._send(operation, parameters, headers, b"\0", what, target.key)
+
+    async def _send(
+        self,
+        operation: str,
+        parameters: dict[str, Any],
+        headers: dict[str, str],
+        body: bytes | SegmentPayload,
+        what: str,
+        key: str,
+    ) -> str:
+        """PUT by a presigned URL; the ETag of the response."""
+        url = URL(await self._client.presign(operation, **parameters), encoded=True)
         response = await self._sender.send("PUT", url, what=what, headers=headers, body=body)
         async with reading(response, what, body):
             if response.status != 200:
-                raise await response_refusal(response, what, target.key)
+                raise await response_refusal(response, what, key)
             require_no_body(what, response.headers)
-            etag = unquoted(response.headers.get("ETag"))
-        verify_etag(self._options, what, etag, body.md5_hex)
-        return StoredSegment(source.number, source.size_bytes, etag)
+            return unquoted(response.headers.get("ETag"))
 
     async def _abort_object(self, target: ObjectTarget) -> None:
         await self._delete_object(target.key)
