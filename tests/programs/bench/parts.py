@@ -19,6 +19,7 @@ from tests.programs.bench import (
     images,
     media,
     memory,
+    parallel,
     photos,
     plan,
     processes,
@@ -108,6 +109,11 @@ PARTS: Final[Mapping[str, Part]] = {
         "20 uploads of 512 MiB through 1 GiB and one of 4 GiB through 256 MiB, with windows and with whole files; "
         "when metadata of the large file is known during its upload; imports and direct uploads of it",
         _windows,
+        on_demand=True,
+    ),
+    parallel.PART: Part(
+        "segments 16 at once against one at a time, into a Swift whose responses come 100 ms late; plain PUTs too",
+        lambda bed, console, sizes: parallel.measure_parallel(bed, console, repeat=sizes.repeat),
         on_demand=True,
     ),
     abuse.PART: Part(
