@@ -21,6 +21,7 @@ from gateway.app import build_app
 from gateway.http.accepting import accepting, open_sockets
 from gateway.http.connection import GatewayConnection
 from gateway.http.connections import ConnectionLimits, Connections
+from gateway.http.reading import BODY_BUFFER_BYTES, SharedReads
 from gateway.http.state import OPTIONS, RUNNING
 from gateway.options import GatewayOptions
 from pipeline.bootstrap import gateway_services
@@ -29,9 +30,6 @@ from pipeline.bootstrap.descriptors import gateway_capacity, raise_descriptor_li
 from pipeline.bootstrap.listening import listening_at
 from pipeline.settings import Settings
 from pipeline.telemetry import Log, configure_logging, logger
-
-READ_BUFFER_BYTES = 64 * 1024
-"""The `read_bufsize` of one body: aiohttp stops reading from the socket when twice this is buffered."""
 
 ABORT_SECONDS = 1.0
 """Time for aiohttp to end the requests that did not finish in time; it may take twice that."""
@@ -121,7 +119,7 @@ async def listening(app: web.Application, host: str, port: int, *, shared: bool 
         "access_log": None,  # the middleware logs one event per request
         "keepalive_timeout": options.idle_seconds,
         "lingering_time": options.linger_seconds,
-        "read_bufsize": READ_BUFFER_BYTES,
+        "read_bufsize": BODY_BUFFER_BYTES,
     }
     runner = web.AppRunner(app, shutdown_timeout=ABORT_SECONDS, **limits)
     await runner.setup()
@@ -130,14 +128,16 @@ async def listening(app: web.Application, host: str, port: int, *, shared: bool 
         if manager is None:
             raise RuntimeError("aiohttp's runner has no server after setup")
         limited = ConnectionLimits(options.connections, options.connections_per_address, options.trusted_proxies)
-        connections = Connections(limited)
+        connections, reads = Connections(limited), SharedReads()
         with listening_at(host, port, "SLUICE_PORT"):
             sockets = open_sockets(host, port, shared=shared)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(_drain, app, connections)
-            await stack.enter_async_context(
-                accepting(sockets, lambda: GatewayConnection(manager, connections, options, **limits), connections)
-            )
+
+            def connection() -> GatewayConnection:
+                return GatewayConnection(manager, connections, reads, options, **limits)
+
+            await stack.enter_async_context(accepting(sockets, connection, connections))
             address = sockets[0].getsockname()
             yield Listening(_url(address[0], address[1]), address[1])
     finally:

@@ -26,6 +26,7 @@ from multidict import CIMultiDict
 from gateway.http.connections import Connections
 from gateway.http.envelope import SERVER, STANDARD_HEADERS, failure
 from gateway.http.paths import without_tokens
+from gateway.http.reading import LARGE_READ_BYTES, SharedReads
 from gateway.http.request_ids import HEADER, request_id
 from gateway.http.trailers import TrailerWatch
 from gateway.limits import STRANGERS_LOG
@@ -33,35 +34,38 @@ from gateway.options import GatewayOptions
 from pipeline.core.errors import RequestError, SluiceError
 from pipeline.telemetry import CONNECTIONS_CLOSED, HTTP_REQUESTS, Log, logger
 
-READ_BYTES: Final = 64 * 1024
-"""Bytes read from a socket at once. With asyncio's default of 256 KiB, each of 500 connections with unread bodies took
-620 KiB of memory, and every byte cost a quarter more CPU (each read is a fresh mapping). With 64 KiB it was 320 KiB at
-the same speed."""
-
 HEAD_BYTES: Final = 64 * 1024
 """Most bytes of a request's head. aiohttp bounds each header and their number, which together allow a mebibyte."""
 
-FRAMING_BYTES: Final = 128 * 1024
-"""What the framing of a body may have beyond the bytes of the body: 64 KiB, and as much that is received and not parsed
-yet. Chunks of five bytes and more have less framing than body."""
+FRAMING_BYTES: Final = 64 * 1024 + LARGE_READ_BYTES
+"""What the framing of a body may have beyond the bytes of the body: 64 KiB, and what one read has received that is not
+parsed yet. Chunks of five bytes and more have less framing than body."""
 
 
 class FramingError(web.RequestPayloadError):
     """The framing of a body is not valid, or too long. The text says which, for its client."""
 
 
-class GatewayConnection(web.RequestHandler):
+class GatewayConnection(web.RequestHandler, asyncio.BufferedProtocol):
     """The protocol of one connection. `gone` is set when the connection is lost."""
 
     __slots__ = (
         *("gone", "_connections", "_options", "_socket", "_served", "_timer", "_write_timer", "_is_over"),
-        *("_head_bytes", "_body", "_framed_bytes", "_broken", "_received_at", "_blocked_at", "_trailers"),
+        *("_head_bytes", "_body", "_framed_bytes", "_broken", "_received_at", "_blocked_at", "_trailers", "_reads"),
     )
 
-    def __init__(self, manager: web.Server, connections: Connections, options: GatewayOptions, **limits: Any) -> None:
+    def __init__(
+        self,
+        manager: web.Server,
+        connections: Connections,
+        reads: SharedReads,
+        options: GatewayOptions,
+        **limits: Any,
+    ) -> None:
         super().__init__(manager, loop=asyncio.get_running_loop(), **limits)
         self.gone = asyncio.Event()
         self._connections = connections
+        self._reads = reads
         self._options = options
         self._socket: asyncio.Transport | None = None
         self._served = 0
@@ -82,8 +86,6 @@ class GatewayConnection(web.RequestHandler):
         self._trailers = TrailerWatch()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if hasattr(transport, "max_size"):  # asyncio's own transport; other event loops have no such attribute
-            transport.max_size = READ_BYTES
         self._socket = cast(asyncio.Transport, transport)
         super().connection_made(transport)
         if self._task_handler is not None:
@@ -116,6 +118,13 @@ class GatewayConnection(web.RequestHandler):
     @property
     def _is_busy(self) -> bool:
         return self._served < self._request_count
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """The event loop calls this, reads, and calls `buffer_updated`, before it turns to another connection."""
+        return self._reads.buffer(in_body=self._is_in_body)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(self._reads.take(nbytes))
 
     def data_received(self, data: bytes) -> None:
         if self._broken:
@@ -182,12 +191,17 @@ class GatewayConnection(web.RequestHandler):
         self._connections.set_busy(self)
         self._head_bytes = self._framed_bytes = 0
         self._body = request.content if isinstance(request.content, StreamReader) else None
+        arriving = self._body if self._is_in_body else None
+        if arriving is not None:
+            self._reads.begin_body(arriving)
         try:
             response, reset = await super()._handle_request(request, start_time, request_handler)
             if self.may_have_trailers(request):
                 response.force_close()
             return response, reset
         finally:
+            if arriving is not None:
+                self._reads.end_body()
             self._served += 1
             if self._broken and self._body is not None:
                 # What aiohttp does next is to read the rest and discard it, for a while. It would log the exception.
