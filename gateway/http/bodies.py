@@ -42,20 +42,38 @@ def declared_bytes(request: web.Request) -> int | None:
     return None if request.body_exists else 0
 
 
-async def chunks(request: web.Request) -> AsyncIterator[bytes]:
+def chunks(request: web.Request) -> AsyncIterator[bytes]:
     """The body in blocks, as they arrive. Raises ConnectionError when the client has disconnected, RequestError
     REQUEST_MALFORMED."""
-    await _continue(request)
-    try:
-        async for chunk in request.content.iter_any():
-            yield chunk
-    except (web.RequestPayloadError, HttpProcessingError) as error:
-        reason = str(error) if isinstance(error, FramingError) else "the framing of the body is broken"
-        raise RequestError("REQUEST_MALFORMED", reason=reason) from None
-    except RuntimeError:  # of aiohttp, where the client had left before the first read
-        if not client_gone(request).is_set():
-            raise
-        raise ConnectionResetError("the client has left") from None
+    return _Blocks(request)
+
+
+class _Blocks(AsyncIterator[bytes]):
+    """Where the length of a body is declared, a block is what one read has received, without a copy. The chunks of a
+    chunked body may be single bytes, so a block is all of them that have arrived."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self._content = request.content
+        self._is_chunked = "Transfer-Encoding" in request.headers
+        self._has_begun = False
+
+    async def __anext__(self) -> bytes:
+        if not self._has_begun:
+            self._has_begun = True
+            await _continue(self._request)
+        try:
+            block = await self._content.readany() if self._is_chunked else (await self._content.readchunk())[0]
+        except (web.RequestPayloadError, HttpProcessingError) as error:
+            reason = str(error) if isinstance(error, FramingError) else "the framing of the body is broken"
+            raise RequestError("REQUEST_MALFORMED", reason=reason) from None
+        except RuntimeError:  # of aiohttp, where the client had left before the first read
+            if not client_gone(self._request).is_set():
+                raise
+            raise ConnectionResetError("the client has left") from None
+        if not block:
+            raise StopAsyncIteration
+        return block
 
 
 def trailers(request: web.Request) -> CIMultiDict[str]:

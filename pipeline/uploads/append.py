@@ -37,7 +37,7 @@ from pipeline.uploads.changes import changes_of
 from pipeline.uploads.deferred import announced_length
 from pipeline.uploads.incoming_bytes import ReceiveRules
 from pipeline.uploads.lookup import ended_error, find_upload
-from pipeline.uploads.progress import renewing
+from pipeline.uploads.progress import Progress
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.room import SegmentRoom
 
@@ -141,8 +141,8 @@ class Appender:
             length = _length(found, body_bytes, size_bytes, ends=ends)
             if _is_done(found, turn) or (body_bytes == 0 and length is None and not found.complete):
                 return found
-            body = renewing(body, upload.segment_bytes, partial(self._cell.ledger.note_progress, upload_id))
-            blocks = BodyBlocks(body, turn, self._rules)
+            progress = Progress(upload.segment_bytes, partial(self._cell.ledger.note_progress, upload_id))
+            blocks = exits.enter_context(BodyBlocks(body, turn, self._rules, progress))
             try:
                 await self._until_admitted(upload, turn, blocks)
             except RequestError:

@@ -12,32 +12,46 @@ import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
+from types import TracebackType
+from typing import Self
 
 from pipeline.core.digests import BodyDigest
 from pipeline.core.errors import RequestError
 from pipeline.core.model import Upload
 from pipeline.core.tail import Tail
 from pipeline.uploads.append_turn import Turn
+from pipeline.uploads.body_reader import BodyReader
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.incoming_bytes import IncomingBytes, ReceiveRules
 from pipeline.uploads.lookup import ended_error
+from pipeline.uploads.progress import Progress
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.room import SegmentRoom, new_token
 from pipeline.uploads.segment_write import SegmentWrite, only_check
 
 
 class BodyBlocks:
-    """Blocks of a body, of which a part can be taken. A read that waits ends when the turn is superseded.
-    `limit_bytes`: how long the body may be; None: as long as its client likes."""
+    """Blocks of a body, of which a part can be taken. A read that waits ends when the turn is superseded, while this
+    context manager is entered. `limit_bytes`: how long the body may be; None: as long as its client likes."""
 
-    def __init__(self, body: AsyncIterator[bytes], turn: Turn, rules: ReceiveRules) -> None:
-        self._body = body
+    def __init__(self, body: AsyncIterator[bytes], turn: Turn, rules: ReceiveRules, progress: Progress) -> None:
+        self._reader = BodyReader(body, rules.stall_seconds, progress)
         self._turn = turn
         self._rules = rules
         self._rest = b""
         self._ended = False
         self._received_bytes = 0
         self.limit_bytes: int | None = None
+
+    def __enter__(self) -> Self:
+        self._turn.reading = self._reader.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._turn.reading = None
+        self._reader.__exit__(kind, error, traceback)
 
     async def take(self, most_bytes: int) -> bytes:
         """Up to `most_bytes`; none at the body's end. Raises RequestError APPEND_STALLED, APPEND_CUT_OFF,
@@ -61,21 +75,18 @@ class BodyBlocks:
     async def _next(self) -> bytes:
         self._turn.require()
         try:
-            async with asyncio.timeout(self._rules.stall_seconds) as self._turn.reading:
-                while (block := await anext(self._body, None)) is not None:
-                    if block:
-                        self._received_bytes += len(block)
-                        if self.limit_bytes is not None and self._received_bytes > self.limit_bytes:
-                            raise RequestError("APPEND_TOO_LARGE", limit_bytes=self.limit_bytes)
-                        return block
-                return b""
+            while (block := await self._reader.next()) is not None:
+                if block:
+                    self._received_bytes += len(block)
+                    if self.limit_bytes is not None and self._received_bytes > self.limit_bytes:
+                        raise RequestError("APPEND_TOO_LARGE", limit_bytes=self.limit_bytes)
+                    return block
         except TimeoutError:
             self._turn.require()
             raise RequestError("APPEND_STALLED", stall_seconds=self._rules.stall_seconds) from None
         except ConnectionError:
             raise RequestError("APPEND_CUT_OFF") from None
-        finally:
-            self._turn.reading = None
+        return b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from pipeline.core.tail import Tail
 from pipeline.ports import AppendBegun, AppendReader, EventFeed
 from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, logger
+from pipeline.uploads.body_reader import BodyReader
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.changes import changes_of
 from pipeline.uploads.room import new_token
@@ -31,8 +32,7 @@ _KINDS = ("append",)
 @dataclass(slots=True)
 class Turn:
     """One request's turn. `tail` is what it leaves: the tail that it found, until it records another one. `waited`: it
-    has found no room. `superseded`: a newer request has asked for its turn. `reading`: the time limit of the read that
-    waits for the body."""
+    has found no room. `superseded`: a newer request has asked for its turn. `reading`: reads the request's body."""
 
     upload_id: str
     token: str
@@ -40,13 +40,13 @@ class Turn:
     tail: Tail | None = None
     waited: bool = False
     superseded: bool = False
-    reading: asyncio.Timeout | None = None
+    reading: BodyReader | None = None
 
     def supersede(self) -> None:
         """End the read that waits for the body, if there is one."""
         self.superseded = True
         if self.reading is not None:
-            self.reading.reschedule(0)
+            self.reading.interrupt()
 
     def require(self) -> None:
         """Raises RequestError APPEND_SUPERSEDED."""

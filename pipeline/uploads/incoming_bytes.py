@@ -8,14 +8,16 @@ written by then counts in `done_bytes` and `crc32c`, and nothing else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 
-# Writes of 4 MiB take half the CPU per byte of writes of 1 MiB; larger writes gain nothing.
-_BATCH_BYTES = 4 * 1024 * 1024
+# One write to the temp file. The bytes of a few such batches stay in the processor's cache until they are written.
+_BATCH_BYTES = 1024 * 1024
+# IOV_MAX of Linux (writev(2)): more blocks need a second system call, and short ones take more memory than their bytes.
+_BATCH_BLOCKS = 1024
 
 # (offset in the segment, blocks, crc32c so far) -> crc32c
 Write = Callable[[int, Sequence[bytes], int], Awaitable[int]]
@@ -65,10 +67,12 @@ class IncomingBytes:
         """Hold a block, and write what is held once it is a batch. Raises what `write` raises."""
         if self._buffer.is_pressed:
             await self.flush()
-        await self._buffer.acquire(len(block))
+        if not self._buffer.try_acquire(len(block)):
+            await self._buffer.acquire(len(block))
         self._held.append(block)
         self._held_bytes += len(block)
-        if self._held_bytes >= _BATCH_BYTES or self._buffer.is_pressed:
+        is_batch = self._held_bytes >= _BATCH_BYTES or len(self._held) >= _BATCH_BLOCKS
+        if is_batch or self._buffer.is_pressed:
             await self.flush()
 
     async def flush(self) -> None:
@@ -96,9 +100,3 @@ class IncomingBytes:
         for running in self._hashes:
             for block in blocks:
                 running.update(block)
-
-
-async def next_block(body: AsyncIterator[bytes], stall_seconds: float) -> bytes | None:
-    """The next block of a body; None at its end. Raises TimeoutError when none arrives in time."""
-    async with asyncio.timeout(stall_seconds):
-        return await anext(body, None)

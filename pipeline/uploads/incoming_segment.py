@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator, Sequence
 
 from pipeline.core.errors import RequestError
 from pipeline.core.model import ClientDigest
-from pipeline.uploads.incoming_bytes import IncomingBytes, ReceiveRules, Write, next_block
+from pipeline.uploads.body_reader import BodyReader
+from pipeline.uploads.incoming_bytes import IncomingBytes, ReceiveRules, Write
+from pipeline.uploads.progress import Progress
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 
 
@@ -39,8 +41,8 @@ class IncomingSegment:
         ]
         self._bytes = IncomingBytes(write, buffer, [running for _, running in self._hashes])
 
-    async def drain(self, body: AsyncIterator[bytes]) -> int:
-        """Read all of `body`, write it, and return its crc32c.
+    async def drain(self, body: AsyncIterator[bytes], progress: Progress | None = None) -> int:
+        """Read all of `body`, write it, and return its crc32c. `progress` learns of each block.
 
         Raises RequestError SEGMENT_LENGTH_WRONG, SEGMENT_DIGEST_WRONG, SEGMENT_STALLED, SEGMENT_CUT_OFF, and what
         `write` raises.
@@ -48,11 +50,12 @@ class IncomingSegment:
         stalled = RequestError("SEGMENT_STALLED", number=self._number, stall_seconds=self._rules.stall_seconds)
         try:
             async with asyncio.timeout(self._rules.deadline_seconds):
-                while (block := await next_block(body, self._rules.stall_seconds)) is not None:
-                    arrived = self._bytes.arrived_bytes + len(block)
-                    if arrived > self._size_bytes:
-                        raise wrong_length(self._number, self._size_bytes, arrived)
-                    await self._bytes.add(block)
+                with BodyReader(body, self._rules.stall_seconds, progress) as reader:
+                    while (block := await reader.next()) is not None:
+                        arrived = self._bytes.arrived_bytes + len(block)
+                        if arrived > self._size_bytes:
+                            raise wrong_length(self._number, self._size_bytes, arrived)
+                        await self._bytes.add(block)
                 await self._bytes.flush()
         except TimeoutError as error:
             raise stalled from error

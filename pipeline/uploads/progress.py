@@ -7,7 +7,7 @@ segment, and at most once in five seconds. A body that stalls renews nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from pipeline.core.errors import DependencyUnavailable
@@ -17,21 +17,28 @@ _STEPS = 8
 _PAUSE_SECONDS = 5.0
 
 
-async def renewing(
-    body: AsyncIterator[bytes],
-    size_bytes: int,
-    renew: Callable[[], Awaitable[None]],
-    pause_seconds: float = _PAUSE_SECONDS,
-) -> AsyncIterator[bytes]:
-    """The blocks of the body of a segment of `size_bytes`. Calls `renew` as the body makes progress; if Redis is
-    unavailable, the body continues."""
-    loop = asyncio.get_running_loop()
-    step_bytes = min(_STEP_BYTES, max(1, size_bytes // _STEPS))
-    arrived, renewed_at = 0, loop.time()
-    async for block in body:
-        arrived += len(block)
-        if arrived >= step_bytes and loop.time() - renewed_at >= pause_seconds:
-            with suppress(DependencyUnavailable):
-                await renew()
-            arrived, renewed_at = 0, loop.time()
-        yield block
+class Progress:
+    """The progress of the body of a segment of `size_bytes`. `renew` renews the lease."""
+
+    def __init__(
+        self, size_bytes: int, renew: Callable[[], Awaitable[None]], pause_seconds: float = _PAUSE_SECONDS
+    ) -> None:
+        self._step_bytes = min(_STEP_BYTES, max(1, size_bytes // _STEPS))
+        self._renew = renew
+        self._pause_seconds = pause_seconds
+        self._clock = asyncio.get_running_loop().time
+        self._arrived_bytes = 0
+        self._renewed_at = self._clock()
+
+    def is_due(self, count_bytes: int) -> bool:
+        """`count_bytes` more have arrived: whether to renew the lease now."""
+        self._arrived_bytes += count_bytes
+        if self._arrived_bytes < self._step_bytes:
+            return False
+        return self._clock() - self._renewed_at >= self._pause_seconds
+
+    async def renew(self) -> None:
+        """Renew the lease. While Redis is unavailable, the body continues."""
+        with suppress(DependencyUnavailable):
+            await self._renew()
+        self._arrived_bytes, self._renewed_at = 0, self._clock()

@@ -26,7 +26,7 @@ from pipeline.uploads.cell import CellState
 from pipeline.uploads.incoming_bytes import ReceiveRules
 from pipeline.uploads.incoming_segment import IncomingSegment, wrong_length
 from pipeline.uploads.lookup import ended_error, find_upload, naming_a_loss, why_not_found
-from pipeline.uploads.progress import renewing
+from pipeline.uploads.progress import Progress
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.room import SegmentRoom, new_token
 from pipeline.uploads.segment_write import SegmentWrite, only_check
@@ -143,9 +143,10 @@ class Receiver:
         incoming = IncomingSegment(number, slot.size_bytes, digests, write, self._buffer, self._rules)
         receipt: SegmentReceipt | None = None
         try:
+            progress = None
             if known is None:
-                body = renewing(body, slot.size_bytes, partial(cell.ledger.note_progress, upload_id))
-            crc32c = await incoming.drain(body)
+                progress = Progress(slot.size_bytes, partial(cell.ledger.note_progress, upload_id))
+            crc32c = await incoming.drain(body, progress)
             if known is None:
                 receipt = await self._record(slot, crc32c, token, md5)
         finally:

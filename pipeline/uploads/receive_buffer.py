@@ -31,10 +31,16 @@ class ReceiveBuffer:
         """Whether a body must write the bytes that it holds before it waits for more."""
         return self._used_bytes * 2 >= self._limit_bytes
 
+    def try_acquire(self, count_bytes: int) -> bool:
+        """Hold `count_bytes` more, if that may be done without waiting."""
+        if self._queue or not self._fits(count_bytes):
+            return False
+        self._add(count_bytes)
+        return True
+
     async def acquire(self, count_bytes: int) -> None:
         """Wait until `count_bytes` more may be held. A request above the limit is granted once nothing else is held."""
-        if not self._queue and self._fits(count_bytes):
-            self._add(count_bytes)
+        if self.try_acquire(count_bytes):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((count_bytes, turn))
