@@ -20,6 +20,8 @@ from typing import Any, Final
 
 import click
 
+from deploy.cli.allocator import keep_blocks
+
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "up": ("deploy.cli.up", "Run all of Sluice on this machine, in one directory."),
     "upload": ("deploy.cli.upload", "Send files to a gateway; resumes after an interruption."),
@@ -151,6 +153,7 @@ def _discard_output() -> None:
 def main() -> None:
     """The console script `sluice`. What its processes write is for their user only."""
     os.umask(0o077)
+    keep_blocks()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # None when it is closed
             stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8, a name that is not
