@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from deploy.cli.errors import ClientError, NoResponseError
 from deploy.cli.event_stream import STREAM_ERRORS, event_data
-from deploy.cli.request_body import RequestBody, disarm
+from deploy.cli.request_body import Body, RequestBody, disarm
 from deploy.cli.responses import failure, origin, parse, parse_success
 from deploy.cli.retrying import FIRST_CONTACT, PATIENT, decide, is_wait
 from pipeline.adapters.http_reasons import connection_reason
@@ -50,7 +50,7 @@ _FINAL_ERRORS = (aiohttp.InvalidURL, aiohttp.ClientSSLError, aiohttp.ClientRespo
 OnRetry = Callable[[ClientError, int, float], None]
 """Called before a request is repeated, with the error, the number of the failed attempt, and the pause in seconds."""
 
-MakeBody = Callable[[], AsyncIterable[bytes]]
+MakeBody = Callable[[], Body]
 """Creates the request body; called once for each attempt."""
 
 M = TypeVar("M", bound=BaseModel)

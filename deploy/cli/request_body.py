@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator
-from typing import Self
+from typing import Final, Protocol, Self
+
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_writer import StreamWriter
+from aiohttp.payload import Payload
 
 from deploy.cli.errors import ClientError
 
+_TYPE: Final = "application/octet-stream"
 
-class RequestBody(AsyncIterable[bytes]):
+
+class Body(Protocol):
+    """What is sent."""
+
+    async def send(self, writer: StreamWriter) -> None:
+        """Send all of it. Raises ClientError, and OSError where the connection is lost."""
+
+
+class RequestBody(Payload):
     """A request body that keeps the error it raised: aiohttp reports such an error as one of the connection."""
 
-    def __init__(self, blocks: AsyncIterable[bytes]) -> None:
-        self._blocks = blocks
+    def __init__(self, body: Body) -> None:
+        super().__init__(body, content_type=_TYPE)
+        self._body = body
         self._until_asked: asyncio.Timeout | None = None
         self.error: ClientError | None = None
 
@@ -22,12 +35,16 @@ class RequestBody(AsyncIterable[bytes]):
         self._until_asked = until_asked
         return self
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        raise TypeError("a body that is sent from a file is not text")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        if not isinstance(writer, StreamWriter):
+            raise TypeError("a body is sent over a connection")
         if self._until_asked is not None:
             disarm(self._until_asked)
         try:
-            async for block in self._blocks:
-                yield block
+            await self._body.send(writer)
         except ClientError as error:
             self.error = error
             raise

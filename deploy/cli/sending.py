@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from deploy.cli.client import ENDED, OnRetry, SluiceClient
 from deploy.cli.errors import ApiError, ClientError
+from deploy.cli.segment_body import SegmentBody
 from deploy.cli.segment_file import DigestName, SegmentFile
 from deploy.cli.segment_queue import SegmentQueue
 from deploy.cli.upload_progress import Observe, UploadProgress
@@ -139,7 +140,7 @@ class SegmentRound:
                 self._progress.view,
                 number,
                 length,
-                lambda: file.blocks(offset, length, sent),
+                lambda: SegmentBody(file, offset, length, sent),
                 digest,
                 self._on_retry,
                 may_be_refused=self._queue.was_refused,

@@ -46,11 +46,12 @@ _INTERRUPTED = 130
 )
 @click.option(
     "--digest",
-    type=click.Choice(["sha-256", "md5", "none"]),
-    default="sha-256",
+    type=click.Choice(["crc32c", "sha-256", "md5", "none"]),
+    default="crc32c",
     show_default=True,
-    help="Digest sent with every segment and verified by the gateway; md5: by an object store that compares it (Swift, "
-    "S3), which spares the server most of its work on each byte and costs this command more.",
+    help="Digest sent with every segment and verified by the gateway. crc32c costs least and finds damage; sha-256 "
+    "also finds changes on purpose; md5 is verified by an object store that compares it (Swift, S3), which spares the "
+    "server most of its work on each byte and costs this command more.",
 )
 def upload(
     files: tuple[Path, ...],

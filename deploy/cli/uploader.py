@@ -41,7 +41,7 @@ class UploaderOptions:
     """How files are sent. `content_type` None: guessed from each file's name."""
 
     concurrency: int = 4
-    digest: DigestName = "sha-256"
+    digest: DigestName = "crc32c"
     content_type: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.http_writer import StreamWriter
 
 from deploy.cli.client import SluiceClient
 from deploy.cli.processes import import_path
@@ -83,8 +84,9 @@ async def test_a_limit_met_by_any_request_is_no_failed_attempt() -> None:
     async with scripted_gateway(gateway), SluiceClient(gateway.url) as client:
         view = await client.upload("u")
 
-        async def body() -> Any:
-            yield bytes(SEGMENT_BYTES)
+        class Zeros:
+            async def send(self, writer: StreamWriter) -> None:
+                await writer.write(bytes(SEGMENT_BYTES))
 
-        await client.put_segment(view, 1, SEGMENT_BYTES, body, {})
+        await client.put_segment(view, 1, SEGMENT_BYTES, Zeros, {})
     assert gateway.sent == [1]
