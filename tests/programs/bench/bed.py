@@ -63,7 +63,8 @@ def open_bed(directory: Path) -> Iterator[Bed]:
     """Start the test bed, and stop it after the block."""
     with EmbeddedStack(StackOptions(directory)) as stack:
         environment = stack.environment()
-        sluice = SluiceProcesses(directory, {**environment, "SLUICE_AUTH": "none", "SLUICE_LOG_LEVEL": "warning"})
+        own = {"SLUICE_AUTH": "none", "SLUICE_LOG_LEVEL": "warning", "SLUICE_CONNECTIONS_PER_ADDRESS": "0"}
+        sluice = SluiceProcesses(directory, {**environment, **own})
         try:
             sluice.start()
             yield Bed(directory, stack, sluice, ffmpeg_path())

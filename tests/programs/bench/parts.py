@@ -73,7 +73,7 @@ PARTS: Final[Mapping[str, Part]] = {
         lambda bed, console, sizes: images.measure_images(bed, console, repeat=sizes.repeat),
     ),
     memory.PART: Part(
-        "gateway memory with 200 segments in flight",
+        "gateway memory with 200 segments in flight, and with 200 and 1,000 that stop after 3 MiB",
         lambda bed, console, sizes: memory.measure_memory(bed, console),
     ),
     photos.PART: Part(
