@@ -13,7 +13,7 @@ from typing import Final
 from aiohttp.streams import StreamReader
 
 LARGE_READ_BYTES: Final = 256 * 1024
-"""Larger reads do not fit into the cache of a processor core, where the bytes stay until they are written."""
+"""A quarter of what is written at once (`pipeline.uploads.incoming_bytes`)."""
 
 _SMALL_BYTES: Final = 64 * 1024
 _FEW: Final = 32
