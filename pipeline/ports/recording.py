@@ -142,9 +142,7 @@ class SegmentWriter(Protocol):
         those whose MD5 its client has announced: it is missing again, and the stages that read it start over. False:
         nothing changed. Idempotent."""
 
-    async def record_stored(
-        self, job: StageJob, segment: StoredSegment, *, compared: bool = False
-    ) -> StoredVerdict:
+    async def record_stored(self, job: StageJob, segment: StoredSegment, *, compared: bool = False) -> StoredVerdict:
         """Record that the store has a segment, and `compared` it with the MD5 of its client. Idempotent. Raises
         StageLost."""
 

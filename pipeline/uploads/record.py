@@ -216,9 +216,7 @@ class UploadRecord:
             logger(upload_id=upload_id).warning(Log.SEGMENT_LOST, number=number, wrong_digest=wrong_digest)
         return invalidated
 
-    async def segment_stored(
-        self, job: StageJob, segment: StoredSegment, *, compared: bool = False
-    ) -> StoredVerdict:
+    async def segment_stored(self, job: StageJob, segment: StoredSegment, *, compared: bool = False) -> StoredVerdict:
         """The store has acknowledged a segment, and `compared` it with the MD5 of its client. If it is `released`, its
         bytes are to leave the temp volume now. Raises StageLost."""
         verdict = await self._segments.record_stored(job, segment, compared=compared)

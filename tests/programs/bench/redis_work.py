@@ -21,6 +21,7 @@ import redis
 from rich.console import Console
 
 from deploy.cli.client import ENDED, SluiceClient
+from deploy.cli.segment_body import SegmentBody
 from deploy.cli.segment_file import SegmentFile
 from deploy.embedded.stack import VOLUME
 from pipeline.adapters.redis.keys import Keys
@@ -145,8 +146,8 @@ async def _upload(sluice: SluiceClient, sample: _Sample) -> None:
         for number in range(1, view.segment_count + 1):
             offset = (number - 1) * view.segment_size
             length = min(view.segment_size, size - offset)
-            digest = await file.digest_header(offset, length, "sha-256")
-            await sluice.put_segment(view, number, length, partial(file.blocks, offset, length, _ignore), digest)
+            digest = await file.digest_header(offset, length, "crc32c")
+            await sluice.put_segment(view, number, length, partial(SegmentBody, file, offset, length, _ignore), digest)
     last: UploadView = view
     async for last in sluice.watch(view.id):
         if last.status in ENDED:
