@@ -133,7 +133,7 @@ class Transfer:
     async def _put(
         self, run: StageRun, store: ObjectStore, target: ObjectTarget, number: int, crc32c: int, md5_hex: str
     ) -> bool:
-        """Store one segment and record it; True: the store has every segment now. A segment whose bytes have changed, or
+        """Store one segment and record it; True: the store has every segment now. A segment whose bytes changed, or
         whose client has announced another MD5, is invalidated instead."""
         if run.upload.deferred is not None:  # the length of the file, and so of this segment, may have become known
             target = replace(target, plan=(await self._cell.uploads.get(target.upload_id)).plan)

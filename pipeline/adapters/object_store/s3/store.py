@@ -30,12 +30,7 @@ from pipeline.adapters.object_store.each import each_of
 from pipeline.adapters.object_store.http.observe import RequestObserver, unobserved
 from pipeline.adapters.object_store.http.ranges import range_header
 from pipeline.adapters.object_store.http.sender import RequestSender, new_session, reading
-from pipeline.adapters.object_store.integrity import (
-    check_segments,
-    plain_object,
-    unquoted,
-    verify_plain,
-)
+from pipeline.adapters.object_store.integrity import check_segments, plain_object, unquoted, verify_plain
 from pipeline.adapters.object_store.limits import S3_LIMITS
 from pipeline.adapters.object_store.names import segment_key, segment_prefix
 from pipeline.adapters.object_store.payload import SegmentPayload
