@@ -65,11 +65,9 @@ class Showcase:
         )
         self._print("")
 
-    async def send(self, own_file: Path | None) -> bool:
-        """Upload a file (the sample when None), showing its progress and then the content.
-
-        True only if it became ready.
-        """
+    async def send(self, own_file: Path | None, *, serves_on: bool) -> bool:
+        """Upload a file (the sample when None), showing its progress and then the content; if the servers are to run
+        on (`serves_on`), also how to download it. True only if it became ready."""
         path = own_file
         if path is None:
             path = self._directory / "sample.mp4"
@@ -91,7 +89,7 @@ class Showcase:
         target = Path(outcome.content.filename)
         self._print("")
         self._print_all(content_lines(outcome.content))
-        if outcome.content.object.store == "swift":
+        if serves_on and outcome.content.object.store == "swift":
             stored = outcome.content.object
             command = self._access.swift_command("download", stored.container, stored.key, "--output", str(target))
             self._print(f"\nDownload it with\n  {escape(command)}")

@@ -105,7 +105,9 @@ class UpRun:
         follower = asyncio.create_task(LogFollower(self._layout.logs).run()) if self._options.verbose else None
         stopped = asyncio.create_task(self._signals.wait())
         died = asyncio.create_task(self._first_death())
-        shown = asyncio.create_task(showcase.send(self._options.own_file)) if self._options.sends else None
+        shown: asyncio.Task[bool] | None = None
+        if self._options.sends:
+            shown = asyncio.create_task(showcase.send(self._options.own_file, serves_on=not self._options.once))
         try:
             waiting = {stopped, died, *([shown] if shown is not None else [])}
             while waiting:

@@ -93,6 +93,8 @@ def test_a_later_run_in_the_same_directory_finds_its_data(tmp_path: Path) -> Non
     data = tmp_path / "data"
     first = Up(tmp_path / "a", "--file", str(film), "--once", "--directory", str(data))
     assert first.end() == 0, first.lines
+    # The servers have ended with the command.
+    assert not any("Download it" in line for line in first.lines)
     again = Up(tmp_path / "b", "--directory", str(data))
     try:
         url = again.wait_for("API").split()[-1].removesuffix("/v1/uploads")

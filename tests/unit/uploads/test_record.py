@@ -27,6 +27,7 @@ from pipeline.core.stages import Stage
 from pipeline.core.stored_objects import StoredSegment
 from pipeline.ports import SegmentVerdict
 from pipeline.ports.recording import ReleaseOrder
+from pipeline.ports.uploads import StoredVerdict
 from pipeline.uploads.record import UploadRecord
 
 pytestmark = pytest.mark.unit
@@ -62,7 +63,7 @@ class Written:
             "requeue_segments": (JOB,),
             "session_lost": (1,),
             "keep_session": "session",
-            "record_stored": self.releases,
+            "record_stored": StoredVerdict(released=self.releases, complete=False),
             "choose_releases": ReleaseOrder(True, {2: "etag-2", 1: "etag-1"}, (3,)),
         }
 
