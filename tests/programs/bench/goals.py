@@ -44,6 +44,10 @@ def _s3(program: str, name: str) -> Source:
     return Source("throughput-s3", f"{program}: {name}")
 
 
+def _stalled(count: str) -> Source:
+    return Source("memory", f"gateway: {count} segments stopped after 3 MiB: in flight")
+
+
 _TO_READY: Final = "first byte to ready"
 _MD5: Final = "sluice, client MD5"
 _TIMES: Final = {
@@ -93,12 +97,13 @@ ROWS: Final[Sequence[Row]] = (
     Row("one worker process, idle", Source("process", "worker: resident when idle"), most=60.0),
     Row("one worker process: import", Source("process", "worker: import"), most=0.5),
     Row("`worker all`, idle", Source("process", "worker all: resident when idle"), most=90.0),
-    Row("gateway memory, 200 segments in flight", Source("memory", "gateway: 200 segments in flight"), most=110.0),
-    Row("gateway memory, 1,000 segments in flight", Source("memory", "gateway: 1000 segments in flight"), most=160.0),
+    Row("gateway memory, 200 segments stopped after 3 MiB", _stalled("200"), most=110.0),
+    Row("gateway memory, 1,000 segments stopped after 3 MiB", _stalled("1,000"), most=160.0),
     Row(
         "16 segments at once against 1, a store that takes 100 ms",
-        Source("parallel", "16 at once / 1 at a time"),
+        Source("parallel", "sluice: 16 at once against 1"),
         least=14.0,
+        peers={"plain PUTs": Source("parallel", "plain PUTs: 16 at once against 1")},
     ),
     Row(
         "POST p95 with 10,000 waiting / with an empty queue",
