@@ -14,6 +14,7 @@ import psutil
 from rich.console import Console
 
 from deploy.cli.processes import ALL_IN_ONE, GATEWAY, SEPARATE, SluiceProcesses, import_path
+from deploy.embedded.layout import Layout
 from tests.programs.bench.bed import Bed
 from tests.programs.bench.figures import Figure
 from tests.programs.bench.usage import resident_bytes
@@ -61,7 +62,9 @@ def _idle_bytes(bed: Bed, name: str, workers: Mapping[str, Sequence[str]]) -> di
         "SLUICE_AUTH": "none",
         "SLUICE_LOG_LEVEL": "warning",
     }
-    processes = SluiceProcesses(bed.directory / f"idle-{name}", environment, workers=workers)
+    layout = Layout(bed.directory / f"idle-{name}")
+    layout.make()
+    processes = SluiceProcesses(layout.directory, environment, workers=workers)
     try:
         processes.start()
         time.sleep(_IDLE_SECONDS)  # a reader host imports after its worker is ready
