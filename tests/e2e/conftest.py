@@ -32,3 +32,4 @@ async def cell(shared_cell: CellProcesses) -> AsyncIterator[Cell]:
     """The shared cell, as one test sees it."""
     async with shared_cell.connected() as connected:
         yield connected
+        await connected.cancel_unfinished()

@@ -182,6 +182,13 @@ class Cell:
                 found.append(f"content: {upload_id}")
         return found
 
+    async def cancel_unfinished(self) -> None:
+        """Cancel the uploads of this test that have not ended, so that nothing of them is left to the next test."""
+        for upload_id in self.uploads:
+            status, body, _ = await self.call("GET", f"/v1/uploads/{upload_id}")
+            if status == 200 and body["data"]["status"] not in ENDED:
+                await self.call("DELETE", f"/v1/uploads/{upload_id}")
+
     async def until_clean(self, seconds: float = _TIMEOUT_SECONDS, *, imported: Collection[str] = ()) -> None:
         """Wait until `left_behind` is empty."""
         left: list[str] = []

@@ -159,7 +159,7 @@ async def test_s3_without_the_second_version_of_its_listing_is_listed_by_the_fir
 
 
 async def test_a_server_without_expect_gets_the_body_at_once(faulty: FaultyStore, dialect: Dialect) -> None:
-    faulty.fault = respond(417)
+    faulty.fault = lacking(lambda request: "Expect" in request.headers, store, status=417)
     async with clients(faulty.url, DEADLINE_SECONDS)[dialect.name]() as client:
         upload = Scenario(client, sizes=(1_000_000, 1))
         await upload.begin()

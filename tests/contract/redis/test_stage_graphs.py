@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.adapters.redis import scripts
 from pipeline.adapters.redis.ended_list import RedisEndedList
+from pipeline.adapters.redis.scripts import Scripts, source
 from pipeline.adapters.redis.segment_board import RedisSegmentBoard
 from pipeline.adapters.redis.stage_board import RedisStageBoard
 from pipeline.adapters.redis.upload_board import RedisUploadBoard
@@ -36,9 +36,7 @@ class Older(Play):
     def __init__(self, parts: RedisParts, table: Mapping[str, Any]) -> None:
         super().__init__(parts)
         client, keys = parts.client, parts.keys
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(scripts, "transports_table", lambda: table)
-            calls = scripts.Scripts(client, keys.prefix)
+        calls = Scripts(client, keys.prefix, lambda name: source(name, table))
         self.board = RedisUploadBoard(client, calls, keys, retention_ms=60_000)
         self.segments = RedisSegmentBoard(client, calls, keys, requeue_ms=10_000)
         self.stages = RedisStageBoard(client, calls, keys, lease_ms=6_000, requeue_ms=10_000)

@@ -48,9 +48,10 @@ class DelayingProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream_reader, upstream_writer = await asyncio.open_connection(*self._upstream)
         try:
-            await asyncio.gather(
-                self._pass_on(reader, upstream_writer, 0), self._pass_on(upstream_reader, writer, self._seconds)
-            )
+            with suppress(asyncio.CancelledError):  # by `_stop`; asyncio would log it
+                await asyncio.gather(
+                    self._pass_on(reader, upstream_writer, 0), self._pass_on(upstream_reader, writer, self._seconds)
+                )
         finally:
             writer.close()
             upstream_writer.close()

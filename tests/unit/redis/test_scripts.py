@@ -80,6 +80,18 @@ def test_every_file_belongs_to_a_script() -> None:
     names = {path.name for path in resources.files("pipeline.adapters.redis.scripts").iterdir()}
     files = {name.removesuffix(".lua") for name in names if name.endswith(".lua")}
     assert files - set(NAMES) == {
-        *("admission", "basics", "joining", "lib", "lifecycle", "owners", "queue", "record", "release", "rights"),
+        *(
+            "admission",
+            "basics",
+            "hashes",
+            "joining",
+            "lib",
+            "lifecycle",
+            "owners",
+            "queue",
+            "record",
+            "release",
+            "rights",
+        ),
         *("room", "volume", "volume_upgrade"),
     }

@@ -14,7 +14,7 @@ command once, for /readyz and `sluice doctor`, and before the first script of a 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from redis.asyncio import Redis
@@ -92,11 +92,14 @@ _LACKS_RIGHTS = frozenset({"NOPERM", "UNKNOWN"})
 
 
 class Scripts:
-    """Calls scripts by name. Arguments and replies are JSON objects."""
+    """Calls scripts by name. Arguments and replies are JSON objects. `compose` makes the text of a script when it is
+    first called: most processes call a few of them."""
 
-    def __init__(self, redis: Redis, prefix: str) -> None:
+    def __init__(self, redis: Redis, prefix: str, compose: Callable[[str], str] = source) -> None:
+        self._redis = redis
         self._prefix = prefix
-        self._scripts: dict[str, AsyncScript] = {name: redis.register_script(source(name)) for name in NAMES}
+        self._compose = compose
+        self._scripts: dict[str, AsyncScript] = {}
         self._may_run = False
 
     async def call(self, name: str, **arguments: Any) -> dict[str, Any]:
@@ -122,8 +125,11 @@ class Scripts:
 
     async def _call(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         given = {key: value for key, value in arguments.items() if value is not None}
+        script = self._scripts.get(name)
+        if script is None:
+            script = self._scripts[name] = self._redis.register_script(self._compose(name))
         with translated():
-            return _parsed(await self._scripts[name](keys=[self._prefix], args=[json.dumps(given)]))
+            return _parsed(await script(keys=[self._prefix], args=[json.dumps(given)]))
 
 
 def _parsed(reply: object) -> dict[str, Any]:

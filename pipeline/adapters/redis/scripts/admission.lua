@@ -4,9 +4,9 @@
 -- Move an upload from the queue to the reservations; its caller allocates and confirms it.
 local function reserve(who, size)
   local owner = owner_in(V, who)
-  redis.call('HSET', V .. ':tickets', who, redis.call('ZSCORE', V .. ':queue', who))
+  hash_put(V .. ':tickets', who, redis.call('ZSCORE', V .. ':queue', who))
   queue_serve(V, who)
-  redis.call('HDEL', V .. ':requests', who)
+  hash_drop(V .. ':requests', who)
   redis.call('ZADD', V .. ':leases', int(NOW + A.lease_ms), who)
   redis.call('SADD', V .. ':granted', who)
   count_owner(owner, 1, journal_of(who))
@@ -16,11 +16,12 @@ end
 
 -- Put an upload into the queue, unless it waits or holds bytes.
 local function enqueue(size)
-  if redis.call('HEXISTS', V .. ':reservations', id) == 1 or redis.call('ZSCORE', V .. ':queue', id) then return end
-  redis.call('HSET', V .. ':requests', id, int(A.window_bytes or size))
-  if A.journal_bytes and A.journal_bytes > 0 then redis.call('HSET', V .. ':journals', id, int(A.journal_bytes)) end
+  if is_reserved(id) or redis.call('ZSCORE', V .. ':queue', id) then return end
+  hash_put(V .. ':requests', id, int(A.window_bytes or size))
+  if A.journal_bytes and A.journal_bytes > 0 then hash_put(V .. ':journals', id, int(A.journal_bytes)) end
   if A.window_bytes then keep_window(id, {window = A.window_bytes, file = size, rest = size}) end
-  queue_add(V, id, A.owner, redis.call('HINCRBY', V, 'tickets', 1))
+  volume_field(V, 'tickets')
+  queue_add(V, id, A.owner, hash_add(V, 'tickets', 1))
 end
 
 -- Extend a lease, also one that has lapsed; never shorten it.
@@ -34,13 +35,13 @@ end
 -- If admission has not run for a while, Redis or every process was unavailable, no lease could be renewed and no client could
 -- send: extend all leases and deadlines by that time.
 local function stand_still()
-  local ran = number(redis.call('HGET', V, 'ran_at_ms'))
+  local ran = number(volume_field(V, 'ran_at_ms'))
   if ran > 0 and NOW - ran > A.pause_ms then
     for _, key in ipairs({V .. ':leases', V .. ':deadlines'}) do
       for _, who in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, int(NOW - ran), who) end
     end
   end
-  redis.call('HSET', V, 'ran_at_ms', int(NOW))
+  hash_put(V, 'ran_at_ms', int(NOW))
 end
 
 local function lapse()
@@ -97,8 +98,7 @@ local function head_of_queue(passed)
     if #turns == 0 then return nil end
     local owners = {}
     for index = 1, #turns, 2 do owners[#owners + 1] = turns[index] end
-    local uploads = redis.call('HMGET', V .. ':owner-uploads', unpack(owners))
-    local bytes = redis.call('HMGET', V .. ':owner-bytes', unpack(owners))
+    local uploads, bytes = hash_get_all(V .. ':owner-uploads', owners), hash_get_all(V .. ':owner-bytes', owners)
     for index, owner in ipairs(owners) do
       if within_share(owner, uploads[index], bytes[index], nil) then return (first_of(V, owner)) end
       passed[#passed + 1] = owner
@@ -110,7 +110,7 @@ end
 -- Admit uploads behind a head that does not fit. They count if the head could fit into an empty volume.
 local function overtake(head, passed, room, could_fit)
   if room <= 0 then return end
-  local passes = number(redis.call('HGET', V .. ':passes', head))
+  local passes = number(hash_get(V .. ':passes', head))
   local considered = 1
   local following = in_order(V, passed, A.lookahead)
   while considered < A.lookahead and not (could_fit and passes >= A.max_overtakes) do
@@ -121,16 +121,16 @@ local function overtake(head, passed, room, could_fit)
       local size = requested(V, who)
       considered = considered + 1
       local owner = line.owner
-      local uploads, bytes = redis.call('HGET', V .. ':owner-uploads', owner), redis.call('HGET', V .. ':owner-bytes', owner)
+      local uploads, bytes = hash_get(V .. ':owner-uploads', owner), hash_get(V .. ':owner-bytes', owner)
       if not within_share(owner, uploads, bytes, who) then
         line.closed = true
       elseif size <= room then
-        reserve(who, number(redis.call('HGET', V .. ':requests', who)))
+        reserve(who, number(hash_get(V .. ':requests', who)))
         line.left = true
         room = room - size
         if could_fit then
           passes = passes + 1
-          redis.call('HSET', V .. ':passes', head, int(passes))
+          hash_put(V .. ':passes', head, int(passes))
         end
       end
     end
@@ -148,7 +148,7 @@ local function admit()
     -- Requested under a larger budget: it would wait forever, so it is admitted alone.
     local alone = size > A.budget_bytes and reserved() == 0 and size <= on_disk
     if size > room and not alone then break end
-    reserve(head, number(redis.call('HGET', V .. ':requests', head)))
+    reserve(head, number(hash_get(V .. ':requests', head)))
     room = room - size
     head = head_of_queue(passed)
   end
@@ -165,8 +165,10 @@ local function run()
   lapse()
   admit()
   redis.call('SADD', P .. 'volumes', A.volume)
-  redis.call('HSET', V, 'budget_bytes', int(A.budget_bytes), 'free_bytes', int(A.free_bytes), 'measured_at_ms', int(NOW),
-    'usable_bytes', int(math.max(0, A.free_bytes - A.headroom_bytes + backed())))
+  hash_put(V, 'budget_bytes', int(A.budget_bytes))
+  hash_put(V, 'free_bytes', int(A.free_bytes))
+  hash_put(V, 'measured_at_ms', int(NOW))
+  hash_put(V, 'usable_bytes', int(math.max(0, A.free_bytes - A.headroom_bytes + backed())))
   local to_allocate = {}
   for _, who in ipairs(redis.call('SMEMBERS', V .. ':granted')) do
     local w = window_of(who)
@@ -195,7 +197,7 @@ local function adopt()
     end
     size = math.max(on_disk, reader_active(id) and A.window_bytes or math.min(A.window_bytes, size))
   else
-    redis.call('HDEL', V .. ':windows', id)
+    hash_drop(V .. ':windows', id)
   end
   reserve(id, size)
   set_backed(id, math.min(size, on_disk))

@@ -31,13 +31,14 @@ READS = frozenset(
 
 # Files whose definitions every script may use.
 _COMMON = ("basics", "record", "lib", "release", "owners", "lifecycle")
-_VOLUME = ("queue", "volume")
+_QUEUE = ("hashes", "queue")
+_VOLUME = (*_QUEUE, "volume")
 # Further files, by script.
 _MORE: Mapping[str, tuple[str, ...]] = {
     "append_length": _VOLUME,
     "upload_create": ("joining",),
     "upload_rebuild": ("joining",),
-    "upload_snapshots": ("queue",),
+    "upload_snapshots": _QUEUE,
     "volume_adopt": (*_VOLUME, "admission", "volume_upgrade"),
     "volume_back": (*_VOLUME, "room"),
     "volume_confirm": (*_VOLUME, "admission"),
@@ -47,7 +48,7 @@ _MORE: Mapping[str, tuple[str, ...]] = {
     "volume_open": _VOLUME,
     "volume_overdue": _VOLUME,
     "volume_postpone": (*_VOLUME, "volume_upgrade"),
-    "volume_queue": ("queue",),
+    "volume_queue": _QUEUE,
     "volume_release": (*_VOLUME, "volume_upgrade"),
     "volume_renew": (*_VOLUME, "admission"),
     "volume_request": (*_VOLUME, "admission", "volume_upgrade"),
@@ -56,8 +57,11 @@ _MORE: Mapping[str, tuple[str, ...]] = {
     "volume_take": (*_VOLUME, "room"),
     "volume_taken": _VOLUME,
 }
-# What `flush` in record.lua has to write.
-_RECORDED = frozenset({"changes", "signals"})
+# What writes the changes that a script has collected, by the names of these.
+_FLUSHES: Mapping[str, frozenset[str]] = {
+    "flush_hashes": frozenset({"dirty"}),
+    "flush": frozenset({"changes", "signals"}),
+}
 _DEFINED = re.compile(r"local (?:function )?([A-Za-z_]\w*(?:, [A-Za-z_]\w*)*)")
 _USED = re.compile(r"(?<![.:\w'])[A-Za-z_]\w*")
 _COMMENT = re.compile(r"(?:^|(?<=\s))--.*$", re.MULTILINE)
@@ -75,20 +79,26 @@ class _Part:
     uses: frozenset[str]
 
 
-def source(name: str) -> str:
-    """The text of script `name`, as Redis runs it."""
-    files = [_tables(), *map(_read, (*_COMMON, *_MORE.get(name, ())))]
+def source(name: str, transports: Mapping[str, object] | None = None) -> str:
+    """The text of script `name`, as Redis runs it. `transports`: the table of transports of another release."""
+    files = [
+        _own_tables() if transports is None else _tables(transports),
+        *map(_read, (*_COMMON, *_MORE.get(name, ()))),
+    ]
     shared = [part for file in files for part in _parts(file)]
-    needed = _needed([*shared, _part(_without_comments(_read(name)), is_whole=True)])
-    if any(part.names & _RECORDED for part in needed):
-        needed = _needed([*shared, _part(_flushing(_without_comments(_read(name))), is_whole=True)])
+    own = _without_comments(_read(name))
+    needed = _needed([*shared, _part(own, is_whole=True)])
+    flushes = [flush for flush, collected in _FLUSHES.items() if any(part.names & collected for part in needed)]
+    if flushes:
+        needed = _needed([*shared, _part(_flushing(own, flushes), is_whole=True)])
     text = "".join(part.text for part in needed)
     return _rights(set(_COMMAND.findall(text))) + text
 
 
-def _flushing(text: str) -> str:
-    """A script that writes what `record.lua` has collected, when it returns."""
-    return f"local function script()\n{text}end\nlocal reply = script()\nflush()\nreturn reply\n"
+def _flushing(text: str, flushes: Sequence[str]) -> str:
+    """A script that writes what it has collected when it returns."""
+    calls = "".join(f"{flush}()\n" for flush in flushes)
+    return f"local function script()\n{text}end\nlocal reply = script()\n{calls}return reply\n"
 
 
 def _needed(parts: Sequence[_Part]) -> list[_Part]:
@@ -139,7 +149,11 @@ def _rights(commands: set[str]) -> str:
 
 
 @cache
-def _tables() -> str:
+def _own_tables() -> str:
+    return _tables(transports_table())
+
+
+def _tables(transports: Mapping[str, object]) -> str:
     """The tables of the core as Lua source. A row is made when it is first asked for: making all of them takes longer
     than most scripts."""
     return "\n".join(
@@ -153,7 +167,7 @@ def _tables() -> str:
             "  end})",
             "end",
             _lazy("MOVES", {event: moves(event) for event in Event}),
-            _lazy("TRANSPORTS", transports_table()),
+            _lazy("TRANSPORTS", transports),
             f"local ENDED = {_literal(dict.fromkeys(sorted(ENDED), True))}",
             "",
         ]

@@ -12,21 +12,21 @@ local BLOCK_BYTES = 4096
 
 local function as_number(value) return tonumber(value or '0') end
 
-local function owner_in(v, who) return redis.call('HGET', v .. ':owner', who) or 'default' end
+local function owner_in(v, who) return hash_get(v .. ':owner', who) or 'default' end
 local function line_of(v, owner) return v .. ':queue:' .. owner end
 
 -- What a waiting upload requests, with its journal.
 local function requested(v, who)
-  return as_number(redis.call('HGET', v .. ':requests', who)) + as_number(redis.call('HGET', v .. ':journals', who))
+  return as_number(hash_get(v .. ':requests', who)) + as_number(hash_get(v .. ':journals', who))
 end
 
 -- In half blocks.
 local function cost(bytes) return 2 * math.ceil(bytes / BLOCK_BYTES) end
 
-local function virtual_time(v) return as_number(redis.call('HGET', v, 'virtual')) end
+local function virtual_time(v) return as_number(volume_field(v, 'virtual')) end
 
 local function advance(v, tag)
-  if tag > virtual_time(v) then redis.call('HSET', v, 'virtual', int(tag)) end
+  if tag > virtual_time(v) then hash_put(v, 'virtual', int(tag)) end
 end
 
 -- The id and the offset of an owner's first upload; nil: none of its uploads waits.
@@ -36,10 +36,10 @@ local function first_of(v, owner)
 end
 
 local function turn_of(v, owner) return tonumber(redis.call('ZSCORE', v .. ':turns', owner)) end
-local function debt_of(v, owner) return as_number(redis.call('HGET', v .. ':debts', owner)) end
+local function debt_of(v, owner) return as_number(hash_get(v .. ':debts', owner)) end
 
 local function keep_debt(v, owner, debt)
-  if debt > 0 then redis.call('HSET', v .. ':debts', owner, int(debt)) else redis.call('HDEL', v .. ':debts', owner) end
+  if debt > 0 then hash_put(v .. ':debts', owner, int(debt)) else hash_drop(v .. ':debts', owner) end
 end
 
 local function tag_of(v, who)
@@ -49,10 +49,10 @@ local function tag_of(v, who)
 end
 
 local function queue_add(v, who, owner, ticket)
-  redis.call('HSET', v .. ':owner', who, owner)
+  hash_put(v .. ':owner', who, owner)
   redis.call('ZADD', v .. ':queue', int(ticket), who)
   local last = redis.call('ZRANGE', line_of(v, owner), -1, -1, 'WITHSCORES')
-  local furthest = as_number(redis.call('HGET', v, 'queue_end'))
+  local furthest = as_number(volume_field(v, 'queue_end'))
   local offset = furthest
   if last[1] then
     offset = tonumber(last[2]) + cost(requested(v, last[1]))
@@ -62,7 +62,7 @@ local function queue_add(v, who, owner, ticket)
     redis.call('ZADD', v .. ':turns', int(tag), owner)
   end
   redis.call('ZADD', line_of(v, owner), int(offset), who)
-  redis.call('HSET', v, 'queue_end', int(math.max(furthest, offset + cost(requested(v, who)))))
+  hash_put(v, 'queue_end', int(math.max(furthest, offset + cost(requested(v, who)))))
 end
 
 -- If an owner has no upload in the queue any more, note the earliest tag of its next one. When the queue is empty, forget all
@@ -70,7 +70,7 @@ end
 local function leave_if_empty(v, owner, following)
   if redis.call('ZCARD', line_of(v, owner)) > 0 then return false end
   redis.call('ZREM', v .. ':turns', owner)
-  redis.call('HDEL', v .. ':debts', owner)
+  hash_drop(v .. ':debts', owner)
   redis.call('ZADD', v .. ':finish', int(following), owner)
   if redis.call('ZCARD', v .. ':turns') == 0 then
     advance(v, tonumber(redis.call('ZRANGE', v .. ':finish', -1, -1, 'WITHSCORES')[2]))
@@ -85,16 +85,16 @@ local function queue_serve(v, who)
   local first, first_offset = first_of(v, owner)
   local tag, price = turn_of(v, owner), cost(requested(v, who))
   local offset = tonumber(redis.call('ZSCORE', line_of(v, owner), who))
-  redis.call('HSET', v .. ':places', who, int(offset) .. ' ' .. int(tag + offset - first_offset))
+  hash_put(v .. ':places', who, int(offset) .. ' ' .. int(tag + offset - first_offset))
   redis.call('ZREM', v .. ':queue', who)
   redis.call('ZREM', line_of(v, owner), who)
   if who ~= first then
-    redis.call('HINCRBY', v .. ':debts', owner, int(price))
+    hash_add(v .. ':debts', owner, price)
     return
   end
   local following = tag + price + debt_of(v, owner)
   if leave_if_empty(v, owner, following) then return end
-  redis.call('HDEL', v .. ':debts', owner)
+  hash_drop(v .. ':debts', owner)
   redis.call('ZADD', v .. ':turns', int(following), owner)
 end
 
@@ -111,7 +111,7 @@ local function queue_put_back(v, who, owner, place, ticket)
   local offset, start = string.match(place, '^(%S+) (%S+)$')
   local first, first_offset = first_of(v, owner)
   local price, debt = cost(requested(v, who)), debt_of(v, owner)
-  redis.call('HSET', v .. ':owner', who, owner)
+  hash_put(v .. ':owner', who, owner)
   redis.call('ZADD', v .. ':queue', ticket, who)
   redis.call('ZADD', line_of(v, owner), offset, who)
   if first and tonumber(offset) > first_offset then

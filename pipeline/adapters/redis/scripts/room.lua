@@ -3,8 +3,8 @@
 
 -- The bytes by which a reservation may grow now: by the latest reading of the disk, and without what older uploads wish.
 local function room_to_grow()
-  local room = math.min(A.budget_bytes, number(redis.call('HGET', V, 'usable_bytes'))) - reserved()
-  local ticket = number(redis.call('HGET', V .. ':tickets', id))
+  local room = math.min(A.budget_bytes, number(volume_field(V, 'usable_bytes'))) - reserved()
+  local ticket = number(hash_get(V .. ':tickets', id))
   for _, who in ipairs(redis.call('ZRANGE', V .. ':wishes', 0, -1)) do
     if number(redis.call('ZSCORE', V .. ':wishes', who)) >= ticket then break end
     room = room - needed(who)
@@ -68,7 +68,7 @@ local function take_again(bytes)
 end
 
 local function take()
-  if redis.call('HEXISTS', V .. ':reservations', id) == 0 then return false end
+  if not is_reserved(id) then return false end
   local held = taken_of(id, int(A.number))
   if held then
     keep_taken(id, int(A.number), held.bytes, held.backed)
@@ -105,7 +105,7 @@ local function give_one(segment, bytes, w)
 end
 
 local function give()
-  if redis.call('HEXISTS', V .. ':reservations', id) == 0 then return end
+  if not is_reserved(id) then return end
   local w = window_of(id)
   local before, unbacked, freed = size_of(id), 0, 0
   for segment, bytes in pairs(A.segments) do

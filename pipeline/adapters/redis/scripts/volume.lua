@@ -20,49 +20,51 @@ local id = A.upload_id
 local V = P .. 'volume:' .. A.volume
 
 local function number(value) return tonumber(value or '0') end
-local function reserved() return number(redis.call('HGET', V, 'reserved_bytes')) end
-local function backed() return number(redis.call('HGET', V, 'backed_bytes')) end
-local function counter(name, delta) redis.call('HINCRBY', V, name, int(delta)) end
+local function reserved() return number(volume_field(V, 'reserved_bytes')) end
+local function backed() return number(volume_field(V, 'backed_bytes')) end
 
-local function size_of(who) return number(redis.call('HGET', V .. ':reservations', who)) end
-local function backed_of(who) return number(redis.call('HGET', V .. ':backed', who)) end
+local function counter(name, delta)
+  volume_field(V, name)
+  hash_add(V, name, delta)
+end
 
-local function journal_of(who) return number(redis.call('HGET', V .. ':journals', who)) end
+local function is_reserved(who) return hash_get(V .. ':reservations', who) and true or false end
+local function size_of(who) return number(hash_get(V .. ':reservations', who)) end
+local function backed_of(who) return number(hash_get(V .. ':backed', who)) end
+local function journal_of(who) return number(hash_get(V .. ':journals', who)) end
 
 -- Count reservations and bytes of an owner.
 local function count_owner(owner, uploads, bytes)
-  local keys = {[':owner-uploads'] = uploads, [':owner-bytes'] = bytes}
-  for key, delta in pairs(keys) do
-    if delta ~= 0 and redis.call('HINCRBY', V .. key, owner, int(delta)) == 0 then redis.call('HDEL', V .. key, owner) end
-  end
+  hash_count(V .. ':owner-uploads', owner, uploads)
+  hash_count(V .. ':owner-bytes', owner, bytes)
 end
 
 local function set_size(who, size)
   counter('reserved_bytes', size - size_of(who))
   count_owner(owner_in(V, who), 0, size - size_of(who))
-  redis.call('HSET', V .. ':reservations', who, int(size))
+  hash_put(V .. ':reservations', who, int(size))
 end
 
 -- Count allocated bytes by `delta`. Bytes that have left the disk may have been read as free already: until the disk is read
 -- again, no reservation grows into them.
 local function count_backed(delta)
   counter('backed_bytes', delta)
-  if delta < 0 then redis.call('HSET', V, 'usable_bytes', int(math.max(0, number(redis.call('HGET', V, 'usable_bytes')) + delta))) end
+  if delta < 0 then hash_put(V, 'usable_bytes', int(math.max(0, number(volume_field(V, 'usable_bytes')) + delta))) end
 end
 
 local function set_backed(who, bytes)
   count_backed(bytes - backed_of(who))
-  redis.call('HSET', V .. ':backed', who, int(bytes))
+  hash_put(V .. ':backed', who, int(bytes))
 end
 
 -- {window, file, rest} of an upload with a window; nil: it holds its whole file.
 local function window_of(who)
-  local window, file, rest = string.match(redis.call('HGET', V .. ':windows', who) or '', '^(%d+) (%d+) (%d+)$')
+  local window, file, rest = string.match(hash_get(V .. ':windows', who) or '', '^(%d+) (%d+) (%d+)$')
   return window and {window = tonumber(window), file = tonumber(file), rest = tonumber(rest)}
 end
 
 local function keep_window(who, w)
-  redis.call('HSET', V .. ':windows', who, int(w.window) .. ' ' .. int(w.file) .. ' ' .. int(w.rest))
+  hash_put(V .. ':windows', who, int(w.window) .. ' ' .. int(w.file) .. ' ' .. int(w.rest))
 end
 
 -- {bytes, since, backed} of a segment that holds room, or nil.
@@ -83,7 +85,7 @@ local function wish_of(who)
 end
 
 local function keep_wish(who, bytes, granted)
-  redis.call('ZADD', V .. ':wishes', redis.call('HGET', V .. ':tickets', who), who)
+  redis.call('ZADD', V .. ':wishes', hash_get(V .. ':tickets', who), who)
   redis.call('HSET', V .. ':wished', who, int(bytes) .. ' ' .. int(granted))
 end
 
@@ -127,7 +129,7 @@ local function shorten(who, file, last, last_bytes)
   local w = window_of(who)
   if not w then return end
   keep_window(who, {window = w.window, file = file, rest = math.max(0, w.rest - (w.file - file))})
-  if redis.call('HEXISTS', V .. ':reservations', who) == 0 then return end
+  if not is_reserved(who) then return end
   local unbacked = 0
   for _, segment in ipairs(redis.call('HKEYS', V .. ':taken:' .. who)) do
     local held, left = taken_of(who, segment), tonumber(segment) > last and 0 or last_bytes
@@ -150,15 +152,15 @@ end
 -- Remove a reservation from every key; returns its size, and all bytes that it held with its journal; nil if there is none.
 -- Reserved and backed bytes shrink alike, so readings of the disk from before stay usable.
 local function drop(who)
-  local size = tonumber(redis.call('HGET', V .. ':reservations', who) or '')
-  if not size then return nil end
+  if not is_reserved(who) then return nil end
+  local size = size_of(who)
   local journal = journal_of(who)
   counter('reserved_bytes', -size - journal)
   count_owner(owner_in(V, who), -1, -size - journal)
   local is_confirmed = redis.call('SISMEMBER', V .. ':granted', who) == 0
   count_backed(-backed_of(who) - (is_confirmed and journal or 0))
   for _, key in ipairs({':reservations', ':backed', ':tickets', ':passes', ':windows', ':places', ':owner', ':journals'}) do
-    redis.call('HDEL', V .. key, who)
+    hash_drop(V .. key, who)
   end
   for _, key in ipairs({':leases', ':lapsed'}) do redis.call('ZREM', V .. key, who) end
   redis.call('DEL', V .. ':taken:' .. who, V .. ':given:' .. who)

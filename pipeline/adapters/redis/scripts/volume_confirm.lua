@@ -1,4 +1,4 @@
 -- Confirm a reservation: the temp file is allocated. A: volume, upload_id, backed_bytes, lease_ms, deadline_ms. Returns {known}.
-if redis.call('HEXISTS', V .. ':reservations', id) == 0 then return cjson.encode({known = false}) end
+if not is_reserved(id) then return cjson.encode({known = false}) end
 confirm()
 return cjson.encode({known = true})

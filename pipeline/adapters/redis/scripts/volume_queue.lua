@@ -9,7 +9,7 @@ while #found < A.limit do
   local filename, size, since = unpack(redis.call('HMGET', upload_key(line.who), 'filename', 'size_bytes', 'status_since_ms'))
   found[#found + 1] = {
     upload_id = line.who, owner = line.owner, filename = filename or nil, size_bytes = size or nil, since_ms = since or nil,
-    requested_bytes = int(requested(V, line.who)), overtaken = redis.call('HGET', V .. ':passes', line.who) or '0',
+    requested_bytes = int(requested(V, line.who)), overtaken = hash_get(V .. ':passes', line.who) or '0',
   }
 end
 return cjson.encode({uploads = found})

@@ -3,7 +3,7 @@ local waited = redis.call('ZSCORE', V .. ':queue', id)
 if waited then queue_cancel(V, id) end
 local held = drop(id)
 if not held then
-  for _, key in ipairs({':requests', ':passes', ':windows', ':owner', ':journals'}) do redis.call('HDEL', V .. key, id) end
+  for _, key in ipairs({':requests', ':passes', ':windows', ':owner', ':journals'}) do hash_drop(V .. key, id) end
 end
 redis.call('ZREM', V .. ':deadlines', id)
 if waited or held then offer_room() end

@@ -4,6 +4,6 @@
 -- A disk reading from before Redis lost the volume does not count what is on it; one from before a preallocation counts its
 -- bytes both as free and as backed. While many uploads are admitted, all of a caller's readings may be stale: then the next
 -- run admits what it has queued.
-if redis.call('HEXISTS', V, 'opened_at_ms') == 0 then return cjson.encode({stale = true}) end
-if A.epoch ~= number(redis.call('HGET', V, 'epoch')) then return cjson.encode({stale = true}) end
+if not volume_field(V, 'opened_at_ms') then return cjson.encode({stale = true}) end
+if A.epoch ~= number(volume_field(V, 'epoch')) then return cjson.encode({stale = true}) end
 return run()

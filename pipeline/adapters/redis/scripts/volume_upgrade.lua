@@ -17,19 +17,19 @@ local function restore_owners()
   for index = 1, #waiting, 2 do
     known[waiting[index]] = true
     queue_add(V, waiting[index], owner_in(V, waiting[index]), waiting[index + 1])
-    redis.call('HDEL', V .. ':places', waiting[index])
+    hash_put(V .. ':places', waiting[index], false)
   end
   local held = redis.call('HGETALL', V .. ':reservations')
   for index = 1, #held, 2 do
     local who = held[index]
     known[who] = true
-    redis.call('HSET', V .. ':owner', who, owner_in(V, who))
-    redis.call('HSETNX', V .. ':places', who, '-1 0') -- before all others
+    hash_put(V .. ':owner', who, owner_in(V, who))
+    if not hash_get(V .. ':places', who) then hash_put(V .. ':places', who, '-1 0') end -- before all others
     count_owner(owner_in(V, who), 1, tonumber(held[index + 1]) + journal_of(who))
   end
   for _, key in ipairs({':owner', ':places', ':journals'}) do
     for _, who in ipairs(redis.call('HKEYS', V .. key)) do
-      if not known[who] then redis.call('HDEL', V .. key, who) end
+      if not known[who] then hash_put(V .. key, who, false) end
     end
   end
 end
