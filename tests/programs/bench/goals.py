@@ -87,6 +87,12 @@ ROWS: Final[Sequence[Row]] = (
     Row("1 GiB into S3: first byte to `ready`", _s3("sluice", _TO_READY), peers=_TUS_TIME),
     Row("gateway CPU per GiB, S3", _s3("sluice", "gateway CPU per GiB"), most=1.0, peers=_TUS),
     Row("workers CPU per GiB, S3", _s3("sluice", "workers CPU per GiB"), most=1.2, peers=_TUS),
+    Row("the same, the client sends MD5", _s3(_MD5, "workers CPU per GiB"), most=1.2, peers=_TUS),
+    Row(
+        "the same, a store that compares CRC-32C (Swift's S3 API)",
+        _s3("sluice, a store that compares CRC-32C", "workers CPU per GiB"),
+        most=1.2,
+    ),
     Row("photo of 200 KB, one at a time: POST to `ready`", Source("image", "one at a time: POST to ready"), most=0.060),
     Row("photos of 200 KB, 8 at once", Source("image", "8 at once: rate"), least=25.0),
     Row("CPU per photo, 8 at once", Breakdown("image", "8 at once: CPU per photo, ")),

@@ -1,7 +1,9 @@
 """One large file in segments of 10 MiB into a store that speaks S3: with `sluice upload` to `ready`, and with a tus
 client through @tus/server with its S3 store to the stored object, in turn.
 
-The store is the object gateway of Ceph, which keeps objects in memory; where it is not installed, Swift's S3 API.
+The store is the object gateway of Ceph, which keeps objects in memory; where it is not installed, Swift's S3 API. Ceph
+compares no CRC-32C, so the workers compute MD5s, unless the client sends them. Swift's S3 API does compare it: `sluice
+upload` into that shows what it saves.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ from tests.programs.bench.usage import CpuMeter
 
 PART = "throughput-s3"
 _PEER = "@tus/server"
+_WITH_MD5 = "sluice, client MD5"
+_COMPARING = "swift's s3"
+_INTO_COMPARING = "sluice, a store that compares CRC-32C"
 
 
 def measure_throughput_s3(bed: Bed, console: Console, *, size_mib: int, repeat: int, concurrency: int) -> list[Figure]:
@@ -34,14 +39,19 @@ def measure_throughput_s3(bed: Bed, console: Console, *, size_mib: int, repeat: 
     sample = bed.directory / "s3.mp4"
     make_large_video(bed.ffmpeg, sample, size_mib * MIB)
     with ExitStack() as exits:
-        *_, target = exits.enter_context(open_targets(bed))
+        targets = {target.name: target for target in exits.enter_context(open_targets(bed))}
+        target = [*targets.values()][-1]
         console.print(f"{size_mib} MiB into {target.name}", highlight=False)
         for reason in filter(None, (without_ceph, without_peer)):
             console.print(f"  NOT HERE: {reason}", highlight=False)
         cell = exits.enter_context(own_cell(bed, PART, **target.settings))
         options = ["--concurrency", str(concurrency)]
+        comparing = targets[_COMPARING]
+        other = exits.enter_context(own_cell(bed, f"{PART}-crc32c", **comparing.settings))
         programs: dict[str, Callable[[], Measured]] = {
-            "sluice": lambda: _through_sluice(bed, cell, target, sample, options)
+            "sluice": lambda: _through_sluice(bed, cell, target, sample, options),
+            _WITH_MD5: lambda: _through_sluice(bed, cell, target, sample, [*options, "--digest", "md5"]),
+            _INTO_COMPARING: lambda: _through_sluice(bed, other, comparing, sample, options),
         }
         if without_peer is None:
             console.print(f"  peer: {peer_version()}", highlight=False)
