@@ -82,3 +82,20 @@ async def test_processes_of_both_releases_serve_one_volume(each_redis: RedisServ
         assert uploads == {"alice": "1", "bob": "1", "default": "1"}
         await queue.release("a0", "a2", "b0", "old0")
         assert [key async for key in queue.redis.scan_iter(f"{queue.key}*")] == [queue.key]
+
+
+async def test_any_number_of_uploads_is_taken_over_and_admitted_at_once(
+    each_redis: RedisServer, redis_namespace: str
+) -> None:
+    """More fields of one hash than Lua takes as arguments of one command."""
+    names = [f"old{number:04}" for number in range(4500)]
+    async with open_queue(each_redis.url, redis_namespace, len(names)) as queue:
+        await transaction(
+            queue,
+            (":queue", ("zadd", {name: number for number, name in enumerate(names, 1)})),
+            (":requests", ("hset", None, None, dict.fromkeys(names, BLOCK_BYTES))),
+            ("", ("hset", "tickets", len(names))),
+        )
+        assert await queue.run() == names
+        assert await reply(queue.redis.hlen(f"{queue.key}:reservations")) == len(names)
+        assert await queue.run() == []

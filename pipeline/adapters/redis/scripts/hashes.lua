@@ -65,6 +65,9 @@ local function volume_field(v, name)
   return hash_get(v, name)
 end
 
+-- `unpack` takes a few thousand values.
+local CHUNK = 2000
+
 local function flush_hashes()
   for key, names in pairs(dirty) do
     local set, deleted = {}, {}
@@ -76,7 +79,7 @@ local function flush_hashes()
         deleted[#deleted + 1] = name
       end
     end
-    if #set > 0 then redis.call('HSET', key, unpack(set)) end
-    if #deleted > 0 then redis.call('HDEL', key, unpack(deleted)) end
+    for from = 1, #set, CHUNK do redis.call('HSET', key, unpack(set, from, math.min(#set, from + CHUNK - 1))) end
+    for from = 1, #deleted, CHUNK do redis.call('HDEL', key, unpack(deleted, from, math.min(#deleted, from + CHUNK - 1))) end
   end
 end
