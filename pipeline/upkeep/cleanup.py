@@ -166,20 +166,23 @@ class Cleanup:
 class CleanupQueue:
     """Cleans up every upload that is due. A cleanup that a slow store delays does not delay the others."""
 
-    def __init__(self, cell: CellState, ended: EndedList, cleanup: Cleanup) -> None:
+    def __init__(
+        self, cell: CellState, ended: EndedList, cleanup: Cleanup, batch_seconds: float = _BATCH_SECONDS
+    ) -> None:
         self._volume = cell.volume.name
         self._ended = ended
         self._cleanup = cleanup
+        self._batch_seconds = batch_seconds
         self._running: dict[str, asyncio.Task[bool]] = {}
 
     async def run(self) -> int:
-        """Clean up what is due; returns how many uploads were cleaned up. Cleanups that take longer continue until
-        `stop`."""
+        """Clean up what is due; returns how many uploads were cleaned up. Cleanups that take longer than
+        `batch_seconds` continue until `stop`."""
         for upload_id in await self._ended.due(self._volume, _BATCH + len(self._running)):
             if upload_id not in self._running:
                 self._running[upload_id] = asyncio.create_task(self._cleanup.clean(upload_id))
         if self._running:
-            await asyncio.wait(self._running.values(), timeout=_BATCH_SECONDS)
+            await asyncio.wait(self._running.values(), timeout=self._batch_seconds)
         done = {upload_id: task for upload_id, task in self._running.items() if task.done()}
         cleaned = 0
         sweep = Sweep(Log.CLEANUP_DEFERRED)

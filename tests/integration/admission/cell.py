@@ -104,7 +104,7 @@ async def cell_of(settings: Settings, elsewhere: Untouched | Hanging | None = No
         cleanup = Cleanup(state, redis.ended, outside, outside, parts.recovery)
         expiry = Expiry(state, parts.admission, parts.recovery, parts.expiry)
         orphans = OrphanedFiles(state, redis.stages, parts.release)
-        cleanups = CleanupQueue(state, redis.ended, cleanup)
+        cleanups = CleanupQueue(state, redis.ended, cleanup, batch_seconds=60)  # a test waits for all of them
         upkeep = VolumeUpkeep(state, parts.recovery, parts.admission, expiry, orphans)
         try:
             yield Cell(redis, state, state.volume, parts.admission, upkeep, cleanups)
