@@ -63,7 +63,7 @@ def _alone(bed: Bed, seconds: float) -> dict[str, float]:
     """What the servers need for the processes of the test bed, as a share of a core."""
     servers = bed.by_process()
     meter = CpuMeter({name: servers[name] for name in ("redis", "postgres")})
-    time.sleep(seconds)
+    time.sleep(seconds)  # what is measured is this time without uploads
     return {name: used / seconds for name, used in meter.read().items()}
 
 

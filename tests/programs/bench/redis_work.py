@@ -121,7 +121,7 @@ def _read(client: redis.Redis) -> _Work:
 def _idle(client: redis.Redis) -> _Work:
     """What Redis does in a second without uploads."""
     before, began = _read(client), time.monotonic()
-    time.sleep(_IDLE_SECONDS)
+    time.sleep(_IDLE_SECONDS)  # what is measured is this time without uploads
     after, seconds = _read(client), time.monotonic() - began
     return _NOTHING.plus(after.plus(before, -1), 1 / seconds)
 
