@@ -114,6 +114,9 @@ class UploadReader(Protocol):
 
     async def get(self, upload_id: str) -> Upload: ...
 
+    async def get_with_segment(self, upload_id: str, number: int) -> tuple[Upload, int | None]:
+        """An upload, and the crc32c of its segment `number` if that has arrived, in one round trip."""
+
     async def owner(self, upload_id: str) -> str | None:
         """The owner of an upload; None: it has no record."""
 

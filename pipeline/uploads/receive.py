@@ -25,7 +25,7 @@ from pipeline.telemetry import RECEIVING, SEGMENTS_RECEIVED
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.incoming_bytes import ReceiveRules
 from pipeline.uploads.incoming_segment import IncomingSegment, wrong_length
-from pipeline.uploads.lookup import ended_error, find_upload, naming_a_loss, why_not_found
+from pipeline.uploads.lookup import ended_error, naming_a_loss, why_not_found
 from pipeline.uploads.progress import Progress
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.room import SegmentRoom, new_token
@@ -36,12 +36,15 @@ _RETRY_AFTER_WAITING_SECONDS = 2
 
 @dataclass(frozen=True, slots=True)
 class SegmentSlot:
-    """Permission to send one segment, checked before its body is read."""
+    """Permission to send one segment, checked before its body is read. `known`: the crc32c of the segment, if it had
+    arrived when the receiver had recorded `recorded` segments."""
 
     upload: Upload
     number: int
     size_bytes: int
     offset: int
+    known: int | None
+    recorded: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Receiver:
         self._rules = rules
         self._segments = SegmentWrite(cell, room)
         self._locks: dict[tuple[str, int], tuple[asyncio.Lock, int]] = {}
+        self._recorded = 0
+        """Segments that this process has recorded."""
 
     async def open(self, upload_id: str, number: int, declared_bytes: int | None) -> SegmentSlot:
         """Check that this segment may be sent now. `declared_bytes` is the Content-Length, None where there is none.
@@ -73,7 +78,9 @@ class Receiver:
         Raises RequestError UPLOAD_NOT_FOUND, TRANSPORT_DIFFERS, UPLOAD_WAITING, SEGMENT_OUT_OF_RANGE,
         SEGMENT_LENGTH_WRONG, UPLOAD_LENGTH_REQUIRED; UploadEnded UPLOAD_ENDED.
         """
-        upload = await self._find(upload_id)
+        recorded = self._recorded
+        async with naming_a_loss(self._cell.journals, upload_id):
+            upload, known = await self._cell.uploads.get_with_segment(upload_id, number)
         if upload.transport is not Transport.GATEWAY:
             raise RequestError("TRANSPORT_DIFFERS", transport=str(upload.transport))
         if upload.deferred is not None:  # its segments are appended in order: which one is the last is not known
@@ -91,7 +98,7 @@ class Receiver:
             raise ended_error(upload)
         if declared_bytes is not None and declared_bytes != expected:
             raise wrong_length(number, expected, declared_bytes)
-        return SegmentSlot(upload, number, expected, upload.plan.offset(number))
+        return SegmentSlot(upload, number, expected, upload.plan.offset(number), known, recorded)
 
     async def receive(
         self,
@@ -118,9 +125,6 @@ class Receiver:
         SEGMENTS_RECEIVED.labels("repeated" if receipt.repeated else "received").inc()
         return receipt
 
-    async def _find(self, upload_id: str) -> Upload:
-        return await find_upload(self._cell.uploads, self._cell.journals, upload_id)
-
     async def _receive(
         self,
         slot: SegmentSlot,
@@ -133,7 +137,9 @@ class Receiver:
         upload, token = slot.upload, new_token()
         if upload.takes_room and upload.status is not Status.READY:
             known = await self._room.take(upload, number, token)
-        else:
+        elif slot.recorded == self._recorded:
+            known = slot.known
+        else:  # perhaps this segment, by a request that was faster
             known = (await cell.segments.received(upload_id, [number])).get(number)
         md5 = next((item for item in digests if item.algorithm == "md5"), None)
         deferred = md5 is not None and defers_md5 and known is None and upload.defers_md5
@@ -176,6 +182,7 @@ class Receiver:
         verdict = await self._segments.record(slot.upload, slot.number, crc32c, token, md5_hex=md5_hex)
         if not verdict.accepted:
             return None
+        self._recorded += 1
         return SegmentReceipt(
             slot.number, slot.size_bytes, crc32c, repeated=False, status=verdict.status, wanted=verdict.wanted
         )

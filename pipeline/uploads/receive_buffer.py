@@ -21,6 +21,7 @@ class ReceiveBuffer:
         self._limit_bytes = limit_bytes
         self._used_bytes = 0
         self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
+        BUFFERED_BYTES.set_function(lambda: self._used_bytes)
 
     @property
     def used_bytes(self) -> int:
@@ -64,7 +65,6 @@ class ReceiveBuffer:
 
     def _add(self, count_bytes: int) -> None:
         self._used_bytes += count_bytes
-        BUFFERED_BYTES.set(self._used_bytes)
 
     def _serve(self) -> None:
         while self._queue and self._fits(self._queue[0][0]):

@@ -3,10 +3,11 @@ clients as one. A reply of another type is none of Redis', and an outage too."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.exceptions import InvalidResponse
 
 from pipeline.adapters.redis.errors import translated
@@ -32,6 +33,31 @@ async def hash_get_many(redis: Redis, key: str, fields: Sequence[str]) -> list[s
         if len(values) != len(fields):
             raise InvalidResponse(f"the reply has {len(values)} values, not {len(fields)}")
         return values
+
+
+async def hash_all_and_one(redis: Redis, key: str, other_key: str, field: str) -> tuple[dict[str, str], str | None]:
+    """A hash, and one field of another, in one round trip."""
+    with translated():
+        async with redis.pipeline(transaction=False) as pipe:
+            pipe.hgetall(key)
+            pipe.hget(other_key, field)
+            replies = expect(list, await pipe.execute())
+        if len(replies) != 2:
+            raise InvalidResponse(f"there are {len(replies)} replies to two commands")
+        return expect(dict, replies[0]), None if replies[1] is None else expect(str, replies[1])
+
+
+Question = Callable[[Pipeline, str], object]
+"""Adds one command about a key to a pipeline."""
+
+
+async def ask_each(redis: Redis, keys: Sequence[str], question: Question) -> list[bool]:
+    """Whether the reply to `question` about each key is true, in one round trip."""
+    with translated():
+        async with redis.pipeline(transaction=False) as pipe:
+            for key in keys:
+                question(pipe, key)
+            return [bool(reply) for reply in await pipe.execute()]
 
 
 async def members(redis: Redis, key: str) -> set[str]:

@@ -16,7 +16,7 @@ from redis.exceptions import InvalidResponse
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.jobs import to_jobs
 from pipeline.adapters.redis.keys import Keys
-from pipeline.adapters.redis.reads import expect, hash_all, hash_get_many, now_ms
+from pipeline.adapters.redis.reads import Question, ask_each, expect, hash_all, hash_all_and_one, hash_get_many, now_ms
 from pipeline.adapters.redis.records import from_flat, recovered_fields, to_fields, to_snapshot, to_upload
 from pipeline.adapters.redis.refusals import refusal
 from pipeline.adapters.redis.scripts import Scripts
@@ -93,6 +93,13 @@ class RedisUploadBoard:
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
         return to_upload(fields)
 
+    async def get_with_segment(self, upload_id: str, number: int) -> tuple[Upload, int | None]:
+        key, received = self._keys.upload(upload_id), self._keys.received(upload_id)
+        fields, crc32c = await hash_all_and_one(self._redis, key, received, str(number))
+        if not fields:
+            raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
+        return to_upload(fields), None if crc32c is None else int(crc32c, 16)
+
     async def owner(self, upload_id: str) -> str | None:
         name, owner = await hash_get_many(self._redis, self._keys.upload(upload_id), ["id", "owner"])
         return None if name is None else owner or DEFAULT_OWNER  # a record from before there were owners names none
@@ -104,20 +111,14 @@ class RedisUploadBoard:
         return Permit.from_data(json.loads(permit)).permit_id if permit else ""
 
     async def known(self, upload_ids: Sequence[str]) -> Collection[str]:
-        with translated():
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for upload_id in upload_ids:
-                    pipe.exists(self._keys.upload(upload_id))
-                replies = await pipe.execute()
-        return {upload_id for upload_id, there in zip(upload_ids, replies, strict=True) if there}
+        return await self._of(upload_ids, lambda pipe, key: pipe.exists(key))
 
     async def cleaned(self, upload_ids: Sequence[str]) -> Collection[str]:
-        with translated():
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for upload_id in upload_ids:
-                    pipe.hexists(self._keys.upload(upload_id), "released_at_ms")
-                replies = await pipe.execute()
-        return {upload_id for upload_id, is_cleaned in zip(upload_ids, replies, strict=True) if is_cleaned}
+        return await self._of(upload_ids, lambda pipe, key: pipe.hexists(key, "released_at_ms"))
+
+    async def _of(self, upload_ids: Sequence[str], question: Question) -> Collection[str]:
+        answers = await ask_each(self._redis, [self._keys.upload(name) for name in upload_ids], question)
+        return {upload_id for upload_id, answer in zip(upload_ids, answers, strict=True) if answer}
 
     async def rebuild(
         self, journal: Journal, *, has_file: bool, grants_seconds: float

@@ -10,6 +10,7 @@ from typing import Any
 
 import google_crc32c
 import pytest
+from redis.asyncio.connection import AbstractConnection
 
 from pipeline.adapters.volume.temp_volume import DirectoryTempVolume
 from pipeline.core.errors import RequestError, SluiceError, UploadEnded
@@ -81,20 +82,28 @@ async def test_segments_in_any_order_make_the_file_and_start_the_stages(door: Do
         assert await client.zcard(keys.queue(worker, "local")) == 1
 
 
-async def test_a_whole_upload_asks_redis_four_times_per_segment(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_whole_upload_asks_redis_three_times_per_segment(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """Room for the segment costs it nothing: it has it from its admission on."""
     await door.send(1)
-    client = door.play.parts.client
-    commands: list[str] = []
-    execute: Any = client.execute_command
+    sent: list[Any] = []
+    send: Any = AbstractConnection.send_packed_command
 
-    async def counting(*arguments: Any, **options: Any) -> Any:
-        commands.append(str(arguments[0]))
-        return await execute(*arguments, **options)
+    async def counting(connection: AbstractConnection, command: Any, **options: Any) -> None:
+        sent.append(command)
+        await send(connection, command, **options)
 
-    monkeypatch.setattr(client, "execute_command", counting)
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", counting)
     await door.send(2)
-    assert sorted(commands) == ["EVALSHA", "EVALSHA", "HGETALL", "HMGET"]
+    assert len(sent) == 3
+
+
+async def test_a_segment_that_arrived_since_its_slot_was_given_is_not_overwritten(door: Door) -> None:
+    slot = await door.receiver.open(door.upload.upload_id, 1, None)
+    await door.send(1)
+    with pytest.raises(RequestError) as refused:
+        await door.receiver.receive(slot, drip(b"0123456789"), ())
+    assert code_of(refused) == "SEGMENT_DIFFERS"
+    assert door.file()[:10] == DATA[:10]
 
 
 async def test_many_senders_of_every_segment_at_once(door: Door) -> None:
