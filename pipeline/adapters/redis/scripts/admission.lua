@@ -1,12 +1,9 @@
 -- Admission, decided atomically by the rules of pipeline/core/admission.py; a test runs that model and the scripts side by side.
 -- What volume_request, volume_run, volume_confirm, volume_renew and volume_adopt share. volume.lua lists the keys.
 
--- Move an upload from the queue to the reservations; its caller allocates and confirms it.
-local function reserve(who, size)
-  local owner = owner_in(V, who)
-  hash_put(V .. ':tickets', who, redis.call('ZSCORE', V .. ':queue', who))
-  queue_serve(V, who)
-  hash_drop(V .. ':requests', who)
+-- Reserve bytes for an upload; its caller allocates and confirms it.
+local function hold(who, owner, size, ticket)
+  hash_put(V .. ':tickets', who, ticket)
   redis.call('ZADD', V .. ':leases', int(NOW + A.lease_ms), who)
   redis.call('SADD', V .. ':granted', who)
   count_owner(owner, 1, journal_of(who))
@@ -14,22 +11,35 @@ local function reserve(who, size)
   set_size(who, size)
 end
 
--- Put an upload into the queue, unless it waits or holds bytes.
-local function enqueue(size)
-  if is_reserved(id) or redis.call('ZSCORE', V .. ':queue', id) then return end
-  hash_put(V .. ':requests', id, int(A.window_bytes or size))
-  if A.journal_bytes and A.journal_bytes > 0 then hash_put(V .. ':journals', id, int(A.journal_bytes)) end
-  if A.window_bytes then keep_window(id, {window = A.window_bytes, file = size, rest = size}) end
-  volume_field(V, 'tickets')
-  queue_add(V, id, A.owner, hash_add(V, 'tickets', 1))
+-- Move an upload from the queue to the reservations.
+local function reserve(who, size)
+  local owner, ticket = owner_in(V, who), redis.call('ZSCORE', V .. ':queue', who)
+  queue_serve(V, who)
+  hash_drop(V .. ':requests', who)
+  hold(who, owner, size, ticket)
 end
 
--- Extend a lease, also one that has lapsed; never shorten it.
+-- What an upload requests, apart from its place in the queue.
+local function keep_request(size)
+  if A.journal_bytes and A.journal_bytes > 0 then hash_put(V .. ':journals', id, int(A.journal_bytes)) end
+  if A.window_bytes then keep_window(id, {window = A.window_bytes, file = size, rest = size}) end
+  counter('tickets', 1)
+end
+
+-- Put an upload into the queue that neither waits nor holds bytes.
+local function enqueue(size)
+  hash_put(V .. ':requests', id, int(A.window_bytes or size))
+  keep_request(size)
+  queue_add(V, id, A.owner, volume_field(V, 'tickets'))
+end
+
+-- Whether the upload waits or holds bytes.
+local function is_known() return is_reserved(id) or redis.call('ZSCORE', V .. ':queue', id) end
+
+-- Extend a lease, also one that has lapsed; never shorten it. One that has lapsed has ended before now.
 local function prolong(who)
-  local until_ms = math.max(NOW + A.lease_ms, number(redis.call('ZSCORE', V .. ':leases', who)
-    or redis.call('ZSCORE', V .. ':lapsed', who)))
+  redis.call('ZADD', V .. ':leases', 'GT', int(NOW + A.lease_ms), who)
   redis.call('ZREM', V .. ':lapsed', who)
-  redis.call('ZADD', V .. ':leases', int(until_ms), who)
 end
 
 -- If admission has not run for a while, Redis or every process was unavailable, no lease could be renewed and no client could
@@ -56,11 +66,11 @@ end
 
 -- The bytes of a window are backed by its segments, and so are those of a file that has given some back.
 local function confirm()
-  local counted = window_of(id) or #redis.call('HKEYS', V .. ':taken:' .. id) > 0 or #redis.call('HKEYS', V .. ':given:' .. id) > 0
+  local counted = window_of(id) or redis.call('EXISTS', V .. ':taken:' .. id, V .. ':given:' .. id) > 0
   set_backed(id, counted and backed_of(id) or math.min(size_of(id), A.backed_bytes))
   if redis.call('SREM', V .. ':granted', id) == 1 then
     count_backed(journal_of(id))
-    prolong(id)
+    redis.call('ZADD', V .. ':leases', 'GT', int(NOW + A.lease_ms), id) -- it has not lapsed
     if A.deadline_ms then redis.call('ZADD', V .. ':deadlines', 'NX', int(NOW + A.deadline_ms), id) end
   end
   counter('epoch', 1)
@@ -82,11 +92,11 @@ local function grant_wishes(room)
 end
 
 -- Whether an owner that holds so many `uploads` and `bytes` may hold its waiting upload `who`, or its first one, too. One upload
--- it always may.
-local function within_share(owner, uploads, bytes, who)
+-- it always may. `size`: what it requests, of an upload that does not wait.
+local function within_share(owner, uploads, bytes, who, size)
   if number(uploads) == 0 then return true end
   if A.owner_uploads and number(uploads) >= A.owner_uploads then return false end
-  return not A.owner_bytes or number(bytes) + requested(V, who or first_of(V, owner)) <= A.owner_bytes
+  return not A.owner_bytes or number(bytes) + (size or requested(V, who or first_of(V, owner))) <= A.owner_bytes
 end
 
 -- The first upload of the owner whose turn it is. Owners at their share, `passed`, are passed over until the end of the run:
@@ -137,9 +147,33 @@ local function overtake(head, passed, room, could_fit)
   end
 end
 
-local function admit()
+-- Admit an upload that has just come, without a place in the queue: nothing waits, and it fits. The rest is as if it had come to the
+-- queue and been served. False: it has to queue.
+local function enter(room)
+  local size, owner = A.window_bytes or A.size_bytes, A.owner
+  local bytes = size + (A.journal_bytes or 0)
+  if bytes > room or redis.call('ZCARD', V .. ':queue') > 0 then return false end
+  if A.owner_uploads or A.owner_bytes then
+    local uploads, held = hash_get(V .. ':owner-uploads', owner), hash_get(V .. ':owner-bytes', owner)
+    if not within_share(owner, uploads, held, id, bytes) then return false end
+  end
+  hash_know(V .. ':windows', id, false)
+  hash_know(V .. ':journals', id, false)
+  keep_request(A.size_bytes)
+  hash_put(V .. ':owner', id, owner)
+  queue_skip(V, id, bytes)
+  hold(id, owner, size, volume_field(V, 'tickets'))
+  return true
+end
+
+-- `is_new`: the upload A.upload_id neither waits nor holds bytes yet.
+local function admit(is_new)
   local on_disk = A.free_bytes - A.headroom_bytes - (reserved() - backed())
   local room = grant_wishes(math.max(0, math.min(A.budget_bytes - reserved(), on_disk)))
+  if is_new then
+    if enter(room) then return end
+    enqueue(A.size_bytes)
+  end
   local passed = {}
   local head = head_of_queue(passed)
   while head do
@@ -160,11 +194,11 @@ local function admit()
   redis.call('ZREMRANGEBYSCORE', V .. ':finish', '-inf', int(virtual_time(V) + 1))
 end
 
-local function run()
+local function run(is_new)
   stand_still()
   lapse()
-  admit()
-  redis.call('SADD', P .. 'volumes', A.volume)
+  admit(is_new)
+  if not volume_field(V, 'measured_at_ms') then redis.call('SADD', P .. 'volumes', A.volume) end
   hash_put(V, 'budget_bytes', int(A.budget_bytes))
   hash_put(V, 'free_bytes', int(A.free_bytes))
   hash_put(V, 'measured_at_ms', int(NOW))
@@ -176,13 +210,13 @@ local function run()
   end
   return cjson.encode({
     to_allocate = to_allocate, lapsed = redis.call('ZRANGE', V .. ':lapsed', 0, 99),
-    queue_position = id and queue_position(V, id) or 0,
+    queue_position = id and not is_reserved(id) and queue_position(V, id) or 0,
   })
 end
 
 -- A temp file that exists already: its bytes are counted, also above the budget. Of a window, `taken` is what is on the disk.
 local function adopt()
-  enqueue(A.size_bytes)
+  if not redis.call('ZSCORE', V .. ':queue', id) then enqueue(A.size_bytes) end
   local size, on_disk = A.size_bytes, A.backed_bytes
   for segment, bytes in pairs(A.given) do
     size = math.max(0, size - bytes)

@@ -23,8 +23,8 @@ from pipeline.core.transports import transports_table
 
 READS = frozenset(
     {
-        *("GET", "HEXISTS", "HGET", "HGETALL", "HKEYS", "HLEN", "HMGET", "SCARD", "SISMEMBER", "SMEMBERS", "TIME"),
-        *("ZCARD", "ZCOUNT", "ZRANGE", "ZRANGEBYSCORE", "ZRANK", "ZREVRANGEBYSCORE", "ZSCORE"),
+        *("EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HKEYS", "HLEN", "HMGET", "SCARD", "SISMEMBER", "SMEMBERS"),
+        *("TIME", "ZCARD", "ZCOUNT", "ZRANGE", "ZRANGEBYSCORE", "ZRANK", "ZREVRANGEBYSCORE", "ZSCORE"),
     }
 )
 """Commands that change nothing and signal nothing."""
@@ -59,6 +59,7 @@ _MORE: Mapping[str, tuple[str, ...]] = {
 }
 # What writes the changes that a script has collected, by the names of these.
 _FLUSHES: Mapping[str, frozenset[str]] = {
+    "flush_volume": frozenset({"owners_known"}),
     "flush_hashes": frozenset({"dirty"}),
     "flush": frozenset({"changes", "signals"}),
 }

@@ -9,6 +9,7 @@ if redis.acl_check_cmd then
     end
   end
   may('DEL', key)
+  may('EXISTS', key)
   may('GET', key)
   may('HDEL', key, 'f')
   may('HEXISTS', key, 'f')
@@ -66,6 +67,7 @@ else
   try('SET', key, 'v', 'wrong')
   try('ZADD', key, 'wrong', 'm')
   try('ZINCRBY', key, 'wrong', 'm')
+  try('EXISTS', key)
   try('GET', key)
   try('HEXISTS', key, 'f')
   try('HGET', key, 'f')

@@ -2,6 +2,7 @@
 -- the server does not know. DEL comes first, so that it is proven before anything is written. Returns {}.
 local key = P .. 'probe'
 redis.call('DEL', key)
+redis.call('EXISTS', key)
 redis.call('GET', key)
 redis.call('HEXISTS', key, 'f')
 redis.call('HGET', key, 'f')

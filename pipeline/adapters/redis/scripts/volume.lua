@@ -2,8 +2,8 @@
 -- pipeline/core/admission.py and pipeline/core/reservation.py. A.volume names the volume, A.upload_id the upload. Bytes, ms.
 --
 -- Keys of a volume, V, besides those of its queue (queue.lua):
---   V               hash: opened_at_ms, epoch, tickets, reserved_bytes, backed_bytes, ran_at_ms, followed_run, what was last
---                   measured (free_bytes, usable_bytes, budget_bytes, measured_at_ms)
+--   V               hash: opened_at_ms, epoch, tickets, reserved_bytes, backed_bytes, ran_at_ms, followed_run, owners_as_of, what
+--                   was last measured (free_bytes, usable_bytes, budget_bytes, measured_at_ms)
 --   V:passes        hash id -> how often it was overtaken;  V:tickets  hash id -> ticket of an upload that holds bytes
 --   V:reservations  hash id -> reserved bytes;  V:backed  hash id -> bytes of them that are allocated on the disk. The bytes of
 --                   journals come on top: those of uploads that hold bytes are reserved, and backed once it is confirmed
@@ -23,8 +23,29 @@ local function number(value) return tonumber(value or '0') end
 local function reserved() return number(volume_field(V, 'reserved_bytes')) end
 local function backed() return number(volume_field(V, 'backed_bytes')) end
 
+-- What every process changes that moves an upload into or out of the reservations. A process of the release before owners does
+-- not write it into `owners_as_of`: then the keys of owners have to be compared (volume_upgrade.lua).
+local function counters_text()
+  return table.concat({volume_field(V, 'tickets') or '0', volume_field(V, 'epoch') or '0', volume_field(V, 'reserved_bytes') or '0',
+    volume_field(V, 'backed_bytes') or '0'}, ' ')
+end
+
+local owners_known -- whether the keys of owners agree with these counters; nil: not asked yet
+
+-- Asked before a script changes a counter.
+local function knows_owners()
+  if owners_known == nil then owners_known = volume_field(V, 'owners_as_of') == counters_text() end
+  return owners_known
+end
+
+local function flush_volume()
+  if owners_known and volume_field(V, 'opened_at_ms') and volume_field(V, 'owners_as_of') ~= counters_text() then
+    hash_put(V, 'owners_as_of', counters_text())
+  end
+end
+
 local function counter(name, delta)
-  volume_field(V, name)
+  knows_owners()
   hash_add(V, name, delta)
 end
 
@@ -90,8 +111,7 @@ local function keep_wish(who, bytes, granted)
 end
 
 local function drop_wish(who)
-  redis.call('ZREM', V .. ':wishes', who)
-  redis.call('HDEL', V .. ':wished', who)
+  if redis.call('ZREM', V .. ':wishes', who) == 1 then redis.call('HDEL', V .. ':wished', who) end
 end
 
 -- The bytes by which a reservation must grow so that its wish comes true.
@@ -157,14 +177,13 @@ local function drop(who)
   local journal = journal_of(who)
   counter('reserved_bytes', -size - journal)
   count_owner(owner_in(V, who), -1, -size - journal)
-  local is_confirmed = redis.call('SISMEMBER', V .. ':granted', who) == 0
+  local is_confirmed = redis.call('SREM', V .. ':granted', who) == 0
   count_backed(-backed_of(who) - (is_confirmed and journal or 0))
   for _, key in ipairs({':reservations', ':backed', ':tickets', ':passes', ':windows', ':places', ':owner', ':journals'}) do
     hash_drop(V .. key, who)
   end
-  for _, key in ipairs({':leases', ':lapsed'}) do redis.call('ZREM', V .. key, who) end
+  if redis.call('ZREM', V .. ':leases', who) == 0 then redis.call('ZREM', V .. ':lapsed', who) end
   redis.call('DEL', V .. ':taken:' .. who, V .. ':given:' .. who)
-  redis.call('SREM', V .. ':granted', who)
   drop_wish(who)
   return {size = size, bytes = size + journal}
 end

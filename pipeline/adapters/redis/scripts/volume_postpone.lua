@@ -1,6 +1,7 @@
 -- Return an upload whose bytes the disk could not allocate to its place in the queue. A: volume, upload_id. Returns {known}.
 -- Two callers may allocate one reservation: one that the other has confirmed is not returned to the queue.
 if redis.call('SISMEMBER', V .. ':granted', id) == 0 then return cjson.encode({known = false}) end
+if not knows_owners() then compare_owners() end
 local ticket = hash_get(V .. ':tickets', id)
 local passes = hash_get(V .. ':passes', id)
 local w, owner, journal = window_of(id), owner_in(V, id), journal_of(id)

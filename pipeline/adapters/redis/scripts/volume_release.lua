@@ -1,7 +1,8 @@
 -- Remove an upload from the queue, and free what it holds. A: volume, upload_id. Returns {bytes}.
-local waited = redis.call('ZSCORE', V .. ':queue', id)
-if waited then queue_cancel(V, id) end
+if not knows_owners() then compare_owners() end
 local held = drop(id)
+local waited = not held and redis.call('ZSCORE', V .. ':queue', id)
+if waited then queue_cancel(V, id) end
 if not held then
   for _, key in ipairs({':requests', ':passes', ':windows', ':owner', ':journals'}) do hash_drop(V .. key, id) end
 end

@@ -6,4 +6,5 @@
 -- run admits what it has queued.
 if not volume_field(V, 'opened_at_ms') then return cjson.encode({stale = true}) end
 if A.epoch ~= number(volume_field(V, 'epoch')) then return cjson.encode({stale = true}) end
-return run()
+compare_owners()
+return run(false)

@@ -1,5 +1,6 @@
--- Processes of the release before owners may change a volume during a rolling upgrade. They do not
--- update the keys of owners.
+-- Processes of the release before owners may change a volume during a rolling upgrade. They do not update the keys of owners. What
+-- they admit, confirm or release changes the counters of the volume, so it is noticed by the next script (knows_owners). An upload that
+-- they take out of the queue is noticed by the next run of admission.
 
 -- Whether the keys of owners agree with the queue and the reservations.
 local function owners_agree()
@@ -34,4 +35,8 @@ local function restore_owners()
   end
 end
 
-if not owners_agree() then restore_owners() end
+local function compare_owners()
+  knows_owners()
+  if not owners_agree() then restore_owners() end
+  owners_known = true
+end
