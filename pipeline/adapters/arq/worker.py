@@ -7,16 +7,17 @@ or requeues them, within a set time.
 arq carries jobs and polls for them. Retries, leases, timeouts and take-over belong to the engine and the board: arq
 would wait for its longest job timeout before it runs the job of a dead worker again.
 
-A worker claims a job by removing its id and its envelope from Redis, which succeeds in exactly one worker. arq leaves
-both there until the job has ended, and claims the job with a key under WATCH.
-Measured with a job that does nothing, from enqueueing to its end: 9 commands in 4 round trips (arq: 25 in 12). Emptying
-a full queue takes 3 commands per job (arq: 16), and 9 where four processes compete for its jobs (arq: 29): 4,400 jobs/s
-with one process and 4,700 with four, on two cores that Redis shares (arq: 1,000 and 400).
+A worker claims a job by removing its envelope from Redis, which succeeds in exactly one worker, and then its id. arq
+leaves both there until the job has ended, and claims the job with a key under WATCH. When the claim was a transaction,
+with two commands more, emptying a full queue took 3 commands per job (arq: 16), and 9 where four processes competed for
+its jobs (arq: 29): 4,400 jobs/s with one process and 4,700 with four, on two cores that Redis shared (arq: 1,000 and
+400).
 
 What may go wrong after the claim, and what happens then:
 - The worker dies before the engine starts the stage, or Redis fails in between: the board has the stage as queued, and
   its list of overdue stages enqueues the job again after 10 s.
 - The worker dies while the stage runs: its lease lapses and the board queues a new run, with a new job id.
+- The worker dies between the envelope and the id: the next one that finds the id without an envelope removes it.
 - The worker was only slow and both copies of a job run: the second one cannot acquire the stage's lease.
 """
 
@@ -34,7 +35,6 @@ from arq.worker import Function, Worker, func
 
 from pipeline.adapters.arq.client import FUNCTION, arq_client, deserialize, read_id, read_job, serialize
 from pipeline.adapters.redis.errors import translated
-from pipeline.adapters.redis.pool import transaction
 from pipeline.core.errors import DependencyUnavailable
 from pipeline.core.model import StageJob
 from pipeline.tasks import end_tasks
@@ -143,15 +143,14 @@ class QueueWorker(Worker):
         return read_id(job_id) is not None and job_id not in self.tasks
 
     async def _claim(self, job_ids: Sequence[str]) -> list[tuple[str, bytes]]:
-        """Remove these jobs from Redis; returns those that this worker has removed, with their envelopes. A job whose
-        envelope is missing is dropped: if its stage has not started, the board enqueues it again."""
-        async with transaction(self.pool) as pipe:
+        """Remove these jobs from Redis; returns those whose envelopes this worker has got. A job whose envelope is
+        missing is dropped: another worker has it, or if its stage has not started, the board enqueues it again."""
+        async with self.pool.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
+                pipe.getdel(job_key_prefix + job_id)  # before the id: a worker that stops here leaves only that
                 pipe.zrem(self.queue_name, job_id)
-                pipe.getdel(job_key_prefix + job_id)
             replies = await pipe.execute()
-        claims = zip(job_ids, replies[::2], replies[1::2], strict=True)
-        return [(job_id, envelope) for job_id, removed, envelope in claims if removed and envelope]
+        return [(job_id, envelope) for job_id, envelope in zip(job_ids, replies[::2], strict=True) if envelope]
 
     def _start(self, job_id: str, envelope: bytes) -> None:
         self.job_counter += 1
