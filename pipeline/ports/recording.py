@@ -111,7 +111,8 @@ class SegmentWriter(Protocol):
         """Record that a segment's bytes are on the temp volume. Not accepted: it had arrived before, the upload takes
         no segments now, or what `refused` says. `token`: of the claim, where room was taken; `restored`: recovery has
         found the bytes; `etag`: it has not, because they were released and the store has them; `appender`: of the
-        append that has brought them; `md5_hex`: what its client has announced, for the store to compare."""
+        append that has brought them; `md5_hex`: what its client has announced, for the store to compare. Unless
+        `restored`, its client is there: the lease of its reservation is extended, whether or not it is accepted."""
 
     async def claim(
         self, upload_id: str, number: int, token: str, seconds: float, *, end_bytes: int | None = None

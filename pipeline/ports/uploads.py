@@ -19,7 +19,7 @@ from pipeline.ports.reservations import Standing
 class UploadSnapshot:
     """An upload, its standing with the ledger of its temp volume, and the numbers of the segments that have arrived.
 
-    `deadline_ms`: when it expires unless every byte has arrived by then. `received` is empty once the upload takes no
+    `standing`: until every byte has arrived. `deadline_ms`: when it expires unless every byte has arrived by then. `received` is empty once the upload takes no
     more segments. `wanted`: segments that the reader needs next. `media`: the result of stage `probe`, only of an
     upload that was asked for alone.
     """
@@ -224,4 +224,5 @@ class EventFeed(Protocol):
         self, upload_id: str, kinds: Collection[str] | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[None]]:
         """Yields at least once after a change; a burst of changes may yield once. `kinds`: only after changes of these
-        kinds, as `schemas.status.EventFields.kind` lists them."""
+        kinds: `status` and `wanted`, as in `schemas.status.EventFields`, and `append`. A change of another kind that
+        comes with one of these is not signalled by itself."""

@@ -25,8 +25,9 @@ from pipeline.ports.recording import Abandoned, ReleaseOrder, SegmentClaim
 
 
 class RedisSegmentBoard:
-    """Redis keeps a crc32c as 8 hex digits. The client of a complete upload has at least `lease_ms` to send a segment
-    again that is lost. `limits`: of the owners of files whose length is not known; None: none."""
+    """Redis keeps a crc32c as 8 hex digits. The client of an upload has `lease_ms` after each segment, and that of a
+    complete one at least that long to send a segment again that is lost. `limits`: of the owners of files whose length
+    is not known; None: none."""
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class RedisSegmentBoard:
             etag=etag,
             appender=appender,
             requeue_ms=self._requeue_ms,
+            lease_ms=self._lease_ms,
         )
         if reply.get("missing"):
             raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)

@@ -13,9 +13,14 @@ local function transport_of(id)
 end
 
 -- Append to the event stream that dashboards read (schemas/status.py).
-local function emit(id, kind, name, value, code)
+local function add_event(id, kind, name, value, code)
   redis.call('XADD', P .. 'events', 'MAXLEN', '~', '10000', '*',
     'upload_id', id, 'kind', kind, 'name', name, 'value', value, 'error_code', code or '')
+end
+
+-- The same, and wake those who watch the upload.
+local function emit(id, kind, name, value, code)
+  add_event(id, kind, name, value, code)
   changed(id, kind)
 end
 
@@ -64,7 +69,9 @@ local function states_of(id)
 end
 
 -- Count what runs of a stage do, for dashboards (schemas/status.py).
-local function count_stage(stage, what, by) redis.call('HINCRBY', P .. 'stages', stage .. '.' .. what, int(by)) end
+local function count_stage(stage, what, by)
+  if by > 0 then redis.call('HINCRBY', P .. 'stages', stage .. '.' .. what, int(by)) end
+end
 
 local function lease_member(id, stage, token) return id .. '|' .. stage .. '|' .. token end
 
@@ -193,11 +200,20 @@ local function reader_done(id)
   return true
 end
 
+-- Whether the reader may need segments: in a window it holds the first one from the creation on, others are requested.
+local function has_reads(id)
+  if field(id, 'window_bytes') then return true end
+  for stage, spec in pairs(transport_of(id).stages) do
+    if spec.reads and field(id, stage_field(stage, 'requests')) then return true end
+  end
+  return false
+end
+
 -- The segments that the reader has requested and that have not arrived, in no order.
 local function wanted_segments(id)
   local numbers = {}
   local status = field(id, 'status')
-  if not status or not MOVES['segment_received'][status] or reader_done(id) then return numbers end
+  if not status or not MOVES['segment_received'][status] or not has_reads(id) or reader_done(id) then return numbers end
   for _, number in ipairs(redis.call('SMEMBERS', reads_key(id))) do
     if redis.call('HEXISTS', upload_key(id) .. ':received', number) == 0 then numbers[#numbers + 1] = tonumber(number) end
   end

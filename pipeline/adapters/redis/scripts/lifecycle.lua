@@ -15,6 +15,14 @@ local function give_time(id)
   end
 end
 
+-- The client of an upload is there: extend the lease of its reservation to A.lease_ms from now, also if it has lapsed.
+local function renew_lease(id)
+  local V = P .. 'volume:' .. field(id, 'volume')
+  local until_ms = int(NOW + A.lease_ms)
+  if redis.call('ZADD', V .. ':leases', 'XX', 'GT', 'CH', until_ms, id) == 1 then return end
+  if redis.call('ZREM', V .. ':lapsed', id) == 1 then redis.call('ZADD', V .. ':leases', until_ms, id) end
+end
+
 -- Wake the admission workers of a volume: an upload has `ended` and is to be cleaned up, or there is `room` for others.
 local function wake_admission(volume, why) redis.call('PUBLISH', P .. 'wake:queue:admission:' .. volume, why) end
 

@@ -3,7 +3,8 @@
 -- written, and signalled, once: by `flush`, at the end of the script (composed.py adds the call). A script that ends with an error
 -- has changed no record. Everything that reads or writes a field uses these functions, unless the script changes no record.
 local FIELDS = {'status', 'transport', 'volume', 'owner', 'digest', 'deferred', 'window_bytes', 'size_bytes', 'segment_bytes',
-  'segment_count', 'segments_received', 'segments_stored', 'bytes_received', 'bytes_stored', 'created_at_ms', 'granted_at_ms'}
+  'segment_count', 'segments_received', 'segments_stored', 'bytes_received', 'bytes_stored', 'created_at_ms', 'granted_at_ms',
+  'bytes_released', 'tail_bytes'}
 
 local function upload_key(id) return P .. 'upload:' .. id end
 
@@ -87,9 +88,11 @@ local function put(id, ...)
   for index = 1, #given, 2 do change(id, given[index], given[index + 1]) end
 end
 
+-- Delete fields, unless it is known that there are none.
 local function unset(id, ...)
+  local known = records[id] or {}
   for _, name in ipairs({...}) do
-    if not records[id] or records[id][name] ~= false then change(id, name, false) end
+    if known[name] or known[name] == nil and not whole[id] then change(id, name, false) end
   end
 end
 
@@ -110,6 +113,9 @@ local function changed(id, kind)
   signals[channel][kind] = true
 end
 
+-- The kinds that some watchers wait for alone. All others wait for every kind, so one message wakes them.
+local AWAITED = {'status', 'wanted', 'append'}
+
 local function flush()
   for id, changed_here in pairs(changes) do
     local set, deleted = {}, {}
@@ -125,8 +131,15 @@ local function flush()
     if #deleted > 0 then redis.call('HDEL', upload_key(id), unpack(deleted)) end
   end
   changes = {}
-  for channel, messages in pairs(signals) do
-    for message, _ in pairs(messages) do redis.call('PUBLISH', channel, message) end
+  for channel, kinds in pairs(signals) do
+    local is_published = false
+    for _, kind in ipairs(AWAITED) do
+      if kinds[kind] then
+        redis.call('PUBLISH', channel, kind)
+        is_published = true
+      end
+    end
+    if not is_published then redis.call('PUBLISH', channel, (next(kinds))) end
   end
   signals = {}
 end

@@ -4,6 +4,7 @@
 --             or before the member is removed. One process at a time does it, for REPEAT_MS. `*`: every segment
 --   :released set of numbers: stored segments whose bytes have left, or are about to leave, the temp volume
 --   :expected hash number -> crc32c: released segments that the store has lost, so that their client sends them again
+--             A record without `bytes_released` has neither, and one without `tail_bytes` has no tail
 --   :append   hash: `number`, `size_bytes`, `crc32c` and `held` of the tail; `appender`, the request that asked to append last;
 --             `holder`, the one that appends; `run` and `waits` as append_begin.lua returns them
 local function part_key(id, part) return upload_key(id) .. ':' .. part end
@@ -49,10 +50,7 @@ local function is_windowed(id) return field(id, 'window_bytes') and true or fals
 local function releasing_key(id) return P .. 'volume:' .. field(id, 'volume') .. ':releasing' end
 
 -- Have the admission worker look at what an upload may release, in `after_ms` at the latest.
-local function release_later(id, after_ms)
-  local due = redis.call('ZSCORE', releasing_key(id), id)
-  if not due or tonumber(due) > NOW + after_ms then redis.call('ZADD', releasing_key(id), int(NOW + after_ms), id) end
-end
+local function release_later(id, after_ms) redis.call('ZADD', releasing_key(id), 'LT', int(NOW + after_ms), id) end
 
 -- {number = true} of the segments that requests are writing now, or of which a part has arrived and is kept.
 local function writers_of(id)

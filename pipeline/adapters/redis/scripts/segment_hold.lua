@@ -11,7 +11,7 @@ for _, n in ipairs(A.numbers) do
   local number = int(n)
   local crc32c = redis.call('HGET', key .. ':received', number)
   if crc32c then
-    local held = redis.call('SISMEMBER', key .. ':released', number) == 0
+    local held = not field(id, 'bytes_released') or redis.call('SISMEMBER', key .. ':released', number) == 0
     if held and A.max_reads and A.from_store then
       release_read(id, {number})
     elseif held and A.max_reads and redis.call('SISMEMBER', reads_key(id), number) == 0 then

@@ -1,9 +1,9 @@
 -- Record that the store has a segment, and decide whether a windowed upload releases it at once.
--- Record that the store has a segment, and decide whether a windowed upload releases it at once.
 -- A: upload_id, stage, fencing_token, number, size_bytes, etag, compared (the store has compared it with the MD5 of its client).
 -- Returns {released, complete} or {lost}. released: the caller journals that, removes the bytes and gives their room back; if it
 -- does not, the admission worker does. complete: the store has every segment.
 local id = A.upload_id
+fetch_all(id)
 if fenced(id, A.stage, A.fencing_token) then return LOST end
 local key = upload_key(id)
 local number = int(A.number)

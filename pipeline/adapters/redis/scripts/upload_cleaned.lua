@@ -8,7 +8,6 @@ local volume = field(id, 'volume')
 if not volume then return cjson.encode({}) end
 put(id, 'released_at_ms', int(NOW))
 redis.call('ZREM', P .. 'volume:' .. volume .. ':ended', id)
-redis.call('ZREM', P .. 'volume:' .. volume .. ':releasing', id)
 redis.call('DEL', part_key(id, 'pending'), part_key(id, 'reads'), part_key(id, 'released'), part_key(id, 'expected'),
   part_key(id, 'writing'), part_key(id, 'giving'), part_key(id, 'append'), part_key(id, 'md5'))
 

@@ -41,6 +41,6 @@ if idem then
   redis.call('SET', idem, cjson.encode({upload_id = id, fingerprint = A.fingerprint}), 'PX', int(A.idempotency_ms))
 end
 if A.parts then take_parts(id, A.parts) end
-emit(id, 'status', 'status', status)
+add_event(id, 'status', 'status', status) -- nobody can watch it yet
 if status == 'processing' then trigger_stages(id, {all_received = true}) end
 return cjson.encode({created = true, fields = flat_record(id)})

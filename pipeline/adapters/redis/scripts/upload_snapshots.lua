@@ -5,9 +5,23 @@
 -- Returns {uploads, examined} and, unless the index ended first, last_ms and last_id: the last entry examined; next_ms and next_id
 -- are the same, if the page is not full.
 -- Each upload: fields (the hash as a flat list), received and wanted (segment numbers joined by commas), standing {queue_position,
--- lease_until_ms?} unless the upload neither waits nor holds bytes, deadline_ms? until every byte has arrived, and, of one upload, media: the result of stage `probe`, JSON.
+-- lease_until_ms?} while it waits, or holds bytes and more are expected, deadline_ms? until every byte has arrived, and, of one upload, media: the result of stage `probe`, JSON.
 -- `received` and `wanted` are strings because cjson writes an empty array as {}.
 local TAKES_SEGMENTS = {granted = true, waiting = true, admitted = true, receiving = true}
+
+-- nil: nothing is expected of its client, or it neither waits nor holds bytes.
+local function standing(id, status, v)
+  if status == 'waiting' then return standing_of(v, id) end
+  if status ~= 'admitted' and status ~= 'receiving' then return nil end
+  local until_ms = redis.call('ZSCORE', v .. ':leases', id)
+  return until_ms and {queue_position = 0, lease_until_ms = tonumber(until_ms)} or standing_of(v, id)
+end
+
+-- The result of stage `probe`, of one upload.
+local function media(id)
+  local is_known = A.upload_id and field(id, 'stage.probe.state') == 'done'
+  return is_known and redis.call('HGET', upload_key(id) .. ':results', 'probe') or nil
+end
 
 local function deadline(id, volume)
   local until_ms = redis.call('ZSCORE', P .. 'volume:' .. volume .. ':deadlines', id)
@@ -24,8 +38,8 @@ local function snapshot(id)
   if TAKES_SEGMENTS[status] and count ~= '0' then received = redis.call('HKEYS', key .. ':received') end
   return {
     fields = flat, received = table.concat(received, ','), wanted = table.concat(wanted_segments(id), ','),
-    standing = standing_of(P .. 'volume:' .. volume, id), deadline_ms = TAKES_SEGMENTS[status] and deadline(id, volume) or nil,
-    media = A.upload_id and (redis.call('HGET', key .. ':results', 'probe') or nil),
+    standing = standing(id, status, P .. 'volume:' .. volume), media = media(id),
+    deadline_ms = TAKES_SEGMENTS[status] and deadline(id, volume) or nil,
   }
 end
 
