@@ -19,9 +19,9 @@ from pipeline.ports.reservations import Standing
 class UploadSnapshot:
     """An upload, its standing with the ledger of its temp volume, and the numbers of the segments that have arrived.
 
-    `standing`: until every byte has arrived. `deadline_ms`: when it expires unless every byte has arrived by then. `received` is empty once the upload takes no
-    more segments. `wanted`: segments that the reader needs next. `media`: the result of stage `probe`, only of an
-    upload that was asked for alone.
+    `standing`: until every byte has arrived. `deadline_ms`: when it expires unless every byte has arrived by then.
+    `received` is empty once the upload takes no more segments. `wanted`: segments that the reader needs next. `media`:
+    the result of stage `probe`, only of an upload that was asked for alone.
     """
 
     upload: Upload

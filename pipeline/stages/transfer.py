@@ -8,26 +8,30 @@ job per upload that has pending segments; the stage's lease is its claim on them
 released with the lease. The job ends when no segment is pending, and the next arrival queues it again. If the store has
 lost the session (a lifecycle rule ended it, or the bucket was deleted), a new one is opened and every segment is
 transferred again: from the temp file or, if its bytes were released, from the client. A segment of a windowed upload is
-released as soon as it is stored.
+released as soon as it is stored. A file of one segment is an object when that is stored, so its transfer finishes stage
+`seal` too.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from pipeline.core.errors import DigestRefused, RequestError, SegmentCorrupt, StoreError
 from pipeline.core.model import Upload
 from pipeline.core.retry import RetryPolicy
+from pipeline.core.stages import Stage
 from pipeline.core.stored_objects import ObjectTarget, StoredSegment
 from pipeline.engine.contract import Done, Idle, Outcome, Requeue, StageRun
 from pipeline.engine.drain import drain
 from pipeline.engine.limiter import SegmentLimiter
 from pipeline.engine.retry import retry_store
 from pipeline.ports import EventFeed, ObjectStore, SegmentSource, StageIdle, Stores
+from pipeline.stages.stored_object import stored_to_data
 from pipeline.tasks import end_tasks
 from pipeline.telemetry import STORED_BYTES
 from pipeline.uploads.cell import CellState
@@ -66,7 +70,7 @@ class Transfer:
     async def __call__(self, run: StageRun) -> Outcome:
         store = self._stores.named(run.upload.store)
         target = await open_target(run.upload, store, self._cell.record)
-        in_flight: dict[int, asyncio.Task[bool]] = {}
+        in_flight: dict[int, asyncio.Task[Done | None]] = {}
         try:
             try:
                 async with self._changes(run.upload) as changes:
@@ -93,7 +97,7 @@ class Transfer:
         run: StageRun,
         store: ObjectStore,
         target: ObjectTarget,
-        in_flight: dict[int, asyncio.Task[bool]],
+        in_flight: dict[int, asyncio.Task[Done | None]],
         changes: AsyncIterator[None],
     ) -> Outcome:
         """Keep up to `slots` segments in flight until every segment is stored, or none is pending."""
@@ -124,16 +128,16 @@ class Transfer:
                     changed.result()
                     changed = asyncio.ensure_future(anext(changes))
                 ended = [in_flight.pop(number) for number in [*in_flight] if in_flight[number].done()]
-                completed = [task.result() for task in ended]
-                if any(completed) and not in_flight:
-                    return Done()
+                completed = [done for task in ended if (done := task.result())]
+                if completed and not in_flight:
+                    return completed[0]
         finally:
             await end_tasks(changed)
 
     async def _put(
         self, run: StageRun, store: ObjectStore, target: ObjectTarget, number: int, crc32c: int, md5_hex: str
-    ) -> bool:
-        """Store one segment and record it; True: the store has every segment now. A segment whose bytes changed, or
+    ) -> Done | None:
+        """Store one segment and record it; Done: the store has every segment now. A segment whose bytes changed, or
         whose client has announced another MD5, is invalidated instead."""
         if run.upload.deferred is not None:  # the length of the file, and so of this segment, may have become known
             target = replace(target, plan=(await self._cell.uploads.get(target.upload_id)).plan)
@@ -142,15 +146,15 @@ class Transfer:
             stored = await retry_store(partial(self._put_once, store, target, source), _SEGMENT_RETRIES, run.stop)
         except SegmentCorrupt:
             await invalidate_segment(self._cell, target.upload_id, number, crc32c)
-            return False
+            return None
         except RequestError:  # SEGMENT_DIGEST_WRONG, of _put_once
             await invalidate_segment(self._cell, target.upload_id, number, crc32c, wrong_digest=True)
-            return False
+            return None
         verdict = await self._cell.record.segment_stored(run.job, stored, compared=bool(md5_hex))
         STORED_BYTES.inc(stored.size_bytes)
         if verdict.released:
             await self._release.segment_stored(target.upload_id, target.plan, number)
-        return verdict.complete
+        return Done(also=await _sealed(run, store, target, stored)) if verdict.complete else None
 
     async def _put_once(self, store: ObjectStore, target: ObjectTarget, source: SegmentSource) -> StoredSegment:
         """Raises RequestError SEGMENT_DIGEST_WRONG, and what `put_segment` raises."""
@@ -161,6 +165,19 @@ class Transfer:
                 if not source.md5_hex or await has_announced_md5(source):
                     raise
                 raise RequestError("SEGMENT_DIGEST_WRONG", number=source.number, algorithm="md5") from error
+
+
+async def _sealed(
+    run: StageRun, store: ObjectStore, target: ObjectTarget, stored: StoredSegment
+) -> Mapping[Stage, Mapping[str, Any] | None]:
+    """The outcome of stage `seal`, of a file that is an object without a manifest; nothing where it has to run itself,
+    also because the store is unavailable."""
+    if not target.is_plain or run.upload.deferred is not None:
+        return {}
+    try:
+        return {Stage.SEAL: stored_to_data(await store.seal(target, [stored], acknowledged=True))}
+    except StoreError:
+        return {}
 
 
 async def _nothing() -> AsyncIterator[None]:

@@ -54,9 +54,7 @@ class SegmentWrite:
         SEGMENT_WINDOW_FULL."""
         cell, upload_id, size_bytes = self._cell, upload.upload_id, upload.plan.length(number)
         await cell.volume.flush(upload_id)
-        verdict = await cell.record.segment_received(
-            upload_id, number, size_bytes, crc32c, token, appender, md5_hex
-        )
+        verdict = await cell.record.segment_received(upload_id, number, size_bytes, crc32c, token, appender, md5_hex)
         with suppress(DependencyUnavailable):  # the segment is recorded: its jobs come back as overdue stages
             for job in verdict.jobs:
                 await cell.queue.enqueue(job)
