@@ -33,9 +33,6 @@ local function enqueue(size)
   queue_add(V, id, A.owner, volume_field(V, 'tickets'))
 end
 
--- Whether the upload waits or holds bytes.
-local function is_known() return is_reserved(id) or redis.call('ZSCORE', V .. ':queue', id) end
-
 -- Extend a lease, also one that has lapsed; never shorten it. One that has lapsed has ended before now.
 local function prolong(who)
   redis.call('ZADD', V .. ':leases', 'GT', int(NOW + A.lease_ms), who)
@@ -54,19 +51,28 @@ local function stand_still()
   hash_put(V, 'ran_at_ms', int(NOW))
 end
 
+-- Whether no upload waits, has a wish or has lapsed.
+local function is_quiet() return redis.call('EXISTS', V .. ':queue', V .. ':wishes', V .. ':lapsed') == 0 end
+
+-- Returns whether any lease has lapsed now.
 local function lapse()
+  local has_lapsed = false
   for _, who in ipairs(redis.call('ZRANGEBYSCORE', V .. ':leases', '-inf', int(NOW))) do
     -- A reservation that is not confirmed yet does not lapse: it is returned to the caller of this run.
     if redis.call('SISMEMBER', V .. ':granted', who) == 0 then
       redis.call('ZADD', V .. ':lapsed', redis.call('ZSCORE', V .. ':leases', who), who)
       redis.call('ZREM', V .. ':leases', who)
+      has_lapsed = true
     end
   end
+  return has_lapsed
 end
 
 -- The bytes of a window are backed by its segments, and so are those of a file that has given some back.
-local function confirm()
-  local counted = window_of(id) or redis.call('EXISTS', V .. ':taken:' .. id, V .. ':given:' .. id) > 0
+-- `is_adopted`: this script has reserved them.
+local function confirm(is_adopted)
+  local counted = (is_adopted or redis.call('EXISTS', V .. ':windows', V .. ':taken:' .. id, V .. ':given:' .. id) > 0)
+    and (window_of(id) or redis.call('EXISTS', V .. ':taken:' .. id, V .. ':given:' .. id) > 0)
   set_backed(id, counted and backed_of(id) or math.min(size_of(id), A.backed_bytes))
   if redis.call('SREM', V .. ':granted', id) == 1 then
     count_backed(journal_of(id))
@@ -148,11 +154,11 @@ local function overtake(head, passed, room, could_fit)
 end
 
 -- Admit an upload that has just come, without a place in the queue: nothing waits, and it fits. The rest is as if it had come to the
--- queue and been served. False: it has to queue.
-local function enter(room)
+-- queue and been served. False: it has to queue. `quiet`: see is_quiet.
+local function enter(room, quiet)
   local size, owner = A.window_bytes or A.size_bytes, A.owner
   local bytes = size + (A.journal_bytes or 0)
-  if bytes > room or redis.call('ZCARD', V .. ':queue') > 0 then return false end
+  if bytes > room or not quiet and redis.call('EXISTS', V .. ':queue') > 0 then return false end
   if A.owner_uploads or A.owner_bytes then
     local uploads, held = hash_get(V .. ':owner-uploads', owner), hash_get(V .. ':owner-bytes', owner)
     if not within_share(owner, uploads, held, id, bytes) then return false end
@@ -167,12 +173,15 @@ local function enter(room)
 end
 
 -- `is_new`: the upload A.upload_id neither waits nor holds bytes yet.
-local function admit(is_new)
+local function admit(is_new, quiet)
   local on_disk = A.free_bytes - A.headroom_bytes - (reserved() - backed())
-  local room = grant_wishes(math.max(0, math.min(A.budget_bytes - reserved(), on_disk)))
+  local room = math.max(0, math.min(A.budget_bytes - reserved(), on_disk))
+  if not quiet then room = grant_wishes(room) end
   if is_new then
-    if enter(room) then return end
+    if enter(room, quiet) then return end
     enqueue(A.size_bytes)
+  elseif quiet then
+    return
   end
   local passed = {}
   local head = head_of_queue(passed)
@@ -194,10 +203,10 @@ local function admit(is_new)
   redis.call('ZREMRANGEBYSCORE', V .. ':finish', '-inf', int(virtual_time(V) + 1))
 end
 
-local function run(is_new)
+local function run(is_new, quiet)
   stand_still()
-  lapse()
-  admit(is_new)
+  local has_lapsed = lapse()
+  admit(is_new, quiet)
   if not volume_field(V, 'measured_at_ms') then redis.call('SADD', P .. 'volumes', A.volume) end
   hash_put(V, 'budget_bytes', int(A.budget_bytes))
   hash_put(V, 'free_bytes', int(A.free_bytes))
@@ -209,7 +218,7 @@ local function run(is_new)
     to_allocate[#to_allocate + 1] = {who, size_of(who), w and w.file or 0}
   end
   return cjson.encode({
-    to_allocate = to_allocate, lapsed = redis.call('ZRANGE', V .. ':lapsed', 0, 99),
+    to_allocate = to_allocate, lapsed = (has_lapsed or not quiet) and redis.call('ZRANGE', V .. ':lapsed', 0, 99) or {},
     queue_position = id and not is_reserved(id) and queue_position(V, id) or 0,
   })
 end

@@ -30,8 +30,8 @@ READS = frozenset(
 """Commands that change nothing and signal nothing."""
 
 # Files whose definitions every script may use.
-_COMMON = ("basics", "record", "lib", "release", "owners", "lifecycle")
-_QUEUE = ("hashes", "queue")
+_COMMON = ("basics", "record", "hashes", "lib", "release", "owners", "lifecycle")
+_QUEUE = ("queue",)
 _VOLUME = (*_QUEUE, "volume")
 # Further files, by script.
 _MORE: Mapping[str, tuple[str, ...]] = {

@@ -13,8 +13,11 @@ local COUNTED_AS = {waiting = 'waiting', granted = 'in_flight', admitted = 'in_f
 
 local function owner_key(owner) return P .. 'owner:' .. owner end
 
+local OWNER_COUNTERS = {'waiting', 'in_flight', 'bytes'}
+
 local function add_to_owner(owner, counter, delta)
-  if redis.call('HINCRBY', owner_key(owner), counter, int(delta)) == 0 then redis.call('HDEL', owner_key(owner), counter) end
+  hash_get_all(owner_key(owner), OWNER_COUNTERS)
+  hash_count(owner_key(owner), counter, delta)
 end
 
 local function day_key(owner, moment_ms) return P .. 'owner-day:' .. int(math.floor(moment_ms / DAY_MS)) .. ':' .. owner end
@@ -24,8 +27,12 @@ local function add_to_day(owner, created_ms, bytes)
   local key = day_key(owner, created_ms)
   local until_ms = (math.floor(created_ms / DAY_MS) + 2) * DAY_MS
   if bytes == 0 or until_ms <= NOW then return end
-  local count = tonumber(redis.call('GET', key) or '0') + bytes
-  if count > 0 then redis.call('SET', key, int(count), 'PX', int(until_ms - NOW)) else redis.call('DEL', key) end
+  local count = redis.call('INCRBY', key, int(bytes))
+  if count <= 0 then
+    redis.call('DEL', key)
+  elseif count == bytes then -- it is new
+    redis.call('PEXPIRE', key, int(until_ms - NOW))
+  end
 end
 
 -- The bytes that an upload in this status counts towards its day: the whole file, or the received bytes if it ended without
@@ -81,9 +88,10 @@ local function refuse_creation(limits, fields, begins)
   end
   if not own then return nil end
   local counted = COUNTED_AS[begins]
-  local has = redis.call('HMGET', owner_key(owner), counted, 'bytes')
-  if tonumber(has[1] or '0') >= own[counted] then return {code = 'OWNER_LIMIT', limit = counted, value = own[counted]} end
-  if tonumber(has[2] or '0') + size > own.bytes then return {code = 'OWNER_LIMIT', limit = 'bytes', value = own.bytes} end
+  hash_get_all(owner_key(owner), OWNER_COUNTERS)
+  local has, has_bytes = hash_get(owner_key(owner), counted), hash_get(owner_key(owner), 'bytes')
+  if tonumber(has or '0') >= own[counted] then return {code = 'OWNER_LIMIT', limit = counted, value = own[counted]} end
+  if tonumber(has_bytes or '0') + size > own.bytes then return {code = 'OWNER_LIMIT', limit = 'bytes', value = own.bytes} end
   if own.bytes_per_day and tonumber(redis.call('GET', day_key(owner, NOW)) or '0') + size > own.bytes_per_day then
     return {code = 'DAILY_LIMIT', value = own.bytes_per_day, retry_after_seconds = (DAY_MS - NOW % DAY_MS) / 1000}
   end
@@ -99,7 +107,8 @@ local function refuse_growth(id, own, size)
     if size > most then return {code = 'FILE_TOO_LARGE_FOR_OWNER', size_bytes = size, limit = name, value = most} end
   end
   local growth = size - tonumber(counted)
-  if tonumber(redis.call('HGET', owner_key(owner), 'bytes') or '0') + growth > own.bytes then
+  hash_get_all(owner_key(owner), OWNER_COUNTERS)
+  if tonumber(hash_get(owner_key(owner), 'bytes') or '0') + growth > own.bytes then
     return {code = 'OWNER_LIMIT', limit = 'bytes', value = own.bytes}
   end
   if own.bytes_per_day and tonumber(redis.call('GET', day_key(owner, NOW)) or '0') + growth > own.bytes_per_day then

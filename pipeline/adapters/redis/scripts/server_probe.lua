@@ -37,6 +37,7 @@ end
 try('HINCRBY', key, 'f', 1)
 try('HSET', key, 'f', 'v')
 try('HSETNX', key, 'f', 'v')
+try('INCRBY', key, 1)
 try('SADD', key, 'm')
 try('SET', key, 'v')
 try('XADD', key, '*', 'f', 'v')

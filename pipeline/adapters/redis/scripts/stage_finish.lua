@@ -12,10 +12,11 @@ if spec.trigger == 'first_segment' and not spec.reads
     and field(id, 'segments_stored') ~= field(id, 'segment_count') then
   return cjson.encode({jobs = {queue_stage(id, A.stage, 0)}})
 end
+local results = {}
 local function finish(stage, state, result)
   put(id, stage_field(stage, 'finished_at_ms'), int(NOW))
   unset(id, stage_field(stage, 'error_code'))
-  if result then redis.call('HSET', key .. ':results', stage, result) end
+  if result then append(results, {stage, result}) end
   set_stage(id, stage, state)
   count_stage(stage, 'done', 1)
 end
@@ -25,6 +26,7 @@ finish(A.stage, A.state, A.result)
 for stage, other in pairs(A.also or {}) do
   if stage_state(id, stage) == 'pending' then finish(stage, other.state, other.result) end
 end
+if #results > 0 then redis.call('HSET', key .. ':results', unpack(results)) end
 release_due(id)
 if A.stage == transport_of(id).last then
   apply(id, transport_of(id).ends)

@@ -179,16 +179,18 @@ local function drop(who)
   count_owner(owner_in(V, who), -1, -size - journal)
   local is_confirmed = redis.call('SREM', V .. ':granted', who) == 0
   count_backed(-backed_of(who) - (is_confirmed and journal or 0))
-  for _, key in ipairs({':reservations', ':backed', ':tickets', ':passes', ':windows', ':places', ':owner', ':journals'}) do
-    hash_drop(V .. key, who)
+  for _, key in ipairs({':reservations', ':backed', ':tickets', ':places', ':owner', ':journals'}) do hash_drop(V .. key, who) end
+  if redis.call('EXISTS', V .. ':passes', V .. ':windows', V .. ':wishes') > 0 then
+    hash_drop(V .. ':passes', who)
+    hash_drop(V .. ':windows', who)
+    drop_wish(who)
   end
   if redis.call('ZREM', V .. ':leases', who) == 0 then redis.call('ZREM', V .. ':lapsed', who) end
   redis.call('DEL', V .. ':taken:' .. who, V .. ':given:' .. who)
-  drop_wish(who)
   return {size = size, bytes = size + journal}
 end
 
 -- Wake the admission workers, if an upload waits for room that has become free.
 local function offer_room()
-  if redis.call('ZCARD', V .. ':queue') + redis.call('ZCARD', V .. ':wishes') > 0 then wake_admission(A.volume, 'room') end
+  if redis.call('EXISTS', V .. ':queue', V .. ':wishes') > 0 then wake_admission(A.volume, 'room') end
 end

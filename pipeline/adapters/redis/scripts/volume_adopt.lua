@@ -2,5 +2,5 @@
 -- window_bytes?, owner, journal_bytes, lease_ms, deadline_ms, taken and given ({number: bytes}). Returns {known}.
 if not knows_owners() then compare_owners() end
 if not is_reserved(id) then adopt() end
-confirm()
+confirm(true)
 return cjson.encode({known = true})

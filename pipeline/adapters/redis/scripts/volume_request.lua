@@ -2,9 +2,10 @@
 -- window_bytes?, owner, journal_bytes, and as volume_run. Returns as volume_run, or {stale}: it is queued all the same.
 if not volume_field(V, 'opened_at_ms') then return cjson.encode({stale = true}) end
 if not knows_owners() then compare_owners() end
-local is_new = not is_known()
+local quiet = is_quiet()
+local is_new = not is_reserved(id) and (quiet or not redis.call('ZSCORE', V .. ':queue', id))
 if A.epoch ~= number(volume_field(V, 'epoch')) then
   if is_new then enqueue(A.size_bytes) end
   return cjson.encode({stale = true})
 end
-return run(is_new)
+return run(is_new, quiet)

@@ -7,4 +7,4 @@
 if not volume_field(V, 'opened_at_ms') then return cjson.encode({stale = true}) end
 if A.epoch ~= number(volume_field(V, 'epoch')) then return cjson.encode({stale = true}) end
 compare_owners()
-return run(false)
+return run(false, is_quiet())
