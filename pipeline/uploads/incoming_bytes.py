@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from pipeline.ports import Hash
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 
 # One write to the temp file. With 4 MiB, copying the bytes to the page cache takes longer.
@@ -21,12 +21,6 @@ _BATCH_BLOCKS = 1024
 
 # (offset in the segment, blocks, crc32c so far) -> crc32c
 Write = Callable[[int, Sequence[bytes], int], Awaitable[int]]
-
-
-class Hash(Protocol):
-    """A running digest, as those of `hashlib`."""
-
-    def update(self, data: bytes, /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
