@@ -197,7 +197,8 @@ class VolumeFields(_Fields):
     virtual: int | None = Field(None, description="Virtual time of the queue, in half blocks of requested bytes")
     queue_end: int | None = Field(None, description="Where the queue of an owner without waiting uploads begins")
     owners_as_of: str | None = Field(
-        None, description="The counters with which the keys of its owners agree: tickets, epoch, reserved and backed bytes"
+        None,
+        description="The counters with which the keys of its owners agree: tickets, epoch, reserved and backed bytes",
     )
     followed_run: str | None = Field(
         None, description="The run of the Redis server (`run_id`) whose records have been compared with the journals"
