@@ -213,8 +213,9 @@ class EndedList(Protocol):
     async def drop(self, volume: str, upload_id: str) -> None:
         """Remove an upload that no longer has a record. Idempotent."""
 
-    async def busy(self, upload_id: str) -> bool:
-        """True while a stage of the upload may still write: it is running under a lease that has not lapsed."""
+    async def idle(self, upload_id: str) -> Upload | None:
+        """The upload; None while one of its stages may still write: it is running under a lease that has not lapsed.
+        Raises RequestError UPLOAD_NOT_FOUND."""
 
 
 class EventFeed(Protocol):

@@ -78,10 +78,10 @@ class Cleanup:
 
     async def _read(self, upload_id: str) -> tuple[Upload | None, Journal | None]:
         """An upload that can be cleaned up now, and its journal; no upload if it has to wait."""
-        if await self._ended.busy(upload_id):
+        upload = await self._ended.idle(upload_id)
+        if upload is None:
             await self._ended.defer(self._cell.volume.name, upload_id, _BUSY_SECONDS)
             return None, None
-        upload = await self._cell.uploads.get(upload_id)
         journal = await self._journal(upload_id)
         if journal is not None and ended_otherwise(journal, upload):
             await self._recovery.recover(upload_id)

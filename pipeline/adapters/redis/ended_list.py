@@ -9,7 +9,10 @@ from redis.asyncio import Redis
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.reads import now_ms
+from pipeline.adapters.redis.records import from_flat, to_upload
 from pipeline.adapters.redis.scripts import Scripts
+from pipeline.core.errors import RequestError
+from pipeline.core.model import Upload
 
 
 class RedisEndedList:
@@ -41,5 +44,10 @@ class RedisEndedList:
         with translated():
             await self._redis.zrem(self._keys.ended(volume), upload_id)
 
-    async def busy(self, upload_id: str) -> bool:
-        return bool((await self._scripts.call("upload_busy", upload_id=upload_id))["busy"])
+    async def idle(self, upload_id: str) -> Upload | None:
+        reply = await self._scripts.call("upload_busy", upload_id=upload_id)
+        if reply["busy"]:
+            return None
+        if "fields" not in reply:
+            raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
+        return to_upload(from_flat(reply["fields"]))

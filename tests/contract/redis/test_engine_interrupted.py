@@ -98,10 +98,10 @@ async def test_the_end_of_the_upload_stops_the_run(play: Play, monkeypatch: pyte
     await play.board.apply(job.upload_id, Event.CANCEL)
     async with asyncio.timeout(60):
         await stopped.wait()
-        assert await play.parts.ended.busy(job.upload_id), "it may still write"
+        assert await play.parts.ended.idle(job.upload_id) is None, "it may still write"
         may_end.set()
         await task
-    assert not await play.parts.ended.busy(job.upload_id)
+    assert await play.parts.ended.idle(job.upload_id)
     assert (await upload_of(play, job)).stages[Stage.ASSEMBLE].state is StageState.STOPPED
 
 

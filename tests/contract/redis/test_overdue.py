@@ -20,7 +20,7 @@ async def test_a_run_whose_lease_lapsed_is_taken_over(play: Play) -> None:
     board = play.impatient(lease_ms=60_000)
     job = await transfer_job(play)
     await board.start(job, "about to die")
-    assert await play.parts.ended.busy(job.upload_id)
+    assert await play.parts.ended.idle(job.upload_id) is None
     assert list(await board.overdue(10)) == []
     client, prefix = play.parts.client, play.parts.keys.prefix
     lapsed = {f"{job.upload_id}|{job.stage}|{job.fencing_token}": 1}
@@ -28,7 +28,7 @@ async def test_a_run_whose_lease_lapsed_is_taken_over(play: Play) -> None:
     await client.delete(
         f"{prefix}watched_at_ms"
     )  # after a pause, which a busy machine makes, each lease gets more time
-    assert not await play.parts.ended.busy(job.upload_id)
+    assert await play.parts.ended.idle(job.upload_id)
     first, second = await asyncio.gather(board.overdue(10), board.overdue(10))
     found = [*first, *second]
     assert len(found) == 1, "two processes take it over once"
@@ -50,7 +50,7 @@ async def test_a_run_that_renews_is_not_taken_over(play: Play) -> None:
     await play.impatient(lease_ms=1).start(job, "alive")
     await patient.renew(job)
     assert list(await patient.overdue(10)) == []
-    assert await play.parts.ended.busy(job.upload_id)
+    assert await play.parts.ended.idle(job.upload_id) is None
 
 
 async def test_a_queued_stage_that_does_not_start_comes_back_unchanged(play: Play) -> None:
@@ -98,7 +98,7 @@ async def test_a_run_that_died_after_its_upload_ended_is_not_taken_over(play: Pl
         return (await play.board.get(job.upload_id)).stages[Stage.TRANSFER].state is StageState.STOPPED
 
     await until(stopped)
-    assert not await play.parts.ended.busy(job.upload_id)
+    assert await play.parts.ended.idle(job.upload_id)
 
 
 async def test_overdue_stages_come_in_batches(play: Play) -> None:

@@ -57,7 +57,7 @@ async def test_a_stage_waits_for_the_segments_that_it_has_requested(play: Play) 
     assert await events_of(play, upload, "wanted") == [("2", "probe"), ("4", "probe")], "announced once"
     with pytest.raises(StageLost):
         await play.stages.renew(probe)
-    assert not await play.parts.ended.busy(upload.upload_id), "no worker is held"
+    assert await play.parts.ended.idle(upload.upload_id), "no worker is held"
     assert list(await play.impatient(lease_ms=1).overdue(10)) == []
 
     assert (await play.receive(upload, 3)).jobs == (), "it does not wait for this one"
@@ -161,7 +161,7 @@ async def test_a_waiting_stage_stops_with_its_upload(play: Play, event: Event) -
     await play.stages.park(probe, [3], None)
     await play.board.apply(upload.upload_id, event)
     assert (await status_of(play, upload))[0] is StageState.STOPPED
-    assert not await play.parts.ended.busy(upload.upload_id)
+    assert await play.parts.ended.idle(upload.upload_id)
     assert await wanted(play, upload) == set()
     await play.board.mark_cleaned(upload.upload_id)
     assert not [key for key in await play.keys() if key.endswith((":reads", ":pending"))]
@@ -173,7 +173,9 @@ async def test_a_waiting_stage_stops_with_its_upload(play: Play, event: Event) -
 async def test_a_run_learns_where_segments_are(play: Play) -> None:
     upload, probe = await reading(play)
     assert await play.stages.hold(probe, [1, 2], None) == {1: HeldSegment(crc_of(1), on_volume=True, stored=False)}
-    await reply(play.parts.client.sadd(f"{play.parts.keys.upload(upload.upload_id)}:released", 1))
+    key = play.parts.keys.upload(upload.upload_id)
+    await reply(play.parts.client.sadd(f"{key}:released", 1))
+    await reply(play.parts.client.hset(key, "bytes_released", "10"))
     await reply(play.parts.client.hset(play.parts.keys.stored(upload.upload_id), "1", "e"))
     assert await play.stages.hold(probe, [1], None) == {1: HeldSegment(crc_of(1), on_volume=False, stored=True)}
     assert await wanted(play, upload) == set(), "a whole upload holds everything anyway"

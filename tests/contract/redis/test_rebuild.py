@@ -122,7 +122,7 @@ async def test_a_record_that_misses_the_end_is_corrected(play: Play) -> None:
     with pytest.raises(StageLost):
         await play.stages.finish(running, None)
     assert await play.board.ids(Status.PROCESSING, -1000, 10) == []
-    assert not await play.parts.ended.busy(upload.upload_id)
+    assert await play.parts.ended.idle(upload.upload_id)
 
 
 async def test_two_rebuilds_at_once_make_one_record(play: Play) -> None:

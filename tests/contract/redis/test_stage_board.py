@@ -204,12 +204,12 @@ async def test_a_failed_stage_fails_the_upload(play: Play) -> None:
     assert failed.stages[Stage.THUMBNAIL].error_code == "NOT_MEDIA"
     assert failed.stages[Stage.PERSIST].state is StageState.STOPPED
     assert failed.stages[Stage.SEAL].state is StageState.RUNNING, "until it notices"
-    assert await play.parts.ended.busy(upload.upload_id)
+    assert await play.parts.ended.idle(upload.upload_id) is None
     with pytest.raises(StageLost):
         await play.stages.renew(seal)
     await play.stages.acknowledge_end(seal)
     assert (await play.board.get(upload.upload_id)).stages[Stage.SEAL].state is StageState.STOPPED
-    assert not await play.parts.ended.busy(upload.upload_id)
+    assert await play.parts.ended.idle(upload.upload_id)
 
 
 async def test_acknowledging_an_end_does_nothing_while_the_upload_lives(play: Play) -> None:
@@ -274,6 +274,6 @@ async def test_an_idle_transfer_is_queued_by_the_next_arrival_only(play: Play) -
     assert await play.stages.idle(transfer)
     with pytest.raises(StageLost):
         await play.stages.renew(transfer)
-    assert not await play.parts.ended.busy(upload.upload_id)
+    assert await play.parts.ended.idle(upload.upload_id)
     again = (await play.receive(upload, 2)).jobs
     assert [(job.stage, job.fencing_token > transfer.fencing_token) for job in again] == [(Stage.TRANSFER, True)]

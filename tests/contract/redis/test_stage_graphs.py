@@ -148,11 +148,11 @@ async def test_an_upload_that_the_older_release_ends_is_complete_by_its_graph(pl
     persist = older.by_stage((await older.stages.finish(seal, {"etag": "e"})).jobs)[Stage.PERSIST]
     await older.finished(persist)
     assert (await play.board.get(upload.upload_id)).status is Status.READY
-    assert await older.ended.busy(upload.upload_id), "the newer release's stage may still write"
+    assert await older.ended.idle(upload.upload_id) is None, "the newer release's stage may still write"
     with pytest.raises(StageLost):
         await play.stages.renew(thumbnail)
     await play.stages.acknowledge_end(thumbnail)
-    assert not await older.ended.busy(upload.upload_id)
+    assert await older.ended.idle(upload.upload_id)
 
 
 @pytest.mark.parametrize("event", [Event.CANCEL, Event.FAIL])

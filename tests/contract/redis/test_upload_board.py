@@ -213,7 +213,7 @@ async def test_an_end_stops_the_stages_and_wakes_cleanup(play: Play, event: Even
     assert ended.status in ENDED
     assert {status.state for status in ended.stages.values()} == {StageState.STOPPED}
     assert list(await play.parts.ended.due(VOLUME, 10)) == [upload.upload_id]
-    assert not await play.parts.ended.busy(upload.upload_id)
+    assert await play.parts.ended.idle(upload.upload_id)
     assert not await play.parts.client.exists(f"{play.parts.keys.prefix}stage-leases"), "no lease is left"
 
 

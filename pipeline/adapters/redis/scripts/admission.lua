@@ -4,7 +4,7 @@
 -- Reserve bytes for an upload; its caller allocates and confirms it.
 local function hold(who, owner, size, ticket)
   hash_put(V .. ':tickets', who, ticket)
-  redis.call('ZADD', V .. ':leases', int(NOW + A.lease_ms), who)
+  redis.call('ZADD', V .. ':leases', int(now() + A.lease_ms), who)
   redis.call('SADD', V .. ':granted', who)
   count_owner(owner, 1, journal_of(who))
   counter('reserved_bytes', journal_of(who))
@@ -35,7 +35,7 @@ end
 
 -- Extend a lease, also one that has lapsed; never shorten it. One that has lapsed has ended before now.
 local function prolong(who)
-  redis.call('ZADD', V .. ':leases', 'GT', int(NOW + A.lease_ms), who)
+  redis.call('ZADD', V .. ':leases', 'GT', int(now() + A.lease_ms), who)
   redis.call('ZREM', V .. ':lapsed', who)
 end
 
@@ -43,12 +43,12 @@ end
 -- send: extend all leases and deadlines by that time.
 local function stand_still()
   local ran = number(volume_field(V, 'ran_at_ms'))
-  if ran > 0 and NOW - ran > A.pause_ms then
+  if ran > 0 and now() - ran > A.pause_ms then
     for _, key in ipairs({V .. ':leases', V .. ':deadlines'}) do
-      for _, who in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, int(NOW - ran), who) end
+      for _, who in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, int(now() - ran), who) end
     end
   end
-  hash_put(V, 'ran_at_ms', int(NOW))
+  hash_put(V, 'ran_at_ms', int(now()))
 end
 
 -- Whether no upload waits, has a wish or has lapsed.
@@ -57,7 +57,7 @@ local function is_quiet() return redis.call('EXISTS', V .. ':queue', V .. ':wish
 -- Returns whether any lease has lapsed now.
 local function lapse()
   local has_lapsed = false
-  for _, who in ipairs(redis.call('ZRANGEBYSCORE', V .. ':leases', '-inf', int(NOW))) do
+  for _, who in ipairs(redis.call('ZRANGEBYSCORE', V .. ':leases', '-inf', int(now()))) do
     -- A reservation that is not confirmed yet does not lapse: it is returned to the caller of this run.
     if redis.call('SISMEMBER', V .. ':granted', who) == 0 then
       redis.call('ZADD', V .. ':lapsed', redis.call('ZSCORE', V .. ':leases', who), who)
@@ -76,8 +76,8 @@ local function confirm(is_adopted)
   set_backed(id, counted and backed_of(id) or math.min(size_of(id), A.backed_bytes))
   if redis.call('SREM', V .. ':granted', id) == 1 then
     count_backed(journal_of(id))
-    redis.call('ZADD', V .. ':leases', 'GT', int(NOW + A.lease_ms), id) -- it has not lapsed
-    if A.deadline_ms then redis.call('ZADD', V .. ':deadlines', 'NX', int(NOW + A.deadline_ms), id) end
+    redis.call('ZADD', V .. ':leases', 'GT', int(now() + A.lease_ms), id) -- it has not lapsed
+    if A.deadline_ms then redis.call('ZADD', V .. ':deadlines', 'NX', int(now() + A.deadline_ms), id) end
   end
   counter('epoch', 1)
 end
@@ -210,7 +210,7 @@ local function run(is_new, quiet)
   if not volume_field(V, 'measured_at_ms') then redis.call('SADD', P .. 'volumes', A.volume) end
   hash_put(V, 'budget_bytes', int(A.budget_bytes))
   hash_put(V, 'free_bytes', int(A.free_bytes))
-  hash_put(V, 'measured_at_ms', int(NOW))
+  hash_put(V, 'measured_at_ms', int(now()))
   hash_put(V, 'usable_bytes', int(math.max(0, A.free_bytes - A.headroom_bytes + backed())))
   local to_allocate = {}
   for _, who in ipairs(redis.call('SMEMBERS', V .. ':granted')) do

@@ -23,7 +23,7 @@ if not A.final then
   return refused and cjson.encode({refused = refused}) or reply()
 end
 set_file_size(id, A.size_bytes)
-put(id, 'segment_count', int(A.final.segment_count), 'updated_at_ms', int(NOW))
+put(id, 'segment_count', int(A.final.segment_count), 'updated_at_ms', int(now()))
 unset(id, 'deferred', 'most_bytes')
 shorten(id, A.final.file_bytes, A.final.segment_count, A.final.last_bytes)
 for _, part in ipairs({'writing', 'giving'}) do -- of requests that have ended, and wanted more room than there is file

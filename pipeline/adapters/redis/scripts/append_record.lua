@@ -9,7 +9,7 @@ local takes = MOVES['segment_received'][status] or status == 'waiting'
 local arrived = A.tail and redis.call('HEXISTS', part_key(id, 'received'), int(A.tail.number)) == 1
 if A.tail and takes and not arrived then
   keep_tail(id, A.tail)
-  put(id, 'updated_at_ms', int(NOW))
+  put(id, 'updated_at_ms', int(now()))
   redis.call('HSET', append_key, 'waits', 0)
 elseif A.waited and takes then
   redis.call('HINCRBY', append_key, 'waits', 1)

@@ -87,15 +87,15 @@ local function end_outage(id, stage)
 end
 
 local function set_stage(id, stage, state, code)
-  put(id, stage_field(stage, 'state'), state, stage_field(stage, 'since_ms'), int(NOW),
-    'updated_at_ms', int(NOW))
+  put(id, stage_field(stage, 'state'), state, stage_field(stage, 'since_ms'), int(now()),
+    'updated_at_ms', int(now()))
   emit(id, 'stage', stage, state, code)
 end
 
 -- The fencing token of a stage's next run. Tokens grow even if Redis loses its last second or is rebuilt from journals, because
 -- they are at least the time: a run that Redis no longer knows must not be taken for a later run with the same token.
 local function next_token(id, stage)
-  local token = int(math.max(stage_number(id, stage, 'generation') + 1, NOW))
+  local token = int(math.max(stage_number(id, stage, 'generation') + 1, now()))
   put(id, stage_field(stage, 'generation'), token)
   return token
 end
@@ -105,10 +105,10 @@ end
 local function queue_stage(id, stage, after_ms)
   drop_lease(id, stage)
   local token = next_token(id, stage)
-  put(id, stage_field(stage, 'queued_at_ms'), int(NOW + after_ms))
+  put(id, stage_field(stage, 'queued_at_ms'), int(now() + after_ms))
   unset(id, stage_field(stage, 'waits_for'))
   set_stage(id, stage, 'queued')
-  redis.call('ZADD', P .. 'stage-leases', int(NOW + after_ms + A.requeue_ms), lease_member(id, stage, token))
+  redis.call('ZADD', P .. 'stage-leases', int(now() + after_ms + A.requeue_ms), lease_member(id, stage, token))
   return {upload_id = id, stage = stage, fencing_token = tonumber(token), volume = field(id, 'volume')}
 end
 
@@ -117,10 +117,10 @@ end
 local function start_run(id, stage, token)
   fetch_all(id)
   put(id, stage_field(stage, 'worker'), A.worker, stage_field(stage, 'attempt'), int(stage_number(id, stage, 'failures') + 1))
-  if not field(id, stage_field(stage, 'started_at_ms')) then put(id, stage_field(stage, 'started_at_ms'), int(NOW)) end
+  if not field(id, stage_field(stage, 'started_at_ms')) then put(id, stage_field(stage, 'started_at_ms'), int(now())) end
   set_stage(id, stage, 'running')
-  redis.call('ZADD', P .. 'stage-leases', int(NOW + A.lease_ms), lease_member(id, stage, token))
-  local waited_ms = NOW - (tonumber(field(id, stage_field(stage, 'queued_at_ms'))) or NOW)
+  redis.call('ZADD', P .. 'stage-leases', int(now() + A.lease_ms), lease_member(id, stage, token))
+  local waited_ms = now() - (tonumber(field(id, stage_field(stage, 'queued_at_ms'))) or now())
   count_stage(stage, 'started', 1)
   count_stage(stage, 'waited_ms', math.max(0, waited_ms))
   return {waited_ms = waited_ms, takeovers = stage_number(id, stage, 'takeovers'), fields = flat_record(id)}
@@ -130,7 +130,7 @@ end
 local function continue_with(id, stage)
   drop_lease(id, stage)
   local token = next_token(id, stage)
-  put(id, stage_field(stage, 'queued_at_ms'), int(NOW))
+  put(id, stage_field(stage, 'queued_at_ms'), int(now()))
   unset(id, stage_field(stage, 'waits_for'))
   local started = start_run(id, stage, token)
   started.job = {upload_id = id, stage = stage, fencing_token = tonumber(token), volume = field(id, 'volume')}

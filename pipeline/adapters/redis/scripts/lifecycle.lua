@@ -2,7 +2,7 @@
 
 -- The client of an upload that was complete has to send again: it has A.lease_ms for that, at least.
 local function give_time(id)
-  local least = NOW + (A.lease_ms or 0)
+  local least = now() + (A.lease_ms or 0)
   local V = P .. 'volume:' .. field(id, 'volume')
   local lapsed = redis.call('ZSCORE', V .. ':lapsed', id)
   if lapsed then
@@ -18,7 +18,7 @@ end
 -- The client of an upload is there: extend the lease of its reservation to A.lease_ms from now, also if it has lapsed.
 local function renew_lease(id)
   local V = P .. 'volume:' .. field(id, 'volume')
-  local until_ms = int(NOW + A.lease_ms)
+  local until_ms = int(now() + A.lease_ms)
   if redis.call('ZADD', V .. ':leases', 'XX', 'GT', 'CH', until_ms, id) == 1 then return end
   if redis.call('ZREM', V .. ':lapsed', id) == 1 then redis.call('ZADD', V .. ':leases', until_ms, id) end
 end
@@ -32,10 +32,10 @@ local function apply(id, event, code, message)
   if not from then return nil, false end
   local to = MOVES[event][from]
   if not to or to == from then return from, false end
-  put(id, 'status', to, 'status_since_ms', int(NOW), 'updated_at_ms', int(NOW))
-  if not ENDED[to] and not field(id, to .. '_at_ms') then put(id, to .. '_at_ms', int(NOW)) end
+  put(id, 'status', to, 'status_since_ms', int(now()), 'updated_at_ms', int(now()))
+  if not ENDED[to] and not field(id, to .. '_at_ms') then put(id, to .. '_at_ms', int(now())) end
   -- A Redis without memory refuses the first write of a script: an addition comes first.
-  redis.call('ZADD', P .. 'status:' .. to, int(NOW), id)
+  redis.call('ZADD', P .. 'status:' .. to, int(now()), id)
   redis.call('ZREM', P .. 'status:' .. from, id)
   redis.call('ZREM', P .. 'listed:' .. from, id)
   redis.call('ZADD', P .. 'listed:' .. to, field(id, 'created_at_ms'), id)
@@ -52,7 +52,7 @@ local function apply(id, event, code, message)
       end
     end
     local volume = field(id, 'volume')
-    redis.call('ZADD', P .. 'volume:' .. volume .. ':ended', int(NOW), id)
+    redis.call('ZADD', P .. 'volume:' .. volume .. ':ended', int(now()), id)
     redis.call('ZREM', P .. 'volume:' .. volume .. ':releasing', id)
     redis.call('ZREM', P .. 'volume:' .. volume .. ':deadlines', id)
     wake_admission(volume, 'ended')

@@ -26,12 +26,12 @@ local function day_key(owner, moment_ms) return P .. 'owner-day:' .. int(math.fl
 local function add_to_day(owner, created_ms, bytes)
   local key = day_key(owner, created_ms)
   local until_ms = (math.floor(created_ms / DAY_MS) + 2) * DAY_MS
-  if bytes == 0 or until_ms <= NOW then return end
+  if bytes == 0 or until_ms <= now() then return end
   local count = redis.call('INCRBY', key, int(bytes))
   if count <= 0 then
     redis.call('DEL', key)
   elseif count == bytes then -- it is new
-    redis.call('PEXPIRE', key, int(until_ms - NOW))
+    redis.call('PEXPIRE', key, int(until_ms - now()))
   end
 end
 
@@ -64,10 +64,10 @@ end
 -- Take one creation from an owner's bucket, which refills at a constant rate; nil, or the ms until there is one.
 local function take_creation(owner, rate)
   local key, each = P .. 'owner-rate:' .. owner, 1000 / rate.per_second
-  local full_at = math.max(NOW, tonumber(redis.call('GET', key) or '0')) + each
-  local wait = full_at - NOW - rate.burst * each
+  local full_at = math.max(now(), tonumber(redis.call('GET', key) or '0')) + each
+  local wait = full_at - now() - rate.burst * each
   if wait > 0 then return wait end
-  redis.call('SET', key, string.format('%.3f', full_at), 'PX', int(math.ceil(full_at - NOW)))
+  redis.call('SET', key, string.format('%.3f', full_at), 'PX', int(math.ceil(full_at - now())))
   return nil
 end
 
@@ -92,8 +92,8 @@ local function refuse_creation(limits, fields, begins)
   local has, has_bytes = hash_get(owner_key(owner), counted), hash_get(owner_key(owner), 'bytes')
   if tonumber(has or '0') >= own[counted] then return {code = 'OWNER_LIMIT', limit = counted, value = own[counted]} end
   if tonumber(has_bytes or '0') + size > own.bytes then return {code = 'OWNER_LIMIT', limit = 'bytes', value = own.bytes} end
-  if own.bytes_per_day and tonumber(redis.call('GET', day_key(owner, NOW)) or '0') + size > own.bytes_per_day then
-    return {code = 'DAILY_LIMIT', value = own.bytes_per_day, retry_after_seconds = (DAY_MS - NOW % DAY_MS) / 1000}
+  if own.bytes_per_day and tonumber(redis.call('GET', day_key(owner, now())) or '0') + size > own.bytes_per_day then
+    return {code = 'DAILY_LIMIT', value = own.bytes_per_day, retry_after_seconds = (DAY_MS - now() % DAY_MS) / 1000}
   end
   return nil
 end
@@ -111,8 +111,8 @@ local function refuse_growth(id, own, size)
   if tonumber(hash_get(owner_key(owner), 'bytes') or '0') + growth > own.bytes then
     return {code = 'OWNER_LIMIT', limit = 'bytes', value = own.bytes}
   end
-  if own.bytes_per_day and tonumber(redis.call('GET', day_key(owner, NOW)) or '0') + growth > own.bytes_per_day then
-    return {code = 'DAILY_LIMIT', value = own.bytes_per_day, retry_after_seconds = (DAY_MS - NOW % DAY_MS) / 1000}
+  if own.bytes_per_day and tonumber(redis.call('GET', day_key(owner, now())) or '0') + growth > own.bytes_per_day then
+    return {code = 'DAILY_LIMIT', value = own.bytes_per_day, retry_after_seconds = (DAY_MS - now() % DAY_MS) / 1000}
   end
   return nil
 end
@@ -139,6 +139,6 @@ local function use_permit(permit)
   local key = P .. 'permit:' .. permit.id
   local used = tonumber(redis.call('GET', key) or '0')
   if used >= permit.count then return false end
-  redis.call('SET', key, int(used + 1), 'PX', int(math.max(1, permit.until_ms - NOW)))
+  redis.call('SET', key, int(used + 1), 'PX', int(math.max(1, permit.until_ms - now())))
   return true
 end

@@ -50,7 +50,7 @@ local function is_windowed(id) return field(id, 'window_bytes') and true or fals
 local function releasing_key(id) return P .. 'volume:' .. field(id, 'volume') .. ':releasing' end
 
 -- Have the admission worker look at what an upload may release, in `after_ms` at the latest.
-local function release_later(id, after_ms) redis.call('ZADD', releasing_key(id), 'LT', int(NOW + after_ms), id) end
+local function release_later(id, after_ms) redis.call('ZADD', releasing_key(id), 'LT', int(now() + after_ms), id) end
 
 -- {number = true} of the segments that requests are writing now, or of which a part has arrived and is kept.
 local function writers_of(id)
@@ -59,7 +59,7 @@ local function writers_of(id)
   if tail and not tail.held then numbers[int(tail.number)] = true end
   local found = redis.call('ZRANGE', part_key(id, 'writing'), 0, -1, 'WITHSCORES')
   for i = 1, #found, 2 do
-    if tonumber(found[i + 1]) > NOW then numbers[string.match(found[i], '^%d+')] = true end
+    if tonumber(found[i + 1]) > now() then numbers[string.match(found[i], '^%d+')] = true end
   end
   return numbers
 end
@@ -71,8 +71,8 @@ local function end_claims(id, number, claim)
   for i = 1, #found, 2 do
     if found[i] == claim then
       redis.call('ZREM', part_key(id, 'writing'), claim)
-    elseif string.match(found[i], '^%d+') == number and tonumber(found[i + 1]) > NOW + REPEAT_MS then
-      redis.call('ZADD', part_key(id, 'writing'), int(NOW + REPEAT_MS), found[i])
+    elseif string.match(found[i], '^%d+') == number and tonumber(found[i + 1]) > now() + REPEAT_MS then
+      redis.call('ZADD', part_key(id, 'writing'), int(now() + REPEAT_MS), found[i])
     end
   end
 end
@@ -96,11 +96,11 @@ local function is_releasable(id, which, number)
 end
 
 -- The caller of this script gives back the room of a segment. If it has not confirmed that after REPEAT_MS, another one may.
-local function begin_giving(id, number) redis.call('ZADD', part_key(id, 'giving'), int(NOW + GIVING_MS), number) end
+local function begin_giving(id, number) redis.call('ZADD', part_key(id, 'giving'), int(now() + GIVING_MS), number) end
 
 -- The admission worker is to give back the room of a segment: nobody does so now.
 local function await_giving(id, number)
-  redis.call('ZADD', part_key(id, 'giving'), int(NOW + GIVING_MS - REPEAT_MS), number)
+  redis.call('ZADD', part_key(id, 'giving'), int(now() + GIVING_MS - REPEAT_MS), number)
 end
 
 -- From when on another process may give back the room of a segment.

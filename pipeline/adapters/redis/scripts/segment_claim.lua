@@ -16,13 +16,13 @@ if known or not MOVES['segment_received'][status] then
 end
 for _, member in ipairs({number, '*'}) do
   local until_ms = redis.call('ZSCORE', key .. ':giving', member)
-  if until_ms and tonumber(until_ms) > NOW then return cjson.encode({status = status, claimed = false, busy = busy}) end
+  if until_ms and tonumber(until_ms) > now() then return cjson.encode({status = status, claimed = false, busy = busy}) end
 end
 if A.end_bytes and field(id, 'deferred') then
   local refused = count_growth(id, A.limits, A.end_bytes)
   if refused then return cjson.encode({refused = refused}) end
 end
 redis.call('ZREM', key .. ':giving', number)
-redis.call('ZADD', key .. ':writing', int(NOW + A.claim_ms), number .. '|' .. A.token)
+redis.call('ZADD', key .. ':writing', int(now() + A.claim_ms), number .. '|' .. A.token)
 release_later(id, A.claim_ms + LINGER_MS)
 return cjson.encode({status = status, claimed = true, busy = busy})

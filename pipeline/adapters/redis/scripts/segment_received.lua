@@ -41,7 +41,7 @@ else
 end
 bump(id, 'bytes_received', int(A.size_bytes))
 local count = bump(id, 'segments_received', 1)
-put(id, 'updated_at_ms', int(NOW))
+put(id, 'updated_at_ms', int(now()))
 local last = count == tonumber(field(id, 'segment_count'))
 status = apply(id, last and 'all_received' or 'segment_received')
 local jobs = append(trigger_stages(id, {first_segment = true, all_received = last}), wake_readers(id))

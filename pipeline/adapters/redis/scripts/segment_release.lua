@@ -35,7 +35,7 @@ local function look_again(at_ms) next_ms = math.min(next_ms or at_ms, at_ms) end
 local claims = redis.call('ZRANGE', key .. ':writing', 0, -1, 'WITHSCORES')
 for i = 1, #claims, 2 do
   local until_ms = tonumber(claims[i + 1])
-  if until_ms > NOW then
+  if until_ms > now() then
     look_again(until_ms)
   else
     redis.call('ZREM', key .. ':writing', claims[i])
@@ -53,14 +53,14 @@ for i = 1, #given, 2 do
   local number, until_ms = given[i], tonumber(given[i + 1])
   local is_released = redis.call('SISMEMBER', key .. ':released', number) == 1
   if number == '*' then
-    if until_ms <= NOW then redis.call('ZREM', key .. ':giving', number) end
+    if until_ms <= now() then redis.call('ZREM', key .. ':giving', number) end
   elseif not is_released and (writers[number] or redis.call('HEXISTS', key .. ':received', number) == 1) then
     redis.call('ZREM', key .. ':giving', number)
-  elseif free_to_give(until_ms) > NOW then
+  elseif free_to_give(until_ms) > now() then
     look_again(free_to_give(until_ms))
   else
     begin_giving(id, number)
-    look_again(NOW + REPEAT_MS)
+    look_again(now() + REPEAT_MS)
     if is_released then
       released[number] = redis.call('HGET', key .. ':stored', number)
     else
@@ -68,7 +68,7 @@ for i = 1, #given, 2 do
     end
   end
 end
-if more then look_again(NOW + LINGER_MS) end
-if kept then look_again(NOW + REPEAT_MS) end
+if more then look_again(now() + LINGER_MS) end
+if kept then look_again(now() + REPEAT_MS) end
 if next_ms then redis.call('ZADD', list, int(next_ms), id) else redis.call('ZREM', list, id) end
 return cjson.encode({windowed = windowed, released = released, unfinished = unfinished})

@@ -18,7 +18,7 @@ if redis.call('HSETNX', key .. ':stored', number, A.etag) == 1 then
 else
   redis.call('HSET', key .. ':stored', number, A.etag)
 end
-put(id, 'updated_at_ms', int(NOW))
+put(id, 'updated_at_ms', int(now()))
 local released = false
 local which = releasable(id)
 if is_windowed(id) then

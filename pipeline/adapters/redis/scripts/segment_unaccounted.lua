@@ -13,5 +13,5 @@ for n = 1, tonumber(field(id, 'segment_count')) do
   local has_room = not windowed and redis.call('HEXISTS', key .. ':expected', number) == 0
   if gone or not (arrived or has_room or writers[number]) then numbers[#numbers + 1] = n end
 end
-if #numbers > 0 then redis.call('ZADD', key .. ':giving', int(NOW + GIVING_MS), '*') end
+if #numbers > 0 then redis.call('ZADD', key .. ':giving', int(now() + GIVING_MS), '*') end
 return cjson.encode({windowed = windowed, numbers = numbers})

@@ -14,7 +14,7 @@ if spec.trigger == 'first_segment' and not spec.reads
 end
 local results = {}
 local function finish(stage, state, result)
-  put(id, stage_field(stage, 'finished_at_ms'), int(NOW))
+  put(id, stage_field(stage, 'finished_at_ms'), int(now()))
   unset(id, stage_field(stage, 'error_code'))
   if result then append(results, {stage, result}) end
   set_stage(id, stage, state)

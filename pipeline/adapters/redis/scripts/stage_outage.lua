@@ -6,8 +6,8 @@ if fenced(id, A.stage, A.fencing_token) then return LOST end
 local last = field(id, stage_field(A.stage, 'away_dependency'))
 if last and last ~= A.dependency then end_outage(id, A.stage) end
 put(id, stage_field(A.stage, 'away_dependency'), A.dependency)
-if not field(id, stage_field(A.stage, 'away_since_ms')) then put(id, stage_field(A.stage, 'away_since_ms'), int(NOW)) end
+if not field(id, stage_field(A.stage, 'away_since_ms')) then put(id, stage_field(A.stage, 'away_since_ms'), int(now())) end
 return cjson.encode({
-  outage_ms = math.max(0, NOW - stage_number(id, A.stage, 'away_since_ms')),
+  outage_ms = math.max(0, now() - stage_number(id, A.stage, 'away_since_ms')),
   failures = bump(id, stage_field(A.stage, 'away_failures'), 1),
 })

@@ -5,10 +5,10 @@ local LEASES = P .. 'stage-leases'
 
 -- If this script has not run for a while, Redis was unavailable and live runs could not renew: every lease gets time to.
 local watched = tonumber(redis.call('GET', P .. 'watched_at_ms') or '0')
-redis.call('SET', P .. 'watched_at_ms', int(NOW))
-if watched > 0 and NOW - watched > A.pause_ms then
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', int(NOW + A.grace_ms))) do
-    redis.call('ZADD', LEASES, int(NOW + A.grace_ms), member)
+redis.call('SET', P .. 'watched_at_ms', int(now()))
+if watched > 0 and now() - watched > A.pause_ms then
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', int(now() + A.grace_ms))) do
+    redis.call('ZADD', LEASES, int(now() + A.grace_ms), member)
   end
 end
 
@@ -44,16 +44,16 @@ local function check(member)
     job.dead_token = tonumber(token)
     return job
   end
-  redis.call('ZADD', LEASES, int(NOW + A.requeue_ms), member)
+  redis.call('ZADD', LEASES, int(now() + A.requeue_ms), member)
   return {
     upload_id = id, stage = stage, fencing_token = tonumber(token), volume = field(id, 'volume'),
-    due_in_ms = math.max(0, stage_number(id, stage, 'queued_at_ms') - NOW),
+    due_in_ms = math.max(0, stage_number(id, stage, 'queued_at_ms') - now()),
   }
 end
 
 local jobs, handled, passed_over = {}, 0, 0
 while handled < A.limit do
-  local due = redis.call('ZRANGEBYSCORE', LEASES, '-inf', int(NOW), 'LIMIT', passed_over, A.limit - handled)
+  local due = redis.call('ZRANGEBYSCORE', LEASES, '-inf', int(now()), 'LIMIT', passed_over, A.limit - handled)
   if #due == 0 then break end
   for _, member in ipairs(due) do
     local job, stays = check(member)

@@ -9,7 +9,7 @@ if ENDED[status] then return cjson.encode({ended = status}) end
 local state = stage_state(id, A.stage)
 if state ~= 'queued' then return cjson.encode({state = state, retried = false}) end
 local token = tonumber(latest_token(id, A.stage))
-if stage_number(id, A.stage, 'queued_at_ms') <= NOW then
+if stage_number(id, A.stage, 'queued_at_ms') <= now() then
   local volume = field(id, 'volume')
   local job = {upload_id = id, stage = A.stage, fencing_token = token, volume = volume}
   return cjson.encode({state = state, retried = false, job = job})

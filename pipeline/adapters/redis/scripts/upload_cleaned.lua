@@ -6,7 +6,7 @@ local id = A.upload_id
 local key = upload_key(id)
 local volume = field(id, 'volume')
 if not volume then return cjson.encode({}) end
-put(id, 'released_at_ms', int(NOW))
+put(id, 'released_at_ms', int(now()))
 redis.call('ZREM', P .. 'volume:' .. volume .. ':ended', id)
 redis.call('DEL', part_key(id, 'pending'), part_key(id, 'reads'), part_key(id, 'released'), part_key(id, 'expected'),
   part_key(id, 'writing'), part_key(id, 'giving'), part_key(id, 'append'), part_key(id, 'md5'))
@@ -32,7 +32,7 @@ if A.retention_ms then
     if known and cjson.decode(known).upload_id == id then redis.call('PEXPIRE', P .. 'idempotency:' .. used, int(keep_ms)) end
   end
   for _, part in ipairs({'', ':received', ':stored', ':results'}) do redis.call('PEXPIRE', key .. part, int(keep_ms)) end
-  redis.call('ZADD', P .. 'retired', int(NOW + keep_ms), id)
+  redis.call('ZADD', P .. 'retired', int(now() + keep_ms), id)
   redis.call('HSET', P .. 'retired-owners', id, field(id, 'owner') or 'default')
 end
 changed(id, 'segment')

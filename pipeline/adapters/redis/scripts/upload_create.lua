@@ -26,17 +26,17 @@ local id = A.upload_id
 begin_record(id)
 for name, value in pairs(A.fields) do put(id, name, value) end
 local status = transport_of(id).begins
-put(id, 'status', status, 'status_since_ms', int(NOW), 'created_at_ms', int(NOW), 'updated_at_ms', int(NOW))
+put(id, 'status', status, 'status_since_ms', int(now()), 'created_at_ms', int(now()), 'updated_at_ms', int(now()))
 move_counters(id, nil, status)
 for stage, spec in pairs(transport_of(id).stages) do
   put(id, stage_field(stage, 'state'), is_needless(id, spec) and 'skipped' or 'pending')
 end
 -- The reader begins with the first segment, so in a window that one has its place from the start.
 if A.fields.window_bytes then redis.call('SADD', reads_key(id), 1) end
-redis.call('ZADD', P .. 'uploads', int(NOW), id)
-redis.call('ZADD', P .. 'owned:' .. A.fields.owner, int(NOW), id)
-redis.call('ZADD', P .. 'status:' .. status, int(NOW), id)
-redis.call('ZADD', P .. 'listed:' .. status, int(NOW), id)
+redis.call('ZADD', P .. 'uploads', int(now()), id)
+redis.call('ZADD', P .. 'owned:' .. A.fields.owner, int(now()), id)
+redis.call('ZADD', P .. 'status:' .. status, int(now()), id)
+redis.call('ZADD', P .. 'listed:' .. status, int(now()), id)
 if idem then
   redis.call('SET', idem, cjson.encode({upload_id = id, fingerprint = A.fingerprint}), 'PX', int(A.idempotency_ms))
 end

@@ -9,10 +9,10 @@ if status == 'granted' then
   local refused = deferred and count_growth(id, A.limits, A.size_bytes)
   if refused then return cjson.encode({refused = refused}) end
   if deferred then put(id, 'segment_count', int(math.max(A.segment_count, tonumber(count)))) end
-  local until_ms = math.max(NOW + A.valid_ms, tonumber(field(id, 'grants_until_ms') or '0'))
-  put(id, 'granted_at_ms', int(NOW), 'grants_until_ms', int(until_ms), 'updated_at_ms', int(NOW))
-  redis.call('ZADD', P .. 'status:granted', int(NOW), id)
+  local until_ms = math.max(now() + A.valid_ms, tonumber(field(id, 'grants_until_ms') or '0'))
+  put(id, 'granted_at_ms', int(now()), 'grants_until_ms', int(until_ms), 'updated_at_ms', int(now()))
+  redis.call('ZADD', P .. 'status:granted', int(now()), id)
   local volume = field(id, 'volume')
-  redis.call('ZADD', P .. 'volume:' .. volume .. ':deadlines', 'NX', int(NOW + A.deadline_ms), id)
+  redis.call('ZADD', P .. 'volume:' .. volume .. ':deadlines', 'NX', int(now() + A.deadline_ms), id)
 end
 return cjson.encode({status = status})

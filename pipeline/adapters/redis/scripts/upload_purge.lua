@@ -1,5 +1,5 @@
 -- Remove records past their retention time from the indexes. A: limit. Returns {count}.
-local ids = redis.call('ZRANGEBYSCORE', P .. 'retired', '-inf', int(NOW), 'LIMIT', 0, A.limit)
+local ids = redis.call('ZRANGEBYSCORE', P .. 'retired', '-inf', int(now()), 'LIMIT', 0, A.limit)
 for _, id in ipairs(ids) do
   redis.call('ZREM', P .. 'uploads', id)
   local owner = redis.call('HGET', P .. 'retired-owners', id) or redis.call('HGET', upload_key(id), 'owner')

@@ -21,9 +21,9 @@ for _, part in ipairs({'received', 'stored', 'pending', 'results', 'reads', 'rel
 end
 begin_record(id)
 for name, value in pairs(A.fields) do put(id, name, value) end
-put(id, 'status', A.status, 'status_since_ms', int(NOW), 'created_at_ms', int(A.created_at_ms), 'updated_at_ms', int(NOW),
-  'recovered_at_ms', int(NOW))
-if A.grants_ms then put(id, 'granted_at_ms', int(NOW), 'grants_until_ms', int(NOW + A.grants_ms)) end
+put(id, 'status', A.status, 'status_since_ms', int(now()), 'created_at_ms', int(A.created_at_ms), 'updated_at_ms', int(now()),
+  'recovered_at_ms', int(now()))
+if A.grants_ms then put(id, 'granted_at_ms', int(now()), 'grants_until_ms', int(now() + A.grants_ms)) end
 move_counters(id, nil, A.status)
 for stage, spec in pairs(transport_of(id).stages) do
   put(id, stage_field(stage, 'state'),
@@ -31,7 +31,7 @@ for stage, spec in pairs(transport_of(id).stages) do
 end
 redis.call('ZADD', P .. 'uploads', int(A.created_at_ms), id)
 redis.call('ZADD', P .. 'owned:' .. A.fields.owner, int(A.created_at_ms), id)
-redis.call('ZADD', P .. 'status:' .. A.status, int(NOW), id)
+redis.call('ZADD', P .. 'status:' .. A.status, int(now()), id)
 redis.call('ZADD', P .. 'listed:' .. A.status, int(A.created_at_ms), id)
 if A.permit then use_permit(A.permit) end
 if A.idempotency_key then
@@ -57,7 +57,7 @@ emit(id, 'status', 'status', A.status)
 local jobs = {}
 if ENDED[A.status] then
   if A.status == 'ready' then put(id, 'content_id', id) end
-  redis.call('ZADD', P .. 'volume:' .. field(id, 'volume') .. ':ended', int(NOW), id)
+  redis.call('ZADD', P .. 'volume:' .. field(id, 'volume') .. ':ended', int(now()), id)
 elseif A.status == 'processing' then
   jobs = trigger_stages(id, {all_received = true})
 elseif A.status == 'admitted' then

@@ -96,7 +96,7 @@ local function taken_of(who, segment)
 end
 
 local function keep_taken(who, segment, bytes, is_backed)
-  redis.call('HSET', V .. ':taken:' .. who, segment, int(bytes) .. ' ' .. int(NOW) .. ' ' .. (is_backed and '1' or '0'))
+  redis.call('HSET', V .. ':taken:' .. who, segment, int(bytes) .. ' ' .. int(now()) .. ' ' .. (is_backed and '1' or '0'))
 end
 
 -- The bytes wished, and how many of them a whole reservation has got already. 0, 0: it has no wish.

@@ -5,12 +5,12 @@ local V = P .. 'volume:' .. A.volume
 
 -- `taken` is JSON. Its time makes it unique. A clock that was set back leaves no samples of the future.
 local function keep(key, taken)
-  redis.call('ZREMRANGEBYSCORE', key, '(' .. int(NOW), '+inf')
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', int(NOW - A.keep_ms))
+  redis.call('ZREMRANGEBYSCORE', key, '(' .. int(now()), '+inf')
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', int(now() - A.keep_ms))
   local last = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')
-  if last[2] and NOW - tonumber(last[2]) < A.every_ms then return end
-  taken.at_ms = int(NOW)
-  redis.call('ZADD', key, int(NOW), cjson.encode(taken))
+  if last[2] and now() - tonumber(last[2]) < A.every_ms then return end
+  taken.at_ms = int(now())
+  redis.call('ZADD', key, int(now()), cjson.encode(taken))
   redis.call('PEXPIRE', key, int(A.keep_ms))
 end
 
