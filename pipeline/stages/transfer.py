@@ -128,7 +128,7 @@ class Transfer:
                     changed.result()
                     changed = asyncio.ensure_future(anext(changes))
                 ended = [in_flight.pop(number) for number in [*in_flight] if in_flight[number].done()]
-                completed = [done for task in ended if (done := task.result())]
+                completed = [outcome for task in ended if (outcome := task.result())]
                 if completed and not in_flight:
                     return completed[0]
         finally:

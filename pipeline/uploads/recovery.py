@@ -107,9 +107,11 @@ class Recovery:
     async def up_to_date(self) -> bool:
         """Open the volume, and make sure that this run of Redis has every record that the journals have. False: not
         now. While records are missing, an Idempotency-Key that is repeated would create a second upload."""
+        run = await self._cell.uploads.server_run()
+        if run == await self._cell.ledger.followed_run():
+            return True
         if not await self.open():
             return False
-        run = await self._cell.uploads.server_run()
         if run in (self._followed_run, await self._cell.ledger.followed_run()):
             return True
         with suppress(TimeoutError):

@@ -202,8 +202,8 @@ class RedisReservationLedger:
         return None if opened is None else int(epoch or 0)
 
     async def followed_run(self) -> str | None:
-        (run,) = await hash_get_many(self._redis, self._key, ["followed_run"])
-        return run
+        opened, run = await hash_get_many(self._redis, self._key, ["opened_at_ms", "followed_run"])
+        return None if opened is None else run
 
     async def open(self, run: str) -> None:
         await self._call("open", run=run)

@@ -73,8 +73,10 @@ end
 local function confirm(is_adopted)
   local counted = (is_adopted or redis.call('EXISTS', V .. ':windows', V .. ':taken:' .. id, V .. ':given:' .. id) > 0)
     and (window_of(id) or redis.call('EXISTS', V .. ':taken:' .. id, V .. ':given:' .. id) > 0)
+  local is_first = redis.call('SREM', V .. ':granted', id) == 1
+  if is_first and not counted and not is_adopted then hash_know(V .. ':backed', id, false) end -- nothing has backed any of it
   set_backed(id, counted and backed_of(id) or math.min(size_of(id), A.backed_bytes))
-  if redis.call('SREM', V .. ':granted', id) == 1 then
+  if is_first then
     count_backed(journal_of(id))
     redis.call('ZADD', V .. ':leases', 'GT', int(now() + A.lease_ms), id) -- it has not lapsed
     if A.deadline_ms then redis.call('ZADD', V .. ':deadlines', 'NX', int(now() + A.deadline_ms), id) end
