@@ -162,13 +162,13 @@ class DeadlineMachine(RuleBasedStateMachine):
     def a_segment_arrives(self, index: int, number: int) -> None:
         upload = self.uploads[index]
         facts = {"upload_id": upload.upload_id, "number": number, "size_bytes": SEGMENT_BYTES, "crc32c": "00000001"}
-        accepted = self.call("segment_received", **facts)["accepted"]
+        accepted = self.call("segment_received", **facts, lease_ms=LEASE_MS)["accepted"]
         assert accepted == (upload.status in (Status.ADMITTED, Status.RECEIVING) and number not in upload.received)
+        if upload.lease_ms is not None:
+            upload.renew(self.now_ms + LEASE_MS)
         if accepted:
-            self.volume("renew", upload_id=upload.upload_id, lease_ms=LEASE_MS)
             upload.received.add(number)
             upload.status = Status.PROCESSING if len(upload.received) == SEGMENTS else Status.RECEIVING
-            upload.renew(self.now_ms + LEASE_MS)
 
     @rule(index=which, number=numbers)
     def a_segment_is_lost(self, index: int, number: int) -> None:
