@@ -118,7 +118,9 @@ async def test_a_photo_takes_three_jobs(cell: Cell) -> None:
         if (entry["upload_id"], entry["kind"], entry["value"]) == (upload["id"], "stage", "running")
     )
     assert runs == dict.fromkeys(("transfer", "probe", "persist"), 1)
-    assert {upload["stages"][name]["state"] for name in ("seal", "thumbnail")} == {"done"}, "others have done their work"
+    assert {upload["stages"][name]["state"] for name in ("seal", "thumbnail")} == {"done"}, (
+        "others have done their work"
+    )
 
 
 async def test_clients_that_do_not_send_what_is_wanted_hold_no_worker(servers: Servers, tmp_path: Path) -> None:

@@ -64,9 +64,9 @@ class Scene:
 
     async def release(self, *numbers: int) -> None:
         """Their bytes leave the temp volume."""
-        key = f"{self.play.parts.keys.upload(self.upload.upload_id)}:released"
-        await reply(self.play.parts.client.sadd(key, *numbers))
-        plan = self.upload.plan
+        key, plan = self.play.parts.keys.upload(self.upload.upload_id), self.upload.plan
+        added = await reply(self.play.parts.client.sadd(f"{key}:released", *numbers))
+        await reply(self.play.parts.client.hincrby(key, "bytes_released", added * plan.segment_bytes))
         await self.volume.punch(self.upload.upload_id, [(plan.offset(n), plan.length(n)) for n in numbers])
 
     async def reads(self) -> set[int]:

@@ -196,9 +196,9 @@ async def test_a_refused_transaction_leaves_no_connection_that_queues(
     try:
         proxy.only, proxy.reply = {command}, b"-CLUSTERDOWN The cluster is down\r\n"
         await parts.queue.enqueue(jobs[0])
-        await until(lambda: proxy.replied > 0)
         with suppress(DependencyUnavailable):
             await parts.ledger.snapshot()
+        await until(lambda: proxy.replied > 0)
         proxy.reply = None
         await parts.queue.enqueue(jobs[1])
         await until(lambda: ran[jobs[1].job_id] == 1)

@@ -30,8 +30,9 @@ async def windowed(play: Play, segments: int = 6, window: int = 4, **more: Any) 
 
 async def reads(play: Play, upload: Upload, *numbers: int) -> None:
     """The reader has requested these segments."""
-    key = f"{play.parts.keys.upload(upload.upload_id)}:reads"
-    await cast("Awaitable[int]", play.parts.client.sadd(key, *map(str, numbers)))
+    key = play.parts.keys.upload(upload.upload_id)
+    await cast("Awaitable[int]", play.parts.client.sadd(f"{key}:reads", *map(str, numbers)))
+    await cast("Awaitable[int]", play.parts.client.hset(key, "stage.probe.requests", "1"))
 
 
 async def set_states(play: Play, upload: Upload, state: str, stages: Iterable[Stage] = READERS, **fields: str) -> None:
