@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
-from pipeline.adapters.media.inside.metadata import describe
+from pipeline.adapters.media.inside.metadata import describe, described
 from pipeline.adapters.media.inside.picture import picture
 from pipeline.adapters.media.inside.refused import NotMedia
 from pipeline.adapters.media.protocol import CHILD_SOCKET_FD, HEADER, JOB, LIMITS, MAX_REASON_BYTES, Said, Task
@@ -34,15 +34,18 @@ def serve(work: Callable[[dict[str, Any]], None] | None = None) -> None:
 
 
 def _read(job: dict[str, Any]) -> None:
-    file = cast(BinaryIO, RangeFile(CHILD_SOCKET_FD, job["size_bytes"]))
+    size_bytes, max_edge_pixels = job["size_bytes"], job["max_edge_pixels"]
+    file = cast(BinaryIO, RangeFile(CHILD_SOCKET_FD, size_bytes))
     if job["task"] == Task.PICTURE:
         metadata = MediaMetadata.model_validate(job["metadata"])
+        send(Said.JPEG, picture(file, metadata, max_edge_pixels) or b"")
+    elif job["task"] == Task.DESCRIBE:
+        send(Said.METADATA, describe(file, size_bytes).model_dump_json().encode())
     else:
-        metadata = describe(file, job["size_bytes"])
-        send(Said.METADATA, metadata.model_dump_json().encode())
-    if job["task"] != Task.DESCRIBE:
-        file.seek(0)
-        send(Said.JPEG, picture(file, metadata, job["max_edge_pixels"]) or b"")
+        with described(file, size_bytes) as found:
+            send(Said.METADATA, found.metadata.model_dump_json().encode())
+            file.seek(0)
+            send(Said.JPEG, picture(file, found.metadata, max_edge_pixels, found.media) or b"")
 
 
 def send(what: Said, content: bytes) -> None:

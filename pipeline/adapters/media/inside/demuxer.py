@@ -10,13 +10,16 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar, cast
 
 import av
 import av.logging
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 
 from pipeline.adapters.media.inside.formats import FORMAT_WHITELIST, MINIMUM_PROBE_SCORE
+from pipeline.adapters.media.inside.metered import Metered
 from pipeline.adapters.media.inside.refused import NotMedia
 from schemas.media import MAX_FILE_STREAMS
 
@@ -34,19 +37,30 @@ _REASONS = (
 _LOW_SCORE = re.compile(r"Format (\S+) detected only with low score of (\d+)")
 _GUESSED_DURATION = "Estimating duration from bitrate"
 
+Kind = TypeVar("Kind", bound=Stream)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Opened:
-    """`guessed_duration`: libavformat divided the size by the bit rate of the beginning."""
+    """An open container. `file` limits what it reads. `guessed_duration`: libavformat divided the size by the bit rate
+    of the beginning. `at_start`: no packet has been read."""
 
     container: InputContainer
+    file: Metered
     guessed_duration: bool
+    at_start: bool = True
+
+    def packets(self, *streams: Kind) -> Iterator[Packet[Kind]]:
+        """The packets of these streams, or of all, from here on. Raises av.FFmpegError."""
+        self.at_start = False
+        return cast("Iterator[Packet[Kind]]", self.container.demux(*streams))
 
 
 @contextmanager
 def opened(file: BinaryIO, form: str | None = None) -> Iterator[Opened]:
     """The open container, closed after the block; `form` names its format, else it is recognised. Raises NotMedia."""
     file.seek(0)
+    metered = Metered(file)
     level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.WARNING)
     av.logging.set_skip_repeated(False)  # what the file before this one caused is no repetition
@@ -55,7 +69,7 @@ def opened(file: BinaryIO, form: str | None = None) -> Iterator[Opened]:
         with av.logging.Capture() as logs:
             try:
                 container = av.open(
-                    file,
+                    cast(BinaryIO, metered),  # read, seek and tell are what it has of one
                     "r",
                     form,
                     metadata_errors="replace",
@@ -76,7 +90,7 @@ def opened(file: BinaryIO, form: str | None = None) -> Iterator[Opened]:
         av.logging.set_skip_repeated(skips)
     with container:
         _check_score(lines)
-        yield Opened(container, any(_GUESSED_DURATION in line for line in lines))
+        yield Opened(container, metered, any(_GUESSED_DURATION in line for line in lines))
 
 
 def _kept(logs: Sequence[tuple[int, str, str]]) -> list[str]:

@@ -66,7 +66,7 @@ def _shown_seconds(
         case "amr" if media.guessed_duration:
             return seconds(first_stretch_seconds(file, size_bytes, container))
         case "mxf" if stated is None:
-            return seconds(scaled_seconds(file, size_bytes, media.container))
+            return seconds(scaled_seconds(file, size_bytes, media))
     return None
 
 
@@ -129,7 +129,7 @@ def _link_seconds(file: BinaryIO, size_bytes: int, link: Opened) -> float | None
     """The length of one link. libavformat subtracts the start from the length for some codecs only, and finds no start
     for FLAC."""
     if _start_seconds(link) > _LATE_SECONDS or any(_is_flac(stream) for stream in link.container.streams):
-        return seconds(packets_seconds(file, size_bytes, link.container)) or stated_seconds(link)
+        return seconds(packets_seconds(file, size_bytes, link)) or stated_seconds(link)
     return stated_seconds(link)
 
 

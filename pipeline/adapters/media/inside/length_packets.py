@@ -9,10 +9,9 @@ from itertools import islice
 from typing import BinaryIO
 
 import av
-from av.container import InputContainer
 from av.stream import Stream
 
-from pipeline.adapters.media.inside.demuxer import opened
+from pipeline.adapters.media.inside.demuxer import Opened, opened
 from pipeline.adapters.media.inside.length_sampled import main_stream
 from pipeline.adapters.media.inside.refused import NotMedia
 from pipeline.adapters.media.inside.views import Part, view
@@ -21,27 +20,27 @@ _FIRST_PACKETS = 256  # a page of Ogg has at most 255
 _TAIL_BYTES = 256 * 1024
 
 
-def packets_seconds(file: BinaryIO, size_bytes: int, container: InputContainer) -> float | None:
+def packets_seconds(file: BinaryIO, size_bytes: int, media: Opened) -> float | None:
     """From the begin of the first packet of the main stream to the end of its last one."""
-    stream = main_stream(container.streams)
+    stream = main_stream(media.container.streams)
     if stream is None:
         return None
-    begin, data_at = _beginning(container, stream)
+    begin, data_at = _beginning(media, stream)
     if begin is None:
         return None
     tail = max(data_at, size_bytes - _TAIL_BYTES)
     parts: list[Part] = [(0, data_at), (tail, size_bytes - tail)]
-    end = latest_seconds(view(file, parts), container.format.name)
+    end = latest_seconds(view(file, parts), media.container.format.name)
     return None if end is None else end - begin
 
 
-def _beginning(container: InputContainer, stream: Stream) -> tuple[float | None, int]:
+def _beginning(media: Opened, stream: Stream) -> tuple[float | None, int]:
     """When the first packet begins, and where it is. The first packets of an Ogg stream may count from 0 until the end
     of their page states the time."""
     begin: int | None = None
     ticks, data_at = 0, 0
     try:
-        for packet in islice(container.demux(stream), _FIRST_PACKETS):
+        for packet in islice(media.packets(stream), _FIRST_PACKETS):
             if packet.pts is None or not packet.size:
                 continue
             if begin is None:

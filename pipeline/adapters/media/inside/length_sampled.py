@@ -11,11 +11,10 @@ from itertools import islice
 from typing import BinaryIO
 
 import av
-from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from pipeline.adapters.media.inside.demuxer import opened
+from pipeline.adapters.media.inside.demuxer import Opened, opened
 from pipeline.adapters.media.inside.refused import NotMedia
 from pipeline.adapters.media.inside.views import Part, view
 
@@ -49,15 +48,15 @@ def first_stretch_seconds(file: BinaryIO, size_bytes: int, form: str) -> float |
     return seconds * max(1.0, size_bytes / _COUNTED_BYTES) if counted and seconds else None
 
 
-def scaled_seconds(file: BinaryIO, size_bytes: int, container: InputContainer) -> float | None:
+def scaled_seconds(file: BinaryIO, size_bytes: int, media: Opened) -> float | None:
     """The same for an open file: from stretches if its packets are smaller, else from its first packets, whose distance
     is that of all others."""
-    stream = main_stream(container.streams)
+    stream = main_stream(media.container.streams)
     if stream is None:
         return None
-    packets = list(islice(container.demux(stream), _FIRST_PACKETS))
+    packets = list(islice(media.packets(stream), _FIRST_PACKETS))
     first = packets[0].pos if packets else None
-    if first and (found := counted_seconds(file, size_bytes, container.format.name, max(0, first - _KEY_BYTES))):
+    if first and (found := counted_seconds(file, size_bytes, media.container.format.name, max(0, first - _KEY_BYTES))):
         return found
     seconds, counted = _total(packets, stream)
     return seconds * (size_bytes - (first or 0)) / counted if counted and seconds else None
@@ -68,7 +67,7 @@ def _measured(part: BinaryIO, form: str) -> tuple[float, int]:
     try:
         with opened(part, form) as media:
             stream = main_stream(media.container.streams)
-            return _total(media.container.demux(stream), stream) if stream else (0.0, 0)
+            return _total(media.packets(stream), stream) if stream else (0.0, 0)
     except NotMedia:
         return 0.0, 0
 

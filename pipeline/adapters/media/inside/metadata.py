@@ -7,7 +7,8 @@ suffice, and reads are limited to headers, indexes and stretches of the content.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from av.stream import Disposition
@@ -39,12 +40,35 @@ _EBML = b"\x1a\x45\xdf\xa3"
 _ISO_BEGINNINGS = (b"ftyp", b"styp", b"moov")
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """`media`: the open file, for `picture`, since opening it again would decode its first frame again; of a fragmented
+    one only its first fragments. None for what `picture` reads in another way."""
+
+    metadata: MediaMetadata
+    media: Opened | None
+
+
 def describe(file: BinaryIO, size_bytes: int) -> MediaMetadata:
     """The metadata of `file`, whose length is `size_bytes`. Raises NotMedia."""
+    with described(file, size_bytes) as found:
+        return found.metadata
+
+
+@contextmanager
+def described(file: BinaryIO, size_bytes: int) -> Iterator[Described]:
+    """The same, with the file open during the block. Raises NotMedia."""
     head = read_at(file, 0, _HEAD_BYTES)
     image = read_image(file, head, size_bytes)
-    if image is None:
-        return _recording(file, head, size_bytes)
+    if image is not None:
+        yield Described(_stills(file, head, size_bytes, image), None)
+        return
+    with _recording(file, head, size_bytes) as found:
+        yield found
+
+
+def _stills(file: BinaryIO, head: bytes, size_bytes: int, image: ImageFile) -> MediaMetadata:
+    """The image as its first part shows it that libavformat can read."""
     for part in image.parts[:-1]:
         try:
             metadata = _still(file, part, head, size_bytes, image)
@@ -64,7 +88,8 @@ def _still(file: BinaryIO, part: BinaryIO, head: bytes, size_bytes: int, image: 
         return _image(file, media, container, size_bytes, image)
 
 
-def _recording(file: BinaryIO, head: bytes, size_bytes: int) -> MediaMetadata:
+@contextmanager
+def _recording(file: BinaryIO, head: bytes, size_bytes: int) -> Iterator[Described]:
     """A video or a sound; also a GIF, whose length only all of it shows."""
     turned: Sequence[Orientation] = ()
     if head.startswith(_EBML):
@@ -78,7 +103,8 @@ def _recording(file: BinaryIO, head: bytes, size_bytes: int) -> MediaMetadata:
     with opened(readable) as media:
         container = formats.container_name(media.container.format.name, head)
         if container in formats.IMAGES:
-            return _image(file, media, container, size_bytes, None)
+            yield Described(_image(file, media, container, size_bytes, None), None)
+            return
         movie = read_movie(file, size_bytes) if media.container.format.name.startswith("mov,") else {}
         sources = list(media.container.streams)[:MAX_STREAMS]
         streams = tuple(_streams(media, sources, movie, turned))
@@ -89,7 +115,9 @@ def _recording(file: BinaryIO, head: bytes, size_bytes: int) -> MediaMetadata:
         if kind == "audio" and not any(stream.type == "audio" for stream in streams):
             raise NotMedia("it contains neither pictures nor sound")
         duration = length_seconds(file, size_bytes, media, container, fragmented)
-        return _metadata(media, kind, container, duration, size_bytes, streams)
+        metadata = _metadata(media, kind, container, duration, size_bytes, streams)
+        is_complete = fragmented is None or fragmented.end <= size_bytes
+        yield Described(metadata, media if kind == "video" and media.at_start and is_complete else None)
 
 
 def _streams(

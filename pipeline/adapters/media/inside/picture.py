@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from pipeline.adapters.media.inside.demuxer import Opened
 from pipeline.adapters.media.inside.formats import ISO_IMAGES
 from pipeline.adapters.media.inside.picture_heif import heif_picture
 from pipeline.adapters.media.inside.picture_moving import covering_picture, moving_picture
@@ -30,8 +31,9 @@ _CLOCKWISE = {
 }
 
 
-def picture(file: BinaryIO, metadata: MediaMetadata, max_edge_pixels: int) -> bytes | None:
-    """A JPEG of `file`, which `metadata` describes. Raises NotMedia."""
+def picture(file: BinaryIO, metadata: MediaMetadata, max_edge_pixels: int, media: Opened | None = None) -> bytes | None:
+    """A JPEG of `file`, which `metadata` describes. `media`: the open file that `described` gives, whose packets are
+    read here; without it, the file is opened. Raises NotMedia."""
     stream = metadata.picture
     if stream is None:
         return None
@@ -39,7 +41,7 @@ def picture(file: BinaryIO, metadata: MediaMetadata, max_edge_pixels: int) -> by
         raise NotMedia(f"its picture has more than {MAX_PIXELS // 10**6} million pixels")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of damaged metadata, which is not used here
-        image = _image(file, metadata, stream, max_edge_pixels)
+        image = _image(file, metadata, stream, max_edge_pixels, media)
     return None if image is None else _jpeg(image)
 
 
@@ -49,7 +51,9 @@ def thumbnail_size(stream: VideoStream, max_edge_pixels: int) -> tuple[int, int]
     return max(1, round(stream.width * scale)), max(1, round(stream.height * scale))
 
 
-def _image(file: BinaryIO, metadata: MediaMetadata, stream: VideoStream, max_edge_pixels: int) -> Image.Image | None:
+def _image(
+    file: BinaryIO, metadata: MediaMetadata, stream: VideoStream, max_edge_pixels: int, media: Opened | None
+) -> Image.Image | None:
     """The upright picture, scaled."""
     size = thumbnail_size(stream, max_edge_pixels)
     stored_size = (size[1], size[0]) if stream.rotation in (90, 270) else size
@@ -62,7 +66,7 @@ def _image(file: BinaryIO, metadata: MediaMetadata, stream: VideoStream, max_edg
     elif stream.attached_picture:
         image = covering_picture(file, stream, stored_size)
     if image is None and not stream.tiled:  # a track shows one tile
-        image = moving_picture(file, metadata, stream, stored_size)
+        image = moving_picture(file, metadata, stream, stored_size, media)
     return None if image is None else _upright(image, stream)
 
 

@@ -6,7 +6,8 @@ Guarantee: the image has the asked size and mode RGB; it is not turned. The resu
 from __future__ import annotations
 
 import io
-from typing import BinaryIO, cast
+from contextlib import nullcontext
+from typing import BinaryIO
 
 from av.container import InputContainer
 from av.error import FFmpegError
@@ -15,10 +16,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as Track
 from PIL import Image
 
-from pipeline.adapters.media.inside.demuxer import opened
+from pipeline.adapters.media.inside.demuxer import Opened, opened
 from pipeline.adapters.media.inside.iso_boxes import read_at
 from pipeline.adapters.media.inside.length_fragments import read_fragmented
-from pipeline.adapters.media.inside.metered import Metered
 from pipeline.adapters.media.inside.picture_choice import Shows, what_shows
 from pipeline.adapters.media.inside.picture_frame import image_of_frame
 from pipeline.adapters.media.inside.picture_search import Search, sample_of_frame
@@ -33,15 +33,20 @@ _DECODER_ERRORS = (FFmpegError, ValueError, LookupError, ArithmeticError, Memory
 
 
 def moving_picture(
-    file: BinaryIO, metadata: MediaMetadata, stream: VideoStream, size: tuple[int, int]
+    file: BinaryIO,
+    metadata: MediaMetadata,
+    stream: VideoStream,
+    size: tuple[int, int],
+    media: Opened | None = None,
 ) -> Image.Image | None:
-    """The most typical frame of `stream` near the beginning, scaled to `size`."""
+    """The most typical frame of `stream` near the beginning, scaled to `size`. `media`: see `picture`."""
     frame: VideoFrame | None = None
     if (beginning := _first_fragments(file, metadata)) is not None:
-        frame = _frame(beginning, metadata.model_copy(update={"duration_seconds": None}), stream)
+        frame = _frame(beginning, metadata.model_copy(update={"duration_seconds": None}), stream, media)
+        media = None
     try:
         if frame is None or what_shows(sample_of_frame(frame)) is not Shows.CONTENT:
-            frame = _frame(file, metadata, stream) or frame
+            frame = _frame(file, metadata, stream, media) or frame
         if frame is None:
             return None
         return image_of_frame(frame, size, hdr=stream.hdr, still=metadata.kind == "image")
@@ -49,12 +54,12 @@ def moving_picture(
         return None
 
 
-def _frame(file: BinaryIO, metadata: MediaMetadata, stream: VideoStream) -> VideoFrame | None:
-    metered = Metered(file)
+def _frame(file: BinaryIO, metadata: MediaMetadata, stream: VideoStream, open_file: Opened | None) -> VideoFrame | None:
+    """`open_file`: the same as `opened(file)` gives, if that was opened before."""
     try:
-        with opened(cast(BinaryIO, metered)) as media:
+        with opened(file) if open_file is None else nullcontext(open_file) as media:
             track = _track(media.container, stream)
-            return None if track is None else Search(media.container, track, metered, metadata).frame()
+            return None if track is None else Search(media, track, metadata).frame()
     except _DECODER_ERRORS:
         return None
 
@@ -77,7 +82,7 @@ def covering_picture(file: BinaryIO, stream: VideoStream, size: tuple[int, int])
     try:
         with opened(file) as media:
             track = _track(media.container, stream)
-            packet = None if track is None else next(iter(media.container.demux(track)), None)
+            packet = None if track is None else next(media.packets(track), None)
             if packet is None:
                 return None
             return still_picture(io.BytesIO(bytes(packet)), _COVERS[stream.codec], stream, size)

@@ -16,14 +16,13 @@ from contextlib import suppress
 from itertools import chain, islice
 from typing import Any
 
-from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation
 from av.video.stream import VideoStream as Track
 from numpy.typing import NDArray
 
-from pipeline.adapters.media.inside.metered import Metered
+from pipeline.adapters.media.inside.demuxer import Opened
 from pipeline.adapters.media.inside.picture_choice import (
     SAMPLE_EDGE_PIXELS,
     Shows,
@@ -51,8 +50,9 @@ _MAX_PACKETS_WITHOUT_KEYFRAME = 300  # after a seek without an index
 class Search:
     """The search in one track."""
 
-    def __init__(self, container: InputContainer, track: Track, file: Metered, metadata: MediaMetadata) -> None:
-        self._container, self._track, self._file = container, track, file
+    def __init__(self, media: Opened, track: Track, metadata: MediaMetadata) -> None:
+        """`media` is at its start."""
+        self._media, self._container, self._track, self._file = media, media.container, track, media.file
         self._duration_seconds = metadata.duration_seconds
         self._size_bytes = metadata.size_bytes
         self._limit = frame_limit(track.codec_context.width, track.codec_context.height)
@@ -123,13 +123,13 @@ class Search:
     def _decoded(self, skipped_packets: int = 0) -> Iterator[VideoFrame]:
         """Frames from here on; at most so many packets before a keyframe are not decoded."""
         damaged = 0
-        packets = self._container.demux(self._track)
+        packets = self._media.packets(self._track)
         while damaged < _MAX_DAMAGED_PACKETS:
             try:
                 packet = next(packets, None)
             except (FFmpegError, ValueError):
                 damaged += 1
-                packets = self._container.demux(self._track)
+                packets = self._media.packets(self._track)
                 continue
             if packet is None:
                 return
