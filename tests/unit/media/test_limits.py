@@ -114,6 +114,11 @@ def ape_tags(count: int) -> bytes:
     return (b"\xff\xfb\x90\x64" + bytes(413)) * 8 + items + footer
 
 
+def ape_tags_after_what_is_no_movie(count: int) -> bytes:
+    """The beginnings of other formats that resemble a movie."""
+    return b"\xff\xf1\x50\x80ftypmp42" + ape_tags(count)
+
+
 def png_texts(count: int) -> bytes:
     def chunk(content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + b"tEXt" + content + struct.pack(">I", zlib.crc32(b"tEXt" + content))
@@ -155,6 +160,7 @@ def ogg(count: int) -> bytes:
         (caf_tags(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
         (flv_tags(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
         (ape_tags(60_000), f"more than {MAX_FILE_TAGS:,} tags"),
+        (ape_tags_after_what_is_no_movie(60_000), f"more than {MAX_FILE_TAGS:,} tags"),
         (png_texts(100_000), f"more than {MAX_FILE_TAGS:,} tags"),
         (matroska_chapters(100_000), f"more than {MAX_FILE_CHAPTERS:,} chapters"),
         (matroska_tracks(20_000), f"more than {MAX_FILE_STREAMS:,} streams"),
@@ -175,6 +181,7 @@ def ogg(count: int) -> bytes:
         "caf",
         "flv",
         "ape",
+        "ape after ftyp",
         "png",
         "chapters",
         "matroska tracks",

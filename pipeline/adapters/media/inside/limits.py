@@ -18,6 +18,7 @@ from pipeline.adapters.media.inside.refused import NotMedia
 from schemas.media import MAX_FILE_CHAPTERS, MAX_FILE_STREAMS, MAX_FILE_TAGS
 
 _HEAD_BYTES = 64 * 1024
+_PROBED_BYTES = 4096
 _MAX_PARTS = 256
 _ENOUGH = MAX_FILE_TAGS + 1
 _COMMENT_SIGNATURES = (b"\x03vorbis", b"OpusTags", b"\x81theora")
@@ -36,11 +37,23 @@ def check_tags(file: BinaryIO, size_bytes: int) -> None:
     """Raises NotMedia. For every format but Matroska."""
     tag_bytes, frames = _id3(file)
     _check(frames, MAX_FILE_TAGS, "tags")
-    head = read_at(file, tag_bytes, 16)
+    head = read_at(file, tag_bytes, _PROBED_BYTES)
     for sign, at, count in _FORMATS:
         if head[at : at + len(sign)] == sign:
             _check(count(file, tag_bytes, size_bytes), MAX_FILE_TAGS, "tags")
-    _check(_ape(file, size_bytes), MAX_FILE_TAGS, "tags")
+    if not _is_movie(head):
+        _check(_ape(file, size_bytes), MAX_FILE_TAGS, "tags")
+
+
+def _is_movie(head: bytes) -> bool:
+    """Whether libavformat reads it as a movie for certain (mov_probe, which needs 2 KiB): then it reads no APE tag, and
+    the end of the file, which may be yet to arrive, is not needed to count its tags."""
+    return (
+        head[4:8] == b"ftyp"
+        and 16 <= int.from_bytes(head[:4], "big") <= _PROBED_BYTES
+        and head[8:12] not in (b"jp2 ", b"jpx ", b"jxl ")
+        and b"mhlrMPEG" not in head
+    )
 
 
 def check_count(count: int, what: str) -> None:
