@@ -39,6 +39,9 @@ class TempFiles(Protocol):
     async def read(self, upload_id: str, offset: int, size_bytes: int) -> bytes:
         """Bytes of the temp file. Raises TEMP_FILE_MISSING, also where the file is shorter."""
 
+    async def crc32c(self, upload_id: str, offset: int, size_bytes: int) -> int | None:
+        """The crc32c of a range; None where the file is shorter. Raises TEMP_FILE_MISSING."""
+
     async def write(self, upload_id: str, offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
         """Write blocks at an offset, extend the running crc32c over them and return it."""
 

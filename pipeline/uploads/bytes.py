@@ -27,7 +27,7 @@ from pipeline.core.windows import reader_segments
 from pipeline.ports import ByteSource, HeldSegment, ObjectSource, SegmentReads, StageReads, Store
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.invalidate import invalidate_segment
-from pipeline.uploads.segment_files import is_intact, segment_source
+from pipeline.uploads.segment_files import is_intact
 from pipeline.uploads.target import target_of
 
 SMALL_BYTES = 1024 * 1024
@@ -161,7 +161,7 @@ class UploadBytes:
             self._small = (number, data)
             return data[span.first : span.first + span.size_bytes]
         if number not in self._intact:
-            if not await is_intact(segment_source(volume, upload.upload_id, upload.plan, number, crc32c)):
+            if not await is_intact(volume, upload.upload_id, upload.plan, number, crc32c):
                 return await self._corrupt(span, crc32c)
             self._intact.add(number)
         data = await volume.read(upload.upload_id, start + span.first, span.size_bytes)

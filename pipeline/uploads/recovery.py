@@ -33,7 +33,7 @@ from pipeline.telemetry import Log, logger
 from pipeline.uploads.adoption import Adoption
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.release import EarlyRelease
-from pipeline.uploads.segment_files import is_intact, segment_source
+from pipeline.uploads.segment_files import is_intact
 
 # How long a client waits for the comparison; an admission worker completes it.
 _FOLLOW_SECONDS = 5.0
@@ -258,9 +258,7 @@ class Recovery:
     async def _has_tail(self, journal: Journal, tail: Tail) -> bool:
         """Whether the bytes of a tail are on the disk as they arrived."""
         offset = journal.plan.offset(tail.number)
-        return await is_intact(
-            self._cell.volume.source(journal.new.upload_id, tail.number, offset, tail.size_bytes, tail.crc32c)
-        )
+        return await self._cell.volume.crc32c(journal.new.upload_id, offset, tail.size_bytes) == tail.crc32c
 
     async def _enqueue(self, jobs: Sequence[StageJob]) -> None:
         for job in jobs:
@@ -271,7 +269,7 @@ class Recovery:
         crc32c = journal.received.get(number)
         if crc32c is None or number in journal.released:
             return crc32c is not None
-        return await is_intact(segment_source(self._cell.volume, journal.new.upload_id, journal.plan, number, crc32c))
+        return await is_intact(self._cell.volume, journal.new.upload_id, journal.plan, number, crc32c)
 
     async def _report(self, journal: Journal, *, rebuilt: bool, segments: int) -> Recovered:
         upload = await self._cell.uploads.get(journal.new.upload_id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-from pipeline.core.errors import SegmentCorrupt
 from pipeline.core.segments import SegmentPlan
 from pipeline.ports import SegmentSource, TempFiles
 
@@ -17,14 +16,9 @@ def segment_source(
     return volume.source(upload_id, number, plan.offset(number), plan.length(number), crc32c, md5_hex)
 
 
-async def is_intact(source: SegmentSource) -> bool:
+async def is_intact(volume: TempFiles, upload_id: str, plan: SegmentPlan, number: int, crc32c: int) -> bool:
     """Read a whole segment and compare its crc32c. Raises TempVolumeError."""
-    try:
-        async for _ in source.chunks():
-            pass
-    except SegmentCorrupt:
-        return False
-    return True
+    return await volume.crc32c(upload_id, plan.offset(number), plan.length(number)) == crc32c
 
 
 async def has_announced_md5(source: SegmentSource) -> bool:

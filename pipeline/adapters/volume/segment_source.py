@@ -73,6 +73,21 @@ class FileSegmentSource:
             await asyncio.shield(in_thread(partial(os.close, fd)))
 
 
+def extended_crc32c(path: Path, offset: int, size_bytes: int, running: int) -> int | None:
+    """`running` extended over a range of a file; None where the file is shorter. Raises OSError, TempVolumeError."""
+    fd = open_regular(path, os.O_RDONLY)
+    try:
+        for done in range(0, size_bytes, _BLOCK_BYTES):
+            wanted = min(_BLOCK_BYTES, size_bytes - done)
+            block = os.pread(fd, wanted, offset + done)
+            if len(block) < wanted:
+                return None
+            running = google_crc32c.extend(running, block)
+    finally:
+        os.close(fd)
+    return running
+
+
 def _read(fd: int, position: int, wanted: int, running: int, hashes: Sequence[Hash]) -> tuple[list[bytes], int]:
     """Blocks from `position` on, fewer where the file ends, and the crc32c extended over them."""
     blocks: list[bytes] = []

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import aiofiles.os
@@ -20,10 +21,12 @@ import google_crc32c
 from pipeline.adapters.volume import holes
 from pipeline.adapters.volume.disk import UNSUPPORTED, in_thread, itself, open_regular, sync_directory, translated
 from pipeline.adapters.volume.preallocate import preallocate, private_name, probe
-from pipeline.adapters.volume.segment_source import FileSegmentSource
+from pipeline.adapters.volume.segment_source import FileSegmentSource, extended_crc32c
 from pipeline.core.errors import TempVolumeError
 
 _IOV_MAX = 1024
+# Each call into a thread has a price, and none can be cancelled.
+_BYTES_PER_CALL = 16 * 1024 * 1024
 _SUFFIX = ".data"
 
 
@@ -98,6 +101,17 @@ class DirectoryTempVolume:
 
     async def read(self, upload_id: str, offset: int, size_bytes: int) -> bytes:
         return await in_thread(lambda: holes.read(self.path(upload_id), offset, size_bytes))
+
+    async def crc32c(self, upload_id: str, offset: int, size_bytes: int) -> int | None:
+        path = self.path(upload_id)
+        running = 0
+        for done in range(0, max(1, size_bytes), _BYTES_PER_CALL):
+            length = min(_BYTES_PER_CALL, size_bytes - done)
+            extended = await in_thread(partial(extended_crc32c, path, offset + done, length, running))
+            if extended is None:
+                return None
+            running = extended
+        return running
 
     async def write(self, upload_id: str, offset: int, blocks: Sequence[bytes], crc32c: int) -> int:
         path = self.path(upload_id)

@@ -92,6 +92,20 @@ async def test_a_segment_can_be_read_repeatedly(volume: DirectoryTempVolume, sou
         assert max(map(len, blocks)) <= MEBIBYTE
 
 
+async def test_the_crc32c_of_a_range(volume: DirectoryTempVolume) -> None:
+    """Also of one that takes several calls."""
+    data = random.Random(4).randbytes(33 * MEBIBYTE + 5)
+    await volume.allocate(ID, len(data))
+    await volume.write(ID, 0, [data], 0)
+    for start, length in ((0, len(data)), (7, 32 * MEBIBYTE), (3, 0), (len(data) - 9, 9)):
+        assert await volume.crc32c(ID, start, length) == google_crc32c.value(data[start : start + length])
+    assert await volume.crc32c(ID, 8, len(data) - 7) is None
+    for length in (0, 5):
+        with pytest.raises(TempVolumeError) as raised:
+            await volume.crc32c("00000000-0000-7000-8000-000000000009", 0, length)
+        assert raised.value.code == "TEMP_FILE_MISSING"
+
+
 async def read_into(source: FileSegmentSource, got: list[bytes]) -> None:
     async for block in source.chunks():
         got.append(block)  # noqa: PERF401 -- the test checks the blocks before the error
