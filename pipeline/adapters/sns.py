@@ -12,28 +12,23 @@ Source: Amazon SNS developer guide, "Verifying the signatures of Amazon SNS mess
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
-
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 
 from pipeline.core.errors import DependencyUnavailable, RequestError, StoreUnavailable
 from pipeline.ports import PlainClient
 from schemas.storage_events import StorageEvents
 
+if TYPE_CHECKING:  # imported only where a topic is named
+    from pipeline.adapters.sns_certificate import SnsCertificate
+
 _AMAZON: Final = re.compile(r"sns\.[a-z0-9-]{1,32}\.amazonaws\.com(\.cn)?")
-_HASHES: Final[dict[str, Callable[[], HashAlgorithm]]] = {"1": SHA1, "2": SHA256}
+_VERSIONS: Final = ("1", "2")
 # SNS repeats a message for up to an hour; its clock and ours may differ.
 _OLDEST: Final = timedelta(hours=2)
 _AHEAD: Final = timedelta(minutes=10)
@@ -53,7 +48,7 @@ class SnsRules:
 
 @dataclass(slots=True)
 class _Known:
-    fetched: asyncio.Task[x509.Certificate]
+    fetched: asyncio.Task[SnsCertificate]
     tried_at: float
 
 
@@ -71,6 +66,10 @@ class SnsMessages:
         self._rules = rules
         self._now = now
         self._known: dict[str, _Known] = {}
+        if rules.topics:
+            from pipeline.adapters.sns_certificate import SnsCertificate
+
+            self._read_certificate = SnsCertificate
 
     async def require_valid(self, message: StorageEvents) -> None:
         """See `SignedMessages.require_valid`."""
@@ -80,20 +79,13 @@ class SnsMessages:
         url = message.certificate_url or ""
         if not self._is_trusted(url) or not urlsplit(url).path.endswith(".pem"):
             raise _refused("its SigningCertURL is no certificate of SNS")
-        algorithm = _HASHES.get(message.signature_version or "")
-        if algorithm is None:
+        version = message.signature_version or ""
+        if version not in _VERSIONS:
             raise _refused("its SignatureVersion is neither 1 nor 2")
         certificate = await self._certificate(url)
-        if not certificate.not_valid_before_utc <= self._now() <= certificate.not_valid_after_utc:
-            raise _refused("the certificate is not valid at this time")
-        key = certificate.public_key()
-        if not isinstance(key, RSAPublicKey):
-            raise _refused("the certificate has no RSA key")
-        try:
-            signature = base64.b64decode(message.signature or "", validate=True)
-            key.verify(signature, message.signed_text().encode(), PKCS1v15(), algorithm())
-        except (InvalidSignature, binascii.Error, ValueError):
-            raise _refused("the signature does not fit it") from None
+        reason = certificate.refusal(version, message.signature or "", message.signed_text().encode(), self._now())
+        if reason:
+            raise _refused(reason)
 
     def confirm_url(self, message: StorageEvents) -> str | None:
         """See `SignedMessages.confirm_url`."""
@@ -119,7 +111,7 @@ class SnsMessages:
         amazon = port == 443 and _AMAZON.fullmatch(host) is not None
         return parts.scheme == "https" and not parts.fragment and (amazon or named in self._rules.hosts)
 
-    async def _certificate(self, url: str) -> x509.Certificate:
+    async def _certificate(self, url: str) -> SnsCertificate:
         known = self._known.get(url)
         if known is None or (_has_failed(known.fetched) and time.monotonic() - known.tried_at >= _PAUSE_SECONDS):
             while len(self._known) >= _CERTIFICATES:
@@ -128,7 +120,7 @@ class SnsMessages:
             self._known[url] = known
         return await asyncio.shield(known.fetched)
 
-    async def _fetch(self, url: str) -> x509.Certificate:
+    async def _fetch(self, url: str) -> SnsCertificate:
         try:
             response = await self._client.request("GET", url, headers={}, max_bytes=_CERTIFICATE_BYTES)
         except StoreUnavailable as error:
@@ -136,7 +128,7 @@ class SnsMessages:
         if response.status != 200:
             raise DependencyUnavailable("EVENTS_NOT_VERIFIED", reason=f"the response is {response.status}")
         try:
-            return x509.load_pem_x509_certificate(response.body)
+            return self._read_certificate(response.body)
         except ValueError:
             raise DependencyUnavailable("EVENTS_NOT_VERIFIED", reason="the response is no certificate") from None
 
@@ -147,7 +139,7 @@ class SnsMessages:
         await asyncio.gather(*(known.fetched for known in self._known.values()), return_exceptions=True)
 
 
-def _has_failed(fetched: asyncio.Task[x509.Certificate]) -> bool:
+def _has_failed(fetched: asyncio.Task[SnsCertificate]) -> bool:
     return fetched.done() and (fetched.cancelled() or fetched.exception() is not None)
 
 

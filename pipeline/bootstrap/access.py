@@ -6,18 +6,18 @@ import ipaddress
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from pipeline.access.authenticator import Authenticator
 from pipeline.access.key_ring import KeyRing
 from pipeline.adapters.postgres.api_keys import PostgresApiKeys
 from pipeline.adapters.postgres.pool import LazyPool
-from pipeline.adapters.tokens.issued import IssuerRules, JwtIssuedTokens
-from pipeline.adapters.tokens.jwks import Jwks
-from pipeline.adapters.tokens.signed import JwtSignedTokens
-from pipeline.adapters.tokens.verifying_keys import from_pem
 from pipeline.ports import PlainClient
 from pipeline.ports.access import ApiKeyRepository
 from pipeline.settings import Settings
+
+if TYPE_CHECKING:  # imported only where an identity provider is configured
+    from pipeline.adapters.tokens.issued import JwtIssuedTokens
 
 
 class AccessSettingsError(Exception):
@@ -57,12 +57,13 @@ async def api_keys(settings: Settings) -> AsyncIterator[ApiKeyRepository]:
 def authenticator(settings: Settings, pool: LazyPool, client: PlainClient) -> tuple[Authenticator, KeyRing]:
     """The ring is closed by the caller. Raises AccessSettingsError."""
     check_access(settings)
+    issued = _issued(settings, client)
+    from pipeline.adapters.tokens.signed import JwtSignedTokens  # after those of a provider, to share one library
+
     ring = KeyRing(PostgresApiKeys(pool))
     # Without authentication nobody verifies a token, so a secret of this process suffices.
     signing = [item.get_secret_value() for item in settings.signing_secret] or [secrets.token_hex(32)]
-    return Authenticator(
-        ring, JwtSignedTokens(signing), _issued(settings, client), required=settings.auth == "required"
-    ), ring
+    return Authenticator(ring, JwtSignedTokens(signing), issued, required=settings.auth == "required"), ring
 
 
 def is_loopback(host: str) -> bool:
@@ -84,6 +85,10 @@ def _providers(settings: Settings) -> dict[str, object]:
 def _issued(settings: Settings, client: PlainClient) -> JwtIssuedTokens | None:
     if not settings.jwt_issuer:
         return None
+    from pipeline.adapters.tokens.issued import IssuerRules, JwtIssuedTokens
+    from pipeline.adapters.tokens.jwks import Jwks
+    from pipeline.adapters.tokens.verifying_keys import from_pem
+
     try:
         keys = [from_pem(text) for text in settings.jwt_public_keys]
     except ValueError as error:

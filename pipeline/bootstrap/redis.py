@@ -7,9 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from redis.asyncio import Redis
-
 from pipeline.adapters.arq.queue import ArqStageQueue, envelope_key
+from pipeline.adapters.redis import Redis  # first: it decides what redis-py imports
 from pipeline.adapters.redis.address import client_url
 from pipeline.adapters.redis.append_board import RedisAppendBoard
 from pipeline.adapters.redis.ended_list import RedisEndedList

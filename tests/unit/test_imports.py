@@ -34,3 +34,16 @@ def test_a_module_that_is_imported_stays() -> None:
     with without("sys"):
         import sys as same
     assert same is sys
+
+
+def test_a_private_package_is_imported_anew_by_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("colorsys", "wsgiref", "wsgiref.util"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with without("colorsys", private="wsgiref"):
+        import wsgiref.util as private
+    import wsgiref.util as shared
+
+    assert private is not shared
+    with without("colorsys", private="wsgiref"):
+        import wsgiref.util as same
+    assert same is shared, "what is there already is used"

@@ -13,10 +13,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import jwt
-
 from pipeline.core.access import TokenKind
 from pipeline.core.errors import AccessError
+from pipeline.imports import without
+
+with without("cryptography.hazmat", private="jwt"):  # for public keys, which only identity providers use
+    import jwt
 
 _ALGORITHM: Final = "HS256"
 _KINDS: Final = frozenset(TokenKind)
