@@ -21,8 +21,9 @@ from gateway.app import build_app
 from gateway.http.accepting import accepting, open_sockets
 from gateway.http.connection import GatewayConnection
 from gateway.http.connections import ConnectionLimits, Connections
-from gateway.http.reading import BODY_BUFFER_BYTES, SharedReads
+from gateway.http.reading import BUFFER_BYTES, SharedReads
 from gateway.http.state import OPTIONS, RUNNING
+from gateway.keys import SERVICES
 from gateway.options import GatewayOptions
 from pipeline.bootstrap import gateway_services
 from pipeline.bootstrap.access import check_access
@@ -119,7 +120,7 @@ async def listening(app: web.Application, host: str, port: int, *, shared: bool 
         "access_log": None,  # the middleware logs one event per request
         "keepalive_timeout": options.idle_seconds,
         "lingering_time": options.linger_seconds,
-        "read_bufsize": BODY_BUFFER_BYTES,
+        "read_bufsize": BUFFER_BYTES,
     }
     runner = web.AppRunner(app, shutdown_timeout=ABORT_SECONDS, **limits)
     await runner.setup()
@@ -128,7 +129,7 @@ async def listening(app: web.Application, host: str, port: int, *, shared: bool 
         if manager is None:
             raise RuntimeError("aiohttp's runner has no server after setup")
         limited = ConnectionLimits(options.connections, options.connections_per_address, options.trusted_proxies)
-        connections, reads = Connections(limited), SharedReads()
+        connections, reads = Connections(limited), SharedReads(app[SERVICES].receive_buffer.is_crowded)
         with listening_at(host, port, "SLUICE_PORT"):
             sockets = open_sockets(host, port, shared=shared)
         async with AsyncExitStack() as stack:

@@ -57,11 +57,15 @@ class _Blocks(AsyncIterator[bytes]):
         self._content = request.content
         self._is_chunked = "Transfer-Encoding" in request.headers
         self._has_begun = False
+        protocol = request.protocol
+        self._connection = protocol if isinstance(protocol, GatewayConnection) else None
 
     async def __anext__(self) -> bytes:
         if not self._has_begun:
             self._has_begun = True
             await _continue(self._request)
+        if self._connection is not None:
+            self._connection.read_on()
         try:
             block = await self._content.readany() if self._is_chunked else (await self._content.readchunk())[0]
         except (web.RequestPayloadError, HttpProcessingError) as error:
@@ -71,6 +75,8 @@ class _Blocks(AsyncIterator[bytes]):
             if not client_gone(self._request).is_set():
                 raise
             raise ConnectionResetError("the client has left") from None
+        if self._connection is not None:
+            self._connection.taken()
         if not block:
             raise StopAsyncIteration
         return block

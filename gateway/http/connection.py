@@ -26,7 +26,7 @@ from multidict import CIMultiDict
 from gateway.http.connections import Connections
 from gateway.http.envelope import SERVER, STANDARD_HEADERS, failure
 from gateway.http.paths import without_tokens
-from gateway.http.reading import LARGE_READ_BYTES, SharedReads
+from gateway.http.reading import LARGE_READ_BYTES, ReadInTurn, SharedReads
 from gateway.http.request_ids import HEADER, request_id
 from gateway.http.trailers import TrailerWatch
 from gateway.limits import STRANGERS_LOG
@@ -46,12 +46,12 @@ class FramingError(web.RequestPayloadError):
     """The framing of a body is not valid, or too long. The text says which, for its client."""
 
 
-class GatewayConnection(web.RequestHandler, asyncio.BufferedProtocol):
+class GatewayConnection(ReadInTurn, asyncio.BufferedProtocol):
     """The protocol of one connection. `gone` is set when the connection is lost."""
 
     __slots__ = (
         *("gone", "_connections", "_options", "_socket", "_served", "_timer", "_write_timer", "_is_over"),
-        *("_head_bytes", "_body", "_framed_bytes", "_broken", "_received_at", "_blocked_at", "_trailers", "_reads"),
+        *("_head_bytes", "_framed_bytes", "_broken", "_received_at", "_blocked_at", "_trailers"),
     )
 
     def __init__(
@@ -62,10 +62,9 @@ class GatewayConnection(web.RequestHandler, asyncio.BufferedProtocol):
         options: GatewayOptions,
         **limits: Any,
     ) -> None:
-        super().__init__(manager, loop=asyncio.get_running_loop(), **limits)
+        super().__init__(manager, reads, **limits)
         self.gone = asyncio.Event()
         self._connections = connections
-        self._reads = reads
         self._options = options
         self._socket: asyncio.Transport | None = None
         self._served = 0
@@ -76,8 +75,6 @@ class GatewayConnection(web.RequestHandler, asyncio.BufferedProtocol):
         self._is_over = False
         """No request is handled any more; the transport closes once everything is sent."""
         self._head_bytes = 0
-        self._body: StreamReader | None = None
-        """Of the latest request."""
         self._framed_bytes = 0
         """Bytes received of its body, less those parsed: what frames it."""
         self._broken = False
@@ -112,19 +109,12 @@ class GatewayConnection(web.RequestHandler, asyncio.BufferedProtocol):
         now = self._loop.time()
         if self._paused:
             return now - self._blocked_at
-        sending = self._body is not None and not self._body.is_eof() and not self._reading_paused
+        sending = self._is_in_body and not self._reading_paused and not self._is_held
         return now - self._received_at if self._is_busy and sending else 0.0
 
     @property
     def _is_busy(self) -> bool:
         return self._served < self._request_count
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """The event loop calls this, reads, and calls `buffer_updated`, before it turns to another connection."""
-        return self._reads.buffer(in_body=self._is_in_body)
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(self._reads.take(nbytes))
 
     def data_received(self, data: bytes) -> None:
         if self._broken:
@@ -146,10 +136,6 @@ class GatewayConnection(web.RequestHandler, asyncio.BufferedProtocol):
             self._count_framing(len(data), parsed_bytes)
         elif not self._is_busy:
             self._count_head(len(data))
-
-    @property
-    def _is_in_body(self) -> bool:
-        return self._body is not None and not self._body.is_eof()
 
     def _count_framing(self, received_bytes: int, parsed_bytes: int) -> None:
         body = cast(StreamReader, self._body)
@@ -190,18 +176,14 @@ class GatewayConnection(web.RequestHandler, asyncio.BufferedProtocol):
             self._timer = None
         self._connections.set_busy(self)
         self._head_bytes = self._framed_bytes = 0
-        self._body = request.content if isinstance(request.content, StreamReader) else None
-        arriving = self._body if self._is_in_body else None
-        if arriving is not None:
-            self._reads.begin_body(arriving)
+        self.begin_reading(request.content if isinstance(request.content, StreamReader) else None)
         try:
             response, reset = await super()._handle_request(request, start_time, request_handler)
             if self.may_have_trailers(request):
                 response.force_close()
             return response, reset
         finally:
-            if arriving is not None:
-                self._reads.end_body()
+            self.end_reading()
             self._served += 1
             if self._broken and self._body is not None:
                 # What aiohttp does next is to read the rest and discard it, for a while. It would log the exception.

@@ -52,6 +52,7 @@ class GatewayServices:
     signed_messages: SignedMessages
     direct: DirectUploads
     receiver: Receiver
+    receive_buffer: ReceiveBuffer
     appender: Appender
     concatenation: Concatenation
     contents: ContentRepository
@@ -176,6 +177,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             signed_messages=messages,
             direct=DirectUploads(cell, creation, lookup, stores, known, settings.upload_grant_seconds),
             receiver=Receiver(cell, buffer, receive, room),
+            receive_buffer=buffer,
             appender=Appender(cell, room, buffer, receive, redis.appends, redis.signals, settings.append_hold_seconds),
             concatenation=Concatenation(
                 cell, creation, ownership, stores, rules, redis.signals, settings.append_hold_seconds

@@ -180,7 +180,10 @@ class AppendBody:
                     block = await blocks.take(size_bytes - incoming.arrived_bytes)
                     if not block:
                         break
-                    await incoming.add(block)
+                    await incoming.reserve(len(block))
+                    incoming.hold(block)
+                    del block
+                    await incoming.settle()
                 await incoming.flush()
         except TimeoutError:
             raise RequestError("APPEND_STALLED", stall_seconds=self._rules.stall_seconds) from None

@@ -57,17 +57,26 @@ class IncomingBytes:
         """Bytes of the segment that are written or held."""
         return self.done_bytes + self._held_bytes
 
-    async def add(self, block: bytes) -> None:
-        """Hold a block, and write what is held once it is a batch. Raises what `write` raises."""
+    async def reserve(self, count_bytes: int) -> None:
+        """Reserve space for a block. Raises what `write` raises."""
         if self._buffer.is_pressed:
             await self.flush()
-        if not self._buffer.try_acquire(len(block)):
-            await self._buffer.acquire(len(block))
+        if not self._buffer.try_acquire(count_bytes):
+            await self._buffer.acquire(count_bytes)
+
+    def hold(self, block: bytes) -> None:
+        """Hold a block for which space is reserved. Its caller keeps no reference, so that it ends when it is
+        written."""
         self._held.append(block)
         self._held_bytes += len(block)
+
+    async def settle(self) -> None:
+        """Write what is held, once it is a batch. It returns when the client may send more. Raises what `write`
+        raises."""
         is_batch = self._held_bytes >= _BATCH_BYTES or len(self._held) >= _BATCH_BLOCKS
         if is_batch or self._buffer.is_pressed:
             await self.flush()
+            await self._buffer.turn()
 
     async def flush(self) -> None:
         """Write what is held. Raises what `write` raises."""

@@ -55,7 +55,10 @@ class IncomingSegment:
                         arrived = self._bytes.arrived_bytes + len(block)
                         if arrived > self._size_bytes:
                             raise wrong_length(self._number, self._size_bytes, arrived)
-                        await self._bytes.add(block)
+                        await self._bytes.reserve(len(block))
+                        self._bytes.hold(block)
+                        del block
+                        await self._bytes.settle()
                 await self._bytes.flush()
         except TimeoutError as error:
             raise stalled from error

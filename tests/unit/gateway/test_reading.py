@@ -8,7 +8,7 @@ import pytest
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.streams import StreamReader
 
-from gateway.http.reading import BODY_BUFFER_BYTES, LARGE_READ_BYTES, SharedReads
+from gateway.http.reading import BUFFER_BYTES, LARGE_READ_BYTES, SharedReads
 
 pytestmark = pytest.mark.unit
 
@@ -17,7 +17,7 @@ MANY = 100
 
 def body() -> StreamReader:
     loop = asyncio.get_running_loop()
-    return StreamReader(BaseProtocol(loop, None), BODY_BUFFER_BYTES, loop=loop)
+    return StreamReader(BaseProtocol(loop, None), BUFFER_BYTES, loop=loop)
 
 
 def limit_bytes(of: StreamReader) -> int:
@@ -25,30 +25,38 @@ def limit_bytes(of: StreamReader) -> int:
     return of.get_read_buffer_limits()[1]
 
 
-async def test_much_is_read_of_few_bodies_and_little_of_many() -> None:
-    reads, bodies = SharedReads(), [body() for _ in range(MANY)]
-    assert len(reads.buffer(in_body=False)) == BODY_BUFFER_BYTES, "a head is short"
-    reads.begin_body(bodies[0])
+def shared(crowded_bytes: int = 10**9) -> SharedReads:
+    """Bodies are crowded once so many bytes are unread."""
+    return SharedReads(lambda unread_bytes: unread_bytes >= crowded_bytes)
+
+
+async def test_much_is_read_of_bodies_and_little_of_heads() -> None:
+    reads, one = shared(), body()
+    assert len(reads.buffer(in_body=False)) < LARGE_READ_BYTES, "a head is short"
+    reads.begin_body(one)
     assert len(reads.buffer(in_body=True)) == LARGE_READ_BYTES
+    assert limit_bytes(one) == 2 * LARGE_READ_BYTES
+
+
+async def test_little_is_read_of_many_bodies_that_are_crowded() -> None:
+    reads, bodies = shared(crowded_bytes=1_000), [body() for _ in range(MANY)]
+    reads.begin_body(bodies[0])
+    reads.hold(1_000)
+    assert len(reads.buffer(in_body=True)) == LARGE_READ_BYTES, "few bodies are bounded by their own limits"
+    assert not reads.are_many
     for other in bodies[1:]:
         reads.begin_body(other)
-    assert len(reads.buffer(in_body=True)) == BODY_BUFFER_BYTES
-    for _ in bodies[1:]:
-        reads.end_body()
+    assert reads.are_many
+    assert len(reads.buffer(in_body=True)) < LARGE_READ_BYTES
+    reads.release(1_000)
     assert len(reads.buffer(in_body=True)) == LARGE_READ_BYTES
-
-
-async def test_only_few_bodies_may_have_much_unread() -> None:
-    reads, bodies = SharedReads(), [body() for _ in range(MANY)]
-    for one in bodies:
-        reads.begin_body(one)
-    large = [one for one in bodies if limit_bytes(one) == 2 * LARGE_READ_BYTES]
-    assert 0 < len(large) < MANY / 2
-    assert {limit_bytes(one) for one in bodies if one not in large} == {2 * BODY_BUFFER_BYTES}
+    for _ in bodies:
+        reads.end_body()
+    assert not reads.are_many
 
 
 def test_what_was_read_is_copied() -> None:
-    reads = SharedReads()
+    reads = shared()
     reads.buffer(in_body=False)[:5] = b"first"
     taken = reads.take(5)
     reads.buffer(in_body=False)[:5] = b"other"

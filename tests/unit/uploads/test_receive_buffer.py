@@ -11,6 +11,8 @@ from pipeline.uploads.receive_buffer import ReceiveBuffer
 
 pytestmark = pytest.mark.unit
 
+MIB = 1024 * 1024
+
 
 async def run_all_tasks() -> None:
     """Run every task until it waits."""
@@ -85,6 +87,36 @@ async def test_a_request_cancelled_just_after_its_grant_releases_its_bytes() -> 
     assert buffer.used_bytes == 100
     buffer.release(100)
     assert buffer.used_bytes == 0
+
+
+async def test_bodies_take_turns_while_much_is_held() -> None:
+    buffer = ReceiveBuffer(64 * MIB)
+    await buffer.turn()
+    await buffer.acquire(15 * MIB)
+    await buffer.turn()
+    await buffer.acquire(2 * MIB)
+    turns = [asyncio.create_task(buffer.turn()) for _ in range(20)]
+    await run_all_tasks()
+    assert not any(turn.done() for turn in turns)
+    buffer.release(2 * MIB)
+    await run_all_tasks()
+    began = [turn.done() for turn in turns]
+    assert 0 < sum(began) < len(turns), "as many as may bring what is left"
+    assert began == sorted(began, reverse=True), "in order of arrival"
+    async with asyncio.timeout(10):
+        await asyncio.gather(*turns)  # the clients of the first have nothing to send
+
+
+async def test_a_request_that_ends_gives_its_turn_to_the_next() -> None:
+    buffer = ReceiveBuffer(64 * MIB)
+    await buffer.acquire(20 * MIB)
+    first, second = (asyncio.create_task(buffer.turn()) for _ in range(2))
+    await run_all_tasks()
+    first.cancel()
+    buffer.release(20 * MIB)
+    async with asyncio.timeout(10):
+        await second
+    assert first.cancelled()
 
 
 @pytest.mark.parametrize("seed", range(10))
