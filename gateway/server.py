@@ -21,6 +21,7 @@ from gateway.app import build_app
 from gateway.http.accepting import accepting, open_sockets
 from gateway.http.connection import GatewayConnection
 from gateway.http.connections import ConnectionLimits, Connections
+from gateway.http.heap import return_heap
 from gateway.http.reading import BUFFER_BYTES, SharedReads
 from gateway.http.state import OPTIONS, RUNNING
 from gateway.keys import SERVICES
@@ -30,6 +31,7 @@ from pipeline.bootstrap.access import check_access
 from pipeline.bootstrap.descriptors import gateway_capacity, raise_descriptor_limit
 from pipeline.bootstrap.listening import listening_at
 from pipeline.settings import Settings
+from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, configure_logging, logger
 
 ABORT_SECONDS = 1.0
@@ -139,6 +141,8 @@ async def listening(app: web.Application, host: str, port: int, *, shared: bool 
                 return GatewayConnection(manager, connections, reads, options, **limits)
 
             await stack.enter_async_context(accepting(sockets, connection, connections))
+            returning = asyncio.create_task(return_heap(app[SERVICES].receive_buffer), name="heap")
+            stack.push_async_callback(end_tasks, returning)
             address = sockets[0].getsockname()
             yield Listening(_url(address[0], address[1]), address[1])
     finally:

@@ -16,6 +16,7 @@ from pipeline.bootstrap import WorkerServices, worker_services
 from pipeline.bootstrap.descriptors import raise_descriptor_limit
 from pipeline.bootstrap.media import READING
 from pipeline.core.stages import GRAPH, WorkerType
+from pipeline.heap import return_free
 from pipeline.settings import Settings
 from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, configure_logging, logger
@@ -67,6 +68,7 @@ async def run_workers(
             from workers.admission import run_admission
 
             loops["admission"] = run_admission(services.admission, services.redis, settings.volume)
+        return_free()  # what was needed to start
         await _run_until_stopped(services, workers, loops, stop, settings.shutdown_seconds)
 
 

@@ -29,6 +29,8 @@ class ReceiveBuffer:
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._used_bytes = 0
+        self.arrived_bytes = 0
+        """All bytes that were ever held."""
         self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
         BUFFERED_BYTES.set_function(lambda: self._used_bytes)
         self._turns: deque[asyncio.Future[None]] = deque()
@@ -114,6 +116,7 @@ class ReceiveBuffer:
 
     def _add(self, count_bytes: int) -> None:
         self._used_bytes += count_bytes
+        self.arrived_bytes += max(0, count_bytes)
 
     def _serve(self) -> None:
         while self._queue and self._fits(self._queue[0][0]):
