@@ -131,7 +131,8 @@ async def listening(app: web.Application, host: str, port: int, *, shared: bool 
         if manager is None:
             raise RuntimeError("aiohttp's runner has no server after setup")
         limited = ConnectionLimits(options.connections, options.connections_per_address, options.trusted_proxies)
-        connections, reads = Connections(limited), SharedReads(app[SERVICES].receive_buffer.is_crowded)
+        buffer = app[SERVICES].receive_buffer
+        connections, reads = Connections(limited), SharedReads(buffer.is_crowded)
         with listening_at(host, port, "SLUICE_PORT"):
             sockets = open_sockets(host, port, shared=shared)
         async with AsyncExitStack() as stack:
@@ -141,7 +142,7 @@ async def listening(app: web.Application, host: str, port: int, *, shared: bool 
                 return GatewayConnection(manager, connections, reads, options, **limits)
 
             await stack.enter_async_context(accepting(sockets, connection, connections))
-            returning = asyncio.create_task(return_heap(app[SERVICES].receive_buffer), name="heap")
+            returning = asyncio.create_task(return_heap(lambda: buffer.arrived_bytes), name="heap")
             stack.push_async_callback(end_tasks, returning)
             address = sockets[0].getsockname()
             yield Listening(_url(address[0], address[1]), address[1])

@@ -7,10 +7,10 @@ be used again, or has not grown.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from pipeline.heap import return_free
-from pipeline.uploads.receive_buffer import ReceiveBuffer
 
 _LOOK_SECONDS: Final = 2.0
 _QUIET_BYTES: Final = 8 * 1024 * 1024
@@ -19,12 +19,12 @@ _BURST_BYTES: Final = 64 * 1024 * 1024
 """What must have arrived since memory was given back."""
 
 
-async def return_heap(buffer: ReceiveBuffer) -> None:
-    """Runs until cancelled."""
+async def return_heap(arrived_bytes: Callable[[], int]) -> None:
+    """Runs until cancelled. `arrived_bytes`: of all bodies so far."""
     seen = returned = 0
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
-        before, seen = seen, buffer.arrived_bytes
+        before, seen = seen, arrived_bytes()
         if seen - before <= _QUIET_BYTES and seen - returned >= _BURST_BYTES:
             returned = seen
             await asyncio.to_thread(return_free)
