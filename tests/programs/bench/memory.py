@@ -62,7 +62,7 @@ async def _measure(bed: Bed, count: int, stop_bytes: int, *, hang_up: bool) -> d
     clients = _Clients(count, stop_bytes, hang_up, asyncio.Barrier(count + 1))
     async with SluiceClient(bed.url) as client:
         views = [await _create(client) for _ in range(count // _SEGMENTS_EACH)]
-        before = resident_bytes(pid)
+        before = await _settled(pid)
         forget_peak(pid)
         async with asyncio.TaskGroup() as group:
             requests = [
@@ -83,6 +83,15 @@ async def _measure(bed: Bed, count: int, stop_bytes: int, *, hang_up: bool) -> d
                 await client.cancel(view.id)
         after = resident_bytes(pid)
     return {"before": before / _MIB, "in flight": in_flight / _MIB, "peak": peak / _MIB, "after": after / _MIB}
+
+
+async def _settled(pid: int) -> int:
+    """Resident bytes, once the process has neither taken memory nor given any back for three seconds."""
+    seen = [resident_bytes(pid)]
+    while len(seen) < 7 or max(seen[-7:]) - min(seen[-7:]) > _MIB:
+        await asyncio.sleep(0.5)
+        seen.append(resident_bytes(pid))
+    return seen[-1]
 
 
 async def _create(client: SluiceClient) -> UploadView:
