@@ -13,9 +13,12 @@ from rich.console import Console
 
 from deploy.cli.client import SluiceClient
 from deploy.cli.errors import ApiError
+from deploy.cli.processes import GATEWAY, SluiceProcesses
 from pipeline.bootstrap.descriptors import raise_descriptor_limit
 from schemas.uploads import CreateUpload, UploadView
+from tests.harness.running import CellProcesses
 from tests.programs.bench.bed import Bed
+from tests.programs.bench.cells import own_cell
 from tests.programs.bench.figures import Figure
 from tests.programs.bench.usage import forget_peak, peak_bytes, resident_bytes
 
@@ -43,24 +46,30 @@ class _Clients:
 
 
 def measure_memory(bed: Bed, console: Console) -> list[Figure]:
-    """Memory of the gateway before, with all segments in flight, at the peak, and after."""
+    """Memory of a gateway before, with all segments in flight, at the peak, and after. Its only store is Swift: botocore,
+    which S3 needs, takes as much memory as hundreds of connections."""
     raise_descriptor_limit()
+    with own_cell(bed, "memory", s3_bucket="", connections_per_address=0) as cell:
+        return _measure_cell(cell, console)
+
+
+def _measure_cell(cell: CellProcesses, console: Console) -> list[Figure]:
     found: dict[str, float] = {}
     runs = [(_COUNT, _SEGMENT_BYTES - _BLOCK_BYTES), *((count, _STALLED_BYTES) for count in _STALLED_COUNTS)]
     for count, stop_bytes in runs:
         stalled = stop_bytes == _STALLED_BYTES
         name = f"{count:,} segments stopped after {_STALLED_BYTES // _MIB} MiB" if stalled else f"{count} segments"
         console.print(f"{name} at once")
-        measured = asyncio.run(_measure(bed, count, stop_bytes, hang_up=stalled))
+        measured = asyncio.run(_measure(cell.processes, count, stop_bytes, hang_up=stalled))
         console.print("  " + ", ".join(f"{key} {value:.0f}" for key, value in measured.items()), highlight=False)
         found |= {f"{name}: {key}": value for key, value in measured.items()}
     return [Figure(PART, f"gateway: {name}", _UNIT, [value]) for name, value in found.items()]
 
 
-async def _measure(bed: Bed, count: int, stop_bytes: int, *, hang_up: bool) -> dict[str, float]:
-    pid = bed.gateway_pid
+async def _measure(sluice: SluiceProcesses, count: int, stop_bytes: int, *, hang_up: bool) -> dict[str, float]:
+    pid = sluice.pids()[GATEWAY]
     clients = _Clients(count, stop_bytes, hang_up, asyncio.Barrier(count + 1))
-    async with SluiceClient(bed.url) as client:
+    async with SluiceClient(sluice.url) as client:
         views = [await _create(client) for _ in range(count // _SEGMENTS_EACH)]
         before = await _settled(pid)
         forget_peak(pid)
@@ -86,9 +95,10 @@ async def _measure(bed: Bed, count: int, stop_bytes: int, *, hang_up: bool) -> d
 
 
 async def _settled(pid: int) -> int:
-    """Resident bytes, once the process has neither taken memory nor given any back for three seconds."""
+    """Resident bytes, once the process has neither taken memory nor given any back for six seconds: a gateway
+    gives memory back once it has received little for two to four."""
     seen = [resident_bytes(pid)]
-    while len(seen) < 7 or max(seen[-7:]) - min(seen[-7:]) > _MIB:
+    while len(seen) < 13 or max(seen[-13:]) - min(seen[-13:]) > _MIB:
         await asyncio.sleep(0.5)
         seen.append(resident_bytes(pid))
     return seen[-1]
