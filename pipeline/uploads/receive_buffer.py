@@ -2,12 +2,12 @@
 
 Guarantee: at most `limit_bytes` are held, except by a single request that is larger. A body may hold bytes while it
 waits for its client only while less than three sixteenths of the limit are used; above that every body writes its bytes
-at once. Slow clients therefore never hold more than that, and the rest is released as fast as the disk
-writes: no client waits for a slower one.
+at once. Slow clients therefore never hold more than that, and the rest is released as fast as the disk writes.
 
 Above a quarter of the limit, bodies take turns: one that has written its bytes waits, in order of arrival, before
 it asks its client for more. So while many bodies arrive, a few of them move at any moment, by large blocks, and what
-the others send waits in the kernel.
+the others send waits in the kernel. A client that sends nothing in its turn delays the next one by `_TURN_SECONDS` at
+most.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.telemetry import BUFFERED_BYTES
 
 # What a body is expected to bring when its turn comes, and for how long that is expected: its client may have nothing.
 _TURN_BYTES: Final = 256 * 1024
-_TURN_SECONDS: Final = 0.1
+_TURN_SECONDS: Final = 0.02
 
 
 class ReceiveBuffer:

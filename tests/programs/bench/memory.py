@@ -46,8 +46,8 @@ class _Clients:
 
 
 def measure_memory(bed: Bed, console: Console) -> list[Figure]:
-    """Memory of a gateway before, with all segments in flight, at the peak, and after. Its only store is Swift: botocore,
-    which S3 needs, takes as much memory as hundreds of connections."""
+    """Memory of a gateway before, with all segments in flight, at the peak, and after. Its only store is Swift: S3
+    needs botocore, which takes as much memory as hundreds of connections."""
     raise_descriptor_limit()
     with own_cell(bed, "memory", s3_bucket="", connections_per_address=0) as cell:
         return _measure_cell(cell, console)
