@@ -82,7 +82,7 @@ async def scene(guarded: CellProcesses, tmp_path: Path) -> AsyncIterator[Scene]:
         data = sample("mp4").read_bytes().ljust(10 * SEGMENT_BYTES, b"\0")
         receiving = await cell.create(len(data), filename="receiving.mp4")
         await cell.until(receiving["id"], "admitted")
-        for number in (1, 2, 3):
+        for number in (2, 3, 4):  # without the first no metadata, and without metadata no early release
             await cell.put(receiving, number, data)
         waiting = [await cell.create(12 * SEGMENT_BYTES, filename=f"waiting {n}.mp4") for n in range(3)]
         yield Scene(cell, browser, operator, key, ready, failed, receiving, waiting)

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import aiohttp
@@ -21,12 +22,15 @@ from gateway.server import listening
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError
 from pipeline.telemetry import Log
+from pipeline.uploads.receive_buffer import ReceiveBuffer
 from schemas.health import Alive
 from tests.integration.gateway.conftest import OPTIONS, ORIGIN
 from tests.integration.gateway.truth import TruthfulClient
 
 pytestmark = pytest.mark.integration
 
+# What the gateway itself needs; the handlers of these routes need none.
+SERVICES = cast(GatewayServices, SimpleNamespace(receive_buffer=ReceiveBuffer(1024 * 1024)))
 HEADERS = {"Tested": "yes", "Cache-Control": "max-age=60"}
 
 
@@ -69,7 +73,7 @@ ROUTES = tuple(
 @asynccontextmanager
 async def serving(*routes: Route) -> AsyncIterator[TruthfulClient]:
     """A client of a gateway with these routes only. Their handlers need no services."""
-    app = build_app(cast(GatewayServices, None), OPTIONS, routes)
+    app = build_app(SERVICES, OPTIONS, routes)
     document: dict[str, Any] = app[DOCUMENT]
     async with listening(app, "127.0.0.1", 0) as served, aiohttp.ClientSession() as session:
         yield TruthfulClient(session, served.url, document)
@@ -101,7 +105,7 @@ async def test_a_response_that_its_route_does_not_declare_is_logged(
     capfd: pytest.CaptureFixture[str], handler: Handler, status: int, fact: str
 ) -> None:
     route = replace(ROUTES[0], handler=handler, path="/tested/{id}")
-    app = build_app(cast(GatewayServices, None), OPTIONS, (route,))
+    app = build_app(SERVICES, OPTIONS, (route,))
     async with (
         listening(app, "127.0.0.1", 0) as served,
         aiohttp.ClientSession() as session,
