@@ -4,8 +4,9 @@ Guarantee: a capability for clients is confirmed only after this process has see
 examined, nothing is confirmed: the gateway streams downloads itself and refuses direct uploads for now, because a wrong
 URL would give clients wrong bytes, and a missing one only costs the gateway some work.
 
-The store of new uploads is examined at start, others when they are first needed. An examination that the store's
-outage spoils is repeated, and does not change what is known. A process keeps its knowledge to itself, so gateways on
+The store of new uploads is examined at start, others when they are first needed. What clients need is examined first,
+and requests wait for no more: listings may lag behind. An examination that the store's outage spoils is repeated, and
+does not change what is known. A process keeps its knowledge to itself, so gateways on
 several machines need no coordination, and each one finds out what its own network allows.
 """
 
@@ -16,6 +17,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -26,15 +28,18 @@ from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, logger
 
 _END_SECONDS = 2.0
+_PATIENCE = 3
+"""Examinations that an outage may spoil before requests are told that nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeRules:
     """`first`: the store that is examined at start. `trusted`: nothing is examined, and everything is confirmed.
 
-    `wait_seconds`: how long a request waits for the first report. `retry_seconds`: the pause after an examination that
-    was spoiled. `broken_seconds`: the pause while something does not work that the store is configured for, so that a
-    repaired configuration is noticed. `every_seconds`: the pause otherwise.
+    `wait_seconds`: how long a request waits for the first report. `retry_seconds`: the longest pause after an
+    examination that was spoiled; the first one is a tenth of it, and each further one twice as long. `broken_seconds`:
+    the pause while something does not work that the store is configured for, so that a repaired configuration is
+    noticed. `every_seconds`: the pause otherwise.
     """
 
     first: str
@@ -105,11 +110,14 @@ class ExaminedStores:
     async def _keep(self, store: Store, entry: _Entry) -> None:
         """Examine one store until cancelled."""
         log = logger(store=store.name)
+        spoiled = 0
         while True:
             pause_seconds = self._rules.broken_seconds
             try:
                 left = entry.report.left if entry.report is not None else frozenset[str]()
-                report = await examine_store(store, self._client, thorough=False, left=left)
+                report = await examine_store(
+                    store, self._client, thorough=False, left=left, on_clients=partial(self._learn, entry)
+                )
             except Exception:  # a bug in the examination must not end it for good
                 log.exception(Log.STORE_NOT_EXAMINED)
             else:
@@ -118,11 +126,20 @@ class ExaminedStores:
                     works = [str(found.capability) for found in entry.report.examined if found.works]
                     broken = {str(found.capability): found.reason for found in entry.report.broken}
                     log.log(logging.WARNING if broken else logging.INFO, Log.STORE_EXAMINED, works=works, broken=broken)
-                pause_seconds = self._pause_seconds(report)
-            entry.examined.set()
+                spoiled = spoiled + 1 if report.unknown else 0
+                pause_seconds = self._pause_seconds(report, spoiled)
+            if not 0 < spoiled < _PATIENCE:
+                entry.examined.set()
             await asyncio.sleep(pause_seconds)
 
-    def _pause_seconds(self, report: StoreReport) -> float:
-        if report.unknown:
-            return self._rules.retry_seconds
+    def _pause_seconds(self, report: StoreReport, spoiled: int) -> float:
+        if spoiled:
+            return float(min(1.0, 0.1 * 2 ** min(spoiled - 1, 4))) * self._rules.retry_seconds
         return self._rules.broken_seconds if report.broken else self._rules.every_seconds
+
+    @staticmethod
+    def _learn(entry: _Entry, report: StoreReport) -> None:
+        """Answer the requests that wait for the first report. Later ones are complete when they replace an earlier."""
+        if entry.report is None and not report.unknown:
+            entry.report = report
+            entry.examined.set()

@@ -14,7 +14,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -64,15 +64,22 @@ class _Bytes:
 
 
 async def examine_store(
-    store: Store, client: PlainClient, *, thorough: bool, left: frozenset[str] = frozenset()
+    store: Store,
+    client: PlainClient,
+    *,
+    thorough: bool,
+    left: frozenset[str] = frozenset(),
+    on_clients: Callable[[StoreReport], None] = lambda report: None,
 ) -> StoreReport:
     """What `store` can do. Failures of the store are part of the report, not errors. `left`: of an earlier report, to
-    remove its objects now."""
-    return await _RoundTrip(store, client, await store.limits(), thorough, left).run()
+    remove its objects now. `on_clients` receives what is found by the time that every capability for clients is known:
+    a listing that lags behind and the removal of the objects may take many seconds more."""
+    return await _RoundTrip(store, client, await store.limits(), thorough, left).run(on_clients)
 
 
 class _RoundTrip:
-    """One examination. `_joined` is the upload of two segments, `_single` of one, `_plain` a small object."""
+    """One examination. `_joined` is the upload of two segments, `_single` of one, `_plain` a small object; of `_listed`
+    only the session is opened."""
 
     def __init__(
         self, store: Store, client: PlainClient, limits: StoreLimits, thorough: bool, left: frozenset[str]
@@ -87,17 +94,22 @@ class _RoundTrip:
         self._segments = (secrets.token_bytes(first_bytes if self._joins else 1), secrets.token_bytes(_SMALL_BYTES))
         self._joined = self._target(name, "joined", SegmentPlan(first_bytes + _SMALL_BYTES, first_bytes))
         self._single = self._target(name, "single", SegmentPlan(_SMALL_BYTES, first_bytes))
+        self._listed = self._target(name, "listed", self._joined.plan)
         self._plain = Sample(f"{CHECK_NAME}/{name}/plain", secrets.token_bytes(2 * _SMALL_BYTES), None, "")
+        self._description = ""
         self._begun = False
         self._writes = False
         self._found: dict[Capability, Examined] = {}
 
-    async def run(self) -> StoreReport:
-        description = ""
+    async def run(self, on_clients: Callable[[StoreReport], None]) -> StoreReport:
         try:
-            description = await self._store.check()
+            self._description = await self._store.check()
             self._writes = True
-            await self._examine()
+            if await self._step(Capability.WRITE, self._write()):
+                await self._step(Capability.RANGED_READ, self._read())
+                await self._examine_clients()
+                on_clients(self._report())
+                await self._step(Capability.LIST, self._list())
         except StoreError as error:
             self._found[Capability.WRITE] = _failed(Capability.WRITE, error)
         finally:
@@ -105,14 +117,13 @@ class _RoundTrip:
                 self._left -= {self._name}
             else:
                 await _completed(self._step(Capability.DELETE, self._remove()))
-        found = tuple(self._found[capability] for capability in CAPABILITIES if capability in self._found)
-        return StoreReport(self._store.name, description, self._limits, found, self._left)
+        return self._report()
 
-    async def _examine(self) -> None:
-        if not await self._step(Capability.WRITE, self._write()):
-            return
-        await self._step(Capability.RANGED_READ, self._read())
-        await self._step(Capability.LIST, self._list())
+    def _report(self) -> StoreReport:
+        found = tuple(self._found[capability] for capability in CAPABILITIES if capability in self._found)
+        return StoreReport(self._store.name, self._description, self._limits, found, self._left)
+
+    async def _examine_clients(self) -> None:
         await self._step(Capability.PRESIGNED_PUT, self._client_puts())
         sample = self._plain
         await self._step(Capability.PRESIGNED_GET, self._client.get(self._plain))
@@ -156,14 +167,14 @@ class _RoundTrip:
     async def _list(self) -> None:
         prefix = f"{self._plain.key.rpartition('/')[0]}/"
         until = time.monotonic() + _LIST_SECONDS  # listings of Swift lag behind
-        while [name async for name in self._store.list_keys(prefix)] != [self._plain.key]:
+        while self._plain.key not in [name async for name in self._store.list_keys(prefix)]:
             if time.monotonic() > until:
                 raise WrongResult(f"an object does not appear in the listing within {_LIST_SECONDS:.0f} s")
             await asyncio.sleep(_PAUSE_SECONDS)
-        await self._begin()
-        if isinstance(self._store, TransferSessions) and self._joined.session:
-            key, session = self._joined.key, self._joined.session
-            if (key, session) not in [found async for found in self._store.open_sessions(prefix)]:
+        if isinstance(self._store, TransferSessions):
+            self._listed = replace(self._listed, session=await _completed(self._store.begin(self._listed)))
+            key, session = self._listed.key, self._listed.session
+            if session and (key, session) not in [found async for found in self._store.open_sessions(prefix)]:
                 raise WrongResult("an open multipart upload does not appear in the listing")
 
     async def _begin(self) -> None:
@@ -203,6 +214,7 @@ class _RoundTrip:
             self._store.delete(self._plain.key),
             self._store.abort(self._joined),
             self._store.abort(self._single),
+            self._store.abort(self._listed),
             self._remove_stale(),
         )
         try:
@@ -244,7 +256,7 @@ class _RoundTrip:
 
     @staticmethod
     def _target(name: str, kind: str, plan: SegmentPlan) -> ObjectTarget:
-        upload_id = f"{CHECK_NAME}-{name}" if plan.count > 1 else f"{CHECK_NAME}-{name}-{kind}"
+        upload_id = f"{CHECK_NAME}-{name}" if kind == "joined" else f"{CHECK_NAME}-{name}-{kind}"
         return ObjectTarget(upload_id, f"{CHECK_NAME}/{name}/{kind}", "application/octet-stream", plan)
 
 

@@ -239,8 +239,8 @@ class DirectUploads:
     async def _require_working(self, store: Store, transport: Transport) -> None:
         """A presigned PUT has been seen to work, or the store is not configured for it. Raises as `_make`."""
         report = await self._known.report(store.name)
-        found = None if report is None else report.of(Capability.PRESIGNED_PUT)
-        if found is None or found.transient:
+        found = None if report is None else report.of(Capability.PRESIGNED_PUT) or report.of(Capability.WRITE)
+        if found is None or found.transient or found.capability is Capability.WRITE:
             reason = f"it is not known yet whether '{store.name}' accepts presigned requests"
             raise StoreUnavailable(reason=f"{reason}: {found.reason}" if found else reason)
         if found.offered and not found.works:

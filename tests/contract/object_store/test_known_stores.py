@@ -12,7 +12,7 @@ from pipeline.adapters.object_store.s3 import S3ObjectStore
 from pipeline.adapters.plain_http import HttpPlainClient
 from pipeline.contents.known_stores import ExaminedStores, KnowledgeRules
 from pipeline.core.capabilities import CLIENT_CAPABILITIES, Capability, StoreReport
-from pipeline.core.errors import StoreError
+from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.ports import Store
 from tests.harness.faults.altering_proxy import AlteringProxy, Passing, unchanged
 
@@ -83,6 +83,50 @@ async def test_a_gateway_learns_remembers_and_learns_again(
         proxy.before = unchanged
         await _until(known, lambda report: not report.left)  # nothing could be removed during the outage
     assert [name async for name in through.list_keys()] == []
+
+
+async def test_a_listing_that_lags_behind_delays_no_client(
+    through: S3ObjectStore, proxy: AlteringProxy, plain: HttpPlainClient
+) -> None:
+    """What a client needs is known while the store still says that its listing is unavailable."""
+    listed = 0
+
+    def no_listing(passing: Passing) -> None:
+        nonlocal listed
+        if passing.method == "GET" and "list-type" in passing.path_qs:
+            listed += 1
+            passing.status = 503
+
+    proxy.before = no_listing
+    async with ExaminedStores(_OneStore(through), plain, QUICK) as known:
+        report = await known.report("s3")
+        assert report is not None
+        assert all(report.works(capability) for capability in CLIENT_CAPABILITIES)
+        await _until(known, lambda report: report.of(Capability.LIST) is not None)
+        assert listed > 0
+        proxy.before = unchanged
+        await _until(known, lambda report: report.works(Capability.LIST) and not report.left)
+    assert [name async for name in through.list_keys()] == []
+
+
+async def test_requests_wait_while_the_first_examinations_are_spoiled(
+    through: S3ObjectStore, plain: HttpPlainClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, calls = through.check, 0
+
+    async def late() -> str:
+        nonlocal calls
+        calls += 1
+        if calls < 3:
+            raise StoreUnavailable(reason="late")
+        return await check()
+
+    monkeypatch.setattr(through, "check", late)
+    async with ExaminedStores(_OneStore(through), plain, QUICK) as known:
+        report = await known.report("s3")
+    assert report is not None
+    assert report.works(Capability.PRESIGNED_PUT)
+    assert calls == 3
 
 
 async def test_trusted_grants_are_not_examined(through: S3ObjectStore, plain: HttpPlainClient) -> None:
