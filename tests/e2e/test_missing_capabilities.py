@@ -98,6 +98,25 @@ async def test_only_what_works_is_offered(
             assert "presigned" in answer["data"]["warnings"]["store"]
 
 
+async def test_the_reason_is_named_while_nothing_can_be_stored(
+    servers: Servers, ceph: CephEndpoint, tmp_path: Path
+) -> None:
+    """It is the operator's to repair, and may pass: the client can try again."""
+    async with AlteringProxy(ceph.url) as proxy:
+        proxy.before = refuse_puts
+        async with running_cell(
+            servers,
+            tmp_path,
+            store="s3",
+            s3_endpoint_url=proxy.url,
+            s3_access_key=ceph.access_key,
+            s3_secret_key=ceph.secret_key,
+        ) as cell:
+            status, answer = await _direct(cell)
+            assert (status, answer["error"]["code"]) == (503, "STORE_UNAVAILABLE")
+            assert "not known yet whether 's3' accepts presigned requests: " in answer["error"]["message"]
+
+
 async def _segment(segment: dict[str, Any]) -> bytes:
     async with (
         aiohttp.ClientSession() as session,
