@@ -183,7 +183,7 @@ class AppendBody:
                     await incoming.reserve(len(block))
                     incoming.hold(block)
                     del block
-                    await incoming.settle()
+                    await incoming.flush_batch()
                 await incoming.flush()
         except TimeoutError:
             raise RequestError("APPEND_STALLED", stall_seconds=self._rules.stall_seconds) from None

@@ -70,7 +70,7 @@ class IncomingBytes:
         self._held.append(block)
         self._held_bytes += len(block)
 
-    async def settle(self) -> None:
+    async def flush_batch(self) -> None:
         """Write what is held, once it is a batch. It returns when the client may send more. Raises what `write`
         raises."""
         is_batch = self._held_bytes >= _BATCH_BYTES or len(self._held) >= _BATCH_BLOCKS

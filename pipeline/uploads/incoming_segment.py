@@ -58,7 +58,7 @@ class IncomingSegment:
                         await self._bytes.reserve(len(block))
                         self._bytes.hold(block)
                         del block
-                        await self._bytes.settle()
+                        await self._bytes.flush_batch()
                 await self._bytes.flush()
         except TimeoutError as error:
             raise stalled from error
