@@ -2,9 +2,10 @@
 
 Guarantee: an error before the first byte is sent in the envelope. After it the connection is aborted, so that a broken
 download never looks complete. A download whose key is revoked ends within seconds, also while its client reads slowly;
-one whose key or link expires goes on, since it was requested in time. Memory per download is bounded: one block of 1
-MiB plus the two socket buffers. A client that accepts nothing for `download_stall_seconds` is disconnected. A client
-that disconnects releases the store's connection at once, also while the store is silent.
+one whose key or link expires goes on, since it was requested in time. Memory per download is bounded: one block, what
+is read ahead, which is a few blocks, and the socket's buffer. A client that accepts nothing for
+`download_stall_seconds` is disconnected. A client that disconnects releases the store's connection at once, also while
+the store is silent.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ SEGMENT_BYTES = 5 * MEBIBYTE
 BOUND_BYTES = 110 * MEBIBYTE
 PAUSE_AT = 4 * MEBIBYTE
 LEAVE_AT = 8 * MEBIBYTE
+_STILL = 12
+"""Looks at the bytes that were sent, in a row, that must all see the same."""
 
 
 def large_video() -> bytes:
@@ -53,22 +56,24 @@ async def test_fifty_at_once(
     ) as cell:
         pid = cell.processes.pids()[GATEWAY]
         forget_peak(pid)
-        idle = peak_bytes(pid)
+        fresh = peak_bytes(pid)
         upload = await cell.create(len(data), filename="large.mp4")
         await cell.until(upload["id"], "admitted")
         await cell.put_all(upload, data, at_once=CLIENTS)
-        uploading = peak_bytes(pid) - idle
+        uploading = peak_bytes(pid) - fresh
         await cell.until(upload["id"], "ready", seconds=400)
         content = await cell.content(upload["id"])
 
         forget_peak(pid)
-        idle = peak_bytes(pid)  # more than before: the allocator keeps some of what uploads needed
-        everybody = asyncio.Barrier(CLIENTS)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-            digests = await asyncio.gather(
-                *(_download(session, cell, content, everybody, whole=number == 0) for number in range(CLIENTS))
-            )
-        downloading = peak_bytes(pid) - idle
+            stop = Stop(asyncio.Barrier(CLIENTS + 1), asyncio.Event())
+            downloads = (_download(session, cell, content, stop, whole=number == 0) for number in range(CLIENTS))
+            reading = asyncio.gather(*downloads)
+            await stop.reached.wait()
+            await _until_nothing_is_sent(cell)
+            stop.over.set()
+            digests = await reading
+        downloading = peak_bytes(pid) - fresh
         record_property("uploading_mib", uploading // MEBIBYTE)
         record_property("downloading_mib", downloading // MEBIBYTE)
         assert digests[0] == hashlib.sha256(data).hexdigest()
@@ -82,10 +87,33 @@ async def test_fifty_at_once(
         await eventually(let_go, 20, lambda: "the downloads of clients that hung up to end")
 
 
+@dataclass(frozen=True)
+class Stop:
+    """Where every client stops reading: `reached` by all of them, until it is `over`."""
+
+    reached: asyncio.Barrier
+    over: asyncio.Event
+
+
+async def _until_nothing_is_sent(cell: Cell) -> None:
+    """Every buffer on the way is full: the gateway's, and before those the kernel's."""
+    seen: list[str] = []
+
+    async def is_still() -> bool:
+        async with cell.http.get(f"{cell.url}/metrics") as answer:
+            (line,) = (
+                line for line in (await answer.text()).splitlines() if line.startswith("sluice_sent_bytes_total")
+            )
+        seen.append(line)
+        return len(seen) > _STILL and len(set(seen[-_STILL:])) == 1
+
+    await eventually(is_still, 120, lambda: f"the gateway to send nothing more: {seen[-3:]}")
+
+
 async def _download(
-    session: aiohttp.ClientSession, cell: Cell, content: dict[str, Any], everybody: asyncio.Barrier, *, whole: bool
+    session: aiohttp.ClientSession, cell: Cell, content: dict[str, Any], stop: Stop, *, whole: bool
 ) -> str:
-    """Read a little and wait until all others have too, so that every buffer on the way is full.
+    """Read a little and stop until all others have, too, and every buffer on the way is full.
 
     Then one client reads to the end; the others read a little more and hang up. Returns the digest of what was read.
     """
@@ -97,7 +125,8 @@ async def _download(
             digest.update(block)
             before, taken = taken, taken + len(block)
             if before < PAUSE_AT <= taken:
-                await everybody.wait()
+                await stop.reached.wait()
+                await stop.over.wait()
             if taken >= LEAVE_AT and not whole:
                 answer.close()
                 break

@@ -22,6 +22,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 from yarl import URL
 
+from pipeline.adapters.object_store.http.bodies import READ_BYTES
 from pipeline.adapters.object_store.http.errors import driver_errors
 from pipeline.adapters.object_store.http.observe import RequestObserver
 from pipeline.adapters.object_store.payload import SegmentPayload
@@ -173,7 +174,7 @@ def new_session(times: RequestTimes) -> aiohttp.ClientSession:
             limit=0, keepalive_timeout=times.keepalive_seconds, ssl=verifying(times.ca_file)
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
-        read_bufsize=256 * 1024,  # twice that may be buffered for each response: 50 slow clients, 25 MiB
+        read_bufsize=READ_BYTES,
         auto_decompress=False,
     )
 

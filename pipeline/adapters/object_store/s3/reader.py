@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from pipeline.adapters.object_store.guard import Guarded
-from pipeline.adapters.object_store.http.bodies import text, whole_number
+from pipeline.adapters.object_store.http.bodies import READ_BYTES, text, whole_number
 from pipeline.adapters.object_store.http.ranges import ByteCount, length_of_range, range_header, require_version
 from pipeline.adapters.object_store.integrity import unquoted
 from pipeline.adapters.object_store.names import MULTIPART_PREFIX, may_match, multipart_name, split_multipart
@@ -16,7 +16,6 @@ from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.adapters.object_store.s3.errors import MISSING_BUCKET, store_errors
 from pipeline.adapters.object_store.s3.options import S3Options
 from pipeline.core.errors import StoreError, StoreUnsupported
-from pipeline.core.segments import MEBIBYTE
 from pipeline.core.stored_objects import StoredObject
 
 STORE_NAME = "s3"
@@ -54,7 +53,7 @@ class S3Reader(Guarded):
     async def _block(self, body: Any) -> bytes:
         """The next block. botocore's own timeout is that of its longest call."""
         async with asyncio.timeout(self._options.stall_seconds):
-            block: bytes = await body.read(MEBIBYTE)
+            block: bytes = await body.read(READ_BYTES)
             return block
 
     async def head(self, key: str) -> StoredObject:

@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 from pipeline.adapters.object_store.each import each_of
 from pipeline.adapters.object_store.guard import Guarded, only_sluice_errors
-from pipeline.adapters.object_store.http.bodies import read_json, size_and_etag, text, unusable
+from pipeline.adapters.object_store.http.bodies import READ_BYTES, read_json, size_and_etag, text, unusable
 from pipeline.adapters.object_store.http.ranges import ByteCount, length_of_range, range_header, require_version
 from pipeline.adapters.object_store.names import SEGMENT_PREFIX, may_match
 from pipeline.adapters.object_store.swift.http import SwiftHttp
@@ -20,7 +20,6 @@ from pipeline.adapters.object_store.swift.layout import SwiftLayout, location_pa
 from pipeline.adapters.object_store.swift.listing import entries
 from pipeline.adapters.object_store.swift.options import SwiftOptions
 from pipeline.core.errors import StoreError
-from pipeline.core.segments import MEBIBYTE
 from pipeline.core.stored_objects import StoredObject, upload_of
 
 STORE_NAME = "swift"
@@ -56,7 +55,7 @@ class SwiftReader(Guarded):
                     raise StoreError("STORE_REJECTED", reason=f"{what}: the store ignored the range")
                 size_bytes = length_of_range(response.headers.get("Content-Range"), first, last, what)
             count = ByteCount(size_bytes, what)
-            async for block in response.content.iter_chunked(MEBIBYTE):
+            async for block in response.content.iter_chunked(READ_BYTES):
                 count.add(block)
                 yield block
             count.end()
