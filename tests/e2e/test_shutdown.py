@@ -194,18 +194,10 @@ async def test_a_gateway_finishes_requests_in_flight_and_accepts_no_more(servers
         await _told_to_stop(gateway)
         assert gateway.exit_status == 0
         gateway.start()
-        await eventually(lambda: _answers(cell), 60, lambda: "the gateway to be back")
+        await cell.until_answered()
         assert (await cell.status(upload["id"]))["missing_segments"] == [[2, 4]]
         await cell.put_all(upload, video)
         await _all_ready(cell, video)
-
-
-async def _answers(cell: Cell) -> bool:
-    try:
-        async with cell.http.get(f"{cell.url}/healthz") as response:
-            return response.status == 200
-    except OSError:
-        return False
 
 
 async def test_a_gateway_does_not_wait_for_a_client_that_has_stopped_sending(servers: Servers, tmp_path: Path) -> None:
@@ -219,6 +211,6 @@ async def test_a_gateway_does_not_wait_for_a_client_that_has_stopped_sending(ser
             assert await _told_to_stop(gateway) < 2 + _MARGIN_SECONDS
         assert gateway.exit_status == 0
         gateway.start()
-        await eventually(lambda: _answers(cell), 60, lambda: "the gateway to be back")
+        await cell.until_answered()
         await cell.put_all(upload, video)
         await _all_ready(cell, video)

@@ -234,7 +234,7 @@ async def test_a_gateway_is_killed_while_it_receives_a_segment(servers: Servers,
         gateway.stop(signal.SIGKILL)
         writer.transport.abort()
         gateway.start()
-        await eventually(lambda: _answers(cell), 60, lambda: "the gateway to be back")
+        await cell.until_answered()
         assert (await cell.status(upload["id"]))["missing_segments"] == [[1, 8]]
         await cell.put_all(upload, video)
         await _all_ready(cell, video)
@@ -260,7 +260,7 @@ async def test_all_processes_are_killed_at_once(servers: Servers, tmp_path: Path
         dead = set().union(*[await _running(cell, pid) for pid in pids])
         for child in children:
             child.start()
-        await eventually(lambda: _answers(cell), 60, lambda: "the gateway to be back")
+        await cell.until_answered()
         await sending
         await _all_ready(cell, video)
         assert all(count >= 1 for count in await _takeovers(cell, dead))
@@ -269,11 +269,3 @@ async def test_all_processes_are_killed_at_once(servers: Servers, tmp_path: Path
 def _announced(data: bytes) -> str:
     """The digest of the whole file, with which assemble has to read it."""
     return f"sha-256=:{b64encode(hashlib.sha256(data).digest()).decode()}:"
-
-
-async def _answers(cell: Cell) -> bool:
-    try:
-        async with cell.http.get(f"{cell.url}/healthz") as response:
-            return response.status == 200
-    except OSError:
-        return False

@@ -135,5 +135,6 @@ async def test_a_gateway_that_is_killed(own_cell: CellProcesses, tmp_path: Path,
             gateway.stop(signal.SIGKILL)
             gateway.start()
             done = await client.event("done")
+            await cell.until_answered()
         assert done["methods"].count("POST") == 1
         await stored(cell, done, file.read_bytes())

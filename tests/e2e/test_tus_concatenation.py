@@ -88,6 +88,7 @@ async def test_a_gateway_that_is_killed(own_cell: CellProcesses, tmp_path: Path)
             gateway.stop(signal.SIGKILL)
             gateway.start()
             done = await client.event("done")
+            await cell.until_answered()
         await stored(cell, done, file.read_bytes())
         await cell.until_clean()
 

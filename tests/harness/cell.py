@@ -68,6 +68,18 @@ class Cell:
             assert expect is None or response.status == expect, text
             return response.status, body, dict(response.headers)
 
+    async def until_answered(self) -> None:
+        """Wait until the gateway, which was started again, responds."""
+
+        async def answered() -> bool:
+            try:
+                async with self.http.get(f"{self.url}/healthz") as response:
+                    return response.status == 200
+            except (OSError, aiohttp.ClientError):
+                return False
+
+        await eventually(answered, _TIMEOUT_SECONDS, lambda: "the gateway to be back")
+
     async def create(
         self, size: int, *, filename: str = "file.mp4", content_type: str = "video/mp4", **more: Any
     ) -> dict[str, Any]:
