@@ -28,7 +28,7 @@ from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, logger
 
 _END_SECONDS = 2.0
-_PATIENCE = 3
+_MOST_SPOILED = 3
 """Examinations that an outage may spoil before requests are told that nothing is known."""
 
 
@@ -128,7 +128,7 @@ class ExaminedStores:
                     log.log(logging.WARNING if broken else logging.INFO, Log.STORE_EXAMINED, works=works, broken=broken)
                 spoiled = spoiled + 1 if report.unknown else 0
                 pause_seconds = self._pause_seconds(report, spoiled)
-            if not 0 < spoiled < _PATIENCE:
+            if not 0 < spoiled < _MOST_SPOILED:
                 entry.examined.set()
             await asyncio.sleep(pause_seconds)
 
