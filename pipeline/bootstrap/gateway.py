@@ -16,6 +16,7 @@ from pipeline.bootstrap.redis import RedisParts, redis_parts
 from pipeline.bootstrap.shared import cache_purge, content_repository
 from pipeline.bootstrap.stores import open_stores
 from pipeline.bootstrap.volume import VolumeParts, volume_parts
+from pipeline.bootstrap.webhooks import webhook_service
 from pipeline.contents.deletion import Deletions
 from pipeline.contents.downloads import DownloadRules, Downloads
 from pipeline.contents.early_thumbnails import EarlyThumbnails
@@ -36,6 +37,7 @@ from pipeline.uploads.receive import Receiver
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.room import SegmentRoom
 from pipeline.uploads.stage_retries import StageRetrying
+from pipeline.webhooks.service import Webhooks
 
 _NAMED_WORKERS = 5
 
@@ -63,6 +65,7 @@ class GatewayServices:
     feed: EventFeed
     overview: CellOverview
     stage_retries: StageRetrying
+    webhooks: Webhooks
     _redis: RedisParts
     _parts: VolumeParts
     _known: ExaminedStores
@@ -189,6 +192,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             deletion_list=deletion_list,
             feed=redis.signals,
             overview=redis.overview,
+            webhooks=webhook_service(settings, contents.pool),
             stage_retries=StageRetrying(redis.stages, cell.queue, cell.journals),
             _redis=redis,
             _parts=parts,

@@ -75,6 +75,11 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
         503, True, "Redis has lost the records of temp volume {volume}; uploads are accepted after `sluice recover`."
     ),
     "CONTENT_NOT_FOUND": ErrorSpec(404, False, "There is no content {content_id}."),
+    "WEBHOOK_NOT_FOUND": ErrorSpec(404, False, "There is no webhook {webhook_id}."),
+    "WEBHOOK_LIMIT": ErrorSpec(
+        409, False, "The owner has {value} webhooks, which is the limit; delete one that is no longer needed."
+    ),
+    "WEBHOOK_URL_REFUSED": ErrorSpec(422, False, "The URL of a webhook is refused: {reason}."),
     "THUMBNAIL_NOT_FOUND": ErrorSpec(
         404, False, "Content {content_id} has no thumbnail, because no picture could be made from the file."
     ),

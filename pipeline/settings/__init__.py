@@ -15,6 +15,7 @@ from pipeline.settings.fairness import FairnessSettings
 from pipeline.settings.gateway import GatewaySettings
 from pipeline.settings.object_store import ObjectStoreSettings, S3Settings, SwiftSettings
 from pipeline.settings.temp_volume import TempVolumeSettings
+from pipeline.settings.webhooks import WebhookSettings
 from pipeline.settings.workers import WorkerSettings
 
 __all__ = ["Settings"]
@@ -22,6 +23,7 @@ __all__ = ["Settings"]
 
 # pydantic orders fields by the bases from last to first; this is the order in README.
 class Settings(
+    WebhookSettings,
     WorkerSettings,
     ConnectionSettings,
     GatewaySettings,

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from importlib import resources
 
 import asyncpg
@@ -29,6 +30,7 @@ _COMMAND_SECONDS = 15.0
 _OPEN_SECONDS = 10.0
 
 
+@cache
 def query(name: str) -> str:
     """The text of `queries/NAME.sql`."""
     return (resources.files(__package__) / "queries" / f"{name}.sql").read_text("utf-8")
