@@ -142,6 +142,26 @@ VOLUME_WAITING = Gauge(
     "sluice_volume_waiting", "Uploads waiting for room on a temp volume", ["volume"], registry=REGISTRY
 )
 
+# Webhooks
+WEBHOOK_ATTEMPTS = Counter(
+    "sluice_webhook_attempts", "Attempts to deliver an event, by result", ["result"], registry=REGISTRY
+)
+WEBHOOK_SECONDS = Histogram(
+    "sluice_webhook_seconds", "Duration of one attempt to deliver an event", buckets=_SECONDS, registry=REGISTRY
+)
+WEBHOOK_NEWS = Gauge(
+    "sluice_webhook_news", "Facts in Redis that no notify worker has copied yet", ["volume"], registry=REGISTRY
+)
+WEBHOOKS_HELD = Gauge(
+    "sluice_webhook_held", "Events in PostgreSQL that are not given to webhooks yet", registry=REGISTRY
+)
+WEBHOOKS_PENDING = Gauge("sluice_webhook_pending", "Deliveries that wait, up to 10,000", registry=REGISTRY)
+WEBHOOKS_OLDEST_SECONDS = Gauge(
+    "sluice_webhook_oldest_seconds", "Age of the oldest delivery that waits for a webhook in use", registry=REGISTRY
+)
+WEBHOOKS_FAILING = Gauge("sluice_webhooks_failing", "Webhooks whose last attempt failed", registry=REGISTRY)
+WEBHOOKS_PAUSED = Gauge("sluice_webhooks_paused", "Webhooks that are paused", registry=REGISTRY)
+
 
 class Log:
     """Names of log events, as `subject.what_happened`."""
@@ -211,6 +231,11 @@ class Log:
     REDIS_UNREACHABLE = "redis.unreachable"
     ITEM_FAILED = "sweep.item_failed"
     TICK_FAILED = "admission.tick_failed"
+    WEBHOOK_FACT_DAMAGED = "webhook.fact_damaged"
+    WEBHOOK_DELIVERED = "webhook.delivered"
+    WEBHOOK_ATTEMPT_FAILED = "webhook.attempt_failed"
+    WEBHOOK_UNRECORDED = "webhook.unrecorded"
+    WEBHOOK_PAUSED = "webhook.paused"
 
 
 def configure_logging(log_format: str, level: str) -> None:

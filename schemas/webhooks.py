@@ -33,9 +33,7 @@ _MOST_DELIVERIES = 1000
 class WebhookRequest(BaseModel):
     """Body of `POST /v1/webhooks`."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", json_schema_extra={"examples": [examples.WEBHOOK_REQUEST]}
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"examples": [examples.WEBHOOK_REQUEST]})
 
     url: WebhookUrl = Field(
         description="Receives the events by POST. It must be https and lead to a public address, unless "
@@ -121,12 +119,14 @@ class WebhookDelivery(BaseModel):
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [examples.DELIVERY]})
 
     id: int = Field(description="Grows from delivery to delivery")
-    event_id: str = Field(description="The header `webhook-id`: the same for each attempt, so receivers can ignore repeats")
+    event_id: str = Field(
+        description="The header `webhook-id`: the same for each attempt, so receivers can ignore repeats"
+    )
     type: str
     upload_id: str
     state: DeliveryState = Field(
-        description="pending: it is sent, or repeated, at `due_at`, after earlier ones of the same upload. failed: it was "
-        "given up after three days, and can be replayed"
+        description="pending: it is sent, or repeated, at `due_at`, after earlier ones of the same upload. failed: it "
+        "was given up after three days, and can be replayed"
     )
     attempts: int = Field(ge=0)
     created_at: datetime
@@ -223,5 +223,7 @@ class WebhookEvent(BaseModel):
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [examples.EVENT]})
 
     type: str
-    timestamp: datetime = Field(description="When it happened; the header `webhook-timestamp` is the time of the attempt")
+    timestamp: datetime = Field(
+        description="When it happened; the header `webhook-timestamp` is the time of the attempt"
+    )
     data: dict[str, Any] = Field(description="Depends on `type`")

@@ -15,7 +15,7 @@ from pipeline.adapters.arq.worker import QueueWorker
 from pipeline.bootstrap import WorkerServices, worker_services
 from pipeline.bootstrap.descriptors import raise_descriptor_limit
 from pipeline.bootstrap.media import READING
-from pipeline.core.stages import GRAPH, WorkerType
+from pipeline.core.stages import GRAPH, LOOPING, WorkerType
 from pipeline.heap import return_free
 from pipeline.settings import Settings
 from pipeline.tasks import end_tasks
@@ -59,7 +59,7 @@ async def run_workers(
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     async with worker_services(settings, types) as services, serve_metrics(settings, services) as url:
-        workers = [_queue_worker(services, settings, kind) for kind in types if kind is not WorkerType.ADMISSION]
+        workers = [_queue_worker(services, settings, kind) for kind in types if kind not in LOOPING]
         log.info(Log.STARTED, metrics=url, name=services.name)
         if ready:
             ready(url)
@@ -68,6 +68,10 @@ async def run_workers(
             from workers.admission import run_admission
 
             loops["admission"] = run_admission(services.admission, services.redis, settings.volume)
+        if services.notify is not None:
+            from workers.notify import run_notify
+
+            loops["notify"] = run_notify(services.notify, services.redis, settings.volume)
         return_free()  # what was needed to start
         await _run_until_stopped(services, workers, loops, stop, settings.shutdown_seconds)
 

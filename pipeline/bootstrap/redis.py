@@ -16,6 +16,7 @@ from pipeline.adapters.redis.gauges import RedisGauges
 from pipeline.adapters.redis.health import RedisHealth
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.ledger import LedgerRules, RedisReservationLedger
+from pipeline.adapters.redis.news import RedisNews
 from pipeline.adapters.redis.owner_counts import RedisOwnerCounts
 from pipeline.adapters.redis.pool import SideBySidePool
 from pipeline.adapters.redis.samples import RedisSamples
@@ -57,6 +58,7 @@ class RedisParts:
     workers: RedisWorkerRecords
     health: RedisHealth
     samples: RedisSamples
+    news: RedisNews
     scripts: Scripts
 
     @property
@@ -165,5 +167,6 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
             workers=RedisWorkerRecords(client, keys),
             health=redis_health(client, scripts, keys),
             samples=RedisSamples(scripts),
+            news=RedisNews(client, keys, settings.volume),
             scripts=scripts,
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.bootstrap.media import READING, media_reader
 from pipeline.bootstrap.redis import RedisParts, redis_address, redis_parts
-from pipeline.bootstrap.stores import open_stores
+from pipeline.bootstrap.stores import OpenStores, open_stores
 from pipeline.bootstrap.volume import VolumeParts, volume_parts
 from pipeline.core.retry import OutageBudget
 from pipeline.core.stages import GRAPH, Stage, WorkerType
@@ -24,20 +24,22 @@ from pipeline.settings import Settings
 if TYPE_CHECKING:
     from pipeline.adapters.media.reader import SandboxedReader
     from pipeline.bootstrap.admission import AdmissionServices
+    from pipeline.bootstrap.notify import NotifyServices
 
 
-_WITH_DATABASE = frozenset({WorkerType.ADMISSION, WorkerType.PERSIST})
+_WITH_DATABASE = frozenset({WorkerType.ADMISSION, WorkerType.PERSIST, WorkerType.NOTIFY})
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerServices:
     """What the workers of a process run: `engine` the stages of their types. `media` is there if one of them reads
-    files, `admission` if one of them is an admission worker."""
+    files, `admission` if one of them is an admission worker, `notify` if one of them is a notify worker."""
 
     redis: RedisParts
     engine: StageEngine
     media: SandboxedReader | None
     admission: AdmissionServices | None
+    notify: NotifyServices | None
     redis_url: str = field(repr=False)
     name: str
     volume: str
@@ -94,11 +96,12 @@ async def worker_services(settings: Settings, kinds: Collection[WorkerType]) -> 
     name = f"{socket.gethostname()}:{os.getpid()}"
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(redis_parts(settings))
-        stores = await stack.enter_async_context(open_stores(settings))
+        needs_stores = set(kinds) != {WorkerType.NOTIFY}
+        stores = await stack.enter_async_context(open_stores(settings)) if needs_stores else OpenStores({})
         parts = volume_parts(settings, redis)
         makers = _Handlers(redis, stores, parts, SegmentLimiter(settings.store_concurrency))
         handlers: dict[Stage, StageHandler] = {}
-        media = admission = None
+        media = admission = notify = None
         if WorkerType.TRANSFER in kinds:
             handlers |= makers.of_transfer()
         if WorkerType.ASSEMBLE in kinds:
@@ -117,6 +120,10 @@ async def worker_services(settings: Settings, kinds: Collection[WorkerType]) -> 
                 from pipeline.bootstrap.admission import admission_services
 
                 admission = await admission_services(stack, settings, redis, stores, contents, parts)
+            if WorkerType.NOTIFY in kinds:
+                from pipeline.bootstrap.notify import notify_services
+
+                notify = await notify_services(stack, settings, redis, contents.pool)
         budget = OutageBudget(
             settings.store_patience_seconds,
             settings.database_patience_seconds,
@@ -129,6 +136,7 @@ async def worker_services(settings: Settings, kinds: Collection[WorkerType]) -> 
             engine=StageEngine(redis.stages, parts.cell.queue, handlers, parts.recovery, rules),
             media=media,
             admission=admission,
+            notify=notify,
             redis_url=redis_address(settings),
             name=name,
             volume=settings.volume,

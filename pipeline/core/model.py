@@ -279,7 +279,8 @@ class StageJob:
 @dataclass(frozen=True, slots=True)
 class ContentRecord:
     """A content as the persist stage writes it, in one transaction. `media` is a `schemas.media.MediaMetadata` as
-    JSON-serialisable data; `metadata` is what the client sent."""
+    JSON-serialisable data; `metadata` is what the client sent. `volume`: the temp volume whose Redis holds the upload,
+    if there was one."""
 
     content_id: str
     filename: str
@@ -289,3 +290,4 @@ class ContentRecord:
     media: Mapping[str, Any]
     metadata: Mapping[str, str]
     owner: str = DEFAULT_OWNER
+    volume: str | None = None

@@ -32,6 +32,7 @@ class WorkerType(StrEnum):
     PROBE = "probe"
     THUMBNAIL = "thumbnail"
     PERSIST = "persist"
+    NOTIFY = "notify"
 
 
 class StageState(StrEnum):
@@ -91,5 +92,11 @@ GRAPH: Mapping[Stage, StageSpec] = {
 
 FINAL = Stage.PERSIST
 
-# Worker types that need the temp volume. Their queues carry the volume's name.
-DISK_BOUND: frozenset[WorkerType] = frozenset(WorkerType) - {WorkerType.PERSIST}
+# Worker types that take no jobs: the clock and signals start their loops.
+LOOPING: frozenset[WorkerType] = frozenset({WorkerType.ADMISSION, WorkerType.NOTIFY})
+
+# Worker types that need the temp volume.
+DISK_BOUND: frozenset[WorkerType] = frozenset(WorkerType) - {WorkerType.PERSIST, WorkerType.NOTIFY}
+
+# Worker types that belong to a temp volume. Their queues carry its name.
+OF_VOLUME: frozenset[WorkerType] = DISK_BOUND | {WorkerType.NOTIFY}

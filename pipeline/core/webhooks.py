@@ -82,7 +82,7 @@ class RetryRules:
 @dataclass(frozen=True, slots=True)
 class AfterFailure:
     """What follows a failed attempt. `retry_seconds`: until the delivery's next attempt; None: it has failed.
-    `endpoint_seconds`: until the endpoint's next delivery of any kind. `pause`: why the endpoint is paused, if it is."""
+    `endpoint_seconds`: until the endpoint's next delivery of any kind. `pause`: why it is paused, if it is."""
 
     retry_seconds: float | None
     endpoint_seconds: float
@@ -119,5 +119,5 @@ def after_failure(
 
 def retry_seconds(rules: RetryRules, attempts: int, jitter: float) -> float:
     """The delay after `attempts` failed ones: between four fifths of the step and the whole of it."""
-    step = min(CAP_SECONDS, rules.first_seconds * _GROWTH ** min(attempts - 1, 30))
+    step = min(CAP_SECONDS, rules.first_seconds * float(_GROWTH ** min(attempts - 1, 30)))
     return step * (0.8 + 0.2 * jitter)

@@ -95,7 +95,7 @@ class Outbox(Protocol):
         """Ids of events of this volume, or of none, that are not given to webhooks yet, oldest first."""
 
     async def add(self, events: Sequence[NewEvent]) -> None:
-        """Record events and give them to webhooks, in their order. Idempotent: an event that is known stays as it is."""
+        """Record events and give them to webhooks, in their order. Idempotent: a known event stays as it is."""
 
     async def release(self, event_ids: Sequence[str]) -> None:
         """Give events that were held to webhooks. Idempotent."""
@@ -110,7 +110,7 @@ class Outbox(Protocol):
         """Record a success. Idempotent."""
 
     async def failing(self, webhook_id: str, error: str) -> tuple[int, float]:
-        """Count a failed attempt of a webhook. Returns its consecutive failures, and for how many seconds it has failed."""
+        """Count a failed attempt of a webhook. Returns its consecutive failures, and for how many seconds it fails."""
 
     async def failed(self, delivery_id: int, attempt: Attempt, after: AfterFailure) -> None:
         """Record a failed attempt and what follows."""

@@ -21,7 +21,9 @@ class WebhookSettings(BaseModel):
         10, gt=0, le=60, description="Time in which an endpoint must respond; then the delivery is repeated"
     )
     webhook_concurrency: int = Field(
-        64, ge=1, description="Deliveries that one notify worker makes at once; at most a quarter of them to one webhook"
+        64,
+        ge=1,
+        description="Deliveries that one notify worker makes at once, up to a quarter of them to one webhook",
     )
     webhook_retry_seconds: float = Field(
         5, gt=0, description="Delay after the first failure of a delivery. It grows threefold, up to six hours"

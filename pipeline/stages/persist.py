@@ -48,6 +48,7 @@ class Persist:
         await self._contents.save(
             ContentRecord(
                 content_id=upload.upload_id,
+                volume=upload.volume,
                 filename=upload.filename,
                 content_type=content_type,
                 stored=stored,

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
+from pipeline.adapters.postgres.content_events import record_ready
 from pipeline.adapters.postgres.content_list import statements
 from pipeline.adapters.postgres.pool import LazyPool, query
 from pipeline.adapters.postgres.rows import content_uuid, object_of, thumbnail_of
@@ -87,7 +88,10 @@ class PostgresContentRepository:
             row = await connection.fetchrow(self._get, content_id, None)
             if row is None:  # the insert conflicted with the row of another content
                 raise RequestError("CONTENT_EXISTS", key=record.stored.key)
-            return _content(row)
+            content = _content(row)
+            if written is not None:
+                await record_ready(connection, content, record.volume)
+            return content
 
     async def get(self, content_id: str, owner: str | None) -> Content:
         key = content_uuid(content_id)

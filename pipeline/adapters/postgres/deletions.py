@@ -11,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
+from pipeline.adapters.postgres.content_events import record_deleted
 from pipeline.adapters.postgres.pool import LazyPool, query
 from pipeline.adapters.postgres.rows import content_uuid, object_of, page_position, storable_text, thumbnail_of
 from pipeline.core.errors import RequestError
@@ -37,7 +38,9 @@ class PostgresDeletionRepository:
             row = await connection.fetchrow(self._begin, key, lease_seconds, owner)
             if row is None:
                 raise RequestError("CONTENT_NOT_FOUND", content_id=content_id)
-            return _pending_deletion(row)
+            deletion = _pending_deletion(row)
+            await record_deleted(connection, deletion)
+            return deletion
 
     async def claim(self, limit: int, lease_seconds: float) -> Sequence[PendingDeletion]:
         async with self._pool.connection() as connection:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import asyncpg
@@ -33,6 +34,7 @@ async def attempt(connection: asyncpg.Connection) -> None:
     await connection.execute(query("check_content"), content_id)
     await connection.execute(query("insert_segments"), content_id, [1], [0], [""], [None], [None])
     await connection.fetchrow(query("begin_deletion"), content_id, 1.0, None)
+    await connection.execute(query("webhook_add_event"), "", "", "", content_id, None, "", datetime.now(UTC), "")
 
 
 async def statement_timeout_ms(connection: asyncpg.Connection) -> int:

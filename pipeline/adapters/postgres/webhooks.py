@@ -82,7 +82,7 @@ class PostgresWebhooks:
     async def test(self, webhook_id: str, event: NewEvent) -> WebhookDelivery:
         async with self._pool.connection() as connection:
             try:
-                row = await connection.fetchrow(
+                (row,) = await connection.fetch(
                     query("webhook_test"),
                     _uuid(webhook_id),
                     event.event_id,
@@ -104,7 +104,7 @@ class PostgresWebhooks:
 
     async def replay(self, webhook_id: str, wanted: WebhookReplay, limit: int) -> WebhookReplayed:
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(
+            (row,) = await connection.fetch(
                 query("webhook_replay"),
                 _uuid(webhook_id),
                 wanted.deliveries,
@@ -204,7 +204,7 @@ class PostgresOutbox:
 
     async def figures(self) -> OutboxFigures:
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(query("webhook_figures"), _BATCH)
+            (row,) = await connection.fetch(query("webhook_figures"), _BATCH)
             return OutboxFigures(
                 row["pending"], row["held"], row["paused"], row["failing"], max(0.0, row["oldest_seconds"] or 0.0)
             )

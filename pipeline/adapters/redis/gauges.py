@@ -11,7 +11,7 @@ from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.reads import members, now_ms
 from pipeline.core.lifecycle import Status
-from pipeline.core.stages import WorkerType
+from pipeline.core.stages import LOOPING, WorkerType
 from pipeline.telemetry import (
     OLDEST_SECONDS,
     QUEUE_AGE_SECONDS,
@@ -24,7 +24,7 @@ from pipeline.telemetry import (
     VOLUME_WAITING,
 )
 
-_QUEUED_TYPES = [kind for kind in WorkerType if kind is not WorkerType.ADMISSION]
+_QUEUED_TYPES = [kind for kind in WorkerType if kind not in LOOPING]
 
 
 class RedisGauges:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.core.lifecycle import Status
-from pipeline.core.stages import DISK_BOUND, WorkerType
+from pipeline.core.stages import OF_VOLUME, WorkerType
 
 CONTRACT_VERSION = "v1"
 
@@ -92,6 +92,14 @@ class Keys:
         """Uploads that have something to release, scored by when."""
         return f"{self.volume(volume)}:releasing"
 
+    def news(self, volume: str) -> str:
+        """A stream of facts that webhooks are notified of, until a notify worker has copied them."""
+        return f"{self.volume(volume)}:news"
+
+    def notified(self, volume: str) -> str:
+        """Exists while facts are recorded: a notify worker has run in the last days."""
+        return f"{self.volume(volume)}:notified"
+
     @property
     def events(self) -> str:
         return f"{self.prefix}events"
@@ -118,6 +126,6 @@ class Keys:
         return f"{self.prefix}worker:{name}"
 
     def queue(self, worker: WorkerType, volume: str) -> str:
-        """A disk-bound worker type has a queue per temp volume; another type has one queue."""
-        suffix = f":{volume}" if worker in DISK_BOUND else ""
+        """A worker type that belongs to a temp volume has a queue for each; another type has one queue."""
+        suffix = f":{volume}" if worker in OF_VOLUME else ""
         return f"{self.prefix}queue:{worker}{suffix}"

@@ -21,7 +21,7 @@ from pipeline.adapters.redis.reads import now_ms
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.adapters.redis.worker_records import EXPIRES_SECONDS
 from pipeline.core.lifecycle import Status
-from pipeline.core.stages import DISK_BOUND, GRAPH, WorkerType
+from pipeline.core.stages import DISK_BOUND, GRAPH, LOOPING, WorkerType
 from schemas.overview import (
     FailureOverview,
     FailuresOverview,
@@ -39,7 +39,7 @@ _QUEUE = 20
 _FAILURES = 500
 _RATE_MS = 300_000
 _WORKERS = 500
-_QUEUED_TYPES = [kind for kind in WorkerType if kind is not WorkerType.ADMISSION]
+_QUEUED_TYPES = [kind for kind in WorkerType if kind not in LOOPING]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

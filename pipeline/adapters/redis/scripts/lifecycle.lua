@@ -26,6 +26,36 @@ end
 -- Wake the admission workers of a volume: an upload has `ended` and is to be cleaned up, or there is `room` for others.
 local function wake_admission(volume, why) redis.call('PUBLISH', P .. 'wake:queue:admission:' .. volume, why) end
 
+-- Statuses that webhooks are notified of; PostgreSQL records `content.ready` and `content.deleted`.
+local NEWS = {admitted = 'upload.admitted', failed = 'upload.failed', expired = 'upload.expired'}
+local SHOWN = {'owner', 'filename', 'size_bytes', 'content_type', 'metadata', 'error_code', 'error_message'}
+local NEWS_MS = 3 * 24 * 3600 * 1000
+
+local function wake_notify(id) redis.call('PUBLISH', P .. 'wake:queue:notify:' .. field(id, 'volume'), 'news') end
+
+-- Record a fact about an upload that webhooks are notified of, until a notify worker copies it (core.webhooks). It is recorded where
+-- such a worker has run in the last days, and always if `always`. `media`: JSON.
+local function add_news(id, kind, media, always)
+  local V = P .. 'volume:' .. field(id, 'volume')
+  if not always and redis.call('EXISTS', V .. ':notified') == 0 then return end
+  local fact = {'type', kind, 'at_ms', int(now()), 'upload_id', id}
+  local known = fetch(id, SHOWN)
+  for _, name in ipairs(SHOWN) do
+    local value = known[name]
+    if value then
+      fact[#fact + 1] = name
+      fact[#fact + 1] = value
+    end
+  end
+  if media then
+    fact[#fact + 1] = 'media'
+    fact[#fact + 1] = media
+  end
+  redis.call('XADD', V .. ':news', '*', unpack(fact))
+  redis.call('PEXPIRE', V .. ':news', NEWS_MS)
+  wake_notify(id)
+end
+
 -- Apply a lifecycle event by compare-and-set: the status after it, and whether it changed. nil: there is no such upload.
 local function apply(id, event, code, message)
   local from = field(id, 'status')
@@ -57,6 +87,8 @@ local function apply(id, event, code, message)
     redis.call('ZREM', P .. 'volume:' .. volume .. ':deadlines', id)
     wake_admission(volume, 'ended')
   end
+  if NEWS[to] then add_news(id, NEWS[to]) end
+  if to == 'ready' then wake_notify(id) end -- PostgreSQL has recorded it
   emit(id, 'status', 'status', to, code)
   return to, true
 end

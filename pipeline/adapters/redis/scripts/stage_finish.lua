@@ -23,6 +23,7 @@ end
 drop_lease(id, A.stage)
 end_outage(id, A.stage)
 finish(A.stage, A.state, A.result)
+if A.stage == 'probe' and A.result then add_news(id, 'media.known', A.result) end
 for stage, other in pairs(A.also or {}) do
   if stage_state(id, stage) == 'pending' then finish(stage, other.state, other.result) end
 end

@@ -54,6 +54,8 @@ if is_windowed(id) then
 end
 for _, part_id in ipairs(A.parts or {}) do join_part(id, part_id) end
 emit(id, 'status', 'status', A.status)
+-- Redis may have lost the facts with the record. Events that are known already change nothing.
+if NEWS[A.status] then add_news(id, NEWS[A.status], nil, true) end
 local jobs = {}
 if ENDED[A.status] then
   if A.status == 'ready' then put(id, 'content_id', id) end

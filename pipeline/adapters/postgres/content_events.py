@@ -1,0 +1,60 @@
+"""Events of contents, recorded in the transaction that makes or deletes the content.
+
+Guarantee: a webhook that exists when the transaction begins is notified if and only if the transaction is committed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+from pydantic import BaseModel
+
+from pipeline.adapters.postgres.pool import query
+from pipeline.adapters.postgres.rows import storable_text
+from pipeline.core.webhooks import EventType, event_id
+from schemas.content import Content
+from schemas.deletions import PendingDeletion
+from schemas.webhooks import ContentFacts, DeletionFacts, WebhookEvent
+
+
+async def record_ready(connection: asyncpg.pool.PoolConnectionProxy, content: Content, volume: str | None) -> None:
+    """`content.ready`: released by the notify workers of `volume`, after what its Redis has recorded of the upload."""
+    facts = ContentFacts(upload_id=content.id, owner=content.owner, content=content)
+    await _record(connection, EventType.READY, facts, content.created_at, volume)
+
+
+async def record_deleted(connection: asyncpg.pool.PoolConnectionProxy, deletion: PendingDeletion) -> None:
+    """`content.deleted`: released after `content.ready`."""
+    facts = DeletionFacts(
+        upload_id=deletion.content_id,
+        owner=deletion.owner,
+        content_type=deletion.content_type,
+        size_bytes=deletion.object.size_bytes,
+    )
+    await _record(connection, EventType.DELETED, facts, deletion.deleted_at, None)
+
+
+async def _record(
+    connection: asyncpg.pool.PoolConnectionProxy,
+    kind: EventType,
+    facts: ContentFacts | DeletionFacts,
+    at: datetime,
+    volume: str | None,
+) -> None:
+    await connection.execute(
+        query("webhook_add_event"),
+        event_id(kind, facts.upload_id),
+        str(kind),
+        facts.owner,
+        UUID(facts.upload_id),
+        volume,
+        storable_text(_body(kind, facts, at)),
+        at,
+        event_id(EventType.READY, facts.upload_id),
+    )
+
+
+def _body(kind: EventType, facts: BaseModel, at: datetime) -> str:
+    return WebhookEvent(type=kind, timestamp=at, data=facts.model_dump(mode="json")).model_dump_json()

@@ -1,0 +1,40 @@
+"""Events from the facts behind them: what endpoints receive.
+
+The body is made once, when the fact is recorded or copied, so that every attempt sends and signs the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from pipeline.core.access import DEFAULT_OWNER
+from pipeline.core.webhooks import EventType, event_id
+from pipeline.ports.webhooks import NewEvent
+from schemas.media import MediaMetadata
+from schemas.webhooks import MediaFacts, UploadFacts, WebhookEvent
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def event_of(fields: Mapping[str, str]) -> NewEvent:
+    """The event of a fact that a Redis script has recorded. Raises KeyError, ValueError for a damaged one."""
+    kind, upload_id = EventType(fields["type"]), str(UUID(fields["upload_id"]))
+    facts = UploadFacts(
+        upload_id=upload_id,
+        owner=fields.get("owner", DEFAULT_OWNER),
+        filename=fields["filename"],
+        size_bytes=int(fields["size_bytes"]),
+        content_type=fields["content_type"],
+        metadata=json.loads(fields["metadata"]),
+        error_code=fields.get("error_code"),
+        error=fields.get("error_message"),
+    )
+    if kind is EventType.MEDIA:
+        media = MediaMetadata.model_validate_json(fields["media"])
+        facts = MediaFacts(**facts.model_dump(), media=media)
+    at = _EPOCH + timedelta(milliseconds=int(fields["at_ms"]))
+    body = WebhookEvent(type=kind, timestamp=at, data=facts.model_dump(mode="json")).model_dump_json()
+    return NewEvent(event_id(kind, upload_id), kind, facts.owner, upload_id, at, body)
