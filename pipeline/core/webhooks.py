@@ -4,9 +4,9 @@ Guarantee: an event has one id, however often the fact behind it is recorded: an
 failed, expired or deleted once. Decisions are pure functions of what happened; jitter is passed in as a number.
 
 Delays grow threefold from attempt to attempt, up to six hours, for three days. An endpoint whose deliveries fail one
-after another is tried with one delivery at a time, after delays of its own, so a dead endpoint with many pending
-deliveries costs few requests. It is paused once it has failed for a while, or at once when it responds 410 (Standard
-Webhooks, "Operational considerations").
+after another is tried with one delivery at a time, after delays of its own, up to five minutes, so a dead endpoint with
+many pending deliveries costs few requests. It is paused once it has failed for a while, or at once when it responds 410
+(Standard Webhooks, "Operational considerations").
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ _GROWTH: Final = 3
 _ENDPOINT_FAILURES: Final = 5
 """Consecutive failures from which on the endpoint as a whole is tried less often."""
 _ENDPOINT_CAP_SECONDS: Final = 300.0
+_ENDPOINT_SHARE: Final = 0.25
+"""Its delay, as a fraction of the time for which it has failed."""
 _GONE: Final = 410
 
 
@@ -106,8 +108,8 @@ def after_failure(
         delay = max(delay, min(attempt.retry_after_seconds, CAP_SECONDS))
     endpoint = 0.0
     if failures >= _ENDPOINT_FAILURES:
-        steps = min(failures - _ENDPOINT_FAILURES, 20)
-        endpoint = min(_ENDPOINT_CAP_SECONDS, rules.first_seconds * 2**steps)
+        # Not by their number: all that were in progress when the endpoint stopped fail at once.
+        endpoint = min(_ENDPOINT_CAP_SECONDS, max(rules.first_seconds, failing_seconds * _ENDPOINT_SHARE))
     pause = None
     if attempt.status == _GONE:
         pause = PauseReason.GONE

@@ -30,8 +30,8 @@ from pipeline.telemetry import (
     logger,
 )
 
-_RECORDING_SECONDS = 20.0
-"""What a claim lasts beyond an attempt: time to record its result."""
+_RECORDING_SECONDS = 5.0
+"""What a claim lasts beyond an attempt. Recording a result may take longer: then the delivery is repeated, in order."""
 _SHARE = 4
 """One webhook has at most this fraction of the deliveries at once, so that a slow endpoint does not hold up others."""
 _POLL_SECONDS = 1.0
