@@ -23,6 +23,7 @@ or `skipped` if the upload has no use for it: the upload was created before a re
 | `<ns>:v1:volume:<name>:ended` | sorted set | ids of ended uploads that are not cleaned up yet |
 | `<ns>:v1:volume:<name>:samples` | sorted set | its last hour, scored by time: `VolumeSampleFields`, JSON |
 | `<ns>:v1:volume:<name>:unconfined` | sorted set | workers with an incomplete sandbox, scored by their last heartbeat |
+| `<ns>:v1:volume:<name>:news` | stream | facts of which no notify worker has notified webhooks yet |
 | `<ns>:v1:worker:<host:pid>` | hash | a worker process; expires 15 s after its last heartbeat: `WorkerFields` |
 | `<ns>:v1:workers` | sorted set | names of worker processes, `host:pid`, scored by their last heartbeat |
 | `<ns>:v1:stages` | hash | what runs of stages have done since Redis has data, `<stage>.<counter>`: `StageCounters` |

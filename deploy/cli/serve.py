@@ -40,10 +40,11 @@ def worker(stages: tuple[str, ...]) -> None:
     probe       reads the file's metadata
     thumbnail   creates and stores the thumbnail
     persist     writes the metadata row; the upload is then ready
+    notify      delivers events to webhooks
 
     Each stage scales separately: run more processes of the one whose queue grows. A small site can run
-    `sluice worker all`. Every stage except persist needs the temp volume: the directory SLUICE_TEMP_DIR that the
-    gateways with the same SLUICE_VOLUME use.
+    `sluice worker all`. Every stage except persist and notify needs the temp volume: the directory SLUICE_TEMP_DIR
+    that the gateways with the same SLUICE_VOLUME use.
 
     Metrics and health checks are served on SLUICE_METRICS_PORT.
     """

@@ -130,6 +130,8 @@ async def test_a_thousand_events_survive_an_endpoint_that_fails_and_workers_that
         assert receiver.first_accepted() == dict.fromkeys(cell.uploads, _LIFE)
         assert not receiver.unverified
         assert len(receiver.requests) > len(receiver.accepted) >= _EVENTS
+        logs = "".join(cell.processes.log_path(name).read_text() for name in cell.processes.names)
+        assert "webhook.attempt_failed" in logs and "webhook.unrecorded" not in logs
         async with webhook_management(cell.settings) as webhooks:
             (webhook,) = await webhooks.page(None, None, 10)
 

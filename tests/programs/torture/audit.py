@@ -148,7 +148,7 @@ async def _in_redis(world: World, ids: set[str]) -> list[str]:
     idle = re.compile(
         rf"{re.escape(prefix)}(uploads|retired|volumes|events|status:\w+|listed:\w+|worker:.+|idempotency:.+|watched_at_ms"
         rf"|owned:\w+|owner-day:\d+:\w+|owner-rate:\w+|retired-owners|permit:\w+|stages|stages:samples|workers)"
-        rf"|{re.escape(volume)}(:samples)?"
+        rf"|{re.escape(volume)}(:samples|:notified|:news)?"
     )
     records = {f"{world.keys.upload(item)}{part}" for item in ids for part in ("", ":received", ":stored", ":results")}
     found = [

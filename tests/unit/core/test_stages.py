@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 
 import pytest
 
-from pipeline.core.stages import DISK_BOUND, FINAL, GRAPH, Stage, Trigger, WorkerType
+from pipeline.core.stages import DISK_BOUND, FINAL, GRAPH, LOOPING, Stage, Trigger, WorkerType
 from pipeline.core.transports import TRANSPORTS, Transport, needless, transports_table
 
 pytestmark = pytest.mark.unit
@@ -41,8 +41,8 @@ def test_the_final_stage_waits_for_every_other() -> None:
 
 
 def test_every_worker_type_runs_a_stage() -> None:
-    assert {spec.worker for spec in GRAPH.values()} | {WorkerType.ADMISSION} == set(WorkerType)
-    assert WorkerType.PERSIST not in DISK_BOUND
+    assert {spec.worker for spec in GRAPH.values()} | LOOPING == set(WorkerType)
+    assert not {WorkerType.PERSIST, WorkerType.NOTIFY} & DISK_BOUND
 
 
 def test_the_table_for_redis_is_json() -> None:

@@ -12,6 +12,6 @@ WITH tried AS (
 UPDATE webhooks w
 SET retry_at = CASE WHEN $5::float8 > 0 THEN clock_timestamp() + make_interval(secs => $5) END,
     paused_at = CASE WHEN $6::text IS NULL THEN w.paused_at ELSE coalesce(w.paused_at, clock_timestamp()) END,
-    pause_reason = coalesce(w.pause_reason, $6)
+    pause_reason = coalesce(w.pause_reason, $6::text)
 FROM tried
-WHERE w.id = tried.webhook_id AND ($5 > 0 OR $6 IS NOT NULL)
+WHERE w.id = tried.webhook_id AND ($5::float8 > 0 OR $6::text IS NOT NULL)
