@@ -34,7 +34,8 @@ class PostgresWebhooks:
 
     async def add(self, new: NewWebhook, limit: int) -> Webhook:
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(
+            await connection.execute(query("webhook_lock"), new.owner)
+            added = await connection.fetchval(
                 query("webhook_add"),
                 UUID(new.webhook_id),
                 new.owner,
@@ -44,9 +45,9 @@ class PostgresWebhooks:
                 new.secret,
                 limit,
             )
-            if row is None:
+            if added is None:
                 raise RequestError("WEBHOOK_LIMIT", value=limit)
-            return await self._one(connection, row["id"], None)
+            return await self._one(connection, added, None)
 
     async def get(self, webhook_id: str, owner: str | None) -> Webhook:
         async with self._pool.connection() as connection:

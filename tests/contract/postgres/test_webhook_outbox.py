@@ -119,7 +119,8 @@ async def test_a_failing_webhook_is_tried_with_one_delivery_and_a_paused_one_not
     await scene.outbox.add([new_event() for _ in range(5)])
     (claimed,) = await scene.claim(1)
     failures, failing_seconds = await scene.outbox.failing(webhook, "no response")
-    assert failures == 1 and failing_seconds >= 0
+    assert failures == 1
+    assert failing_seconds >= 0
     await scene.outbox.failed(claimed.delivery_id, Attempt(None, "no response"), AfterFailure(1, 60, None))
     assert await scene.claim() == []
     await scene.all_due()
