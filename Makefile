@@ -101,6 +101,12 @@ wheel: setup ## Build the wheel, and check it in a new environment
 	cd / && '$(CURDIR)/$(WHEEL_DIR)/env/bin/sluice' --help >/dev/null
 	cd / && '$(CURDIR)/$(WHEEL_DIR)/env/bin/python' -I -m deploy.check_wheel
 
+.PHONY: release
+release: setup ## Build the sdist, the wheel from it, and their checksums, in build/release
+	rm -rf build/release build/lib build/bdist.*
+	SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" $(BIN)/python -m build --quiet --outdir build/release
+	cd build/release && sha256sum -- *.tar.gz *.whl >SHA256SUMS && cat SHA256SUMS
+
 .PHONY: bench
 bench: setup ## Measure throughput and memory with real servers; BENCH_ARGS are passed to tests.programs.bench
 	$(BIN)/python -m tests.programs.bench $(BENCH_ARGS)

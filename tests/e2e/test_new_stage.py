@@ -19,18 +19,16 @@ from pathlib import Path
 
 import pytest
 
-import deploy
 from deploy.cli.processes import SluiceProcesses
 from deploy.embedded import EmbeddedStack
-from deploy.embedded.process import ChildProcess
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually, hash_get
 from tests.harness.holding import held_up
 from tests.harness.media_samples import sample
+from tests.harness.releases import PACKAGES, REPOSITORY, restart
 from tests.harness.running import running_cell
 
 pytestmark = pytest.mark.e2e
 
-_PACKAGES = ("deploy", "gateway", "pipeline", "schemas", "workers")
 _ROW = "    Stage.CHECKSUM: StageSpec(WorkerType.ASSEMBLE, (Stage.PROBE,), Trigger.PREDECESSORS, 60, 3),\n"
 _FIRST_IMPORT = "from __future__ import annotations\n"
 _HANDLER = '''"""The new stage."""
@@ -54,8 +52,8 @@ def _replace(path: Path, *changes: tuple[str, str]) -> None:
 @pytest.fixture(scope="module")
 def newer_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a copy of the product whose graph has one more stage."""
-    directory, source = tmp_path_factory.mktemp("newer"), Path(deploy.__file__).parents[1]
-    for package in _PACKAGES:
+    directory, source = tmp_path_factory.mktemp("newer"), REPOSITORY
+    for package in PACKAGES:
         shutil.copytree(source / package, directory / package, ignore=shutil.ignore_patterns("__pycache__"))
     _replace(
         directory / "pipeline/core/stages.py",
@@ -73,19 +71,6 @@ def newer_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("Stage.ASSEMBLE: ", "Stage.CHECKSUM: checksum, Stage.ASSEMBLE: "),
     )
     return directory
-
-
-async def _restart(child: ChildProcess, release: Path) -> None:
-    """SIGTERM, then the same process of another release."""
-    child.stop()
-    child.environment = {**child.environment, "PYTHONPATH": str(release)}
-    child.start()
-
-    async def ready() -> bool:
-        assert child.pid is not None, child.log_path.read_text()[-2_000:]
-        return child.is_ready()
-
-    await eventually(ready, 60, lambda: f"{child.name} to start")
 
 
 async def _checksum(cell: Cell, upload_id: str) -> str | None:
@@ -109,10 +94,10 @@ async def test_an_upload_in_flight_goes_through_the_new_stage(
             await cell.put(upload, number, video)
         cell.processes.child("worker-all").stop()
         if gateway_first:
-            await _restart(cell.processes.child("gateway"), newer_release)
+            await restart(cell.processes.child("gateway"), newer_release)
         assert await _checksum(cell, upload["id"]) is None, "the record is from before the stage"
         await cell.put_all(upload, video)
-        await _restart(cell.processes.child("worker-all"), newer_release)
+        await restart(cell.processes.child("worker-all"), newer_release)
         view = await cell.until(upload["id"], "ready")
         assert await _checksum(cell, upload["id"]) == "done"
         assert ("checksum" in view["stages"]) is gateway_first
@@ -134,7 +119,7 @@ async def test_an_upload_whose_last_stage_was_running_goes_through_the_new_stage
 
             await eventually(persisting, 60, lambda: "persist to run")
             cell.processes.child("worker-all").stop()
-        await _restart(cell.processes.child("worker-all"), newer_release)
+        await restart(cell.processes.child("worker-all"), newer_release)
         await cell.until(upload["id"], "ready")
         assert await _checksum(cell, upload["id"]) == "done"
         await cell.until_clean()
@@ -146,7 +131,7 @@ async def test_no_upload_is_stranded_while_workers_of_both_releases_run(
     video = _video(2)
     workers = {"worker-older": ["all"], "worker-newer": ["all"]}
     async with running_cell(servers, tmp_path, processes=SluiceProcesses, workers=workers) as cell:
-        await _restart(cell.processes.child("worker-newer"), newer_release)
+        await restart(cell.processes.child("worker-newer"), newer_release)
         uploads = [await cell.create(len(video)) for _ in range(8)]
         for upload in uploads:
             await cell.put_all(upload, video)

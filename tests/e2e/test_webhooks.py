@@ -65,6 +65,7 @@ async def test_an_endpoint_is_notified_of_the_life_of_an_upload(servers: Servers
         await _subscribe(cell, receiver)
         notify = cell.processes.child("worker-notify")
         await asyncio.to_thread(notify.stop)
+        assert notify.exit_status == 0
         video = _video()
         view = await cell.upload(video, metadata={"row": "42"})
         assert not receiver.requests
