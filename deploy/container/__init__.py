@@ -1,0 +1,1 @@
+"""The container image of Sluice, and what runs only inside of it."""
