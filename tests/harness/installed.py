@@ -63,7 +63,7 @@ def mount_installation(state: Path) -> None:
         mount("--bind", str(_REPOSITORY / package), f"{CODE}/{package}")
     _mount_environment()
     mount_tmpfs("/var")
-    os.mkdir("/var/tmp")  # noqa: S108 -- in a mount of its own
+    os.mkdir("/var/tmp")
     os.makedirs(STATE)
     mount("--bind", str(state), STATE)
     make_writable(STATE)
@@ -81,7 +81,7 @@ def _mount_environment() -> None:
     # An interpreter with a shared library finds it by an absolute path, which may be in the same home directory.
     Path("/opt/ld.so.conf").write_text("/opt/python/lib\ninclude /etc/ld.so.conf\n")
     caches = ["-X", "-i", "-f", "/opt/ld.so.conf", "-C", "/opt/ld.so.cache"]
-    subprocess.run(["ldconfig", *caches], check=True, stderr=subprocess.DEVNULL)  # it has another cache in /var
+    subprocess.run(["/sbin/ldconfig", *caches], check=True, stderr=subprocess.DEVNULL)  # it has another cache in /var
     mount("--bind", "/opt/ld.so.cache", "/etc/ld.so.cache")
     os.makedirs("/opt/sluice/lib")
     mount("--bind", f"{sys.prefix}/lib", "/opt/sluice/lib")

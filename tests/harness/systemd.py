@@ -22,7 +22,7 @@ from typing import Final, Self
 
 from deploy.cli.processes import import_path
 from deploy.embedded.process import ChildProcess, run_all, wait_until
-from tests.harness.installed import mount, mount_installation, mount_tmpfs
+from tests.harness.installed import mount, mount_installation, mount_tmpfs, require_namespaces
 from tests.harness.system_packages import require_programs
 
 _SYSTEMD: Final = "/lib/systemd/systemd"
@@ -33,9 +33,15 @@ _LOGS: Final = "[Service]\nStandardOutput=append:/run/logs/%n\nStandardError=inh
 _STUB: Final = "[Unit]\nDescription=Nothing\nDefaultDependencies=no\n"
 
 
-def require_systemd() -> None:
+def require_systemd_tools() -> None:
     """Skip or fail the test where systemd is not installed (`system_packages`)."""
     require_programs(["systemctl", "systemd-analyze", "systemd-sysusers", "systemd-tmpfiles"], ["systemd"])
+
+
+def require_systemd() -> None:
+    """Skip or fail the test where systemd is not installed, or cannot run."""
+    require_systemd_tools()
+    require_namespaces()
 
 
 class Systemd:
