@@ -49,6 +49,7 @@ _LONGEST_FIRST = (
     "tests/integration/admission/test_model_and_script.py",
     "tests/contract/object_store/test_seal.py",
     "tests/e2e/test_gateway_memory.py",
+    "tests/integration/deploy/test_systemd.py",
     "tests/integration/cli/test_up.py",
     "tests/integration/cli/test_upload.py",
     "tests/integration/cli/test_doctor.py",

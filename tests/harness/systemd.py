@@ -155,4 +155,7 @@ def _read(directory: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    {"join": _join, "boot": _boot}[sys.argv[1]](*sys.argv[2:])
+    if sys.argv[1] == "join":
+        _join(*sys.argv[2:])
+    else:
+        _boot(*sys.argv[2:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,12 +50,22 @@ def _sluice() -> dict[str, dict[str, Any]]:
 
 
 def test_hadolint_accepts_the_dockerfile() -> None:
-    checked = subprocess.run([_TOOLS / "hadolint", DOCKERFILE], capture_output=True, text=True, check=False)
+    checked = subprocess.run([str(_TOOLS / "hadolint"), str(DOCKERFILE)], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout
 
 
+def test_the_builder_receives_what_it_copies_and_no_secrets() -> None:
+    text = DOCKERFILE.read_text().partition("\nFROM python:3.11-slim-bookworm\n")[0]
+    copied = {source for line in re.findall(r"^COPY (.+)", text, re.MULTILINE) for source in line.split()[:-1]}
+    everything, *rules = [line for line in (DEPLOY.parent / ".dockerignore").read_text().splitlines() if line[:1] != "#"]
+    assert everything == "*"
+    assert {rule[1:] for rule in rules if rule.startswith("!")} == copied
+    assert COMPOSE.relative_to(DEPLOY.parent).as_posix() in rules
+
+
 def test_the_compose_file_matches_the_specification() -> None:
-    command = [_TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE / "compose.yaml"]
+    options = ["--builtin-schema", "vendor.compose-spec"]
+    command = [str(_TOOLS / "check-jsonschema"), *options, str(COMPOSE / "compose.yaml")]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout
 
@@ -76,6 +87,9 @@ def test_every_command_line_parses() -> None:
     assert parse([*image_command("ENTRYPOINT"), "gateway"]) == "gateway"
     for service in _sluice().values():
         parse([*image_command("ENTRYPOINT"), *service["command"]])
+    guide = (DEPLOY.parent / "docs" / "deploy.md").read_text()
+    commands = re.findall(r"docker compose run --rm -T gateway ([^>\n]+)", guide)
+    assert [parse(["sluice", *command.split()]) for command in commands] == ["doctor", "key", "key"]
 
 
 def test_every_variable_is_a_setting_with_a_valid_value() -> None:
