@@ -10,9 +10,10 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from deploy.cli.doctor.check_redis import judge_info
+from deploy.cli.doctor.check_redis import check_redis
 from deploy.cli.doctor.findings import Findings
 from deploy.embedded.ports import LOOPBACK, PortPool
+from pipeline.settings import Settings
 from tests.harness.cell import eventually
 from tests.harness.deployment_files import COMPOSE, compose, compose_example
 from tests.harness.system_packages import require_programs
@@ -47,7 +48,8 @@ async def test_redis_keeps_what_it_is_sent_and_needs_its_password(tmp_path: Path
 
         await eventually(responds, 30, lambda: "Redis to respond")
         findings = Findings("Redis")
-        judge_info(await redis.info(), findings)
+        settings = Settings.model_validate({"redis_url": f"redis://:{_PASSWORD}@{LOOPBACK}:{port}/0"})
+        await check_redis(settings, findings)
         assert [finding for finding in findings.all if finding.level != "ok"] == []
         await redis.set("key", "value")
         anyone: Redis = Redis(host=LOOPBACK, port=port)

@@ -57,7 +57,9 @@ def test_hadolint_accepts_the_dockerfile() -> None:
 def test_the_builder_receives_what_it_copies_and_no_secrets() -> None:
     text = DOCKERFILE.read_text().partition("\nFROM python:3.11-slim-bookworm\n")[0]
     copied = {source for line in re.findall(r"^COPY (.+)", text, re.MULTILINE) for source in line.split()[:-1]}
-    everything, *rules = [line for line in (DEPLOY.parent / ".dockerignore").read_text().splitlines() if line[:1] != "#"]
+    everything, *rules = [
+        line for line in (DEPLOY.parent / ".dockerignore").read_text().splitlines() if line[:1] != "#"
+    ]
     assert everything == "*"
     assert {rule[1:] for rule in rules if rule.startswith("!")} == copied
     assert COMPOSE.relative_to(DEPLOY.parent).as_posix() in rules
