@@ -2,7 +2,7 @@
 
 Guarantee: it runs its own units only, none of the machine's, and can write to its own state only: everything else is
 read-only (`installed`). At the end of the block every process has ended and the cgroups are removed. Everything ends
-when this process ends.
+when this process ends; the next one removes the empty cgroups.
 
     python -m tests.harness.systemd join GROUP UNITS ETC STATE      joins the cgroup, and makes the namespaces
     python -m tests.harness.systemd boot UNITS ETC STATE            mounts the directories, and becomes systemd
@@ -27,6 +27,7 @@ from tests.harness.system_packages import require_programs
 
 _SYSTEMD: Final = "/lib/systemd/systemd"
 _NAMESPACES: Final = ("--mount", "--pid", "--fork", "--mount-proc", "--ipc", "--uts", "--cgroup", "--kill-child")
+_PREFIX: Final = "sluice-tests-"
 _SECONDS: Final = 60.0
 _STUBS: Final = ("idle", "sysinit", "basic", "shutdown", "network-online", "multi-user")
 _LOGS: Final = "[Service]\nStandardOutput=append:/run/logs/%n\nStandardError=inherit\n"
@@ -49,7 +50,7 @@ class Systemd:
     Start it from the main thread."""
 
     def __init__(self, directory: Path, units: Path, etc: Path, state: Path) -> None:
-        self._group = _cgroups() / f"sluice-tests-{os.getpid()}-{directory.name}"
+        self._group = _cgroups() / f"{_PREFIX}{os.getpid()}-{directory.name}"
         self._process = ChildProcess(
             "systemd",
             [sys.executable, "-m", __name__, "join", str(self._group), str(units), str(etc), str(state)],
@@ -61,6 +62,7 @@ class Systemd:
         self.log_path = directory / "systemd.log"
 
     def __enter__(self) -> Self:
+        _remove_abandoned(self._group.parent)
         self._group.mkdir()
         try:
             run_all([self._process.bring_up()])
@@ -101,10 +103,7 @@ class Systemd:
         wait_until(self._remove_group, _SECONDS)
 
     def _remove_group(self) -> bool:
-        groups = [path for path, _, _ in os.walk(self._group, topdown=False)]
-        with suppress(OSError):
-            for path in groups:
-                os.rmdir(path)
+        _remove(self._group)
         return not self._group.exists()
 
 
@@ -115,6 +114,20 @@ def _cgroups() -> Path:
         if kind == "cgroup2":
             return Path(where)
     raise RuntimeError("no cgroup2 filesystem is mounted")
+
+
+def _remove(group: Path) -> None:
+    """Remove a cgroup and those below it, if no process is left in them."""
+    with suppress(OSError):
+        for path in [path for path, _, _ in os.walk(group, topdown=False)]:
+            os.rmdir(path)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove the cgroups of test processes that were killed."""
+    for group in parent.glob(f"{_PREFIX}*"):
+        if not Path(f"/proc/{group.name.removeprefix(_PREFIX).partition('-')[0]}").exists():
+            _remove(group)
 
 
 def _join(group: str, *directories: str) -> None:
