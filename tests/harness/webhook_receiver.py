@@ -122,9 +122,9 @@ def _verified(secret: str, body: bytes, headers: Mapping[str, str]) -> bool:
 
 
 @asynccontextmanager
-async def webhook_receiver() -> AsyncIterator[Receiver]:
+async def webhook_receiver(receiver: Receiver | None = None) -> AsyncIterator[Receiver]:
     """Listens on loopback while the block runs."""
-    receiver = Receiver()
+    receiver = receiver or Receiver()
     await receiver.start()
     try:
         yield receiver

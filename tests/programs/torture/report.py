@@ -43,6 +43,9 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
         "highest_used_bytes": outcome.accounting.highest_used_bytes,
         "strangers_refused": outcome.strangers.tries,
         "access_problems": list(outcome.strangers.problems),
+        "events": outcome.notified.events,
+        "event_requests": len(outcome.notified.receiver.requests),
+        "not_notified": list(outcome.not_notified),
         "accounting_problems": list(outcome.accounting.problems),
         "stage_retries": stages.retries,
         "takeovers": stages.takeover_count,
@@ -93,6 +96,9 @@ def rows(facts: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "  of these, above what was reserved or the budget", str(len(facts["accounting_problems"]))
     yield "requests of other owners, and with void keys, refused", str(facts["strangers_refused"])
     yield "  accepted although they must not be", str(len(facts["access_problems"]))
+    yield "events of which the webhook was notified", str(facts["events"])
+    yield "  requests for them, repeats and refused ones included", str(facts["event_requests"])
+    yield "  missing, or in the wrong order", str(len(facts["not_notified"]))
     yield "stage retries", str(facts["stage_retries"])
     yield "stages taken over", str(facts["takeovers"])
     yield "  longest, since the last heartbeat", _seconds(facts["longest_takeover_seconds"])
@@ -141,6 +147,7 @@ def problems(outcome: Outcome, directory: Path) -> Iterable[str]:
     if outcome.is_clean:
         return
     yield from (f"ACCESS: {problem}" for problem in outcome.strangers.problems)
+    yield from (f"NOT NOTIFIED: {problem}" for problem in outcome.not_notified)
     yield from (f"ACCOUNTING: {problem}" for problem in outcome.accounting.problems)
     findings, uploads = outcome.findings, outcome.clients.uploads
     by_number = {upload.plan.number: upload for upload in uploads}

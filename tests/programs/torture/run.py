@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -23,6 +23,7 @@ from tests.programs.torture.callers import Callers
 from tests.programs.torture.client import Client, ClientUpload, Traffic
 from tests.programs.torture.faults import run_fault
 from tests.programs.torture.files import make_file
+from tests.programs.torture.notified import Notified, notified
 from tests.programs.torture.other_ways import Sender
 from tests.programs.torture.schedule import PlannedFault, PlannedUpload, Schedule
 from tests.programs.torture.strangers import Strangers
@@ -63,11 +64,14 @@ class Outcome:
     findings: Findings
     accounting: Accounting
     strangers: Strangers
+    notified: Notified
+    not_notified: Sequence[str]
     timing: Timing
 
     @property
     def is_clean(self) -> bool:
-        return self.findings.is_clean and not self.accounting.problems and not self.strangers.problems
+        problems = (self.accounting.problems, self.strangers.problems, self.not_notified)
+        return self.findings.is_clean and not any(problems)
 
 
 async def run(world: World, schedule: Schedule, report: Callable[[str], None]) -> Outcome:
@@ -77,6 +81,7 @@ async def run(world: World, schedule: Schedule, report: Callable[[str], None]) -
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
         open_store(world.settings) as store,
+        notified(world, schedule.seed) as endpoint,
         asyncio.TaskGroup() as background,
     ):
         callers = await Callers.of(world.settings)
@@ -119,12 +124,13 @@ async def run(world: World, schedule: Schedule, report: Callable[[str], None]) -
         report(f"{time.monotonic() - began:6.1f} s  audit")
         await end_tasks(*senders)
         findings = await audit(world, client, clients.uploads)
+        not_notified = await endpoint.problems(clients.uploads)
         await watch.update()
         await end_tasks(*observers)
         await strangers.check_all()
     stages = await watch.history(upload.upload_id for upload in clients.uploads if upload.upload_id)
     timing = Timing(time.monotonic() - began, recovery_seconds)
-    return Outcome(schedule, world, clients, stages, findings, accounting, strangers, timing)
+    return Outcome(schedule, world, clients, stages, findings, accounting, strangers, endpoint, not_notified, timing)
 
 
 async def _on_schedule(items: Iterable[T], start: Callable[[T], Awaitable[None]], group: asyncio.TaskGroup) -> None:

@@ -50,6 +50,9 @@ _SETTINGS: Mapping[str, int | float | str] = {
     # So long may a client hold grants of a direct upload that Redis has lost and recovery has restored.
     "direct_seconds": 45,
     "swift_tempurl_key": "torture",
+    "webhook_networks": "127.0.0.0/8",
+    "webhook_retry_seconds": 0.2,
+    "webhook_timeout_seconds": 3,
 }
 SCALES: Mapping[str, int] = {"swift": 1, "s3": 4}
 """The factor for file sizes and the budget, by store: S3 accepts no part below 5 MiB."""
