@@ -123,12 +123,27 @@ OLDEST_SECONDS = Gauge(
 )
 QUEUE_DEPTH = Gauge(
     "sluice_queue_depth",
-    "Jobs that wait in a queue; a worker that starts a job removes it",
-    ["queue"],
+    "Jobs that wait in a queue; a worker that starts a job removes it. `type` is the worker type; `volume` is empty "
+    "where one queue serves all volumes",
+    ["queue", "type", "volume"],
     registry=REGISTRY,
 )
 QUEUE_AGE_SECONDS = Gauge(
-    "sluice_queue_age_seconds", "How long the oldest job of a queue is overdue", ["queue"], registry=REGISTRY
+    "sluice_queue_age_seconds",
+    "How long the oldest job of a queue is overdue",
+    ["queue", "type", "volume"],
+    registry=REGISTRY,
+)
+WORKERS = Gauge(
+    "sluice_workers",
+    "Running worker processes of a type; `volume` is empty where they serve all volumes",
+    ["type", "volume"],
+    registry=REGISTRY,
+)
+REDIS_AVAILABLE = Gauge(
+    "sluice_redis_available",
+    "1 if the state of the whole system was read from Redis for this scrape, else 0; its gauges are then out of date",
+    registry=REGISTRY,
 )
 VOLUME_BUDGET = Gauge("sluice_volume_budget_bytes", "Budget of a temp volume", ["volume"], registry=REGISTRY)
 VOLUME_RESERVED = Gauge(
@@ -140,6 +155,19 @@ VOLUME_RESERVATIONS = Gauge(
 )
 VOLUME_WAITING = Gauge(
     "sluice_volume_waiting", "Uploads waiting for room on a temp volume", ["volume"], registry=REGISTRY
+)
+ADMISSION_AGE_SECONDS = Gauge(
+    "sluice_volume_admission_age_seconds", "Time since admission ran on a temp volume", ["volume"], registry=REGISTRY
+)
+
+# Counted in PostgreSQL by admission workers, 0 in other processes
+PENDING_DELETIONS = Gauge(
+    "sluice_pending_deletions",
+    "Deleted contents of which something is left to remove; at most 100,000",
+    registry=REGISTRY,
+)
+OLDEST_DELETION_SECONDS = Gauge(
+    "sluice_oldest_pending_deletion_seconds", "How long ago the oldest of them was deleted", registry=REGISTRY
 )
 
 # Webhooks

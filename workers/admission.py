@@ -41,6 +41,7 @@ async def run_admission(services: AdmissionServices, redis: RedisParts, volume: 
             Loop("samples", sample, _SAMPLE_SECONDS, _TICK_SECONDS),
             Loop("sweep", services.upkeep.sweep, _SWEEP_SECONDS, _TICK_SECONDS),
             Loop("deletions", services.deletions.sweep, _TICK_SECONDS, _TICK_SECONDS),
+            Loop("measure-deletions", services.deletions.measure, _SWEEP_SECONDS, _SWEEP_SECONDS),
             Loop("purge-deletions", services.deletions.purge, _HOUR_SECONDS, _RETRY_HOURLY_SECONDS),
             Loop("orphaned-objects", services.orphaned_objects.sweep, _HOUR_SECONDS, _RETRY_HOURLY_SECONDS),
         ]

@@ -21,7 +21,7 @@ from pipeline.core.segments import SegmentPlan
 from pipeline.core.stored_objects import ObjectTarget, object_key
 from pipeline.ports import CachePurge, DeletionRepository, Stores
 from pipeline.sweeps import Sweep
-from pipeline.telemetry import Log, logger
+from pipeline.telemetry import OLDEST_DELETION_SECONDS, PENDING_DELETIONS, Log, logger
 from schemas.deletions import PendingDeletion
 
 _LEASE_SECONDS = 120.0
@@ -64,6 +64,12 @@ class Deletions:
             for pending in due:
                 group.create_task(one(pending))
         return len(due)
+
+    async def measure(self) -> None:
+        """Set the gauges of pending deletions. Raises DependencyUnavailable."""
+        pending, oldest_seconds = await self._repository.backlog()
+        PENDING_DELETIONS.set(pending)
+        OLDEST_DELETION_SECONDS.set(max(0.0, oldest_seconds))
 
     async def purge(self) -> None:
         """Remove the rows of deletions that finished long ago. Raises DependencyUnavailable."""

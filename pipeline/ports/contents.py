@@ -35,6 +35,10 @@ class DeletionRepository(Protocol):
     async def page(self, before: tuple[int, str] | None, limit: int) -> Sequence[PendingDeletion]:
         """Pending deletions, newest first, deleted before (deleted_at in microseconds since 1970, id)."""
 
+    async def backlog(self) -> tuple[int, float]:
+        """How many pending deletions there are, counted up to 100,000, and the age of the oldest in seconds, 0 if there
+        is none."""
+
     async def purge(self, done_seconds: float) -> None:
         """Delete the records of deletions that were finished more than `done_seconds` ago."""
 

@@ -18,6 +18,8 @@ from pipeline.core.errors import RequestError
 from schemas.deletions import PendingDeletion
 
 _LONGEST_SECONDS = 7 * 24 * 3600.0
+# To count more costs more than the figure is worth.
+_COUNTED = 100_000
 
 
 class PostgresDeletionRepository:
@@ -30,6 +32,7 @@ class PostgresDeletionRepository:
         self._finish = query("finish_deletion")
         self._defer = query("defer_deletion")
         self._page = query("page_deletions")
+        self._count = query("count_deletions")
         self._purge = query("purge_deletions")
 
     async def begin(self, content_id: str, lease_seconds: float, owner: str | None) -> PendingDeletion:
@@ -60,6 +63,11 @@ class PostgresDeletionRepository:
         moment, last = page_position(before)
         async with self._pool.connection() as connection:
             return [_pending_deletion(row) for row in await connection.fetch(self._page, moment, last, limit)]
+
+    async def backlog(self) -> tuple[int, float]:
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(self._count, _COUNTED)
+            return row["pending"], float(row["oldest_seconds"])
 
     async def purge(self, done_seconds: float) -> None:
         async with self._pool.connection() as connection:

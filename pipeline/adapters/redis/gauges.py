@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from redis.asyncio import Redis
 
@@ -10,21 +11,30 @@ from pipeline.adapters.arq.queue import DUE_NOW_LEAD
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.reads import members, now_ms
+from pipeline.adapters.redis.worker_records import EXPIRES_SECONDS
 from pipeline.core.lifecycle import Status
-from pipeline.core.stages import LOOPING, WorkerType
+from pipeline.core.stages import LOOPING, OF_VOLUME, WorkerType
 from pipeline.telemetry import (
+    ADMISSION_AGE_SECONDS,
     OLDEST_SECONDS,
     QUEUE_AGE_SECONDS,
     QUEUE_DEPTH,
+    REDIS_AVAILABLE,
     UPLOADS,
     VOLUME_BUDGET,
     VOLUME_FREE,
     VOLUME_RESERVATIONS,
     VOLUME_RESERVED,
     VOLUME_WAITING,
+    WORKERS,
 )
 
-_QUEUED_TYPES = [kind for kind in WorkerType if kind not in LOOPING]
+_MAX_WORKERS = 500
+
+
+def _pools(volumes: Iterable[str]) -> list[tuple[WorkerType, str]]:
+    """Every worker type with the volume that it serves; empty for one that serves all."""
+    return sorted({(kind, volume if kind in OF_VOLUME else "") for kind in WorkerType for volume in volumes})
 
 
 class RedisGauges:
@@ -33,14 +43,24 @@ class RedisGauges:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
+        self._seen: set[tuple[WorkerType, str]] = set()
 
     async def collect(self) -> None:
-        with translated():
-            now = await now_ms(self._redis)
-            volumes = sorted(await members(self._redis, self._keys.volumes))
-            await self._statuses(now)
-            await self._volumes(volumes)
-            await self._queues({self._keys.queue(kind, volume) for kind in _QUEUED_TYPES for volume in volumes}, now)
+        try:
+            with translated():
+                await self._collect()
+        except Exception:
+            REDIS_AVAILABLE.set(0)
+            raise
+        REDIS_AVAILABLE.set(1)
+
+    async def _collect(self) -> None:
+        now = await now_ms(self._redis)
+        volumes = sorted(await members(self._redis, self._keys.volumes))
+        await self._statuses(now)
+        await self._volumes(volumes, now)
+        await self._workers(volumes, now)
+        await self._queues([pool for pool in _pools(volumes) if pool[0] not in LOOPING], now)
 
     async def _statuses(self, now: int) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -52,7 +72,7 @@ class RedisGauges:
             UPLOADS.labels(status).set(count)
             OLDEST_SECONDS.labels(status).set(max(0.0, now - oldest[0][1]) / 1000 if oldest else 0)
 
-    async def _volumes(self, volumes: Sequence[str]) -> None:
+    async def _volumes(self, volumes: Sequence[str], now: int) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:
             for volume in volumes:
                 pipe.hgetall(self._keys.volume(volume))
@@ -65,16 +85,34 @@ class RedisGauges:
             VOLUME_FREE.labels(volume).set(int(facts.get("free_bytes", 0)))
             VOLUME_RESERVATIONS.labels(volume).set(held)
             VOLUME_WAITING.labels(volume).set(waiting)
+            if "ran_at_ms" in facts:
+                ADMISSION_AGE_SECONDS.labels(volume).set(max(0, now - int(facts["ran_at_ms"])) / 1000)
 
-    async def _queues(self, queues: set[str], now: int) -> None:
-        names = sorted(queues)
-        lead_ms = int(DUE_NOW_LEAD.total_seconds() * 1000)
+    async def _workers(self, volumes: Sequence[str], now: int) -> None:
+        """A volume becomes known to Redis when admission runs, so that one without an admission worker may be known
+        from its other workers only."""
+        since = now - EXPIRES_SECONDS * 1000
+        names = await self._redis.zrangebyscore(self._keys.workers, since, "+inf", start=0, num=_MAX_WORKERS)
         async with self._redis.pipeline(transaction=False) as pipe:
-            for queue in names:
+            for name in names:
+                pipe.hmget(self._keys.worker(name), "types", "volume")
+            records = [record for record in await pipe.execute() if None not in record]
+        self._seen.update(_pools([*volumes, *(volume for _, volume in records)]))
+        running = Counter(
+            (kind, volume if kind in OF_VOLUME else "") for types, volume in records for kind in types.split(",")
+        )
+        for kind, volume in self._seen:
+            WORKERS.labels(kind, volume).set(running[kind, volume])
+
+    async def _queues(self, pools: Sequence[tuple[WorkerType, str]], now: int) -> None:
+        lead_ms = int(DUE_NOW_LEAD.total_seconds() * 1000)
+        queues = [self._keys.queue(kind, volume) for kind, volume in pools]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for queue in queues:
                 pipe.zcard(queue)
                 pipe.zrange(queue, 0, 0, withscores=True)
             replies = await pipe.execute()
-        for queue, depth, oldest in zip(names, replies[::2], replies[1::2], strict=True):
-            label = queue.removeprefix(f"{self._keys.prefix}queue:")
-            QUEUE_DEPTH.labels(label).set(depth)
-            QUEUE_AGE_SECONDS.labels(label).set(max(0.0, now - lead_ms - oldest[0][1]) / 1000 if oldest else 0)
+        for queue, pool, depth, oldest in zip(queues, pools, replies[::2], replies[1::2], strict=True):
+            labels = (queue.removeprefix(f"{self._keys.prefix}queue:"), *pool)
+            QUEUE_DEPTH.labels(*labels).set(depth)
+            QUEUE_AGE_SECONDS.labels(*labels).set(max(0.0, now - lead_ms - oldest[0][1]) / 1000 if oldest else 0)

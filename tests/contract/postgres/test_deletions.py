@@ -171,3 +171,23 @@ async def test_beginning_raises_not_found_for_unknown_and_malformed_ids(deletion
         with pytest.raises(RequestError) as missing:
             await deletions.begin(name, 60, None)
         assert missing.value.code == "CONTENT_NOT_FOUND"
+
+
+async def test_the_backlog_counts_what_is_pending_and_knows_the_age_of_the_oldest(
+    contents: PostgresContentRepository, deletions: PostgresDeletionRepository, database: asyncpg.Connection
+) -> None:
+    assert await deletions.backlog() == (0, 0.0)
+    for age_seconds, done in ((7200, True), (3600, False), (60, False)):
+        record = new_record()
+        await contents.save(record)
+        await deletions.begin(record.content_id, 60, None)
+        await database.execute(
+            "UPDATE leftovers SET deleted_at = now() - make_interval(secs => $2) WHERE content_id = $1::uuid",
+            record.content_id,
+            age_seconds,
+        )
+        if done:
+            await deletions.finish(record.content_id)
+    pending, oldest_seconds = await deletions.backlog()
+    assert pending == 2
+    assert 3600 <= oldest_seconds < 7200

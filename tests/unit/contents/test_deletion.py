@@ -13,6 +13,7 @@ import pytest
 from pipeline.contents.deletion import Deletions
 from pipeline.core.errors import DependencyUnavailable, StoreError, StoreUnavailable
 from pipeline.core.stored_objects import object_key, thumbnail_key
+from pipeline.telemetry import REGISTRY
 from schemas.content import ContentObject
 from schemas.deletions import PendingDeletion
 
@@ -59,6 +60,9 @@ class Repository:
 
     async def begin(self, content_id: str, lease_seconds: float, owner: str | None) -> PendingDeletion:
         return pending(content_id)
+
+    async def backlog(self) -> tuple[int, float]:
+        return len(self.due), 90.0
 
     async def claim(self, limit: int, lease_seconds: float) -> Sequence[PendingDeletion]:
         return self.due
@@ -140,3 +144,9 @@ async def test_what_cannot_be_recorded_cancels_no_other(error: Exception) -> Non
     assert await deletions(repository, store).sweep() == 4
     assert repository.finished == {"a", "d"}
     assert await deletions(repository, store).delete("b", None) is False
+
+
+async def test_pending_deletions_are_measured() -> None:
+    await deletions(Repository("a", "b"), Store({})).measure()
+    assert REGISTRY.get_sample_value("sluice_pending_deletions") == 2
+    assert REGISTRY.get_sample_value("sluice_oldest_pending_deletion_seconds") == 90
