@@ -23,8 +23,8 @@ pytestmark = pytest.mark.e2e
 REPOSITORY = Path(__file__).parents[2]
 USER = 10001
 _SECONDS = 60.0
-# What the container runtime does before it executes a command: the user, no capabilities (the change of the user removes
-# them), no new privileges, and the system calls that the profile RuntimeDefault refuses to a container without
+# What the runtime does before it executes a command: it changes the user, who has no capabilities then, permits
+# no new privileges, and refuses the system calls that the profile RuntimeDefault refuses to a container without
 # capabilities. clone3 does not exist there, since a filter cannot read its flags; clone may make no namespace.
 _RUNTIME = """
 import errno, os, sys, pyseccomp as s
