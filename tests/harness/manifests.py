@@ -96,7 +96,7 @@ def grouped(overlay: str) -> dict[str, list[Container]]:
 def selects(selector: Document, workload: Document) -> bool:
     """Whether a selector with `matchLabels` selects the pods of a workload."""
     labels = workload["spec"]["template"]["metadata"]["labels"]
-    return selector["matchLabels"].items() <= labels.items()
+    return set(selector["matchLabels"].items()) <= set(labels.items())
 
 
 def quantity_bytes(text: str) -> int:

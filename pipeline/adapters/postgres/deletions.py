@@ -66,8 +66,8 @@ class PostgresDeletionRepository:
 
     async def backlog(self) -> tuple[int, float]:
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(self._count, _COUNTED)
-            return row["pending"], float(row["oldest_seconds"])
+            (row,) = await connection.fetch(self._count, _COUNTED)
+            return int(row["pending"]), float(row["oldest_seconds"])
 
     async def purge(self, done_seconds: float) -> None:
         async with self._pool.connection() as connection:

@@ -95,7 +95,7 @@ class RedisGauges:
         names = await self._redis.zrangebyscore(self._keys.workers, since, "+inf", start=0, num=_MAX_WORKERS)
         async with self._redis.pipeline(transaction=False) as pipe:
             for name in names:
-                pipe.hmget(self._keys.worker(name), "types", "volume")
+                pipe.hmget(self._keys.worker(name), ["types", "volume"])
             records = [record for record in await pipe.execute() if None not in record]
         self._seen.update(_pools([*volumes, *(volume for _, volume in records)]))
         running = Counter(

@@ -38,7 +38,9 @@ async def test_workers_are_counted_by_type_and_volume_and_not_when_they_have_sto
     counted = {
         kind: shown("sluice_workers", type=kind, volume=VOLUME if kind in DISK_BOUND else "") for kind in WorkerType
     }
-    assert counted == {**dict.fromkeys(WorkerType, 0), "admission": 1, "probe": 2, "persist": 2}
+    expected: dict[WorkerType, float | None] = dict.fromkeys(WorkerType, 0)
+    expected |= {WorkerType.ADMISSION: 1, WorkerType.PROBE: 2, WorkerType.PERSIST: 2}
+    assert counted == expected
     assert shown("sluice_workers", type="admission", volume="elsewhere") == 0
     await parts.workers.remove("one")
     await parts.gauges.collect()
