@@ -1,4 +1,4 @@
-"""The sandbox of the media reader works under what deploy/kubernetes gives a container."""
+"""Processes start, and the sandbox of the media reader works, under what deploy/kubernetes gives a container."""
 
 from __future__ import annotations
 
@@ -67,17 +67,19 @@ def _user() -> int:
     return USER if all(path.stat().st_mode & 0o001 for path in needed) else os.getuid()
 
 
-@pytest.mark.parametrize("kind", ["probe", "persist"])
-async def test_a_worker_starts_as_in_a_pod(redis_url: str, redis_namespace: str, volume: Path, kind: str) -> None:
-    (container,) = [item for item in containers("single-cell") if item.worker_type == kind]
+@pytest.mark.parametrize("name", ["gateway", "probe", "persist"])
+async def test_a_process_starts_as_in_a_pod(redis_url: str, redis_namespace: str, volume: Path, name: str) -> None:
+    (container,) = [item for item in containers("single-cell") if item.spec["name"] == name]
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")},
+        **{key: value for key, value in os.environ.items() if not key.startswith("SLUICE_")},
         **container.settings,
         "PYTHONPATH": str(REPOSITORY),
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": "/nonexistent",
         "SLUICE_HOST": "127.0.0.1",
+        "SLUICE_PORT": "0",
         "SLUICE_METRICS_PORT": "0",
+        "SLUICE_SIGNING_SECRET": "s" * 32,
         "SLUICE_TEMP_DIR": str(volume / "temp"),
         "SLUICE_REDIS_URL": redis_url,
         "SLUICE_REDIS_NAMESPACE": redis_namespace,
@@ -101,17 +103,20 @@ async def test_a_worker_starts_as_in_a_pod(redis_url: str, redis_namespace: str,
         if _user() == USER:
             assert f"Uid:\t{USER}\t{USER}\t{USER}\t{USER}" in status
             assert "CapEff:\t0000000000000000" in status
-        base = started["metrics"]
+        base = started["url" if name == "gateway" else "metrics"]
+        probes = [
+            container.spec[f"{probe}Probe"]
+            for probe in ("startup", "liveness", "readiness")
+            if f"{probe}Probe" in container.spec
+        ]
         async with aiohttp.ClientSession() as http:
-            for path in {container.spec[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "liveness")}:
-                async with http.get(base + path) as response:
-                    assert response.status == 200
+            for path in {probe["httpGet"]["path"] for probe in probes}:
 
-            async def listed() -> bool:
-                async with http.get(f"{base}/metrics") as response:
-                    return "sluice_redis_available 1.0" in await response.text()
+                async def passes(path: str = path) -> bool:
+                    async with http.get(base + path) as response:
+                        return response.status == 200
 
-            await eventually(listed, _SECONDS, lambda: "the gauges that are read from Redis")
+                await eventually(passes, _SECONDS, lambda path=path: f"{path} to respond 200")  # type: ignore[misc]
     finally:
         if process.returncode is None:
             process.terminate()
