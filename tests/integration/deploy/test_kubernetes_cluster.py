@@ -6,7 +6,8 @@ from collections.abc import Collection
 
 import pytest
 
-from pipeline.core.stages import GRAPH, WorkerType
+from pipeline.core.stages import GRAPH, Stage, WorkerType
+from pipeline.settings import Settings
 from tests.harness.manifests import OVERLAYS, Document, containers, grouped, name_of, of_kind, selects
 
 pytestmark = pytest.mark.integration
@@ -106,9 +107,17 @@ def test_a_pool_is_scaled_by_its_jobs_and_by_the_age_of_its_queue() -> None:
         kind, cell = container.worker_type, container.cell
         jobs, age = (trigger["metadata"]["query"] for trigger in spec["triggers"])
         assert age == f'max(sluice_queue_age_seconds{{cell="{cell}",type="{kind}"}})'
-        waiting, _, running = jobs.partition(" + ")
-        assert waiting == f'max(sluice_queue_depth{{cell="{cell}",type="{kind}"}})'
-        found = running.split('stage=~"')[1].split('"')[0]
+        found = jobs.split('stage=~"')[1].split('"')[0]
         assert "|".join(sorted(found.split("|"))) == stages
-        assert running == f'(sum(sluice_stage_running{{cell="{cell}",stage=~"{found}"}}) or vector(0))'
+        waiting = f'max(sluice_queue_depth{{cell="{cell}",type="{kind}"}})'
+        running = f'(sum(sluice_stage_running{{cell="{cell}",stage=~"{found}"}}) or vector(0))'
+        in_pod = f" - {spec['triggers'][0]['metadata']['threshold']}, 0)"
+        values = Settings.model_validate(
+            {key.removeprefix("SLUICE_").lower(): value for key, value in container.settings.items()}
+        )
+        reads = any(GRAPH[Stage(stage)].reads for stage in found.split("|"))
+        slots = 2 * values.media_concurrency if reads else values.stage_concurrency
+        assert spec["triggers"][0]["metadata"]["threshold"] == str(slots)
+        has_base = container.has_temp_volume
+        assert jobs == (f"clamp_min({waiting} + {running}{in_pod}" if has_base else f"{waiting} + {running}")
     assert set(scaled) == set(pools) == set(WorkerType) - {WorkerType.ADMISSION}
