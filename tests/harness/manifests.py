@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import yaml
 
+from pipeline.settings import Settings
+
 KUBERNETES: Final = Path(__file__).parents[2] / "deploy" / "kubernetes"
 OVERLAYS: Final = ("single-cell", "two-cells", "autoscale")
 
@@ -68,6 +70,13 @@ class Container:
         names = [source["configMapRef"]["name"] for source in self.spec["envFrom"] if "configMapRef" in source]
         own = {variable["name"]: variable["value"] for variable in self.spec.get("env", ())}
         return {**{key: value for name in names for key, value in maps[name].items()}, **own}
+
+    @property
+    def parsed(self) -> Settings:
+        """The same, as settings. Raises ValueError for a value that is not valid."""
+        return Settings.model_validate(
+            {key.removeprefix("SLUICE_").lower(): value for key, value in self.settings.items()}
+        )
 
     @property
     def has_temp_volume(self) -> bool:

@@ -104,7 +104,7 @@ def test_every_variable_is_a_setting_with_a_valid_value(container: Container) ->
     values = container.settings
     assert [name for name in values if setting(name) not in Settings.model_fields] == []
     assert [name for name in values if is_secret(name)] == [], "secrets belong into a Secret"
-    parsed = Settings.model_validate({setting(name): value for name, value in values.items()})
+    parsed = container.parsed
     assert parsed.volume == container.cell
     assert parsed.media_confinement == "required"
     mounts = {mount["mountPath"] for mount in container.spec["volumeMounts"]}
@@ -163,11 +163,11 @@ def test_ports_of_a_pod_are_distinct() -> None:
 
 @each_container
 def test_a_pod_has_the_time_that_a_shutdown_takes(container: Container) -> None:
-    shutdown_seconds = Settings.model_validate({"shutdown_seconds": container.settings["SLUICE_SHUTDOWN_SECONDS"]})
-    assert shutdown_seconds.shutdown_seconds == Settings.model_fields["shutdown_seconds"].default
+    shutdown_seconds = container.parsed.shutdown_seconds
+    assert shutdown_seconds == Settings.model_fields["shutdown_seconds"].default
     pause_seconds = container.spec.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     assert (pause_seconds > 0) == (container.worker_type is None)
-    needed = pause_seconds + shutdown_seconds.shutdown_seconds + 10
+    needed = pause_seconds + shutdown_seconds + 10
     assert container.template["spec"]["terminationGracePeriodSeconds"] >= needed
 
 

@@ -7,7 +7,6 @@ from collections.abc import Collection
 import pytest
 
 from pipeline.core.stages import GRAPH, Stage, WorkerType
-from pipeline.settings import Settings
 from tests.harness.manifests import OVERLAYS, Document, containers, grouped, name_of, of_kind, selects
 
 pytestmark = pytest.mark.integration
@@ -112,9 +111,7 @@ def test_a_pool_is_scaled_by_its_jobs_and_by_the_age_of_its_queue() -> None:
         waiting = f'max(sluice_queue_depth{{cell="{cell}",type="{kind}"}})'
         running = f'(sum(sluice_stage_running{{cell="{cell}",stage=~"{found}"}}) or vector(0))'
         in_pod = f" - {spec['triggers'][0]['metadata']['threshold']}, 0)"
-        values = Settings.model_validate(
-            {key.removeprefix("SLUICE_").lower(): value for key, value in container.settings.items()}
-        )
+        values = container.parsed
         reads = any(GRAPH[Stage(stage)].reads for stage in found.split("|"))
         slots = 2 * values.media_concurrency if reads else values.stage_concurrency
         assert spec["triggers"][0]["metadata"]["threshold"] == str(slots)
