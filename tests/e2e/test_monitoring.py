@@ -23,7 +23,7 @@ pytestmark = pytest.mark.e2e
 
 _SECONDS = 60.0
 # What has no sample until something happens that does not happen here, such as a failure
-_ONLY_AFTER = (
+_ONLY_AFTER = {
     "sluice_temp_volume_errors_total",
     "sluice_stage_retries_total",
     "sluice_stage_takeovers_total",
@@ -31,7 +31,7 @@ _ONLY_AFTER = (
     "sluice_connections_closed_total",
     "sluice_appends_total",
     "sluice_volume_closed",
-)
+}
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ async def stack(servers: Servers, tmp_path: Path) -> AsyncIterator[tuple[Cell, P
         prometheus = await exits.enter_async_context(running_prometheus(tmp_path, jobs, RULES, {"cell": "a"}))
 
         async def read() -> bool:
-            up = await prometheus.query("min_over_time(up[1s])")
+            up = await prometheus.query("up")
             return len(up) == 1 + len(SEPARATE) and all(sample["value"][1] == "1" for sample in up)
 
         await eventually(read, _SECONDS, lambda: "Prometheus to have read every process")
@@ -69,18 +69,24 @@ async def test_every_figure_is_exported_and_no_rule_fires(stack: tuple[Cell, Pro
             assert one.metric in series, f"{where}: {one.metric}"
             base = one.metric.removesuffix("_count").removesuffix("_sum").removesuffix("_bucket")
             assert {one.metric, base} & described, f"{where}: no process exports {one.metric}"
-    empty = []
-    for where, expression in expressions().items():
-        if (
-            where.startswith("rule: ")
-            or "[" in expression
-            or any(one.metric in _ONLY_AFTER for one in named(expression))
-        ):
-            continue
-        samples = await prometheus.query(expression)
-        empty += [] if samples else [where]
-        assert len(samples) == 1 or not where.startswith("ScaledObject"), "KEDA takes one sample"
-    assert empty == []
+    empty: list[str] = []
+
+    async def all_have_samples() -> bool:
+        """A machine that is busy may delay a response beyond its time; the next one follows a second later."""
+        empty.clear()
+        for where, expression in expressions().items():
+            if (
+                where.startswith("rule: ")
+                or "[" in expression
+                or _ONLY_AFTER & {one.metric for one in named(expression)}
+            ):
+                continue
+            samples = await prometheus.query(expression)
+            empty.extend([] if samples else [where])
+            assert len(samples) <= 1 or not where.startswith("ScaledObject"), "KEDA takes one sample"
+        return not empty
+
+    await eventually(all_have_samples, _SECONDS, lambda: f"samples of {empty}")
 
     evaluated: dict[str, tuple[str, str | None]] = {}
 
@@ -91,7 +97,11 @@ async def test_every_figure_is_exported_and_no_rule_fires(stack: tuple[Cell, Pro
 
     await eventually(all_evaluated, _SECONDS, lambda: f"every rule to be evaluated: {evaluated}")
     assert evaluated == dict.fromkeys(rules(), ("ok", None))
-    assert (await prometheus.get("alerts"))["alerts"] == []
+
+    async def calm() -> bool:
+        return not (await prometheus.get("alerts"))["alerts"]
+
+    await eventually(calm, _SECONDS, lambda: "no rule to fire in a stack that works")
 
     admission = cell.processes.child(f"worker-{WorkerType.ADMISSION}")
     admission.stop()

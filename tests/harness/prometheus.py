@@ -53,11 +53,11 @@ def require_prometheus() -> None:
 async def running_prometheus(
     directory: Path, jobs: Mapping[str, list[str]], rules: Path, labels: Mapping[str, str]
 ) -> AsyncIterator[Prometheus]:
-    """Run Prometheus as long as the block lasts. `jobs`: the URLs of metrics that each job reads, twice a second.
+    """Run Prometheus as long as the block lasts. `jobs`: the URLs of metrics that each job reads, every second.
     `labels` are added to each target."""
     port = ReservedPort()
     configuration = {
-        "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"},
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(rules)],
         "scrape_configs": [
             {
