@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import pytest
 
-from pipeline.core.stages import GRAPH, Stage, WorkerType
+from pipeline.core.stages import GRAPH, LOOPING, Stage, WorkerType
 from tests.harness.manifests import OVERLAYS, Document, containers, grouped, name_of, of_kind, selects
 
 pytestmark = pytest.mark.integration
@@ -92,7 +92,11 @@ def test_only_the_ports_of_gateway_and_metrics_are_open(overlay: str) -> None:
 
 def test_a_pool_is_scaled_by_its_jobs_and_by_the_age_of_its_queue() -> None:
     deployments = {name_of(item): item for item in of_kind("autoscale", "Deployment")}
-    pools = {item.worker_type: item for item in containers("autoscale") if item.workload["kind"] == "Deployment"}
+    pools = {
+        item.worker_type: item
+        for item in containers("autoscale")
+        if item.workload["kind"] == "Deployment" and item.worker_type not in LOOPING
+    }
     scaled = {}
     for document in of_kind("autoscale", "ScaledObject"):
         spec = document["spec"]
@@ -117,4 +121,4 @@ def test_a_pool_is_scaled_by_its_jobs_and_by_the_age_of_its_queue() -> None:
         assert spec["triggers"][0]["metadata"]["threshold"] == str(slots)
         has_base = container.has_temp_volume
         assert jobs == (f"clamp_min({waiting} + {running}{in_pod}" if has_base else f"{waiting} + {running}")
-    assert set(scaled) == set(pools) == set(WorkerType) - {WorkerType.ADMISSION}
+    assert set(scaled) == set(pools) == set(WorkerType) - LOOPING
