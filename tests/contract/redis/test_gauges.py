@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from pipeline.bootstrap import RedisParts, redis_parts
 from pipeline.core.admission import DiskReading
 from pipeline.core.errors import DependencyUnavailable
-from pipeline.core.stages import DISK_BOUND, WorkerType
+from pipeline.core.stages import OF_VOLUME, WorkerType
 from pipeline.settings import Settings
 from pipeline.telemetry import REGISTRY
 from tests.contract.redis.uploads import VOLUME, Play, transfer_job
@@ -36,7 +36,7 @@ async def test_workers_are_counted_by_type_and_volume_and_not_when_they_have_sto
     await parts.workers.write("three", {"types": "probe,persist", "volume": "elsewhere"})
     await parts.gauges.collect()
     counted = {
-        kind: shown("sluice_workers", type=kind, volume=VOLUME if kind in DISK_BOUND else "") for kind in WorkerType
+        kind: shown("sluice_workers", type=kind, volume=VOLUME if kind in OF_VOLUME else "") for kind in WorkerType
     }
     expected: dict[WorkerType, float | None] = dict.fromkeys(WorkerType, 0)
     expected |= {WorkerType.ADMISSION: 1, WorkerType.PROBE: 2, WorkerType.PERSIST: 2}
