@@ -65,6 +65,8 @@ def verdict(route: Route, caller: Caller | None) -> str:
         return "401"
     if not route.access.permits(caller):
         return "403"
+    if "{webhook}" in route.path:
+        return YES if caller.sees in (None, OWNER) else "404"
     if "{id}" not in route.path:
         return YES
     if caller.token is not None:

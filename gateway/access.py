@@ -148,4 +148,5 @@ LIST_CONTENTS: Final = Access(
 DELETE: Final = Access(
     "delete", "the scope `upload` of the owner, or the scope `operate`", frozenset({Scope.UPLOAD, Scope.OPERATE})
 )
+WEBHOOKS: Final = Access("webhooks", DELETE.description, frozenset({Scope.UPLOAD, Scope.OPERATE}))
 OPERATE: Final = Access("operate", "the scope `operate`", frozenset({Scope.OPERATE}))

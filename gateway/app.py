@@ -28,6 +28,7 @@ from gateway.api import (
     thumbnails,
     tokens,
     uploads,
+    webhooks,
 )
 from gateway.api.health import READINESS, Readiness
 from gateway.api.streams import share_streams
@@ -62,6 +63,7 @@ ALL_ROUTES: tuple[Route, ...] = (
     *imports.ROUTES,
     *storage_events.ROUTES,
     *tokens.ROUTES,
+    *webhooks.ROUTES,
     *deletions.ROUTES,
     *status.ROUTES,
     *health.ROUTES,

@@ -1,8 +1,8 @@
 """The curl command of each route, as /openapi.json (`x-codeSamples`) and /docs show it.
 
 Guarantee: a command runs as it is in a shell that has set the variables it names: `SLUICE_SERVER` (the gateway's URL)
-and `SLUICE_KEY` (an API key), as for the command line, `ID` (of an upload or a content), and `SLUICE_EVENTS_TOKEN` for
-the route of object stores. A test runs every command.
+and `SLUICE_KEY` (an API key), as for the command line, `ID` (of an upload or a content), `WEBHOOK` (the id of a
+webhook), and `SLUICE_EVENTS_TOKEN` for the route of object stores. A test runs every command.
 """
 
 from __future__ import annotations

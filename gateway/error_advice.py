@@ -46,6 +46,10 @@ ADVICE: Final[Mapping[str, str]] = {
     "UPLOAD_RECOVERING": _RETRY + " Nothing has to be sent again.",
     "VOLUME_RECOVERING": _RETRY,
     "CONTENT_NOT_FOUND": "Check the id and the credential's owner. A content exists once its upload is `ready`.",
+    "WEBHOOK_NOT_FOUND": "Check the id and the credential's owner; `GET /v1/webhooks` lists the webhooks.",
+    "WEBHOOK_LIMIT": "Delete a webhook, or let one endpoint receive more events. The operator can raise the limit.",
+    "WEBHOOK_URL_REFUSED": "Use an https URL of a public host. The operator can allow networks with "
+    "SLUICE_WEBHOOK_NETWORKS.",
     "THUMBNAIL_NOT_FOUND": "Show a placeholder. `thumbnail` is null in the content.",
     "THUMBNAIL_NOT_MADE": "Ask again when the stage `thumbnail` is `done`.",
     "PRECONDITION_FAILED": "Download the content again without the condition.",

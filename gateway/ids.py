@@ -1,4 +1,4 @@
-"""The ids of uploads and contents in paths."""
+"""The ids of uploads, contents and webhooks in paths."""
 
 from __future__ import annotations
 
@@ -21,8 +21,13 @@ def content_id(request: web.Request) -> str:
     return _identifier(request, "CONTENT_NOT_FOUND", "content_id")
 
 
-def _identifier(request: web.Request, code: str, name: str) -> str:
-    value = request.match_info["id"]
+def webhook_id(request: web.Request) -> str:
+    """The webhook's id in the path. Raises RequestError WEBHOOK_NOT_FOUND, without a lookup, for what cannot be one."""
+    return _identifier(request, "WEBHOOK_NOT_FOUND", "webhook_id", "webhook")
+
+
+def _identifier(request: web.Request, code: str, name: str, variable: str = "id") -> str:
+    value = request.match_info[variable]
     if not _ID.fullmatch(value):
         raise RequestError(code, **{name: value[:64]})
     return value

@@ -143,9 +143,10 @@ STRANGERS_LOG: Final = LogBudget(RateLimit("log", per_second=10, burst=200))
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """The limits that one gateway counts by itself. `requests`, `permits`, `imports` and `segments` (whose URLs are
-    signed, or that are looked up in the store): of each owner; None: no limit. `failures`: of requests with no valid
-    credential, for each of `sites`. `creations`: the policy of the limit that Redis counts."""
+    """The limits that one gateway counts by itself. `requests`, `permits`, `imports`, `segments` (whose URLs are
+    signed, or that are looked up in the store) and `webhooks` (tests and replays): of each owner; None: no limit.
+    `failures`: of requests with no valid credential, for each of `sites`. `creations`: the policy of the limit that
+    Redis counts."""
 
     failures: RateLimit
     sites: Sites
@@ -153,6 +154,7 @@ class RequestLimits:
     permits: RateLimit | None = None
     imports: RateLimit | None = None
     segments: RateLimit | None = None
+    webhooks: RateLimit | None = None
     creations: str | None = None
 
     @classmethod
@@ -174,6 +176,8 @@ class RequestLimits:
             # Signing a URL for S3 takes 0.6 ms, in which the gateway does nothing else: an owner gets a third of that
             # time, after the segments of several large files at once.
             RateLimit("segments", requests_per_second, 20 * requests_per_second),
+            # A replay queues thousands of deliveries, and a test is a request to a host that the owner has chosen.
+            RateLimit("webhooks", per_second=1, burst=20),
             policy_item("creations", burst := max(1, round(4 * creations_per_second)), burst / creations_per_second),
         )
 

@@ -22,6 +22,7 @@ from gateway.http.envelope import PROBLEM
 from gateway.http.request_ids import HEADER
 from gateway.limits import LEVEL_FIELD, POLICY_FIELD
 from gateway.openapi_parameters import parameters
+from gateway.openapi_webhooks import MODELS, webhooks_section
 from gateway.routing import JSON, ResponseSpec, Route
 from pipeline.core.error_codes import CATALOGUE
 from pipeline.core.stages import Stage
@@ -62,6 +63,10 @@ _PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "id": {
         "description": "The `id` in the response to the creation",
         "schema": {"type": "string", "pattern": "^[0-9A-Za-z-]{1,64}$"},
+    },
+    "webhook": {
+        "description": "The `id` of the webhook",
+        "schema": {"type": "string", "format": "uuid"},
     },
     "number": {
         "description": "Number of the segment, from 1",
@@ -106,6 +111,7 @@ def build_document(routes: Iterable[Route]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Sluice", "version": _version(), "description": _DESCRIPTION},
         "paths": paths,
+        "webhooks": webhooks_section(_REF),
         "components": {"schemas": schemas, "securitySchemes": _SECURITY},
         "tags": [{"name": name} for name in dict.fromkeys(route.tag for route in table)],
         "x-error-catalogue": {
@@ -131,7 +137,7 @@ def envelope_of(response: ResponseSpec) -> type[BaseModel] | None:
 
 def _schemas(routes: tuple[Route, ...]) -> dict[str, Any]:
     sent = {model for route in routes for response in route.responses if (model := envelope_of(response))}
-    sent |= {Failure, *(route.error_form.model for route in routes)}
+    sent |= {Failure, *MODELS, *(route.error_form.model for route in routes)}
     received = {route.body for route in routes if route.body}
     _, definitions = models_json_schema(
         [*((model, "validation") for model in received), *((model, "serialization") for model in sent)],

@@ -48,6 +48,19 @@ DELIVERY: Final[Example] = {
     "error": None,
 }
 
+TEST_DELIVERY: Final[Example] = {
+    **DELIVERY,
+    "id": 4712,
+    "event_id": "3f0a3c0e-8a5e-4b0f-9d55-5f7f0c1e2a44_webhook-test",
+    "type": "webhook.test",
+    "upload_id": "3f0a3c0e-8a5e-4b0f-9d55-5f7f0c1e2a44",
+    "state": "pending",
+    "attempts": 0,
+    "due_at": "2026-11-27T11:23:58.120Z",
+    "finished_at": None,
+    "status": None,
+}
+
 MEDIA: Final[Example] = CONTENT["media"]
 
 UPLOAD_FACTS: Final[Example] = {
@@ -60,6 +73,16 @@ UPLOAD_FACTS: Final[Example] = {
     "error_code": None,
     "error": None,
 }
+
+FAILED_FACTS: Final[Example] = {
+    **UPLOAD_FACTS,
+    "error_code": "NOT_MEDIA",
+    "error": "The file is not a video, an image or a sound.",
+}
+
+EXPIRED_FACTS: Final[Example] = {**UPLOAD_FACTS, "error_code": "UPLOAD_EXPIRED", "error": "The upload has expired."}
+
+MEDIA_FACTS: Final[Example] = {**UPLOAD_FACTS, "media": MEDIA}
 
 
 def _object(shown: Example) -> Example:

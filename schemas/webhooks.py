@@ -8,13 +8,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from schemas import webhook_examples as examples
 from schemas.content import Content
 from schemas.media import MediaMetadata
 from schemas.numbers import WHOLE
 from schemas.owners import OwnerName
+from schemas.times import UtcTime
 
 EventName = Literal[
     "upload.admitted", "media.known", "content.ready", "upload.failed", "upload.expired", "content.deleted"
@@ -149,11 +150,11 @@ class WebhookReplay(BaseModel):
         None, description="Only events whose last delivery to this webhook has this state"
     )
     events: _Events = Field(default_factory=list, description="Only events of these types")
-    upload_id: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f-]{36}$")] | None = Field(
-        None, description="Only events of this upload"
-    )
-    since: AwareDatetime | None = Field(None, description="Only events from this time on")
-    until: AwareDatetime | None = Field(None, description="Only events before this time")
+    upload_id: (
+        Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$")] | None
+    ) = Field(None, description="Only events of this upload")
+    since: UtcTime | None = Field(None, description="Only events from this time on")
+    until: UtcTime | None = Field(None, description="Only events before this time")
 
     @model_validator(mode="after")
     def _in_order(self) -> WebhookReplay:
@@ -189,9 +190,7 @@ class UploadFacts(BaseModel):
 class MediaFacts(UploadFacts):
     """`data` of `media.known`, mostly sent before the last segment has arrived."""
 
-    model_config = ConfigDict(
-        frozen=True, json_schema_extra={"examples": [{**examples.UPLOAD_FACTS, "media": examples.MEDIA}]}
-    )
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [examples.MEDIA_FACTS]})
 
     media: MediaMetadata
 

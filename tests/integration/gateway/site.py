@@ -57,6 +57,14 @@ class Site:
         stored = StoredObject("swift", "sluice", object_key(name), 25, "etag")
         await self.services.contents.save(ContentRecord(name, "a.mp4", "video/mp4", stored, None, media(), {}, owner))
 
+    async def new_webhook(self, column: str = "key of the owner", **more: Any) -> str:
+        """Its id."""
+        body = {"url": "https://backend.example.com/sluice", **more}
+        response = await self.as_(column, "POST", "/v1/webhooks", json=body)
+        assert response.status == 201, response.body
+        name: str = response.data["webhook"]["id"]
+        return name
+
     async def as_(self, column: str, method: str, path: str, **options: Any) -> Response:
         """Send a request as this caller of the table."""
         credential = self.credentials[column]

@@ -29,7 +29,7 @@ def outcome(response: Response, route: Route) -> str:
     """As in the table: `yes` for everything that is not about the caller."""
     if response.status in (401, 403):
         return str(response.status)
-    missing = {"/v1/contents/{id}": "CONTENT_NOT_FOUND"}
+    missing = {"/v1/contents/{id}": "CONTENT_NOT_FOUND", "/v1/webhooks/{webhook}": "WEBHOOK_NOT_FOUND"}
     missing |= dict.fromkeys(("/v1/uploads/{id}", "/files/{id}", "/s3/multipart/{id}"), "UPLOAD_NOT_FOUND")
     for path, code in missing.items():
         if route.path.startswith(path) and response.status == 404 and response.code == code:
@@ -52,6 +52,8 @@ async def test_every_caller(site: Site, route: Route) -> None:
             this = await equipped.new_upload(column)
         path = route.path.replace("{id}", this).replace("{number}", "1").replace("{stage}", "transfer")
         path = path.replace("{name}", "sluice-client.js")
+        if "{webhook}" in path:
+            path = path.replace("{webhook}", await site.new_webhook())
         options: dict[str, Any] = {"json": {}} if route.body is not None else {}
         if route.streaming:
             await equipped.as_("key of the owner", "DELETE", f"/v1/uploads/{this}")  # so that the stream ends

@@ -79,6 +79,8 @@ async def test_every_line_is_a_request_that_its_route_accepts(site: Site, tmp_pa
         directory.mkdir(parents=True)
         (directory / "segment.bin").symlink_to(tmp_path / "segment.bin")
         variables = {"SLUICE_SERVER": site.client.url, "SLUICE_KEY": key, "SLUICE_EVENTS_TOKEN": SECRET, "ID": name}
+        if "{webhook}" in route.path:
+            variables["WEBHOOK"] = await site.new_webhook()
         if route.path.endswith("/events"):  # the stream ends with the upload
             await site.with_(key, "DELETE", f"/v1/uploads/{name}")
         output = await run(curl_line(route), directory, **variables)

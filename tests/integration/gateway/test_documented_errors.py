@@ -57,7 +57,7 @@ def requests(upload: str, content: str) -> Iterator[tuple[str, str, dict[str, An
     for route in sorted(ALL_ROUTES, key=lambda route: route.method == "DELETE"):
         name = content if "/contents/" in route.path else upload
         path = route.path.replace("{id}", name).replace("{number}", "1").replace("{stage}", "transfer")
-        path = path.replace("{name}", "base.css")
+        path = path.replace("{name}", "base.css").replace("{webhook}", NOWHERE)
         if route.raw_body:
             yield route.method, path, {"data": bytes(65_536)}
         elif (route.method, route.path) in bodies:
@@ -122,6 +122,11 @@ async def test_the_database_is_unavailable(gateway: Gateway, settings: Settings,
     assert seen["DATABASE_UNAVAILABLE"] >= {
         "GET /v1/contents",
         "GET /v1/leftovers",
+        "GET /v1/webhooks",
+        f"GET /v1/webhooks/{NOWHERE}",
+        f"DELETE /v1/webhooks/{NOWHERE}",
+        f"POST /v1/webhooks/{NOWHERE}/test",
+        f"GET /v1/webhooks/{NOWHERE}/deliveries",
         f"GET /v1/contents/{content}",
         f"DELETE /v1/contents/{content}",
         f"GET /v1/contents/{content}/download",

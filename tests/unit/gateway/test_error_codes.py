@@ -29,6 +29,7 @@ from gateway.error_codes import (
     STORE_ERRORS,
     TEMP_VOLUME_ERRORS,
     UPLOAD_LOOKUP_ERRORS,
+    WEBHOOK_LOOKUP_ERRORS,
 )
 from gateway.http import envelope
 from gateway.openapi import build_document
@@ -89,6 +90,15 @@ ERRORS: Mapping[str, tuple[str, ...]] = {
     "overview.read": REDIS_ERRORS,
     "lookup.search": REDIS_ERRORS,
     "stage_retries.retry": UPLOAD_LOOKUP_ERRORS,
+    "webhooks.create": ("WEBHOOK_URL_REFUSED", "WEBHOOK_LIMIT", *DATABASE_ERRORS),
+    "webhooks.page": DATABASE_ERRORS,
+    "webhooks.get": WEBHOOK_LOOKUP_ERRORS,
+    "webhooks.change": ("WEBHOOK_URL_REFUSED", *WEBHOOK_LOOKUP_ERRORS),
+    "webhooks.rotate": WEBHOOK_LOOKUP_ERRORS,
+    "webhooks.remove": WEBHOOK_LOOKUP_ERRORS,
+    "webhooks.test": WEBHOOK_LOOKUP_ERRORS,
+    "webhooks.deliveries": WEBHOOK_LOOKUP_ERRORS,
+    "webhooks.replay": WEBHOOK_LOOKUP_ERRORS,
     "collect": (),
 }
 """What each call of a service can raise because of its dependencies."""

@@ -62,6 +62,12 @@ def test_responses_have_a_valid_example(route: Route) -> None:
                 assert not errors_of(media["schema"], media["example"])
 
 
+@pytest.mark.parametrize("name", API["webhooks"])
+def test_events_of_webhooks_have_a_valid_example(name: str) -> None:
+    media = API["webhooks"][name]["post"]["requestBody"]["content"]["application/json"]
+    assert not errors_of(media["schema"], media["example"])
+
+
 @ROUTES
 def test_errors_have_a_valid_example(route: Route) -> None:
     for response in API["paths"][route.path][route.method.lower()]["responses"].values():

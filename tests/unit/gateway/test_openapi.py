@@ -20,7 +20,9 @@ from gateway.pages.docs import _page
 from gateway.routing import methods_of
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.error_codes import CATALOGUE
+from pipeline.core.webhooks import SUBSCRIBED
 from schemas.content_list import SORT_FIELDS, ContentFilters
+from schemas.webhooks import WebhookEvent
 
 pytestmark = pytest.mark.unit
 
@@ -156,3 +158,11 @@ def test_the_page_contacts_no_other_host() -> None:
     assert "default-src 'none'" in policy
     assert "'unsafe-inline'" not in policy
     assert "/*" not in page.partition("<style>")[2][:9]
+
+
+def test_every_event_of_webhooks_is_described() -> None:
+    assert set(API["webhooks"]) == set(SUBSCRIBED)
+    for name, item in API["webhooks"].items():
+        media = item["post"]["requestBody"]["content"]["application/json"]
+        WebhookEvent.model_validate(media["example"])
+        assert media["example"]["type"] == media["schema"]["properties"]["type"]["const"] == name
