@@ -57,7 +57,7 @@ def _options(route: Route) -> Iterator[str]:
     for header in route.request_headers:
         if header.value:
             yield f'-H "{header.name}: {header.value}"'
-    if route.raw_types and route.method != "POST":
+    if route.raw_body and route.method != "POST":
         yield f'-H "Content-Type: {route.raw_types[0]}"'
     if route.body is not None:
         yield f'-H "Content-Type: {JSON}"'

@@ -87,6 +87,22 @@ async def _from_uppy(cell: Cell) -> str:
         return str((await response.json())["key"])
 
 
+async def _webhook(cell: Cell) -> str:
+    _, body, _ = await cell.call("POST", "/v1/webhooks", json={"url": "https://backend.example/"}, expect=201)
+    return str(body["data"]["webhook"]["id"])
+
+
+def _webhook_calls(webhook: str, to_delete: str) -> Sequence[Call]:
+    path, urls = "/v1/webhooks/{webhook}", ["https://backend.example/sluice", "https://93.184.216.34/"]
+    below = ("POST {}/rotate", "POST {}/test", "GET {}/deliveries", "POST {}/replay", "GET {}")
+    return [
+        Call("POST /v1/webhooks", {"body.url": urls}),
+        Call(f"PATCH {path}", {"path.webhook": [webhook], "body.url": urls}),
+        *(Call(name.format(path), {"path.webhook": [webhook]}) for name in below),
+        Call(f"DELETE {path}", {"path.webhook": [to_delete]}),
+    ]
+
+
 def _calls(uploads: dict[str, list[str]], contents: list[str], to_delete: list[str]) -> Sequence[Call]:
     ended, receiving = uploads["ended"], uploads["receiving"]
     everything = [*receiving, *uploads["granted"], *ended, *uploads["waiting"], *contents]
@@ -127,7 +143,10 @@ def _calls(uploads: dict[str, list[str]], contents: list[str], to_delete: list[s
 @pytest.mark.parametrize("caller", ["owner", "operator"])
 async def test_the_description_is_true(alice: Cell, caller: str, tmp_path: Path) -> None:
     contents = await _contents(alice, 3)
-    calls = _calls(await _uploads(alice), contents[:2], contents[2:])
+    calls = [
+        *_calls(await _uploads(alice), contents[:2], contents[2:]),
+        *_webhook_calls(await _webhook(alice), await _webhook(alice)),
+    ]
     scopes: Any = (Scope.UPLOAD, Scope.READ) if caller == "owner" else tuple(Scope)
     _, key = await make_key(alice.settings, _OWNER if caller == "owner" else "operator", *scopes)
     async with alice.http.get(f"{alice.url}/openapi.json") as response:

@@ -81,6 +81,7 @@ def settings(redis_url: str, database_server: EmbeddedStack, tmp_path: Path, sta
         segment_stall_seconds=stall_seconds,
         segment_deadline_seconds=120,
         receive_buffer_bytes=1024 * 1024,
+        webhook_limit=100_000,  # the tests share a database
     )
 
 
