@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "gateway": ("deploy.cli.serve", "Run one gateway."),
     "worker": ("deploy.cli.serve", "Run one worker process, for one or more stages."),
     "key": ("deploy.cli.key", "Create, list and revoke API keys."),
+    "webhook": ("deploy.cli.webhook", "Manage webhooks: create, test, replay, pause and delete them."),
     "migrate": ("deploy.cli.serve", "Bring the database schema up to date."),
     "recover": ("deploy.cli.recover", "Rebuild in Redis what it has lost, from the temp volume."),
     "doctor": ("deploy.cli.doctor", "Check everything that Sluice depends on, and say how to fix it."),
@@ -107,8 +108,8 @@ def sluice(ctx: click.Context) -> None:
     sluice up --demo          try it on this machine
     sluice upload film.mp4    send a file to a running gateway
 
-    `gateway`, `worker`, `key`, `migrate`, `recover` and `doctor` read their settings from SLUICE_* environment
-    variables.
+    `gateway`, `worker`, `key`, `webhook`, `migrate`, `recover` and `doctor` read their settings from SLUICE_*
+    environment variables.
     """
     if not ctx.ensure_object(dict).get(_DEBUG):
         # asyncio logs the traceback of a task that nobody awaited. A process that configures logging still shows it.

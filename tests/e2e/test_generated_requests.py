@@ -39,6 +39,7 @@ def guarded(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Itera
         temp_budget_bytes=_BUDGET_BYTES,
         temp_share=1,
         swift_tempurl_key="a-key-of-the-test",
+        webhook_limit=10_000,
         trusted_proxies="127.0.0.1",  # whose requests without a valid credential are not limited
     ) as started:
         yield started

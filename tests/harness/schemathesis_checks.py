@@ -19,7 +19,7 @@ _REASONS: Final = {
     "the caller may not": {"ACCESS_DENIED", "IMPORT_NOT_ALLOWED", "PERMIT_EXCEEDED"},
     "it does not exist": {
         *("UPLOAD_NOT_FOUND", "CONTENT_NOT_FOUND", "SEGMENT_OUT_OF_RANGE", "IMPORT_OBJECT_MISSING"),
-        *("THUMBNAIL_NOT_FOUND", "THUMBNAIL_NOT_MADE", "EVENTS_OFF", "ROUTE_NOT_FOUND"),
+        *("THUMBNAIL_NOT_FOUND", "THUMBNAIL_NOT_MADE", "EVENTS_OFF", "ROUTE_NOT_FOUND", "WEBHOOK_NOT_FOUND"),
     },
     "its state does not allow it": {
         *("UPLOAD_WAITING", "UPLOAD_ENDED", "UPLOAD_COMPLETE", "UPLOAD_EXPIRED", "UPLOAD_CANCELLED"),
@@ -35,11 +35,11 @@ _REASONS: Final = {
     "a precondition or range of the request does not hold": {"PRECONDITION_FAILED", "RANGE_NOT_SATISFIABLE"},
     "a registry says it: types of media": {"CONTENT_TYPE_NOT_MEDIA"},
     "settings and the store say it": {
-        *("FILE_TOO_LARGE_FOR_STORE", "SEGMENTS_TOO_LARGE_FOR_VOLUME", "TRANSPORT_NOT_OFFERED"),
+        *("FILE_TOO_LARGE_FOR_STORE", "SEGMENTS_TOO_LARGE_FOR_VOLUME", "TRANSPORT_NOT_OFFERED", "WEBHOOK_URL_REFUSED"),
     },
     "an option of Uppy says it": {"MULTIPART_REQUIRED"},
     "the store is busy": {"STORE_UNAVAILABLE"},
-    "a limit of the owner or the volume": {"QUEUE_FULL", "OWNER_LIMIT", "DAILY_LIMIT", "RATE_LIMITED"},
+    "a limit of the owner or the volume": {"QUEUE_FULL", "OWNER_LIMIT", "DAILY_LIMIT", "RATE_LIMITED", "WEBHOOK_LIMIT"},
 }
 _ALLOWED: Final = frozenset(code for codes in _REASONS.values() for code in codes)
 
