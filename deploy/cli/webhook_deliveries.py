@@ -132,7 +132,8 @@ def _what_is_wrong(webhook: Webhook, delivery: WebhookDelivery, timeout_seconds:
     if delivery.error is not None:
         return f"The attempt failed: {shown(delivery.error)}. It is repeated."
     if webhook.state == "paused":
-        return f"The webhook is {state_of(webhook)}, and the test is queued: `sluice webhook resume {webhook.id}` sends it."
+        resume = f"`sluice webhook resume {webhook.id}`"
+        return f"The webhook is {state_of(webhook)}, and the test is queued: {resume} sends it."
     if delivery.attempts:
         return f"The attempt has not ended within {timeout_seconds:g} s."
     if webhook.state == "failing":
