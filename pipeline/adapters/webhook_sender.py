@@ -25,6 +25,7 @@ from pipeline.core.public_addresses import Network, is_address, may_connect
 from pipeline.core.webhooks import Attempt
 
 _REFUSED = "its address is not public; SLUICE_WEBHOOK_NETWORKS can allow its network"
+_NEEDS_TLS = "http is permitted to the networks in SLUICE_WEBHOOK_NETWORKS only; use https"
 
 
 class AddressRefusedError(OSError):
@@ -32,10 +33,11 @@ class AddressRefusedError(OSError):
 
 
 class CheckedResolver(AbstractResolver):
-    """Resolves names by the system's resolver, and returns permitted addresses alone."""
+    """Resolves names by the system's resolver, and returns permitted addresses alone: see `may_connect`."""
 
-    def __init__(self, allowed: Sequence[Network]) -> None:
+    def __init__(self, allowed: Sequence[Network], *, public: bool) -> None:
         self._allowed = allowed
+        self._public = public
         self._resolver = ThreadedResolver()
 
     async def resolve(
@@ -43,9 +45,9 @@ class CheckedResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         """Raises AddressRefusedError, and OSError for a name that cannot be resolved."""
         found = await self._resolver.resolve(host, port, family)
-        permitted = [item for item in found if may_connect(item["host"], self._allowed)]
+        permitted = [item for item in found if may_connect(item["host"], self._allowed, public=self._public)]
         if found and not permitted:
-            raise AddressRefusedError(_REFUSED)
+            raise AddressRefusedError(_refusal(self._public))
         return permitted
 
     async def close(self) -> None:
@@ -60,45 +62,53 @@ class WebhookHttpSender:
         self._allowed = allowed
         self._timeout_seconds = timeout_seconds
         self._ca_file = ca_file
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: Mapping[str, aiohttp.ClientSession] = {}
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                ssl=verifying(self._ca_file), resolver=CheckedResolver(self._allowed), use_dns_cache=False
-            ),
+        self._sessions = {"https": self._session(public=True), "http": self._session(public=False)}
+        return self
+
+    def _session(self, *, public: bool) -> aiohttp.ClientSession:
+        resolver = CheckedResolver(self._allowed, public=public)
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=verifying(self._ca_file), resolver=resolver, use_dns_cache=False),
             timeout=aiohttp.ClientTimeout(total=self._timeout_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
         )
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Attempt:
         """See `WebhookSender.send`."""
-        if self._session is None:
+        if not self._sessions:
             raise RuntimeError("WebhookHttpSender must be entered with `async with` before use")
         try:
             target = URL(url)
+            host, public = target.host or "", target.scheme != "http"
             # aiohttp asks no resolver for an address.
-            if is_address(target.host or "") and not may_connect(target.host or "", self._allowed):
-                return Attempt(None, _REFUSED)
-            async with self._session.post(target, headers=headers, data=body, allow_redirects=False) as response:
+            if is_address(host) and not may_connect(host, self._allowed, public=public):
+                return Attempt(None, _refusal(public))
+            session = self._sessions["https" if public else "http"]
+            async with session.post(target, headers=headers, data=body, allow_redirects=False) as response:
                 return _attempt(response)
         except TimeoutError:
             return Attempt(None, f"no response within {self._timeout_seconds:g} s")
         except aiohttp.ClientConnectorDNSError as error:
             if isinstance(error.os_error, AddressRefusedError):
-                return Attempt(None, _REFUSED)
+                return Attempt(None, str(error.os_error))
             return Attempt(None, connection_reason(error))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Attempt(None, connection_reason(error))
+
+
+def _refusal(public: bool) -> str:
+    return _REFUSED if public else _NEEDS_TLS
 
 
 def _attempt(response: aiohttp.ClientResponse) -> Attempt:

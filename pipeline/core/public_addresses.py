@@ -14,6 +14,11 @@ from typing import Final
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_SPECIAL: Final = tuple(
+    ipaddress.ip_network(text)
+    for text in ("192.0.0.0/24", "192.88.99.0/24", "100::/64", "2001::/23", "fec0::/10", "5f00::/16")
+)
+"""Not public, but `is_global` of some releases of Python counts addresses of them in: RFC 6890, 3879, 7526, 9602."""
 _NAT64: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
 
 
@@ -22,8 +27,9 @@ def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(text) for text in texts)
 
 
-def may_connect(address: str, allowed: Sequence[Network]) -> bool:
-    """Whether an IP address, as text, may be connected to. An IPv6 address may have a zone."""
+def may_connect(address: str, allowed: Sequence[Network], *, public: bool = True) -> bool:
+    """Whether an IP address, as text, may be connected to. An IPv6 address may have a zone. `public`: whether public
+    addresses are permitted, besides those of `allowed`."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -31,7 +37,7 @@ def may_connect(address: str, allowed: Sequence[Network]) -> bool:
     reached = _reached(parsed)
     if any(item.version == network.version and item in network for item in reached for network in allowed):
         return True
-    return all(_is_public(item) for item in reached)
+    return public and all(_is_public(item) for item in reached)
 
 
 def is_address(host: str) -> bool:
@@ -46,7 +52,9 @@ def is_address(host: str) -> bool:
 
 def _is_public(address: _Address) -> bool:
     # `is_global` of Python 3.11 counts some multicast and reserved addresses in.
-    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+    if not address.is_global or address.is_multicast or address.is_reserved or address.is_unspecified:
+        return False
+    return not any(address.version == network.version and address in network for network in _SPECIAL)
 
 
 def _reached(address: _Address) -> tuple[_Address, ...]:
