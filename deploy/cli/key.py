@@ -62,9 +62,9 @@ def key() -> None:
     required=True,
     multiple=True,
     type=click.Choice([str(scope) for scope in Scope]),
-    help="upload: create, send and cancel the owner's uploads, delete its contents. read: show its uploads, list and "
-    "download its contents. operate: show, cancel and delete what any owner has, import objects, read metrics. Can be "
-    "given several times.",
+    help="upload: create, send and cancel the owner's uploads, delete its contents, manage its webhooks. read: show "
+    "its uploads, list and download its contents. operate: show, cancel and delete what any owner has, manage every "
+    "webhook, import objects, read metrics. Can be given several times.",
 )
 @click.option(
     "--expires",

@@ -17,9 +17,9 @@ DEFAULT_OWNER = "default"
 
 
 class Scope(StrEnum):
-    """What a key or a token permits. `upload`: create, send, show and cancel uploads of its owner, delete its contents.
-    `read`: show, list and download contents of its owner, show its uploads. `operate`: what operators need, for every
-    owner."""
+    """What a key or a token permits. `upload`: create, send, show and cancel uploads of its owner, delete its contents,
+    manage its webhooks. `read`: show, list and download contents of its owner, show its uploads. `operate`: what
+    operators need, for every owner."""
 
     UPLOAD = "upload"
     READ = "read"

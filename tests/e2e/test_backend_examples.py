@@ -38,7 +38,8 @@ class Place:
 
 @pytest.fixture(scope="module")
 def started(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CellProcesses]:
-    with cell_processes(servers, tmp_path_factory.mktemp("cell"), **WITH_KEYS) as running:
+    settings: dict[str, Any] = dict(WITH_KEYS)
+    with cell_processes(servers, tmp_path_factory.mktemp("cell"), **settings) as running:
         yield running
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,8 +25,9 @@ _OWNER = "studio"
 async def test_backends_list_what_browsers_have_sent(servers: Servers, tmp_path: Path) -> None:
     """Both backends have a webhook; one of them creates the upload, both keep the content, and lose it again."""
     film = sample("mp4").read_bytes()
+    settings: dict[str, Any] = {**WITH_KEYS, "webhook_networks": "127.0.0.0/8"}
     async with (
-        running_cell(servers, tmp_path / "cell", webhook_networks="127.0.0.0/8", **WITH_KEYS) as connected,
+        running_cell(servers, tmp_path / "cell", **settings) as connected,
         as_caller(connected, _OWNER) as cell,
     ):
 
