@@ -18,6 +18,7 @@ import json
 import logging
 import os
 import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from uuid import uuid4
 
@@ -117,7 +118,7 @@ async def process(app: web.Application, event_id: str, content_id: str) -> None:
         database.execute("DELETE FROM events WHERE done AND received < julianday('now') - 10")
 
 
-async def running(app: web.Application):
+async def running(app: web.Application) -> AsyncIterator[None]:
     app[DATABASE] = sqlite3.connect(os.environ.get("DATABASE", "backend.db"))
     app[DATABASE].executescript(SCHEMA)
     app[ARRIVED] = asyncio.Event()

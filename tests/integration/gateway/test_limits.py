@@ -129,7 +129,8 @@ async def test_every_route_of_an_owner_is_limited_and_no_other(serve: Serve) -> 
     site = await serve(owner_requests_per_second=0.001)
     await site.ask("GET", "/v1/uploads")
     for route in ALL_ROUTES:
-        path = route.path.format(id=uuid.uuid4(), number=1, name="base.css", stage="transfer")
+        names = {"id": uuid.uuid4(), "webhook": uuid.uuid4(), "number": 1, "name": "base.css", "stage": "transfer"}
+        path = route.path.format(**names)
         response = await site.ask(route.method, path, json={} if route.body else None)
         assert (response.status >= 400 and response.code == "RATE_LIMITED") is not route.access.anyone, path
         assert ("RateLimit" in response.headers) is not route.access.anyone, path
