@@ -16,11 +16,11 @@ from aiohttp import web
 
 from gateway import access
 from gateway.http.envelope import success
-from gateway.http.paths import without_paths
 from gateway.http.state import RUNNING
 from gateway.routing import ResponseSpec, Route
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError, SluiceError
+from pipeline.hidden_paths import without_paths
 from schemas.health import Alive, Ready
 
 _FRESH_SECONDS: Final = 0.25

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import overload
 
 from gateway.api.links import content_links, import_links, upload_links
-from gateway.http.paths import without_paths
 from pipeline.contents.downloads import Downloads
 from pipeline.core.digests import format_content_digest
 from pipeline.core.error_codes import CATALOGUE
@@ -18,6 +17,7 @@ from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import ClientDigest, StageStatus
 from pipeline.core.segments import to_ranges
 from pipeline.core.stages import Stage
+from pipeline.hidden_paths import without_paths
 from pipeline.uploads.direct import Grants
 from pipeline.uploads.imports import Imported
 from pipeline.uploads.lookup import UploadDetail

@@ -16,8 +16,8 @@ from aiohttp import web
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from gateway.http.paths import without_paths
 from pipeline.core.errors import SluiceError
+from pipeline.hidden_paths import without_paths
 from schemas.http import ErrorBody, Failure, Success
 
 REQUEST_ID = web.RequestKey("request_id", str)

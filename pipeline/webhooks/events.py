@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from pipeline.core.access import DEFAULT_OWNER
+from pipeline.core.error_codes import CATALOGUE
 from pipeline.core.webhooks import EventType, event_id
+from pipeline.hidden_paths import without_paths
 from pipeline.ports.webhooks import NewEvent
 from schemas.media import MediaMetadata
 from schemas.webhooks import MediaFacts, UploadFacts, WebhookEvent
@@ -30,7 +32,7 @@ def event_of(fields: Mapping[str, str]) -> NewEvent:
         content_type=fields["content_type"],
         metadata=json.loads(fields["metadata"]),
         error_code=fields.get("error_code"),
-        error=fields.get("error_message"),
+        error=_shown(fields.get("error_code"), fields.get("error_message")),
     )
     if kind is EventType.MEDIA:
         media = MediaMetadata.model_validate_json(fields["media"])
@@ -38,3 +40,11 @@ def event_of(fields: Mapping[str, str]) -> NewEvent:
     at = _EPOCH + timedelta(milliseconds=int(fields["at_ms"]))
     body = WebhookEvent(type=kind, timestamp=at, data=facts.model_dump(mode="json")).model_dump_json()
     return NewEvent(event_id(kind, upload_id), kind, facts.owner, upload_id, at, body)
+
+
+def _shown(code: str | None, message: str | None) -> str | None:
+    """As the API shows it: without directories of the server, which errors that the client has not caused may name."""
+    spec = CATALOGUE.get(code or "")  # None: of another release
+    if message is None or (spec is not None and spec.http_status < 500):
+        return message
+    return str(without_paths(message))

@@ -67,6 +67,14 @@ async def test_facts_are_recorded_in_their_order(play: Play) -> None:
         event_of(item)
 
 
+async def test_an_error_of_the_server_names_none_of_its_directories(play: Play) -> None:
+    await play.parts.news.announce()
+    upload = await play.admitted()
+    await play.board.apply(upload.upload_id, Event.FAIL, ("TEMP_VOLUME_FAILED", "cannot read /var/lib/sluice/x"))
+    _, failed = await _facts(play)
+    assert "cannot read [path]" in event_of(failed).body
+
+
 async def test_an_upload_that_becomes_ready_or_is_cancelled_is_no_fact_of_redis(play: Play) -> None:
     await play.parts.news.announce()
     await play.ready()

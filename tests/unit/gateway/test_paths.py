@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from gateway.http.envelope import failure
-from gateway.http.paths import without_paths, without_tokens
+from gateway.http.paths import without_tokens
 from pipeline.core.errors import RequestError, SluiceError, TempVolumeError
+from pipeline.hidden_paths import without_paths
 
 pytestmark = pytest.mark.unit
 
