@@ -128,6 +128,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "CONTENT_EXISTS": "Use the content that exists.",
     "STORE_SESSION_LOST": "Send the segments that `missing_segments` lists again.",
     "MANIFEST_REFUSED": _STAGE,
+    "OBJECT_DIGEST_WRONG": _NEW_UPLOAD,
     "DELETION_CRASHED": "Nothing: the deletion is tried again by itself.",
     "REDIS_UNAVAILABLE": _RETRY,
     "DATABASE_UNAVAILABLE": _RETRY,

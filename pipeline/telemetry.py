@@ -230,6 +230,7 @@ class Log:
     EVENT_IGNORED = "storage_event.ignored"
     EVENTS_SUBSCRIPTION = "storage_event.subscription"
     CONTENT_TYPE_KEPT = "store.content_type_kept"
+    CRC32C_UNKNOWN = "store.crc32c_unknown"
     SEGMENT_LOST = "segment.lost"
     TAIL_LOST = "upload.tail_lost"
     RELEASE_DEFERRED = "segment.release_deferred"

@@ -53,6 +53,12 @@ class Content(BaseModel):
     thumbnail: ContentObject | None
     media: MediaMetadata
     metadata: dict[str, str] = Field(description="Sent by the client when it created the upload")
+    repr_digest: str | None = Field(
+        None,
+        description="Digest of the whole file, `crc32c=:BASE64:`, as Repr-Digest (RFC 9530) of its download says it. "
+        "Null: not known, for direct uploads and imports of which the store keeps none, and contents of earlier releases",
+        examples=["crc32c=:4waSgw==:"],
+    )
 
 
 class ObjectView(ContentObject):

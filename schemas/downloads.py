@@ -19,8 +19,8 @@ class SegmentDownload(BaseModel):
     size: int = Field(ge=0, description="Bytes")
     etag: str = Field(description="The store's ETag of it, unquoted")
     digest: str | None = Field(
-        description="Digest of these bytes in the form of Content-Digest (RFC 9530), `md5=:BASE64:`. Null for imported "
-        "objects, and where the store's ETags are no digests (SSE-KMS)",
+        description="Digest of these bytes in the form of Content-Digest (RFC 9530), `md5=:BASE64:` or, where "
+        "the store's ETags are no digests (SSE-KMS), `crc32c=:BASE64:`. Null where neither is known: imported objects",
         examples=["md5=:1B2M2Y8AsgTpgAmY7PhCfg==:"],
     )
     url: str = Field(description="GET with `headers` returns exactly these bytes with status 200 or 206")

@@ -246,6 +246,7 @@ CONTENT: Final[Example] = {
     "thumbnail": {**_THUMBNAIL, "digest": "md5=:4UlqvJEv4/KqGtwUPUk0vw==:"},
     "media": _MEDIA,
     "metadata": {"album": "Norway"},
+    "repr_digest": "crc32c=:4waSgw==:",
     "links": {
         "self": _CONTENT_URL,
         "download": f"{_CONTENT_URL}/download",

@@ -125,6 +125,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "SEGMENT_CORRUPT": "The disk of the server's temp volume may be failing. " + _CONTINUE,
     "STORE_SESSION_LOST": _SERVER_SIDE,
     "MANIFEST_REFUSED": _SERVER_SIDE,
+    "OBJECT_DIGEST_WRONG": _RESTART,
     "UPLOAD_RECOVERING": "Run `sluice recover` on the server to restore it. Nothing has to be sent again.",
     "VOLUME_RECOVERING": "Run `sluice recover` on the server.",
     "REDIS_UNAVAILABLE": _SERVER_SIDE,

@@ -23,6 +23,7 @@ from gateway.ids import content_id
 from gateway.keys import CALLER, SERVICES
 from gateway.routing import RequestHeader, ResponseSpec, Route
 from pipeline.contents.downloads import Downloads, may_be_shown
+from pipeline.core.digests import crc32c_digest, format_content_digest
 from pipeline.core.disposition import content_disposition
 from pipeline.core.errors import RequestError
 from pipeline.core.stored_objects import SegmentSpan
@@ -60,9 +61,8 @@ async def download(request: web.Request) -> web.StreamResponse:
     query = parse_query(request, DownloadQuery)
     content = await request.app[SERVICES].contents.get(content_id(request), sees(request))
     inline = query.disposition == "inline" and may_be_shown(content.content_type)
-    body = _body(
-        request, content, content.object, content.content_type, content_disposition(content.filename, inline=inline)
-    )
+    disposition = content_disposition(content.filename, inline=inline)
+    body = _body(request, content, content.object, content.content_type, disposition, content.repr_digest)
     downloads = request.app[SERVICES].downloads
     return await _deliver(
         request,
@@ -99,6 +99,7 @@ async def segment(request: web.Request) -> web.StreamResponse:
         "application/octet-stream",
         content_disposition(f"{content.filename}.{number:05d}", inline=False),
         lambda first, last: downloads.blocks(content.object, span.first_byte + first, span.first_byte + last),
+        None if stored.crc32c is None else format_content_digest(crc32c_digest(stored.crc32c)),
     )
     return await _deliver(request, query, partial(_segment_url, downloads, content.object, span), body)
 
@@ -110,11 +111,18 @@ async def _segment_url(downloads: Downloads, stored: ContentObject, span: Segmen
 
 
 def _body(
-    request: web.Request, content: Content, stored: ContentObject, content_type: str, disposition: str
+    request: web.Request,
+    content: Content,
+    stored: ContentObject,
+    content_type: str,
+    disposition: str,
+    repr_digest: str | None = None,
 ) -> Download:
     """A whole object of a content, as the gateway sends it."""
     blocks = partial(request.app[SERVICES].downloads.blocks, stored)
-    return Download(stored.size_bytes, _validators(stored.etag, content), content_type, disposition, blocks)
+    return Download(
+        stored.size_bytes, _validators(stored.etag, content), content_type, disposition, blocks, repr_digest
+    )
 
 
 def _validators(digest: str, content: Content) -> Validators:
@@ -156,6 +164,7 @@ _STREAMED = {
     "Content-Length": "Bytes in the body",
     "Content-Security-Policy": "`sandbox`: a browser runs no script in the bytes and treats them as a foreign origin",
     "Content-Disposition": "The original file name, exact in any script (RFC 8187)",
+    "Repr-Digest": "Digest of the whole, also with a range, `crc32c=:BASE64:` (RFC 9530); absent where it is not known",
 }
 _RESPONSES = (
     ResponseSpec(200, "The bytes, through the gateway", media_type="*/*", headers=_STREAMED),

@@ -11,10 +11,10 @@ from typing import overload
 
 from gateway.api.links import content_links, import_links, upload_links
 from pipeline.contents.downloads import Downloads
-from pipeline.core.digests import format_content_digest
+from pipeline.core.digests import crc32c_digest, format_content_digest
 from pipeline.core.error_codes import CATALOGUE
 from pipeline.core.lifecycle import ENDED, Status
-from pipeline.core.model import ClientDigest, StageStatus
+from pipeline.core.model import StageStatus
 from pipeline.core.segments import to_ranges
 from pipeline.core.stages import Stage
 from pipeline.hidden_paths import without_paths
@@ -143,7 +143,7 @@ def segment_view(receipt: SegmentReceipt) -> SegmentView:
     return SegmentView(
         number=receipt.number,
         size=receipt.size_bytes,
-        digest=format_content_digest(ClientDigest("crc32c", receipt.crc32c.to_bytes(4, "big"))),
+        digest=format_content_digest(crc32c_digest(receipt.crc32c)),
         crc32c=f"{receipt.crc32c:08x}",
         repeated=receipt.repeated,
         upload_status=str(receipt.status),

@@ -35,13 +35,15 @@ WRITE_BYTES = 128 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """What to send. `blocks(first, last)` yields those bytes, both inclusive."""
+    """What to send. `blocks(first, last)` yields those bytes, both inclusive. `repr_digest`: of all of them, in the form
+    of Repr-Digest (RFC 9530 section 3), which a response with a part of them has too."""
 
     size_bytes: int
     validators: Validators
     content_type: str
     disposition: str
     blocks: Callable[[int, int], AsyncIterator[bytes]]
+    repr_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ async def send(request: web.Request, download: Download, recipient: Recipient) -
         "Content-Type": download.content_type,
         "Content-Disposition": download.disposition,
     }
+    if download.repr_digest is not None:
+        headers["Repr-Digest"] = download.repr_digest
     part = _requested(request, download)
     first, last = part or (0, download.size_bytes - 1)
     if part is not None:

@@ -86,7 +86,7 @@ class _Handlers:
     def of_persist(self, contents: ContentRepository) -> dict[Stage, StageHandler]:
         from pipeline.stages.persist import Persist
 
-        return {Stage.PERSIST: Persist(self.redis.stages, contents, self.stores)}
+        return {Stage.PERSIST: Persist(self.redis.stages, contents, self.stores, self.parts.cell.segments)}
 
 
 @asynccontextmanager

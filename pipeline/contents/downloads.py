@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from pipeline.core.capabilities import Capability
-from pipeline.core.digests import format_content_digest, md5_of_etag
+from pipeline.core.digests import crc32c_digest, format_content_digest, md5_of_etag
 from pipeline.core.errors import StoreUnavailable
 from pipeline.core.retry import RetryPolicy
 from pipeline.core.stored_objects import Place, SegmentLink, SegmentSpan, StoredSegment, upload_of
@@ -95,8 +95,11 @@ class Downloads:
         return self._digest(content_id, stored, stored.etag) if stored.segment_count == 1 else None
 
     def segment_digest(self, content: Content, segment: StoredSegment) -> str | None:
-        """The digest of a segment's bytes, as `object_digest`."""
-        return self._digest(content.id, content.object, segment.etag)
+        """The digest of a segment's bytes, as `object_digest`; where its ETag is none, its CRC-32C if that is known."""
+        digest = self._digest(content.id, content.object, segment.etag)
+        if digest is None and segment.crc32c is not None:
+            return format_content_digest(crc32c_digest(segment.crc32c))
+        return digest
 
     def _digest(self, content_id: str, stored: ContentObject, etag: str) -> str | None:
         if upload_of(stored.key) != content_id or stored.store not in self.rules.md5_stores:

@@ -76,6 +76,11 @@ def parse_upload_checksum(value: str) -> ClientDigest:
     return ClientDigest(algorithm, raw)
 
 
+def crc32c_digest(crc32c: int) -> ClientDigest:
+    """A CRC-32C as a digest: four bytes, big-endian."""
+    return ClientDigest("crc32c", crc32c.to_bytes(4, "big"))
+
+
 def format_content_digest(digest: ClientDigest) -> str:
     """The digest as a member of a Content-Digest field: what a client can compare with what it sends."""
     return f"{digest.algorithm}=:{b64encode(digest.value).decode()}:"

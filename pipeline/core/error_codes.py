@@ -230,6 +230,12 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
         502, True, "The object store no longer knows the multipart upload that was started: {reason}."
     ),
     "MANIFEST_REFUSED": ErrorSpec(502, True, "The object store refused the manifest: {reason}."),
+    "OBJECT_DIGEST_WRONG": ErrorSpec(
+        502,
+        False,
+        "The object {key} has the crc32c {stored} in the object store, but its bytes had {arrived} when they arrived; it"
+        " is kept for an operator.",
+    ),
     "DELETION_CRASHED": ErrorSpec(500, True, "Removing the content ended unexpectedly: {reason}."),
     # Other dependencies, and the temp volume
     "REDIS_UNAVAILABLE": ErrorSpec(503, True, "Redis is unavailable: {reason}."),

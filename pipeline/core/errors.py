@@ -130,7 +130,7 @@ class StageLost(SluiceError):
     """The caller no longer holds the lease of its stage, or the upload has ended; it must stop and write nothing."""
 
 
-KEEPS_STORED = frozenset({"STAGE_CRASHED", "STAGE_TIMEOUT", "DATABASE_REJECTED"})
+KEEPS_STORED = frozenset({"STAGE_CRASHED", "STAGE_TIMEOUT", "DATABASE_REJECTED", "OBJECT_DIGEST_WRONG"})
 """Codes of uploads that failed for an unexpected reason. It may not be the upload's fault, so what is in the object
 store is kept for an operator."""
 

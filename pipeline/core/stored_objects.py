@@ -11,6 +11,9 @@ from pipeline.core.segments import SegmentPlan
 COMPARES_MD5 = frozenset({"swift", "s3"})
 """The stores that compare a segment with an MD5 that is sent with it, and keep nothing where it differs."""
 
+KEEPS_CRC32C = frozenset({"s3"})
+"""The stores that may keep a CRC-32C of a whole object, which `head` then returns."""
+
 OWN_PREFIX = "contents/"
 """Prefix of every object that Sluice creates in its own container."""
 
@@ -80,12 +83,14 @@ class ObjectTarget:
 @dataclass(frozen=True, slots=True)
 class StoredSegment:
     """A segment that the store has acknowledged. `etag` is the store's digest of it, unquoted. `place`: where it is
-    stored, if not under its own upload and number."""
+    stored, if not under its own upload and number. `crc32c`: of its bytes as they arrived at the gateway; None: they
+    did not pass it, or it is not asked for here."""
 
     number: int
     size_bytes: int
     etag: str
     place: Place | None = field(default=None, compare=False)
+    crc32c: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +137,8 @@ class DelegatedToken:
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """A whole object in the store. `etag` as in the response to HEAD, unquoted. `content_type` is what the store
-    reports about an object that it was asked about, in any form; "" otherwise."""
+    reports about an object that it was asked about, in any form; "" otherwise. `crc32c`: of all of its bytes; None
+    where it is not known."""
 
     store: str
     container: str
@@ -141,6 +147,7 @@ class StoredObject:
     etag: str
     segments: tuple[StoredSegment, ...] = ()
     content_type: str = field(default="", compare=False)
+    crc32c: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

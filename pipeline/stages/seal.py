@@ -4,16 +4,22 @@ the one in the store's response, nothing is asked of the store; otherwise the ob
 
 If the store does not have a segment as it acknowledged it, the segment is transferred again from the temp file or, if
 its bytes were released, requested from the client again, and the seal waits for it.
+
+Where the store keeps a CRC-32C of the whole object, it is compared with the one that is combined from the segments as
+they arrived. If they differ, the upload fails with OBJECT_DIGEST_WRONG, and the object is kept for an operator.
 """
 
 from __future__ import annotations
 
 from pipeline.core.errors import StoreError
+from pipeline.core.model import Upload
 from pipeline.core.stages import Stage
+from pipeline.core.stored_objects import StoredObject
 from pipeline.core.transports import Transport
 from pipeline.engine.contract import Blocked, Done, Outcome, StageRun
 from pipeline.engine.drain import drained
 from pipeline.ports import SegmentReads, Stores
+from pipeline.stages.checksums import with_crc32c
 from pipeline.stages.stored_object import stored_to_data
 from pipeline.stages.whole import make_whole
 from pipeline.uploads.cell import CellState
@@ -46,7 +52,7 @@ class Seal:
             return Done(stored_to_data(await drained(make_whole(store, target, stored[0]))))
         try:
             sealing = store.seal(target, stored, acknowledged=_just_transferred(run))
-            return Done(stored_to_data(await drained(sealing)))
+            return Done(stored_to_data(await self._compared(upload, await drained(sealing))))
         except StoreError as error:
             refused = error.detail.get("segments")
             on_volume = upload.transport is Transport.GATEWAY  # other transports have no temp file to transfer from
@@ -55,6 +61,16 @@ class Seal:
             # Its client may have to send segments again: the lease may have lapsed while nothing was expected of it.
             await self._cell.ledger.renew(upload.upload_id)
             return Blocked(await self._cell.record.segments_gone(run.job, refused))
+
+    async def _compared(self, upload: Upload, sealed: StoredObject) -> StoredObject:
+        """The object, as it is. Raises StoreError OBJECT_DIGEST_WRONG."""
+        if sealed.crc32c is not None:
+            arrived = (await with_crc32c(self._cell.segments, upload, sealed)).crc32c
+            if arrived is not None and arrived != sealed.crc32c:
+                raise StoreError(
+                    "OBJECT_DIGEST_WRONG", key=sealed.key, stored=f"{sealed.crc32c:08x}", arrived=f"{arrived:08x}"
+                )
+        return sealed
 
 
 def _just_transferred(run: StageRun) -> bool:

@@ -17,6 +17,7 @@ from pipeline.adapters.postgres.content_events import record_ready
 from pipeline.adapters.postgres.content_list import statements
 from pipeline.adapters.postgres.pool import LazyPool, query
 from pipeline.adapters.postgres.rows import content_uuid, object_of, thumbnail_of
+from pipeline.core.digests import crc32c_digest, format_content_digest
 from pipeline.core.errors import RequestError
 from pipeline.core.model import ContentRecord
 from pipeline.core.stored_objects import ObjectVersion, Place, StoredObject, StoredSegment
@@ -29,6 +30,9 @@ _MEDIA_COLUMNS = (
     "container_format", "video_codec", "audio_codec", "duration_seconds", "width", "height", "rotation", "bit_rate",
     "frame_rate", "channels", "sample_rate",
 )  # fmt: skip
+
+_NOT_OF_THE_ROW = frozenset({"segments", "content_type", "crc32c"})
+"""Fields of a stored object that `ContentObject` does not have."""
 
 
 class PostgresContentRepository:
@@ -71,6 +75,7 @@ class PostgresContentRepository:
                 media.model_dump_json(),
                 json.dumps(dict(record.metadata)),
                 record.owner,
+                record.stored.crc32c,
             )
             if written is not None:
                 # A new statement sees a deletion that was committed while the insert waited for the deleted row's lock.
@@ -84,6 +89,7 @@ class PostgresContentRepository:
                     [item.etag for item in segments],
                     [UUID(item.place.upload_id) if item.place else None for item in segments],
                     [item.place.number if item.place else None for item in segments],
+                    [item.crc32c for item in segments],
                 )
             row = await connection.fetchrow(self._get, content_id, None)
             if row is None:  # the insert conflicted with the row of another content
@@ -119,7 +125,9 @@ class PostgresContentRepository:
     async def segments(self, content_id: str) -> Sequence[StoredSegment]:
         async with self.pool.connection() as connection:
             rows = await connection.fetch(self._get_segments, UUID(content_id))
-        return [StoredSegment(row["number"], row["size_bytes"], row["etag"], _place(row)) for row in rows]
+        return [
+            StoredSegment(row["number"], row["size_bytes"], row["etag"], _place(row), row["crc32c"]) for row in rows
+        ]
 
     async def delete(self, content_id: str) -> None:
         async with self.pool.connection() as connection:
@@ -137,7 +145,7 @@ def _dimensions(media: MediaMetadata) -> tuple[int | None, int | None]:
 
 
 def _object(stored: StoredObject) -> ContentObject:
-    fields = {key: value for key, value in asdict(stored).items() if key not in {"segments", "content_type"}}
+    fields = {key: value for key, value in asdict(stored).items() if key not in _NOT_OF_THE_ROW}
     return ContentObject(**fields, segment_count=max(1, len(stored.segments)))
 
 
@@ -154,4 +162,5 @@ def _content(row: asyncpg.Record) -> Content:
         media=MediaMetadata.model_validate_json(row["media"]),
         metadata=json.loads(row["metadata"]),
         owner=row["owner"],
+        repr_digest=None if row["crc32c"] is None else format_content_digest(crc32c_digest(row["crc32c"])),
     )

@@ -32,7 +32,7 @@ async def attempt(connection: asyncpg.Connection) -> None:
     """Write a content and begin its deletion; the caller rolls back. Raises what the driver raises."""
     content_id = uuid4()
     await connection.execute(query("check_content"), content_id)
-    await connection.execute(query("insert_segments"), content_id, [1], [0], [""], [None], [None])
+    await connection.execute(query("insert_segments"), content_id, [1], [0], [""], [None], [None], [None])
     await connection.fetchrow(query("begin_deletion"), content_id, 1.0, None)
     await connection.execute(query("webhook_add_event"), "", "", "", content_id, None, "", datetime.now(UTC), "")
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import google_crc32c
 import pytest
 
 from deploy.embedded.endpoints import SwiftEndpoint
 from pipeline.adapters.object_store.s3 import S3ObjectStore
+from pipeline.adapters.object_store.s3.checksums import crc32c_text, object_crc32c
 from pipeline.core.errors import DigestRefused
 from tests.contract.object_store.conftest import ceph_credentials, ceph_options, s3_credentials, s3_options
 from tests.contract.object_store.uploads import MemorySource, Scenario, content, some_bytes
 from tests.harness.ceph import CephEndpoint
+from tests.harness.faults.altering_proxy import AlteringProxy, Passing
 
 pytestmark = pytest.mark.contract
 
@@ -79,3 +82,46 @@ async def test_a_store_that_no_longer_takes_it_gets_parts_without_it(swift_s3: S
     stored = await upload.put()
     sealed = await swift_s3.seal(upload.target, stored)
     assert await content(swift_s3, sealed.key) == upload.data
+
+
+async def test_a_kept_crc32c_of_a_whole_object_is_read(through: S3ObjectStore, proxy: AlteringProxy) -> None:
+    """Neither Ceph 16 nor Swift's S3 API returns one, so the proxy adds what Amazon does, where it is asked for."""
+    data = some_bytes(1000)
+    await through.put_object("video", data, "video/mp4")
+    assert (await through.head("video")).crc32c is None
+
+    def keep(passing: Passing) -> None:
+        if passing.method == "HEAD" and passing.headers.get("x-amz-checksum-mode") == "ENABLED":
+            passing.response_headers["x-amz-checksum-crc32c"] = crc32c_text(google_crc32c.value(data))
+            passing.response_headers["x-amz-checksum-type"] = "FULL_OBJECT"
+
+    proxy.after = keep
+    assert (await through.head("video")).crc32c == google_crc32c.value(data)
+
+
+async def test_a_checksum_of_checksums_is_none_of_the_bytes(swift_s3: S3ObjectStore, rgw: S3ObjectStore) -> None:
+    """Swift's S3 API joins those of the parts."""
+    for store in (swift_s3, rgw):
+        upload = Scenario(store)
+        sealed = await upload.sealed()
+        kept = (await store.head(sealed.key)).crc32c
+        assert kept in (None, google_crc32c.value(upload.data))
+
+
+@pytest.mark.parametrize(
+    ("response", "etag", "expected"),
+    [
+        ({"ChecksumCRC32C": "4waSgw==", "ChecksumType": "FULL_OBJECT"}, "e-2", 0xE3069283),
+        ({"ChecksumCRC32C": "4waSgw==", "ChecksumType": "COMPOSITE"}, "e-2", None),
+        ({"ChecksumCRC32C": "4waSgw==-2", "ChecksumType": "COMPOSITE"}, "e-2", None),
+        ({"ChecksumCRC32C": "4waSgw=="}, "e-2", None),
+        ({"ChecksumCRC32C": "4waSgw=="}, "e", 0xE3069283),
+        ({"ChecksumCRC32C": "4waSgw==-2"}, "e", None),
+        ({"ChecksumCRC32C": "AAAA"}, "e", None),
+        ({"ChecksumCRC32C": "ä"}, "e", None),
+        ({"ChecksumCRC64NVME": "AAAAAAAAAAA=", "ChecksumType": "FULL_OBJECT"}, "e", None),
+        ({}, "e", None),
+    ],
+)
+def test_what_counts_as_the_crc32c_of_a_whole_object(response: dict[str, str], etag: str, expected: int | None) -> None:
+    assert object_crc32c(response, etag) == expected

@@ -8,14 +8,16 @@ CRC-32C alone, and their ETags, which the manifest needs, are taken as they are.
 Amazon accepts the CRC-32C of a part only where the multipart upload was created with that algorithm, and then requires
 those of all parts at completion, also of parts that clients have sent themselves. It refuses the byte with another
 code, and is sent parts without a CRC-32C. So is what does not support it: Ceph 16 ignores the header.
+
+Of a whole object, a store may keep a CRC-32C: where whoever stored it has sent one. HeadObject returns it.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from pipeline.core.errors import DigestRefused, StoreError, StoreUnavailable
 
@@ -81,3 +83,17 @@ async def _refuses(put_wrong: Callable[[], Awaitable[None]]) -> _Knowledge:
 def crc32c_text(crc32c: int) -> str:
     """The value of that header: four bytes, big-endian, in Base64."""
     return base64.b64encode(crc32c.to_bytes(4, "big")).decode()
+
+
+def object_crc32c(response: Mapping[str, Any], etag: str) -> int | None:
+    """The CRC-32C of all bytes of an object, of the response to HeadObject; None: the store keeps none. That of a
+    multipart upload may be one of its parts' checksums (`ChecksumType` COMPOSITE), which says nothing of the bytes in
+    order; a store that does not say which has only that one."""
+    kind = response.get("ChecksumType") or ("COMPOSITE" if "-" in etag else "FULL_OBJECT")
+    if kind != "FULL_OBJECT":
+        return None
+    try:
+        value = base64.b64decode(str(response.get("ChecksumCRC32C") or ""), validate=True)
+    except ValueError:  # binascii.Error is one
+        return None
+    return int.from_bytes(value, "big") if len(value) == 4 else None

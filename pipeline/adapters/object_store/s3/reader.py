@@ -12,6 +12,7 @@ from pipeline.adapters.object_store.http.bodies import READ_BYTES, text, whole_n
 from pipeline.adapters.object_store.http.ranges import ByteCount, length_of_range, range_header, require_version
 from pipeline.adapters.object_store.integrity import unquoted
 from pipeline.adapters.object_store.names import MULTIPART_PREFIX, may_match, multipart_name, split_multipart
+from pipeline.adapters.object_store.s3.checksums import object_crc32c
 from pipeline.adapters.object_store.s3.client import S3Client
 from pipeline.adapters.object_store.s3.errors import MISSING_BUCKET, store_errors
 from pipeline.adapters.object_store.s3.options import S3Options
@@ -58,12 +59,13 @@ class S3Reader(Guarded):
 
     async def head(self, key: str) -> StoredObject:
         """See `ObjectSource.head`."""
-        response = await self._client.call("head_object", key=key)
+        response = await self._client.call("head_object", key=key, ChecksumMode="ENABLED")
         what = f"head_object {self._bucket}/{key}"
         size_bytes = whole_number(response.get("ContentLength"), what, "Content-Length")
         etag = text(unquoted(response.get("ETag")), what, "ETag")
         content_type = str(response.get("ContentType", ""))
-        return StoredObject(STORE_NAME, self._bucket, key, size_bytes, etag, content_type=content_type)
+        crc32c = object_crc32c(response, etag)
+        return StoredObject(STORE_NAME, self._bucket, key, size_bytes, etag, content_type=content_type, crc32c=crc32c)
 
     async def delete(self, key: str) -> None:
         """See `ObjectReader.delete`. S3 removes an object's segments with it."""
