@@ -56,7 +56,8 @@ class Content(BaseModel):
     repr_digest: str | None = Field(
         None,
         description="Digest of the whole file, `crc32c=:BASE64:`, as Repr-Digest (RFC 9530) of its download says it. "
-        "Null: not known, for direct uploads and imports of which the store keeps none, and contents of earlier releases",
+        "Null: not known, for direct uploads and imports of which the store keeps none, and for contents of earlier "
+        "releases",
         examples=["crc32c=:4waSgw==:"],
     )
 

@@ -35,8 +35,8 @@ WRITE_BYTES = 128 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """What to send. `blocks(first, last)` yields those bytes, both inclusive. `repr_digest`: of all of them, in the form
-    of Repr-Digest (RFC 9530 section 3), which a response with a part of them has too."""
+    """What to send. `blocks(first, last)` yields those bytes, both inclusive. `repr_digest`: of all of them, in the
+    form of Repr-Digest (RFC 9530 section 3), which a response with a part of them has too."""
 
     size_bytes: int
     validators: Validators

@@ -233,8 +233,8 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "OBJECT_DIGEST_WRONG": ErrorSpec(
         502,
         False,
-        "The object {key} has the crc32c {stored} in the object store, but its bytes had {arrived} when they arrived; it"
-        " is kept for an operator.",
+        "The object {key} has the crc32c {stored} in the object store, but its bytes had {arrived} when they arrived;"
+        " it is kept for an operator.",
     ),
     "DELETION_CRASHED": ErrorSpec(500, True, "Removing the content ended unexpectedly: {reason}."),
     # Other dependencies, and the temp volume
