@@ -127,6 +127,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "OBJECT_CHANGED": "Import the object again.",
     "CONTENT_EXISTS": "Use the content that exists.",
     "STORE_SESSION_LOST": "Send the segments that `missing_segments` lists again.",
+    "RECEIPTS_NOT_OFFERED": "Use `repr_digest` of the content, which is not signed.",
     "MANIFEST_REFUSED": _STAGE,
     "OBJECT_DIGEST_WRONG": _NEW_UPLOAD,
     "DELETION_CRASHED": "Nothing: the deletion is tried again by itself.",

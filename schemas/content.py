@@ -82,6 +82,7 @@ class ContentLinks(BaseModel):
     segments: str = Field(description="GET lists its segments, with a URL for each")
     segment: str = Field(description="GET downloads one segment; replace `{number}` with its number")
     thumbnail: str | None = Field(description="GET shows its thumbnail; null if it has none")
+    receipt: str | None = Field(None, description="GET issues a receipt; null where receipts are not offered")
     links: str | None = Field(
         None, description="POST issues links: URLs that download the content and its thumbnail without a key"
     )

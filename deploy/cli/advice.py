@@ -124,6 +124,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "STORE_OBJECT_MISSING": "It was deleted from the store, but not by Sluice.",
     "SEGMENT_CORRUPT": "The disk of the server's temp volume may be failing. " + _CONTINUE,
     "STORE_SESSION_LOST": _SERVER_SIDE,
+    "RECEIPTS_NOT_OFFERED": "The operator of the server can set SLUICE_RECEIPT_KEYS (sluice receipt new-key).",
     "MANIFEST_REFUSED": _SERVER_SIDE,
     "OBJECT_DIGEST_WRONG": _RESTART,
     "UPLOAD_RECOVERING": "Run `sluice recover` on the server to restore it. Nothing has to be sent again.",

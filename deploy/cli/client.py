@@ -31,6 +31,7 @@ from pipeline.core.retry import GiveUp, RetryPolicy
 from schemas.content import Content
 from schemas.http import Page
 from schemas.imports import ImportObject, ImportView
+from schemas.receipts import ReceiptView
 from schemas.uploads import CreateUpload, SegmentView, UploadView
 
 ENDED: Final = frozenset(map(str, lifecycle.ENDED))
@@ -126,6 +127,10 @@ class SluiceClient:
     async def content(self, content_id: str, on_retry: OnRetry | None = None) -> Content:
         """A content's metadata row. Raises ApiError CONTENT_NOT_FOUND."""
         return await self._call("GET", self._url(f"/v1/contents/{content_id}"), Content, on_retry=on_retry)
+
+    async def receipt(self, content_id: str) -> ReceiptView:
+        """A new receipt of a content. Raises ApiError CONTENT_NOT_FOUND, RECEIPTS_NOT_OFFERED."""
+        return await self._call("GET", self._url(f"/v1/contents/{content_id}/receipt"), ReceiptView)
 
     async def put_segment(
         self,

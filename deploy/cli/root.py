@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "worker": ("deploy.cli.serve", "Run one worker process, for one or more stages."),
     "key": ("deploy.cli.key", "Create, list and revoke API keys."),
     "webhook": ("deploy.cli.webhook", "Manage webhooks: create, test, replay, pause and delete them."),
+    "receipt": ("deploy.cli.receipt", "Fetch and verify receipts: what a server has signed about a content's bytes."),
     "migrate": ("deploy.cli.serve", "Bring the database schema up to date."),
     "recover": ("deploy.cli.recover", "Rebuild in Redis what it has lost, from the temp volume."),
     "doctor": ("deploy.cli.doctor", "Check everything that Sluice depends on, and say how to fix it."),

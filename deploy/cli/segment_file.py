@@ -81,6 +81,10 @@ class SegmentFile:
         value = base64.b64encode(raw).decode("ascii")
         return {"Content-MD5": value} if digest == "md5" else {"Content-Digest": f"{digest}=:{value}:"}
 
+    def crc32c(self, offset: int, length: int) -> int:
+        """The CRC-32C of a range. Blocks. Raises as `read`."""
+        return int.from_bytes(self._digest(offset, length, "crc32c"), "big")
+
     def read(self, offset: int, length: int) -> bytes:
         """At least one byte and at most `length`, from `offset` on. Raises FileChangedError, FileUnusableError."""
         try:

@@ -51,6 +51,7 @@ CONTENT_LINKS: Mapping[str, str] = {
     "segment": "/v1/contents/{id}/segments/{number}",
     "thumbnail": "/v1/contents/{id}/thumbnail",
     "links": "/v1/contents/{id}/links",
+    "receipt": "/v1/contents/{id}/receipt",
 }
 """Field of `ContentLinks` -> its route."""
 
@@ -75,10 +76,13 @@ def import_links(base: str, upload_id: str, status: Status) -> ImportLinks:
     return ImportLinks(self=links.self, events=links.events, content=None)
 
 
-def content_links(base: str, content_id: str, *, thumbnail: bool) -> ContentLinks:
-    """`thumbnail`: whether the content has one."""
-    links = {name: _url(base, path, content_id) for name, path in CONTENT_LINKS.items()}
-    return ContentLinks.model_validate(links if thumbnail else {**links, "thumbnail": None})
+def content_links(base: str, content_id: str, *, thumbnail: bool, receipt: bool) -> ContentLinks:
+    """`thumbnail`: whether the content has one. `receipt`: whether receipts are offered."""
+    offered = {"thumbnail": thumbnail, "receipt": receipt}
+    links = {
+        name: _url(base, path, content_id) if offered.get(name, True) else None for name, path in CONTENT_LINKS.items()
+    }
+    return ContentLinks.model_validate(links)
 
 
 def _url(base: str, path: str, identifier: str) -> str:

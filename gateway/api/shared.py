@@ -124,4 +124,5 @@ def show_upload(request: web.Request, detail: UploadDetail) -> UploadView:
 
 def show_content(request: web.Request, content: Content) -> ContentView:
     """A content, with links as `show_upload` makes them."""
-    return content_view(content, base_url(request), request.app[SERVICES].downloads)
+    services = request.app[SERVICES]
+    return content_view(content, base_url(request), services.downloads, receipt=services.receipts.offered)

@@ -60,7 +60,7 @@ async def links(request: web.Request) -> web.StreamResponse:
     content = await services.contents.get(content_id(request), sees(request))
     seconds = wanted.expires_in
     issued = services.authenticator.issue(TokenKind.LINK, request[CALLER], content.owner, content.id, seconds)
-    urls = content_links(base_url(request), content.id, thumbnail=content.thumbnail is not None)
+    urls = content_links(base_url(request), content.id, thumbnail=content.thumbnail is not None, receipt=False)
     view = LinksView(
         download=_with_token(urls.download, issued),
         thumbnail=_with_token(urls.thumbnail, issued) if urls.thumbnail else None,

@@ -112,8 +112,8 @@ def import_view(imported: Imported, base: str) -> ImportView:
     )
 
 
-def content_view(content: Content, base: str, downloads: Downloads) -> ContentView:
-    """`base`: as in `upload_view`. `downloads` knows which ETags are digests."""
+def content_view(content: Content, base: str, downloads: Downloads, *, receipt: bool) -> ContentView:
+    """`base`: as in `upload_view`. `downloads` knows which ETags are digests. `receipt`: receipts are offered."""
 
     def shown(stored: ContentObject) -> ObjectView:
         fields = {**dict(stored), "container": _container(stored.container)}
@@ -124,7 +124,7 @@ def content_view(content: Content, base: str, downloads: Downloads) -> ContentVi
         "object": shown(content.object),
         "thumbnail": shown(content.thumbnail) if content.thumbnail else None,
     }
-    links = content_links(base, content.id, thumbnail=content.thumbnail is not None)
+    links = content_links(base, content.id, thumbnail=content.thumbnail is not None, receipt=receipt)
     return ContentView(**fields, links=links)
 
 

@@ -14,6 +14,7 @@ from pipeline.adapters.postgres.api_keys import PostgresApiKeys
 from pipeline.adapters.postgres.pool import LazyPool
 from pipeline.ports import PlainClient
 from pipeline.ports.access import ApiKeyRepository
+from pipeline.ports.contents import ReceiptSigner
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:  # imported only where an identity provider is configured
@@ -64,6 +65,15 @@ def authenticator(settings: Settings, pool: LazyPool, client: PlainClient) -> tu
     # Without authentication nobody verifies a token, so a secret of this process suffices.
     signing = [item.get_secret_value() for item in settings.signing_secret] or [secrets.token_hex(32)]
     return Authenticator(ring, JwtSignedTokens(signing), issued, required=settings.auth == "required"), ring
+
+
+def receipt_signer(settings: Settings) -> ReceiptSigner | None:
+    """What signs receipts; None where no key is configured. The library is imported only where one is."""
+    if not settings.receipt_keys:
+        return None
+    from pipeline.adapters.tokens.receipts import Ed25519ReceiptSigner
+
+    return Ed25519ReceiptSigner([item.get_secret_value() for item in settings.receipt_keys])
 
 
 def is_loopback(host: str) -> bool:

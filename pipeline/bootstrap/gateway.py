@@ -11,7 +11,7 @@ from pipeline.adapters.plain_http import HttpPlainClient
 from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
 from pipeline.adapters.postgres.health import DatabaseHealth
 from pipeline.adapters.sns import SnsMessages, SnsRules
-from pipeline.bootstrap.access import authenticator
+from pipeline.bootstrap.access import authenticator, receipt_signer
 from pipeline.bootstrap.redis import RedisParts, redis_parts
 from pipeline.bootstrap.shared import cache_purge, content_repository
 from pipeline.bootstrap.stores import open_stores
@@ -21,6 +21,7 @@ from pipeline.contents.deletion import Deletions
 from pipeline.contents.downloads import DownloadRules, Downloads
 from pipeline.contents.early_thumbnails import EarlyThumbnails
 from pipeline.contents.known_stores import ExaminedStores, KnowledgeRules
+from pipeline.contents.receipts import Receipts
 from pipeline.core.errors import SluiceError
 from pipeline.core.windows import BLOCK_BYTES
 from pipeline.ports import CellOverview, ContentRepository, DeletionRepository, EventFeed, SignedMessages
@@ -59,6 +60,7 @@ class GatewayServices:
     concatenation: Concatenation
     contents: ContentRepository
     downloads: Downloads
+    receipts: Receipts
     early_thumbnails: EarlyThumbnails
     deletions: Deletions
     deletion_list: DeletionRepository
@@ -171,6 +173,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
         stack.push_async_callback(messages.aclose)
         authentication, ring = authenticator(settings, contents.pool, client)
         stack.push_async_callback(ring.aclose)
+        downloads = Downloads(contents, stores, known, _download_rules(settings))
         yield GatewayServices(
             authenticator=authentication,
             ownership=ownership,
@@ -186,7 +189,8 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
                 cell, creation, ownership, stores, rules, redis.signals, settings.append_hold_seconds
             ),
             contents=contents,
-            downloads=Downloads(contents, stores, known, _download_rules(settings)),
+            downloads=downloads,
+            receipts=Receipts(downloads, receipt_signer(settings), settings.receipt_issuer),
             early_thumbnails=EarlyThumbnails(redis.stages),
             deletions=Deletions(deletion_list, stores, purge),
             deletion_list=deletion_list,

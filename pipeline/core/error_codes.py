@@ -89,6 +89,9 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
         "Upload {upload_id} has no thumbnail: it is not made yet, or no picture could be made from the file; see its"
         " stage `thumbnail`.",
     ),
+    "RECEIPTS_NOT_OFFERED": ErrorSpec(
+        404, False, "This server issues no receipts; SLUICE_RECEIPT_KEYS of its gateways names the keys that sign them."
+    ),
     "PRECONDITION_FAILED": ErrorSpec(412, False, "{condition} does not hold for this content, whose ETag is {etag}."),
     "RANGE_NOT_SATISFIABLE": ErrorSpec(
         416, False, "The range starts beyond the end of the content, which has {size_bytes} bytes."

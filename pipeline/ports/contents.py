@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from schemas.content import Content
     from schemas.content_list import ContentFilters
     from schemas.deletions import PendingDeletion
+    from schemas.receipts import ReceiptClaims, ReceiptKey
 
 
 class DeletionRepository(Protocol):
@@ -49,6 +50,17 @@ class CachePurge(Protocol):
     async def purge(self, key: str) -> None:
         """Remove an object from the cache, also if the cache is fetching it now. Idempotent. Raises
         DependencyUnavailable CACHE_PURGE_FAILED."""
+
+
+class ReceiptSigner(Protocol):
+    """Private keys that sign receipts."""
+
+    @property
+    def keys(self) -> Sequence[ReceiptKey]:
+        """Their public keys; the first one is of the key that signs."""
+
+    def sign(self, claims: ReceiptClaims) -> str:
+        """The claims as a signed token."""
 
 
 @dataclass(frozen=True, slots=True)

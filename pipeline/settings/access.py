@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
-from pipeline.settings.values import BaseUrl, OptionalSecret, PublicKeys, SigningSecrets
+from pipeline.settings.values import BaseUrl, OptionalSecret, PublicKeys, ReceiptKeys, SigningSecrets
 from schemas.owners import OwnerName
 
 
@@ -47,5 +47,14 @@ class AccessSettings(BaseModel):
         "scope",
         min_length=1,
         description="Claim of these tokens that holds the scopes: `upload`, `read`, `operate`",
+    )
+    receipt_keys: ReceiptKeys = Field(
+        (),
+        description="Private keys that sign receipts of contents, the same for every gateway; `sluice receipt new-key` "
+        "prints one. Empty: receipts are not offered. To replace a key, list the new one first, separated by a comma: "
+        "the first signs, the public keys of all are served",
+    )
+    receipt_issuer: str = Field(
+        "sluice", min_length=1, description="Who issues the receipts (`iss`): a name or URL that their holders know"
     )
     import_owner: OwnerName = Field("default", description="Owner of contents that a store's notification imports")

@@ -33,6 +33,7 @@ _DATABASE_URL: Final = re.compile(
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _KEY: Final = "{key}"
+_RECEIPT_KEY: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 SECRET_CHARACTERS: Final = 32
 """Shortest secret of an HMAC with SHA-256 (RFC 7518 section 3.2)."""
@@ -183,6 +184,12 @@ def _signing_secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _receipt_key(value: SecretStr) -> SecretStr:
+    if not _RECEIPT_KEY.fullmatch(value.get_secret_value()):
+        raise _refused("Must be a key as `sluice receipt new-key` prints it: 43 characters, 32 bytes in base64url")
+    return value
+
+
 def _optional_secret(value: SecretStr) -> SecretStr:
     return _signing_secret(value) if value.get_secret_value() else value
 
@@ -202,6 +209,9 @@ OriginList = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDe
 HeaderList = Annotated[tuple[Annotated[str, AfterValidator(_header)], ...], NoDecode, BeforeValidator(_items)]
 SigningSecrets = Annotated[
     tuple[Annotated[SecretStr, AfterValidator(_signing_secret)], ...], NoDecode, BeforeValidator(_items)
+]
+ReceiptKeys = Annotated[
+    tuple[Annotated[SecretStr, AfterValidator(_receipt_key)], ...], NoDecode, BeforeValidator(_items)
 ]
 OptionalSecret = Annotated[SecretStr, AfterValidator(_optional_secret)]
 PublicKeys = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_pem_blocks)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from deploy.access_table import OWNER
 from gateway.app import ALL_ROUTES
@@ -35,7 +36,8 @@ _OF_THE_SITUATION = {
 @pytest.fixture
 async def site(settings: Settings) -> AsyncIterator[Site]:
     require_programs(["curl", "bash"], ["curl", "bash"])
-    roomy = settings.model_copy(update={"temp_budget_bytes": 2**30})
+    receipt_keys = (SecretStr("A" * 43),)
+    roomy = settings.model_copy(update={"temp_budget_bytes": 2**30, "receipt_keys": receipt_keys})
     options = OPTIONS.__class__(events_token=type(settings.events_token)(SECRET))
     async with running_site(roomy, options) as running:
         yield running

@@ -26,8 +26,9 @@ _ALIASES = {alias: route.path for route in ALL_ROUTES for alias in route.aliases
 _SOMETIMES = {"Retry-After", "RateLimit", "RateLimit-Policy"}
 """Headers that depend on the error, or on the caller."""
 
-_OF_SOME = {"Upload-Offset", "Upload-Concat"}
-"""Headers that not every tus upload has: of a final upload, and of partial and final ones."""
+_OF_SOME = {"Upload-Offset", "Upload-Concat", "Repr-Digest"}
+"""Headers that not every tus upload has: of a final upload, and of partial and final ones. That of contents whose
+digest is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def test_the_links_of_an_import_lead_to_its_content_once_it_is_ready() -> None:
 
 
 def test_the_links_of_a_content() -> None:
-    links = content_links(BASE, "u", thumbnail=True)
+    links = content_links(BASE, "u", thumbnail=True, receipt=True)
     assert links.model_dump() == {
         "self": f"{BASE}/v1/contents/u",
         "download": f"{BASE}/v1/contents/u/download",
@@ -79,5 +79,7 @@ def test_the_links_of_a_content() -> None:
         "segment": f"{BASE}/v1/contents/u/segments/{{number}}",
         "thumbnail": f"{BASE}/v1/contents/u/thumbnail",
         "links": f"{BASE}/v1/contents/u/links",
+        "receipt": f"{BASE}/v1/contents/u/receipt",
     }
-    assert content_links(BASE, "u", thumbnail=False).thumbnail is None
+    without = content_links(BASE, "u", thumbnail=False, receipt=False)
+    assert (without.thumbnail, without.receipt) == (None, None)

@@ -84,6 +84,8 @@ ERRORS: Mapping[str, tuple[str, ...]] = {
     "downloads.blocks": STORE_ERRORS,
     "downloads.segment_digest": (),
     "downloads.rules": (),
+    "receipts.issue": ("RECEIPTS_NOT_OFFERED", *CONTENT_LOOKUP_ERRORS),
+    "receipts.keys": (),
     "deletions.delete": CONTENT_LOOKUP_ERRORS,
     "deletion_list.page": DATABASE_ERRORS,
     "feed.watch": REDIS_ERRORS,
