@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "receipt": ("deploy.cli.receipt", "Fetch and verify receipts: what a server has signed about a content's bytes."),
     "migrate": ("deploy.cli.serve", "Bring the database schema up to date."),
     "recover": ("deploy.cli.recover", "Rebuild in Redis what it has lost, from the temp volume."),
+    "verify": ("deploy.cli.verify", "Compare the rows of contents with the objects in the stores."),
     "doctor": ("deploy.cli.doctor", "Check everything that Sluice depends on, and say how to fix it."),
     "plan": ("deploy.cli.plan", "Show what a load needs: temp volume, processes, Redis and PostgreSQL."),
 }

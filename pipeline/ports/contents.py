@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -98,3 +98,17 @@ class ContentRepository(Protocol):
 
     async def delete(self, content_id: str) -> None:
         """Remove a content's row. Idempotent."""
+
+
+class ContentAudit(Protocol):
+    """What a comparison of rows with objects asks. Errors: DependencyUnavailable."""
+
+    async def sample(self, count: int) -> Sequence[str]:
+        """The ids of up to `count` contents, chosen at random."""
+
+    async def claimed(self, upload_ids: Collection[str]) -> Collection[str]:
+        """Those of the ids, which are UUIDs, that are contents or pending deletions."""
+
+    async def claimed_parts(self, upload_ids: Collection[str]) -> Collection[str]:
+        """Those of the ids whose segments belong to a content that was joined from them, or to its pending deletion.
+        Expensive: ask for many at once."""

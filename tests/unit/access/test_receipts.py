@@ -118,7 +118,7 @@ def test_no_other_algorithm_and_no_other_type_is_accepted() -> None:
     signer = Ed25519ReceiptSigner([_PRIVATE])
     payload = json.loads(_CLAIMS.model_dump_json())
     named = {"typ": RECEIPT_TYPE, "kid": _NAME}
-    unsigned = jwt.encode(payload, None, "none", named)
+    unsigned = jwt.encode(payload, "", "none", named)
     with_public_key = jwt.encode(payload, _PUBLIC, "HS256", named)
     for forged in (unsigned, with_public_key):
         with pytest.raises(ReceiptError):

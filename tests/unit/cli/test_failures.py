@@ -24,7 +24,15 @@ from pipeline.settings import Settings
 
 pytestmark = pytest.mark.unit
 
-SETTINGS_COMMANDS = [["gateway"], ["worker", "all"], ["migrate"], ["recover"], ["doctor"], ["import"]]
+SETTINGS_COMMANDS = [
+    ["gateway"],
+    ["worker", "all"],
+    ["migrate"],
+    ["recover"],
+    ["doctor"],
+    ["import"],
+    ["verify", "--all"],
+]
 
 
 def raised(error: Exception) -> Exception:
