@@ -249,48 +249,10 @@ CONTENT: Final[Example] = {
     "repr_digest": "crc32c=:4waSgw==:",
     "links": {
         "self": _CONTENT_URL,
-        "download": f"{_CONTENT_URL}/download",
-        "segments": f"{_CONTENT_URL}/segments",
         "segment": f"{_CONTENT_URL}/segments/{{number}}",
-        "thumbnail": f"{_CONTENT_URL}/thumbnail",
-        "links": f"{_CONTENT_URL}/links",
-        "receipt": f"{_CONTENT_URL}/receipt",
+        **{name: f"{_CONTENT_URL}/{name}" for name in ("download", "segments", "thumbnail", "links", "receipt")},
     },
 }
-
-RECEIPT: Final[Example] = {
-    "receipt": "eyJ0eXAiOiJzbHVpY2UtcmVjZWlwdCtqd3QiLCJhbGciOiJFZERTQSJ9.eyJpc3MiOi...MifX0.pT0x...Bw",
-    "claims": {
-        "iss": SERVER,
-        "sub": EXAMPLE_ID,
-        "iat": 1_795_778_700,
-        "owner": "default",
-        "filename": "holiday.mp4",
-        "content_type": "video/mp4",
-        "size": _SIZE,
-        "created_at": "2026-11-27T11:23:59.819425Z",
-        "digests": ["crc32c=:4waSgw==:"],
-        "segments": {
-            "count": 7,
-            "sizes": [[_SEGMENT_BYTES, 7]],
-            "crc32c": "yZRlxrkC+3hJ0h5m0V6cD7tWw2tEr5nYd4mQvA==",
-        },
-    },
-}
-
-RECEIPT_KEYS: Final[Example] = {
-    "keys": [
-        {
-            "kty": "OKP",
-            "crv": "Ed25519",
-            "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
-            "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
-            "use": "sig",
-            "alg": "EdDSA",
-        }
-    ]
-}
-"""The key of RFC 8037, appendix A."""
 
 CONTENT_FILTERS: Final[Example] = {"kind": "video", "min_height": 1080, "sort": "-duration_seconds"}
 

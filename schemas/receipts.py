@@ -18,6 +18,40 @@ RECEIPT_TYPE: Final = "sluice-receipt+jwt"
 
 _CRC_BYTES: Final = 4
 
+_RECEIPT: Final[examples.Example] = {
+    "receipt": "eyJ0eXAiOiJzbHVpY2UtcmVjZWlwdCtqd3QiLCJhbGciOiJFZERTQSJ9.eyJpc3MiOi...MifX0.pT0x...Bw",
+    "claims": {
+        "iss": examples.SERVER,
+        "sub": examples.EXAMPLE_ID,
+        "iat": 1_795_778_700,
+        "owner": "default",
+        "filename": "holiday.mp4",
+        "content_type": "video/mp4",
+        "size": 73_400_320,
+        "created_at": "2026-11-27T11:23:59.819425Z",
+        "digests": ["crc32c=:4waSgw==:"],
+        "segments": {
+            "count": 7,
+            "sizes": [[10_485_760, 7]],
+            "crc32c": "yZRlxrkC+3hJ0h5m0V6cD7tWw2tEr5nYd4mQvA==",
+        },
+    },
+}
+
+_KEYS: Final[examples.Example] = {
+    "keys": [
+        {
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+            "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+            "use": "sig",
+            "alg": "EdDSA",
+        }
+    ]
+}
+"""The key of RFC 8037, appendix A."""
+
 
 class ReceiptSegments(BaseModel):
     """The segments of a file, in a form that stays small for 10,000 of them."""
@@ -76,7 +110,7 @@ class ReceiptClaims(BaseModel):
 class ReceiptView(BaseModel):
     """A receipt, and what it states."""
 
-    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [examples.RECEIPT]})
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [_RECEIPT]})
 
     receipt: str = Field(
         description="The claims, signed: a JWS in compact form (RFC 7515) with `alg: EdDSA` (Ed25519), `kid` and "
@@ -101,6 +135,6 @@ class ReceiptKey(BaseModel):
 class ReceiptKeys(BaseModel):
     """A JWK Set (RFC 7517 section 5)."""
 
-    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [examples.RECEIPT_KEYS]})
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [_KEYS]})
 
     keys: list[ReceiptKey]
