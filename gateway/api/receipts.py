@@ -53,7 +53,7 @@ ROUTES: tuple[Route, ...] = (
         "List the keys of receipts",
         "The public keys that verify receipts, as a JWK Set without the envelope. Receipts are signed with the first "
         "one. Keep a copy where receipts are kept: who verifies a receipt has to trust these keys.",
-        responses=(ResponseSpec(200, "The keys", ReceiptKeys, media_type=_JWK_SET),),
+        responses=(ResponseSpec(200, "The keys", ReceiptKeys, media_type=_JWK_SET, bare=True),),
         access=access.PUBLIC,
     ),
 )
