@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import google_crc32c
 import pytest
-from uuid6 import uuid7
 
 from pipeline.core.digests import crc32c_digest, format_content_digest
 from pipeline.core.errors import RequestError, StoreError, StoreUnavailable
@@ -24,7 +23,7 @@ from schemas.media import MediaMetadata
 pytestmark = pytest.mark.unit
 
 DATA = b"the bytes of a video"
-NAME = str(uuid7())
+NAME = "01a21cbf-43aa-7d0b-b05d-7bf19f1769a1"
 KEY = object_key(NAME)
 
 
