@@ -12,6 +12,7 @@ import pytest
 
 from deploy.cli.processes import SluiceProcesses
 from tests.harness.cell import SEGMENT_BYTES, Cell
+from tests.harness.losses import recover
 from tests.harness.media_samples import sample
 from tests.harness.releases import REPOSITORY, exported, restart
 from tests.harness.running import running_cell
@@ -97,5 +98,6 @@ async def test_this_release_recovers_from_journals_of_the_previous_one(
             await cell.redis.delete(key)
         for child in children:
             await restart(child, REPOSITORY)
+        await recover(cell)
         await _finished(cell, uploads)
         await cell.until_clean()
