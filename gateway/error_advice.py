@@ -45,6 +45,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "UPLOAD_NOT_FOUND": "Check the id and the credential's owner. Records of ended uploads are deleted after a day.",
     "UPLOAD_RECOVERING": _RETRY + " Nothing has to be sent again.",
     "VOLUME_RECOVERING": _RETRY,
+    "VOLUME_DRAINING": _RETRY + " A load balancer in front of several cells may send the request to another one.",
     "CONTENT_NOT_FOUND": "Check the id and the credential's owner. A content exists once its upload is `ready`.",
     "WEBHOOK_NOT_FOUND": "Check the id and the credential's owner; `GET /v1/webhooks` lists the webhooks.",
     "WEBHOOK_LIMIT": "Delete a webhook, or let one endpoint receive more events. The operator can raise the limit.",

@@ -156,6 +156,12 @@ VOLUME_RESERVATIONS = Gauge(
 VOLUME_WAITING = Gauge(
     "sluice_volume_waiting", "Uploads waiting for room on a temp volume", ["volume"], registry=REGISTRY
 )
+VOLUME_DRAINING = Gauge(
+    "sluice_volume_draining",
+    "1 while a temp volume is drained and takes no new uploads, else 0",
+    ["volume"],
+    registry=REGISTRY,
+)
 ADMISSION_AGE_SECONDS = Gauge(
     "sluice_volume_admission_age_seconds", "Time since admission ran on a temp volume", ["volume"], registry=REGISTRY
 )

@@ -63,6 +63,9 @@ class VolumeOverview(_Part):
     free: int = Field(description="Free bytes of the disk at the last measurement")
     measured_at: datetime | None
     admission_ran_at: datetime | None = Field(description="When an admission worker last admitted uploads")
+    draining_since: datetime | None = Field(
+        description="Since when it is drained (`sluice drain`): it takes no new uploads; null: it is not"
+    )
     holding: int = Field(description="Uploads that hold room")
     waiting: int = Field(description="Uploads that wait for room")
     queue: list[WaitingUpload] = Field(

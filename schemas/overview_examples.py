@@ -57,6 +57,7 @@ OVERVIEW: Final[Example] = {
             "free": _FREE,
             "measured_at": "2026-11-27T11:23:51.904Z",
             "admission_ran_at": "2026-11-27T11:23:51.911Z",
+            "draining_since": None,
             "holding": 5,
             "waiting": 1,
             "queue": [

@@ -201,6 +201,12 @@ class VolumeFields(_Fields):
         None,
         description="The counters with which the keys of its owners agree: tickets, epoch, reserved and backed bytes",
     )
+    draining: Literal["all", "new"] | None = Field(
+        None,
+        description="While the volume is drained (`sluice drain`), new uploads are refused. `all`: nothing is "
+        "admitted; `new`: uploads that wait already are",
+    )
+    draining_since_ms: int | None = Field(None, description="Since when it is drained")
     followed_run: str | None = Field(
         None, description="The run of the Redis server (`run_id`) whose records have been compared with the journals"
     )

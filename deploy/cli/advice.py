@@ -129,6 +129,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "OBJECT_DIGEST_WRONG": _RESTART,
     "UPLOAD_RECOVERING": "Run `sluice recover` on the server to restore it. Nothing has to be sent again.",
     "VOLUME_RECOVERING": "Run `sluice recover` on the server.",
+    "VOLUME_DRAINING": "Try another gateway; on the server, `sluice drain --cancel` ends the drain.",
     "REDIS_UNAVAILABLE": _SERVER_SIDE,
     "DATABASE_UNAVAILABLE": _SERVER_SIDE,
     "DATABASE_REJECTED": "The server kept what was sent. Run `sluice doctor` on it to check its database.",

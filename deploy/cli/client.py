@@ -29,6 +29,7 @@ from pipeline.adapters.http_reasons import connection_reason
 from pipeline.core import lifecycle
 from pipeline.core.retry import GiveUp, RetryPolicy
 from schemas.content import Content
+from schemas.health import Ready
 from schemas.http import Page
 from schemas.imports import ImportObject, ImportView
 from schemas.receipts import ReceiptView
@@ -114,6 +115,10 @@ class SluiceClient:
         """One page of uploads, newest first."""
         query = {"status": status, "limit": limit, "cursor": cursor}
         return await self._call("GET", self._url("/v1/uploads", query), Page[UploadView])
+
+    async def readiness(self) -> Ready:
+        """Raises ApiError NOT_READY, GATEWAY_BUSY."""
+        return await self._call("GET", self._url("/readyz"), Ready)
 
     async def cancel(self, upload_id: str) -> None:
         """Cancel an upload; the server removes what it has of it."""

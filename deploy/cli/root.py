@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "webhook": ("deploy.cli.webhook", "Manage webhooks: create, test, replay, pause and delete them."),
     "receipt": ("deploy.cli.receipt", "Fetch and verify receipts: what a server has signed about a content's bytes."),
     "migrate": ("deploy.cli.serve", "Bring the database schema up to date."),
+    "drain": ("deploy.cli.drain", "Let a cell take no new uploads, and wait until it is empty."),
     "recover": ("deploy.cli.recover", "Rebuild in Redis what it has lost, from the temp volume."),
     "verify": ("deploy.cli.verify", "Compare the rows of contents with the objects in the stores."),
     "doctor": ("deploy.cli.doctor", "Check everything that Sluice depends on, and say how to fix it."),
@@ -110,7 +111,7 @@ def sluice(ctx: click.Context) -> None:
     sluice up --demo          try it on this machine
     sluice upload film.mp4    send a file to a running gateway
 
-    `gateway`, `worker`, `key`, `webhook`, `migrate`, `recover` and `doctor` read their settings from SLUICE_*
+    `gateway`, `worker`, `key`, `webhook`, `migrate`, `drain`, `recover` and `doctor` read their settings from SLUICE_*
     environment variables.
     """
     if not ctx.ensure_object(dict).get(_DEBUG):

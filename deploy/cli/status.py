@@ -12,14 +12,17 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from deploy.cli.client import SluiceClient
+from deploy.cli.errors import ClientError
 from deploy.cli.options import json_option, key_option, server_option
 from deploy.cli.output import on_terminal, print_line
 from deploy.cli.status_text import upload_line, upload_lines, upload_page, uploads_table
 from deploy.cli.upload_ids import find_upload_id
 from pipeline.core.lifecycle import Status
+from pipeline.core.retry import RetryPolicy
 from schemas.uploads import UploadView
 
 _REFRESH_SECONDS = 1.0
+_ONCE = RetryPolicy(max_attempts=1, base_seconds=0.0, cap_seconds=0.0)
 
 
 @click.command()
@@ -55,6 +58,8 @@ def status(
     async def run() -> None:
         async with SluiceClient(server, key=key) as client:
             if upload_id is None:
+                if await _is_drained(server):
+                    click.echo("This cell is drained: it takes no new uploads (sluice drain).", err=True)
                 while True:
                     show.uploads((await client.uploads(status=wanted, limit=limit)).items)
                     if not watch:
@@ -70,6 +75,16 @@ def status(
     stops_by_interrupt = contextlib.suppress(KeyboardInterrupt) if watch else contextlib.nullcontext()
     with show, stops_by_interrupt:
         asyncio.run(run())
+
+
+async def _is_drained(server: str) -> bool:
+    """As /readyz says; asked once, since a gateway that is not ready serves lists all the same."""
+    async with SluiceClient(server, policy=_ONCE) as client:
+        try:
+            ready = await client.readiness()
+        except ClientError:
+            return False
+    return ready.room is not None and ready.room.draining
 
 
 class Screen(contextlib.AbstractContextManager["Screen"]):

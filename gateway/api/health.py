@@ -21,12 +21,13 @@ from gateway.routing import ResponseSpec, Route
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError, SluiceError
 from pipeline.hidden_paths import without_paths
-from schemas.health import Alive, Ready
+from pipeline.ports import VolumeSnapshot
+from schemas.health import Alive, Ready, Room
 
 _FRESH_SECONDS: Final = 0.25
 
-Found = tuple[Mapping[str, str], Mapping[str, str]]
-"""Problems and, where there are none, warnings."""
+Found = tuple[Mapping[str, str], Mapping[str, str], VolumeSnapshot | None]
+"""Problems and, where there are none, warnings and the room of the cell."""
 
 
 class Readiness:
@@ -46,8 +47,9 @@ class Readiness:
         return await asyncio.shield(self._check)
 
     async def _examine(self) -> Found:
-        problems = await self._services.problems()
-        return problems, {} if problems else await self._services.warnings()
+        if problems := await self._services.problems():
+            return problems, {}, None
+        return {}, await self._services.warnings(), await self._services.room()
 
 
 READINESS = web.AppKey("readiness", Readiness)
@@ -61,10 +63,20 @@ async def healthy(request: web.Request) -> web.StreamResponse:
 async def ready(request: web.Request) -> web.StreamResponse:
     if request.app[RUNNING].stopping.is_set():
         raise RequestError("GATEWAY_BUSY")
-    problems, warnings = await request.app[READINESS].latest()
+    problems, warnings, room = await request.app[READINESS].latest()
     if problems:
         raise SluiceError("NOT_READY", names=", ".join(sorted(problems)), problems=dict(problems))
-    return success(Ready(warnings=without_paths(dict(warnings))))
+    return success(Ready(warnings=without_paths(dict(warnings)), room=room and _shown(room)))
+
+
+def _shown(volume: VolumeSnapshot) -> Room:
+    return Room(
+        budget=volume.budget_bytes,
+        reserved=volume.reserved_bytes,
+        available=volume.available_bytes,
+        waiting=volume.waiting,
+        draining=volume.draining,
+    )
 
 
 ROUTES: tuple[Route, ...] = (
@@ -89,7 +101,8 @@ ROUTES: tuple[Route, ...] = (
         "lost the uploads on the temp volume, while the temp volume is not writable (`detail.problems`), and from the "
         "beginning of a shutdown. A full temp volume is not an error: uploads wait for room. Nor is a problem of "
         "PostgreSQL: uploads continue, and wait for it at their last stage. `warnings` lists what an operator should "
-        "fix.",
+        "fix. `room` says how much the cell can take, and whether it is drained: a load balancer may send new uploads "
+        "to the cell with the most. The other requests of an upload belong to its own cell, drained or not.",
         responses=(ResponseSpec(200, "Ready", Ready),),
         errors=("NOT_READY", "GATEWAY_BUSY"),
         quiet=True,

@@ -24,7 +24,14 @@ from pipeline.contents.known_stores import ExaminedStores, KnowledgeRules
 from pipeline.contents.receipts import Receipts
 from pipeline.core.errors import SluiceError
 from pipeline.core.windows import BLOCK_BYTES
-from pipeline.ports import CellOverview, ContentRepository, DeletionRepository, EventFeed, SignedMessages
+from pipeline.ports import (
+    CellOverview,
+    ContentRepository,
+    DeletionRepository,
+    EventFeed,
+    SignedMessages,
+    VolumeSnapshot,
+)
 from pipeline.settings import Settings
 from pipeline.uploads.append import Appender
 from pipeline.uploads.concatenation import Concatenation
@@ -127,6 +134,13 @@ class GatewayServices:
                 "uploads that need the rest wait for it. Run `sluice doctor` for details."
             )
         return found
+
+    async def room(self) -> VolumeSnapshot | None:
+        """The counters of the temp volume; None while Redis is unavailable."""
+        try:
+            return await self._redis.ledger.snapshot()
+        except SluiceError:
+            return None
 
     async def collect(self) -> None:
         """Refresh the gauges that are read from Redis."""

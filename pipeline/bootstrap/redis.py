@@ -11,6 +11,7 @@ from pipeline.adapters.arq.queue import ArqStageQueue, envelope_key
 from pipeline.adapters.redis import Redis  # first: it decides what redis-py imports
 from pipeline.adapters.redis.address import client_url
 from pipeline.adapters.redis.append_board import RedisAppendBoard
+from pipeline.adapters.redis.draining import RedisDraining
 from pipeline.adapters.redis.ended_list import RedisEndedList
 from pipeline.adapters.redis.gauges import RedisGauges
 from pipeline.adapters.redis.health import RedisHealth
@@ -52,6 +53,7 @@ class RedisParts:
     stages: RedisStageBoard
     ended: RedisEndedList
     ledger: RedisReservationLedger
+    draining: RedisDraining
     queue: ArqStageQueue
     signals: RedisSignals
     gauges: RedisGauges
@@ -161,6 +163,7 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
             stages=RedisStageBoard(client, scripts, keys, int(settings.stage_lease_seconds * 1000), _REQUEUE_MS),
             ended=RedisEndedList(client, scripts, keys),
             ledger=RedisReservationLedger(client, scripts, keys, settings.volume, rules),
+            draining=RedisDraining(client, scripts, keys),
             queue=ArqStageQueue(client, keys),
             signals=signals,
             gauges=RedisGauges(client, keys),

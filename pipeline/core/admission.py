@@ -60,6 +60,7 @@ class AdmissionModel(LedgerModel):
     lookahead: int
     pause_ms: int
     ran_at_ms: int | None = None
+    draining: bool = False
     share: OwnerShare = OwnerShare()
 
     def room_bytes(self, disk: DiskReading) -> int:
@@ -91,13 +92,15 @@ class AdmissionModel(LedgerModel):
         admitted: list[str] = []
         at_share: set[str] = set()
         room = self._grant_wishes(self.room_bytes(disk))
+        if self.draining:
+            self._measure(disk)
+            return admitted
         while head := self._head(at_share):
             self.queue.being_served(head)
             if head.requested_bytes > room and not self._goes_alone(head, disk):
                 break
             room -= self._reserve(head, now_ms, lease_ms, admitted)
-        usable_bytes = disk.free_bytes - disk.headroom_bytes + self.reserved_bytes - self.unbacked_bytes
-        self.usable_bytes = max(0, usable_bytes)
+        usable_bytes = self._measure(disk)
         for owner in at_share:
             self.queue.pass_over(owner)
         if head:
@@ -105,6 +108,12 @@ class AdmissionModel(LedgerModel):
             self._overtake(head, room, could_fit, at_share, now_ms, lease_ms, admitted)
         self.queue.forget()
         return admitted
+
+    def _measure(self, disk: DiskReading) -> int:
+        """What all reservations together could hold on the disk; less than 0: the disk has less than its headroom."""
+        usable_bytes = disk.free_bytes - disk.headroom_bytes + self.reserved_bytes - self.unbacked_bytes
+        self.usable_bytes = max(0, usable_bytes)
+        return usable_bytes
 
     def _head(self, at_share: set[str]) -> Waiting | None:
         """The first upload of the owner whose turn it is. Owners at their share are passed over; once in a run they are

@@ -74,6 +74,12 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "VOLUME_RECOVERING": ErrorSpec(
         503, True, "Redis has lost the records of temp volume {volume}; uploads are accepted after `sluice recover`."
     ),
+    "VOLUME_DRAINING": ErrorSpec(
+        503,
+        True,
+        "Temp volume {volume} is being drained: it takes no new uploads, and those that it has continue; try again"
+        " after {retry_after_seconds} s.",
+    ),
     "CONTENT_NOT_FOUND": ErrorSpec(404, False, "There is no content {content_id}."),
     "WEBHOOK_NOT_FOUND": ErrorSpec(404, False, "There is no webhook {webhook_id}."),
     "WEBHOOK_LIMIT": ErrorSpec(

@@ -43,14 +43,22 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class VolumeSnapshot:
-    """The counters of a temp volume: bytes, and numbers of uploads."""
+    """The counters of a temp volume: bytes, and numbers of uploads. `usable_bytes`: what all reservations together
+    could hold on the disk at the last measurement; None: it was not measured yet."""
 
     budget_bytes: int
     reserved_bytes: int
     backed_bytes: int
     free_bytes: int
+    usable_bytes: int | None
     reservations: int
     waiting: int
+    draining: bool
+
+    @property
+    def available_bytes(self) -> int:
+        """What could be reserved now. 0 before the first measurement."""
+        return max(0, min(self.budget_bytes, self.usable_bytes or 0) - self.reserved_bytes)
 
 
 class ReservationLedger(Protocol):

@@ -30,7 +30,8 @@ function volumePanel(volume, samples, now) {
       h("h3", {}, volume.name),
       h("p", { class: late ? "bad" : "soft" }, late
         ? `Admission has not run for ${ranAgo === null ? "as long as Redis knows" : age(ranAgo)}: no upload is admitted. Start a worker: sluice worker admission`
-        : "Admission runs")),
+        : "Admission runs"),
+      volume.draining_since !== null && h("p", { class: "bad" }, `Drained for ${age(now - time(volume.draining_since))}: no new uploads`)),
     meter(volume.budget, [["reserved", volume.reserved], ["disk", volume.on_disk]],
       `Reserved ${bytes(volume.reserved)} and on the disk ${bytes(volume.on_disk)} of a budget of ${bytes(volume.budget)}`),
     h("dl", { class: "facts" },

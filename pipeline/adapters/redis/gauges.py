@@ -22,6 +22,7 @@ from pipeline.telemetry import (
     REDIS_AVAILABLE,
     UPLOADS,
     VOLUME_BUDGET,
+    VOLUME_DRAINING,
     VOLUME_FREE,
     VOLUME_RESERVATIONS,
     VOLUME_RESERVED,
@@ -87,6 +88,7 @@ class RedisGauges:
             VOLUME_WAITING.labels(volume).set(waiting)
             if "ran_at_ms" in facts:
                 ADMISSION_AGE_SECONDS.labels(volume).set(max(0, now - int(facts["ran_at_ms"])) / 1000)
+            VOLUME_DRAINING.labels(volume).set("draining" in facts)
 
     async def _workers(self, volumes: Sequence[str], now: int) -> None:
         """A volume becomes known to Redis when admission runs, so that one without an admission worker may be known

@@ -224,8 +224,10 @@ class RedisReservationLedger:
             reserved_bytes=int(fields.get("reserved_bytes", 0)),
             backed_bytes=int(fields.get("backed_bytes", 0)),
             free_bytes=int(fields.get("free_bytes", 0)),
+            usable_bytes=int(fields["usable_bytes"]) if "usable_bytes" in fields else None,
             reservations=reservations,
             waiting=waiting,
+            draining="draining" in fields,
         )
 
     async def holders(self) -> Mapping[str, int]:

@@ -115,6 +115,7 @@ class RedisOverview:
             free=int(facts.get("free_bytes", 0)),
             measured_at=moment("measured_at_ms"),
             admission_ran_at=moment("ran_at_ms"),
+            draining_since=moment("draining_since_ms"),
             holding=holding,
             waiting=waiting,
             queue=[_waiting(item) for item in queue["uploads"] or () if "since_ms" in item],

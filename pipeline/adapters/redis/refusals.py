@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pipeline.core.errors import LimitReached, RequestError, SluiceError
+from pipeline.core.errors import DependencyUnavailable, LimitReached, RequestError, SluiceError
 
 # How long a client waits before it tries again where nobody knows when an upload will end.
 _TRY_AGAIN_SECONDS: Final = 10
@@ -29,6 +29,8 @@ def refusal(reply: Mapping[str, Any]) -> SluiceError:
     if code == "FILE_TOO_LARGE_FOR_OWNER":
         size_bytes, value = int(reply["size_bytes"]), int(reply["value"])
         return RequestError("FILE_TOO_LARGE_FOR_OWNER", size_bytes=size_bytes, limit=reply["limit"], value=value)
+    if code == "VOLUME_DRAINING":
+        return DependencyUnavailable("VOLUME_DRAINING", volume=reply["volume"], retry_after_seconds=seconds)
     if code == "UPLOAD_NOT_FOUND":
         return RequestError("UPLOAD_NOT_FOUND", upload_id=reply["upload_id"])
     if code == "PARTIAL_UPLOAD_USED":

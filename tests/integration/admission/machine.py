@@ -97,6 +97,12 @@ class AdmissionMachine(PairMachine):
             self.drop_file(upload)
             self.doomed.discard(upload)
 
+    @rule(mode=st.sampled_from(("all", "new", None)))
+    def drain(self, mode: str | None) -> None:
+        """Nothing is admitted while everything is drained. New uploads are refused elsewhere."""
+        assert self.call("drain", None, mode=mode)["known"]
+        self.model.draining = mode == "all"
+
     @rule(upload=uploads)
     def renew(self, upload: str) -> None:
         assert self.call("renew", upload)["known"] == self.model.renew(upload, self.now_ms, LEASE_MS)
@@ -182,6 +188,7 @@ class AdmissionMachine(PairMachine):
         if not hasattr(self, "model"):
             return
         self.others_bytes = 0
+        self.drain(None)
         while self.model.queue:
             first = next(iter(self.model.queue)).upload_id
             runs_left = len(self.model.reservations) + len(self.model.queue) + self.volume.max_overtakes

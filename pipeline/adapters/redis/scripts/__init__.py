@@ -71,6 +71,7 @@ NAMES = (
     "volume_adopt",
     "volume_back",
     "volume_confirm",
+    "volume_drain",
     "volume_follow",
     "volume_give",
     "volume_given",

@@ -179,12 +179,14 @@ local function admit(is_new, quiet)
   local on_disk = A.free_bytes - A.headroom_bytes - (reserved() - backed())
   local room = math.max(0, math.min(A.budget_bytes - reserved(), on_disk))
   if not quiet then room = grant_wishes(room) end
+  local is_closed = volume_field(V, 'draining') == 'all' -- what holds bytes may still grow
   if is_new then
-    if enter(room, quiet) then return end
+    if not is_closed and enter(room, quiet) then return end
     enqueue(A.size_bytes)
   elseif quiet then
     return
   end
+  if is_closed then return end
   local passed = {}
   local head = head_of_queue(passed)
   while head do

@@ -42,6 +42,7 @@ _MORE: Mapping[str, tuple[str, ...]] = {
     "volume_adopt": (*_VOLUME, "admission", "volume_upgrade"),
     "volume_back": (*_VOLUME, "room"),
     "volume_confirm": (*_VOLUME, "admission"),
+    "volume_drain": _VOLUME,
     "volume_follow": _VOLUME,
     "volume_give": (*_VOLUME, "room"),
     "volume_given": _VOLUME,

@@ -2,7 +2,7 @@
 -- once, by `flush_hashes`, at the end of the script (composed.py adds the call). Everything that reads or writes a field of such a hash
 -- uses these functions, unless the script changes none.
 local VOLUME_FIELDS = {'opened_at_ms', 'epoch', 'tickets', 'reserved_bytes', 'backed_bytes', 'usable_bytes', 'ran_at_ms', 'virtual',
-  'queue_end', 'measured_at_ms', 'owners_as_of'}
+  'queue_end', 'measured_at_ms', 'owners_as_of', 'draining'}
 
 local cells = {} -- key -> {field = value, or false: it has none}
 local dirty = {} -- key -> {field = true}: changed by this script

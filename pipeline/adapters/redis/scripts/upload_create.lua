@@ -1,7 +1,8 @@
 -- Register an upload in the status its transport begins with, once per Idempotency-Key, and queue the stages that may start at
 -- once. A: upload_id, fields {name: value}, fingerprint, idempotency_key?, idempotency_ms, again?: the key of an upload that has
 -- ended is free, permit? {id, count, until_ms}, limits? (core.creation_limits), parts? (of a
--- final upload, see joining.lua: one that consists of the same parts already is returned as known), requeue_ms. Returns {created, fields (the hash as a flat
+-- final upload, see joining.lua: one that consists of the same parts already is returned as known), requeue_ms. A volume that is
+-- drained takes no new upload but final ones, whose bytes it has. Returns {created, fields (the hash as a flat
 -- list, which names the queued jobs)}, {conflict}, {used_up} or {refused: {code, ...}}.
 local idem = A.idempotency_key and (P .. 'idempotency:' .. A.idempotency_key)
 if idem then
@@ -19,6 +20,8 @@ if A.parts then
   local known = joined_before(A.parts, A.fields.owner)
   if known then return cjson.encode({created = false, fields = flat_record(known)}) end
 end
+local is_drained = not A.parts and redis.call('HEXISTS', P .. 'volume:' .. A.fields.volume, 'draining') == 1
+if is_drained then return cjson.encode({refused = {code = 'VOLUME_DRAINING', volume = A.fields.volume}}) end
 local refused = A.parts and refuse_parts(A.parts, A.fields.owner) or A.limits and refuse_creation(A.limits, A.fields, TRANSPORTS[A.fields.transport].begins)
 if refused then return cjson.encode({refused = refused}) end
 if A.permit and not use_permit(A.permit) then return cjson.encode({used_up = true}) end

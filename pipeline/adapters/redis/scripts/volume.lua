@@ -3,7 +3,8 @@
 --
 -- Keys of a volume, V, besides those of its queue (queue.lua):
 --   V               hash: opened_at_ms, epoch, tickets, reserved_bytes, backed_bytes, ran_at_ms, followed_run, owners_as_of, what
---                   was last measured (free_bytes, usable_bytes, budget_bytes, measured_at_ms)
+--                   was last measured (free_bytes, usable_bytes, budget_bytes, measured_at_ms), and while it is drained draining
+--                   ('all': nothing is admitted, 'new': what waits is) and draining_since_ms
 --   V:passes        hash id -> how often it was overtaken;  V:tickets  hash id -> ticket of an upload that holds bytes
 --   V:reservations  hash id -> reserved bytes;  V:backed  hash id -> bytes of them that are allocated on the disk. The bytes of
 --                   journals come on top: those of uploads that hold bytes are reserved, and backed once it is confirmed
