@@ -28,6 +28,7 @@ or `skipped` if the upload has no use for it: the upload was created before a re
 | `<ns>:v1:workers` | sorted set | names of worker processes, `host:pid`, scored by their last heartbeat |
 | `<ns>:v1:stages` | hash | what runs of stages have done since Redis has data, `<stage>.<counter>`: `StageCounters` |
 | `<ns>:v1:stages:samples` | sorted set | `stages` over the last hour, scored by time: JSON, with `at_ms` |
+| `<ns>:v1:switches` | string | with Sentinel: how often a process has found that another server is the primary |
 | `<ns>:v1:events` | stream | about the last 10,000 changes: `EventFields` |
 
 Admission workers add a sample every ten seconds; however many there are, one.
@@ -208,7 +209,9 @@ class VolumeFields(_Fields):
     )
     draining_since_ms: int | None = Field(None, description="Since when it is drained")
     followed_run: str | None = Field(
-        None, description="The run of the Redis server (`run_id`) whose records have been compared with the journals"
+        None,
+        description="The run of the Redis server (`run_id`) whose records have been compared with the journals, and "
+        "after a full stop the value of `switches`, if there is one",
     )
 
 

@@ -11,6 +11,7 @@ from pipeline.adapters.arq.queue import ArqStageQueue, envelope_key
 from pipeline.adapters.redis import Redis  # first: it decides what redis-py imports
 from pipeline.adapters.redis.address import client_url
 from pipeline.adapters.redis.append_board import RedisAppendBoard
+from pipeline.adapters.redis.connecting import open_pool
 from pipeline.adapters.redis.draining import RedisDraining
 from pipeline.adapters.redis.ended_list import RedisEndedList
 from pipeline.adapters.redis.gauges import RedisGauges
@@ -19,7 +20,6 @@ from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.ledger import LedgerRules, RedisReservationLedger
 from pipeline.adapters.redis.news import RedisNews
 from pipeline.adapters.redis.owner_counts import RedisOwnerCounts
-from pipeline.adapters.redis.pool import SideBySidePool
 from pipeline.adapters.redis.samples import RedisSamples
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.adapters.redis.segment_board import RedisSegmentBoard
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _RESPONSE_SECONDS = 5.0
 # A queued stage that has not started for this long is enqueued again, which is harmless if its job still exists.
 _REQUEUE_MS = 10_000
+# The one that listens, and one that is being closed.
+_LISTENER_CONNECTIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def creation_limits(settings: Settings) -> CreationLimits:
 
 
 def redis_address(settings: Settings) -> str:
-    """The URL of Redis for redis-py and arq: a secret."""
+    """The URL of Redis for `open_pool`: a secret."""
     return client_url(
         settings.redis_url.get_secret_value(),
         ca_file=settings.redis_ca_file,
@@ -114,17 +116,24 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
     url = redis_address(settings)
     keys = Keys(settings.redis_namespace)
     client: Redis = Redis(
-        connection_pool=SideBySidePool.from_url(
+        connection_pool=open_pool(
             url,
             max_connections=settings.redis_connections,
+            after_switch=("INCR", keys.switches),
             decode_responses=True,
             socket_timeout=_RESPONSE_SECONDS,
             socket_connect_timeout=_RESPONSE_SECONDS,
             health_check_interval=15,
         )
     )
-    listener: Redis = Redis.from_url(
-        url, decode_responses=True, socket_timeout=_RESPONSE_SECONDS, socket_connect_timeout=_RESPONSE_SECONDS
+    listener: Redis = Redis(
+        connection_pool=open_pool(
+            url,
+            max_connections=_LISTENER_CONNECTIONS,
+            decode_responses=True,
+            socket_timeout=_RESPONSE_SECONDS,
+            socket_connect_timeout=_RESPONSE_SECONDS,
+        )
     )
     scripts = Scripts(client, keys.prefix)
     rules = LedgerRules(

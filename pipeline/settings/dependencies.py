@@ -15,7 +15,10 @@ class DependencySettings(BaseModel):
     redis_url: RedisUrl = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
         description="URL of Redis, with AOF enabled: `redis://USER:PASSWORD@HOST:PORT/0`, or `rediss://` for TLS with "
-        "a verified certificate and host name; Redis Cluster and Sentinel do not work",
+        "a verified certificate and host name. With Sentinel: "
+        "`redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/NAME/0` or `rediss+sentinel://`, where hosts and ports "
+        "are those of the Sentinels, and NAME is that of the primary (docs/high-availability.md). Redis Cluster does "
+        "not work",
     )
     redis_ca_file: CaFile = Field(
         None,

@@ -30,6 +30,10 @@ _PURGE_URL: Final = re.compile(r"https?://(?:[^/?#@\\\s]*@)?([^/?#@\\\s]+)([/?][
 _DATABASE_URL: Final = re.compile(
     r"postgres(?:ql)?://(?:[^/?#@\s]*@)?((?:\[[0-9A-Fa-f:.]+\]|[^/?#@:,\s\[\]]*)(?::\d{1,5})?(?:,[^/?#@\s]+)?)(?:/[^?#@\s]*)?(?:\?[^#\s]*)?"
 )
+_SENTINEL_URL: Final = re.compile(
+    r"rediss?\+sentinel://(?:[^/?#@\s]*@)?([^/?#@\s]+)/[A-Za-z0-9._-]+(?:/\d*)?(?:\?[^#\s]*)?", re.IGNORECASE
+)
+_SENTINEL: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::[1-9]\d{0,4})?")
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _KEY: Final = "{key}"
@@ -120,13 +124,26 @@ def _redis_url(value: SecretStr) -> SecretStr:
     """The value may contain a password, so the message does not repeat it."""
     try:
         url = urlsplit(value.get_secret_value())
-        valid = url.scheme == "unix" or bool(
-            url.scheme in {"redis", "rediss"} and url.hostname and url.port != 0 and re.fullmatch(r"(/\d*)?", url.path)
+        found = _SENTINEL_URL.fullmatch(value.get_secret_value())
+        of_sentinel = found is not None and all(map(_SENTINEL.fullmatch, found[1].split(",")))
+        valid = (
+            of_sentinel
+            or url.scheme == "unix"
+            or bool(
+                url.scheme in {"redis", "rediss"}
+                and url.hostname
+                and url.port != 0
+                and re.fullmatch(r"(/\d*)?", url.path)
+            )
         )
     except ValueError:
         valid = False
     if not valid:
-        raise _refused("Must be redis://, rediss:// or unix://, such as redis://HOST:PORT/0, where 0 is the database")
+        raise _refused(
+            "Must be redis://, rediss:// or unix://, such as redis://HOST:PORT/0, where 0 is the database; with "
+            "Sentinel redis+sentinel:// or rediss+sentinel://, such as redis+sentinel://HOST:PORT,HOST:PORT/NAME/0, "
+            "where NAME is that of the primary"
+        )
     return value
 
 

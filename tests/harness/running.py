@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 
 from deploy.cli.processes import ALL_IN_ONE, SluiceProcesses
 from deploy.embedded.layout import Layout
+from pipeline.adapters.redis.connecting import open_pool
 from pipeline.adapters.redis.keys import Keys
 from pipeline.bootstrap import open_store
 from pipeline.core.stages import WorkerType
@@ -48,7 +49,8 @@ class CellProcesses:
         async with AsyncExitStack() as exits:
             http = await exits.enter_async_context(aiohttp.ClientSession())
             store = await exits.enter_async_context(open_store(self.settings))
-            redis = Redis.from_url(self.settings.redis_url.get_secret_value(), decode_responses=True)
+            url = self.settings.redis_url.get_secret_value()
+            redis = Redis(connection_pool=open_pool(url, max_connections=1000, decode_responses=True))
             exits.push_async_callback(redis.aclose, close_connection_pool=True)
             keys = Keys(self.settings.redis_namespace)
             yield Cell(self.processes, self.environment, self.settings, http, redis, store, keys)

@@ -7,14 +7,17 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from deploy.cli.doctor.check_sentinel import check_sentinels
 from deploy.cli.doctor.findings import RESPONSE_SECONDS, Findings
 from deploy.cli.doctor.redis_advice import SINGLE_SERVER, advice
 from deploy.cli.doctor.redis_memory import judge_memory
 from deploy.cli.doctor.transport import judge_redis_transport
 from deploy.cli.formatting import format_bytes
+from pipeline.adapters.redis.connecting import open_pool
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.scripts import Scripts
+from pipeline.adapters.redis.sentinel import read_sentinel_url
 from pipeline.bootstrap.redis import redis_address, redis_health
 from pipeline.core.errors import DependencyUnavailable
 from pipeline.settings import Settings
@@ -23,25 +26,35 @@ OLDEST_VERSION = (6, 2)
 """The oldest version that Sluice is tested with."""
 MOST_SKEW_SECONDS = 2.0
 _NEARLY_FULL = 0.9
+_CONNECTIONS = 4
+_OF_SENTINEL = "Set SLUICE_REDIS_URL to the Sentinels and the name of the primary: redis+sentinel://HOST:26379/NAME/0"
 
 
 async def check_redis(settings: Settings, findings: Findings) -> None:
     """Read INFO and TIME, subscribe to a channel, and write keys that are deleted at once."""
-    redis: Redis = Redis.from_url(
-        redis_address(settings),
+    url = redis_address(settings)
+    sentinels = read_sentinel_url(url)
+    if sentinels is not None and not await check_sentinels(sentinels, findings):
+        return
+    pool = open_pool(
+        url,
+        max_connections=_CONNECTIONS,
         decode_responses=True,
         socket_connect_timeout=RESPONSE_SECONDS,
         socket_timeout=RESPONSE_SECONDS,
     )
+    redis: Redis = Redis(connection_pool=pool)
     keys = Keys(settings.redis_namespace)
     health = redis_health(redis, Scripts(redis, keys.prefix), keys)
     user = redis.connection_pool.connection_kwargs.get("username")
     try:
         info = await _info(redis)
         if info.get("redis_mode") == "sentinel":
-            findings.error("is a Sentinel, which holds no data", "Set SLUICE_REDIS_URL to the primary that it watches.")
+            findings.error("is a Sentinel, which holds no data", _OF_SENTINEL)
             return
         judge_info(info, findings)
+        if sentinels is not None:
+            judge_replication(info, findings)
         judge_redis_transport(settings.redis_url.get_secret_value(), findings)
         judge_memory(info, settings, findings)
         await health.check()
@@ -54,7 +67,7 @@ async def check_redis(settings: Settings, findings: Findings) -> None:
             findings.error(problem.detail["reason"], advice(code, user, settings.redis_namespace))
         return
     finally:
-        await redis.aclose()
+        await redis.aclose(close_connection_pool=True)
     await _check_signals(redis, keys, user, settings, findings)
 
 
@@ -93,7 +106,7 @@ async def _check_signals(redis: Redis, keys: Keys, user: str | None, settings: S
         )
     finally:
         await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py has no types here
-        await redis.aclose()
+        await redis.aclose(close_connection_pool=True)
 
 
 _REPLICA = "is a replica, which accepts no writes"
@@ -113,6 +126,15 @@ def judge_info(info: dict[str, Any], findings: Findings) -> None:
         findings.error(_REPLICA, "Set SLUICE_REDIS_URL to the primary.")
     _judge_persistence(info, findings)
     _judge_limits(info, findings)
+
+
+def judge_replication(info: dict[str, Any], findings: Findings) -> None:
+    """Judge the fields of INFO of a primary that Sentinel watches."""
+    if "min_slaves_good_slaves" not in info:
+        findings.warning(
+            "accepts writes without any replica, and loses them if another primary is promoted meanwhile",
+            "Set `min-replicas-to-write 1` and `min-replicas-max-lag 10` on every server.",
+        )
 
 
 def _judge_persistence(info: dict[str, Any], findings: Findings) -> None:

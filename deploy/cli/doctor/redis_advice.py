@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 _LOGIN = "Set user and password in SLUICE_REDIS_URL: redis://user:password@host:6379/0"
-_PRIMARY = "Set SLUICE_REDIS_URL to the primary."
+_PRIMARY = "Set SLUICE_REDIS_URL to the primary, or to its Sentinels."
 SINGLE_SERVER = "Sluice's scripts use several keys at once. Use a single server; it may have replicas."
 OTHERWISE = "Check that it is running and that SLUICE_REDIS_URL is right."
 

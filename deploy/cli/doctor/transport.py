@@ -14,9 +14,10 @@ _VERIFIED = ("verify-ca", "verify-full")
 def judge_redis_transport(url: str, findings: Findings) -> None:
     """`url` as redis-py reads it."""
     parts = urlsplit(url)
-    if parts.scheme == "unix" or is_local(parts.hostname or "localhost"):
+    hosts = [_host(item) for item in parts.netloc.rpartition("@")[2].split(",")]
+    if parts.scheme == "unix" or all(map(is_local, hosts)):
         return
-    if parts.scheme != "rediss":
+    if parts.scheme not in ("rediss", "rediss+sentinel"):
         findings.warning(
             "is on another machine and is reached without TLS, so its password and all uploads can be read and "
             "changed on the way",

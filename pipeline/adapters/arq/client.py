@@ -12,8 +12,8 @@ from arq.connections import ArqRedis
 from arq.jobs import serialize_job
 from arq.utils import timestamp_ms
 
+from pipeline.adapters.redis.connecting import open_pool
 from pipeline.adapters.redis.jobs import known_stage
-from pipeline.adapters.redis.pool import SideBySidePool
 from pipeline.core.model import StageJob
 from pipeline.core.stages import Stage
 
@@ -36,7 +36,7 @@ def deserialize(raw: bytes) -> dict[str, Any]:
 
 def arq_client(redis_url: str) -> ArqRedis:
     """The client that an arq worker needs; unlike the other clients it reads bytes."""
-    pool = SideBySidePool.from_url(
+    pool = open_pool(
         redis_url,
         max_connections=_CONNECTIONS,
         decode_responses=False,

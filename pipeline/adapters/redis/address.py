@@ -1,7 +1,7 @@
 """The URL of Redis with its TLS options, as redis-py reads it.
 
-Guarantee: with `rediss://` the certificate and the host name of the server are verified, unless the URL itself says
-otherwise (`?ssl_cert_reqs=none`). redis-py alone verifies no host name.
+Guarantee: with `rediss://` and `rediss+sentinel://` the certificate and the host name of the server are verified,
+unless the URL itself says otherwise (`?ssl_cert_reqs=none`). redis-py alone verifies no host name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def client_url(
 ) -> str:
     """`url` with the TLS options of redis-py; those that it has stay. Other URLs are not changed."""
     parts = urlsplit(url)
-    if parts.scheme != "rediss":
+    if parts.scheme not in ("rediss", "rediss+sentinel"):
         return url
     present = parse_qs(parts.query, keep_blank_values=True)
     verified = present.get("ssl_cert_reqs", ["required"])[0] != "none"

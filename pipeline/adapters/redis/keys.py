@@ -114,6 +114,12 @@ class Keys:
         return f"{self.prefix}changed:{upload_id}"
 
     @property
+    def switches(self) -> str:
+        """How often a process has found that another server is the primary (Sentinel): what an earlier one acknowledged
+        last may be lost. With the server's run it identifies what recovery has compared with the journals."""
+        return f"{self.prefix}switches"
+
+    @property
     def probe(self) -> str:
         """Written and deleted to learn whether Redis accepts writes."""
         return f"{self.prefix}probe"

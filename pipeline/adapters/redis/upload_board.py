@@ -11,15 +11,15 @@ from typing import Any
 from uuid import UUID
 
 from redis.asyncio import Redis
-from redis.exceptions import InvalidResponse
 
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.jobs import to_jobs
 from pipeline.adapters.redis.keys import Keys
-from pipeline.adapters.redis.reads import Question, ask_each, expect, hash_all, hash_all_and_one, hash_get_many, now_ms
+from pipeline.adapters.redis.reads import Question, ask_each, hash_all, hash_all_and_one, hash_get_many, now_ms
 from pipeline.adapters.redis.records import from_flat, recovered_fields, to_fields, to_snapshot, to_upload
 from pipeline.adapters.redis.refusals import refusal
 from pipeline.adapters.redis.scripts import Scripts
+from pipeline.adapters.redis.server_runs import server_run
 from pipeline.core.access import DEFAULT_OWNER, Permit
 from pipeline.core.creation_limits import CreationLimits
 from pipeline.core.errors import AccessError, RequestError
@@ -283,11 +283,7 @@ class RedisUploadBoard:
         return int((await self._scripts.call("upload_purge", limit=limit))["count"])
 
     async def server_run(self) -> str:
-        with translated():
-            facts = expect(dict, await self._redis.info("server"))
-            if "run_id" not in facts:
-                raise InvalidResponse("INFO names no run_id")
-        return str(facts["run_id"])
+        return await server_run(self._redis, self._keys)
 
 
 def _permit_use(new: NewUpload) -> dict[str, Any] | None:

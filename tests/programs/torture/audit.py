@@ -147,7 +147,7 @@ async def _in_redis(world: World, ids: set[str]) -> list[str]:
     prefix, volume = world.keys.prefix, world.keys.volume(world.settings.volume)
     idle = re.compile(
         rf"{re.escape(prefix)}(uploads|retired|volumes|events|status:\w+|listed:\w+|worker:.+|idempotency:.+|watched_at_ms"
-        rf"|owned:\w+|owner-day:\d+:\w+|owner-rate:\w+|retired-owners|permit:\w+|stages|stages:samples|workers)"
+        rf"|owned:\w+|owner-day:\d+:\w+|owner-rate:\w+|retired-owners|permit:\w+|switches|stages|stages:samples|workers)"
         rf"|{re.escape(volume)}(:samples|:notified|:news)?"
     )
     records = {f"{world.keys.upload(item)}{part}" for item in ids for part in ("", ":received", ":stored", ":results")}
