@@ -21,6 +21,9 @@ pytestmark = pytest.mark.unit
         ("redis://u:pass@redis.example/0", [Level.WARNING]),
         ("rediss://u:pass@redis.example/0", [Level.OK]),
         ("rediss://u:pass@redis.example/0?ssl_cert_reqs=none", [Level.WARNING]),
+        ("redis+sentinel://u:pass@127.0.0.1:26379,[::1]:26379/main/0", []),
+        ("redis+sentinel://u:pass@127.0.0.1:26379,b.example/main/0", [Level.WARNING]),
+        ("rediss+sentinel://u:pass@a.example,b.example/main/0", [Level.OK]),
     ],
 )
 def test_redis(url: str, levels: list[Level]) -> None:

@@ -133,6 +133,18 @@ def test_origins(monkeypatch: pytest.MonkeyPatch, text: str, origins: tuple[str,
             ("redis_url", text)
             for text in ("localhost:6379", "http://a", "redis://", "redis://a:port/0", "redis://a:0", "redis://a/name")
         ),
+        *(
+            ("redis_url", f"redis+sentinel://{text}")
+            for text in (
+                "a:26379,b:26379",
+                "a:26379/",
+                "a:port/main",
+                "a,/main",
+                "a/main/name",
+                "a:0/main",
+                "u@b@/main",
+            )
+        ),
         *(("database_url", text) for text in ("localhost:5432/x", "mysql://a/b", "a", "host=a dbname=b")),
         ("port", "65536"),
         ("port", "http"),
@@ -172,6 +184,13 @@ def test_a_setting_that_cannot_work_is_refused_in_one_line(
         ("redis_url", "rediss://:word@a:6380/3?x=y", SecretStr("rediss://:word@a:6380/3?x=y")),
         ("redis_url", "redis://[::1]", SecretStr("redis://[::1]")),
         ("redis_url", "unix:///run/redis.sock", SecretStr("unix:///run/redis.sock")),
+        *(
+            ("redis_url", text, SecretStr(text))
+            for text in (
+                "redis+sentinel://a,b:26379,[::1]:5000/main",
+                "rediss+sentinel://u:p%40w@a.example:26379/main.1/3?sentinel_password=x",
+            )
+        ),
         ("database_url", "postgres://a:1,b:2/x", SecretStr("postgres://a:1,b:2/x")),
         ("database_url", "postgresql:///x?host=/run", SecretStr("postgresql:///x?host=/run")),
         ("import_buckets", '["raw", "a,b"]', ("raw", "a,b")),
