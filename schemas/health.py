@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 
 class Alive(BaseModel):
@@ -30,7 +31,13 @@ class Room(BaseModel):
     draining: bool = Field(description="True: new uploads are refused with VOLUME_DRAINING; those that it has continue")
 
 
-_ROOM = {"budget": 214748364800, "reserved": 8589934592, "available": 206158430208, "waiting": 0, "draining": False}
+_ROOM: JsonDict = {
+    "budget": 214748364800,
+    "reserved": 8589934592,
+    "available": 206158430208,
+    "waiting": 0,
+    "draining": False,
+}
 
 
 class Ready(BaseModel):

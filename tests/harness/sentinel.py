@@ -120,7 +120,7 @@ class SentinelCluster:
     def demote(self) -> None:
         """Let the Sentinels promote a replica although the primary works."""
         with redis.Redis(host=LOOPBACK, port=self.sentinel_ports[0], decode_responses=True) as client:
-            client.execute_command("SENTINEL", "FAILOVER", NAME)  # type: ignore[no-untyped-call]
+            client.execute_command("SENTINEL", "FAILOVER", NAME)
 
     def stop_replicating(self, number: int) -> None:
         """From now on the replicas get nothing of this primary, which goes on for the clients that it has. They are
@@ -128,7 +128,7 @@ class SentinelCluster:
         with self.client(number) as client:
             client.config_set("min-replicas-to-write", 0)
             client.config_set("requirepass", "another")
-            client.execute_command("CLIENT", "KILL", "TYPE", "replica")  # type: ignore[no-untyped-call]
+            client.execute_command("CLIENT", "KILL", "TYPE", "replica")
 
     def lag_bytes(self, number: int) -> int:
         """What this primary has written and no replica has."""

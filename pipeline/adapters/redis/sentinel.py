@@ -98,7 +98,7 @@ class _PrimaryConnection(SentinelManagedConnection):
     async def on_connect(self) -> None:
         await super().on_connect()
         await self.send_command("INFO", "replication", check_health=False)
-        facts = await self.read_response(disable_decoding=True)  # type: ignore[no-untyped-call]  # redis-py has no types here
+        facts = await self.read_response(disable_decoding=True)
         if b"role:master" not in facts:
             raise RedisConnectionError(f"{self.host}:{self.port} is not a primary, although a Sentinel says so")
 
@@ -138,7 +138,7 @@ class SentinelPool(SideBySidePool):
 
     async def _ask(self) -> tuple[str, int]:
         try:
-            found: tuple[str, int] = await self._sentinel.discover_master(self._name)  # type: ignore[no-untyped-call]
+            found: tuple[str, int] = await self._sentinel.discover_master(self._name)
         except MasterNotFoundError:
             raise RedisConnectionError(f"no Sentinel names an available primary of '{self._name}'") from None
         if found != self._address:
@@ -154,7 +154,7 @@ class SentinelPool(SideBySidePool):
         try:
             if not self._leads_to_primary(connection):
                 await connection.disconnect()
-                await connection.connect()
+                await connection.connect()  # type: ignore[no-untyped-call]  # redis-py has no types here
             if self._has_switched and self._after_switch:
                 self._has_switched = False
                 await self._run_after_switch(connection)
@@ -166,7 +166,7 @@ class SentinelPool(SideBySidePool):
     async def _run_after_switch(self, connection: AbstractConnection) -> None:
         try:
             await connection.send_command(*self._after_switch)
-            await connection.read_response()  # type: ignore[no-untyped-call]  # redis-py has no types here
+            await connection.read_response()
         except BaseException:
             self._has_switched = True
             await connection.disconnect(nowait=True)

@@ -24,6 +24,7 @@ from pipeline.core.errors import DependencyUnavailable
 from pipeline.settings import Settings
 from tests.contract.redis.queue_workers import Engine, new_job, working
 from tests.contract.redis.uploads import Play, until
+from tests.harness.redis_calls import reply
 from tests.harness.sentinel import SentinelCluster, sentinel_cluster
 
 pytestmark = pytest.mark.contract
@@ -167,7 +168,7 @@ async def test_a_frozen_primary_that_returns_gets_no_more_writes(cluster: Sentin
         os.kill(frozen, signal.SIGCONT)
     for number in range(200):
         await client.set("number", number)
-        await client.rpush("numbers", number)
+        await reply(client.rpush("numbers", number))
     with cluster.client(new) as direct:
         assert (direct.get("number"), direct.llen("numbers")) == ("199", 200)
         assert direct.get("switches") == "1"
