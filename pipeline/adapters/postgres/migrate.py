@@ -13,6 +13,7 @@ from importlib import resources
 
 import asyncpg
 
+from pipeline.adapters.postgres.connecting import Hosts
 from pipeline.adapters.postgres.errors import translated
 
 _CONNECT_SECONDS = 10.0
@@ -37,7 +38,7 @@ def known_migrations() -> dict[str, str]:
 @asynccontextmanager
 async def connected(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection for the block, which runs its statements in transactions; see `adapters.postgres.pool`."""
-    connection = await asyncpg.connect(database_url, timeout=_CONNECT_SECONDS, statement_cache_size=0)
+    connection = await Hosts(database_url).connect(timeout=_CONNECT_SECONDS, statement_cache_size=0)
     try:
         yield connection
     except BaseException:

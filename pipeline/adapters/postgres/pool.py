@@ -8,6 +8,9 @@ A connection may lead to a pooler such as PgBouncer in transaction mode, where e
 server connection. Therefore all statements of a borrowed connection run in one transaction, the driver prepares no
 statement that outlives it (`statement_cache_size=0`), and nothing sets or resets the state of a session. That holds for
 direct connections too: it is one way that every test uses, and no schema change makes a cached plan invalid.
+
+After a server has refused a write because it is read-only (a primary that was demoted), no connection that the pool has
+is used again: new ones lead to the primary, by another host of the URL or another address of its name.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from importlib import resources
 
 import asyncpg
 
+from pipeline.adapters.postgres.connecting import Hosts
 from pipeline.adapters.postgres.errors import translated, values_translated
 from pipeline.adapters.postgres.migrate import connected, migrate
 from pipeline.core.errors import SluiceError
@@ -67,7 +71,9 @@ class LazyPool:
                     except SluiceError as error:
                         raised = error
                         raise
-            except Exception:
+            except Exception as error:
+                if _is_demoted(error):  # its other connections lead to the same server
+                    await pool.expire_connections()
                 if raised is not None:  # ending the transaction may have failed too, which says less
                     raise raised from None
                 raise
@@ -108,6 +114,7 @@ class LazyPool:
             await migrate(self._database_url)
         return await asyncpg.create_pool(
             self._database_url,
+            connect=Hosts(self._database_url).connect,
             min_size=0,
             max_size=self._connections,
             timeout=_CONNECT_SECONDS,
@@ -115,6 +122,12 @@ class LazyPool:
             statement_cache_size=0,
             reset=_reset_nothing,
         )
+
+
+def _is_demoted(error: Exception) -> bool:
+    """Whether the server refuses to write: it was the primary, and another one is now."""
+    cause = error.__cause__ if isinstance(error, SluiceError) else error
+    return isinstance(cause, asyncpg.ReadOnlySQLTransactionError)
 
 
 async def _reset_nothing(connection: asyncpg.Connection) -> None:
