@@ -34,8 +34,8 @@ class DependencySettings(BaseModel):
     database_url: DatabaseUrl = Field(
         SecretStr("postgresql://sluice@127.0.0.1:5432/sluice"),
         description="URL of PostgreSQL, which holds content metadata. For TLS: `?sslmode=verify-full`, and "
-        "`&sslrootcert=FILE` for a private CA; other parameters are those of libpq. Of several hosts, `HOST:PORT,HOST:PORT`, "
-        "the one that is the primary is used (docs/high-availability.md)",
+        "`&sslrootcert=FILE` for a private CA; other parameters are those of libpq. Of several hosts "
+        "(`HOST:PORT,HOST:PORT`) the one that is the primary is used (docs/high-availability.md)",
     )
     database_pool: int = Field(
         4, ge=1, description="Maximum PostgreSQL connections per process; the persist stage needs few"
