@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 
 _ATTRIBUTE = "target_session_attrs"
+_CONNECT_SECONDS = 10.0
 
 
 class Hosts:
@@ -23,18 +24,18 @@ class Hosts:
 
     async def connect(
         self,
-        _: str | None = None,
+        dsn: str | None = None,
         *,
-        timeout: float,  # asyncpg's pool calls it like this
+        timeout: float = _CONNECT_SECONDS,
         **options: Any,
     ) -> asyncpg.Connection:
-        """A connection within `timeout` seconds; `options` are those of `asyncpg.connect`. Raises its errors: that of
-        the first host that could have been the primary."""
+        """A connection within `timeout` seconds. `dsn` is not used: asyncpg's pool passes it. `options` are those of
+        `asyncpg.connect`. Raises its errors: that of the first host that could have been the primary."""
         failures: list[Exception] = []
         urls = list(self._urls)
         for url in urls:
             try:
-                connection = await asyncpg.connect(url, timeout=timeout / len(urls), **options)
+                connection: asyncpg.Connection = await asyncpg.connect(url, timeout=timeout / len(urls), **options)
             except Exception as error:  # noqa: BLE001  # another host may do
                 failures.append(error)
                 continue

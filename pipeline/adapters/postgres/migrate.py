@@ -16,7 +16,6 @@ import asyncpg
 from pipeline.adapters.postgres.connecting import Hosts
 from pipeline.adapters.postgres.errors import translated
 
-_CONNECT_SECONDS = 10.0
 _CLOSE_SECONDS = 5.0
 # Limits that suit requests do not suit a migration, which may rewrite a table. They end with the transaction.
 _BEGIN = """
@@ -38,7 +37,7 @@ def known_migrations() -> dict[str, str]:
 @asynccontextmanager
 async def connected(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection for the block, which runs its statements in transactions; see `adapters.postgres.pool`."""
-    connection = await Hosts(database_url).connect(timeout=_CONNECT_SECONDS, statement_cache_size=0)
+    connection = await Hosts(database_url).connect(statement_cache_size=0)
     try:
         yield connection
     except BaseException:
