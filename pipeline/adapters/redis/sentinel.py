@@ -186,11 +186,12 @@ class SentinelPool(SideBySidePool):
 
     async def disconnect(self, inuse_connections: bool = True) -> None:
         """With `inuse_connections`, also of the Sentinels: the pool is closed."""
-        await super().disconnect(inuse_connections)
-        if not inuse_connections:
-            return
-        if self._finding is not None:
+        if inuse_connections and self._finding is not None:
             await end_tasks(self._finding)
-        for client in self._sentinel.sentinels:
-            with suppress(RedisConnectionError, OSError):
-                await client.aclose()
+        try:
+            await super().disconnect(inuse_connections)
+        finally:
+            if inuse_connections:
+                for client in self._sentinel.sentinels:
+                    with suppress(RedisConnectionError, OSError):
+                        await client.aclose()
