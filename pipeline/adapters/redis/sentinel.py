@@ -144,8 +144,15 @@ class SentinelPool(SideBySidePool):
         if found != self._address:
             self._has_switched = self._address is not None
             self._address = found
-            await self.disconnect(inuse_connections=False)
+            await self._close_idle()
         return found
+
+    async def _close_idle(self) -> None:
+        """They leave the pool first: a caller that takes one while it is closed would connect it again, and redis-py
+        would then lose that connection without closing it."""
+        idle, self._available_connections = list(self._available_connections), []
+        for connection in idle:
+            await connection.disconnect(nowait=True)
 
     async def get_connection(self, command_name: str | None = None, *keys: Any, **options: Any) -> AbstractConnection:
         if self._address is not None and asyncio.get_running_loop().time() - self._asked_at >= _FRESH_SECONDS:
@@ -153,7 +160,7 @@ class SentinelPool(SideBySidePool):
         connection = await super().get_connection()
         try:
             if not self._leads_to_primary(connection):
-                await connection.disconnect()
+                await connection.disconnect(nowait=True)
                 await connection.connect()  # type: ignore[no-untyped-call]  # redis-py has no types here
             if self._has_switched and self._after_switch:
                 self._has_switched = False
