@@ -32,7 +32,7 @@ def receipt() -> None:
 
 @receipt.command("new-key")
 def new_key() -> None:
-    """Print a new private key for SLUICE_RECEIPT_KEYS. Keep it secret: whoever has it can sign receipts."""
+    """Print a new private key for SLUICE_RECEIPT_KEYS. Keep it secret: anyone who has it can sign receipts."""
     from pipeline.adapters.tokens.receipts import new_private_key
 
     click.echo(new_private_key())

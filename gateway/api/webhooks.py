@@ -193,7 +193,7 @@ ROUTES: tuple[Route, ...] = (
         change,
         _TAG,
         "Change, pause or resume a webhook",
-        "Changes the fields that are sent. `paused: false` resumes a webhook, whoever or whatever paused it; "
+        "Changes the fields that are sent. `paused: false` resumes a webhook, whatever the reason for its pause; "
         "deliveries that waited are then sent. Another URL or a resumption starts counting failures anew.",
         responses=(ResponseSpec(200, "The webhook as it is now", Webhook),),
         errors=(*JSON_BODY_ERRORS, "WEBHOOK_URL_REFUSED", *WEBHOOK_LOOKUP_ERRORS),

@@ -9,7 +9,7 @@ Amazon accepts the CRC-32C of a part only where the multipart upload was created
 those of all parts at completion, also of parts that clients have sent themselves. It refuses the byte with another
 code, and is sent parts without a CRC-32C. So is what does not support it: Ceph 16 ignores the header.
 
-Of a whole object, a store may keep a CRC-32C: where whoever stored it has sent one. HeadObject returns it.
+Of a whole object, a store may keep a CRC-32C: where its sender has sent one. HeadObject returns it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
--- Changes a webhook of the owner $2 (null: of any): url, events, note, paused; null leaves it as it is. Whoever changes the URL or
--- resumes it has done something about its failures: they count from now on.
+-- Changes a webhook of the owner $2 (null: of any): url, events, note, paused; null leaves it as it is. After a new URL or a
+-- resumption its failures count from 0.
 UPDATE webhooks SET
     url = coalesce($3, url),
     events = coalesce($4, events),
