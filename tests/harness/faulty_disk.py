@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.adapters.volume.disk import punch_hole
+from pipeline.adapters.volume.disk import fallocate, punch_hole
 
 _IN = struct.Struct("<IIQQIIIHH")
 _OUT = struct.Struct("<IiQ")
@@ -200,9 +200,9 @@ class FaultyDisk:
             punch_hole(handle, offset, length)
             return b""
         self._meet("fallocate", length)
-        if mode:
+        if mode not in (0, _KEEP_SIZE):
             raise OSError(errno.EOPNOTSUPP, "")
-        os.posix_fallocate(handle, offset, length)
+        fallocate(handle, length, offset=offset, keep_size=mode == _KEEP_SIZE)
         return b""
 
     def _fsync(self, node: int, data: bytes) -> bytes:

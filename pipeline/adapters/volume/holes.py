@@ -69,14 +69,17 @@ def shorten(path: Path, size_bytes: int) -> None:
 
 
 def can_punch(path: Path) -> bool:
-    """Whether the filesystem removes a range of a file from the disk. Tries it on a new file `path`. Raises OSError."""
+    """Whether the filesystem removes a range of a file from the disk, and allocates one again within the file. Tries it
+    on a new file `path`. Raises OSError."""
     try:
         with _opened(path, os.O_RDWR | os.O_CREAT) as fd:
             fallocate(fd, _PROBE_BYTES)
             os.pwrite(fd, b"\xff" * _PROBE_BYTES, 0)
             before = os.fstat(fd).st_blocks
             punch_hole(fd, 0, _PROBE_BYTES)
-            return os.fstat(fd).st_blocks < before and not any(os.pread(fd, _PROBE_BYTES, 0))
+            is_removed = os.fstat(fd).st_blocks < before and not any(os.pread(fd, _PROBE_BYTES, 0))
+            fallocate(fd, _PROBE_BYTES, keep_size=True)  # as `allocate_range` does for a segment that is sent again
+            return is_removed
     except OSError as error:
         if error.errno not in UNSUPPORTED:
             raise
