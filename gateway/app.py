@@ -46,8 +46,10 @@ from gateway.options import GatewayOptions
 from gateway.pages import assets, dashboard, docs, uploading
 from gateway.protocols import companion, files
 from gateway.routing import METHOD_OVERRIDE, Handler, Route, methods_of, require_access
+from gateway.spans import is_traced, start_span
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError
+from pipeline.tracing import enabled
 from schemas.http import AllowedMethods
 
 ALL_ROUTES: tuple[Route, ...] = (
@@ -141,12 +143,16 @@ def _common_headers(routes: Iterable[Route]) -> Mapping[str, str]:
 
 
 def _serve(route: Route) -> Handler:
+    traced = is_traced(route)
+
     async def handle(request: web.Request) -> web.StreamResponse:
         request[CURRENT_ROUTE] = route
         request[ROUTE_HEADERS] = dict(route.response_headers)
         if route.new_work:
             refuse_when_stopping(request)
         await require_caller(request, route)
+        if traced and enabled():
+            await start_span(request, route)
         if CALLER not in request:
             return await route.handler(request)
         with request.app[REQUEST_SLOTS].taken(request[CALLER].owner):

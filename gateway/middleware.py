@@ -26,6 +26,7 @@ from gateway.http.state import OPTIONS, RUNNING
 from gateway.keys import CALLER, CURRENT_ROUTE, ROUTE_HEADERS
 from gateway.limits import LEVEL_FIELD, STRANGERS_LOG, level_item
 from gateway.routing import ENVELOPE, Handler, Route
+from gateway.spans import end_span
 from pipeline.core.errors import RequestError, SluiceError
 from pipeline.telemetry import HTTP_REQUESTS, HTTP_SECONDS, REFUSALS, Log, logger
 
@@ -59,11 +60,15 @@ async def handle_request(request: web.Request, handler: Handler) -> web.StreamRe
         except Exception:  # noqa: BLE001  # every crash must become a response; it is logged with its traceback
             logger().exception(Log.REQUEST_CRASHED, method=request.method, path=shown_path(request))
             error = SluiceError("INTERNAL")
+        except BaseException:  # its client has gone
+            end_span(request, None, None)
+            raise
         if error is not None:
             response = _failure(request, error)
             _report_limit(request, error)
         _close_if_needed(request, response)
         _observe(request, response, error, time.perf_counter() - began)
+        end_span(request, response.status, error.code if error else None)
     return response
 
 

@@ -33,6 +33,7 @@ from pipeline.bootstrap.listening import listening_at
 from pipeline.settings import Settings
 from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, configure_logging, logger
+from pipeline.tracing import exporting
 
 ABORT_SECONDS = 1.0
 """Time for aiohttp to end the requests that did not finish in time; it may take twice that."""
@@ -62,7 +63,7 @@ async def serve(settings: Settings, ready: Callable[[str], None] | None = None) 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        async with gateway_services(settings) as services:
+        async with exporting(settings.traces, "sluice-gateway"), gateway_services(settings) as services:
             app = build_app(services, options_from(settings, capacity.connections))
             async with listening(app, settings.host, settings.port, shared=settings.reuse_port) as gateway:
                 logger().info(Log.STARTED, process="gateway", url=gateway.url)

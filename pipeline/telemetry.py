@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from pipeline.core.printable import printable
 from pipeline.imports import without
+from pipeline.tracing import add_ids
 
 with without("rich"):  # structlog would draw tracebacks with it; ours are text when they reach a renderer
     import structlog
@@ -281,6 +282,7 @@ def configure_logging(log_format: str, level: str) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            add_ids,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),

@@ -133,6 +133,9 @@ class UploadFields(_Fields):
     window_bytes: int | None = Field(None, description="How much of a large file the temp volume holds at once")
     content_id: str | None = Field(None, description="Set once it is `ready`")
     released_at_ms: int | None = Field(None, description="When its temp file and its reservation were released")
+    traceparent: str | None = Field(
+        None, description="The span of its creation (W3C Trace Context), if it was created while traces were on"
+    )
     target_session: str | None = Field(None, description="The store's own session (S3: UploadId), empty for Swift")
 
 

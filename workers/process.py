@@ -20,6 +20,7 @@ from pipeline.heap import return_free
 from pipeline.settings import Settings
 from pipeline.tasks import end_tasks
 from pipeline.telemetry import Log, configure_logging, logger
+from pipeline.tracing import exporting
 from workers.metrics import heartbeat, serve_metrics
 
 # A drained worker and a cancelled loop end at once, unless they wait for Redis.
@@ -58,7 +59,11 @@ async def run_workers(
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    async with worker_services(settings, types) as services, serve_metrics(settings, services) as url:
+    async with (
+        exporting(settings.traces, "sluice-worker"),
+        worker_services(settings, types) as services,
+        serve_metrics(settings, services) as url,
+    ):
         workers = [_queue_worker(services, settings, kind) for kind in types if kind not in LOOPING]
         log.info(Log.STARTED, metrics=url, name=services.name)
         if ready:

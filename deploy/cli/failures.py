@@ -54,10 +54,11 @@ def _expected_sentence(error: BaseException) -> str | None:
     from pipeline.bootstrap.descriptors import TooFewDescriptorsError
     from pipeline.bootstrap.listening import CannotListenError
     from pipeline.core.errors import SluiceError
+    from pipeline.tracing import TracesError
 
     if isinstance(error, SluiceError):
         return f"{shown(' '.join(str(error).split()))} [{error.code}]"
-    expected = AccessSettingsError | CannotListenError | TooFewDescriptorsError | UnconfinedError
+    expected = AccessSettingsError | CannotListenError | TracesError | TooFewDescriptorsError | UnconfinedError
     if isinstance(error, expected | ClientError | OutputError):
         return shown(" ".join(str(error).split()))
     if isinstance(error, StackError):

@@ -45,6 +45,7 @@ from pipeline.uploads.receive import Receiver
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.room import SegmentRoom
 from pipeline.uploads.stage_retries import StageRetrying
+from pipeline.uploads.traces import UploadTraces
 from pipeline.webhooks.service import Webhooks
 
 _NAMED_WORKERS = 5
@@ -56,6 +57,7 @@ class GatewayServices:
 
     authenticator: Authenticator
     ownership: Ownership
+    traces: UploadTraces
     creation: UploadCreation
     lookup: UploadLookup
     importer: Importer
@@ -191,6 +193,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
         yield GatewayServices(
             authenticator=authentication,
             ownership=ownership,
+            traces=UploadTraces(cell.uploads),
             creation=creation,
             lookup=lookup,
             importer=Importer(creation, stores, contents, sources),

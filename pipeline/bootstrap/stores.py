@@ -13,10 +13,12 @@ from pipeline.core.errors import StoreError
 from pipeline.ports import Store
 from pipeline.settings import Settings
 from pipeline.telemetry import STORE_REQUEST_SECONDS
+from pipeline.tracing import store_request
 
 
 def _observe(method: str, status: int | None, seconds: float) -> None:
     STORE_REQUEST_SECONDS.labels(method, status or "none").observe(seconds)
+    store_request(method, status, seconds)
 
 
 def _swift(settings: Settings) -> AbstractAsyncContextManager[Store] | None:

@@ -139,6 +139,8 @@ class Upload:
     parts: tuple[Part, ...] = ()
     concat: str = ""
     joined_to: str | None = None
+    traceparent: str | None = None
+    """Of the span that created it (W3C Trace Context), while traces are on."""
     wrong_digests: tuple[int, ...] = ()
     """Segments whose bytes did not have the MD5 that their client had announced, the latest 100."""
     stages: Mapping[Stage, StageStatus] = field(default_factory=dict)
@@ -203,7 +205,7 @@ class NewUpload:
     can be compared. `again`: a key whose upload has ended may be used for a new upload. `deferred`: what is known only
     later; `segment_bytes` of a deferred plan is the shortest length of a segment. `most_bytes`: of a deferred length,
     the largest file that it may be. `parts`: of a final upload, the partial uploads that it consists of; `concat`: the
-    Upload-Concat of its creation, as its client sent it."""
+    Upload-Concat of its creation, as its client sent it. `traceparent`: as in `Upload`; no journal keeps it."""
 
     upload_id: str
     filename: str
@@ -227,6 +229,7 @@ class NewUpload:
     most_bytes: int = 0
     parts: tuple[Part, ...] = ()
     concat: str = ""
+    traceparent: str | None = None
 
     @property
     def plan(self) -> SegmentPlan:
@@ -259,6 +262,7 @@ class NewUpload:
             most_bytes=upload.most_bytes,
             parts=upload.parts,
             concat=upload.concat,
+            traceparent=upload.traceparent,
         )
 
 

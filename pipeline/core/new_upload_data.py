@@ -1,7 +1,8 @@
 """A new upload as JSON-serialisable data, as the first entry of its journal keeps it.
 
-Guarantee: `from_data(to_data(new)) == new`. What a release does not know makes it raise, since nothing that an upload
-was registered with may be ignored.
+Guarantee: `from_data(to_data(new)) == new`, apart from `traceparent`. What a release does not know makes it raise,
+since nothing that an upload was registered with may be ignored. `traceparent` is left out for that reason: the previous
+release has to read every journal, and an upload that is recovered from its journal works without its trace.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pipeline.core.transports import Transport
 
 def to_data(new: NewUpload) -> dict[str, Any]:
     data = asdict(new) | {"permit": new.permit.to_data() if new.permit else None}
+    del data["traceparent"]
     if new.digest:
         data["digest"] = [new.digest.algorithm, b64encode(new.digest.value).decode()]
     if new.deferred is None:

@@ -51,6 +51,7 @@ from pipeline.telemetry import (
     Log,
     logger,
 )
+from pipeline.tracing import note_error, note_outcome, stage_span
 
 T = TypeVar("T")
 
@@ -111,12 +112,18 @@ class StageEngine:
 
     async def _run_started(self, job: StageJob, started: StageStart) -> _Following:
         log = logger(upload_id=job.upload_id, stage=str(job.stage), fencing_token=job.fencing_token)
-        log = log.bind(attempt=started.upload.stages[job.stage].attempt)
-        STAGE_WAIT_SECONDS.labels(job.stage).observe(max(0.0, started.waited_seconds))
-        log.info(Log.STAGE_STARTED, waited_seconds=started.waited_seconds)
+        upload, waited_seconds = started.upload, max(0.0, started.waited_seconds)
+        attempt = upload.stages[job.stage].attempt
+        log = log.bind(attempt=attempt)
+        STAGE_WAIT_SECONDS.labels(job.stage).observe(waited_seconds)
         began = time.monotonic()
-        with STAGE_RUNNING.labels(job.stage).track_inprogress():
-            result, following = await self._run(StageRun(job, started.upload, self.stop), started.takeovers, log)
+        with (
+            STAGE_RUNNING.labels(job.stage).track_inprogress(),
+            stage_span(job.stage, upload.traceparent, job.upload_id, attempt, job.fencing_token, waited_seconds),
+        ):
+            log.info(Log.STAGE_STARTED, waited_seconds=started.waited_seconds)
+            result, following = await self._run(StageRun(job, upload, self.stop), started.takeovers, log)
+            note_outcome(result)
         STAGE_SECONDS.labels(job.stage, result).observe(time.monotonic() - began)
         return following
 
@@ -200,6 +207,7 @@ class StageEngine:
         final: bool = False,
     ) -> str:
         """Retry the stage or fail the upload (`final`: always fail it)."""
+        note_error(error.code)
         try:
             decision = GiveUp(error.code) if final else await self._decide(job, upload, error)
             if isinstance(decision, GiveUp) and not await self._records_are_current():

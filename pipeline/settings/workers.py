@@ -1,4 +1,4 @@
-"""Settings of the workers, and of logging."""
+"""Settings of the workers, of logging and of traces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 
 class WorkerSettings(BaseModel):
-    """How many stages a worker runs at once, how long each may take, and what processes log."""
+    """How many stages a worker runs at once, how long each may take, and what processes log and trace."""
 
     stage_lease_seconds: float = Field(
         6, gt=0, description="Another worker takes over a stage whose worker has sent no heartbeat for this long"
@@ -54,4 +54,9 @@ class WorkerSettings(BaseModel):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level of the events that are logged"
+    )
+    traces: Literal["off", "otlp"] = Field(
+        "off",
+        description="`otlp`: gateways and workers send a trace of each upload to an OpenTelemetry collector, which "
+        "OTEL_EXPORTER_OTLP_ENDPOINT names; needs `sluice[otel]`",
     )

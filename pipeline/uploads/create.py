@@ -22,6 +22,7 @@ from pipeline.core.segments import plan_segments
 from pipeline.core.transports import TRANSPORTS, Transport
 from pipeline.ports import Stores
 from pipeline.telemetry import Log, logger
+from pipeline.tracing import current_traceparent, note_upload
 from pipeline.uploads.admission import Admission
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.declared_type import require_media_type
@@ -100,6 +101,7 @@ class UploadCreation:
             scope=caller.scope,
             permit=caller.permit,
             concat=concat if transport is Transport.FINAL else "",
+            traceparent=current_traceparent(),
         )
         if deferred:
             draft = replace(
@@ -125,6 +127,7 @@ class UploadCreation:
         if TRANSPORTS[new.transport].in_store:
             await self._admission.require_journal_room(new)
         upload, created = await self._cell.record.create(new)
+        note_upload(upload.upload_id)
         if upload.parts:
             await journal_final(self._cell, upload)
         else:

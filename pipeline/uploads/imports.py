@@ -19,6 +19,7 @@ from pipeline.core.model import NewUpload
 from pipeline.core.stored_objects import OWN_PREFIX, ObjectVersion, StoredObject
 from pipeline.core.transports import Transport
 from pipeline.ports import ContentRepository, Stores
+from pipeline.tracing import current_traceparent
 from pipeline.uploads.create import UploadCreation
 from pipeline.uploads.declared_type import declared_type
 from schemas.imports import ImportObject
@@ -96,6 +97,7 @@ class Importer:
             source=version,
             again=True,
             owner=request.owner or rules.owner,
+            traceparent=current_traceparent(),
         )
         detail, created = await self._creation.register(new)
         return Imported(detail.upload.upload_id, detail.upload.status, created, found)

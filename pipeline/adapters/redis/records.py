@@ -55,6 +55,8 @@ def to_fields(new: NewUpload) -> dict[str, str]:
         fields["parts"] = json.dumps([asdict(part) for part in new.parts])
     if new.concat:
         fields["concat"] = new.concat
+    if new.traceparent:
+        fields["traceparent"] = new.traceparent
     if new.digest:
         fields["digest"] = f"{new.digest.algorithm}:{b64encode(new.digest.value).decode()}"
     return fields
@@ -174,6 +176,7 @@ def to_upload(fields: Mapping[str, str]) -> Upload:
         parts=tuple(Part(**part) for part in json.loads(fields.get("parts", "[]"))),
         concat=fields.get("concat", ""),
         joined_to=fields.get("joined_to"),
+        traceparent=fields.get("traceparent"),
         wrong_digests=tuple(map(int, fields["wrong_digests"].split(","))) if "wrong_digests" in fields else (),
         stages={name: stage(name) for name in Stage},
         reached_ms={status: moment for status in Status if (moment := number(f"{status}_at_ms")) is not None},

@@ -1,0 +1,145 @@
+"""One trace per upload, as a collector receives it from a real gateway and real workers over OTLP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from deploy.embedded.ports import PortPool
+from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
+from tests.harness.media_samples import sample
+from tests.harness.running import running_cell
+from tests.harness.shared_stack import Servers
+
+pytestmark = pytest.mark.e2e
+
+_TRACE, _CLIENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+_SECONDS = 30.0
+
+
+@dataclass
+class Collector:
+    """What an OTLP receiver has got: spans, and the names of the services that sent them."""
+
+    url: str = ""
+    spans: dict[str, Span] = field(default_factory=dict)
+    services: set[str] = field(default_factory=set)
+
+    async def receive(self, request: web.Request) -> web.Response:
+        exported = ExportTraceServiceRequest.FromString(await request.read())
+        for resource in exported.resource_spans:
+            named = {item.key: item.value.string_value for item in resource.resource.attributes}
+            self.services.add(named["service.name"])
+            for scope in resource.scope_spans:
+                self.spans.update({span.span_id.hex(): span for span in scope.spans})
+        response = ExportTraceServiceResponse().SerializeToString()
+        return web.Response(body=response, content_type="application/x-protobuf")
+
+    def named(self, name: str) -> list[Span]:
+        return [span for span in self.spans.values() if span.name == name]
+
+
+@asynccontextmanager
+async def collector() -> AsyncIterator[Collector]:
+    received = Collector()
+    app = web.Application()
+    app.router.add_post("/v1/traces", received.receive)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        received.url = f"http://{host}:{port}"
+        yield received
+    finally:
+        await runner.cleanup()
+
+
+def _facts(span: Span) -> dict[str, Any]:
+    return {item.key: getattr(item.value, str(item.value.WhichOneof("value"))) for item in span.attributes}
+
+
+def _events(cell: Cell, name: str, event: str) -> list[dict[str, Any]]:
+    """The events of this name in the log of a process."""
+    lines = cell.processes.log_path(name).read_text().splitlines()
+    logged = [json.loads(line) for line in lines if line.startswith("{")]
+    return [found for found in logged if found["event"] == event]
+
+
+async def _sent(cell: Cell) -> str:
+    """An upload of two segments whose client has a trace only for its creation; its id, once it is `ready`."""
+    data = sample("mp4").read_bytes().ljust(2 * SEGMENT_BYTES, b"\0")
+    body = {"filename": "a.mp4", "size": len(data), "content_type": "video/mp4"}
+    headers = {"traceparent": f"00-{_TRACE}-{_CLIENT}-01"}
+    _, created, _ = await cell.call("POST", "/v1/uploads", json=body, headers=headers, expect=201)
+    cell.uploads.append(created["data"]["id"])
+    await cell.put_all(created["data"], data)
+    await cell.until(created["data"]["id"], "ready")
+    name: str = created["data"]["id"]
+    return name
+
+
+async def test_an_upload_is_one_trace_from_its_client_to_the_store(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with collector() as received:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", received.url)
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+        async with running_cell(servers, tmp_path, traces="otlp", log_format="json") as cell:
+            upload_id = await _sent(cell)
+
+            async def complete() -> bool:
+                return bool(received.named("stage persist") and len(received.named(_PUT)) == 2)
+
+            await eventually(complete, _SECONDS, lambda: f"the spans: {[s.name for s in received.spans.values()]}")
+            spans = dict(received.spans)
+            logged = [*_events(cell, "gateway", "http.request"), *_events(cell, "worker-all", "stage.done")]
+
+    assert received.services == {"sluice-gateway", "sluice-worker"}
+    assert {span.trace_id.hex() for span in spans.values()} == {_TRACE}
+    (created,) = received.named("POST /v1/uploads")
+    assert created.parent_span_id.hex() == _CLIENT
+    assert _facts(created)["sluice.upload_id"] == upload_id
+    stages = {name: received.named(f"stage {name}") for name in ("transfer", "seal", "probe", "persist")}
+    assert all(stages.values())
+    for span in (*received.named(_PUT), *(run for runs in stages.values() for run in runs)):
+        assert span.parent_span_id == created.span_id
+        assert _facts(span)["sluice.upload_id"] == upload_id
+    assert {_facts(span)["sluice.outcome"] for span in stages["persist"]} == {"done"}
+    sent = [span for span in received.named("store PUT") if span.parent_span_id.hex() in spans]
+    transfers = {span.span_id for span in stages["transfer"]}
+    assert len([span for span in sent if span.parent_span_id in transfers]) == 2, "one for each segment"
+    assert all(_facts(span)["http.response.status_code"] == 201 for span in sent)
+
+    by_id = {event["span_id"]: event for event in logged if event.get("trace_id") == _TRACE}
+    assert {created.span_id.hex(), *(span.span_id.hex() for span in stages["persist"])} <= by_id.keys()
+
+
+async def test_an_unavailable_collector_delays_and_fails_nothing(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = PortPool()
+    try:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{ports.port('nobody')}")
+        async with running_cell(servers, tmp_path, traces="otlp", log_format="json") as cell:
+            await _sent(cell)
+            assert _events(cell, "gateway", "http.request")[0]["trace_id"] == _TRACE
+            cell.processes.stop()
+            assert _events(cell, "gateway", "process.stopping")
+    finally:
+        ports.release_all()
+
+
+_PUT = "PUT /v1/uploads/{id}/segments/{number}"
