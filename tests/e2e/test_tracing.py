@@ -118,10 +118,11 @@ async def test_an_upload_is_one_trace_from_its_client_to_the_store(
         assert span.parent_span_id == created.span_id
         assert _facts(span)["sluice.upload_id"] == upload_id
     assert {_facts(span)["sluice.outcome"] for span in stages["persist"]} == {"done"}
-    sent = [span for span in received.named("store PUT") if span.parent_span_id.hex() in spans]
     transfers = {span.span_id for span in stages["transfer"]}
-    assert len([span for span in sent if span.parent_span_id in transfers]) == 2, "one for each segment"
-    assert all(_facts(span)["http.response.status_code"] == 201 for span in sent)
+    sent = [span for span in received.named("store PUT") if span.parent_span_id in transfers]
+    # Beside them there may be requests that create the containers.
+    statuses = [_facts(span)["http.response.status_code"] for span in sent]
+    assert statuses.count(201) >= 2, "one for each segment"
 
     by_id = {event["span_id"]: event for event in logged if event.get("trace_id") == _TRACE}
     assert {created.span_id.hex(), *(span.span_id.hex() for span in stages["persist"])} <= by_id.keys()
