@@ -14,7 +14,10 @@ pytestmark = pytest.mark.integration
 
 _PROGRAM = "import json, sys; import workers.process; print(json.dumps(sorted(sys.modules)))"
 # Of S3, of PostgreSQL, of tokens, of the reader, of the command line.
-_NOT_USED = ("aiobotocore", "botocore", "asyncpg", "jwt", "cryptography.hazmat", "av", "numpy", "PIL", "rich", "click")
+_NOT_USED = (
+    *("aiobotocore", "botocore", "asyncpg", "jwt", "cryptography.hazmat", "av", "numpy", "PIL", "rich", "click"),
+    "opentelemetry",
+)
 
 
 def test_a_worker_imports_no_library_of_another_store_or_of_another_process() -> None:
