@@ -33,6 +33,13 @@ def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.fixture(autouse=True)
+def nobody_collects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traces are on, so that records hold what they add; the previous release knows none. Nobody receives them."""
+    monkeypatch.setenv("SLUICE_TRACES", "otlp")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+
+
 def _video(segments: int) -> bytes:
     return sample("mp4").read_bytes().ljust(segments * SEGMENT_BYTES, b"\0")
 

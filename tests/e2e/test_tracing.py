@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from tests.harness.shared_stack import Servers
 pytestmark = pytest.mark.e2e
 
 _TRACE, _CLIENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+_PUT = "PUT /v1/uploads/{id}/segments/{number}"
 _SECONDS = 30.0
 
 
@@ -128,19 +130,38 @@ async def test_an_upload_is_one_trace_from_its_client_to_the_store(
     assert {created.span_id.hex(), *(span.span_id.hex() for span in stages["persist"])} <= by_id.keys()
 
 
-async def test_an_unavailable_collector_delays_and_fails_nothing(
-    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@asynccontextmanager
+async def nobody() -> AsyncIterator[str]:
+    """A URL where nobody listens."""
     ports = PortPool()
     try:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{ports.port('nobody')}")
-        async with running_cell(servers, tmp_path, traces="otlp", log_format="json") as cell:
-            await _sent(cell)
-            assert _events(cell, "gateway", "http.request")[0]["trace_id"] == _TRACE
-            cell.processes.stop()
-            assert _events(cell, "gateway", "process.stopping")
+        yield f"http://127.0.0.1:{ports.port('nobody')}"
     finally:
         ports.release_all()
 
 
-_PUT = "PUT /v1/uploads/{id}/segments/{number}"
+@asynccontextmanager
+async def silence() -> AsyncIterator[str]:
+    """The URL of a server that accepts connections and never responds."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("unavailable", [nobody, silence])
+async def test_an_unavailable_collector_delays_and_fails_nothing(
+    servers: Servers,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    unavailable: Callable[[], AbstractAsyncContextManager[str]],
+) -> None:
+    """Its time limit is longer than the time that a process has to end, after which it would be killed."""
+    async with unavailable() as url:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "300")
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+        async with running_cell(servers, tmp_path, traces="otlp", log_format="json") as cell:
+            await _sent(cell)
+            assert _events(cell, "gateway", "http.request")[0]["trace_id"] == _TRACE
+            cell.processes.stop()
+            ended = [cell.processes.child(name).exit_status for name in cell.processes.names]
+            assert ended == [0] * len(ended)
