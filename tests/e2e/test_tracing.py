@@ -27,6 +27,8 @@ from tests.harness.shared_stack import Servers
 pytestmark = pytest.mark.e2e
 
 _TRACE, _CLIENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+_OTHER_TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+_IMPORT = "/v1/contents/import"
 _PUT = "PUT /v1/uploads/{id}/segments/{number}"
 _SECONDS = 30.0
 
@@ -49,8 +51,9 @@ class Collector:
         response = ExportTraceServiceResponse().SerializeToString()
         return web.Response(body=response, content_type="application/x-protobuf")
 
-    def named(self, name: str) -> list[Span]:
-        return [span for span in self.spans.values() if span.name == name]
+    def named(self, name: str, trace: str = "") -> list[Span]:
+        """Those of one trace: by default that of the upload."""
+        return [span for span in self.spans.values() if (span.name, span.trace_id.hex()) == (name, trace or _TRACE)]
 
 
 @asynccontextmanager
@@ -93,6 +96,15 @@ async def _sent(cell: Cell) -> str:
     return name
 
 
+async def _imported(cell: Cell) -> None:
+    """An import whose client has another trace, once it is `ready`."""
+    await cell.store.put_object("raw/a.mp4", sample("mp4").read_bytes(), "video/mp4")
+    headers = {"traceparent": f"00-{_OTHER_TRACE}-{_CLIENT}-01"}
+    _, created, _ = await cell.call("POST", _IMPORT, json={"key": "raw/a.mp4"}, headers=headers, expect=201)
+    cell.uploads.append(created["data"]["id"])
+    await cell.until(created["data"]["id"], "ready")
+
+
 async def test_an_upload_is_one_trace_from_its_client_to_the_store(
     servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,16 +113,21 @@ async def test_an_upload_is_one_trace_from_its_client_to_the_store(
         monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
         async with running_cell(servers, tmp_path, traces="otlp", log_format="json") as cell:
             upload_id = await _sent(cell)
+            await _imported(cell)
 
             async def complete() -> bool:
-                return bool(received.named("stage persist") and len(received.named(_PUT)) == 2)
+                ended = [received.named("stage persist", trace) for trace in (_TRACE, _OTHER_TRACE)]
+                return all(ended) and len(received.named(_PUT)) == 2
 
             await eventually(complete, _SECONDS, lambda: f"the spans: {[s.name for s in received.spans.values()]}")
             spans = dict(received.spans)
             logged = [*_events(cell, "gateway", "http.request"), *_events(cell, "worker-all", "stage.done")]
 
     assert received.services == {"sluice-gateway", "sluice-worker"}
-    assert {span.trace_id.hex() for span in spans.values()} == {_TRACE}
+    assert {span.trace_id.hex() for span in spans.values()} == {_TRACE, _OTHER_TRACE}
+    (imported,) = received.named(f"POST {_IMPORT}", _OTHER_TRACE)
+    assert imported.parent_span_id.hex() == _CLIENT
+    assert received.named("stage persist", _OTHER_TRACE)[0].parent_span_id == imported.span_id
     (created,) = received.named("POST /v1/uploads")
     assert created.parent_span_id.hex() == _CLIENT
     assert _facts(created)["sluice.upload_id"] == upload_id
