@@ -28,7 +28,8 @@ from gateway.limits import LEVEL_FIELD, STRANGERS_LOG, level_item
 from gateway.routing import ENVELOPE, Handler, Route
 from gateway.spans import end_span
 from pipeline.core.errors import RequestError, SluiceError
-from pipeline.telemetry import HTTP_REQUESTS, HTTP_SECONDS, REFUSALS, Log, logger
+from pipeline.logs import Log, logger
+from pipeline.telemetry import HTTP_REQUESTS, HTTP_SECONDS, REFUSALS
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 

@@ -30,9 +30,9 @@ from pipeline.bootstrap import gateway_services
 from pipeline.bootstrap.access import check_access
 from pipeline.bootstrap.descriptors import gateway_capacity, raise_descriptor_limit
 from pipeline.bootstrap.listening import listening_at
+from pipeline.logs import Log, configure_logging, logger
 from pipeline.settings import Settings
 from pipeline.tasks import end_tasks
-from pipeline.telemetry import Log, configure_logging, logger
 from pipeline.tracing import exporting
 
 ABORT_SECONDS = 1.0

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.core.errors import DependencyUnavailable, SluiceError
-from pipeline.telemetry import Log, logger
+from pipeline.logs import Log, logger
 
 FAILURES_IN_A_ROW = 3
 

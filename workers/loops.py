@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from pipeline.core.errors import SluiceError
+from pipeline.logs import Log, logger
 from pipeline.tasks import end_tasks
-from pipeline.telemetry import Log, logger
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from pipeline.bootstrap.descriptors import raise_descriptor_limit
 from pipeline.bootstrap.media import READING
 from pipeline.core.stages import GRAPH, LOOPING, WorkerType
 from pipeline.heap import return_free
+from pipeline.logs import Log, configure_logging, logger
 from pipeline.settings import Settings
 from pipeline.tasks import end_tasks
-from pipeline.telemetry import Log, configure_logging, logger
 from pipeline.tracing import exporting
 from workers.metrics import heartbeat, serve_metrics
 

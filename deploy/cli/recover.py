@@ -41,9 +41,9 @@ def recover(as_json: bool) -> None:
 async def _run(as_json: bool) -> int:
     """How many uploads had to be rebuilt, wholly or in part."""
     from pipeline.bootstrap import redis_parts, volume_parts
+    from pipeline.logs import Log, configure_logging
     from pipeline.settings import Settings
     from pipeline.sweeps import Sweep
-    from pipeline.telemetry import Log, configure_logging
 
     settings = Settings()
     configure_logging(settings.log_format, settings.log_level)

@@ -84,8 +84,8 @@ async def _run(
     """What was compared and found: contents, bytes, objects, and each fault by its name."""
     from pipeline.adapters.postgres.audit import PostgresContentAudit
     from pipeline.bootstrap import content_repository, open_stores, redis_parts
+    from pipeline.logs import configure_logging
     from pipeline.settings import Settings
-    from pipeline.telemetry import configure_logging
     from pipeline.upkeep.compared_contents import ComparedContents, CompareRules
     from pipeline.upkeep.compared_objects import ComparedObjects, OrphanSearch
 

@@ -27,8 +27,9 @@ from gateway.keys import CALLER, SERVICES
 from gateway.routing import ResponseSpec, Route
 from pipeline.core.errors import SluiceError
 from pipeline.core.lifecycle import ENDED
+from pipeline.logs import Log, logger
 from pipeline.tasks import end_tasks
-from pipeline.telemetry import EVENT_STREAMS, Log, logger
+from pipeline.telemetry import EVENT_STREAMS
 from schemas import examples
 
 RECONNECT_MILLISECONDS = 1000

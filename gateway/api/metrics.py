@@ -10,7 +10,8 @@ from gateway import access
 from gateway.keys import SERVICES
 from gateway.routing import ResponseSpec, Route
 from pipeline.core.errors import SluiceError
-from pipeline.telemetry import REGISTRY, Log, logger
+from pipeline.logs import Log, logger
+from pipeline.telemetry import REGISTRY
 
 
 async def metrics(request: web.Request) -> web.StreamResponse:

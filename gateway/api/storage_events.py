@@ -27,8 +27,8 @@ from gateway.http.state import OPTIONS
 from gateway.keys import LIMITS, SERVICES
 from gateway.routing import RequestHeader, ResponseSpec, Route
 from pipeline.core.errors import RequestError
+from pipeline.logs import Log, logger
 from pipeline.sweeps import Sweep
-from pipeline.telemetry import Log, logger
 from schemas.imports import EventsTaken, IgnoredEvent, ImportObject, ImportView
 from schemas.storage_events import EventRecord, StorageEvents
 

@@ -20,8 +20,8 @@ from gateway.http.connections import Connections, Seldom
 from gateway.http.envelope import failure
 from gateway.http.request_ids import request_id
 from pipeline.core.errors import RequestError
+from pipeline.logs import Log
 from pipeline.tasks import end_tasks
-from pipeline.telemetry import Log
 
 BACKLOG: Final = 1024
 

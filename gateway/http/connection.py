@@ -32,7 +32,8 @@ from gateway.http.trailers import TrailerWatch
 from gateway.limits import STRANGERS_LOG
 from gateway.options import GatewayOptions
 from pipeline.core.errors import RequestError, SluiceError
-from pipeline.telemetry import CONNECTIONS_CLOSED, HTTP_REQUESTS, Log, logger
+from pipeline.logs import Log, logger
+from pipeline.telemetry import CONNECTIONS_CLOSED, HTTP_REQUESTS
 
 HEAD_BYTES: Final = 64 * 1024
 """Most bytes of a request's head. aiohttp bounds each header and their number, which together allow a mebibyte."""

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from gateway.limits import Sites
-from pipeline.telemetry import CONNECTIONS, CONNECTIONS_CLOSED, logger
+from pipeline.logs import logger
+from pipeline.telemetry import CONNECTIONS, CONNECTIONS_CLOSED
 
 _LOG_SECONDS: Final = 60.0
 

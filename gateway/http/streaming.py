@@ -23,8 +23,9 @@ from gateway.http.conditions import Validators
 from gateway.http.connection import client_gone
 from gateway.http.state import DOWNLOAD_SLOTS, OPTIONS
 from pipeline.core.errors import AccessError, SluiceError
+from pipeline.logs import Log, logger
 from pipeline.tasks import end_tasks
-from pipeline.telemetry import DOWNLOADS, SENT_BYTES, Log, logger
+from pipeline.telemetry import DOWNLOADS, SENT_BYTES
 
 TRUST_SECONDS = 2.0
 """Time between two checks of a request in progress: is its caller still trusted?"""

@@ -19,9 +19,10 @@ from pipeline.core.errors import SluiceError, StoreUnavailable
 from pipeline.core.retry import jittered
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stored_objects import ObjectTarget, object_key
+from pipeline.logs import Log, logger
 from pipeline.ports import CachePurge, DeletionRepository, Stores
 from pipeline.sweeps import Sweep
-from pipeline.telemetry import OLDEST_DELETION_SECONDS, PENDING_DELETIONS, Log, logger
+from pipeline.telemetry import OLDEST_DELETION_SECONDS, PENDING_DELETIONS
 from schemas.deletions import PendingDeletion
 
 _LEASE_SECONDS = 120.0

@@ -23,9 +23,9 @@ from typing import Self
 
 from pipeline.contents.round_trip import examine_store
 from pipeline.core.capabilities import StoreReport, assumed
+from pipeline.logs import Log, logger
 from pipeline.ports import PlainClient, PresignedDownloads, PresignedUploads, Store, Stores
 from pipeline.tasks import end_tasks
-from pipeline.telemetry import Log, logger
 
 _END_SECONDS = 2.0
 _MOST_SPOILED = 3

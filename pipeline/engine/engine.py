@@ -40,17 +40,10 @@ from pipeline.core.transports import TRANSPORTS
 from pipeline.engine.contract import Blocked, Done, Idle, Outcome, Parked, Requeue, Skipped, StageHandler, StageRun
 from pipeline.engine.drain import drained
 from pipeline.engine.heartbeat import WORK_AGAIN_SECONDS, heartbeats
+from pipeline.logs import Log, logger
 from pipeline.ports import Continuation, RecordCheck, StageQueue, StageRuns, StageStart
 from pipeline.tasks import end_tasks
-from pipeline.telemetry import (
-    STAGE_RETRIES,
-    STAGE_RUNNING,
-    STAGE_SECONDS,
-    STAGE_WAIT_SECONDS,
-    UPLOADS_ENDED,
-    Log,
-    logger,
-)
+from pipeline.telemetry import STAGE_RETRIES, STAGE_RUNNING, STAGE_SECONDS, STAGE_WAIT_SECONDS, UPLOADS_ENDED
 from pipeline.tracing import note_error, note_outcome, stage_span
 
 T = TypeVar("T")

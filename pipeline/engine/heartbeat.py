@@ -10,9 +10,9 @@ from typing import Any
 from pipeline.core.errors import DependencyUnavailable, StageLost
 from pipeline.core.model import StageJob
 from pipeline.engine.drain import DRAIN_SECONDS
+from pipeline.logs import Log, logger
 from pipeline.ports import StageRuns
 from pipeline.tasks import end_tasks
-from pipeline.telemetry import Log, logger
 
 HEARTBEATS_PER_LEASE = 4
 # Work that is cancelled drains its requests to the store first (`engine.drain`).

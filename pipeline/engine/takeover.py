@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pipeline.logs import Log, logger
 from pipeline.ports import StageQueue, StageWatch
 from pipeline.sweeps import Sweep
-from pipeline.telemetry import TAKEOVERS, Log, logger
+from pipeline.telemetry import TAKEOVERS
 
 _BATCH = 200
 

@@ -22,10 +22,10 @@ from pipeline.core.stages import Stage
 from pipeline.core.stored_objects import KEEPS_CRC32C, ObjectVersion, StoredObject
 from pipeline.engine.contract import Done, Outcome, StageRun
 from pipeline.engine.retry import retry_store
+from pipeline.logs import Log, logger
 from pipeline.ports import ContentRepository, ContentTypes, SegmentReader, StageResults, Stores
 from pipeline.stages.checksums import with_crc32c
 from pipeline.stages.stored_object import stored_from_data
-from pipeline.telemetry import Log, logger
 from schemas.media import MediaMetadata
 
 _RETRIES = RetryPolicy(max_attempts=4, base_seconds=0.3, cap_seconds=2)

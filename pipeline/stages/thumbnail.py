@@ -15,10 +15,10 @@ from pipeline.core.stages import Stage
 from pipeline.core.stored_objects import thumbnail_key
 from pipeline.engine.contract import Done, Outcome, Skipped, StageRun
 from pipeline.engine.drain import drained
+from pipeline.logs import Log, logger
 from pipeline.ports import Frame, MediaReader, StageResults, Stores
 from pipeline.stages.reading import FileReads
 from pipeline.stages.stored_object import stored_to_data
-from pipeline.telemetry import Log, logger
 from pipeline.uploads.bytes import FileBytes
 from schemas.media import MediaMetadata
 

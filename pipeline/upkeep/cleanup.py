@@ -19,10 +19,10 @@ from pipeline.core.lifecycle import Status
 from pipeline.core.model import Upload
 from pipeline.core.stages import Stage
 from pipeline.core.stored_objects import object_key, thumbnail_key
+from pipeline.logs import Log, logger
 from pipeline.ports import ContentRepository, EndedList, Stores
 from pipeline.sweeps import Sweep
 from pipeline.tasks import end_tasks
-from pipeline.telemetry import Log, logger
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.joined import journal_final_of
 from pipeline.uploads.recovery import Recovery, ended_otherwise

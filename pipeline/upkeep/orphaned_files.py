@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED
+from pipeline.logs import Log, logger
 from pipeline.ports import StageWatch
 from pipeline.sweeps import Sweep
-from pipeline.telemetry import Log, logger
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.release import EarlyRelease
 

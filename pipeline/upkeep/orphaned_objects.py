@@ -21,9 +21,9 @@ from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import Upload
 from pipeline.core.stored_objects import upload_of
+from pipeline.logs import Log, logger
 from pipeline.ports import Drafts, Store, Stores, TransferSessions, UploadReader
 from pipeline.sweeps import Sweep
-from pipeline.telemetry import Log, logger
 from pipeline.upkeep.cleanup import Cleanup
 
 _PAGE = 200

@@ -6,9 +6,9 @@ upload that fails keeps the others from being handled, unless Redis is unavailab
 
 from __future__ import annotations
 
+from pipeline.logs import Log
 from pipeline.ports import AdmissionOutcome
 from pipeline.sweeps import Sweep
-from pipeline.telemetry import Log
 from pipeline.upkeep.expiry import Expiry
 from pipeline.upkeep.orphaned_files import OrphanedFiles
 from pipeline.uploads.admission import Admission

@@ -21,9 +21,10 @@ from pipeline.core.lifecycle import ENDED
 from pipeline.core.model import NewUpload, Upload
 from pipeline.core.segments import SegmentPlan, StoreLimits, plan_segments
 from pipeline.core.windows import on_disk_bytes, plan_unknown, plan_upload
+from pipeline.logs import Log, logger
 from pipeline.ports import AdmissionOutcome, Allocation
 from pipeline.sweeps import Sweep
-from pipeline.telemetry import VOLUME_CLOSED, Log, logger
+from pipeline.telemetry import VOLUME_CLOSED
 from pipeline.uploads.allocating import Allocating
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.recovery import Recovery

@@ -19,8 +19,8 @@ from contextlib import suppress
 
 from pipeline.core.errors import DependencyUnavailable, RequestError
 from pipeline.core.model import Upload
+from pipeline.logs import Log, logger
 from pipeline.ports import LengthVerdict
-from pipeline.telemetry import Log, logger
 from pipeline.uploads.append_turn import Turn
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.lookup import ended_error

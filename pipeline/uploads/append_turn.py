@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from pipeline.core.errors import DependencyUnavailable, RequestError, SluiceError
 from pipeline.core.tail import Tail
+from pipeline.logs import Log, logger
 from pipeline.ports import AppendBegun, AppendReader, EventFeed
 from pipeline.tasks import end_tasks
-from pipeline.telemetry import Log, logger
 from pipeline.uploads.body_reader import BodyReader
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.changes import changes_of

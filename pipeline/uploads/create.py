@@ -20,8 +20,8 @@ from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import Deferred, NewUpload, Upload
 from pipeline.core.segments import plan_segments
 from pipeline.core.transports import TRANSPORTS, Transport
+from pipeline.logs import Log, logger
 from pipeline.ports import Stores
-from pipeline.telemetry import Log, logger
 from pipeline.tracing import current_traceparent, note_upload
 from pipeline.uploads.admission import Admission
 from pipeline.uploads.cell import CellState

@@ -19,8 +19,8 @@ from pipeline.core.model import Deferred, NewUpload, Upload
 from pipeline.core.segments import SegmentPlan, to_ranges
 from pipeline.core.stored_objects import ObjectTarget, SegmentRequest, StoredSegment, object_key
 from pipeline.core.transports import TRANSPORTS, Transport
+from pipeline.logs import Log, logger
 from pipeline.ports import DelegatedTokens, KnownStores, PresignedUploads, Store, Stores
-from pipeline.telemetry import Log, logger
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.create import UploadCreation, lost_after_creation
 from pipeline.uploads.deferred import SHORTEST_BYTES, known_bytes, plan_of, require_acknowledged

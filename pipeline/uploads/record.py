@@ -58,6 +58,7 @@ from pipeline.core.model import NewUpload, StageJob, Upload
 from pipeline.core.segments import SegmentPlan
 from pipeline.core.stored_objects import StoredSegment
 from pipeline.core.tail import Tail
+from pipeline.logs import Log, logger
 from pipeline.ports import AppendBegun, AppendTaken, LengthVerdict, SegmentVerdict, StoredVerdict, UploadReader
 from pipeline.ports.recording import (
     Abandoned,
@@ -68,7 +69,7 @@ from pipeline.ports.recording import (
     SegmentWriter,
     UploadWriter,
 )
-from pipeline.telemetry import UPLOADS_ENDED, Log, logger
+from pipeline.telemetry import UPLOADS_ENDED
 
 
 class UploadRecord:

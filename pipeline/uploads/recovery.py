@@ -27,9 +27,9 @@ from pipeline.core.model import Deferred, NewUpload, StageJob, Upload
 from pipeline.core.segments import to_ranges
 from pipeline.core.tail import Tail
 from pipeline.core.transports import TRANSPORTS
+from pipeline.logs import Log, logger
 from pipeline.ports.recording import AppendWriter, JournalWriter, SegmentWriter, UploadRebuilder, UploadWriter
 from pipeline.sweeps import Sweep
-from pipeline.telemetry import Log, logger
 from pipeline.uploads.adoption import Adoption
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.release import EarlyRelease

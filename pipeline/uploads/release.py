@@ -25,8 +25,9 @@ from dataclasses import dataclass, field
 from pipeline.core.errors import RequestError, SluiceError
 from pipeline.core.segments import SegmentPlan, to_ranges
 from pipeline.core.windows import room_bytes
+from pipeline.logs import Log, logger
 from pipeline.sweeps import Sweep
-from pipeline.telemetry import RELEASED_BYTES, Log, logger
+from pipeline.telemetry import RELEASED_BYTES
 from pipeline.uploads.cell import CellState
 
 # Uploads, and segments of one upload, that one run of the admission worker handles.

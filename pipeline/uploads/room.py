@@ -17,9 +17,9 @@ from pipeline.core.errors import RequestError, SluiceError, TempVolumeError
 from pipeline.core.lifecycle import ENDED
 from pipeline.core.model import Upload
 from pipeline.core.windows import reader_segments, room_bytes
+from pipeline.logs import Log, logger
 from pipeline.ports import EventFeed
 from pipeline.tasks import end_tasks
-from pipeline.telemetry import Log, logger
 from pipeline.uploads.cell import CellState
 from pipeline.uploads.lookup import ended_error
 from pipeline.uploads.release import EarlyRelease

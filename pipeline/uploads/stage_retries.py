@@ -18,8 +18,8 @@ from dataclasses import replace
 
 from pipeline.core.errors import DependencyUnavailable
 from pipeline.core.stages import Stage
+from pipeline.logs import Log, logger
 from pipeline.ports import JournalReader, RetriedStage, StageQueue, StageRetries
-from pipeline.telemetry import Log, logger
 from pipeline.uploads.lookup import naming_a_loss
 
 

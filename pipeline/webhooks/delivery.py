@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 from pipeline.core.errors import SluiceError
 from pipeline.core.webhooks import Attempt, RetryRules, after_failure
+from pipeline.logs import Log, logger
 from pipeline.ports.webhooks import ClaimedDelivery, Outbox, WebhookSender, WebhookSigner
 from pipeline.tasks import end_tasks
 from pipeline.telemetry import (
@@ -26,8 +27,6 @@ from pipeline.telemetry import (
     WEBHOOKS_OLDEST_SECONDS,
     WEBHOOKS_PAUSED,
     WEBHOOKS_PENDING,
-    Log,
-    logger,
 )
 
 _RECORDING_SECONDS = 5.0

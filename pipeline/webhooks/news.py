@@ -7,8 +7,9 @@ Several processes may run this at once.
 
 from __future__ import annotations
 
+from pipeline.logs import Log, logger
 from pipeline.ports.webhooks import NewEvent, News, NewsItem, Outbox
-from pipeline.telemetry import WEBHOOK_NEWS, Log, logger
+from pipeline.telemetry import WEBHOOK_NEWS
 from pipeline.webhooks.events import event_of
 
 _BATCH = 500

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from pipeline.telemetry import Log
+from pipeline.logs import Log
 from tests.harness.undocumented import fail_if_undocumented, undocumented_in_logs
 
 pytestmark = pytest.mark.unit

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.telemetry import Log
+from pipeline.logs import Log
 
 
 def undocumented_lines(text: str) -> list[str]:

@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from pipeline.core.errors import DependencyUnavailable, StoreError, TempVolumeError
+from pipeline.logs import Log
 from pipeline.sweeps import FAILURES_IN_A_ROW, Sweep
-from pipeline.telemetry import Log
 
 pytestmark = pytest.mark.unit
 

@@ -39,8 +39,8 @@ def doctor(as_json: bool) -> None:
     Each warning and error comes with advice. The exit status is 1 if there is an error, else 0.
     """
     from deploy.cli.doctor.checks import examine
+    from pipeline.logs import configure_logging
     from pipeline.settings import Settings
-    from pipeline.telemetry import configure_logging
 
     configure_logging("console", "error")
     try:

@@ -37,8 +37,8 @@ from pipeline.adapters.arq.client import FUNCTION, arq_client, deserialize, read
 from pipeline.adapters.redis.errors import translated
 from pipeline.core.errors import DependencyUnavailable
 from pipeline.core.model import StageJob
+from pipeline.logs import Log, logger
 from pipeline.tasks import end_tasks
-from pipeline.telemetry import Log, logger
 
 # The fallback for a lost signal.
 _POLL_SECONDS = 1.0

@@ -26,8 +26,9 @@ from pipeline.adapters.media.host_process import Child, Ended, HostProcess
 from pipeline.adapters.media.lanes import Deferred, Lane
 from pipeline.adapters.media.protocol import Task
 from pipeline.adapters.media.verdicts import Verdict, checked_metadata, error_of, judge
+from pipeline.logs import Log, logger
 from pipeline.ports.media import ByteSource, Frame, Reading
-from pipeline.telemetry import READER_BYTES, READER_CPU_SECONDS, READER_RANGES, READER_SECONDS, Log, logger
+from pipeline.telemetry import READER_BYTES, READER_CPU_SECONDS, READER_RANGES, READER_SECONDS
 from schemas.media import MediaMetadata
 
 HOST: Final = "pipeline.adapters.media.host"

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pipeline.core.errors import SluiceError, StoreUnavailable
-from pipeline.telemetry import Log, logger
+from pipeline.logs import Log, logger
 
 _MARK = "__guarded__"
 _SPECIAL_METHODS = ("__aenter__",)

@@ -18,7 +18,7 @@ import asyncpg
 
 from pipeline.adapters.postgres.conditions import condition
 from pipeline.core.errors import DatabaseRejected, DependencyUnavailable, SluiceError
-from pipeline.telemetry import Log, logger
+from pipeline.logs import Log, logger
 
 # 22: data exception, 23: integrity constraint violation.
 _CLASSES_OF_VALUES = ("22", "23")

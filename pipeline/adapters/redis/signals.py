@@ -19,8 +19,8 @@ from redis.exceptions import InvalidResponse
 from pipeline.adapters.redis.errors import translated
 from pipeline.adapters.redis.keys import Keys
 from pipeline.core.errors import DependencyUnavailable
+from pipeline.logs import Log, logger
 from pipeline.tasks import end_tasks
-from pipeline.telemetry import Log, logger
 
 _RECONNECT_SECONDS = 0.5
 _PING_SECONDS = 5.0

@@ -16,8 +16,8 @@ from typing import Final
 
 from pipeline.adapters.tokens.verifying_keys import VerifyingKey, from_jwk
 from pipeline.core.errors import DependencyUnavailable, SluiceError
+from pipeline.logs import Log, logger
 from pipeline.ports import PlainClient
-from pipeline.telemetry import Log, logger
 
 _FRESH_SECONDS: Final = 300.0
 _PAUSE_SECONDS: Final = 10.0

@@ -26,7 +26,7 @@ import pyseccomp
 
 from pipeline.adapters.media.reader import ReaderRules, SandboxedReader
 from pipeline.core.errors import MediaError
-from pipeline.telemetry import configure_logging
+from pipeline.logs import configure_logging
 from tests.harness.attacks.catalogue import ATTACKS
 
 CONFINED: Final = "tests.harness.attacks.confined"

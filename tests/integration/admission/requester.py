@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.core.lifecycle import ENDED, Event, Status
 from pipeline.core.windows import on_disk_bytes
-from pipeline.telemetry import configure_logging
+from pipeline.logs import configure_logging
 from tests.integration.admission.cell import BUDGET_BYTES, Cell, open_cell
 
 LEASE_SECONDS = 6.0

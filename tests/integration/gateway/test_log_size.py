@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 import gateway.middleware
 from gateway.limits import LogBudget, RateLimit
+from pipeline.logs import Log
 from pipeline.settings import Settings
-from pipeline.telemetry import Log
 from tests.integration.gateway.conftest import OPTIONS
 from tests.integration.gateway.site import Site, running_site
 

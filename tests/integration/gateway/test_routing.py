@@ -21,7 +21,7 @@ from gateway.routing import Handler, ResponseSpec, Route
 from gateway.server import listening
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError
-from pipeline.telemetry import Log
+from pipeline.logs import Log
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 from schemas.health import Alive
 from tests.integration.gateway.conftest import OPTIONS, ORIGIN

@@ -10,8 +10,8 @@ import structlog
 from opentelemetry.trace import StatusCode
 
 from gateway.options import GatewayOptions
+from pipeline.logs import Log
 from pipeline.settings import Settings
-from pipeline.telemetry import Log
 from pipeline.tracing import add_ids
 from tests.harness.tracing import SPAN_ID, TRACE_ID, TRACEPARENT, Spans, ids, parent, traced
 from tests.integration.gateway.conftest import SEGMENT_BYTES, Gateway

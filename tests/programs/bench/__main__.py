@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from deploy.cli.run_directory import RunDirectory
-from pipeline.telemetry import configure_logging
+from pipeline.logs import configure_logging
 from tests.programs.bench.bed import Bed, open_bed
 from tests.programs.bench.figures import Figure, figures_table
 from tests.programs.bench.machine import machine_facts

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from deploy.cli.names import server_filename, shown
 from pipeline.core.printable import printable
-from pipeline.telemetry import configure_logging, logger
+from pipeline.logs import configure_logging, logger
 from pipeline.uploads.imports import _filename
 from schemas.imports import ImportObject
 from schemas.uploads import CreateUpload

@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from pipeline.core.errors import DependencyUnavailable, TempVolumeError
+from pipeline.logs import Log
 from pipeline.ports import AdmissionOutcome
-from pipeline.telemetry import Log
 from pipeline.upkeep.volume import VolumeUpkeep
 
 pytestmark = pytest.mark.unit

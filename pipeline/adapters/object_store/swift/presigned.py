@@ -22,7 +22,7 @@ from pipeline.adapters.object_store.swift.layout import SwiftLayout
 from pipeline.adapters.object_store.swift.tempurl import TempUrlSigner
 from pipeline.core.errors import StoreUnsupported
 from pipeline.core.stored_objects import ObjectTarget, SegmentRequest, SegmentSpan
-from pipeline.telemetry import Log, logger
+from pipeline.logs import Log, logger
 
 _SHA1_ONLY = frozenset({"sha1"})
 ACCOUNT_KEY_HEADERS = ("X-Account-Meta-Temp-URL-Key", "X-Account-Meta-Temp-URL-Key-2")
