@@ -5,12 +5,15 @@ It takes no jobs from a queue: signals and the clock start its loops. Each loop 
 
 from __future__ import annotations
 
+import asyncio
+
 from pipeline.bootstrap.notify import NotifyServices
 from pipeline.bootstrap.redis import RedisParts
 from pipeline.core.stages import WorkerType
 from pipeline.tasks import to_the_end
 from workers.loops import Loop, run_loops
 
+_GATHER_SECONDS = 0.1
 _TICK_SECONDS = 1.0
 _SWEEP_SECONDS = 10.0
 _HOUR_SECONDS = 3600.0
@@ -24,6 +27,9 @@ async def run_notify(services: NotifyServices, redis: RedisParts, volume: str) -
     with redis.signals.waiter("queue", redis.keys.queue(WorkerType.NOTIFY, volume)) as wake_news:
 
         async def copy() -> None:
+            # Facts of many uploads are copied together: each run costs some requests to Redis and PostgreSQL.
+            await asyncio.sleep(_GATHER_SECONDS)
+            wake_news.clear()
             if await services.news.run():
                 deliveries.wake.set()
 
