@@ -94,7 +94,9 @@ def _is_ours(shelter: Path) -> bool:
 
 
 def _read_path(file: Path) -> Path | None:
+    """The path that a file contains; None: there is no such file, or its writer has only opened it."""
     try:
-        return Path(file.read_text().strip())
+        text = file.read_text().strip()
     except OSError:
         return None
+    return Path(text) if text else None
