@@ -50,6 +50,8 @@ _SETTINGS: Mapping[str, int | float | str] = {
     # So long may a client hold grants of a direct upload that Redis has lost and recovery has restored.
     "direct_seconds": 45,
     "swift_tempurl_key": "torture",
+    # Longer than a run: the audit reads the record of every upload, also of those that have received no byte.
+    "retention_empty_seconds": 3600,
     "webhook_networks": "127.0.0.0/8",
     "webhook_retry_seconds": 0.2,
     "webhook_timeout_seconds": 3,
