@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -116,7 +117,7 @@ async def test_a_process_starts_as_in_a_pod(redis_url: str, redis_namespace: str
                     async with http.get(base + path) as response:
                         return response.status == 200
 
-                await eventually(passes, _SECONDS, lambda path=path: f"{path} to respond 200")  # type: ignore[misc]
+                await eventually(passes, _SECONDS, partial(str, f"{path} to respond 200"))
     finally:
         if process.returncode is None:
             process.terminate()

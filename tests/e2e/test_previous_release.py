@@ -44,6 +44,11 @@ def _video(segments: int) -> bytes:
     return sample("mp4").read_bytes().ljust(segments * SEGMENT_BYTES, b"\0")
 
 
+async def _restart_all(cell: Cell, release: Path) -> None:
+    for name in cell.processes.names:
+        await restart(cell.processes.child(name), release)
+
+
 async def _half_sent(cell: Cell, count: int) -> list[dict[str, str]]:
     video = _video(4)
     uploads = [await cell.create(len(video)) for _ in range(count)]
@@ -77,16 +82,12 @@ async def test_uploads_in_flight_survive_an_upgrade_and_its_undoing(
     servers: Servers, tmp_path: Path, previous: Path
 ) -> None:
     async with running_cell(servers, tmp_path, processes=SluiceProcesses) as cell:
-        children = [cell.processes.child(name) for name in ("gateway", "worker-all")]
-        for child in children:
-            await restart(child, previous)
+        await _restart_all(cell, previous)
         before = await _half_sent(cell, 2)
-        for child in children:
-            await restart(child, REPOSITORY)
+        await _restart_all(cell, REPOSITORY)
         meanwhile = await _half_sent(cell, 2)
         await _finished(cell, before[:1])
-        for child in children:
-            await restart(child, previous)
+        await _restart_all(cell, previous)
         await _finished(cell, before[1:] + meanwhile)
         await cell.until_clean()
 
@@ -95,16 +96,13 @@ async def test_this_release_recovers_from_journals_of_the_previous_one(
     servers: Servers, tmp_path: Path, previous: Path
 ) -> None:
     async with running_cell(servers, tmp_path, processes=SluiceProcesses) as cell:
-        children = [cell.processes.child(name) for name in ("gateway", "worker-all")]
-        for child in children:
-            await restart(child, previous)
+        await _restart_all(cell, previous)
         uploads = await _half_sent(cell, 2)
-        for child in children:
-            child.stop()
+        for name in cell.processes.names:
+            cell.processes.child(name).stop()
         async for key in cell.redis.scan_iter(f"{cell.keys.prefix}upload:*"):
             await cell.redis.delete(key)
-        for child in children:
-            await restart(child, REPOSITORY)
+        await _restart_all(cell, REPOSITORY)
         await recover(cell)
         await _finished(cell, uploads)
         await cell.until_clean()

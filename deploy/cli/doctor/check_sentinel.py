@@ -39,7 +39,7 @@ async def check_sentinels(address: SentinelAddress, findings: Findings) -> bool:
 async def _ask(client: Redis, primary: str) -> Mapping[str, Any] | str | None:
     """What this Sentinel says of the primary; None: nothing; text: why it cannot be asked."""
     try:
-        masters: Mapping[str, Mapping[str, Any]] = await client.sentinel_masters()  # type: ignore[no-untyped-call]
+        masters: Mapping[str, Mapping[str, Any]] = await client.sentinel_masters()  # type: ignore[no-untyped-call]  # redis-py
     except (RedisError, OSError, TimeoutError) as error:
         return str(error) or type(error).__name__
     return masters.get(primary)

@@ -50,7 +50,7 @@ class RedisGauges:
         try:
             with translated():
                 await self._collect()
-        except Exception:
+        except Exception:  # whatever it is, the other figures are out of date
             REDIS_AVAILABLE.set(0)
             raise
         REDIS_AVAILABLE.set(1)

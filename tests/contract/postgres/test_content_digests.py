@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import asyncpg
@@ -12,20 +11,6 @@ from pipeline.adapters.postgres.contents import PostgresContentRepository
 from tests.contract.postgres.test_contents import new_record
 
 pytestmark = pytest.mark.contract
-
-
-@pytest.fixture
-async def contents(database_url: str) -> AsyncIterator[PostgresContentRepository]:
-    repository = PostgresContentRepository(database_url, connections=2)
-    yield repository
-    await repository.close()
-
-
-@pytest.fixture
-async def database(database_url: str, direct_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(direct_url)
-    yield connection
-    await connection.close()
 
 
 async def test_the_crc32c_of_a_content_and_of_its_segments(contents: PostgresContentRepository) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -55,20 +55,6 @@ def new_record(segments: int = 3, **more: Any) -> ContentRecord:
     thumbnail = StoredObject("swift", "sluice", thumbnail_key(content_id), 5, "thumb")
     record = ContentRecord(content_id, "a.mp4", "video/mp4", stored, thumbnail, media(), {})
     return replace(record, **more)
-
-
-@pytest.fixture
-async def contents(database_url: str) -> AsyncIterator[PostgresContentRepository]:
-    repository = PostgresContentRepository(database_url, connections=4)
-    yield repository
-    await repository.close()
-
-
-@pytest.fixture
-async def database(database_url: str, direct_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(direct_url)
-    yield connection
-    await connection.close()
 
 
 async def test_a_content_is_read_as_it_was_saved(contents: PostgresContentRepository) -> None:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
-import asyncpg
 import pytest
 
-from pipeline.adapters.postgres.contents import PostgresContentRepository
-from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
-from pipeline.adapters.postgres.webhooks import PostgresOutbox, PostgresWebhooks
 from pipeline.core.errors import RequestError
 from pipeline.core.webhooks import AfterFailure, Attempt, EventType, PauseReason, event_id
 from tests.contract.postgres.outbox import Scene, new_event, types
@@ -20,17 +15,6 @@ from tests.contract.postgres.test_contents import new_record
 pytestmark = pytest.mark.contract
 
 _REFUSED = Attempt(503, "it responded 503")
-
-
-@pytest.fixture
-async def scene(database_url: str, direct_url: str) -> AsyncIterator[Scene]:
-    contents = PostgresContentRepository(database_url, connections=8)
-    database = await asyncpg.connect(direct_url)
-    await database.execute("TRUNCATE webhooks, webhook_events CASCADE")
-    pool = contents.pool
-    yield Scene(contents, PostgresDeletionRepository(pool), PostgresWebhooks(pool), PostgresOutbox(pool), database)
-    await database.close()
-    await contents.close()
 
 
 async def test_events_are_given_to_the_webhooks_that_ask_for_them(scene: Scene) -> None:

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
-from pipeline.adapters.postgres.contents import PostgresContentRepository
-from pipeline.adapters.postgres.deletions import PostgresDeletionRepository
-from pipeline.adapters.postgres.webhooks import PostgresOutbox, PostgresWebhooks
 from pipeline.core.errors import RequestError
 from pipeline.core.webhooks import AfterFailure, Attempt, EventType
 from schemas.webhooks import Webhook, WebhookReplay
 from tests.contract.postgres.outbox import Scene, new_event, types
 
 pytestmark = pytest.mark.contract
-
-
-@pytest.fixture
-async def scene(database_url: str, direct_url: str) -> AsyncIterator[Scene]:
-    contents = PostgresContentRepository(database_url, connections=8)
-    database = await asyncpg.connect(direct_url)
-    await database.execute("TRUNCATE webhooks, webhook_events CASCADE")
-    pool = contents.pool
-    yield Scene(contents, PostgresDeletionRepository(pool), PostgresWebhooks(pool), PostgresOutbox(pool), database)
-    await database.close()
-    await contents.close()
 
 
 async def refused(call: Awaitable[Any], code: str) -> None:

@@ -33,7 +33,7 @@ async def _serve(status: int) -> tuple[web.AppRunner, int]:
 
 @pytest.mark.parametrize("status", [200, 503])
 @pytest.mark.parametrize("setting", ["SLUICE_PORT", "SLUICE_METRICS_PORT"])
-@pytest.mark.parametrize("host", ["0.0.0.0", LOOPBACK])  # noqa: S104
+@pytest.mark.parametrize("host", ["0.0.0.0", LOOPBACK])  # noqa: S104  # a setting; what listens is on loopback
 async def test_it_asks_the_port_of_a_gateway_or_worker(status: int, setting: str, host: str) -> None:
     runner, port = await _serve(status)
     try:
