@@ -166,6 +166,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
         rules = CreationRules(
             store=settings.store,
             volume=settings.volume,
+            cell=settings.cell,
             segment_bytes=settings.segment_bytes,
             deferred_bytes=settings.deferred_bytes,
         )

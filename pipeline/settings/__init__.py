@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.settings.access import AccessSettings
+from pipeline.settings.cells import CellSettings
 from pipeline.settings.connections import ConnectionSettings
 from pipeline.settings.dependencies import DependencySettings
 from pipeline.settings.fairness import FairnessSettings
@@ -30,6 +31,7 @@ class Settings(
     AccessSettings,
     FairnessSettings,
     TempVolumeSettings,
+    CellSettings,
     S3Settings,
     SwiftSettings,
     ObjectStoreSettings,

@@ -20,6 +20,8 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 from yarl import URL
 
+from pipeline.core.cells import CELLS
+
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _SUBDOMAINS: Final = re.compile(rf"\*\.{_LABEL}(?:\.{_LABEL})*")
@@ -107,6 +109,22 @@ def _base_url(text: str) -> str:
     if text and not _is_url(text):
         raise _refused("Must be http(s)://HOST[:PORT][/PATH], without a user, a query or a fragment")
     return text.rstrip("/")
+
+
+def _cell_urls(value: Any) -> Any:
+    """A JSON object, or NUMBER=URL items: pairs in the order of the numbers."""
+    pairs: dict[int, str] = {}
+    found = _items(value)
+    for item in [f"{number}={url}" for number, url in found.items()] if isinstance(found, dict) else found:
+        number, _, url = str(item).partition("=")
+        if not re.fullmatch(r"[0-9]{1,3}", number) or int(number) >= CELLS or not url:
+            raise _refused("'{item}' is not NUMBER=URL, such as 0=https://upload.example", item=str(item)[:200])
+        if int(number) in pairs:
+            raise _refused("Must name the cell {number} once", number=number)
+        pairs[int(number)] = _base_url(url)
+    if len(set(pairs.values())) < len(pairs):
+        raise _refused("Must name a URL of its own for each cell")
+    return tuple(sorted(pairs.items()))
 
 
 def _purge_url(value: SecretStr) -> SecretStr:
@@ -237,6 +255,7 @@ RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 CaFile = Annotated[Path | None, AfterValidator(_ca_file)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
+CellUrls = Annotated[tuple[tuple[int, str], ...], NoDecode, BeforeValidator(_cell_urls)]
 PurgeUrl = Annotated[SecretStr, AfterValidator(_purge_url)]
 ListenHost = Annotated[str, AfterValidator(_listen_host)]
 UpperCase = BeforeValidator(_upper)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from uuid6 import uuid7
 
 from pipeline.core.access import Caller
+from pipeline.core.cells import in_cell
 from pipeline.core.digests import parse_content_digest
 from pipeline.core.errors import DependencyUnavailable, RequestError, TempVolumeError, UploadEnded
 from pipeline.core.lifecycle import ENDED, Status
@@ -39,6 +40,7 @@ class CreationRules:
 
     store: str
     volume: str
+    cell: int
     segment_bytes: int
     deferred_bytes: int
     """The largest file whose length is not known when its upload is created."""
@@ -85,7 +87,7 @@ class UploadCreation:
         described = request.model_dump_json() + (f" {transport} {concat}" if joins else "")
         limits = await self._stores.named(rules.store).limits()
         draft = NewUpload(
-            upload_id=str(uuid7()),
+            upload_id=str(in_cell(uuid7(), rules.cell)),
             filename=request.filename,
             size_bytes=request.size,
             segment_bytes=rules.segment_bytes,

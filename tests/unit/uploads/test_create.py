@@ -57,7 +57,7 @@ async def test_the_client_is_asked_to_repeat_its_request(journal: bool, code: st
     redis = cast("Any", LosesUploads(journal=journal))
     cell = cast("Any", SimpleNamespace(uploads=redis, journals=redis, record=redis))
     lookup = UploadLookup(redis, redis, ExpiryRules(1, 1, 1))
-    creation = UploadCreation(cell, lookup, redis, redis, CreationRules("s", "v", 10, 100))
+    creation = UploadCreation(cell, lookup, redis, redis, CreationRules("s", "v", 3, 10, 100))
     with pytest.raises(DependencyUnavailable) as refused:
         await creation.register(NewUpload.of(UPLOAD))
     assert (refused.value.code, refused.value.retryable, refused.value.http_status) == (code, True, 503)
