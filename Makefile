@@ -89,8 +89,13 @@ layers: setup ## Check with import-linter which package imports which
 
 ##@ Build and measure
 .PHONY: docs
-docs: setup ## Update the tables of settings, errors, metrics and access from the code
+docs: setup ## Update the reference in docs/ from the code: settings, errors, metrics, commands, routes, access
 	$(BIN)/python -m deploy.reference
+
+# The theme's variable silences a note about a later MkDocs, which is no warning of ours.
+.PHONY: site
+site: setup ## Build the documentation as a site in build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 .PHONY: wheel
 wheel: setup ## Build the wheel, and check it in a new environment
@@ -112,7 +117,7 @@ bench: setup ## Measure throughput and memory with real servers; BENCH_ARGS are 
 	$(BIN)/python -m tests.programs.bench $(BENCH_ARGS)
 
 .PHONY: bench-table
-bench-table: setup ## Print the figures of the last `make bench` beside their goals and peers, as the table of the README
+bench-table: setup ## Print the figures of the last `make bench` beside their goals and peers, as the table of docs/measurements.md
 	@$(BIN)/python -m tests.programs.bench.table
 
 .PHONY: plan-constants

@@ -1,6 +1,8 @@
-"""Generates the tables of settings, error codes, metrics and access: `python -m deploy.reference` in the repository.
+"""Generates the reference in docs/: settings, error codes, metrics, commands, routes and access.
 
-Guarantee: the documents list exactly what the code defines. A test fails when they differ; `make docs` updates them.
+    python -m deploy.reference      in the repository, as `make docs` does
+
+Guarantee: the documents list exactly what the code defines. A test fails when they differ.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from prometheus_client import Metric
 from pydantic import SecretStr
 
 from deploy.access_table import access_table
+from deploy.command_reference import command_reference
+from deploy.route_reference import route_reference
 from pipeline import telemetry
 from pipeline.core.error_codes import CATALOGUE
 from pipeline.settings import Settings
@@ -56,20 +60,24 @@ def metrics_table() -> str:
 
 
 TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
-    "README.md": {"settings": settings_table, "errors": errors_table, "metrics": metrics_table},
+    "docs/reference/settings.md": {"settings": settings_table},
+    "docs/reference/errors.md": {"errors": errors_table},
+    "docs/reference/metrics.md": {"metrics": metrics_table},
+    "docs/reference/commands.md": {"commands": command_reference},
+    "docs/reference/http-api.md": {"routes": route_reference},
     "docs/access.md": {"access": access_table},
 }
-"""Document -> the tables in it."""
+"""Document -> the parts of it that are generated."""
 
 
 def with_tables(document: str, text: str) -> str:
-    """`text` with the table between each pair of markers replaced. Raises ValueError when a marker is missing."""
+    """`text` with what is between each pair of markers replaced. Raises ValueError when a marker is missing."""
     for name, make in TABLES[document].items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         table = make()
         text, count = pattern.subn(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)  # type: ignore[misc]
         if count != 1:
-            raise ValueError(f"the markers of the table {name} are missing")
+            raise ValueError(f"the markers of {name} are missing")
     return text
 
 

@@ -1,6 +1,6 @@
 """The catalogue of metrics.
 
-Guarantee: every metric that Sluice exports is declared here, with its unit in its name. README lists all of them; a
+Guarantee: every metric that Sluice exports is declared here, with its unit in its name. docs/reference/metrics.md lists all of them; a
 test compares the two.
 """
 

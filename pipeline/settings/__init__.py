@@ -1,6 +1,6 @@
 """Settings: the `SLUICE_*` environment variables as one typed, frozen object. Only entry points read it.
 
-Guarantee: every setting documents what it means, its unit, and why its default is what it is. README lists all of
+Guarantee: every setting documents what it means, its unit, and why its default is what it is. docs/reference/settings.md lists all of
 them; a test compares the two. Secrets are SecretStr, so they do not appear in logs or tracebacks.
 """
 
@@ -22,7 +22,7 @@ from pipeline.settings.workers import WorkerSettings
 __all__ = ["Settings"]
 
 
-# pydantic orders fields by the bases from last to first; this is the order in README.
+# pydantic orders fields by the bases from last to first; this is the order in docs/reference/settings.md.
 class Settings(
     WebhookSettings,
     WorkerSettings,

@@ -1,4 +1,4 @@
-"""The SQL of README.md and docs/sql.md, run as it is printed."""
+"""The SQL of docs/sql.md, run as it is printed."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ ROOT = Path(__file__).parents[3]
 def statements() -> dict[str, str]:
     """The comment above each statement -> the statement."""
     found = {}
-    for page in ("README.md", "docs/sql.md"):
-        for block in re.findall(r"```sql\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL):
-            for part in block.strip().split("\n\n"):
-                comment, _, statement = part.partition("\n")
-                found[comment.removeprefix("-- ")] = statement
+    for block in re.findall(r"```sql\n(.*?)```", (ROOT / "docs/sql.md").read_text("utf-8"), re.DOTALL):
+        for part in block.strip().split("\n\n"):
+            comment, _, statement = part.partition("\n")
+            found[comment.removeprefix("-- ")] = statement
     return found
 
 

@@ -19,7 +19,7 @@ from tests.harness.up import Up
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 _ROOT = Path(__file__).parents[3]
-_DOCUMENTS = (_ROOT / "README.md", _ROOT / "ARCHITECTURE.md", *sorted((_ROOT / "docs").glob("*.md")))
+_DOCUMENTS = (_ROOT / "README.md", _ROOT / "ARCHITECTURE.md", *sorted((_ROOT / "docs").rglob("*.md")))
 _CONTENT = re.compile(r"is content ([0-9a-f-]{36})")
 
 
