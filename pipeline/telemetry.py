@@ -1,7 +1,7 @@
 """The catalogue of metrics.
 
-Guarantee: every metric that Sluice exports is declared here, with its unit in its name. docs/reference/metrics.md lists all of them; a
-test compares the two.
+Guarantee: every metric that Sluice exports is declared here, with its unit in its name. docs/reference/metrics.md
+lists all of them; a test compares the two.
 """
 
 from __future__ import annotations

@@ -38,6 +38,8 @@ PAGES: Final = {
 """Markdown outside of docs/ -> its page. The README is shown by the host of the code; the site has its own first page."""
 
 _LANGUAGES: Final = {".py": "python", ".java": "java", ".jsx": "jsx", ".html": "html", ".yaml": "yaml", ".json": "json"}
+_ROW: Final = re.compile(r"^ *\|.*$", re.MULTILINE)
+_CODE: Final = re.compile(r"`[^`]*`")
 _HIDDEN: Final = "---\nsearch:\n  exclude: true\n---\n"
 
 
@@ -65,7 +67,14 @@ def on_page_markdown(markdown: str, *, page: Page, files: Files, **_: Any) -> st
         return target if leads_to is None else relative(uri, leads_to) + anchor
 
     text = rewritten(with_tables(markdown), on_site)
-    return mdformat.text(text, options={"number": True, "wrap": "keep"}, extensions={"mkdocs", "gfm"})
+    if "\n## " not in text:  # there is nothing to list, and the tables of such a page need the room
+        page.meta.setdefault("hide", ["toc"])
+    return _pipes(mdformat.text(text, options={"number": True, "wrap": "keep"}, extensions={"mkdocs", "gfm"}))
+
+
+def _pipes(markdown: str) -> str:
+    """In code in a table, code hosts need a backslash before a pipe, and Python-Markdown would show it."""
+    return _ROW.sub(lambda row: _CODE.sub(lambda code: code[0].replace("\\|", "|"), row[0]), markdown)
 
 
 def _origin(uri: str) -> str:

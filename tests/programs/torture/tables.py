@@ -1,4 +1,4 @@
-"""`python -m tests.programs.torture.tables build/torture-*.json`: the Markdown table of torture runs in docs/measurements.md."""
+"""`python -m tests.programs.torture.tables build/torture-*.json`: the table of torture runs in docs/measurements.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of the documents list exactly the settings, error codes, metrics and routes of the code."""
+"""The reference in docs/ lists exactly the settings, error codes, metrics, commands and routes of the code."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pipeline.settings import Settings
 pytestmark = pytest.mark.unit
 
 _REPOSITORY = Path(__file__).parents[3]
-_README = _REPOSITORY / "README.md"
+_COMMANDS = _REPOSITORY / "docs/reference/commands.md"
 
 
 @pytest.mark.parametrize("document", TABLES)
-def test_the_tables_match_the_code(document: str) -> None:
+def test_the_reference_matches_the_code(document: str) -> None:
     text = (_REPOSITORY / document).read_text("utf-8")
     assert with_tables(document, text) == text, "run `make docs`"
 
 
 def test_the_table_of_commands_lists_every_command() -> None:
-    listed = re.findall(r"^\| `sluice (\w+)[^`]*` \| \S", _README.read_text("utf-8"), re.MULTILINE)
+    listed = re.findall(r"^\| `sluice (\w+)[^`]*` \| \S", _COMMANDS.read_text("utf-8"), re.MULTILINE)
     assert listed == list(COMMANDS)
 
 
@@ -34,4 +34,4 @@ def test_every_setting_has_a_description() -> None:
 
 def test_missing_markers_raise() -> None:
     with pytest.raises(ValueError, match="settings"):
-        with_tables("README.md", "no markers here")
+        with_tables("docs/reference/settings.md", "no markers here")
