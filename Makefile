@@ -92,10 +92,10 @@ layers: setup ## Check with import-linter which package imports which
 docs: setup ## Update the reference in docs/ from the code: settings, errors, metrics, commands, routes, access
 	$(BIN)/python -m deploy.reference
 
-# The theme's variable silences a note about a later MkDocs, which is no warning of ours.
+# Not --quiet: it hides warnings from --strict. The variable silences a note of the theme about later releases.
 .PHONY: site
 site: setup ## Build the documentation as a site in build/site; a warning is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 .PHONY: wheel
 wheel: setup ## Build the wheel, and check it in a new environment

@@ -1,4 +1,4 @@
-"""The reference of commands in docs/reference/commands.md: what `--help` prints for each, from the commands themselves."""
+"""The reference of commands in docs/reference/commands.md: what `--help` prints for each."""
 
 from __future__ import annotations
 

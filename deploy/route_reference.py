@@ -15,6 +15,7 @@ from gateway.curl_lines import curl_line
 from gateway.openapi import build_document
 from gateway.routing import Route
 
+
 def route_reference(routes: Iterable[Route] = ALL_ROUTES) -> str:
     """A section for each tag, and in it one for each route, in Markdown."""
     table = tuple(routes)

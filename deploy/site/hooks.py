@@ -35,7 +35,7 @@ PAGES: Final = {
     "deploy/kubernetes/README.md": "deploy/kubernetes.md",
     "gateway/pages/client/README.md": "reference/javascript.md",
 }
-"""Markdown outside of docs/ -> its page. The README is shown by the host of the code; the site has its own first page."""
+"""Markdown outside of docs/ -> its page. The README is for the host of the code; the site has its own first page."""
 
 _LANGUAGES: Final = {".py": "python", ".java": "java", ".jsx": "jsx", ".html": "html", ".yaml": "yaml", ".json": "json"}
 _ROW: Final = re.compile(r"^ *\|.*$", re.MULTILINE)

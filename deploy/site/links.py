@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Final
 
 _CODE_OR_TARGET: Final = re.compile(
-    r"^ *(?P<fence>`{3,}|~{3,}).*?^ *(?P=fence) *$|(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`)|(?<=\]\()(?P<target>[^)\s]+)",
+    r"^ *(?P<fence>`{3,}|~{3,}).*?^ *(?P=fence) *$"  # a block of code
+    r"|(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`)"  # code in a line
+    r"|(?<=\]\()(?P<target>[^)\s]+)",
     re.MULTILINE | re.DOTALL,
 )
 _ELSEWHERE: Final = re.compile(r"[a-z][a-z0-9+.-]*:|/|#", re.IGNORECASE)

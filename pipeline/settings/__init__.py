@@ -1,7 +1,8 @@
 """Settings: the `SLUICE_*` environment variables as one typed, frozen object. Only entry points read it.
 
 Guarantee: every setting documents what it means, its unit, and why its default is what it is.
-docs/reference/settings.md lists all of them; a test compares the two. Secrets are SecretStr, so they do not appear in logs or tracebacks.
+docs/reference/settings.md lists all of them; a test compares the two. Secrets are SecretStr, so they do not appear in
+logs or tracebacks.
 """
 
 from __future__ import annotations

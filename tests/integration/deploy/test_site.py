@@ -1,4 +1,4 @@
-"""The documentation as a site: it is built without a warning and without a network, and its pages request no other host."""
+"""The documentation as a site: it is built without a warning or a network, and its pages request no other host."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.harness.markdown_files import REPOSITORY
 
 pytestmark = pytest.mark.integration
 
-_NO_NETWORK: Final = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTPS_PROXY")}
+_NO_NETWORK: Final = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9")
 _FOREIGN: Final = re.compile(r"\s*(?:[a-z]+:)?//", re.IGNORECASE)
 _REQUESTING: Final = {"src", "srcset", "poster", "data", "action", "background"}
 _LINKS: Final = {"a", "area"}
@@ -51,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, as `make site` builds it."""
     directory = tmp_path_factory.mktemp("site")
     built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(directory)],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(directory)],
         cwd=REPOSITORY,
         env={**os.environ, **_NO_NETWORK, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
@@ -113,7 +113,8 @@ async def test_the_search_works_and_wide_tables_scroll(site: Path, tmp_path: Pat
     async with TestServer(app) as server, chromium(tmp_path) as browser:
         origin = f"http://{server.host}:{server.port}"
         page = await browser.page(1280, 900)
-        await page.open(f"{origin}/index.html?q=multipart", "document.querySelectorAll('.md-search-result__item').length > 2")
+        found = "document.querySelectorAll('.md-search-result__item').length > 2"
+        await page.open(f"{origin}/index.html?q=multipart", found)
         assert page.errors == []
         phone = await browser.page(390, 844)
         await phone.open(f"{origin}/reference/settings/index.html", "document.querySelector('.md-typeset__table')")

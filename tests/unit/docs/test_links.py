@@ -25,7 +25,8 @@ def test_the_links_of_a_page_lead_somewhere(page: str) -> None:
 
 
 def test_links_are_found_where_they_are_not_code() -> None:
-    text = "[a](b.md#c) `[not](this.md)` [`code`](d/e) [out](https://x.example) [in](#page)\n```\n[not](f.md)\n```\n[g](h)"
+    line = "[a](b.md#c) `[not](this.md)` [`code`](d/e) [out](https://x.example) [in](#page)"
+    text = f"{line}\n```\n[not](f.md)\n```\n[g](h)"
     assert targets(text) == ["b.md#c", "d/e", "h"]
     assert rewritten(text, str.upper).count(".md") == 2  # those in code
 
@@ -50,7 +51,4 @@ def test_a_page_links_to_another_from_where_it_is() -> None:
 
 def _within(text: str) -> list[str]:
     """The links of a page to its own headings."""
-    found: list[str] = []
-    for part in text.split("](#")[1:]:
-        found.append("#" + part.partition(")")[0])
-    return found
+    return ["#" + part.partition(")")[0] for part in text.split("](#")[1:]]
