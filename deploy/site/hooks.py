@@ -88,7 +88,7 @@ def _uri(path: str, files: Files) -> str | None:
     in_docs = path.removeprefix(DOCS) if path.startswith(DOCS) else None
     for uri in (PAGES.get(path), PAGES.get(f"{path}/README.md"), in_docs, f"{SOURCE}{path}.md"):
         file = files.get_file_from_path(uri) if uri else None
-        if file is not None and file.inclusion.is_included():
+        if file is not None and file.inclusion is not InclusionLevel.EXCLUDED:
             return uri
     return None
 
