@@ -178,6 +178,7 @@ def _become(order: Mapping[str, Any], first_parent: int) -> None:
 def _main() -> None:
     for name in _MODULES:
         importlib.import_module(name)
+    importlib.import_module("gateway.app").whole_document()  # what a gateway computes once
     gc.freeze()  # forks share these pages as long as no collection writes to them
     arguments = _serve(socket.socket(fileno=int(sys.argv[1])))
     if arguments is not None:

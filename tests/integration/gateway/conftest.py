@@ -3,7 +3,6 @@ gives them."""
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -96,5 +95,5 @@ async def gateway(settings: Settings, options: GatewayOptions) -> AsyncIterator[
     async with gateway_services(settings) as services:
         app = build_app(services, options)
         async with listening(app, "127.0.0.1", 0) as served, aiohttp.ClientSession() as session:
-            client = TruthfulClient(session, served.url, json.loads(json.dumps(app[DOCUMENT])))
+            client = TruthfulClient(session, served.url, app[DOCUMENT])
             yield Gateway(served.url, app, services, settings, client)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -106,7 +105,7 @@ async def running_site(settings: Settings, options: GatewayOptions) -> AsyncIter
     async with gateway_services(settings) as services:
         app = build_app(services, options)
         async with listening(app, "127.0.0.1", 0) as served, aiohttp.ClientSession() as session:
-            client = TruthfulClient(session, served.url, json.loads(json.dumps(app[DOCUMENT])))
+            client = TruthfulClient(session, served.url, app[DOCUMENT])
             keys = PostgresApiKeys(services.contents.pool)  # type: ignore[attr-defined]  # the real repository has one
             site = Site(client, services, keys, {})
             credentials = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import time
 import uuid
@@ -81,7 +80,7 @@ async def _served(settings: Settings, path: Path, more: dict[str, Any]) -> Async
             await repository.add(key_id, owner, frozenset(Scope), "", digest, until)
         app = build_app(services, options)
         async with listening(app, "127.0.0.1", 0) as served, aiohttp.ClientSession() as session:
-            client = TruthfulClient(session, served.url, json.loads(json.dumps(app[DOCUMENT])))
+            client = TruthfulClient(session, served.url, app[DOCUMENT])
             yield Site(client, services, settings, keys)
 
 
@@ -259,7 +258,7 @@ async def test_without_authentication_only_the_queue_is_bounded(gateway: Gateway
     async with gateway_services(strict) as services:
         app = build_app(services, OPTIONS)
         async with listening(app, "127.0.0.1", 0) as served, aiohttp.ClientSession() as session:
-            client = TruthfulClient(session, served.url, json.loads(json.dumps(app[DOCUMENT])))
+            client = TruthfulClient(session, served.url, app[DOCUMENT])
 
             async def create() -> Response:
                 body = {"filename": "a.mp4", "size": 900_000, "content_type": "video/mp4"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -101,7 +100,7 @@ async def site(settings: Settings) -> AsyncIterator[Site]:
     async with gateway_services(settings) as services:
         app = build_app(services, replace(OPTIONS, owner_streams=LIMIT, streams=LIMIT + 1))
         async with listening(app, "127.0.0.1", 0) as served, aiohttp.ClientSession() as session:
-            client = TruthfulClient(session, served.url, json.loads(json.dumps(app[DOCUMENT])))
+            client = TruthfulClient(session, served.url, app[DOCUMENT])
             keys = PostgresApiKeys(services.contents.pool)  # type: ignore[attr-defined]  # the real one has it
             yield Site(client, keys, services.authenticator)
 
