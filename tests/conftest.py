@@ -13,13 +13,12 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 
-import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
 
 from deploy.embedded import EmbeddedStack, StackOptions
-from pipeline.adapters.postgres.migrate import migrate
 from tests.harness.ceph import CephEndpoint, require_ceph
+from tests.harness.databases import create_database, drop_database
 from tests.harness.redis_versions import VERSIONS, RedisServer, redis_server_of
 from tests.harness.session import SESSION_DIRECTORY, session_directory
 from tests.harness.shared_stack import SharedStack, shared_stack, wait_until_stopped
@@ -168,25 +167,16 @@ def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedd
         yield stack
 
 
-async def _execute(database_server: EmbeddedStack, command: str) -> None:
-    connection = await asyncpg.connect(database_server.database_url)
-    try:
-        await connection.execute(command)
-    finally:
-        await connection.close()
-
-
 @pytest.fixture
-async def empty_database_url(database_server: EmbeddedStack) -> AsyncIterator[str]:
-    """A new database without a table in it."""
+async def empty_database_url(database_server: EmbeddedStack, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """A new database without a table in it, unless the test uses `database_url` too."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    await _execute(database_server, f"CREATE DATABASE {name}")
-    yield database_server.database_url.rpartition("/")[0] + f"/{name}"
-    await _execute(database_server, f"DROP DATABASE {name} WITH (FORCE)")
+    migrated = "database_url" in request.fixturenames
+    yield await create_database(database_server.database_url, name, migrated=migrated)
+    await drop_database(database_server.database_url, name)
 
 
 @pytest.fixture
-async def database_url(empty_database_url: str) -> str:
+def database_url(empty_database_url: str) -> str:
     """A new database with every migration applied."""
-    await migrate(empty_database_url)
     return empty_database_url

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import aiohttp
 import asyncpg
@@ -25,8 +26,11 @@ from pipeline.bootstrap import open_store
 from pipeline.core.stages import WorkerType
 from pipeline.settings import Settings
 from tests.harness.cell import SEGMENT_BYTES, Cell
+from tests.harness.databases import create_database, drop_database
 from tests.harness.preloaded import PreloadedProcesses
 from tests.harness.shared_stack import Servers
+
+T = TypeVar("T")
 
 
 def apart(kind: str, count: int = 1) -> dict[str, Sequence[str]]:
@@ -63,10 +67,10 @@ def cell_settings(stack: Servers, directory: Path, **overrides: str | int | floa
     `overrides` are settings, by the names of `Settings`.
     """
     name = f"t{secrets.token_hex(4)}"
-    _run_in_database(stack, f"CREATE DATABASE {name}")
+    database_url = _run_in_thread(create_database(stack.database_url, name, migrated=True))
     environment = {
         **stack.environment(),
-        "SLUICE_DATABASE_URL": stack.database_url.rpartition("/")[0] + f"/{name}",
+        "SLUICE_DATABASE_URL": database_url,
         "SLUICE_REDIS_NAMESPACE": name,
         "SLUICE_VOLUME": name,
         "SLUICE_SWIFT_CONTAINER": name,
@@ -82,18 +86,10 @@ def cell_settings(stack: Servers, directory: Path, **overrides: str | int | floa
     return environment, settings
 
 
-def _run_in_database(stack: Servers, command: str) -> None:
-    """Runs in a thread, since the caller may run an event loop."""
-
-    async def run() -> None:
-        connection = await asyncpg.connect(stack.database_url)
-        try:
-            await connection.execute(command)
-        finally:
-            await connection.close()
-
+def _run_in_thread(work: Coroutine[Any, Any, T]) -> T:
+    """The caller may run an event loop."""
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, run()).result()
+        return thread.submit(asyncio.run, work).result()
 
 
 @contextmanager
@@ -116,7 +112,7 @@ def cell_processes(
         running.stop()
         database = settings.database_url.get_secret_value().rpartition("/")[2]
         with suppress(OSError, asyncpg.PostgresError):  # a test may have stopped the server
-            _run_in_database(stack, f"DROP DATABASE {database} WITH (FORCE)")
+            _run_in_thread(drop_database(stack.database_url, database))
 
 
 @asynccontextmanager
