@@ -37,9 +37,10 @@ _PROBE_SECONDS: Final = 1.0
 class SentinelCluster:
     """The servers are numbered from 0; number 0 is the first primary."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, down_after_ms: int = _DOWN_AFTER_MS) -> None:
         self._layout = Layout(directory)
         self._layout.make()
+        self._down_after_ms = down_after_ms
         self._ports = PortPool()
         self.ports = [self._ports.port(f"redis-{number}") for number in range(SERVERS)]
         self.sentinel_ports = [self._ports.port(f"sentinel-{number}") for number in range(SERVERS)]
@@ -59,8 +60,8 @@ class SentinelCluster:
 
     def _sentinel(self, number: int) -> ChildProcess:
         text = snippet(_DOCUMENT, "sentinel", "sentinel monitor").replace("PRIMARY 6379", f"{LOOPBACK} {self.ports[0]}")
-        text = re.sub(r"(?<=down-after-milliseconds sluice )\d+", str(_DOWN_AFTER_MS), text)
-        text = re.sub(r"(?<=failover-timeout sluice )\d+", str(5 * _DOWN_AFTER_MS), text)
+        text = re.sub(r"(?<=down-after-milliseconds sluice )\d+", str(self._down_after_ms), text)
+        text = re.sub(r"(?<=failover-timeout sluice )\d+", str(5 * self._down_after_ms), text)
         return self._process("redis-sentinel", f"sentinel-{number}", text, self.sentinel_ports[number])
 
     def _process(self, program: str, name: str, text: str, port: int) -> ChildProcess:
@@ -171,10 +172,11 @@ def _accepts(port: int) -> bool:
 
 
 @contextmanager
-def sentinel_cluster(directory: Path) -> Iterator[SentinelCluster]:
-    """Run one while the block runs. Skips the test where Redis or Sentinel is not installed."""
+def sentinel_cluster(directory: Path, *, down_after_ms: int = _DOWN_AFTER_MS) -> Iterator[SentinelCluster]:
+    """Run one while the block runs. `down_after_ms`: when Sentinels replace a server that does not respond. Skips the
+    test where Redis or Sentinel is not installed."""
     require_programs(["redis-server", "redis-sentinel"], ["redis-server", "redis-sentinel"])
-    cluster = SentinelCluster(directory)
+    cluster = SentinelCluster(directory, down_after_ms)
     try:
         cluster.start()
         yield cluster

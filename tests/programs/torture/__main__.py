@@ -15,12 +15,14 @@ import click
 from rich.console import Console
 
 from deploy.cli.run_directory import RunDirectory
+from tests.harness.system_packages import missing_programs
 from tests.programs.torture.report import as_dict, problems, table
 from tests.programs.torture.run import Outcome, run
 from tests.programs.torture.schedule import FaultKind, Schedule, make_schedule
 from tests.programs.torture.world import open_world, servers
 
 _TABLE_COLUMNS = 110
+_REDIS = {"single": False, "sentinel": True}
 
 
 @click.command()
@@ -47,8 +49,13 @@ _TABLE_COLUMNS = 110
     type=click.Choice([kind.name.lower() for kind in FaultKind]),
     help="Inject faults of this kind only; may be repeated.",
 )
+@click.option(
+    "--redis",
+    type=click.Choice(list(_REDIS)),
+    help="Use one Redis server, or three with Sentinels. By default, two of three seeds use Sentinels.",
+)
 @click.option("--keep", is_flag=True, help="Keep the logs and data even if nothing is lost or left over.")
-def torture(seed: int, minutes: float, store: str, only: Sequence[str], keep: bool) -> None:
+def torture(seed: int, minutes: float, store: str, only: Sequence[str], redis: str | None, keep: bool) -> None:
     """Inject faults at random while uploads run, then check that nothing is lost and nothing is left over.
 
     Writes build/torture-STORE-SEED.json. The exit status is 0 only if the check succeeds; otherwise the logs and data
@@ -56,10 +63,11 @@ def torture(seed: int, minutes: float, store: str, only: Sequence[str], keep: bo
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
     console.width = max(console.width, _TABLE_COLUMNS)
+    kinds = [FaultKind[name.upper()] for name in only] or list(FaultKind)
+    schedule = _schedule(seed, minutes * 60, kinds, redis)
     home = RunDirectory.of_its_own(Path("build/torture"), keep=True)
     try:
-        kinds = [FaultKind[name.upper()] for name in only] or list(FaultKind)
-        outcome = _run(home.path, make_schedule(seed, minutes * 60, kinds), store, console)
+        outcome = _run(home.path, schedule, store, console)
     except BaseException:
         console.print(f"Interrupted; logs and data are in {home.path}")
         raise
@@ -75,12 +83,23 @@ def torture(seed: int, minutes: float, store: str, only: Sequence[str], keep: bo
     raise SystemExit(not outcome.is_clean)
 
 
+def _schedule(seed: int, seconds: float, kinds: Sequence[FaultKind], redis: str | None) -> Schedule:
+    try:
+        schedule = make_schedule(seed, seconds, kinds, sentinel=None if redis is None else _REDIS[redis])
+    except ValueError as error:
+        raise click.UsageError(f"{error}; see --redis") from None
+    missing = missing_programs(["redis-server", "redis-sentinel"]) if schedule.sentinel else []
+    if missing:
+        raise click.UsageError(f"{', '.join(missing)} is missing: install it, or use --redis single")
+    return schedule
+
+
 def _run(directory: Path, schedule: Schedule, store: str, console: Console) -> Outcome:
     async def in_world() -> Outcome:
-        async with open_world(stack, directory, schedule.seed, store) as world:
+        async with open_world(stack, cluster, directory, schedule.seed, store) as world:
             return await run(world, schedule, console.print)
 
-    with servers(directory) as stack:
+    with servers(directory, sentinel=schedule.sentinel) as (stack, cluster):
         return asyncio.run(in_world())
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from redis.exceptions import RedisError
 
+from pipeline.core.errors import DependencyUnavailable
 from tests.harness.blocks import occupied_by_uploads
 from tests.harness.redis_calls import reply
 from tests.programs.torture.world import World
@@ -42,7 +43,7 @@ class Accounting:
         began = time.monotonic()
         while True:
             await asyncio.sleep(_SAMPLE_SECONDS)
-            with suppress(RedisError):  # Redis is a target of faults
+            with suppress(RedisError, DependencyUnavailable):  # Redis is a target of faults
                 problem = await self._confirmed()
                 if problem is not None:
                     self.problems.append(f"{time.monotonic() - began:.1f} s: {problem}")
@@ -62,7 +63,7 @@ class Accounting:
         used = on_disk.data_bytes
         volume = self.world.keys.volume(settings.volume)
         reserved = int(await reply(self.world.redis.hget(volume, "reserved_bytes")) or 0)
-        if self.world.data_losses != self._losses:
+        if self.world.data_losses != self._losses or self.world.is_switching:
             self._losses, self._in_doubt = self.world.data_losses, True
         problem = None
         if used > reserved:
@@ -70,13 +71,8 @@ class Accounting:
         elif reserved > settings.temp_budget_bytes:
             problem = f"{reserved} bytes reserved of a budget of {settings.temp_budget_bytes}"
         if problem is None:
-            self._in_doubt = self._in_doubt and not await self._compared(volume)
+            self._in_doubt = self._in_doubt and not await self.world.is_compared()
             self.samples += 1
             self.highest_reserved_bytes = max(self.highest_reserved_bytes, reserved)
             self.highest_used_bytes = max(self.highest_used_bytes, used)
         return problem
-
-    async def _compared(self, volume: str) -> bool:
-        """Whether this run of Redis has been compared with every journal."""
-        followed = await reply(self.world.redis.hget(volume, "followed_run"))
-        return bool(followed == (await self.world.redis.info("server"))["run_id"])

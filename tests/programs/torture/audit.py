@@ -86,8 +86,12 @@ async def _problem(world: World, client: Client, upload: ClientUpload) -> str | 
     if upload.error is not None:
         return f"its client received an error: {upload.error}"
     ended_as = ending(upload)
-    # Redis may have lost the end of an upload whose client did not wait for it.
-    if ended_as == UNKNOWN and world.total_losses and scenario in (Scenario.CANCELLED, Scenario.ABANDONED):
+    # Redis may have lost the end of an upload whose client did not wait for it, and an upload that waited for room, of
+    # which no journal knows, or the cancellation of one.
+    stopped_early = scenario in (Scenario.CANCELLED, Scenario.ABANDONED)
+    if ended_as == UNKNOWN and stopped_early and (world.total_losses or (world.data_losses and upload.waited)):
+        return None
+    if ended_as == "expired UPLOAD_EXPIRED" and scenario is Scenario.CANCELLED and world.data_losses and upload.waited:
         return None
     if upload.upload_id in world.damaged:
         return None
@@ -122,8 +126,10 @@ async def _everything(world: World, uploads: Sequence[ClientUpload]) -> list[str
     ids = {str(upload.upload_id) for upload in uploads if upload.upload_id}
     raw = {import_key(upload.plan) for upload in uploads if upload.plan.way is Way.IMPORT}
     forgotten = {item for upload in uploads for item in upload.forgotten}
+    # What one primary did not know, another may: such an upload expires.
+    unknown = forgotten | {str(upload.upload_id) for upload in uploads if upload.status == UNKNOWN}
     return [
-        *await _in_redis(world, ids),
+        *await _in_redis(world, ids, unknown),
         *await asyncio.to_thread(_temp_files, world.settings.temp_dir),
         *await _in_store(world, ready, raw, forgotten),
         *await _in_postgres(world, set(ready)),
@@ -141,16 +147,20 @@ def _temp_files(directory: Path) -> list[str]:
     return found
 
 
-async def _in_redis(world: World, ids: set[str]) -> list[str]:
+async def _in_redis(world: World, ids: set[str], unknown: set[str]) -> list[str]:
     """Keys that an idle cell does not have, except the records of our uploads; reserved bytes; uploads not cleaned
-    up."""
+    up. `unknown`: uploads that Redis has lost, which may have no record."""
     prefix, volume = world.keys.prefix, world.keys.volume(world.settings.volume)
     idle = re.compile(
         rf"{re.escape(prefix)}(uploads|retired|volumes|events|status:\w+|listed:\w+|worker:.+|idempotency:.+|watched_at_ms"
         rf"|owned:\w+|owner-day:\d+:\w+|owner-rate:\w+|retired-owners|permit:\w+|switches|stages|stages:samples|workers)"
         rf"|{re.escape(volume)}(:samples|:notified|:news)?"
     )
-    records = {f"{world.keys.upload(item)}{part}" for item in ids for part in ("", ":received", ":stored", ":results")}
+    records = {
+        f"{world.keys.upload(item)}{part}"
+        for item in ids | unknown
+        for part in ("", ":received", ":stored", ":results")
+    }
     found = [
         f"redis key {key}"
         async for key in world.redis.scan_iter(count=1000)
@@ -162,9 +172,9 @@ async def _in_redis(world: World, ids: set[str]) -> list[str]:
         for name in ("reserved_bytes", "backed_bytes")
         if ledger.get(name, "0") != "0"
     ]
-    for item in sorted(ids):
+    for item in sorted(ids | unknown):
         record = await hash_all(world.redis, world.keys.upload(item))
-        if not (record.get("released_at_ms") or (world.total_losses and not record)):
+        if not (record.get("released_at_ms") or (not record and (world.total_losses or item in unknown))):
             found.append(f"not cleaned up: upload {item}")
     return found
 

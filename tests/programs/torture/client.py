@@ -17,7 +17,7 @@ import json
 import random
 import uuid
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,12 +39,16 @@ STATUS_CHANGED = frozenset(
 )
 # Neither is a failure: the segment is sent again in the next round, if it is still missing.
 _NOT_NOW = STATUS_CHANGED | {"SEGMENT_WINDOW_FULL"}
+# Redis may have lost an upload that waits.
+_NOT_CANCELLED = STATUS_CHANGED | {"UPLOAD_NOT_FOUND"}
 _RETRYABLE_STATUS = frozenset({408, 429, 500, 502, 503, 504, 507})
 _RETRYABLE_CODES = frozenset({"SEGMENT_CUT_OFF", "SEGMENT_DIGEST_WRONG"})
 
 
 UNKNOWN = "unknown after data loss"
 """The status of an upload that Redis has lost and that has not become a content."""
+
+RequestsAgain = Callable[["Client", "ClientUpload"], Awaitable[None]]
 
 
 class RefusedError(Exception):
@@ -82,7 +86,9 @@ class ClientUpload:
     forgotten: list[str] = field(default_factory=list, init=False)
     """Ids of earlier attempts that Redis has lost."""
     waited: bool = field(default=False, init=False)
-    """Whether it was waiting when it was last seen before Redis lost it."""
+    """Whether it was waiting when it was last seen before Redis lost it, or before its client cancelled it."""
+    acknowledged: set[int] = field(default_factory=set, init=False)
+    """Segments that a gateway has accepted."""
 
     @property
     def status(self) -> str:
@@ -91,7 +97,14 @@ class ClientUpload:
     def forget(self) -> None:
         """Redis has lost this attempt: the next one has an Idempotency-Key of its own."""
         self.forgotten.append(str(self.upload_id))
+        self.acknowledged.clear()
         self.key = str(uuid.uuid4())
+
+    @property
+    def missing(self) -> list[int]:
+        """The segments that the server wants to receive."""
+        assert self.view is not None
+        return sorted(numbers(self.view["missing_segments"]))
 
     @property
     def has_ended(self) -> bool:
@@ -99,11 +112,20 @@ class ClientUpload:
 
 
 class Client:
-    """Uploads files through any of `gateways`, as `caller`."""
+    """Uploads files through any of `gateways`, as `caller`. `requests_again` is called when the server requests
+    segments that it has acknowledged; the client then sends those that are still missing."""
 
-    def __init__(self, http: aiohttp.ClientSession, gateways: Sequence[str], traffic: Traffic, caller: Caller) -> None:
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        gateways: Sequence[str],
+        traffic: Traffic,
+        caller: Caller,
+        requests_again: RequestsAgain,
+    ) -> None:
         self._http = http
         self._caller = caller
+        self._requests_again = requests_again
         self._gateways = list(gateways)
         self.traffic = traffic
         self._dice = random.Random()
@@ -150,10 +172,14 @@ class Client:
         stops_early = upload.plan.scenario in (Scenario.CANCELLED, Scenario.ABANDONED)
         enough = round(upload.plan.part * count) if stops_early else None
         while upload.status not in ENDED | {UNKNOWN}:
-            missing = [n for first, last in upload.view["missing_segments"] for n in range(first, last + 1)]
+            missing = upload.missing
+            if upload.acknowledged.intersection(missing):
+                await self._requests_again(self, upload)
+                continue
             if enough is not None and count - len(missing) >= enough:
                 if upload.plan.scenario is Scenario.CANCELLED:
-                    await self.call("DELETE", f"/v1/uploads/{upload.upload_id}", expected_errors=STATUS_CHANGED)
+                    upload.waited = upload.status == "waiting"
+                    await self.call("DELETE", f"/v1/uploads/{upload.upload_id}", expected_errors=_NOT_CANCELLED)
                 return
             if upload.status == "waiting" or not missing:
                 await asyncio.sleep(POLL_SECONDS * self._dice.uniform(0.5, 1.5))
@@ -180,6 +206,7 @@ class Client:
                 path = f"/v1/uploads/{upload.upload_id}/segments/{number}"
                 answer = await self.call("PUT", path, data=data, headers=headers, expected_errors=_NOT_NOW)
                 if answer:
+                    upload.acknowledged.add(number)
                     self.traffic.sent_bytes += len(data)
                     upload.wanted = numbers(answer.get("wanted_segments", ()))
                 await asyncio.sleep(upload.plan.pause_seconds)

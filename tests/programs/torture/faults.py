@@ -26,6 +26,7 @@ from pipeline.core.stages import GRAPH, Stage, StageState
 from tests.harness.faults.kinds import Answer, Corrupt, Pass, Refuse, Reset, Slow, Stall, Unparsable
 from tests.harness.faults.kinds import Fault as Shape
 from tests.programs.torture.board import live_stages
+from tests.programs.torture.failover import FailOver, KillPrimary, PausePrimary, RefuseInPrimary
 from tests.programs.torture.readers import KillReader
 from tests.programs.torture.refusals import ChangeDatabase, FillConnections, RefuseInRedis
 from tests.programs.torture.schedule import FaultKind, PlannedFault, targets_of
@@ -89,7 +90,7 @@ class Pause:
 
 
 class RollBackRedis:
-    """Kills Redis and restores its state of one second before, like a fail-over to a replica that lags behind."""
+    """Kills Redis and restores its state of one second before, like a machine that lost power."""
 
     def __init__(self, world: World, plan: PlannedFault) -> None:
         self._world = world
@@ -151,7 +152,7 @@ class FlipBit:
     """Changes one bit of a temp file. `heal` does nothing: Sluice has to detect and repair it."""
 
     def __init__(self, world: World, plan: PlannedFault) -> None:
-        self._directory, self._dice = world.settings.temp_dir, random.Random(plan.seed)
+        self._world, self._directory, self._dice = world, world.settings.temp_dir, random.Random(plan.seed)
 
     async def inject(self) -> None:
         await asyncio.to_thread(self._flip)
@@ -164,7 +165,9 @@ class FlipBit:
         if not files:
             return
         try:
-            with self._dice.choice(files).open("r+b", buffering=0) as file:
+            chosen = self._dice.choice(files)
+            self._world.harmed.add(chosen.stem)
+            with chosen.open("r+b", buffering=0) as file:
                 offset = self._dice.randrange(max(1, file.seek(0, os.SEEK_END)))
                 # A disk damages what is on it. Writing into a hole would allocate bytes that nobody has reserved.
                 offset = file.seek(offset, os.SEEK_DATA)
@@ -192,8 +195,13 @@ def _change_database(name: str, value: str) -> _Make:
     return lambda world, _: ChangeDatabase(world.settings.database_url.get_secret_value(), name, value)
 
 
+def _redis(alone: _Make, with_sentinel: _Make) -> _Make:
+    """The fault of one Redis server, or of the primary behind Sentinel."""
+    return lambda world, plan: (alone if world.cluster is None else with_sentinel)(world, plan)
+
+
 def _in_redis(name: str) -> _Make:
-    return lambda world, _: RefuseInRedis(world.redis, name)
+    return _redis(lambda world, _: RefuseInRedis(world.redis, name), partial(RefuseInPrimary, name=name))
 
 
 PARSED_RESPONSES = (
@@ -225,9 +233,11 @@ FAULTS: Mapping[FaultKind, _Make] = {
     FaultKind.KILL: _end(signal.SIGKILL),
     FaultKind.TERM: _end(signal.SIGTERM),
     FaultKind.KILL_ALL: _end(signal.SIGKILL),
-    FaultKind.REDIS_KILL: _end(signal.SIGKILL),
-    FaultKind.REDIS_PAUSE: Pause,
+    FaultKind.REDIS_KILL: _redis(_end(signal.SIGKILL), KillPrimary),
+    FaultKind.REDIS_PAUSE: _redis(Pause, PausePrimary),
     FaultKind.REDIS_ROLLBACK: RollBackRedis,
+    FaultKind.REDIS_FAILOVER: partial(FailOver, behind=False),
+    FaultKind.REDIS_FAILOVER_BEHIND: partial(FailOver, behind=True),
     FaultKind.REDIS_EMPTY: EmptyRedis,
     FaultKind.REDIS_FULL: _in_redis("out of memory"),
     FaultKind.REDIS_READ_ONLY: _in_redis("read-only replica"),

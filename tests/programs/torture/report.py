@@ -25,11 +25,13 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
     stages = outcome.stages
     return {
         "store": world.settings.store,
+        "redis": "Redis with Sentinel" if outcome.schedule.sentinel else "one Redis server",
         "seed": outcome.schedule.seed,
         "minutes": outcome.schedule.seconds / 60,
         "seconds": round(outcome.timing.total_seconds, 1),
         "peace_seconds": round(outcome.timing.recovery_seconds, 1),
         "faults": dict(sorted(world.faults.items())),
+        "failovers": world.failovers,
         "uploads": dict(sorted(Counter(ending(upload) for upload in uploads).items())),
         "file_bytes": sum(len(upload.file.data) for upload in uploads),
         "sent_bytes": traffic.sent_bytes,
@@ -37,6 +39,8 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
         "client_retries": traffic.retries,
         "deleted_segments": world.deleted_segments,
         "killed_readers": world.killed_readers,
+        "requested_again": outcome.acknowledged.requested_again,
+        "requested_again_problems": list(outcome.acknowledged.problems),
         "window_full": traffic.window_full,
         "accounting_samples": outcome.accounting.samples,
         "highest_reserved_bytes": outcome.accounting.highest_reserved_bytes,
@@ -82,6 +86,7 @@ def rows(facts: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
             yield f"  {what}", str(count)
 
     yield from section("faults injected", facts["faults"])
+    yield "replicas of Redis that were promoted", str(facts["failovers"])
     yield from section("uploads", facts["uploads"])
     yield "MiB of files", f"{facts['file_bytes'] / _MEBIBYTE:.1f}"
     yield "MiB of segments accepted", f"{facts['sent_bytes'] / _MEBIBYTE:.1f}"
@@ -89,6 +94,8 @@ def rows(facts: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield "  of these, retries", str(facts["client_retries"])
     yield "  segments refused until there was room", str(facts["window_full"])
     yield "stored segments that were deleted", str(facts["deleted_segments"])
+    yield "acknowledged segments that were requested again after damage", str(facts["requested_again"])
+    yield "  uploads that requested some without a reason", str(len(facts["requested_again_problems"]))
     yield "processes of media readers that were killed", str(facts["killed_readers"])
     yield "samples of the temp volume", str(facts["accounting_samples"])
     yield "  MiB reserved at most", f"{facts['highest_reserved_bytes'] / _MEBIBYTE:.1f}"
@@ -111,7 +118,9 @@ def rows(facts: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
 
 def table(facts: Mapping[str, Any]) -> Table:
     """The table that is printed at the end of a run."""
-    title = f"Torture test with {facts['store']}, seed {facts['seed']}, {facts['minutes']:g} minutes"
+    title = (
+        f"Torture test with {facts['store']} and {facts['redis']}, seed {facts['seed']}, {facts['minutes']:g} minutes"
+    )
     shown = Table(box=box.SIMPLE, title=title)
     shown.add_column("figure")
     shown.add_column("value", justify="right")
@@ -122,7 +131,8 @@ def table(facts: Mapping[str, Any]) -> Table:
 
 def side_by_side(runs: Sequence[Mapping[str, Any]]) -> Iterable[str]:
     """The lines of a Markdown table with a column for each run."""
-    yield "| " + " | ".join(["", *(f"seed {facts['seed']}, {facts['store']}" for facts in runs)]) + " |"
+    names = [f"seed {facts['seed']}, {facts['store']}, {facts['redis']}" for facts in runs]
+    yield "| " + " | ".join(["", *names]) + " |"
     yield "|---" + "|--:" * len(runs) + "|"
     columns = [list(rows(_with_every_kind(facts, runs))) for facts in runs]
     for row in zip(*columns, strict=True):
@@ -148,6 +158,7 @@ def problems(outcome: Outcome, directory: Path) -> Iterable[str]:
         return
     yield from (f"ACCESS: {problem}" for problem in outcome.strangers.problems)
     yield from (f"NOT NOTIFIED: {problem}" for problem in outcome.not_notified)
+    yield from (f"REQUESTED AGAIN: {problem}" for problem in outcome.acknowledged.problems)
     yield from (f"ACCOUNTING: {problem}" for problem in outcome.accounting.problems)
     findings, uploads = outcome.findings, outcome.clients.uploads
     by_number = {upload.plan.number: upload for upload in uploads}

@@ -18,9 +18,11 @@ import aiohttp
 from pipeline.bootstrap import open_store
 from pipeline.tasks import end_tasks
 from tests.programs.torture.accounting import Accounting
+from tests.programs.torture.acknowledged import Acknowledged
 from tests.programs.torture.audit import Findings, audit
 from tests.programs.torture.callers import Callers
 from tests.programs.torture.client import Client, ClientUpload, Traffic
+from tests.programs.torture.failover import record_failovers
 from tests.programs.torture.faults import run_fault
 from tests.programs.torture.files import make_file
 from tests.programs.torture.notified import Notified, notified
@@ -63,6 +65,7 @@ class Outcome:
     stages: StageHistory
     findings: Findings
     accounting: Accounting
+    acknowledged: Acknowledged
     strangers: Strangers
     notified: Notified
     not_notified: Sequence[str]
@@ -70,14 +73,20 @@ class Outcome:
 
     @property
     def is_clean(self) -> bool:
-        problems = (self.accounting.problems, self.strangers.problems, self.not_notified)
+        problems = (
+            self.accounting.problems,
+            self.acknowledged.problems,
+            self.strangers.problems,
+            self.not_notified,
+        )
         return self.findings.is_clean and not any(problems)
 
 
 async def run(world: World, schedule: Schedule, report: Callable[[str], None]) -> Outcome:
     """Run `schedule` and audit the result. `report` receives a line for each fault and each phase."""
     began = time.monotonic()
-    watch, accounting, clients = Watch(world), Accounting(world), Clients([], Traffic())
+    watch, accounting, acknowledged = Watch(world), Accounting(world), Acknowledged(world)
+    clients = Clients([], Traffic())
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
         open_store(world.settings) as store,
@@ -86,12 +95,13 @@ async def run(world: World, schedule: Schedule, report: Callable[[str], None]) -
     ):
         callers = await Callers.of(world.settings)
         strangers = Strangers(world, http, callers, clients.uploads)
-        client = Client(http, world.gateways, clients.traffic, callers.operator)
+        client = Client(http, world.gateways, clients.traffic, callers.operator, acknowledged.check)
         observers = [
             background.create_task(work)
             for work in (
                 world.restart_exited(),
                 world.record_recoveries(),
+                record_failovers(world),
                 watch.run(),
                 accounting.run(),
                 strangers.run(),
@@ -103,8 +113,8 @@ async def run(world: World, schedule: Schedule, report: Callable[[str], None]) -
             file = await asyncio.to_thread(make_file, plan, SCALES[world.settings.store])
             upload = ClientUpload(plan, file, callers.of_upload(plan))
             clients.uploads.append(upload)
-            sender = Sender(http, Client(http, world.gateways, clients.traffic, upload.caller), store)
-            senders.append(background.create_task(sender.send(upload)))
+            sending = Client(http, world.gateways, clients.traffic, upload.caller, acknowledged.check)
+            senders.append(background.create_task(Sender(http, sending, store).send(upload)))
 
         async def start_fault(plan: PlannedFault) -> None:
             report(f"{time.monotonic() - began:6.1f} s  {plan.kind}: {plan.target}, for {plan.for_seconds:.1f} s")
@@ -130,7 +140,19 @@ async def run(world: World, schedule: Schedule, report: Callable[[str], None]) -
         await strangers.check_all()
     stages = await watch.history(upload.upload_id for upload in clients.uploads if upload.upload_id)
     timing = Timing(time.monotonic() - began, recovery_seconds)
-    return Outcome(schedule, world, clients, stages, findings, accounting, strangers, endpoint, not_notified, timing)
+    return Outcome(
+        schedule,
+        world,
+        clients,
+        stages,
+        findings,
+        accounting,
+        acknowledged,
+        strangers,
+        endpoint,
+        not_notified,
+        timing,
+    )
 
 
 async def _on_schedule(items: Iterable[T], start: Callable[[T], Awaitable[None]], group: asyncio.TaskGroup) -> None:

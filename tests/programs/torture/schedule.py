@@ -24,6 +24,8 @@ ALL_PROCESSES = "all processes"
 _SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.5, 5.0
 # No fault is planned for a target this soon after its previous fault, so that it does some work in between.
 _REST_SECONDS = 4.0
+# Sentinels need so long to promote a replica, and to make a replica of the old primary.
+_FAILOVER_SECONDS = 20.0
 _SEVERAL_AT_ONCE = 0.2
 _UPLOADS_PER_SECOND = 1.5
 _LARGEST_BYTES = 4 * 1024 * 1024
@@ -43,6 +45,8 @@ class FaultKind(StrEnum):
     REDIS_KILL = "redis killed"
     REDIS_PAUSE = "redis paused"
     REDIS_ROLLBACK = "redis restored without its last second"
+    REDIS_FAILOVER = "redis primary killed, replica promoted"
+    REDIS_FAILOVER_BEHIND = "redis primary killed, replica without its last second promoted"
     REDIS_EMPTY = "redis emptied, then recovered"
     REDIS_FULL = "redis is out of memory"
     REDIS_READ_ONLY = "redis is a read-only replica"
@@ -86,6 +90,8 @@ _RULES: Mapping[FaultKind, _Rule] = {
     FaultKind.REDIS_KILL: _Rule(5, ("redis",), (0, 6)),
     FaultKind.REDIS_PAUSE: _Rule(4, ("redis",), (1, 8)),
     FaultKind.REDIS_ROLLBACK: _Rule(3, ("redis",), (0, 3)),
+    FaultKind.REDIS_FAILOVER: _Rule(10, ("redis",), (0, 3)),
+    FaultKind.REDIS_FAILOVER_BEHIND: _Rule(5, ("redis",), (0, 3)),
     FaultKind.REDIS_EMPTY: _Rule(3, ("redis",), (0, 4)),
     FaultKind.REDIS_FULL: _Rule(3, ("redis",), (1, 8)),
     FaultKind.REDIS_READ_ONLY: _Rule(2, ("redis",), (1, 6)),
@@ -110,6 +116,16 @@ _RULES: Mapping[FaultKind, _Rule] = {
     FaultKind.READER_KILL: _Rule(8, READERS, (0, 0)),
     FaultKind.STORE_LOSES: _Rule(8, ("stored segments",), (0, 0)),
 }
+
+_ONLY_WITH_SENTINEL = frozenset({FaultKind.REDIS_FAILOVER, FaultKind.REDIS_FAILOVER_BEHIND})
+_ONLY_WITHOUT_SENTINEL = frozenset({FaultKind.REDIS_ROLLBACK})
+"""The same as `REDIS_FAILOVER_BEHIND`, of a server without replicas."""
+
+
+def kinds_of(*, sentinel: bool) -> tuple[FaultKind, ...]:
+    """The kinds of faults of a run, with Redis behind Sentinel or with one Redis server."""
+    excluded = _ONLY_WITHOUT_SENTINEL if sentinel else _ONLY_WITH_SENTINEL
+    return tuple(kind for kind in FaultKind if kind not in excluded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,19 +188,27 @@ class PlannedUpload:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The faults and uploads of one run, each in order of time."""
+    """The faults and uploads of one run, each in order of time. `sentinel`: Redis has replicas and Sentinels."""
 
     seed: int
+    sentinel: bool
     seconds: float
     faults: tuple[PlannedFault, ...]
     uploads: tuple[PlannedUpload, ...]
 
 
-def make_schedule(seed: int, seconds: float, only: Collection[FaultKind] = tuple(FaultKind)) -> Schedule:
-    """The schedule of a run of `seconds`, with faults of these kinds."""
-    faults = tuple(_until(_faults(random.Random(f"faults {seed}"), only), seconds))
+def make_schedule(
+    seed: int, seconds: float, only: Collection[FaultKind] = tuple(FaultKind), *, sentinel: bool | None = None
+) -> Schedule:
+    """The schedule of a run of `seconds`, with those of these kinds of faults that are possible. `sentinel`: whether
+    Redis is behind Sentinel; None: as the seed says, two of three runs are. Raises ValueError if none is possible."""
+    sentinel = seed % 3 != 0 if sentinel is None else sentinel
+    possible = [kind for kind in kinds_of(sentinel=sentinel) if kind in only]
+    if not possible:
+        raise ValueError("these kinds of faults need " + ("one Redis server" if sentinel else "Redis with Sentinel"))
+    faults = tuple(_until(_faults(random.Random(f"faults {seed}"), possible, sentinel), seconds))
     uploads = tuple(_until(_uploads(random.Random(f"uploads {seed}")), seconds))
-    return Schedule(seed, seconds, faults, uploads)
+    return Schedule(seed, sentinel, seconds, faults, uploads)
 
 
 def targets_of(fault: PlannedFault) -> tuple[str, ...]:
@@ -202,10 +226,9 @@ def _until(items: Iterator[T], seconds: float) -> Iterator[T]:
         yield item
 
 
-def _faults(dice: random.Random, only: Collection[FaultKind]) -> Iterator[PlannedFault]:
+def _faults(dice: random.Random, kinds: Sequence[FaultKind], sentinel: bool) -> Iterator[PlannedFault]:
     at = 2.0
     free_at: dict[str, float] = {}
-    kinds = [kind for kind in _RULES if kind in only]
     weights = [_RULES[kind].weight for kind in kinds]
     while True:
         for _ in range(1 if dice.random() >= _SEVERAL_AT_ONCE else dice.randint(2, 3)):
@@ -219,8 +242,9 @@ def _faults(dice: random.Random, only: Collection[FaultKind]) -> Iterator[Planne
                 dice.randrange(2**32),
             )
             targets = targets_of(fault)
+            rest_seconds = _FAILOVER_SECONDS if sentinel and fault.target == "redis" else _REST_SECONDS
             if all(free_at.get(target, 0.0) <= at for target in targets):
-                free_at |= dict.fromkeys(targets, at + fault.for_seconds + _REST_SECONDS)
+                free_at |= dict.fromkeys(targets, at + fault.for_seconds + rest_seconds)
                 yield fault
         at += dice.uniform(_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
 

@@ -41,6 +41,7 @@ class LoseSegments:
             upload_id, names = await self._choose()
             try:
                 async with open_store(self._world.settings) as store:
+                    self._world.harmed.add(upload_id)
                     for name in names:
                         await store.delete(name)
                         self._world.deleted_segments += 1

@@ -14,7 +14,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,11 +25,15 @@ from deploy.embedded import EmbeddedStack, StackOptions
 from deploy.embedded.errors import ServerFailedError
 from deploy.embedded.layout import Layout
 from deploy.embedded.process import ChildProcess
+from pipeline.adapters.redis.connecting import open_pool
 from pipeline.adapters.redis.keys import Keys
+from pipeline.adapters.redis.server_runs import server_run
 from pipeline.settings import Settings
 from tests.harness.faults.shaper import Shaper
 from tests.harness.keys import WITH_KEYS
+from tests.harness.redis_calls import reply
 from tests.harness.running import cell_settings
+from tests.harness.sentinel import SentinelCluster, sentinel_cluster
 from tests.programs.torture.schedule import GATEWAYS, SLUICE
 
 MEBIBYTE = 1024 * 1024
@@ -61,6 +65,8 @@ SCALES: Mapping[str, int] = {"swift": 1, "s3": 4}
 _POLL_SECONDS = 0.1
 _RESTART_SECONDS = 1.0
 _THREADS = 32
+# So long a busy machine does not keep a server from responding.
+_DOWN_AFTER_MS = 2000
 
 
 @dataclass
@@ -81,6 +87,9 @@ class World:
     settings: Settings
     shaper: Shaper
     redis: Redis
+    """A client of the Redis that Sluice uses."""
+    cluster: SentinelCluster | None
+    """The servers of Redis, if it has Sentinels; else Redis is in `stack`."""
     faults: Counter[str] = field(default_factory=Counter, init=False)
     """Injected faults by kind."""
     unexpected_exits: list[str] = field(default_factory=list, init=False)
@@ -88,11 +97,17 @@ class World:
     total_losses: int = field(default=0, init=False)
     """How often Redis has lost everything."""
     data_losses: int = field(default=0, init=False)
-    """How often Redis has lost anything."""
+    """How often Redis has lost anything, or may have."""
+    failovers: int = field(default=0, init=False)
+    """How often Sentinels have promoted a replica."""
+    is_switching: bool = field(default=False, init=False)
+    """Redis may have two primaries now, or another one than before of which not every process knows."""
     deleted_segments: int = field(default=0, init=False)
     """Segments, or sets of parts, that a fault has deleted from the store."""
     damaged: set[str] = field(default_factory=set, init=False)
     """Uploads whose segments were deleted although their manifest had been checked: nobody can repair them."""
+    harmed: set[str] = field(default_factory=set, init=False)
+    """Uploads of which a fault has damaged or deleted bytes: their clients may have to send segments again."""
     killed_readers: int = field(default=0, init=False)
     """Processes of media readers that a fault has killed."""
     notes: list[str] = field(default_factory=list, init=False)
@@ -114,12 +129,23 @@ class World:
 
     def child(self, name: str) -> ChildProcess:
         """A process of Sluice, or a server."""
-        return self.processes.child(name) if name in SLUICE else self.stack.child(name)
+        if name in SLUICE:
+            return self.processes.child(name)
+        of_cluster = [] if self.cluster is None else [*self.cluster.servers, *self.cluster.sentinels]
+        return next((child for child in of_cluster if child.name == name), None) or self.stack.child(name)
+
+    async def is_compared(self) -> bool:
+        """Whether Redis has everything that the journals have: no fail-over is under way, and this run of Redis has
+        been compared with every journal. Raises RedisError, DependencyUnavailable."""
+        if self.is_switching:
+            return False
+        followed = await reply(self.redis.hget(self.keys.volume(self.settings.volume), "followed_run"))
+        return bool(followed == await server_run(self.redis, self.keys))
 
     async def stop(self, name: str, signal_number: int) -> None:
         """Send the signal and wait until the process has ended. After its grace period it is killed, and noted."""
         self.should_run.discard(name)
-        self._mark_down(name)
+        self.mark_down(name)
         child = self.child(name)
         began = time.monotonic()
         await asyncio.to_thread(child.stop, signal_number)
@@ -137,12 +163,12 @@ class World:
 
     def pause(self, name: str) -> None:
         """Stop a process by SIGSTOP until `resume`."""
-        self._mark_down(name)
+        self.mark_down(name)
         self._signal(name, signal.SIGSTOP)
 
     def resume(self, name: str) -> None:
         self._signal(name, signal.SIGCONT)
-        self._mark_up(name)
+        self.mark_up(name)
 
     async def until_ready(self, seconds: float) -> None:
         """Wait until every process of Sluice is ready. Raises TimeoutError."""
@@ -159,7 +185,7 @@ class World:
                 child = self.child(name)
                 if child.pid is None and name in self.should_run:
                     self.unexpected_exits.append(f"{name} exited unexpectedly with status {child.exit_status}")
-                    self._mark_down(name)
+                    self.mark_down(name)
                     await asyncio.to_thread(child.stop)
                     await self.start(name, wait=False)
 
@@ -170,7 +196,7 @@ class World:
             for name in sorted(self.should_run):
                 downtimes = self.downtimes[name]
                 if downtimes and downtimes[-1].until is None and await asyncio.to_thread(self._is_up, name):
-                    self._mark_up(name)
+                    self.mark_up(name)
 
     def _is_up(self, name: str) -> bool:
         return self.child(name).pid is not None and self.child(name).is_ready()
@@ -181,7 +207,7 @@ class World:
                 if child.pid is None:
                     raise ServerFailedError(name, f"exited with status {child.exit_status}", child.log_path)
                 await asyncio.sleep(_POLL_SECONDS)
-        self._mark_up(name)
+        self.mark_up(name)
 
     def _signal(self, name: str, signal_number: int) -> None:
         pid = self.child(name).pid
@@ -189,35 +215,46 @@ class World:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal_number)
 
-    def _mark_down(self, name: str) -> None:
+    def mark_down(self, name: str) -> None:
+        """Note that it is unavailable from now on."""
         downtimes = self.downtimes[name]
         if not downtimes or downtimes[-1].until is not None:
             downtimes.append(Downtime(time.time()))
 
-    def _mark_up(self, name: str) -> None:
+    def mark_up(self, name: str) -> None:
+        """Note that it is available again."""
         downtimes = self.downtimes[name]
         if downtimes and downtimes[-1].until is None:
             downtimes[-1].until = time.time()
 
 
 @contextmanager
-def servers(directory: Path) -> Iterator[EmbeddedStack]:
-    """Redis with persistence, PostgreSQL and Swift, for one run."""
-    with EmbeddedStack(StackOptions(directory=directory / "servers", fast=True)) as stack:
-        yield stack
+def servers(directory: Path, *, sentinel: bool) -> Iterator[tuple[EmbeddedStack, SentinelCluster | None]]:
+    """PostgreSQL, Swift and Redis with persistence, for one run; with `sentinel`, Redis as the cluster. Skips the test
+    then where Redis or Sentinel is not installed."""
+    options = StackOptions(directory=directory / "servers", fast=True, redis=not sentinel)
+    with ExitStack() as exits:
+        cluster = None
+        if sentinel:
+            cluster = exits.enter_context(sentinel_cluster(directory / "redis", down_after_ms=_DOWN_AFTER_MS))
+        yield exits.enter_context(EmbeddedStack(options)), cluster
 
 
 @asynccontextmanager
-async def open_world(stack: EmbeddedStack, directory: Path, seed: int, store: str = "swift") -> AsyncIterator[World]:
-    """A cell on `stack` with `store` (swift or s3), ready. Everything it started is stopped after the block, whatever
-    its state. Call it from the main thread."""
+async def open_world(
+    stack: EmbeddedStack, cluster: SentinelCluster | None, directory: Path, seed: int, store: str = "swift"
+) -> AsyncIterator[World]:
+    """A cell on these servers with `store` (swift or s3), ready. Everything it started is stopped after the block,
+    whatever its state. Call it from the main thread."""
     with ThreadPoolExecutor(_THREADS) as threads:
         asyncio.get_running_loop().set_default_executor(threads)
         upstream = stack.swift.proxy_url.removeprefix("http://").split(":")
         async with Shaper((upstream[0], int(upstream[1])), http=True, seed=seed) as shaper:
+            redis_url = {} if cluster is None else {"redis_url": cluster.url}
             environment, settings = cell_settings(
                 stack,
                 directory,
+                **redis_url,
                 store=store,
                 swift_auth_url=f"{shaper.url}/auth/v1.0",
                 s3_endpoint_url=shaper.url,
@@ -225,8 +262,11 @@ async def open_world(stack: EmbeddedStack, directory: Path, seed: int, store: st
             )
             Layout(directory).make()
             processes = SluiceProcesses(directory, environment, workers=SEPARATE, gateways=len(GATEWAYS))
-            redis = Redis.from_url(settings.redis_url.get_secret_value(), decode_responses=True, socket_timeout=5)
-            world = World(stack, processes, environment, settings, shaper, redis)
+            url = settings.redis_url.get_secret_value()
+            redis = Redis(
+                connection_pool=open_pool(url, max_connections=_THREADS, decode_responses=True, socket_timeout=5)
+            )
+            world = World(stack, processes, environment, settings, shaper, redis, cluster)
             try:
                 for name in SLUICE:
                     await world.start(name, wait=False)
