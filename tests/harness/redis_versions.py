@@ -4,6 +4,7 @@ which is Debian's 7.0 in CI."""
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -55,6 +56,15 @@ def program_of(version: str) -> str:
     program = redis_server_path() if version == "redis-6" else shutil.which("redis-server")
     if program is None:
         pytest.skip("no redis-server is installed (apt-get install redis-server)")
+    return program
+
+
+def tls_program() -> str:
+    """A redis-server that was built with TLS; the wheel's was not. Skips the test where there is none."""
+    program = program_of("redis-7")
+    told = subprocess.run([program, "--tls-port", "x"], capture_output=True, text=True, check=False, timeout=10)
+    if "Bad directive" in told.stdout + told.stderr:
+        pytest.skip("redis-server was built without TLS")
     return program
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from pipeline.core.errors import DependencyUnavailable
 from pipeline.settings import Settings
 from tests.contract.redis.queue_workers import Engine, new_job, working
 from tests.harness.certificates import TestCa
+from tests.harness.redis_versions import tls_program
 
 pytestmark = pytest.mark.contract
 
@@ -49,20 +48,9 @@ class TlsRedis:
         return Settings(**{**values, **changes})
 
 
-def _program() -> str:
-    """A redis-server that was built with TLS; the wheel's was not."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("no redis-server is installed (apt-get install redis-server)")
-    told = subprocess.run([program, "--tls-port", "x"], capture_output=True, text=True, check=False, timeout=10)
-    if "Bad directive" in told.stdout + told.stderr:
-        pytest.skip("redis-server was built without TLS")
-    return program
-
-
 @pytest.fixture(scope="module", params=["password", "password and certificate"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsRedis]:
-    program = _program()
+    program = tls_program()
     directory = tmp_path_factory.mktemp("redis-tls")
     ca, ports = TestCa(directory / "ca"), PortPool()
     certificate, key = ca.issue("redis", "localhost")
