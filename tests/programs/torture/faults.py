@@ -1,8 +1,8 @@
 """The faults: how each is injected and how it is healed.
 
 Guarantee: `heal` restores the world also after an `inject` that was interrupted. A fault affects only the targets that
-its plan names. To add a kind of fault, add a row to `FAULTS` and a rule to `schedule.py`; if no other fault may run at
-the same time, `schedule.targets_of` has to return every target.
+its plan names. To add a kind of fault, add a row to `FAULTS` and a rule to `fault_kinds.py`; if no other fault may run
+at the same time, `schedule.targets_of` has to return every target.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from tests.harness.faults.kinds import Answer, Corrupt, Pass, Refuse, Reset, Slo
 from tests.harness.faults.kinds import Fault as Shape
 from tests.programs.torture.board import live_stages
 from tests.programs.torture.failover import FailOver, KillPrimary, PausePrimary, RefuseInPrimary
+from tests.programs.torture.fault_kinds import FaultKind
 from tests.programs.torture.readers import KillReader
 from tests.programs.torture.refusals import ChangeDatabase, FillConnections, RefuseInRedis
-from tests.programs.torture.schedule import FaultKind, PlannedFault, targets_of
+from tests.programs.torture.schedule import PlannedFault, targets_of
 from tests.programs.torture.stored import LoseSegments
 from tests.programs.torture.world import World
 

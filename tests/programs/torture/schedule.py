@@ -13,13 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from pipeline.core.stages import WorkerType
-
-GATEWAYS = ("gateway", "gateway-2")
-WORKERS = tuple(f"worker-{kind}" for kind in WorkerType)
-SLUICE = (*GATEWAYS, *WORKERS)
-READERS = ("worker-probe", "worker-thumbnail")
-ALL_PROCESSES = "all processes"
+from tests.programs.torture.fault_kinds import ALL_PROCESSES, RULES, SLUICE, FaultKind, kinds_of
 
 _SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.5, 5.0
 # No fault is planned for a target this soon after its previous fault, so that it does some work in between.
@@ -34,98 +28,6 @@ _GIANT_BYTES = 13 * 1024 * 1024
 _GIANT_PROBABILITY = 0.015
 _OBEYS_PROBABILITY = 0.7
 _PAUSES_SECONDS = (0.0, 0.0, 0.2, 0.5)
-
-
-class FaultKind(StrEnum):
-    """The kinds of faults; the values are the labels in the report."""
-
-    KILL = "process killed (SIGKILL)"
-    TERM = "process terminated (SIGTERM)"
-    KILL_ALL = "all processes killed at once"
-    REDIS_KILL = "redis killed"
-    REDIS_PAUSE = "redis paused"
-    REDIS_ROLLBACK = "redis restored without its last second"
-    REDIS_FAILOVER = "redis primary killed, replica promoted"
-    REDIS_FAILOVER_BEHIND = "redis primary killed, replica without its last second promoted"
-    REDIS_EMPTY = "redis emptied, then recovered"
-    REDIS_FULL = "redis is out of memory"
-    REDIS_READ_ONLY = "redis is a read-only replica"
-    REDIS_UNSAVED = "redis refuses writes after a failed save"
-    POSTGRES_KILL = "postgres killed"
-    POSTGRES_STOP = "postgres stopped"
-    POSTGRES_CANCEL = "postgres cancels statements"
-    POSTGRES_FULL = "postgres has no connection left"
-    POSTGRES_READ_ONLY = "postgres is read-only"
-    SWIFT_KILL = "swift server killed"
-    SWIFT_PAUSE = "swift server paused"
-    STORE_503 = "store responds 503"
-    STORE_429 = "store responds 429"
-    STORE_RESET = "store resets connections"
-    STORE_STALL = "store stalls"
-    STORE_SLOW = "store is slow"
-    STORE_REFUSE = "store refuses connections"
-    STORE_UNPARSABLE = "store sends responses that cannot be parsed"
-    STORE_CORRUPT = "byte changed on the way to the store"
-    FLIP = "bit flipped on the temp volume"
-    PAUSE = "process paused (SIGSTOP)"
-    READER_KILL = "process of the media reader killed"
-    STORE_LOSES = "stored segments deleted from the store"
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """Relative frequency, possible targets, and duration (shortest, longest)."""
-
-    weight: int
-    targets: Sequence[str]
-    seconds: tuple[float, float]
-
-
-_SWIFT = ("proxy-server", "object-server", "container-server")
-_STORE = ("store",)
-_RULES: Mapping[FaultKind, _Rule] = {
-    FaultKind.KILL: _Rule(30, SLUICE, (0, 3)),
-    FaultKind.TERM: _Rule(8, SLUICE, (0, 2)),
-    FaultKind.KILL_ALL: _Rule(2, (ALL_PROCESSES,), (0, 3)),
-    FaultKind.REDIS_KILL: _Rule(5, ("redis",), (0, 6)),
-    FaultKind.REDIS_PAUSE: _Rule(4, ("redis",), (1, 8)),
-    FaultKind.REDIS_ROLLBACK: _Rule(3, ("redis",), (0, 3)),
-    FaultKind.REDIS_FAILOVER: _Rule(10, ("redis",), (0, 3)),
-    FaultKind.REDIS_FAILOVER_BEHIND: _Rule(5, ("redis",), (0, 3)),
-    FaultKind.REDIS_EMPTY: _Rule(3, ("redis",), (0, 4)),
-    FaultKind.REDIS_FULL: _Rule(3, ("redis",), (1, 8)),
-    FaultKind.REDIS_READ_ONLY: _Rule(2, ("redis",), (1, 6)),
-    FaultKind.REDIS_UNSAVED: _Rule(2, ("redis",), (1, 6)),
-    FaultKind.POSTGRES_KILL: _Rule(4, ("postgres",), (0, 10)),
-    FaultKind.POSTGRES_STOP: _Rule(3, ("postgres",), (1, 15)),
-    FaultKind.POSTGRES_CANCEL: _Rule(3, ("postgres",), (2, 12)),
-    FaultKind.POSTGRES_FULL: _Rule(2, ("postgres",), (2, 8)),
-    FaultKind.POSTGRES_READ_ONLY: _Rule(2, ("postgres",), (2, 10)),
-    FaultKind.SWIFT_KILL: _Rule(5, _SWIFT, (0, 6)),
-    FaultKind.SWIFT_PAUSE: _Rule(5, _SWIFT, (1, 10)),
-    FaultKind.STORE_503: _Rule(3, _STORE, (2, 10)),
-    FaultKind.STORE_429: _Rule(2, _STORE, (2, 8)),
-    FaultKind.STORE_RESET: _Rule(3, _STORE, (2, 8)),
-    FaultKind.STORE_STALL: _Rule(3, _STORE, (2, 14)),
-    FaultKind.STORE_SLOW: _Rule(2, _STORE, (2, 10)),
-    FaultKind.STORE_REFUSE: _Rule(2, _STORE, (1, 8)),
-    FaultKind.STORE_UNPARSABLE: _Rule(3, _STORE, (2, 10)),
-    FaultKind.STORE_CORRUPT: _Rule(2, _STORE, (2, 6)),
-    FaultKind.FLIP: _Rule(8, ("temp volume",), (0, 0)),
-    FaultKind.PAUSE: _Rule(6, (*GATEWAYS, "worker-transfer", "worker-probe", "worker-admission"), (1, 10)),
-    FaultKind.READER_KILL: _Rule(8, READERS, (0, 0)),
-    FaultKind.STORE_LOSES: _Rule(8, ("stored segments",), (0, 0)),
-}
-
-_ONLY_WITH_SENTINEL = frozenset({FaultKind.REDIS_FAILOVER, FaultKind.REDIS_FAILOVER_BEHIND})
-_ONLY_WITHOUT_SENTINEL = frozenset({FaultKind.REDIS_ROLLBACK})
-"""The same as `REDIS_FAILOVER_BEHIND`, of a server without replicas."""
-
-
-def kinds_of(*, sentinel: bool) -> tuple[FaultKind, ...]:
-    """The kinds of faults of a run, with Redis behind Sentinel or with one Redis server."""
-    excluded = _ONLY_WITHOUT_SENTINEL if sentinel else _ONLY_WITH_SENTINEL
-    return tuple(kind for kind in FaultKind if kind not in excluded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +131,11 @@ def _until(items: Iterator[T], seconds: float) -> Iterator[T]:
 def _faults(dice: random.Random, kinds: Sequence[FaultKind], sentinel: bool) -> Iterator[PlannedFault]:
     at = 2.0
     free_at: dict[str, float] = {}
-    weights = [_RULES[kind].weight for kind in kinds]
+    weights = [RULES[kind].weight for kind in kinds]
     while True:
         for _ in range(1 if dice.random() >= _SEVERAL_AT_ONCE else dice.randint(2, 3)):
             kind = dice.choices(kinds, weights)[0]
-            rule = _RULES[kind]
+            rule = RULES[kind]
             fault = PlannedFault(
                 round(at, 3),
                 kind,

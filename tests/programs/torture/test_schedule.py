@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from tests.programs.torture.fault_kinds import FaultKind, kinds_of
 from tests.programs.torture.faults import FAULTS
 from tests.programs.torture.files import make_file
-from tests.programs.torture.schedule import FaultKind, Scenario, Way, make_schedule, targets_of
+from tests.programs.torture.schedule import Scenario, Way, make_schedule, targets_of
 
 pytestmark = pytest.mark.unit
 
@@ -55,6 +56,19 @@ def test_some_files_have_their_index_in_their_last_segment() -> None:
 def test_a_run_may_be_limited_to_some_kinds() -> None:
     only = {FaultKind.POSTGRES_CANCEL, FaultKind.REDIS_FULL}
     assert {fault.kind for fault in make_schedule(7, 600, only).faults} == only
+
+
+def test_some_seeds_use_sentinel_and_some_one_server() -> None:
+    schedules = [make_schedule(seed, 600) for seed in range(6)]
+    assert [schedule.sentinel for schedule in schedules] == [False, True, True] * 2
+    for schedule in schedules:
+        assert {fault.kind for fault in schedule.faults} <= set(kinds_of(sentinel=schedule.sentinel))
+    assert make_schedule(3, 60, sentinel=True).sentinel
+
+
+def test_a_fail_over_needs_replicas() -> None:
+    with pytest.raises(ValueError, match="Redis with Sentinel"):
+        make_schedule(3, 60, [FaultKind.REDIS_FAILOVER])
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -34,7 +34,7 @@ from tests.harness.keys import WITH_KEYS
 from tests.harness.redis_calls import reply
 from tests.harness.running import cell_settings
 from tests.harness.sentinel import SentinelCluster, sentinel_cluster
-from tests.programs.torture.schedule import GATEWAYS, SLUICE
+from tests.programs.torture.fault_kinds import GATEWAYS, SLUICE
 
 MEBIBYTE = 1024 * 1024
 LEASE_SECONDS = 30
