@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from deploy.access_table import access_table
 from deploy.command_reference import command_reference
-from deploy.route_reference import route_reference
+from deploy.route_reference import linked, route_reference
 from pipeline import telemetry
 from pipeline.core.error_codes import CATALOGUE
 from pipeline.settings import Settings
@@ -35,7 +35,7 @@ def settings_table() -> str:
     """Every setting, its default and its meaning."""
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        rows += [f"| `SLUICE_{name.upper()}` | {_default(field.default)} | {field.description} |"]
+        rows += [f"| `SLUICE_{name.upper()}` | {_default(field.default)} | {linked(field.description or '')} |"]
     return "\n".join(rows)
 
 

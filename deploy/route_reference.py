@@ -7,6 +7,7 @@ gateway serves, as /openapi.json and /docs are.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -49,7 +50,7 @@ def _codes(codes: Iterable[str]) -> str:
 def _section(
     route: Route, operation: Mapping[str, Any], document: Mapping[str, Any], left_out: Collection[str]
 ) -> Iterator[str]:
-    yield from (f"### {route.method} {route.path}", f"**{route.summary}.** {route.description}", "")
+    yield from (f"### {route.method} {route.path}", f"**{route.summary}.** {linked(route.description)}", "")
     yield from (f"Access: {route.access.description}.", "")
     yield from ("```sh", curl_line(route), "```", "")
     parameters = [part for part in operation["parameters"] if part["name"] != "X-Request-Id"]
@@ -102,5 +103,10 @@ def _type(part: Mapping[str, Any], document: Mapping[str, Any]) -> str:
     return f"{kind} of {_type(part['items'], document)}" if kind == "array" and "items" in part else kind
 
 
+def linked(text: str) -> str:
+    """`text` of a page in docs/reference, with a link to each document that it names."""
+    return re.sub(r"\bdocs/([a-z-]+\.md)", r"[\1](../\1)", text)
+
+
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return linked(text.replace("|", "\\|").replace("\n", " "))
