@@ -24,7 +24,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from deploy.cli.processes import SluiceProcesses, import_path
 from deploy.embedded.child import die_with_parent
@@ -32,7 +32,14 @@ from deploy.embedded.errors import StackError
 from deploy.embedded.process import ChildProcess
 
 _PR_SET_CHILD_SUBREAPER = 36
-_MODULES = ("deploy.cli.root", "deploy.cli.serve", "gateway.server", "workers.process", "pipeline.settings")
+_MODULES = (
+    *("deploy.cli.root", "deploy.cli.serve", "gateway.server", "workers.process", "pipeline.settings"),
+    # What these import when they first need it: half a second of processor time per process.
+    *("workers.admission", "workers.notify", "pipeline.bootstrap.admission", "pipeline.bootstrap.notify"),
+    *("pipeline.bootstrap.swift", "pipeline.adapters.object_store.s3", "pipeline.adapters.object_store.filesystem"),
+    *("pipeline.adapters.media.reader", "pipeline.stages.assemble", "pipeline.stages.persist", "pipeline.stages.probe"),
+    *("pipeline.stages.seal", "pipeline.stages.thumbnail", "pipeline.stages.transfer"),
+)
 _POLL_SECONDS = 0.01
 _REQUEST_BYTES = 256 * 1024
 
@@ -175,6 +182,15 @@ def _become(order: Mapping[str, Any], first_parent: int) -> None:
     os.environ.update(order["environment"])
 
 
+def _end(status: int) -> NoReturn:
+    """End at once. To take the interpreter down would write to every page that this process shares with the nursery."""
+    threading._shutdown()  # type: ignore[attr-defined]  # joins threads, as the end of an interpreter does
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)
+
+
 def _main() -> None:
     for name in _MODULES:
         importlib.import_module(name)
@@ -185,7 +201,10 @@ def _main() -> None:
         from deploy.cli import main
 
         sys.argv[1:] = arguments
-        main()
+        try:
+            main()
+        except SystemExit as end:
+            _end(end.code if isinstance(end.code, int) else 1)  # the command always gives a number
 
 
 if __name__ == "__main__":
