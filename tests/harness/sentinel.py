@@ -29,7 +29,7 @@ NAME: Final = "sluice"
 PASSWORD: Final = "secret"
 SERVERS: Final = 3
 _DOWN_AFTER_MS: Final = 1000
-_DOCUMENT: Final = "high-availability.md"
+DOCUMENT: Final = "high-availability.md"
 _SECONDS: Final = 60.0
 _PROBE_SECONDS: Final = 1.0
 
@@ -53,13 +53,13 @@ class SentinelCluster:
         return f"redis+sentinel://:{PASSWORD}@{hosts}/{NAME}/0"
 
     def _server(self, number: int) -> ChildProcess:
-        text = snippet(_DOCUMENT, "redis", "appendonly")
+        text = snippet(DOCUMENT, "redis", "appendonly")
         if number > 0:
             text += f"replicaof {LOOPBACK} {self.ports[0]}\n"
         return self._process("redis-server", f"redis-{number}", text, self.ports[number])
 
     def _sentinel(self, number: int) -> ChildProcess:
-        text = snippet(_DOCUMENT, "sentinel", "sentinel monitor").replace("PRIMARY 6379", f"{LOOPBACK} {self.ports[0]}")
+        text = snippet(DOCUMENT, "sentinel", "sentinel monitor").replace("PRIMARY 6379", f"{LOOPBACK} {self.ports[0]}")
         text = re.sub(r"(?<=down-after-milliseconds sluice )\d+", str(self._down_after_ms), text)
         text = re.sub(r"(?<=failover-timeout sluice )\d+", str(5 * self._down_after_ms), text)
         return self._process("redis-sentinel", f"sentinel-{number}", text, self.sentinel_ports[number])
