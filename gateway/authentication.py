@@ -3,6 +3,9 @@
 Guarantee: a missing or invalid credential gets 401; a valid one that this route does not accept gets 403; a path that
 names an upload or a content of another owner gets the same 404 as one that names nothing. A credential is never logged.
 
+A request for an upload of another cell is redirected to it. That it exists and whose it is, only that cell knows: a
+caller without a valid credential gets 401 here, and one of another owner 404 there.
+
 An owner that sends requests faster than its limit gets 429 before anything is read for it. So does an address that
 sends many requests without a valid credential, unless it is that of a trusted proxy. Requests with a valid credential
 from such an address are served, since several clients may share it. An expired credential always gets
@@ -18,6 +21,7 @@ import structlog
 from aiohttp import web
 
 from gateway.access import URL_PARAMETER, Access, named_upload
+from gateway.cells import require_here
 from gateway.keys import CALLER, LIMITS, ROUTE_HEADERS, SERVICES
 from gateway.limits import LEVEL_FIELD, POLICY_FIELD, rate_limited
 from gateway.routing import Route
@@ -26,12 +30,14 @@ from pipeline.core.access import Caller
 from pipeline.core.errors import AccessError, RequestError
 
 _UPLOADS: Final = ("/v1/uploads/{id}", "/files/{id}", "/s3/multipart/{id}")
+"""Of these, callers see their owner's uploads only."""
 _CONTENT: Final = "/v1/contents/{id}"
 
 
 async def require_caller(request: web.Request, route: Route) -> None:
     """Sets CALLER. Raises AccessError UNAUTHENTICATED, CREDENTIAL_INVALID, CREDENTIAL_EXPIRED, ACCESS_DENIED;
-    LimitReached RATE_LIMITED; RequestError UPLOAD_NOT_FOUND, CONTENT_NOT_FOUND; DependencyUnavailable."""
+    LimitReached RATE_LIMITED; RequestError UPLOAD_NOT_FOUND, CONTENT_NOT_FOUND; OtherCell UPLOAD_IN_OTHER_CELL;
+    DependencyUnavailable."""
     if route.access.anyone:
         return
     authenticator = request.app[SERVICES].authenticator
@@ -104,15 +110,20 @@ async def _require_own(request: web.Request, route: Route, caller: Caller) -> No
     named, _ = named_upload(named)
     is_upload = route.path.startswith(_UPLOADS)
     if is_upload and caller.permit is not None:
+        await require_here(request, named)
         await request.app[SERVICES].ownership.require_permit(named[:64], caller.permit.permit_id)
         return
     if caller.token is not None:
         if caller.upload_id == named:
+            if is_upload:
+                await require_here(request, named)
             return
         raise (
             RequestError("UPLOAD_NOT_FOUND", upload_id=named[:64])
             if is_upload
             else RequestError("CONTENT_NOT_FOUND", content_id=named[:64])
         )
+    if route.names_upload:
+        await require_here(request, named)
     if is_upload and caller.sees is not None:
         await request.app[SERVICES].ownership.require(named[:64], caller.sees)

@@ -43,6 +43,8 @@ ADVICE: Final[Mapping[str, str]] = {
     "IDEMPOTENCY_KEY_REUSED": "Use a new UUID for each file.",
     "CURSOR_INVALID": "Read the list from its beginning, and keep filters and order while you follow `next_cursor`.",
     "UPLOAD_NOT_FOUND": "Check the id and the credential's owner. Records of ended uploads are deleted after a day.",
+    "UPLOAD_IN_OTHER_CELL": "Send the same request, with its credential, to the URL in `Location`; browsers do it by "
+    "themselves. The links of an upload lead to its cell at once.",
     "UPLOAD_RECOVERING": _RETRY + " Nothing has to be sent again.",
     "VOLUME_RECOVERING": _RETRY,
     "VOLUME_DRAINING": _RETRY + " A load balancer in front of several cells may send the request to another one.",

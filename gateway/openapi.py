@@ -25,6 +25,7 @@ from gateway.openapi_parameters import parameters
 from gateway.openapi_webhooks import MODELS, webhooks_section
 from gateway.routing import JSON, ResponseSpec, Route
 from pipeline.core.error_codes import CATALOGUE
+from pipeline.core.errors import TEMPORARY_REDIRECT
 from pipeline.core.stages import Stage
 from schemas.http import Failure, PlainFailure, Success
 
@@ -47,6 +48,10 @@ _HEADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     HEADER: (
         "The id of this request in the log: the one that the client sent, else a new one.",
         {"type": "string"},
+    ),
+    "Location": (
+        "The same request at the URL of the cell that serves it.",
+        {"type": "string", "format": "uri"},
     ),
     "Retry-After": ("Seconds after which the same request may succeed.", {"type": "integer", "minimum": 1}),
     POLICY_FIELD: (
@@ -240,6 +245,7 @@ def _failure(route: Route, status: int, codes: list[str]) -> dict[str, Any]:
         "headers": {
             **_header(HEADER),
             **(_header("Retry-After") if waits else {}),
+            **(_header("Location") if status == TEMPORARY_REDIRECT else {}),
             **_limit_headers(route),
             **_route_headers(route),
         },

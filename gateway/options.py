@@ -5,6 +5,7 @@ Guarantee: secrets are SecretStr and do not show when the options are printed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
@@ -21,6 +22,10 @@ class GatewayOptions:
     """
 
     public_url: str = ""
+    cell: int = 0
+    """The number of the cell that the gateway belongs to."""
+    cells: Mapping[int, str] = field(default_factory=dict)
+    """Of each cell of the installation, the URL at which clients reach it. Empty: there is only one cell."""
     trust_forwarded: bool = False
     cors_origins: frozenset[str] = frozenset()
     cors_headers: tuple[str, ...] = ()

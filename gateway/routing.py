@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -28,6 +28,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 JSON = "application/json"
 
 METHOD_OVERRIDE = "X-HTTP-Method-Override"
+
+UPLOAD_PATHS: Final = ("/v1/uploads/{id}", "/files/{id}", "/s3/multipart/{id}", "/v1/status/uploads/{id}")
+"""The beginnings of every path that names an upload, which belongs to one cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +122,14 @@ class Route:
     def all_errors(self) -> tuple[str, ...]:
         """`errors`, and the codes that any route can respond with, each once."""
         busy = ("GATEWAY_BUSY",) if self.new_work else ()
-        return tuple(
-            dict.fromkeys(
-                (*self.errors, *self._access_errors, *busy, "REQUEST_MALFORMED", "CONNECTION_LIMIT", "INTERNAL")
-            )
-        )
+        moved = ("UPLOAD_IN_OTHER_CELL",) if self.names_upload else ()
+        any_route = ("REQUEST_MALFORMED", "CONNECTION_LIMIT", "INTERNAL")
+        return tuple(dict.fromkeys((*self.errors, *moved, *self._access_errors, *busy, *any_route)))
+
+    @property
+    def names_upload(self) -> bool:
+        """Whether its path names an upload: such a request is redirected to the upload's cell."""
+        return self.path.startswith(UPLOAD_PATHS)
 
     @property
     def _access_errors(self) -> tuple[str, ...]:

@@ -85,8 +85,11 @@ async def serve(settings: Settings, ready: Callable[[str], None] | None = None) 
 def options_from(settings: Settings, connections: int) -> GatewayOptions:
     """The options that settings determine; the others keep their defaults. `connections`: how many it may serve."""
     has_owners = settings.auth != "none"
+    cells = dict(settings.cells)
     return GatewayOptions(
-        public_url=settings.public_url,
+        public_url=settings.public_url or cells.get(settings.cell, ""),
+        cell=settings.cell,
+        cells=cells,
         trust_forwarded=settings.trust_forwarded,
         cors_origins=frozenset(settings.cors_origins),
         cors_headers=settings.cors_headers,

@@ -16,7 +16,7 @@ from aiohttp import web
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from pipeline.core.errors import SluiceError
+from pipeline.core.errors import OtherCell, SluiceError
 from pipeline.hidden_paths import without_paths
 from schemas.http import ErrorBody, Failure, Success
 
@@ -76,6 +76,8 @@ def failure(
     headers: dict[str, str] = {}
     if (seconds := retry_after(error)) is not None:
         headers["Retry-After"] = str(seconds)
+    if isinstance(error, OtherCell):
+        headers["Location"] = error.location
     if error.code == "METHOD_NOT_ALLOWED":
         headers["Allow"] = error.detail["allowed"]
     if error.code == "RANGE_NOT_SATISFIABLE":

@@ -1,9 +1,12 @@
 """How /files/ sends errors: in the envelope, with the statuses and headers of the protocol that the request speaks.
 
-Guarantee: an error of tus carries neither Upload-Offset nor Location: some clients read them as a success. An error
-that may pass has a status after which clients try again by themselves. tus-js-client gives up after every 4xx except
-409 and 423, and after an error of HEAD other than 423 it creates a second upload; tus-java-client repeats after 423 and
-5xx. So to tus clients, which includes those of the early drafts:
+Guarantee: an error of tus carries neither Upload-Offset nor Location: some clients read them as a success. Only a
+redirect to another cell has Location. Browsers and aiotus follow it; tuspy follows it except for HEAD; tus-java-client
+follows it with the system property http.strictPostRedirect; tus-js-client in Node.js reports it as an error.
+
+An error that may pass has a status after which clients try again by themselves. tus-js-client gives up after every 4xx
+except 409 and 423, and after an error of HEAD other than 423 it creates a second upload; tus-java-client repeats after
+423 and 5xx. So to tus clients, which includes those of the early drafts:
 
 - an error that may pass has the status 423 in place of 408 and 429, and of 5xx if the request asks for an offset;
 - DAILY_LIMIT keeps its 429, since it does not pass within the minutes for which clients try.

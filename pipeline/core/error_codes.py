@@ -66,6 +66,9 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
         400, False, "The cursor does not belong to this list with these filters and this order; start again without it."
     ),
     "UPLOAD_NOT_FOUND": ErrorSpec(404, False, "There is no upload {upload_id}."),
+    "UPLOAD_IN_OTHER_CELL": ErrorSpec(
+        307, False, "Upload {upload_id} belongs to cell {cell}; send the request to the URL in Location."
+    ),
     "UPLOAD_RECOVERING": ErrorSpec(
         503,
         True,

@@ -3,6 +3,7 @@
     SluiceError
     ├── RequestError        the client can correct it (4xx)
     │   └── AccessError         the caller is not known, or may not do this (401, 403)
+    ├── OtherCell           another cell of the installation serves the request (307)
     ├── LimitReached        a limit of an owner or of the service is reached; worth retrying later (429)
     ├── UploadEnded         the upload has ended: failed, expired, cancelled or ready
     ├── MediaError          the file itself is at fault; retrying cannot help
@@ -22,9 +23,12 @@ Guarantee: an error that leaves a port is a `SluiceError` whose `code` is a key 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pipeline.core.error_codes import CATALOGUE
+
+TEMPORARY_REDIRECT: Final = 307
+"""The status of OtherCell: the same method and body, at another URL (RFC 9110 section 15.4.8)."""
 
 
 class SluiceError(Exception):
@@ -59,6 +63,18 @@ class RequestError(SluiceError):
 
 class AccessError(RequestError):
     """The caller is not known, or may not do this."""
+
+
+class OtherCell(SluiceError):
+    """Another cell serves the request: the client repeats it at the URL `location`, which is not part of the detail,
+    because it may contain a token."""
+
+    def __init__(self, code: str, /, *, location: str, **detail: Any) -> None:
+        super().__init__(code, **detail)
+        self.location = location
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.code, {**self.detail, "location": self.location}))
 
 
 class LimitReached(SluiceError):

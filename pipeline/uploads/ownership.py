@@ -7,10 +7,11 @@ steps: one read from Redis and one look for a journal. Only successful compariso
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Final
 from uuid import uuid4
 
-from pipeline.core.errors import DependencyUnavailable, RequestError
+from pipeline.core.errors import DependencyUnavailable, RequestError, TempVolumeError
 from pipeline.ports import JournalReader, UploadReader
 
 _REMEMBERED: Final = 10_000
@@ -53,6 +54,16 @@ class Ownership:
         if journal is not None and journal.new.permit is not None and journal.new.permit.permit_id == permit_id:
             raise DependencyUnavailable("UPLOAD_RECOVERING", upload_id=upload_id)
         raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
+
+    async def knows(self, upload_id: str) -> bool:
+        """Whether the cell has the upload, of whichever owner. While Redis is unavailable, only its journal shows
+        that. What cannot be read is not known."""
+        with suppress(DependencyUnavailable):
+            if await self._uploads.owner(upload_id) is not None:
+                return True
+        with suppress(TempVolumeError):
+            return await self._journals.read(upload_id) is not None
+        return False
 
     def _remember(self, owner: str, upload_id: str) -> None:
         self._own[owner, upload_id] = None

@@ -64,7 +64,7 @@ class Cell:
             text = await response.text()
             body = json.loads(text)
             assert body["status"] == response.status, text
-            assert body["success"] == (response.status < 400), text
+            assert body["success"] == (response.status < 300), text
             assert expect is None or response.status == expect, text
             return response.status, body, dict(response.headers)
 

@@ -98,13 +98,13 @@ class Site:
 
 
 @asynccontextmanager
-async def running_site(settings: Settings, options: GatewayOptions) -> AsyncIterator[Site]:
+async def running_site(settings: Settings, options: GatewayOptions, port: int = 0) -> AsyncIterator[Site]:
     secret = type(settings.events_token)("s" * 32)
     settings = settings.model_copy(update={"auth": "required", "signing_secret": (secret,)})
     await migrate(settings.database_url.get_secret_value())
     async with gateway_services(settings) as services:
         app = build_app(services, options)
-        async with listening(app, "127.0.0.1", 0) as served, aiohttp.ClientSession() as session:
+        async with listening(app, "127.0.0.1", port) as served, aiohttp.ClientSession() as session:
             client = TruthfulClient(session, served.url, app[DOCUMENT])
             keys = PostgresApiKeys(services.contents.pool)  # type: ignore[attr-defined]  # the real repository has one
             site = Site(client, services, keys, {})

@@ -139,7 +139,7 @@ class TruthfulClient:
         if media_type == "application/json":
             content = documented["content"][media_type]
             self._check_schema(content["schema"], response)
-            if response.status >= 400:
+            if response.status >= 300:
                 assert response.code in content["examples"], f"{response.code} is not documented here"
                 assert content["examples"][response.code]["value"]["status"] == response.status
 
@@ -147,4 +147,4 @@ class TruthfulClient:
         self._description.validate(schema, response.json)
         if "success" in response.json:
             assert response.json["status"] == response.status
-            assert response.json["success"] is (response.status < 400)
+            assert response.json["success"] is (response.status < 300)

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.core import errors
 from pipeline.core.error_codes import CATALOGUE
-from pipeline.core.errors import SegmentCorrupt, SluiceError, StoreUnavailable
+from pipeline.core.errors import TEMPORARY_REDIRECT, OtherCell, SegmentCorrupt, SluiceError, StoreUnavailable
 
 pytestmark = pytest.mark.unit
 
@@ -101,7 +101,7 @@ def test_every_error_has_the_facts_of_its_message() -> None:
 def test_every_row_is_well_formed(code: str) -> None:
     spec = CATALOGUE[code]
     assert code == code.upper()
-    assert 400 <= spec.http_status < 600
+    assert 400 <= spec.http_status < 600 or spec.http_status == TEMPORARY_REDIRECT
     facts = {name: f"<{name}>" for name in fields_of(spec.message)}
     error = SluiceError(code, **facts)
     assert all(value in error.message for value in facts.values())
@@ -124,6 +124,8 @@ def test_every_error_survives_a_pickle(name: str) -> None:
         made = SegmentCorrupt(7)
     elif kind is StoreUnavailable:
         made = StoreUnavailable(reason="slow down", retry_after_seconds=42.5)
+    elif kind is OtherCell:
+        made = OtherCell("UPLOAD_NOT_FOUND", location="https://upload.example/v1/uploads/u", upload_id="u")
     else:
         made = kind("UPLOAD_NOT_FOUND", upload_id="u")
     for twin in (pickle.loads(pickle.dumps(made)), copy.copy(made)):  # noqa: S301 -- pickled here
