@@ -28,16 +28,21 @@ _VISIBLE: Final = string.punctuation
 async def require_here(request: web.Request, upload_id: str) -> None:
     """Raises OtherCell UPLOAD_IN_OTHER_CELL for an upload that another cell serves."""
     options = request.app[OPTIONS]
-    if not options.cells:
-        return
-    cell = cell_of(upload_id)
-    if cell is None or cell == options.cell or cell not in options.cells:
-        return
-    if await request.app[SERVICES].ownership.knows(upload_id):
+    cell = await cell_serving(request, upload_id)
+    if cell == options.cell:
         return
     url = options.cells[cell]
     location = url + as_sent(request)
     raise OtherCell("UPLOAD_IN_OTHER_CELL", location=location, upload_id=upload_id, cell=cell, url=url)
+
+
+async def cell_serving(request: web.Request, upload_id: str) -> int:
+    """The cell that serves requests for an upload: the one that its id names, unless this cell has the upload."""
+    options = request.app[OPTIONS]
+    cell = cell_of(upload_id)
+    if cell is None or cell == options.cell or cell not in options.cells:
+        return options.cell
+    return options.cell if await request.app[SERVICES].ownership.knows(upload_id) else cell
 
 
 def as_sent(request: web.Request) -> str:

@@ -45,6 +45,9 @@ ADVICE: Final[Mapping[str, str]] = {
     "UPLOAD_NOT_FOUND": "Check the id and the credential's owner. Records of ended uploads are deleted after a day.",
     "UPLOAD_IN_OTHER_CELL": "Send the same request, with its credential, to the URL in `Location`; browsers do it by "
     "themselves. The links of an upload lead to its cell at once.",
+    "CREATE_IN_OTHER_CELL": "Send the same request, with its credential, to the URL in `Location`; browsers do it by "
+    "themselves.",
+    "PARTIAL_UPLOADS_APART": _NEW_UPLOAD + " Create all parts with the same credential.",
     "UPLOAD_RECOVERING": _RETRY + " Nothing has to be sent again.",
     "VOLUME_RECOVERING": _RETRY,
     "VOLUME_DRAINING": _RETRY + " A load balancer in front of several cells may send the request to another one.",

@@ -122,7 +122,9 @@ class Route:
     def all_errors(self) -> tuple[str, ...]:
         """`errors`, and the codes that any route can respond with, each once."""
         busy = ("GATEWAY_BUSY",) if self.new_work else ()
-        moved = ("UPLOAD_IN_OTHER_CELL",) if self.names_upload else ()
+        moved: tuple[str, ...] = ("UPLOAD_IN_OTHER_CELL",) if self.names_upload else ()
+        if self.creates and not self.access.anyone:
+            moved = ("CREATE_IN_OTHER_CELL", "VALIDATION_FAILED")
         any_route = ("REQUEST_MALFORMED", "CONNECTION_LIMIT", "INTERNAL")
         return tuple(dict.fromkeys((*self.errors, *moved, *self._access_errors, *busy, *any_route)))
 

@@ -34,6 +34,8 @@ class Log:
     REQUEST = "http.request"
     REQUEST_CRASHED = "http.crashed"
     RESPONSE_UNDOCUMENTED = "response.undocumented"
+    CELL_READY = "cell.ready"
+    CELL_NOT_READY = "cell.not_ready"
     DOWNLOAD_BROKEN = "download.broken"
     STORE_EXAMINED = "store.examined"
     STORE_NOT_EXAMINED = "store.examination_crashed"

@@ -157,6 +157,17 @@ ADMISSION_AGE_SECONDS = Gauge(
     "sluice_volume_admission_age_seconds", "Time since admission ran on a temp volume", ["volume"], registry=REGISTRY
 )
 
+# The other cells, as a gateway finds them
+CELL_READY = Gauge(
+    "sluice_cell_ready", "1 while another cell is ready, as this gateway finds it, else 0", ["cell"], registry=REGISTRY
+)
+CELL_ROOM = Gauge(
+    "sluice_cell_room_bytes",
+    "What a new upload could have in another cell at once; 0 while it is not ready, is drained, or uploads wait there",
+    ["cell"],
+    registry=REGISTRY,
+)
+
 # Counted in PostgreSQL by admission workers, 0 in other processes
 PENDING_DELETIONS = Gauge(
     "sluice_pending_deletions",

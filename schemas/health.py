@@ -44,7 +44,7 @@ class Ready(BaseModel):
     """Every dependency that requests need is available."""
 
     model_config = ConfigDict(
-        frozen=True, json_schema_extra={"examples": [{"ready": True, "warnings": {}, "room": _ROOM}]}
+        frozen=True, json_schema_extra={"examples": [{"ready": True, "warnings": {}, "cell": 0, "room": _ROOM}]}
     )
 
     ready: Literal[True] = True
@@ -52,4 +52,5 @@ class Ready(BaseModel):
         default_factory=dict,
         description="Problems that an operator should fix although requests are served: dependency -> problem",
     )
+    cell: int | None = Field(None, description="Number of the cell that the gateway belongs to")
     room: Room | None = Field(None, description="Null: not known at the moment")

@@ -44,6 +44,8 @@ ADVICE: Final[Mapping[str, str]] = {
     "CURSOR_INVALID": _BUG,
     "UPLOAD_NOT_FOUND": "It may have ended: by default, a server deletes the record of an ended upload after one day.",
     "UPLOAD_IN_OTHER_CELL": _NONE,
+    "CREATE_IN_OTHER_CELL": _NONE,
+    "PARTIAL_UPLOADS_APART": _NONE,
     "CONTENT_NOT_FOUND": _NONE,
     "WEBHOOK_NOT_FOUND": "`sluice webhook list` shows the ids.",
     "WEBHOOK_LIMIT": "`sluice webhook delete` deletes one; SLUICE_WEBHOOK_LIMIT is the limit.",

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from gateway import access
 from gateway.http.envelope import success
-from gateway.http.state import RUNNING
+from gateway.http.state import OPTIONS, RUNNING
 from gateway.routing import ResponseSpec, Route
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError, SluiceError
@@ -66,7 +66,8 @@ async def ready(request: web.Request) -> web.StreamResponse:
     problems, warnings, room = await request.app[READINESS].latest()
     if problems:
         raise SluiceError("NOT_READY", names=", ".join(sorted(problems)), problems=dict(problems))
-    return success(Ready(warnings=without_paths(dict(warnings)), room=room and _shown(room)))
+    cell = request.app[OPTIONS].cell
+    return success(Ready(warnings=without_paths(dict(warnings)), cell=cell, room=room and _shown(room)))
 
 
 def _shown(volume: VolumeSnapshot) -> Room:

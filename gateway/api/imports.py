@@ -19,16 +19,22 @@ from gateway.http.bodies import parse_json
 from gateway.http.envelope import success
 from gateway.http.links import base_url
 from gateway.keys import CALLER, LIMITS, SERVICES
+from gateway.placing import new_file, placed
 from gateway.routing import ResponseSpec, Route
 from pipeline.core.errors import LimitReached
 from schemas.imports import ImportObject, ImportView
+from schemas.placement import PlacementQuery
 
 _REFUSAL_SECONDS: Final = 0.25
 
 
 async def take(request: web.Request) -> web.StreamResponse:
     await _require_within_rate(request)
-    imported = await request.app[SERVICES].importer.take(await parse_json(request, ImportObject))
+    wanted = await parse_json(request, ImportObject)
+    importer = request.app[SERVICES].importer
+    fixed = f"object {wanted.bucket or importer.default_bucket} {wanted.key}"  # so that it is imported once
+    async with placed(request, new_file(request, 0, None, fixed=fixed)):
+        imported = await importer.take(wanted)
     shown = import_view(imported, base_url(request))
     location = shown.links.content or shown.links.self or ""
     return success(shown, 201 if imported.created else 200, headers={"Location": location})
@@ -72,6 +78,7 @@ ROUTES: tuple[Route, ...] = (
             *DATABASE_ERRORS,
             *REGISTRATION_ERRORS,
         ),
+        query=PlacementQuery,
         body=ImportObject,
         new_work=True,
         access=access.OPERATE,

@@ -26,12 +26,14 @@ from gateway.http.envelope import success
 from gateway.ids import upload_id
 from gateway.issuing import issue_upload_token
 from gateway.keys import CALLER, SERVICES
+from gateway.placing import new_file, placed
 from gateway.routing import RequestHeader, ResponseSpec, Route
 from pipeline.core.lifecycle import Status
 from pipeline.uploads.lookup import UploadDetail
 from schemas import examples
 from schemas.http import Page
 from schemas.owners import OwnerFilter
+from schemas.placement import PlacementQuery
 from schemas.uploads import CreateUpload, UploadToken, UploadView
 
 _KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
@@ -49,15 +51,17 @@ async def create(request: web.Request) -> web.StreamResponse:
         raise invalid_field("Idempotency-Key", "Must be 1 to 255 visible ASCII characters")
     caller = request[CALLER]
     wanted = await parse_json(request, CreateUpload)
-    if wanted.transport != "gateway":
-        direct = request.app[SERVICES].direct
-        detail, grants, created = await direct.create(wanted, key, caller, segments_limit(request))
-        shown = show_upload(request, detail)
-        if grants is not None:
-            shown = shown.model_copy(update={"grants": grants_view(grants)})
-    else:
-        detail, created = await request.app[SERVICES].creation.create(wanted, key, caller)
-        shown = show_upload(request, detail)
+    is_direct = wanted.transport != "gateway"
+    async with placed(request, new_file(request, 0 if is_direct else wanted.size, key)):
+        if is_direct:
+            direct = request.app[SERVICES].direct
+            detail, grants, created = await direct.create(wanted, key, caller, segments_limit(request))
+        else:
+            grants = None
+            detail, created = await request.app[SERVICES].creation.create(wanted, key, caller)
+    shown = show_upload(request, detail)
+    if grants is not None:
+        shown = shown.model_copy(update={"grants": grants_view(grants)})
     issued = issue_upload_token(request, detail.upload)
     token = UploadToken(token=issued.token, expires_at=expiry(issued))
     shown = shown.model_copy(update={"upload_token": token})
@@ -125,6 +129,7 @@ ROUTES: tuple[Route, ...] = (
                 {"type": "string", "minLength": 1, "maxLength": 255, "pattern": _KEY_PATTERN},
             ),
         ),
+        query=PlacementQuery,
         body=CreateUpload,
         new_work=True,
         access=access.CREATE,

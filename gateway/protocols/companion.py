@@ -24,6 +24,7 @@ from gateway.http.bodies import invalid, invalid_field, parse_json
 from gateway.http.links import base_url
 from gateway.http.state import OPTIONS
 from gateway.keys import CALLER, LIMITS, SERVICES
+from gateway.placing import new_file, placed
 from gateway.protocols import companion_errors as errors
 from gateway.routing import ResponseSpec, Route
 from pipeline.core.access import TokenKind
@@ -42,6 +43,7 @@ from schemas.companion import (
     UppyKey,
     UppyParts,
 )
+from schemas.placement import PlacementQuery
 from schemas.uploads import CreateUpload
 
 _ANY_SIZE = 1
@@ -68,7 +70,8 @@ async def create(request: web.Request) -> web.StreamResponse:
     services = request.app[SERVICES]
     caller = request[CALLER]
     deferred = Deferred.SIZE if size is None else Deferred.PLAN
-    upload = (await services.direct.create_deferred(wanted, caller, deferred)).upload
+    async with placed(request, new_file(request, 0, None)):
+        upload = (await services.direct.create_deferred(wanted, caller, deferred)).upload
     name = upload.upload_id
     seconds = request.app[OPTIONS].upload_token_seconds
     issued = services.authenticator.issue(TokenKind.UPLOAD, caller, upload.owner, name, seconds)
@@ -164,6 +167,7 @@ ROUTES: tuple[Route, ...] = (
         "Creates an upload whose parts are sent to the store itself. The plugin decides how long they are.",
         responses=(ResponseSpec(200, "The new upload", MultipartCreated, bare=True),),
         errors=errors.CREATION,
+        query=PlacementQuery,
         body=UppyFile,
         new_work=True,
         error_form=errors.PLAIN,

@@ -7,7 +7,7 @@ not, and one that a proxy has rewritten: only its end, `files/ID`, is looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -15,10 +15,13 @@ from urllib.parse import unquote, urlsplit
 
 from aiohttp import web
 
+from gateway.cells import cell_serving
 from gateway.http import bodies
 from gateway.http.envelope import success
 from gateway.http.links import base_url
+from gateway.http.state import OPTIONS
 from gateway.keys import CALLER, LIMITS, SERVICES
+from gateway.placing import in_cell_of_parts
 from gateway.protocols import metadata
 from gateway.protocols.creating import described, location_headers, status_headers
 from pipeline.core.errors import RequestError, SluiceError
@@ -70,7 +73,8 @@ def parse(values: list[str]) -> Joined | bool:
 
 async def create_final(request: web.Request, joined: Joined) -> web.StreamResponse:
     """Each part is looked up, which counts as a segment towards the limit of requests. Raises RequestError
-    UPLOAD_HEADER_INVALID; LimitReached RATE_LIMITED; and as `Concatenation.parts` and `create_final`."""
+    UPLOAD_HEADER_INVALID, PARTIAL_UPLOADS_APART; LimitReached RATE_LIMITED; OtherCell; and as `Concatenation.parts` and
+    `create_final`."""
     for name in ("Upload-Length", "Upload-Defer-Length"):
         if name in request.headers:
             raise RequestError(
@@ -81,10 +85,21 @@ async def create_final(request: web.Request, joined: Joined) -> web.StreamRespon
     service, caller = request.app[SERVICES].concatenation, request[CALLER]
     if (limit := request.app[LIMITS].segments) is not None:
         limit.require(caller.owner, len(joined.upload_ids))
+    await _require_parts_here(request, joined.upload_ids)
     parts = await service.parts(joined.upload_ids, caller)
     wanted, key = described(request, sum(part.size_bytes for part in parts))
     detail, _ = await service.create_final(wanted, parts, joined.text, key, caller)
     return web.Response(status=201, headers=location_headers(request, detail))
+
+
+async def _require_parts_here(request: web.Request, upload_ids: Sequence[str]) -> None:
+    """Raises OtherCell CREATE_IN_OTHER_CELL if all parts are in another cell; RequestError PARTIAL_UPLOADS_APART if
+    they are in several. What it does not redirect, it leaves to `Concatenation.parts`."""
+    cells = [await cell_serving(request, upload_id) for upload_id in upload_ids]
+    if len(set(cells)) > 1:
+        raise RequestError("PARTIAL_UPLOADS_APART", cells=", ".join(map(str, sorted(set(cells)))))
+    if cells[0] != request.app[OPTIONS].cell:
+        raise in_cell_of_parts(request, cells[0])
 
 
 def concat_header(upload: Upload) -> dict[str, str]:

@@ -19,6 +19,7 @@ from gateway.http import bodies
 from gateway.http.links import base_url
 from gateway.issuing import issue_upload_token
 from gateway.keys import CALLER, SERVICES
+from gateway.placing import new_file, placed
 from gateway.protocols import metadata
 from gateway.protocols.fields import media_type
 from pipeline.core.digests import BodyDigest
@@ -27,6 +28,9 @@ from pipeline.core.lifecycle import Status
 from pipeline.uploads.append import Position
 from pipeline.uploads.lookup import UploadDetail
 from schemas.uploads import CreateUpload
+
+_FETCHED = "Sec-Fetch-Mode"
+"""A header field that every browser sends, and only browsers do (W3C, Fetch Metadata)."""
 
 _KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
 _OF_PROTOCOLS = ("application/offset+octet-stream", "application/partial-upload")
@@ -49,12 +53,19 @@ _WRONG = frozenset(
 
 async def register(request: web.Request, size_bytes: int | None, *, partial: bool = False) -> tuple[UploadDetail, bool]:
     """Register the upload that the headers describe; False if its Idempotency-Key was known. `size_bytes`: None where
-    its length is not known yet. Raises as `UploadCreation.create` or `Concatenation.create_partial`, and as
-    `described`."""
+    its length is not known yet. In an installation of several cells, only browsers are redirected to a cell with more
+    room; any client, where this cell cannot take the upload. Raises as `UploadCreation.create` or
+    `Concatenation.create_partial`, and as `described` and `placed`."""
     wanted, key = described(request, size_bytes)
     services, deferred = request.app[SERVICES], size_bytes is None
     create = services.concatenation.create_partial if partial else services.creation.create
-    return await create(wanted, key, request[CALLER], deferred=deferred)
+    caller = request[CALLER]
+    # The parts of a file are joined in one cell.
+    fixed = f"owner {caller.owner}" if partial and caller.permit is None else None
+    # Many clients of these protocols follow no redirect, and a body would be sent twice.
+    moves = _FETCHED in request.headers and bodies.declared_bytes(request) == 0
+    async with placed(request, new_file(request, wanted.size, key, fixed=fixed, moves=moves)):
+        return await create(wanted, key, caller, deferred=deferred)
 
 
 def described(request: web.Request, size_bytes: int | None) -> tuple[CreateUpload, str | None]:

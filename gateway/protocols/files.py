@@ -42,6 +42,7 @@ from pipeline.core.lifecycle import ENDED
 from pipeline.uploads.lookup import ended_error
 from schemas.files import FileView
 from schemas.http import AllowedMethods
+from schemas.placement import PlacementQuery
 
 _ENDPOINT: Final = "/files/"
 _FILE: Final = "/files/{id}"
@@ -149,6 +150,7 @@ ROUTES: tuple[Route, ...] = (
             ),
         ),
         errors=CREATE_ERRORS,
+        query=PlacementQuery,
         request_headers=(*BODY_FIELDS, *CREATION_FIELDS),
         response_headers=RESUMABLE,
         new_work=True,

@@ -34,6 +34,7 @@ from pipeline.ports import (
 )
 from pipeline.settings import Settings
 from pipeline.uploads.append import Appender
+from pipeline.uploads.cell_rooms import CellRooms
 from pipeline.uploads.concatenation import Concatenation
 from pipeline.uploads.create import CreationRules, UploadCreation
 from pipeline.uploads.direct import DirectUploads
@@ -41,6 +42,7 @@ from pipeline.uploads.imports import Importer, ImportRules
 from pipeline.uploads.incoming_bytes import ReceiveRules
 from pipeline.uploads.lookup import UploadLookup
 from pipeline.uploads.ownership import Ownership
+from pipeline.uploads.placement import Placement
 from pipeline.uploads.receive import Receiver
 from pipeline.uploads.receive_buffer import ReceiveBuffer
 from pipeline.uploads.room import SegmentRoom
@@ -77,6 +79,7 @@ class GatewayServices:
     overview: CellOverview
     stage_retries: StageRetrying
     webhooks: Webhooks
+    placement: Placement
     _redis: RedisParts
     _parts: VolumeParts
     _known: ExaminedStores
@@ -139,10 +142,7 @@ class GatewayServices:
 
     async def room(self) -> VolumeSnapshot | None:
         """The counters of the temp volume; None while Redis is unavailable."""
-        try:
-            return await self._redis.ledger.snapshot()
-        except SluiceError:
-            return None
+        return await _room(self._redis)
 
     async def collect(self) -> None:
         """Refresh the gauges that are read from Redis."""
@@ -184,6 +184,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             buckets=settings.import_buckets,
             owner=settings.import_owner,
             volume=settings.volume,
+            cell=settings.cell,
             segment_bytes=settings.segment_bytes,
         )
         messages = SnsMessages(client, SnsRules(frozenset(settings.sns_topics), frozenset(settings.sns_hosts)))
@@ -191,6 +192,8 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
         authentication, ring = authenticator(settings, contents.pool, client)
         stack.push_async_callback(ring.aclose)
         downloads = Downloads(contents, stores, known, _download_rules(settings))
+        rooms = CellRooms(settings.cell, dict(settings.cells), client, lambda: _room(redis))
+        await stack.enter_async_context(rooms)
         yield GatewayServices(
             authenticator=authentication,
             ownership=ownership,
@@ -215,6 +218,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             feed=redis.signals,
             overview=redis.overview,
             webhooks=webhook_service(settings, contents.pool),
+            placement=Placement(rooms, redis.claims),
             stage_retries=StageRetrying(redis.stages, cell.queue, cell.journals),
             _redis=redis,
             _parts=parts,
@@ -223,6 +227,13 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             _headroom_bytes=settings.temp_headroom_bytes,
             _database=health,
         )
+
+
+async def _room(redis: RedisParts) -> VolumeSnapshot | None:
+    try:
+        return await redis.ledger.snapshot()
+    except SluiceError:
+        return None
 
 
 def _download_rules(settings: Settings) -> DownloadRules:

@@ -20,6 +20,7 @@ from pipeline.adapters.redis.keys import Keys
 from pipeline.adapters.redis.ledger import LedgerRules, RedisReservationLedger
 from pipeline.adapters.redis.news import RedisNews
 from pipeline.adapters.redis.owner_counts import RedisOwnerCounts
+from pipeline.adapters.redis.placements import RedisPlacementClaims
 from pipeline.adapters.redis.samples import RedisSamples
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.adapters.redis.segment_board import RedisSegmentBoard
@@ -56,6 +57,7 @@ class RedisParts:
     ended: RedisEndedList
     ledger: RedisReservationLedger
     draining: RedisDraining
+    claims: RedisPlacementClaims
     queue: ArqStageQueue
     signals: RedisSignals
     gauges: RedisGauges
@@ -173,6 +175,7 @@ async def redis_parts(settings: Settings) -> AsyncIterator[RedisParts]:
             ended=RedisEndedList(client, scripts, keys),
             ledger=RedisReservationLedger(client, scripts, keys, settings.volume, rules),
             draining=RedisDraining(client, scripts, keys),
+            claims=RedisPlacementClaims(client, scripts, keys, retention_ms),
             queue=ArqStageQueue(client, keys),
             signals=signals,
             gauges=RedisGauges(client, keys),

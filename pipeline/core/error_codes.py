@@ -69,6 +69,12 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "UPLOAD_IN_OTHER_CELL": ErrorSpec(
         307, False, "Upload {upload_id} belongs to cell {cell}; send the request to the URL in Location."
     ),
+    "CREATE_IN_OTHER_CELL": ErrorSpec(
+        307, False, "The upload is to be created in cell {cell}; send the request to the URL in Location."
+    ),
+    "PARTIAL_UPLOADS_APART": ErrorSpec(
+        409, False, "The partial uploads are in different cells ({cells}), which cannot be joined; send the file again."
+    ),
     "UPLOAD_RECOVERING": ErrorSpec(
         503,
         True,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from uuid6 import uuid7
 
+from pipeline.core.cells import in_cell
 from pipeline.core.errors import RequestError, StoreError
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import NewUpload
@@ -38,6 +39,7 @@ class ImportRules:
     buckets: tuple[str, ...]
     owner: str
     volume: str
+    cell: int
     segment_bytes: int
 
 
@@ -81,7 +83,7 @@ class Importer:
         content_type = declared_type(found)
         name = _identity(found)
         new = NewUpload(
-            upload_id=str(uuid7()),
+            upload_id=str(in_cell(uuid7(), rules.cell)),
             filename=_filename(found.key),
             size_bytes=found.size_bytes,
             segment_bytes=rules.segment_bytes,

@@ -100,6 +100,10 @@ class Keys:
         """Exists while facts are recorded: a notify worker has run in the last days."""
         return f"{self.volume(volume)}:notified"
 
+    def idempotency(self, key: str) -> str:
+        """The upload that this scoped Idempotency-Key has created."""
+        return f"{self.prefix}idempotency:{key}"
+
     @property
     def events(self) -> str:
         return f"{self.prefix}events"

@@ -10,8 +10,10 @@ from typing import Any
 
 from deploy.embedded.ports import ReservedPort
 from gateway.options import GatewayOptions
+from pipeline.core.errors import TEMPORARY_REDIRECT
 from pipeline.settings import Settings
 from tests.integration.gateway.site import Site, running_site
+from tests.integration.gateway.truth import Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,27 @@ class Pair:
     second: Site
     urls: Mapping[int, str]
     settings: tuple[Settings, Settings]
+
+    async def follow(self, site: Site, credential: str | None, method: str, path: str, **options: Any) -> Following:
+        """Send a request and follow redirects with the credential, as `sluice upload` does."""
+        passed = []
+        for _ in range(5):
+            response = await site.with_(credential, method, path, allow_redirects=False, **options)
+            if response.status != TEMPORARY_REDIRECT:
+                return Following(response, tuple(passed))
+            location = response.headers["Location"]
+            cell = next(number for number, url in self.urls.items() if location.startswith(url))
+            site, path = (self.first, self.second)[cell], location.removeprefix(self.urls[cell])
+            passed.append(path.partition("?")[2])
+        raise AssertionError(f"too many redirects: {passed}")
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """The last response, and the query of each redirect before it."""
+
+    response: Response
+    queries: tuple[str, ...]
 
 
 def pair_settings(settings: Settings, directory: Path, urls: Mapping[int, str]) -> tuple[Settings, Settings]:

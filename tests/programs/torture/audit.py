@@ -152,7 +152,7 @@ async def _in_redis(world: World, ids: set[str], unknown: set[str]) -> list[str]
     up. `unknown`: uploads that Redis has lost, which may have no record."""
     prefix, volume = world.keys.prefix, world.keys.volume(world.settings.volume)
     idle = re.compile(
-        rf"{re.escape(prefix)}(uploads|retired|volumes|events|status:\w+|listed:\w+|worker:.+|idempotency:.+|watched_at_ms"
+        rf"{re.escape(prefix)}(uploads|retired|volumes|events|status:\w+|listed:\w+|worker:.+|idempotency:.+|placement:.+|watched_at_ms"
         rf"|owned:\w+|owner-day:\d+:\w+|owner-rate:\w+|retired-owners|permit:\w+|switches|stages|stages:samples|workers)"
         rf"|{re.escape(volume)}(:samples|:notified|:news)?"
     )

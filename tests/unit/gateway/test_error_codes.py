@@ -68,6 +68,7 @@ ERRORS: Mapping[str, tuple[str, ...]] = {
     "creation.cancel": UPLOAD_LOOKUP_ERRORS,
     "lookup.detail": UPLOAD_LOOKUP_ERRORS,
     "lookup.page": REDIS_ERRORS,
+    "importer.default_bucket": (),
     "importer.take": (*REGISTRATION_ERRORS, *STORE_ERRORS, *DATABASE_ERRORS),
     "direct.create": (*REGISTRATION_ERRORS, *STORE_ERRORS),
     "direct.create_deferred": (*REGISTRATION_ERRORS, *STORE_ERRORS),

@@ -32,6 +32,7 @@ NAMES = (
     "append_length",
     "append_record",
     "append_restore",
+    "cell_claim",
     "owner_recount",
     "segment_abandon",
     "segment_claim",
