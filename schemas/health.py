@@ -44,7 +44,8 @@ class Ready(BaseModel):
     """Every dependency that requests need is available."""
 
     model_config = ConfigDict(
-        frozen=True, json_schema_extra={"examples": [{"ready": True, "warnings": {}, "cell": 0, "room": _ROOM}]}
+        frozen=True,
+        json_schema_extra={"examples": [{"ready": True, "warnings": {}, "cell": 0, "volume": "main", "room": _ROOM}]},
     )
 
     ready: Literal[True] = True
@@ -53,4 +54,5 @@ class Ready(BaseModel):
         description="Problems that an operator should fix although requests are served: dependency -> problem",
     )
     cell: int | None = Field(None, description="Number of the cell that the gateway belongs to")
+    volume: str | None = Field(None, description="Name of the cell's temp volume, which no other cell has")
     room: Room | None = Field(None, description="Null: not known at the moment")

@@ -14,6 +14,7 @@ _CONTINUE = "Run the same command again to continue."
 _SERVER_SIDE = "The problem is on the server. " + _CONTINUE
 _RESTART = "Run the same command again to upload the file from the start."
 _NONE = ""
+_CELLS = "This client follows three redirects, and none from https to http: SLUICE_CELLS of the server is wrong."
 
 ADVICE: Final[Mapping[str, str]] = {
     "UNAUTHENTICATED": "Set SLUICE_KEY to an API key, or pass a file that holds one with --key-file.",
@@ -43,8 +44,8 @@ ADVICE: Final[Mapping[str, str]] = {
     "IDEMPOTENCY_KEY_REUSED": _RESTART,
     "CURSOR_INVALID": _BUG,
     "UPLOAD_NOT_FOUND": "It may have ended: by default, a server deletes the record of an ended upload after one day.",
-    "UPLOAD_IN_OTHER_CELL": _NONE,
-    "CREATE_IN_OTHER_CELL": _NONE,
+    "UPLOAD_IN_OTHER_CELL": _CELLS,
+    "CREATE_IN_OTHER_CELL": _CELLS,
     "PARTIAL_UPLOADS_APART": _NONE,
     "CONTENT_NOT_FOUND": _NONE,
     "WEBHOOK_NOT_FOUND": "`sluice webhook list` shows the ids.",

@@ -3,7 +3,8 @@
 Guarantee: every call either returns the parsed response that the API promises or raises a ClientError. A request that
 may succeed later is first repeated, with jitter and after the pause that Retry-After asks for; where a limit of the
 server asks for it, as often as it takes. Requests to a server on loopback bypass any proxy that the environment names.
-Redirects are not followed: they would turn a POST into a GET.
+A redirect of a gateway to another cell of its installation is followed with the credential, up to three times and never
+from https to http; no other redirect is.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 from pydantic import BaseModel
+from yarl import URL
 
 from deploy.cli.errors import ClientError, NoResponseError
 from deploy.cli.event_stream import STREAM_ERRORS, event_data
 from deploy.cli.request_body import Body, RequestBody, disarm
-from deploy.cli.responses import failure, origin, parse, parse_success
+from deploy.cli.responses import failure, in_other_cell, origin, parse, parse_success
 from deploy.cli.retrying import FIRST_CONTACT, PATIENT, decide, is_wait
 from pipeline.adapters.http_reasons import connection_reason
 from pipeline.core import lifecycle
@@ -45,6 +47,7 @@ _SILENCE_SECONDS = 90.0
 _POLL_SECONDS = 1.0
 # A server that does not respond to `Expect: 100-continue` for this long ignores it.
 _CONTINUE_SECONDS = 10.0
+_MOST_REDIRECTS = 3
 
 # Repeating the request cannot help: the URL is wrong, or TLS is.
 _FINAL_ERRORS = (aiohttp.InvalidURL, aiohttp.ClientSSLError, aiohttp.ClientResponseError, UnicodeError)
@@ -233,6 +236,8 @@ class SluiceClient:
         Raises the first ClientError that is not retryable, or the last one when the policy's attempts are used up.
         """
         attempt = 1
+        target: str | URL = url
+        redirects = 0
         while True:
             body = RequestBody(make_body()) if make_body is not None else None
             try:
@@ -240,7 +245,7 @@ class SluiceClient:
                     asyncio.timeout(_CONTINUE_SECONDS if expects_continue else None) as until_asked,
                     self._session.request(
                         method,
-                        url,
+                        target,
                         json=json_body,
                         data=body.from_now(until_asked) if body is not None else None,
                         headers=headers,
@@ -254,12 +259,17 @@ class SluiceClient:
                     if response.status < 300:
                         return content
                     failed: ClientError = failure(response, content)
+                    other = in_other_cell(response, failed)
+                    if other is not None and redirects < _MOST_REDIRECTS:
+                        target, redirects = other, redirects + 1
+                        continue
             except (TimeoutError, aiohttp.ClientError, UnicodeError) as error:
                 if body is not None and body.error is not None:
                     raise body.error from None
                 expects_continue = False
                 retryable = not isinstance(error, _FINAL_ERRORS)
-                failed = NoResponseError(origin(url), connection_reason(error), retryable=retryable)
+                failed = NoResponseError(origin(target), connection_reason(error), retryable=retryable)
+            target, redirects = url, 0  # another cell may be chosen now
             policy = self._policy if self._was_reached else FIRST_CONTACT
             decision = decide(failed, attempt, policy, random.random())
             if isinstance(decision, GiveUp) or (is_wait(failed) and not waits):

@@ -5,7 +5,7 @@ Guarantee: a response of any other server, in any form, becomes a NotSluiceError
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import aiohttp
 from pydantic import BaseModel, ValidationError
@@ -15,6 +15,8 @@ from deploy.cli.errors import ApiError, ClientError, NotSluiceError
 from schemas.http import Failure, Success
 
 M = TypeVar("M", bound=BaseModel)
+
+_OTHER_CELL: Final = frozenset({"UPLOAD_IN_OTHER_CELL", "CREATE_IN_OTHER_CELL"})
 
 
 def parse(body: str | bytes, model: type[M]) -> M | None:
@@ -50,6 +52,19 @@ def failure(response: aiohttp.ClientResponse, body: bytes) -> ClientError:
     if response.status < 400:
         return NotSluiceError(origin(response.url), response.status, _redirect(response))
     return NotSluiceError(origin(response.url), response.status, "not in Sluice's format", retry_after_seconds)
+
+
+def in_other_cell(response: aiohttp.ClientResponse, failed: ClientError) -> URL | None:
+    """The URL at which another cell serves this request; None: it is no redirect of a gateway, or one that leaves
+    TLS."""
+    if failed.code not in _OTHER_CELL:
+        return None
+    try:
+        location = URL(response.headers.get("Location", ""), encoded=True)
+    except ValueError:
+        return None
+    allowed = {"https"} if response.url.scheme == "https" else {"https", "http"}
+    return location if location.host and location.scheme in allowed else None
 
 
 def origin(url: str | URL) -> str:

@@ -42,7 +42,8 @@ _MEBIBYTE = 1024 * 1024
     type=click.FloatRange(min=0),
     default=7.0,
     show_default=True,
-    help="Objects of an upload that this cell does not know are orphaned from this age on: it may be another cell's.",
+    help="Objects of an upload that this cell does not know are orphaned from this age on. Those of uploads of another "
+    "cell of SLUICE_CELLS are left to that cell.",
 )
 @json_option("Print one JSON object per line: every finding, then the summary.")
 def verify(
@@ -118,7 +119,8 @@ async def _run(
             report(finding)
         if orphan_days is not None:
             redis = await stack.enter_async_context(redis_parts(settings))
-            search = OrphanSearch(unknown_seconds=orphan_days * 24 * 3600)
+            cells = frozenset(dict(settings.cells))
+            search = OrphanSearch(orphan_days * 24 * 3600, own=settings.cell, cells=cells)
             async for finding in ComparedObjects(audit, redis.board, stores, search, listed).every():
                 report(finding)
     return counts

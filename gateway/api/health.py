@@ -17,6 +17,7 @@ from aiohttp import web
 from gateway import access
 from gateway.http.envelope import success
 from gateway.http.state import OPTIONS, RUNNING
+from gateway.keys import SERVICES
 from gateway.routing import ResponseSpec, Route
 from pipeline.bootstrap import GatewayServices
 from pipeline.core.errors import RequestError, SluiceError
@@ -66,8 +67,13 @@ async def ready(request: web.Request) -> web.StreamResponse:
     problems, warnings, room = await request.app[READINESS].latest()
     if problems:
         raise SluiceError("NOT_READY", names=", ".join(sorted(problems)), problems=dict(problems))
-    cell = request.app[OPTIONS].cell
-    return success(Ready(warnings=without_paths(dict(warnings)), cell=cell, room=room and _shown(room)))
+    found = Ready(
+        warnings=without_paths(dict(warnings)),
+        cell=request.app[OPTIONS].cell,
+        volume=request.app[SERVICES].volume,
+        room=room and _shown(room),
+    )
+    return success(found)
 
 
 def _shown(volume: VolumeSnapshot) -> Room:

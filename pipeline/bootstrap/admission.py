@@ -55,5 +55,7 @@ async def admission_services(
         cleanups=CleanupQueue(cell, redis.ended, cleanup),
         release=parts.release,
         deletions=Deletions(PostgresDeletionRepository(contents.pool), stores, purge),
-        orphaned_objects=OrphanedObjects(cell.uploads, stores, cleanup, OrphanRules()),
+        orphaned_objects=OrphanedObjects(
+            cell.uploads, stores, cleanup, OrphanRules(own=settings.cell, cells=frozenset(dict(settings.cells)))
+        ),
     )

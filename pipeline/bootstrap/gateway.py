@@ -80,10 +80,10 @@ class GatewayServices:
     stage_retries: StageRetrying
     webhooks: Webhooks
     placement: Placement
+    volume: str
     _redis: RedisParts
     _parts: VolumeParts
     _known: ExaminedStores
-    _volume: str
     _headroom_bytes: int
     _database: DatabaseHealth
 
@@ -116,7 +116,7 @@ class GatewayServices:
                 "`sluice doctor` for details."
             )
         try:
-            if unconfined := await self._redis.workers.unconfined(self._volume):
+            if unconfined := await self._redis.workers.unconfined(self.volume):
                 found["media_reader"] = (
                     "A hostile file may do harm where these workers run, because their sandbox is incomplete: "
                     f"{', '.join(unconfined[:_NAMED_WORKERS])}. Run `sluice doctor` there for details."
@@ -219,11 +219,11 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             overview=redis.overview,
             webhooks=webhook_service(settings, contents.pool),
             placement=Placement(rooms, redis.claims),
+            volume=settings.volume,
             stage_retries=StageRetrying(redis.stages, cell.queue, cell.journals),
             _redis=redis,
             _parts=parts,
             _known=known,
-            _volume=settings.volume,
             _headroom_bytes=settings.temp_headroom_bytes,
             _database=health,
         )

@@ -10,6 +10,7 @@ not prove that its cell has made it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
@@ -37,3 +38,9 @@ def cell_of(upload_id: str) -> int | None:
     except ValueError:
         return None
     return (number.int & _MASK) >> _SHIFT if number.version == 7 and str(number) == upload_id else None
+
+
+def is_of_another(upload_id: str, own: int, cells: Collection[int]) -> bool:
+    """Whether an id names another one of these cells, whose Redis alone knows what becomes of the upload."""
+    cell = cell_of(upload_id)
+    return cell is not None and cell != own and cell in cells

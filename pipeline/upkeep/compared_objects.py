@@ -2,8 +2,9 @@
 
 Guarantee: nothing is changed. What belongs to a content, to a deletion that is pending, or to an upload of this cell
 that is not cleaned up is no finding; neither is what an operator has to decide about (`core.errors.KEEPS_STORED`).
-Cells share a store and know only their own uploads, so what belongs to an upload without a record is a finding only
-from `unknown_seconds` after its creation on. Every finding is looked at again, later. Objects whose names Sluice does
+Cells share a store and know only their own uploads: what belongs to an upload that names another cell is left to that
+cell, and what belongs to any other upload without a record is a finding only from `unknown_seconds` after its creation
+on. Every finding is looked at again, later. Objects whose names Sluice does
 not make, such as those that were imported, are none.
 
 Memory: the ids of `_BATCH` uploads that are not known to PostgreSQL.
@@ -17,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from pipeline.core.cells import is_of_another
 from pipeline.core.errors import RequestError
 from pipeline.core.stored_objects import upload_of
 from pipeline.ports import Store, Stores, UploadReader
@@ -33,10 +35,13 @@ _MULTIPART = "multipart:"
 
 @dataclass(frozen=True, slots=True)
 class OrphanSearch:
-    """`recheck_seconds`: a finding is looked at again after this time, since listings lag behind."""
+    """`recheck_seconds`: a finding is looked at again after this time, since listings lag behind. `own` and `cells`:
+    the numbers of this cell and of all cells."""
 
     unknown_seconds: float = 7 * 24 * 3600.0
     recheck_seconds: float = 5.0
+    own: int = 0
+    cells: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -100,8 +105,13 @@ class ComparedObjects:
         return {
             name: names[name]
             for name in rest
-            if (name in cleaned if name in recorded else _age_seconds(name) >= self._rules.unknown_seconds)
+            if (name in cleaned if name in recorded else self._is_old(name))
         }
+
+    def _is_old(self, upload_id: str) -> bool:
+        """Whether what belongs to an upload without a record is a finding."""
+        rules = self._rules
+        return _age_seconds(upload_id) >= rules.unknown_seconds and not is_of_another(upload_id, rules.own, rules.cells)
 
     async def _confirmed(self, store: Store, suspects: Mapping[str, _Names]) -> AsyncIterator[Finding]:
         """Look at them again, after a while."""

@@ -6,8 +6,9 @@ request that it began in its grant's last second; a killed process leaves half-w
 Guarantee: nothing that could be a content is removed. Uploads are checked again only while their record says that they
 ended without a content and were cleaned up. Of uploads without a record, only sessions that were begun and never sealed
 are ended, and only after a week: their objects and segments may belong to another installation, or to contents of a
-restored database, and are left alone. Nothing is removed of an upload that failed for an unexpected reason: an operator
-decides (`upkeep.cleanup`). Every step may be repeated, by several processes at once.
+restored database, and are left alone. Sessions of uploads that name another cell are ended by that cell. Nothing is
+removed of an upload that failed for an unexpected reason: an operator decides (`upkeep.cleanup`). Every step may be
+repeated, by several processes at once.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID
 
+from pipeline.core.cells import is_of_another
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import Upload
@@ -34,11 +36,13 @@ _WITHOUT_CONTENT = (Status.FAILED, Status.EXPIRED, Status.CANCELLED)
 class OrphanRules:
     """`look_back_seconds`: every sweep checks uploads that were cleaned up within this time. `unknown_seconds`: a
     session of an upload without a record is ended from this age on. `draft_seconds`: a half-written file is removed
-    when nothing was written to it for this time."""
+    when nothing was written to it for this time. `own` and `cells`: the numbers of this cell and of all cells."""
 
     look_back_seconds: float = 6 * 3600.0
     unknown_seconds: float = 7 * 24 * 3600.0
     draft_seconds: float = 6 * 3600.0
+    own: int = 0
+    cells: frozenset[int] = frozenset()
 
 
 class OrphanedObjects:
@@ -98,6 +102,8 @@ class OrphanedObjects:
         try:
             upload = await self._uploads.get(upload_id)
         except RequestError:
+            if is_of_another(upload_id, self.rules.own, self.rules.cells):
+                return False
             return _age_seconds(upload_id) > self.rules.unknown_seconds
         return upload.status in ENDED and upload.released_at_ms is not None and not upload.keeps_stored
 

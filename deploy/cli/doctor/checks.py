@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from deploy.cli.doctor.check_access import check_access_rules
+from deploy.cli.doctor.check_cells import check_cells
 from deploy.cli.doctor.check_database import check_database
 from deploy.cli.doctor.check_media import check_media
 from deploy.cli.doctor.check_process import check_process
@@ -29,6 +30,7 @@ CHECKS: Final[Mapping[str, Callable[[Settings, Findings], Awaitable[None]]]] = {
     "records": check_records,
     "process": check_process,
     "access": check_access_rules,
+    "cells": check_cells,
 }
 
 

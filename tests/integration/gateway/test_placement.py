@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from deploy.cli.client import SluiceClient
+from deploy.cli.errors import ApiError
 from deploy.embedded.ports import ReservedPort
 from pipeline.core.cells import cell_of
 from pipeline.core.placement import in_order
 from pipeline.settings import Settings
 from pipeline.telemetry import REGISTRY
+from schemas.uploads import CreateUpload
 from tests.harness.cell import eventually
 from tests.integration.gateway.conftest import BUDGET_BYTES, OPTIONS
 from tests.integration.gateway.pair_of_cells import Pair, running_pair
@@ -246,3 +249,17 @@ async def test_a_cell_without_redis_sends_creations_to_one_that_has_it(settings:
             assert refused.response.code == "REDIS_UNAVAILABLE"
     finally:
         silent.release()
+
+
+async def test_the_command_line_follows(pair: Pair) -> None:
+    key = pair.first.credentials[OWNER]
+    async with SluiceClient(pair.urls[0], key=key) as client:
+        for name in ("one", "two", "three"):
+            view = await client.create(CreateUpload.model_validate(FILE), name)
+            assert cell_of(view.id) == 1
+            assert (await client.upload(view.id)).id == view.id
+            assert (await client.create(CreateUpload.model_validate(FILE), name)).id == view.id
+            await client.cancel(view.id)
+    async with SluiceClient(pair.urls[0], key=pair.first.credentials["key of another owner"]) as client:
+        with pytest.raises(ApiError, match="UPLOAD_NOT_FOUND"):
+            await client.upload(view.id)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
+from uuid import UUID
 
 import google_crc32c
 import pytest
 
+from pipeline.core.cells import in_cell
 from pipeline.core.digests import crc32c_digest, format_content_digest
 from pipeline.core.errors import RequestError, StoreError, StoreUnavailable
 from pipeline.core.stored_objects import StoredObject, object_key
@@ -186,7 +188,7 @@ async def orphans(changing: Changing, uploads: Uploads, claimed: Collection[str]
 
     audit = SimpleNamespace(claimed=known, claimed_parts=no_parts)
     stores = SimpleNamespace(every=lambda: [changing])
-    rules = OrphanSearch(unknown_seconds=days * 86_400, recheck_seconds=0)
+    rules = OrphanSearch(unknown_seconds=days * 86_400, recheck_seconds=0, own=0, cells=frozenset({0, 1}))
     search = ComparedObjects(cast(Any, audit), cast(Any, uploads), cast(Any, stores), rules)
     return [finding.name async for finding in search.every()]
 
@@ -234,3 +236,18 @@ async def test_objects_and_sessions(name: str) -> None:
 async def test_a_name_that_is_of_no_upload(name: str) -> None:
     """Those of others, and of the examinations of the store."""
     assert await orphans(Changing(names=[name]), Uploads({}), days=0) == []
+
+
+@pytest.mark.parametrize(("cell", "is_found"), [(0, True), (1, False), (7, True)])
+async def test_what_names_another_cell_is_left_to_that_cell(cell: int, is_found: bool) -> None:
+    """Cell 7 is none of this installation."""
+    segment = f"segment:{in_cell(UUID(NAME), cell)}/00000001"
+    found = await orphans(Changing(names=[segment]), Uploads({}), days=0)
+    assert found == ([segment] if is_found else [])
+
+
+async def test_what_another_cell_has_sent_and_this_one_knows_is_found() -> None:
+    """Ids of earlier releases name a cell by chance."""
+    name = str(in_cell(UUID(NAME), 1))
+    segment = f"segment:{name}/00000001"
+    assert await orphans(Changing(names=[segment]), Uploads({name: True})) == [segment]

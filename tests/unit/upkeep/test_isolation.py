@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
+from uuid import UUID
 
 import pytest
 
-from pipeline.core.errors import StoreError, StoreUnavailable
+from pipeline.core.cells import in_cell
+from pipeline.core.errors import RequestError, StoreError, StoreUnavailable
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import StageJob
 from pipeline.core.stages import Stage
@@ -159,3 +161,31 @@ async def test_orphaned_objects(error: Exception) -> None:
         "end_session": [object_key("a"), object_key("c")],
         "drafts": ["all"],
     }
+
+
+@pytest.mark.parametrize(("cells", "ended"), [((), True), ((0,), True), ((0, 12), False), ((12,), False)])
+async def test_sessions_of_another_cell_are_left_to_that_cell(cells: tuple[int, ...], ended: bool) -> None:
+    """However old they are: its upload may be kept for an operator."""
+    name = str(in_cell(UUID("01000000-0000-7000-8000-000000000000"), 12))
+    sessions: list[str] = []
+
+    class Nothing:
+        async def page(self, status: Status, before: object, limit: int) -> list[Any]:
+            return []
+
+        async def get(self, upload_id: str) -> Any:
+            raise RequestError("UPLOAD_NOT_FOUND", upload_id=upload_id)
+
+    class SessionStore:
+        name = "s"
+
+        async def open_sessions(self, key_prefix: str = "") -> AsyncIterator[tuple[str, str]]:
+            yield object_key(name), "session"
+
+        async def end_session(self, key: str, session: str) -> None:
+            sessions.append(key)
+
+    stores = SimpleNamespace(every=lambda: [SessionStore()])
+    rules = OrphanRules(own=0, cells=frozenset(cells))
+    await OrphanedObjects(cast(Any, Nothing()), cast(Any, stores), cast(Any, None), rules).sweep()
+    assert sessions == ([object_key(name)] if ended else [])
