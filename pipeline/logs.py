@@ -37,6 +37,7 @@ class Log:
     CELL_READY = "cell.ready"
     CELL_NOT_READY = "cell.not_ready"
     DOWNLOAD_BROKEN = "download.broken"
+    CELL_UNREACHABLE = "cell.unreachable"
     STORE_EXAMINED = "store.examined"
     STORE_NOT_EXAMINED = "store.examination_crashed"
     CONTENT_DELETED = "content.deleted"

@@ -11,6 +11,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas import overview_examples as examples
+from schemas.cells import CellFilter, UnreachableCells
 from schemas.times import UtcTime
 from schemas.uploads import UploadView
 
@@ -19,7 +20,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class OverviewQuery(BaseModel):
+class OverviewQuery(CellFilter):
     """Query of `GET /v1/status`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +57,7 @@ class WaitingUpload(_Part):
 class VolumeOverview(_Part):
     """A temp volume."""
 
+    cell: int = Field(0, description="Number of its cell")
     name: str
     budget: int = Field(description="Bytes that all uploads together may reserve")
     reserved: int = Field(description="Bytes that are reserved now")
@@ -85,8 +87,9 @@ class StatusOverview(_Part):
 class QueueOverview(_Part):
     """The queue of a worker type, from which its workers take stages."""
 
+    cell: int = Field(0, description="Number of its cell")
     worker: str
-    volume: str | None = Field(description="Null: one queue for all temp volumes")
+    volume: str | None = Field(description="Null: one queue for all temp volumes of the cell")
     depth: int = Field(description="Stages that wait for a worker, also those that pause after a failed attempt")
     oldest_due_since: datetime | None = Field(description="Since when the first one is due; null: none is due")
 
@@ -109,6 +112,7 @@ class StageOverview(_Part):
 class WorkerOverview(_Part):
     """A worker process that is alive."""
 
+    cell: int = Field(0, description="Number of its cell")
     name: str
     types: list[str]
     volume: str
@@ -138,11 +142,13 @@ class FailuresOverview(_Part):
 
 
 class Overview(_Part):
-    """The cell at one time."""
+    """The cells at one time."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.OVERVIEW]})
 
-    at: datetime = Field(description="The time of Redis, which all other times here refer to")
+    at: datetime = Field(
+        description="The time of the Redis of this gateway's cell. All other times here refer to that of their own cell"
+    )
     volumes: list[VolumeOverview]
     statuses: list[StatusOverview]
     queues: list[QueueOverview]
@@ -150,6 +156,7 @@ class Overview(_Part):
     rate_seconds: float | None = Field(description="The time over which rates and waits of stages are calculated")
     workers: list[WorkerOverview]
     failures: FailuresOverview
+    unreachable_cells: UnreachableCells = Field(default_factory=list)
 
 
 class StageBar(_Part):
@@ -196,6 +203,7 @@ class FoundPage(_Part):
     items: list[UploadView]
     examined: int = Field(description="How many uploads were looked at, newest first")
     next_cursor: str | None = Field(description="Continues the search; null: there are no older uploads")
+    unreachable_cells: UnreachableCells = Field(default_factory=list)
 
 
 class StageRetry(_Part):

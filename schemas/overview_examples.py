@@ -50,6 +50,7 @@ OVERVIEW: Final[Example] = {
     "at": _NOW,
     "volumes": [
         {
+            "cell": 0,
             "name": _VOLUME,
             "budget": _BUDGET,
             "reserved": _RESERVED,
@@ -89,6 +90,7 @@ OVERVIEW: Final[Example] = {
     ],
     "queues": [
         {
+            "cell": 0,
             "worker": worker,
             "volume": None if worker == "persist" else _VOLUME,
             "depth": 1 if worker == "thumbnail" else 0,
@@ -112,6 +114,7 @@ OVERVIEW: Final[Example] = {
     "rate_seconds": 290.338,
     "workers": [
         {
+            "cell": 0,
             "name": _WORKER,
             "types": ["admission", *dict.fromkeys(_TYPES.values())],
             "volume": _VOLUME,
@@ -138,10 +141,11 @@ OVERVIEW: Final[Example] = {
             },
         ],
     },
+    "unreachable_cells": [],
 }
 
 SEARCH: Final[Example] = {"search": "holiday", "status": "receiving"}
-FOUND: Final[Example] = {"items": [UPLOAD], "examined": 1848, "next_cursor": None}
+FOUND: Final[Example] = {"items": [UPLOAD], "examined": 1848, "next_cursor": None, "unreachable_cells": []}
 
 
 def _bar(stage: str) -> Example:

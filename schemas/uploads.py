@@ -9,7 +9,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import PydanticCustomError
 
 from schemas import examples
+from schemas.cells import UnreachableCells
 from schemas.digests import DIGEST_PATTERN
+from schemas.http import Page
 from schemas.media import MediaMetadata
 from schemas.media_types import UNKNOWN, MediaType
 from schemas.numbers import WHOLE
@@ -265,6 +267,16 @@ class UploadView(BaseModel):
         None,
         description="In the response to a creation with transport `direct` or `token`: how to send the first segments",
     )
+
+
+class UploadPage(Page[UploadView]):
+    """One page of uploads, of every cell."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"items": [examples.UPLOAD], "next_cursor": None, "unreachable_cells": []}]}
+    )
+
+    unreachable_cells: UnreachableCells = Field(default_factory=list)
 
 
 class GrantsWanted(BaseModel):

@@ -32,10 +32,9 @@ from pipeline.core import lifecycle
 from pipeline.core.retry import GiveUp, RetryPolicy
 from schemas.content import Content
 from schemas.health import Ready
-from schemas.http import Page
 from schemas.imports import ImportObject, ImportView
 from schemas.receipts import ReceiptView
-from schemas.uploads import CreateUpload, SegmentView, UploadView
+from schemas.uploads import CreateUpload, SegmentView, UploadPage, UploadView
 
 ENDED: Final = frozenset(map(str, lifecycle.ENDED))
 """The statuses of an upload that has ended."""
@@ -114,10 +113,10 @@ class SluiceClient:
 
     async def uploads(
         self, *, status: str | None = None, limit: int | None = None, cursor: str | None = None
-    ) -> Page[UploadView]:
+    ) -> UploadPage:
         """One page of uploads, newest first."""
         query = {"status": status, "limit": limit, "cursor": cursor}
-        return await self._call("GET", self._url("/v1/uploads", query), Page[UploadView])
+        return await self._call("GET", self._url("/v1/uploads", query), UploadPage)
 
     async def readiness(self) -> Ready:
         """Raises ApiError NOT_READY, GATEWAY_BUSY."""

@@ -16,7 +16,7 @@ from deploy.cli.errors import ClientError
 from deploy.cli.options import json_option, key_option, server_option
 from deploy.cli.output import on_terminal, print_line
 from deploy.cli.status_text import upload_line, upload_lines, upload_page, uploads_table
-from deploy.cli.upload_ids import find_upload_id
+from deploy.cli.upload_ids import find_upload_id, not_responding
 from pipeline.core.lifecycle import Status
 from pipeline.core.retry import RetryPolicy
 from schemas.uploads import UploadView
@@ -60,8 +60,13 @@ def status(
             if upload_id is None:
                 if await _is_drained(server):
                     click.echo("This cell is drained: it takes no new uploads (sluice drain).", err=True)
+                unreachable: list[int] = []
                 while True:
-                    show.uploads((await client.uploads(status=wanted, limit=limit)).items)
+                    page = await client.uploads(status=wanted, limit=limit)
+                    if page.unreachable_cells and page.unreachable_cells != unreachable:
+                        click.echo(f"{not_responding(page.unreachable_cells)}: uploads are missing here.", err=True)
+                    unreachable = page.unreachable_cells
+                    show.uploads(page.items)
                     if not watch:
                         return
                     await asyncio.sleep(_REFRESH_SECONDS)

@@ -7,6 +7,7 @@ list of uploads.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from deploy.cli.client import SluiceClient
@@ -31,10 +32,12 @@ async def find_upload_id(client: SluiceClient, text: str) -> str:
     if not _BEGINNING.fullmatch(wanted):
         raise UploadIdError(f"{shown(text)} is neither the id of an upload nor the beginning of one.")
     found: list[str] = []
+    unreachable: list[int] = []
     cursor: str | None = None
     while True:
         page = await client.uploads(limit=_PAGE, cursor=cursor)
         found += [view.id for view in page.items if view.id.startswith(wanted)]
+        unreachable = page.unreachable_cells or unreachable
         cursor = page.next_cursor
         if cursor is None:
             break
@@ -42,8 +45,16 @@ async def find_upload_id(client: SluiceClient, text: str) -> str:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise UploadIdError(f"No upload has an id that begins with {wanted}. `sluice status` lists the uploads.")
+        known = f"{not_responding(unreachable)}." if unreachable else "`sluice status` lists the uploads."
+        raise UploadIdError(f"No upload has an id that begins with {wanted}. {known}")
     more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
     raise UploadIdError(
         f"{len(found)} uploads have an id that begins with {wanted}: {', '.join(found[:_MOST_NAMED])}{more}."
     )
+
+
+def not_responding(cells: Sequence[int]) -> str:
+    """Which cells of the installation do not respond, as the beginning of a sentence."""
+    if len(cells) == 1:
+        return f"Cell {cells[0]} does not respond"
+    return f"Cells {', '.join(map(str, cells))} do not respond"

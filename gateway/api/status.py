@@ -1,4 +1,4 @@
-"""Routes of the dashboard: the state of the cell, uploads by search, the timeline of one upload, retries of stages.
+"""Routes of the dashboard: the state of the cells, uploads by search, the timeline of one upload, retries of stages.
 
 They are for operators: volumes, queues and workers are shared by all owners. An owner follows its uploads with the
 routes of uploads.
@@ -10,11 +10,14 @@ from aiohttp import web
 from pydantic import ConfigDict, Field
 
 from gateway import access
+from gateway.api.overviews import merged_overviews
 from gateway.api.shared import PageQuery, parse_query, show_upload
+from gateway.api.spanning import Part, from_others, merged
 from gateway.api.views import timeline_view
 from gateway.error_codes import LIST_ERRORS, REDIS_ERRORS, UPLOAD_LOOKUP_ERRORS
 from gateway.http import cursors
 from gateway.http.bodies import invalid_field
+from gateway.http.cursors import Position
 from gateway.http.envelope import success
 from gateway.ids import upload_id
 from gateway.keys import SERVICES
@@ -22,11 +25,12 @@ from gateway.routing import ResponseSpec, Route
 from pipeline.core.lifecycle import Status
 from pipeline.core.stages import Stage
 from schemas import overview_examples
+from schemas.cells import CellFilter
 from schemas.overview import FoundPage, Overview, OverviewQuery, StageRetry, Timeline
 from schemas.owners import OwnerFilter
 
 
-class UploadSearch(OwnerFilter, PageQuery):
+class UploadSearch(OwnerFilter, CellFilter, PageQuery):
     """Query of `GET /v1/status/uploads`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [overview_examples.SEARCH]})
@@ -42,7 +46,10 @@ class UploadSearch(OwnerFilter, PageQuery):
 
 async def overview(request: web.Request) -> web.StreamResponse:
     query = parse_query(request, OverviewQuery)
-    return success(await request.app[SERVICES].overview.read(query.history_after))
+    others = await from_others(request, query, Overview)
+    own = request.app[SERVICES].other_cells.own
+    overviews = {own: await request.app[SERVICES].overview.read(query.history_after), **others.found}
+    return success(merged_overviews(own, overviews, others.unreachable))
 
 
 async def search(request: web.Request) -> web.StreamResponse:
@@ -52,11 +59,16 @@ async def search(request: web.Request) -> web.StreamResponse:
     found = await request.app[SERVICES].lookup.search(
         query.search or "", query.owner, query.status, before, query.limit
     )
+    part = Part([show_upload(request, detail) for detail in found.uploads], found.rest and Position(*found.rest))
+    others = await from_others(request, query, FoundPage)
+    page, pages, unreachable = merged(part, others, digest, query.limit)
+    is_found = any(item.id == query.search for item in page.items)  # no other upload has this id
     return success(
         FoundPage(
-            items=[show_upload(request, detail) for detail in found.uploads],
-            examined=found.examined,
-            next_cursor=cursors.encode(cursors.Position(*found.rest), digest) if found.rest else None,
+            items=list(page.items),
+            examined=found.examined + sum(other.examined for other in pages),
+            next_cursor=cursors.encode(page.rest, digest) if page.rest and not is_found else None,
+            unreachable_cells=unreachable,
         )
     )
 
@@ -80,10 +92,11 @@ ROUTES: tuple[Route, ...] = (
         "/v1/status",
         overview,
         "Status",
-        "Show the state of the cell",
+        "Show the state of the cells",
         "Temp volumes with their queue and the last hour, uploads by status, queues of workers, stages, workers that "
         "are alive, and failures by code. Poll it every few seconds, with `history_after`. Its cost does not grow with "
-        "the number of uploads.",
+        "the number of uploads. With several cells it is the state of all; `unreachable_cells` names those that have "
+        "not responded.",
         responses=(ResponseSpec(200, "The state", Overview),),
         errors=("VALIDATION_FAILED", *REDIS_ERRORS),
         query=OverviewQuery,
@@ -97,7 +110,8 @@ ROUTES: tuple[Route, ...] = (
         "Status",
         "Search uploads",
         "Uploads of every owner by id or file name, newest first. A request looks at about 5,000 uploads at most; "
-        "`examined` says at how many it has, and `next_cursor` continues with older ones. A whole id is found at once.",
+        "`examined` says at how many it has, and `next_cursor` continues with older ones. A whole id is found at once. "
+        "With several cells, each looks at so many, and `unreachable_cells` names those that have not responded.",
         responses=(ResponseSpec(200, "What was found", FoundPage),),
         errors=(*LIST_ERRORS, *REDIS_ERRORS),
         query=UploadSearch,

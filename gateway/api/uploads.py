@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from aiohttp import web
 from pydantic import Field
 
 from gateway import access
-from gateway.api.shared import PageQuery, own_only, paginate, parse_query, segments_limit, show_upload
+from gateway.api.shared import PageQuery, own_only, parse_query, segments_limit, show_upload
+from gateway.api.spanning import Part, from_others, merged, position
 from gateway.api.tokens import expiry
 from gateway.api.views import grants_view
 from gateway.error_codes import (
@@ -20,8 +20,8 @@ from gateway.error_codes import (
     STORE_ERRORS,
     UPLOAD_LOOKUP_ERRORS,
 )
+from gateway.http import cursors
 from gateway.http.bodies import invalid_field, parse_json
-from gateway.http.cursors import Position
 from gateway.http.envelope import success
 from gateway.ids import upload_id
 from gateway.issuing import issue_upload_token
@@ -29,17 +29,16 @@ from gateway.keys import CALLER, SERVICES
 from gateway.placing import new_file, placed
 from gateway.routing import RequestHeader, ResponseSpec, Route
 from pipeline.core.lifecycle import Status
-from pipeline.uploads.lookup import UploadDetail
 from schemas import examples
-from schemas.http import Page
+from schemas.cells import CellFilter
 from schemas.owners import OwnerFilter
 from schemas.placement import PlacementQuery
-from schemas.uploads import CreateUpload, UploadToken, UploadView
+from schemas.uploads import CreateUpload, UploadPage, UploadToken, UploadView
 
 _KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
 
 
-class UploadQuery(OwnerFilter, PageQuery):
+class UploadQuery(OwnerFilter, CellFilter, PageQuery):
     """Query of `GET /v1/uploads`."""
 
     status: Status | None = Field(None, description="Only uploads with this status")
@@ -73,17 +72,17 @@ async def show(request: web.Request) -> web.StreamResponse:
 
 
 async def index(request: web.Request) -> web.StreamResponse:
-    query = own_only(parse_query(request, UploadQuery), request)
-
-    async def fetch(after: Position | None, limit: int) -> Sequence[UploadDetail]:
-        return await request.app[SERVICES].lookup.page(query.owner, query.status, after.pair if after else None, limit)
-
-    found, next_cursor = await paginate(query, fetch, _position)
-    return success(Page[UploadView](items=[show_upload(request, detail) for detail in found], next_cursor=next_cursor))
-
-
-def _position(detail: UploadDetail) -> Position:
-    return Position(detail.upload.created_at_ms, detail.upload.upload_id)
+    query = parse_query(request, UploadQuery)
+    own = own_only(query, request)
+    digest = cursors.query_digest(own)
+    before = cursors.decode(own.cursor, digest).pair if own.cursor else None
+    # The extra item shows that there is another page.
+    found = await request.app[SERVICES].lookup.page(own.owner, own.status, before, own.limit + 1)
+    shown = [show_upload(request, detail) for detail in found]
+    part = Part(shown[: own.limit], position(shown[own.limit - 1]) if len(shown) > own.limit else None)
+    page, _, unreachable = merged(part, await from_others(request, query, UploadPage), digest, own.limit)
+    next_cursor = cursors.encode(page.rest, digest) if page.rest else None
+    return success(UploadPage(items=list(page.items), next_cursor=next_cursor, unreachable_cells=unreachable))
 
 
 async def cancel(request: web.Request) -> web.StreamResponse:
@@ -140,8 +139,9 @@ ROUTES: tuple[Route, ...] = (
         index,
         "Uploads",
         "List uploads",
-        "Uploads in flight and those that ended recently, newest first.",
-        responses=(ResponseSpec(200, "One page", Page[UploadView]),),
+        "Uploads in flight and those that ended recently, newest first. With several cells it lists those of all; "
+        "`unreachable_cells` names those that have not responded.",
+        responses=(ResponseSpec(200, "One page", UploadPage),),
         errors=(*LIST_ERRORS, *REDIS_ERRORS),
         query=UploadQuery,
         access=access.LIST_UPLOADS,

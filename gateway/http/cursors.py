@@ -48,8 +48,9 @@ _PAYLOAD = TypeAdapter(
 
 
 def query_digest(query: BaseModel) -> str:
-    """Identifies a list, its filters and its order, so everything of a query except the page."""
-    fields = query.model_dump(mode="json", exclude={"limit", "cursor"}, exclude_defaults=True)
+    """Identifies a list, its filters and its order, so everything of a query except the page, and the cell, since a
+    position is one in the list of every cell."""
+    fields = query.model_dump(mode="json", exclude={"limit", "cursor", "cell"}, exclude_defaults=True)
     text = json.dumps([type(query).__name__, fields], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -41,6 +41,7 @@ from pipeline.uploads.direct import DirectUploads
 from pipeline.uploads.imports import Importer, ImportRules
 from pipeline.uploads.incoming_bytes import ReceiveRules
 from pipeline.uploads.lookup import UploadLookup
+from pipeline.uploads.other_cells import OtherCells
 from pipeline.uploads.ownership import Ownership
 from pipeline.uploads.placement import Placement
 from pipeline.uploads.receive import Receiver
@@ -77,6 +78,7 @@ class GatewayServices:
     deletion_list: DeletionRepository
     feed: EventFeed
     overview: CellOverview
+    other_cells: OtherCells
     stage_retries: StageRetrying
     webhooks: Webhooks
     placement: Placement
@@ -217,6 +219,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             deletion_list=deletion_list,
             feed=redis.signals,
             overview=redis.overview,
+            other_cells=OtherCells(settings.cell, settings.cells, client),
             webhooks=webhook_service(settings, contents.pool),
             placement=Placement(rooms, redis.claims),
             volume=settings.volume,

@@ -1,6 +1,7 @@
 /**
  * Requests of the dashboard. The key goes into a header; no cookies and no Basic authentication, so that the browser asks
- * for no password of its own.
+ * for no password of its own. A request for an upload of another cell is redirected to it, within this origin: the
+ * page's Content-Security-Policy permits no other.
  */
 
 import { takeCredential, keepCredential, dropCredential } from "./credential.js";
@@ -59,7 +60,7 @@ async function send(path, method) {
   const headers = key ? { Authorization: `Bearer ${key}` } : {};
   try {
     return await fetch(path, {
-      method, headers, credentials: "omit", cache: "no-store", redirect: "error", signal: AbortSignal.timeout(TIMEOUT_MS),
+      method, headers, credentials: "omit", cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS),
     });
   } catch {
     throw new ApiError("NETWORK", 0, "The gateway does not respond.");

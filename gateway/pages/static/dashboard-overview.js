@@ -1,10 +1,28 @@
-/** The panels that show the cell: statuses, temp volumes, stages, failures, workers. Each returns elements for `draw`. */
+/** The panels that show the cells: statuses, temp volumes, stages, failures, workers. Each returns elements for `draw`. */
 
 import { history, meter } from "./dashboard-charts.js";
 import { h } from "./dashboard-dom.js";
 import { age, bytes, duration, number, percent, plural, time } from "./dashboard-format.js";
 
 const ENDED = new Set(["ready", "joined", "failed", "expired", "cancelled"]);
+
+/** What identifies a volume or worker of an overview: cells may use the same names. */
+export function cellKey({ cell, name }) {
+  return `${cell}/${name}`;
+}
+
+/** Whether the installation has several cells, so that each part names its own. */
+function several(overview) {
+  return overview.unreachable_cells.length > 0 || new Set([...overview.volumes, ...overview.workers].map(({ cell }) => cell)).size > 1;
+}
+
+/** Which cells do not respond. */
+export function unreachable(overview) {
+  const cells = overview.unreachable_cells;
+  if (cells.length === 0) return null;
+  return h("p", { class: "notice", role: "status" }, h("strong", {}, cells.length === 1 ? `Cell ${cells[0]} does not respond.` : `Cells ${cells.join(", ")} do not respond.`),
+    ` ${cells.length === 1 ? "Its" : "Their"} volumes, workers and uploads are missing on this page.`);
+}
 
 export function statuses(overview, selected) {
   const now = time(overview.at);
@@ -19,15 +37,16 @@ export function volumes(overview, histories) {
   if (overview.volumes.length === 0) {
     return h("p", { class: "panel soft" }, "No temp volume has been used yet. It appears with the first upload or admission worker.");
   }
-  return overview.volumes.map((volume) => volumePanel(volume, histories.get(volume.name) ?? [], time(overview.at)));
+  const numbered = several(overview);
+  return overview.volumes.map((volume) => volumePanel(volume, histories.get(cellKey(volume)) ?? [], time(overview.at), numbered));
 }
 
-function volumePanel(volume, samples, now) {
+function volumePanel(volume, samples, now, numbered) {
   const ranAgo = volume.admission_ran_at === null ? null : now - time(volume.admission_ran_at);
   const late = ranAgo === null || ranAgo > 15_000;
-  return h("div", { class: "panel volume", key: volume.name },
+  return h("div", { class: "panel volume", key: cellKey(volume) },
     h("div", { class: "volume-head" },
-      h("h3", {}, volume.name),
+      h("h3", {}, numbered && `Cell ${volume.cell} · `, volume.name),
       h("p", { class: late ? "bad" : "soft" }, late
         ? `Admission has not run for ${ranAgo === null ? "as long as Redis knows" : age(ranAgo)}: no upload is admitted. Start a worker: sluice worker admission`
         : "Admission runs"),
@@ -81,15 +100,17 @@ function queue(volume, now) {
 
 export function stages(overview) {
   const now = time(overview.at);
+  const numbered = several(overview);
+  const alive = new Set(overview.workers.flatMap((worker) => worker.types.map((type) => `${worker.cell} ${type}`)));
   const queues = new Map();
   for (const item of overview.queues) {
-    const known = queues.get(item.worker) ?? { depth: 0, since: null };
+    const known = queues.get(item.worker) ?? { depth: 0, since: null, stuck: [] };
     const since = item.oldest_due_since === null ? null : time(item.oldest_due_since);
     known.depth += item.depth;
+    if (item.depth > 0 && !alive.has(`${item.cell} ${item.worker}`)) known.stuck.push(item.cell);
     known.since = known.since === null || (since !== null && since < known.since) ? since : known.since;
     queues.set(item.worker, known);
   }
-  const alive = new Set(overview.workers.flatMap((worker) => worker.types));
   const window = overview.rate_seconds === null ? null : duration(1000 * overview.rate_seconds);
   return [
     scroll("Table of stages", h("table", {},
@@ -97,9 +118,9 @@ export function stages(overview) {
       h("tbody", {}, overview.stages.map((stage) => {
         const own = queues.get(stage.worker);
         const shared = stage.stage !== stage.worker;
-        const stuck = own && own.depth > 0 && !alive.has(stage.worker);
+        const stuck = own?.stuck ?? [];
         return h("tr", { key: stage.stage },
-          h("th", { scope: "row" }, stage.stage, stuck && h("span", { class: "bad block" }, "no worker")),
+          h("th", { scope: "row" }, stage.stage, stuck.length > 0 && h("span", { class: "bad block" }, numbered ? `no worker in cell ${[...new Set(stuck)].join(", ")}` : "no worker")),
           h("td", { class: "figure" }, shared ? `with ${stage.worker}` : number(own?.depth ?? 0)),
           h("td", { class: "figure" }, !shared && own?.since ? age(now - own.since) : "–"),
           h("td", { class: "figure" }, stage.wait_seconds === null ? "–" : duration(1000 * stage.wait_seconds)),
@@ -135,9 +156,10 @@ export function workers(overview) {
   if (overview.workers.length === 0) {
     return h("p", { class: "bad" }, "No worker is alive: uploads are received, and nothing else happens. Start some: ", h("code", {}, "sluice worker all"));
   }
-  return h("ul", { class: "workers" }, overview.workers.map((worker) => h("li", { key: worker.name },
+  const numbered = several(overview);
+  return h("ul", { class: "workers" }, overview.workers.map((worker) => h("li", { key: cellKey(worker) },
     h("div", { class: "code-head" }, h("strong", {}, worker.name), h("small", { class: "soft" }, `seen ${age(now - time(worker.seen_at))} ago`)),
-    h("p", {}, worker.types.join(", "), h("span", { class: "soft" }, ` · ${worker.volume}`)),
+    h("p", {}, worker.types.join(", "), h("span", { class: "soft" }, numbered && ` · cell ${worker.cell}`, ` · ${worker.volume}`)),
     worker.confinement === "incomplete" && h("p", { class: "bad" }, "The sandbox of its media reader is incomplete. Run sluice doctor there."))));
 }
 

@@ -23,6 +23,7 @@ export class UploadList {
     this.query = {};
     this.pages = 0;
     this.items = [];
+    this.unreachable = [];
     this.running = 0;
     this.readAt = -Infinity;
   }
@@ -52,17 +53,19 @@ export class UploadList {
     this.readAt = performance.now();
     const items = [];
     let examined = 0;
+    let unreachable = [];
     let cursor = null;
     for (let page = 0; page < this.pages; page += 1) {
       const sent = new URLSearchParams({ limit: PAGE, ...this.query, ...(cursor ? { cursor } : {}) });
       const found = await call(`v1/status/uploads?${sent}`);
       items.push(...found.items);
       examined += found.examined;
+      unreachable = found.unreachable_cells;
       cursor = found.next_cursor;
       if (cursor === null) break;
     }
     if (run !== this.running) return;
-    Object.assign(this, { items, examined, cursor });
+    Object.assign(this, { items, examined, cursor, unreachable });
     this.show(now);
   }
 
@@ -71,7 +74,9 @@ export class UploadList {
     const line = this.items.length === 0
       ? filtered ? `No upload matches. ${plural(this.examined, "upload was", "uploads were")} examined.` : "There are no uploads yet."
       : `${plural(this.items.length, "upload")}, newest first. ${filtered ? `${plural(this.examined, "upload was", "uploads were")} examined.` : ""}`;
-    if (this.statusLine.textContent !== line) this.statusLine.textContent = line;
+    const [first, ...others] = this.unreachable;
+    const missing = first === undefined ? "" : ` Those of ${others.length === 0 ? `cell ${first}, which does` : `cells ${this.unreachable.join(", ")}, which do`} not respond, are missing.`;
+    if (this.statusLine.textContent !== line + missing) this.statusLine.textContent = line + missing;
     draw(this.list,
       h("ul", { class: "uploads", "aria-label": "Uploads" }, this.items.map((upload) => row(upload, now))),
       this.cursor && h("button", { type: "button", "data-action": "more" }, this.items.length === 0 ? "Search older uploads" : "Show older uploads"));

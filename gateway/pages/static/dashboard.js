@@ -1,5 +1,5 @@
 /**
- * The dashboard: reads the state of the cell every two seconds while the page is visible, and draws what has changed.
+ * The dashboard: reads the state of the cells every two seconds while the page is visible, and draws what has changed.
  *
  * A failure is shown together with the time of the last state that is known, and is retried with growing pauses, as the
  * gateway asks. While the page is hidden or paused, nothing is requested.
@@ -8,7 +8,7 @@
 import { ApiError, call, hasKey, signIn, signOut } from "./dashboard-api.js";
 import { draw, h } from "./dashboard-dom.js";
 import { clock, time } from "./dashboard-format.js";
-import { failures, stages, statuses, volumes, workers } from "./dashboard-overview.js";
+import { cellKey, failures, stages, statuses, unreachable, volumes, workers } from "./dashboard-overview.js";
 import { timeline } from "./dashboard-timeline.js";
 import { ContentList, UploadList } from "./dashboard-uploads.js";
 
@@ -40,17 +40,18 @@ async function readOverview() {
   view.overview = overview;
   view.readAt = performance.now();
   for (const volume of overview.volumes) {
-    const samples = histories.get(volume.name) ?? [];
+    const samples = histories.get(cellKey(volume)) ?? [];
     const last = samples.length > 0 ? time(samples.at(-1).at) : 0;
     samples.push(...volume.history.filter((sample) => time(sample.at) > last));
-    histories.set(volume.name, samples.filter((sample) => time(overview.at) - time(sample.at) <= HOUR_MS));
+    histories.set(cellKey(volume), samples.filter((sample) => time(overview.at) - time(sample.at) <= HOUR_MS));
   }
-  for (const name of histories.keys()) if (!overview.volumes.some((volume) => volume.name === name)) histories.delete(name);
+  for (const key of histories.keys()) if (!overview.volumes.some((volume) => cellKey(volume) === key)) histories.delete(key);
 }
 
 function drawOverview() {
   const { overview } = view;
   draw(byId("statuses"), statuses(overview, uploads.query.status));
+  draw(byId("unreachable"), unreachable(overview));
   draw(byId("volumes"), volumes(overview, histories));
   draw(byId("stages"), stages(overview));
   draw(byId("failures"), failures(overview));
@@ -140,7 +141,13 @@ function drawNotice() {
 }
 
 async function refreshTimeline() {
-  if (byId("timeline").open) await drawTimeline();
+  if (!byId("timeline").open) return;
+  try {
+    await drawTimeline();
+  } catch (error) {
+    // Its cell may be one that does not respond, which the page says; everything else continues.
+    if (!(error instanceof ApiError) || view.overview.unreachable_cells.length === 0) throw error;
+  }
 }
 
 async function drawTimeline() {

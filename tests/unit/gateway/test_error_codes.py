@@ -90,6 +90,7 @@ ERRORS: Mapping[str, tuple[str, ...]] = {
     "deletions.delete": CONTENT_LOOKUP_ERRORS,
     "deletion_list.page": DATABASE_ERRORS,
     "feed.watch": REDIS_ERRORS,
+    "other_cells.own": (),
     "overview.read": REDIS_ERRORS,
     "lookup.search": REDIS_ERRORS,
     "stage_retries.retry": UPLOAD_LOOKUP_ERRORS,
