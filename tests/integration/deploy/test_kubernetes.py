@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import click
 import jsonschema
 import kubernetes_validate
@@ -13,6 +15,7 @@ from deploy.cli.root import RootGroup
 from gateway.api.health import ROUTES
 from pipeline.core.stages import DISK_BOUND, WorkerType
 from pipeline.settings import Settings
+from tests.harness.gateway_api_schema import HTTP_ROUTE
 from tests.harness.keda_schema import SCALED_OBJECT
 from tests.harness.manifests import (
     KUBERNETES,
@@ -24,6 +27,7 @@ from tests.harness.manifests import (
     of_kind,
     quantity_bytes,
     rendered,
+    selects,
 )
 
 pytestmark = pytest.mark.integration
@@ -32,6 +36,7 @@ VERSION = "1.37"
 # Readers beside the worker's own process, see docs/operations.md
 PROCESS_BYTES = 512 * 1024**2
 ALL = [container for overlay in OVERLAYS for container in containers(overlay)]
+OTHERS = {"ScaledObject": SCALED_OBJECT, "HTTPRoute": HTTP_ROUTE}
 EXAMPLES = {
     name_of(document): document["stringData"]
     for document in yaml.safe_load_all((KUBERNETES / "secret.example.yaml").read_text())
@@ -53,8 +58,8 @@ def setting(name: str) -> str:
 @each_overlay
 def test_every_document_is_valid(overlay: str) -> None:
     for document in rendered(overlay):
-        if document["kind"] == "ScaledObject":
-            jsonschema.validate(document, SCALED_OBJECT)
+        if document["kind"] in OTHERS:
+            jsonschema.validate(document, OTHERS[document["kind"]])
         else:
             kubernetes_validate.validate(dict(document), VERSION, strict=True)
         assert document["metadata"]["namespace"] == "sluice"
@@ -69,6 +74,35 @@ def test_an_unknown_field_is_not_valid() -> None:
     (scaled, *_) = of_kind("autoscale", "ScaledObject")
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**scaled, "spec": {**scaled["spec"], "replicas": 1}}, SCALED_OBJECT)
+    (route,) = of_kind("two-cells", "HTTPRoute")
+    two = [{**rule, "matches": 2 * rule["matches"]} for rule in route["spec"]["rules"] if "filters" in rule]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**route, "spec": {**route["spec"], "rules": two}}, HTTP_ROUTE)
+
+
+def test_each_cell_has_its_number_and_its_path_leads_to_it() -> None:
+    (route,) = of_kind("two-cells", "HTTPRoute")
+    rewritten = {rule["matches"][0]["path"]["value"]: rule for rule in route["spec"]["rules"] if "filters" in rule}
+    numbers: dict[str, int] = {}
+    for name, found in grouped("two-cells").items():
+        (settings,) = {(item.parsed.cell, item.parsed.cells) for item in found}
+        numbers[name], cells = settings
+        url = urlsplit(dict(cells)[numbers[name]])
+        assert [url.hostname] == route["spec"]["hostnames"]
+        (backend,) = rewritten[url.path]["backendRefs"]
+        assert backend["name"] == f"sluice-{name}"
+        assert found[0].parsed.public_url == "", "links lead to the cell"
+    assert numbers == {"a": 0, "b": 1}
+    hidden, *_, rest = route["spec"]["rules"]
+    paths = [match["path"] for match in hidden["matches"]]
+    assert paths == [{"type": "Exact", "value": f"{path}/metrics"} for path in ("", "/cells/0", "/cells/1")]
+    assert "backendRefs" not in hidden
+    services = {name_of(service): service for service in of_kind("two-cells", "Service")}
+    (backend,) = rest["backendRefs"]
+    (any_cell,) = [services[backend["name"]]["spec"]["selector"]]
+    gateways = [item.workload for item in containers("two-cells") if item.worker_type is None]
+    assert len(gateways) == 2
+    assert all(selects({"matchLabels": any_cell}, workload) for workload in gateways)
 
 
 @each_overlay
