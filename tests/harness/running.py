@@ -92,6 +92,13 @@ def _run_in_thread(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
+def drop_cell_database(stack: Servers, settings: Settings) -> None:
+    """The database that `cell_settings` has created."""
+    database = settings.database_url.get_secret_value().rpartition("/")[2]
+    with suppress(OSError, asyncpg.PostgresError):  # a test may have stopped the server
+        _run_in_thread(drop_database(stack.database_url, database))
+
+
 @contextmanager
 def cell_processes(
     stack: Servers,
@@ -110,9 +117,7 @@ def cell_processes(
         yield CellProcesses(running, environment, settings)
     finally:
         running.stop()
-        database = settings.database_url.get_secret_value().rpartition("/")[2]
-        with suppress(OSError, asyncpg.PostgresError):  # a test may have stopped the server
-            _run_in_thread(drop_database(stack.database_url, database))
+        drop_cell_database(stack, settings)
 
 
 @asynccontextmanager

@@ -107,7 +107,7 @@ def test_query_parameters_are_what_the_handler_parses() -> None:
         for item in API["paths"]["/v1/uploads"]["get"]["parameters"]
         if item["in"] == "query"
     }
-    assert set(named) == {"status", "owner", "limit", "cursor"}
+    assert set(named) == {"status", "owner", "cell", "limit", "cursor"}
     assert named["limit"] == {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
     assert "waiting" in named["status"]["enum"]
 
