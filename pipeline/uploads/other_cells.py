@@ -49,11 +49,13 @@ class OtherCells:
         own: int,
         cells: Sequence[tuple[int, str]],
         client: PlainClient,
+        limit_seconds: float = LIMIT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.own: Final = own
         self._urls = {number: url for number, url in cells if number != own}
         self._client = client
+        self._limit_seconds = limit_seconds
         self._clock = clock
         self._paused_until: dict[int, float] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -84,11 +86,11 @@ class OtherCells:
             if self._clock() < self._paused_until.get(number, 0.0):
                 return None
             try:
-                async with asyncio.timeout(LIMIT_SECONDS):
+                async with asyncio.timeout(self._limit_seconds):
                     response = await self._client.request("GET", url, headers=sent, max_bytes=_MAX_BYTES)
             except TimeoutError:
                 self._paused_until[number] = self._clock() + _PAUSE_SECONDS
-                reason = f"no response within {LIMIT_SECONDS:.0f} s"
+                reason = f"no response within {self._limit_seconds:g} s"
             except StoreUnavailable as error:
                 reason = str(error.detail.get("reason", error.message))
             else:
