@@ -4,17 +4,23 @@ and the first returns and finishes what it has."""
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import sys
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy.cli.processes import import_path
 from pipeline.core.access import Scope
 from tests.harness.cell import SEGMENT_BYTES, eventually
 from tests.harness.cells import Front, TwoCells, number_of, two_cells
+from tests.harness.chromium import chromium
 from tests.harness.keys import CLIENT, make_key
 from tests.harness.media_samples import long_video
 from tests.harness.shared_stack import Servers
@@ -159,3 +165,68 @@ async def test_forty_uploads_while_a_cell_is_killed_and_returns(two: TwoCells) -
         async with two.connected(client_key) as cells:
             for cell in cells:
                 await cell.until_clean(imported={upload.id for upload in every})
+
+
+@pytest.mark.browser
+async def test_dashboard_and_command_name_the_cell_that_does_not_respond(two: TwoCells, tmp_path: Path) -> None:
+    _, client_key = await make_key(two.settings, "bob", *CLIENT)
+    _, operator_key = await make_key(two.settings, "ops", Scope.OPERATE)
+    async with two.front(client_key) as front, chromium(tmp_path / "profile") as browser:
+        uploads = {0: await _begin(front, 100, by_tus=False)}
+        while len(uploads) < 2:
+            one = await _begin(front, 101, by_tus=False)
+            uploads[one.cell] = one
+        page = await browser.page(1280, 900)
+        shown = "document.querySelectorAll('.volume').length"
+        await page.open(f"{two.url}/cells/0/dashboard#key={operator_key}", f"{shown} === 2")
+        titles = await page.run("[...document.querySelectorAll('.volume h3')].map((title) => title.textContent)")
+        assert titles == ["Cell 0 · volume-0", "Cell 1 · volume-1"]
+        row = f"document.querySelector('.upload [data-id=\"{uploads[1].id}\"]')"
+        await page.until(row)
+        await page.run(f"{row}.click()")  # cell 0 redirects this request to cell 1
+        await page.until("document.getElementById('timeline').open")
+        assert await page.run("document.getElementById('unreachable').childElementCount") == 0
+
+        two.cells[1].kill()
+        await page.until(f"{shown} === 1 && document.getElementById('unreachable').textContent.includes('Cell 1 does')")
+        assert await page.run("document.getElementById('timeline').open"), "what was read of the upload stays"
+        await page.until("document.getElementById('found').textContent.includes('cell 1, which does not respond')")
+        file = tmp_path / "film.mkv"
+        file.write_bytes(_file(102))
+        sent, listed = await asyncio.gather(
+            _sluice(front, client_key, tmp_path, "upload", str(file), "--json"),
+            _sluice(front, client_key, tmp_path, "status"),
+        )
+        assert sent[0] == 0, sent
+        ended = json.loads(sent[1].splitlines()[-1])
+        assert (ended["event"], number_of({"id": ended["upload_id"]})) == ("ended", 0)
+        assert listed[0] == 0
+        assert listed[2] == "Cell 1 does not respond: uploads are missing here.\n"
+        two.cells[1].start()
+        await page.until(f"{shown} === 2 && document.getElementById('unreachable').childElementCount === 0")
+        assert [error for error in page.errors if "status of 50" not in error] == [], "only of the dead cell's timeline"
+        for upload in uploads.values():
+            await front.call("DELETE", f"/v1/uploads/{upload.id}", expect=200)
+
+
+async def _sluice(front: Front, key: str, state: Path, *arguments: str) -> tuple[int | None, str, str]:
+    """Run the command with the name in front: its exit status, output and errors."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.cli", *arguments),
+        env={
+            **os.environ,
+            "PYTHONPATH": import_path(),
+            "XDG_STATE_HOME": str(state),
+            "SLUICE_SERVER": front.url,
+            "SLUICE_KEY": key,
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        output, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode, output.decode(), errors.decode()
