@@ -120,7 +120,7 @@ def make_plan(load: Load, constants: Constants, limits: Limits) -> Plan:
         raise PlanError(
             "REDIS_SATURATED",
             f"Redis executes commands on one core, and this load needs {redis_cores:.1f} of them: distribute it over"
-            " several installations.",
+            " several cells (docs/cells.md).",
         )
     more_segments = load.plan.count - 1
     records = load.per_second * limits.retention_seconds
