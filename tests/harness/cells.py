@@ -28,7 +28,7 @@ from pipeline.settings import Settings
 from tests.harness.cell import Cell
 from tests.harness.keys import WITH_KEYS, bearer
 from tests.harness.preloaded import PreloadedProcesses
-from tests.harness.running import CellProcesses, cell_settings, drop_database
+from tests.harness.running import CellProcesses, cell_settings, drop_cell_database
 from tests.harness.shared_stack import Servers
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "cells" / "nginx.conf"
@@ -136,7 +136,7 @@ def two_cells(servers: Servers, directory: Path, **overrides: str | float) -> It
             cell.stop()
         ports.release_all()
         shutil.rmtree(files)
-        drop_database(servers, cells[0].started.settings)
+        drop_cell_database(servers, cells[0].started.settings)
 
 
 def _cell(number: int, environment: Mapping[str, str], directory: Path, redis_port: int) -> OneOfTwo:
