@@ -53,10 +53,13 @@ ADVICE: Final[Mapping[str, str]] = {
     "VOLUME_DRAINING": _RETRY + " A load balancer in front of several cells may send the request to another one.",
     "CONTENT_NOT_FOUND": "Check the id and the credential's owner. A content exists once its upload is `ready`.",
     "WEBHOOK_NOT_FOUND": "Check the id and the credential's owner; `GET /v1/webhooks` lists the webhooks.",
+    "REPLAY_NOT_FOUND": "No route reports it; `sluice replay list` shows the ids.",
+    "REPLAY_OF_NEWER_RELEASE": "No route reports it; continue the replay with the release that created it.",
     "WEBHOOK_LIMIT": "Delete a webhook, or let one endpoint receive more events. The operator can raise the limit.",
     "WEBHOOK_URL_REFUSED": "Use an https URL of a public host. The operator can allow networks with "
     "SLUICE_WEBHOOK_NETWORKS.",
     "THUMBNAIL_NOT_FOUND": "Show a placeholder. `thumbnail` is null in the content.",
+    "THUMBNAIL_KEPT": "No route reports it; `sluice replay show` does. The content is as it was.",
     "THUMBNAIL_NOT_MADE": "Ask again when the stage `thumbnail` is `done`.",
     "PRECONDITION_FAILED": "Download the content again without the condition.",
     "RANGE_NOT_SATISFIABLE": "Request a range below `detail.size_bytes`.",

@@ -94,6 +94,12 @@ class Log:
     WEBHOOK_ATTEMPT_FAILED = "webhook.attempt_failed"
     WEBHOOK_UNRECORDED = "webhook.unrecorded"
     WEBHOOK_PAUSED = "webhook.paused"
+    REPLAY_STARTED = "replay.started"
+    REPLAY_ENDED = "replay.ended"
+    REPLAY_WAITS = "replay.waits"
+    REPLAY_CONTENT_DONE = "replay.content_done"
+    REPLAY_CONTENT_FAILED = "replay.content_failed"
+    REPLAY_CONTENT_LOST = "replay.content_lost"
 
 
 def configure_logging(log_format: str, level: str) -> None:

@@ -188,3 +188,9 @@ class MediaMetadata(_Frozen):
             iter(sorted(videos, key=lambda stream: (stream.attached_picture, not stream.default, stream.index))),
             None,
         )
+
+    @property
+    def dimensions(self) -> tuple[int | None, int | None]:
+        """Displayed width and height of the picture; None for audio files, even with cover art."""
+        picture = self.picture
+        return (None, None) if picture is None or picture.attached_picture else (picture.width, picture.height)

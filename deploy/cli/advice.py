@@ -49,10 +49,13 @@ ADVICE: Final[Mapping[str, str]] = {
     "PARTIAL_UPLOADS_APART": _NONE,
     "CONTENT_NOT_FOUND": _NONE,
     "WEBHOOK_NOT_FOUND": "`sluice webhook list` shows the ids.",
+    "REPLAY_NOT_FOUND": "`sluice replay list` shows the ids.",
+    "REPLAY_OF_NEWER_RELEASE": "Continue it with the release that created it.",
     "WEBHOOK_LIMIT": "`sluice webhook delete` deletes one; SLUICE_WEBHOOK_LIMIT is the limit.",
     "WEBHOOK_URL_REFUSED": "SLUICE_WEBHOOK_NETWORKS allows networks that are not public.",
     "THUMBNAIL_NOT_FOUND": _NONE,
     "THUMBNAIL_NOT_MADE": _NONE,
+    "THUMBNAIL_KEPT": _NONE,
     "PRECONDITION_FAILED": _BUG,
     "RANGE_NOT_SATISFIABLE": _BUG,
     "SEGMENTS_TOO_LARGE_FOR_VOLUME": "The operator of the server can raise SLUICE_TEMP_BUDGET_BYTES, or lower"

@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "migrate": ("deploy.cli.serve", "Bring the database schema up to date."),
     "drain": ("deploy.cli.drain", "Let a cell take no new uploads, and wait until it is empty."),
     "recover": ("deploy.cli.recover", "Rebuild in Redis what it has lost, from the temp volume."),
+    "replay": ("deploy.cli.replay", "Run a stage again for stored contents: new thumbnails, new columns."),
     "verify": ("deploy.cli.verify", "Compare the rows of contents with the objects in the stores."),
     "doctor": ("deploy.cli.doctor", "Check everything that Sluice depends on, and say how to fix it."),
     "plan": ("deploy.cli.plan", "Show what a load needs: temp volume, processes, Redis and PostgreSQL."),
@@ -111,8 +112,8 @@ def sluice(ctx: click.Context) -> None:
     sluice up --demo          try it on this machine
     sluice upload film.mp4    send a file to a running gateway
 
-    `gateway`, `worker`, `key`, `webhook`, `migrate`, `drain`, `recover` and `doctor` read their settings from SLUICE_*
-    environment variables.
+    `gateway`, `worker`, `key`, `webhook`, `migrate`, `drain`, `recover`, `replay` and `doctor` read their settings from
+    SLUICE_* environment variables.
     """
     if not ctx.ensure_object(dict).get(_DEBUG):
         # asyncio logs the traceback of a task that nobody awaited. A process that configures logging still shows it.

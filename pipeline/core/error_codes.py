@@ -91,6 +91,10 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     ),
     "CONTENT_NOT_FOUND": ErrorSpec(404, False, "There is no content {content_id}."),
     "WEBHOOK_NOT_FOUND": ErrorSpec(404, False, "There is no webhook {webhook_id}."),
+    "REPLAY_NOT_FOUND": ErrorSpec(404, False, "There is no replay {replay_id}."),
+    "REPLAY_OF_NEWER_RELEASE": ErrorSpec(
+        409, False, "The replay was created by a newer release, with filters that this one does not know: {reason}."
+    ),
     "WEBHOOK_LIMIT": ErrorSpec(
         409, False, "The owner has {value} webhooks, which is the limit; delete one that is no longer needed."
     ),
@@ -226,6 +230,9 @@ CATALOGUE: Mapping[str, ErrorSpec] = {
     "NOT_MEDIA": ErrorSpec(422, False, "The file is not a video, image or audio file that can be read: {reason}."),
     "MEDIA_TIMEOUT": ErrorSpec(422, False, "Reading the file took longer than {timeout_seconds} s."),
     "MEDIA_TOOL_FAILED": ErrorSpec(500, True, "{tool} could not be run: {reason}."),
+    "THUMBNAIL_KEPT": ErrorSpec(
+        422, False, "No picture can be made from content {content_id} any more, so it keeps the thumbnail that it has."
+    ),
     "MEDIA_NOT_PERMITTED": ErrorSpec(422, False, "The permit of this upload does not allow the file: {reason}."),
     "FILE_DIGEST_WRONG": ErrorSpec(
         422, False, "The {algorithm} of the whole file differs from the one given at creation; upload the file again."

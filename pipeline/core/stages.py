@@ -92,6 +92,9 @@ GRAPH: Mapping[Stage, StageSpec] = {
 
 FINAL = Stage.PERSIST
 
+# Stages that can be run again for stored contents (`ports.replays.Replayable`).
+REPLAYABLE: tuple[Stage, ...] = (Stage.PROBE, Stage.THUMBNAIL)
+
 # Worker types that take no jobs: the clock and signals start their loops.
 LOOPING: frozenset[WorkerType] = frozenset({WorkerType.ADMISSION, WorkerType.NOTIFY})
 

@@ -35,6 +35,12 @@ def thumbnail_key(upload_id: str) -> str:
     return f"{OWN_PREFIX}{upload_id}/thumbnail.jpg"
 
 
+def later_thumbnail_key(upload_id: str, token: str) -> str:
+    """The name of a thumbnail that replaces another. `token`: 32 hexadecimal digits that were never used before, so
+    that this name is not reused either."""
+    return f"{OWN_PREFIX}{upload_id}/thumbnail-{token}.jpg"
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Under which upload and number a segment is stored: of a file joined from several, those of a partial upload."""

@@ -8,7 +8,7 @@ either direction, so a page needs no sorting and none of the rows of earlier pag
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipeline.adapters.postgres.pool import query
@@ -62,17 +62,9 @@ def statements(filters: ContentFilters, sort: str, after: ContentPosition | None
     ]
 
 
-def _statement(
-    filters: ContentFilters, among: str | None, order: Sequence[str], after: Sequence[Any] | None, descending: bool
-) -> Statement:
-    """One statement. `after`: values of the last columns of `order`, whose rows come next."""
-    conditions = [among] if among else []
-    arguments: list[Any] = []
-
-    def argument(value: Any) -> str:
-        arguments.append(value)
-        return f"${1 + len(arguments)}"
-
+def conditions_of(filters: ContentFilters, argument: Callable[[Any], str]) -> list[str]:
+    """A condition for each filter. `argument` takes a value and returns how the text refers to it, such as `$2`."""
+    conditions = []
     for name in ContentFilters.model_fields:
         value = getattr(filters, name)
         if value is None:
@@ -85,6 +77,21 @@ def _statement(
             operator = _OPERATORS.get(name[:4], "=")
             column = _column(name if operator == "=" else name[4:])
             conditions.append(f"{column} {operator} {argument(value)}")
+    return conditions
+
+
+def _statement(
+    filters: ContentFilters, among: str | None, order: Sequence[str], after: Sequence[Any] | None, descending: bool
+) -> Statement:
+    """One statement. `after`: values of the last columns of `order`, whose rows come next."""
+    conditions = [among] if among else []
+    arguments: list[Any] = []
+
+    def argument(value: Any) -> str:
+        arguments.append(value)
+        return f"${1 + len(arguments)}"
+
+    conditions += conditions_of(filters, argument)
     if after is not None:
         columns = ", ".join(order[-len(after) :])
         values = ", ".join(argument(value) for value in after)

@@ -53,7 +53,7 @@ class PostgresContentRepository:
 
     async def save(self, record: ContentRecord) -> Content:
         media = MediaMetadata.model_validate(record.media)
-        width, height = _dimensions(media)
+        width, height = media.dimensions
         content_id = UUID(record.content_id)
         segments = record.stored.segments
         async with self.pool.connection() as connection:
@@ -136,12 +136,6 @@ class PostgresContentRepository:
 
 def _place(row: asyncpg.Record) -> Place | None:
     return None if row["stored_as"] is None else Place(str(row["stored_as"]), row["stored_number"])
-
-
-def _dimensions(media: MediaMetadata) -> tuple[int | None, int | None]:
-    """Displayed width and height of the file's picture; None for audio files, even with cover art."""
-    picture = media.picture
-    return (None, None) if picture is None or picture.attached_picture else (picture.width, picture.height)
 
 
 def _object(stored: StoredObject) -> ContentObject:

@@ -1,0 +1,1 @@
+UPDATE replays SET state = 'stopped' WHERE id = $1 AND state = 'running'
