@@ -26,7 +26,7 @@ from pipeline.contents.downloads import Downloads, may_be_shown
 from pipeline.core.digests import crc32c_digest, format_content_digest
 from pipeline.core.disposition import content_disposition
 from pipeline.core.errors import RequestError
-from pipeline.core.stored_objects import SegmentSpan
+from pipeline.core.stored_objects import SegmentSpan, replaced_at_ms
 from schemas.content import Content, ContentObject
 
 _THUMBNAIL_TYPE = "image/jpeg"
@@ -95,7 +95,7 @@ async def segment(request: web.Request) -> web.StreamResponse:
     stored, span = spans[number - 1]
     body = Download(
         stored.size_bytes,
-        _validators(stored.etag, content),
+        _validators(stored.etag, content, content.object.key),
         "application/octet-stream",
         content_disposition(f"{content.filename}.{number:05d}", inline=False),
         lambda first, last: downloads.blocks(content.object, span.first_byte + first, span.first_byte + last),
@@ -121,13 +121,15 @@ def _body(
     """A whole object of a content, as the gateway sends it."""
     blocks = partial(request.app[SERVICES].downloads.blocks, stored)
     return Download(
-        stored.size_bytes, _validators(stored.etag, content), content_type, disposition, blocks, repr_digest
+        stored.size_bytes, _validators(stored.etag, content, stored.key), content_type, disposition, blocks, repr_digest
     )
 
 
-def _validators(digest: str, content: Content) -> Validators:
-    """Nothing of a content changes after its creation."""
-    return Validators.of(digest, content.created_at, datetime.now(UTC))
+def _validators(digest: str, content: Content, key: str) -> Validators:
+    """The bytes of a content do not change after its creation. A thumbnail may have been replaced since."""
+    replaced_ms = replaced_at_ms(key)
+    modified = content.created_at if replaced_ms is None else datetime.fromtimestamp(replaced_ms / 1000, UTC)
+    return Validators.of(digest, modified, datetime.now(UTC))
 
 
 async def _deliver(
@@ -159,7 +161,7 @@ _ERRORS = (
 )
 _STREAMED = {
     "ETag": "The store's digest of the object",
-    "Last-Modified": "When the content was created; its bytes never change",
+    "Last-Modified": "When the content was created, or its thumbnail replaced; other bytes never change",
     "Accept-Ranges": "`bytes`",
     "Content-Length": "Bytes in the body",
     "Content-Security-Policy": "`sandbox`: a browser runs no script in the bytes and treats them as a foreign origin",

@@ -17,6 +17,7 @@ from gateway.routing import ResponseSpec, Route
 from pipeline.core.disposition import content_disposition
 from pipeline.core.errors import RequestError
 from pipeline.core.lifecycle import ENDED, Status
+from pipeline.core.stored_objects import replaced_at_ms
 
 _HIDDEN = ENDED - {Status.READY}  # their thumbnails are removed
 
@@ -24,12 +25,15 @@ _HIDDEN = ENDED - {Status.READY}  # their thumbnails are removed
 async def show(request: web.Request) -> web.StreamResponse:
     name, services, caller = upload_id(request), request.app[SERVICES], request[CALLER]
     detail = await services.lookup.detail(name)
-    stored = None if detail.upload.status in _HIDDEN else await services.early_thumbnails.find(name)
+    status = detail.upload.status
+    find = services.early_thumbnails.find
+    stored = None if status in _HIDDEN else await find(name, is_content=status is Status.READY)
     if stored is None:
         raise RequestError("THUMBNAIL_NOT_MADE", upload_id=name)
+    made_at_ms = replaced_at_ms(stored.key) or detail.upload.created_at_ms
     body = Download(
         stored.size_bytes,
-        Validators.of(stored.etag, datetime.fromtimestamp(detail.upload.created_at_ms / 1000, UTC), datetime.now(UTC)),
+        Validators.of(stored.etag, datetime.fromtimestamp(made_at_ms / 1000, UTC), datetime.now(UTC)),
         "image/jpeg",
         content_disposition(f"{name}.jpg", inline=True),
         partial(services.downloads.blocks, stored),

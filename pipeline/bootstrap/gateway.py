@@ -214,7 +214,7 @@ async def gateway_services(settings: Settings) -> AsyncIterator[GatewayServices]
             contents=contents,
             downloads=downloads,
             receipts=Receipts(downloads, receipt_signer(settings), settings.receipt_issuer),
-            early_thumbnails=EarlyThumbnails(redis.stages),
+            early_thumbnails=EarlyThumbnails(redis.stages, contents),
             deletions=Deletions(deletion_list, stores, purge),
             deletion_list=deletion_list,
             feed=redis.signals,

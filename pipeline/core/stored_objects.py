@@ -3,8 +3,10 @@ sizes in bytes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from pipeline.core.segments import SegmentPlan
 
@@ -16,6 +18,8 @@ KEEPS_CRC32C = frozenset({"s3"})
 
 OWN_PREFIX = "contents/"
 """Prefix of every object that Sluice creates in its own container."""
+
+_LATER_THUMBNAIL = re.compile(r"/thumbnail-([0-9a-f]{32})\.jpg\Z")
 
 
 def object_key(upload_id: str) -> str:
@@ -35,10 +39,15 @@ def thumbnail_key(upload_id: str) -> str:
     return f"{OWN_PREFIX}{upload_id}/thumbnail.jpg"
 
 
-def later_thumbnail_key(upload_id: str, token: str) -> str:
-    """The name of a thumbnail that replaces another. `token`: 32 hexadecimal digits that were never used before, so
-    that this name is not reused either."""
-    return f"{OWN_PREFIX}{upload_id}/thumbnail-{token}.jpg"
+def later_thumbnail_key(upload_id: str, token: UUID) -> str:
+    """The name of a thumbnail that replaces another. `token` is a new UUIDv7, so this name is not reused either."""
+    return f"{OWN_PREFIX}{upload_id}/thumbnail-{token.hex}.jpg"
+
+
+def replaced_at_ms(key: str) -> int | None:
+    """When a thumbnail replaced another, in milliseconds since 1970; None: it is the first one."""
+    found = _LATER_THUMBNAIL.search(key)
+    return int(found[1][:12], 16) if found else None  # RFC 9562 section 5.7: 48 bits of time
 
 
 @dataclass(frozen=True, slots=True)

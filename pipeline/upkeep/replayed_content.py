@@ -90,7 +90,7 @@ class ReplayedContents:
         old = content.thumbnail
         if remade.frame is None or remade.frame.jpeg is None or await self._is_same(old, remade.frame.jpeg):
             return await self._replays.apply(claim, columns)
-        key = later_thumbnail_key(content.id, uuid7().hex)
+        key = later_thumbnail_key(content.id, uuid7())
         await self._replays.announce(claim, store.name, [key, *([old.key] if old else [])])
         jpeg = remade.frame.jpeg
         stored = await drained(retry_store(lambda: store.put_object(key, jpeg, "image/jpeg"), _RETRIES))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -12,17 +14,50 @@ import asyncpg
 import pytest
 from uuid6 import uuid7
 
+from deploy.embedded import EmbeddedStack
 from pipeline.adapters.postgres.contents import PostgresContentRepository
+from pipeline.adapters.postgres.migrate import migrate
 from pipeline.adapters.postgres.replays import PostgresReplays
 from pipeline.core.errors import DatabaseRejected, MediaError, RequestError, StageLost
 from pipeline.core.stored_objects import thumbnail_key
 from pipeline.ports.replays import NothingYet, ReplayClaim
 from schemas.replays import ReplayFilters
+from tests.contract.postgres.conftest import DIRECT
 from tests.contract.postgres.test_contents import media, new_record
 
 pytestmark = pytest.mark.contract
 
 LEASE_SECONDS = 600.0
+
+
+@pytest.fixture(scope="module")
+def shared_database(database_server: EmbeddedStack) -> str:
+    """A database for all tests here, each of which empties it."""
+    name = f"replays_{secrets.token_hex(4)}"
+    url = f"{database_server.database_url.rpartition('/')[0]}/{name}"
+
+    async def prepare() -> None:
+        connection = await asyncpg.connect(database_server.database_url)
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+        await migrate(url)
+
+    with ThreadPoolExecutor(1) as thread:  # this one may run an event loop
+        thread.submit(asyncio.run, prepare()).result()
+    return url
+
+
+@pytest.fixture
+def direct_url(shared_database: str) -> str:
+    return shared_database
+
+
+@pytest.fixture
+def database_url(shared_database: str, way: str, request: pytest.FixtureRequest) -> str:
+    if way == DIRECT:
+        return shared_database
+    base: str = request.getfixturevalue("pgbouncer_url")
+    return f"{base}/{shared_database.rpartition('/')[2]}"
 
 
 @pytest.fixture
