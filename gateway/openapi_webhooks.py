@@ -42,6 +42,11 @@ EVENTS: Final[Mapping[EventType, EventSpec]] = {
         ContentFacts,
         examples.CONTENT_FACTS,
     ),
+    EventType.CHANGED: EventSpec(
+        "The content's metadata or thumbnail has changed, because an operator has run a stage again (`sluice replay`).",
+        ContentFacts,
+        examples.CONTENT_FACTS,
+    ),
     EventType.FAILED: EventSpec(
         "The upload has ended without a content; `error_code` says why.",
         UploadFacts,

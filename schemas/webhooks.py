@@ -18,7 +18,13 @@ from schemas.owners import OwnerName
 from schemas.times import UtcTime
 
 EventName = Literal[
-    "upload.admitted", "media.known", "content.ready", "upload.failed", "upload.expired", "content.deleted"
+    "upload.admitted",
+    "media.known",
+    "content.ready",
+    "content.changed",
+    "upload.failed",
+    "upload.expired",
+    "content.deleted",
 ]
 DeliveryState = Literal["pending", "delivered", "failed"]
 PauseName = Literal["requested", "failing", "gone"]
@@ -27,7 +33,7 @@ WebhookUrl = Annotated[
     str, StringConstraints(min_length=9, max_length=2000, pattern=r"^https?://[!-~]+$", strip_whitespace=True)
 ]
 Note = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
-_Events = Annotated[list[EventName], Field(max_length=6)]
+_Events = Annotated[list[EventName], Field(max_length=7)]
 _MOST_DELIVERIES = 1000
 
 
@@ -196,7 +202,7 @@ class MediaFacts(UploadFacts):
 
 
 class ContentFacts(BaseModel):
-    """`data` of `content.ready`."""
+    """`data` of `content.ready` and `content.changed`."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [examples.CONTENT_FACTS]})
 

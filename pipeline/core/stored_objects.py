@@ -19,7 +19,7 @@ KEEPS_CRC32C = frozenset({"s3"})
 OWN_PREFIX = "contents/"
 """Prefix of every object that Sluice creates in its own container."""
 
-_LATER_THUMBNAIL = re.compile(r"/thumbnail-([0-9a-f]{32})\.jpg\Z")
+_LATER_THUMBNAIL = re.compile(rf"{OWN_PREFIX}[^/]+/thumbnail-([0-9a-f]{{32}})\.jpg")
 
 
 def object_key(upload_id: str) -> str:
@@ -46,7 +46,7 @@ def later_thumbnail_key(upload_id: str, token: UUID) -> str:
 
 def replaced_at_ms(key: str) -> int | None:
     """When a thumbnail replaced another, in milliseconds since 1970; None: it is the first one."""
-    found = _LATER_THUMBNAIL.search(key)
+    found = _LATER_THUMBNAIL.fullmatch(key)
     return int(found[1][:12], 16) if found else None  # RFC 9562 section 5.7: 48 bits of time
 
 

@@ -1,7 +1,8 @@
 """Webhooks: the events that endpoints are notified of, and when a delivery is attempted again.
 
 Guarantee: an event has one id, however often the fact behind it is recorded: an upload is admitted, known, ready,
-failed, expired or deleted once. Decisions are pure functions of what happened; jitter is passed in as a number.
+failed, expired or deleted once, and changed once by each replay. Decisions are pure functions of what happened; jitter
+is passed in as a number.
 
 Delays grow threefold from attempt to attempt, up to six hours, for three days. An endpoint whose deliveries fail one
 after another is tried with one delivery at a time, after delays of its own, up to five minutes, so a dead endpoint with
@@ -23,6 +24,7 @@ class EventType(StrEnum):
     ADMITTED = "upload.admitted"
     MEDIA = "media.known"
     READY = "content.ready"
+    CHANGED = "content.changed"
     FAILED = "upload.failed"
     EXPIRED = "upload.expired"
     DELETED = "content.deleted"
@@ -53,9 +55,10 @@ _ENDPOINT_SHARE: Final = 0.25
 _GONE: Final = 410
 
 
-def event_id(kind: EventType, upload_id: str) -> str:
-    """The id of an event. It has no full stop, which separates the parts of what is signed."""
-    return f"{upload_id}_{kind.replace('.', '-')}"
+def event_id(kind: EventType, upload_id: str, cause_id: str = "") -> str:
+    """The id of an event. It has no full stop, which separates the parts of what is signed. `cause_id`: of what may
+    happen to an upload more than once."""
+    return "_".join(filter(None, (upload_id, kind.replace(".", "-"), cause_id)))
 
 
 @dataclass(frozen=True, slots=True)

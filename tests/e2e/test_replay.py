@@ -15,7 +15,6 @@ import asyncpg
 import pytest
 
 from pipeline.core.stored_objects import object_key, thumbnail_key
-from tests.e2e.test_verify import verify
 from tests.harness.cell import Cell, eventually
 from tests.harness.media_samples import sample
 from tests.harness.running import CellProcesses, cell_processes
@@ -133,7 +132,6 @@ async def test_thumbnails_are_replaced_and_metadata_is_read_again(cell: Cell, da
         sound: "NOT_MEDIA",
     }
     assert [await cell.content(name) for name in (picture, sound)] == rows
-    assert [item["state"] for item in await replay(cell, "list")] == ["done"] * 4
     for name in (film, picture, sound):
         await cell.call("DELETE", f"/v1/contents/{name}", expect=200)
     assert await thumbnails(cell, film) == []
@@ -161,22 +159,20 @@ async def test_a_killed_runner_leaves_nothing_behind_and_others_continue(
         await runner.wait()
     await transaction.rollback()
     (killed, *_) = await replay(cell, "list")
-    assert (counts(killed), killed["state"]) == ({"changed": 2}, "running")
+    assert (counts(killed), killed["state"], killed["stage"]) == ({"changed": 2}, "running", "thumbnail")
 
     await cell.call("DELETE", f"/v1/contents/{ids[5]}", expect=200)
     await database.execute("UPDATE replay_contents SET due_at = clock_timestamp()")  # as time does
     both = await asyncio.gather(*(replay(cell, "resume", killed["id"]) for _ in range(2)))
     assert [item["state"] for item in both] == ["done", "done"]
-    ended = await replay(cell, "show", killed["id"])
-    assert counts(ended) == {"changed": 5}
+    assert max(item["changed"] for item in both) == 5
     for name in ids[:5]:
-        stored = await thumbnails(cell, name)
-        assert stored == [(await cell.content(name))["thumbnail"]["key"]]
-        assert stored != [thumbnail_key(name)]
+        (stored,) = await thumbnails(cell, name)
+        row = (await cell.content(name))["thumbnail"]
+        assert (row["key"], row["etag"]) == (stored, (await cell.store.head(stored)).etag)
+        assert stored != thumbnail_key(name)
     assert await thumbnails(cell, ids[5]) == []
-    assert await database.fetchval("SELECT count(*) FROM replay_contents") == 2, "those that failed in the test before"
-    findings, _ = await verify(cell, "--all")
-    assert findings == []
+    assert await database.fetchval("SELECT count(*) FROM replay_contents WHERE replay_id = $1", killed["id"]) == 0
 
 
 async def test_an_interrupted_runner_releases_what_it_has(cell: Cell, database: asyncpg.Connection) -> None:
@@ -191,10 +187,9 @@ async def test_an_interrupted_runner_releases_what_it_has(cell: Cell, database: 
         runner.terminate()
         _, errors = await runner.communicate()
     assert runner.returncode == 130
-    (interrupted, *_) = await replay(cell, "list")
-    assert f"sluice replay resume {interrupted['id']}" in errors.decode()
-    assert (interrupted["state"], interrupted["in_progress"]) == ("running", 0)
-    stopped = await replay(cell, "stop", interrupted["id"])
-    assert stopped["state"] == "stopped"
-    ended = await replay(cell, "resume", interrupted["id"], "--rate", "1000", "--concurrency", "2")
+    replay_id = str(await database.fetchval("SELECT id FROM replays ORDER BY created_at DESC LIMIT 1"))
+    assert f"sluice replay resume {replay_id}" in errors.decode()
+    stopped = await replay(cell, "stop", replay_id)
+    assert (stopped["state"], stopped["in_progress"]) == ("stopped", 0)
+    ended = await replay(cell, "resume", replay_id, "--rate", "1000", "--concurrency", "2")
     assert (ended["state"], ended["unchanged"]) == ("done", 2)

@@ -1,11 +1,11 @@
-"""Events of contents, recorded in the transaction that makes or deletes the content.
+"""Events of contents, recorded in the transaction that makes, changes or deletes the content.
 
 Guarantee: a webhook that exists when the transaction begins is notified if and only if the transaction is committed.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
@@ -25,6 +25,12 @@ async def record_ready(connection: asyncpg.pool.PoolConnectionProxy, content: Co
     await _record(connection, EventType.READY, facts, content.created_at, volume)
 
 
+async def record_changed(connection: asyncpg.pool.PoolConnectionProxy, content: Content, replay_id: str) -> None:
+    """`content.changed`, once for each replay: released after `content.ready`."""
+    facts = ContentFacts(upload_id=content.id, owner=content.owner, content=content)
+    await _record(connection, EventType.CHANGED, facts, datetime.now(UTC), None, replay_id)
+
+
 async def record_deleted(connection: asyncpg.pool.PoolConnectionProxy, deletion: PendingDeletion) -> None:
     """`content.deleted`: released after `content.ready`."""
     facts = DeletionFacts(
@@ -42,10 +48,11 @@ async def _record(
     facts: ContentFacts | DeletionFacts,
     at: datetime,
     volume: str | None,
+    cause_id: str = "",
 ) -> None:
     await connection.execute(
         query("webhook_add_event"),
-        event_id(kind, facts.upload_id),
+        event_id(kind, facts.upload_id, cause_id),
         str(kind),
         facts.owner,
         UUID(facts.upload_id),

@@ -94,7 +94,7 @@ class PostgresContentRepository:
             row = await connection.fetchrow(self._get, content_id, None)
             if row is None:  # the insert conflicted with the row of another content
                 raise RequestError("CONTENT_EXISTS", key=record.stored.key)
-            content = _content(row)
+            content = content_of(row)
             if written is not None:
                 await record_ready(connection, content, record.volume)
             return content
@@ -105,12 +105,12 @@ class PostgresContentRepository:
             row = await connection.fetchrow(self._get, key, owner)
             if row is None:
                 raise RequestError("CONTENT_NOT_FOUND", content_id=content_id)
-            return _content(row)
+            return content_of(row)
 
     async def of_object(self, store: str, version: ObjectVersion) -> Content | None:
         async with self.pool.connection() as connection:
             row = await connection.fetchrow(self._of_object, store, version.container, version.key, version.etag)
-            return None if row is None else _content(row)
+            return None if row is None else content_of(row)
 
     async def page(
         self, filters: ContentFilters, sort: str, after: ContentPosition | None, limit: int
@@ -120,7 +120,7 @@ class PostgresContentRepository:
             for text, arguments in statements(filters, sort, after):
                 if len(found) < limit:
                     found += await connection.fetch(text, limit - len(found), *arguments)
-            return [_content(row) for row in found]
+            return [content_of(row) for row in found]
 
     async def segments(self, content_id: str) -> Sequence[StoredSegment]:
         async with self.pool.connection() as connection:
@@ -143,7 +143,8 @@ def _object(stored: StoredObject) -> ContentObject:
     return ContentObject(**fields, segment_count=max(1, len(stored.segments)))
 
 
-def _content(row: asyncpg.Record) -> Content:
+def content_of(row: asyncpg.Record) -> Content:
+    """A row of `get_content.sql` or `page_contents.sql`."""
     return Content(
         id=str(row["id"]),
         filename=row["filename"],

@@ -18,7 +18,9 @@ import asyncpg
 from pydantic import ValidationError
 from uuid6 import uuid7
 
+from pipeline.adapters.postgres.content_events import record_changed
 from pipeline.adapters.postgres.content_list import conditions_of
+from pipeline.adapters.postgres.contents import content_of
 from pipeline.adapters.postgres.pool import LazyPool, query
 from pipeline.adapters.postgres.rows import storable_text
 from pipeline.core.errors import RequestError, SluiceError, StageLost
@@ -134,6 +136,8 @@ class PostgresReplays:
                 raise _lost(claim)
             elif writing and await connection.fetchval(writing, content_id, *columns.values()):
                 outcome = "changed"
+                row = await connection.fetchrow(query("get_content"), content_id, None)
+                await record_changed(connection, content_of(row), claim.replay_id)
             await connection.execute(query("replay_outcome"), *_of(claim), outcome)
             if not held["keys"]:
                 await connection.execute(query("replay_finish"), *_of(claim), outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +19,11 @@ from deploy.embedded import EmbeddedStack
 from pipeline.adapters.postgres.contents import PostgresContentRepository
 from pipeline.adapters.postgres.migrate import migrate
 from pipeline.adapters.postgres.replays import PostgresReplays
+from pipeline.adapters.postgres.webhooks import PostgresWebhooks
 from pipeline.core.errors import DatabaseRejected, MediaError, RequestError, StageLost
 from pipeline.core.stored_objects import thumbnail_key
 from pipeline.ports.replays import NothingYet, ReplayClaim
+from pipeline.ports.webhooks import NewWebhook
 from schemas.replays import ReplayFilters
 from tests.contract.postgres.conftest import DIRECT
 from tests.contract.postgres.test_contents import media, new_record
@@ -63,7 +66,7 @@ def database_url(shared_database: str, way: str, request: pytest.FixtureRequest)
 @pytest.fixture
 async def replays(contents: PostgresContentRepository, database: asyncpg.Connection) -> PostgresReplays:
     """Replays, and contents, of which there are none yet."""
-    await database.execute("TRUNCATE contents, replays CASCADE")
+    await database.execute("TRUNCATE contents, replays, webhooks, webhook_events CASCADE")
     return PostgresReplays(contents.pool)
 
 
@@ -196,6 +199,9 @@ async def test_only_what_differs_is_written(
     contents: PostgresContentRepository, replays: PostgresReplays, database: asyncpg.Connection
 ) -> None:
     before = await contents.save(new_record())
+    await PostgresWebhooks(contents.pool).add(
+        NewWebhook(str(uuid7()), None, "https://a.example", ["content.changed"], "", "secret"), 1
+    )
     version = "SELECT xmin::text FROM contents WHERE id = $1"
     written_by = await database.fetchval(version, UUID(before.id))
     replay = await replays.create("probe", ReplayFilters(), None)
@@ -213,6 +219,9 @@ async def test_only_what_differs_is_written(
     assert await replays.apply(claim, {"media": found, "content_type": "video/webm"}) == "changed"
     after = await contents.get(before.id, None)
     assert (after.container_format, after.bit_rate, after.content_type) == ("webm", 5_000, "video/webm")
+    events = await database.fetch("SELECT id, body FROM webhook_events")
+    assert [row["id"] for row in events] == [f"{before.id}_content-changed_{claim.replay_id}"]
+    assert json.loads(events[0]["body"])["data"]["content"] == after.model_dump(mode="json")
 
 
 async def test_thumbnails_are_announced_and_one_is_kept(
