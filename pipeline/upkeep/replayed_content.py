@@ -13,7 +13,7 @@ from functools import partial
 
 from uuid6 import uuid7
 
-from pipeline.core.errors import MediaError, RequestError, SluiceError, StoreError, StoreUnavailable
+from pipeline.core.errors import MediaError, RequestError, SluiceError, StageLost, StoreError, StoreUnavailable
 from pipeline.core.retry import RetryPolicy
 from pipeline.core.stored_objects import StoredObject, later_thumbnail_key, object_key
 from pipeline.engine.drain import drained
@@ -95,7 +95,11 @@ class ReplayedContents:
         jpeg = remade.frame.jpeg
         stored = await drained(retry_store(lambda: store.put_object(key, jpeg, "image/jpeg"), _RETRIES))
         thumbnail: ColumnValue = _row_of(stored).model_dump_json()
-        return await self._replays.apply(claim, columns | {"thumbnail": thumbnail}, old.key if old else None)
+        try:
+            return await self._replays.apply(claim, columns | {"thumbnail": thumbnail}, old.key if old else None)
+        except StageLost:  # the runner that has the content now may have cleared up before this thumbnail was stored
+            await retry_store(partial(store.delete, key), _RETRIES)
+            raise
 
     async def _read(self, content: Content, store: Store) -> Remade:
         """What the stage returns. A file is rejected as not being media if two readings reject it: what the store sends

@@ -136,7 +136,7 @@ class PostgresReplays:
                 raise _lost(claim)
             elif writing and await connection.fetchval(writing, content_id, *columns.values()):
                 outcome = "changed"
-                row = await connection.fetchrow(query("get_content"), content_id, None)
+                (row,) = await connection.fetch(query("get_content"), content_id, None)
                 await record_changed(connection, content_of(row), claim.replay_id)
             await connection.execute(query("replay_outcome"), *_of(claim), outcome)
             if not held["keys"]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -22,7 +23,7 @@ from pipeline.adapters.postgres.replays import PostgresReplays
 from pipeline.adapters.postgres.webhooks import PostgresWebhooks
 from pipeline.core.errors import DatabaseRejected, MediaError, RequestError, StageLost
 from pipeline.core.stored_objects import thumbnail_key
-from pipeline.ports.replays import NothingYet, ReplayClaim
+from pipeline.ports.replays import ColumnValue, NothingYet, ReplayClaim
 from pipeline.ports.webhooks import NewWebhook
 from schemas.replays import ReplayFilters
 from tests.contract.postgres.conftest import DIRECT
@@ -112,7 +113,11 @@ async def test_contents_come_once_oldest_first_and_none_that_is_newer(
 
 
 async def test_each_filter(contents: PostgresContentRepository, replays: PostgresReplays) -> None:
-    audio = {"kind": "audio", "container": "mp3", "streams": [{"index": 0, "codec": "mp3", "type": "audio"}]}
+    audio: dict[str, Any] = {
+        "kind": "audio",
+        "container": "mp3",
+        "streams": [{"index": 0, "codec": "mp3", "type": "audio"}],
+    }
     plain = await contents.save(new_record())
     pictureless = await contents.save(new_record(thumbnail=None))
     sound = await contents.save(new_record(media=media(**audio), owner="ann"))
@@ -205,7 +210,12 @@ async def test_only_what_differs_is_written(
     version = "SELECT xmin::text FROM contents WHERE id = $1"
     written_by = await database.fetchval(version, UUID(before.id))
     replay = await replays.create("probe", ReplayFilters(), None)
-    same = {"media": before.media.model_dump_json(), "kind": "video", "width": 720, "duration_seconds": 2.5}
+    same: dict[str, ColumnValue] = {
+        "media": before.media.model_dump_json(),
+        "kind": "video",
+        "width": 720,
+        "duration_seconds": 2.5,
+    }
     assert await replays.apply(await taken(replays, replay.id), same) == "unchanged"
     assert await database.fetchval(version, UUID(before.id)) == written_by
 
