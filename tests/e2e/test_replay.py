@@ -20,10 +20,10 @@ from tests.harness.media_samples import sample
 from tests.harness.running import CellProcesses, cell_processes
 from tests.harness.shared_stack import Servers
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 _OTHER_JPEG = b"\xff\xd8 of an earlier release"
-_SECONDS = 60.0
+_SECONDS = 120.0
 
 
 @pytest.fixture(scope="module")
