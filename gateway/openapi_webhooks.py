@@ -74,6 +74,16 @@ _HEADERS: Final[Mapping[str, str]] = {
     "webhook-signature": "`v1,` and the HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` in base64; after a "
     "rotation one signature of each secret, separated by a space",
 }
+_TRACEPARENT: Final = (
+    "W3C Trace Context of the request that created the upload. Left out where it is not known, as without traces"
+)
+_TRACE_HEADER: Final[Mapping[str, Any]] = {
+    "name": "traceparent",
+    "in": "header",
+    "required": False,
+    "description": "W3C Trace Context: in the trace of the upload, where that is known",
+    "schema": {"type": "string"},
+}
 
 
 def webhooks_section(reference: str) -> dict[str, Any]:
@@ -89,6 +99,7 @@ def _operation(kind: EventType, spec: EventSpec, reference: str) -> dict[str, An
             "type": {"type": "string", "const": str(kind)},
             "timestamp": {"type": "string", "format": "date-time", "description": "When it happened"},
             "data": {"$ref": reference.format(model=spec.data.__name__)},
+            **({} if kind is EventType.DELETED else {"traceparent": {"type": "string", "description": _TRACEPARENT}}),
         },
     }
     example = {"type": str(kind), "timestamp": _TIME, "data": spec.example}
@@ -101,7 +112,8 @@ def _operation(kind: EventType, spec: EventSpec, reference: str) -> dict[str, An
         "parameters": [
             {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": "string"}}
             for name, text in _HEADERS.items()
-        ],
+        ]
+        + ([] if kind is EventType.DELETED else [_TRACE_HEADER]),
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}},
         "responses": {
             "2XX": {"description": "The event is delivered. Respond within 10 seconds; the body is not read"},

@@ -28,6 +28,8 @@ FLUSH_SECONDS: Final = 1.0
 _UPLOAD_ID: Final = "sluice.upload_id"
 
 Attributes = Mapping[str, str | int | float | bool]
+Work = AbstractContextManager[None]
+"""What a span measures."""
 
 
 class TracesError(Exception):
@@ -100,8 +102,8 @@ class _Tracer:
         return RequestSpan(self.started(name, (upload, client), self._trace.SpanKind.SERVER, attributes))
 
     @contextmanager
-    def stage(self, name: str, upload: str | None, attributes: Attributes) -> Iterator[None]:
-        span = self.started(name, (upload,), self._trace.SpanKind.CONSUMER, attributes)
+    def work(self, name: str, kind: str, upload: str | None, attributes: Attributes) -> Iterator[None]:
+        span = self.started(name, (upload,), self._trace.SpanKind[kind], attributes)
         with self._trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
             yield
 
@@ -115,11 +117,11 @@ class _Tracer:
             attributes={"http.request.method": method},
             start_time=ended_ns - int(seconds * 1e9),
         )
-        if status is not None:
-            span.set_attribute("http.response.status_code", status)
-        if status is None or status >= 400:
-            _record_error(span, "no_response" if status is None else str(status), failed=True)
+        _record_response(span, status, failed=status is None or status >= 400)
         span.end(ended_ns)
+
+    def note_response(self, status: int | None, *, failed: bool) -> None:
+        _record_response(self._trace.get_current_span(), status, failed=failed)
 
     def annotate(self, attributes: Attributes) -> None:
         self._trace.get_current_span().set_attributes(dict(attributes))
@@ -197,7 +199,7 @@ def request_span(name: str, upload: str | None, client: str | None, attributes: 
 
 def stage_span(
     name: str, upload: str | None, upload_id: str, attempt: int, fencing_token: int, waited_seconds: float
-) -> AbstractContextManager[None]:
+) -> Work:
     """The span of one run of the stage `name`, below that of `upload`, a traceparent."""
     if _tracer is None:
         return _OFF
@@ -208,7 +210,12 @@ def stage_span(
         "sluice.fencing_token": fencing_token,
         "sluice.waited_seconds": waited_seconds,
     }
-    return _tracer.stage(f"stage {name}", upload, facts)
+    return _tracer.work(f"stage {name}", "CONSUMER", upload, facts)
+
+
+def client_span(name: str, upload: str | None = None, attributes: Attributes | None = None) -> Work:
+    """The span of a request to another service, below that of `upload`, a traceparent; None: it begins a trace."""
+    return _OFF if _tracer is None else _tracer.work(name, "CLIENT", upload, attributes or {})
 
 
 def store_request(method: str, status: int | None, seconds: float) -> None:
@@ -216,6 +223,12 @@ def store_request(method: str, status: int | None, seconds: float) -> None:
     a response."""
     if _tracer is not None:
         _tracer.store_request(method, status, seconds)
+
+
+def note_response(status: int | None, *, failed: bool) -> None:
+    """The response to the request of the active span. `status`: None without a response."""
+    if _tracer is not None:
+        _tracer.note_response(status, failed=failed)
 
 
 def note_upload(upload_id: str) -> None:
@@ -246,6 +259,13 @@ def add_ids(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Muta
     if _tracer is not None and (found := _tracer.current()) is not None:
         event["trace_id"], event["span_id"] = f"{found.trace_id:032x}", f"{found.span_id:016x}"
     return event
+
+
+def _record_response(span: Span, status: int | None, *, failed: bool) -> None:
+    if status is not None:
+        span.set_attribute("http.response.status_code", status)
+    if failed:
+        _record_error(span, "no_response" if status is None else str(status), failed=True)
 
 
 def _record_error(span: Span, code: str | None, *, failed: bool) -> None:

@@ -232,3 +232,12 @@ class WebhookEvent(BaseModel):
         description="When it happened; the header `webhook-timestamp` is the time of the attempt"
     )
     data: dict[str, Any] = Field(description="Depends on `type`")
+    traceparent: str | None = Field(
+        None,
+        description="W3C Trace Context of the request that created the upload; left out where it is not known",
+        examples=["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"],
+    )
+
+    def body(self) -> str:
+        """The bytes that are sent and signed, as text."""
+        return self.model_dump_json(exclude=None if self.traceparent else {"traceparent"})

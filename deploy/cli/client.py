@@ -27,6 +27,7 @@ from deploy.cli.event_stream import STREAM_ERRORS, event_data
 from deploy.cli.request_body import Body, RequestBody, disarm
 from deploy.cli.responses import failure, in_other_cell, origin, parse, parse_success
 from deploy.cli.retrying import FIRST_CONTACT, PATIENT, decide, is_wait
+from deploy.cli.upload_trace import trace_headers
 from pipeline.adapters.http_reasons import connection_reason
 from pipeline.core import lifecycle
 from pipeline.core.retry import GiveUp, RetryPolicy
@@ -96,7 +97,7 @@ class SluiceClient:
         """Create an upload. A repeated `idempotency_key` returns the upload that its first call created. Without
         `waits`, the error of a limit of the server is raised at once."""
         body = request.model_dump(exclude_none=True)
-        headers = {"Idempotency-Key": idempotency_key}
+        headers = {"Idempotency-Key": idempotency_key, **trace_headers()}
         return await self._call(
             "POST",
             self._url("/v1/uploads"),
@@ -162,7 +163,7 @@ class SluiceClient:
             "PUT",
             url,
             SegmentView,
-            headers=headers,
+            headers=headers | trace_headers(),
             make_body=make_body,
             on_retry=on_retry,
             expects_continue=may_be_refused,

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import click
 from rich.console import Console
@@ -22,6 +23,7 @@ from deploy.cli.progress import Display, JsonDisplay
 from deploy.cli.resume import ResumeStates
 from deploy.cli.segment_file import DigestName, SegmentFile
 from deploy.cli.uploader import Uploader, UploaderOptions
+from pipeline.tracing import exporting
 
 _INTERRUPTED = 130
 
@@ -53,6 +55,16 @@ _INTERRUPTED = 130
     "also finds changes on purpose; md5 is verified by an object store that compares it (Swift, S3), which spares the "
     "server most of its work on each byte and costs this command more.",
 )
+@click.option(
+    "--traces",
+    envvar="SLUICE_TRACES",
+    show_envvar=True,
+    type=click.Choice(["off", "otlp"]),
+    default="off",
+    show_default=True,
+    help="otlp: send a span of each file to the OpenTelemetry collector that OTEL_EXPORTER_OTLP_ENDPOINT names; needs "
+    "sluice[otel].",
+)
 def upload(
     files: tuple[Path, ...],
     server: str,
@@ -62,6 +74,7 @@ def upload(
     content_type: str | None,
     metadata: tuple[str, ...],
     digest: DigestName,
+    traces: Literal["off", "otlp"],
 ) -> None:
     """Send FILES to a gateway and wait until each is ready.
 
@@ -82,7 +95,10 @@ def upload(
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         if task is not None:
             loop.add_signal_handler(signal.SIGTERM, task.cancel)
-        async with SluiceClient(server, key=key, connections=concurrency + options.files_at_once) as client:
+        async with (
+            exporting(traces, "sluice-upload"),
+            SluiceClient(server, key=key, connections=concurrency + options.files_at_once) as client,
+        ):
             return await send_all(client, Uploader(client, states, options, observe=display.observe), display, files)
 
     try:

@@ -28,8 +28,10 @@ from deploy.cli.retrying import PATIENT, decide, is_wait
 from deploy.cli.segment_file import DigestName, SegmentFile
 from deploy.cli.sending import SegmentRound, Turn
 from deploy.cli.upload_progress import Observe, Outcome, UploadProgress, ignore
+from deploy.cli.upload_trace import file_trace, trace_id
 from pipeline.core.media_types import type_of_name
 from pipeline.core.retry import GiveUp
+from pipeline.tracing import note_outcome, note_upload
 from schemas.uploads import CreateUpload, UploadView
 
 # Rounds of sending in a row after which the same segments are missing.
@@ -80,7 +82,7 @@ class Uploader:
         self._unfinished += 1
         try:
             async with self._in_flight:
-                with SegmentFile(path) as file:
+                with file_trace(), SegmentFile(path) as file:
                     return await self._send(file, UploadProgress(path, file.stat.st_size))
         finally:
             self._unfinished -= 1
@@ -117,6 +119,7 @@ class Uploader:
         progress.report_media(self._observe)
         self._states.forget(state)
         content = await self._client.content(view.content_id, self._on_retry(progress)) if view.content_id else None
+        note_outcome(view.status)
         self._observe("ended", progress, {"status": view.status, "content": content})
         return Outcome(file.path, view, content)
 
@@ -134,6 +137,7 @@ class Uploader:
                 if error.code != "UPLOAD_NOT_FOUND":
                     raise
             if progress.upload is not None and progress.upload.status not in ENDED - {"ready"}:
+                note_upload(state.upload_id)
                 self._observe("resumed", progress, {"missing_segments": progress.upload.missing_segments})
                 return state
             state = self._states.begin(identity)
@@ -143,7 +147,8 @@ class Uploader:
             state = self._states.begin(identity)
             view = await self._client.create(request, state.idempotency_key, self._on_retry(progress), waits=False)
         progress.upload = view
-        self._observe("created", progress, {"status": view.status})
+        note_upload(view.id)
+        self._observe("created", progress, {"status": view.status, "trace_id": trace_id()})
         return self._states.keep_id(state, view.id)
 
     async def _wait(self, error: ApiError, progress: UploadProgress) -> None:

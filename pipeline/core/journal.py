@@ -32,6 +32,7 @@ from pipeline.core.journal_entries import (
     Session,
     Stored,
     TailLeft,
+    Traced,
     from_array,
     to_array,
 )
@@ -108,6 +109,8 @@ class Journal:
         refused after they were written: bytes other than the expected ones, and a digest of the hole that released
         bytes leave."""
         match entry:
+            case Traced(traceparent):
+                self.new = replace(self.new, traceparent=traceparent)
             case Announced(number, crc32c, md5_hex):
                 self.announced[number] = (crc32c, md5_hex)
             case Received(number, crc32c) if 1 <= number <= self.plan.count:

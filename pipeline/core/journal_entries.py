@@ -20,6 +20,14 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
+class Traced:
+    """The upload belongs to the trace of this traceparent. An entry of its own: a release that does not know it skips
+    it, and an unknown field of `Begun` would make the journal useless to that release."""
+
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
 class Announced:
     """The client of segment `number` has announced this MD5, in hexadecimal, of the bytes that have this crc32c. Nobody
     has compared it with them yet; the store does. Written before `Received`: otherwise a crash could lose it alone."""
@@ -103,7 +111,12 @@ class TailLeft:
     tail: Tail
 
 
-Entry = Begun | Announced | Received | Lost | Stored | Gone | Released | Session | Planned | Completed | Ended
+Entry = Begun | Traced | Announced | Received | Lost | Stored | Gone | Released | Session | Planned | Completed | Ended
+
+
+def beginning(new: NewUpload) -> list[Entry]:
+    """The entries that a journal begins with."""
+    return [Begun(new), *([Traced(new.traceparent)] if new.traceparent else [])]
 
 
 def to_array(entry: Entry) -> list[Any]:
@@ -111,6 +124,8 @@ def to_array(entry: Entry) -> list[Any]:
     match entry:
         case Begun(new):
             return ["begun", to_data(new)]
+        case Traced(traceparent):
+            return ["traced", traceparent]
         case Announced(number, crc32c, md5_hex):
             return ["md5", number, f"{crc32c:08x}", md5_hex]
         case Received(number, crc32c):
@@ -141,6 +156,8 @@ def from_array(array: list[Any]) -> Entry | TailLeft | None:
             return TailLeft(run, Tail(number, size_bytes, int(crc32c, 16)))
         case ["begun", dict(data)]:
             return Begun(from_data(data))
+        case ["traced", str(traceparent)]:
+            return Traced(traceparent)
         case ["md5", int(number), str(crc32c), str(md5_hex)]:
             return Announced(number, int(crc32c, 16), md5_hex)
         case ["received", int(number), str(crc32c)]:

@@ -7,7 +7,7 @@ segment is received once, stored once and released once. So an admitted upload c
 from __future__ import annotations
 
 from pipeline.core.journal import NO_SLOTS, write
-from pipeline.core.journal_entries import Begun
+from pipeline.core.journal_entries import beginning
 from pipeline.core.model import NewUpload
 from pipeline.core.transports import TRANSPORTS
 from pipeline.core.windows import on_disk_bytes
@@ -24,5 +24,5 @@ def journal_bytes(new: NewUpload) -> int:
     bytes are in the store receives no segment here: a direct upload journals its segments only once it is complete."""
     in_store = TRANSPORTS[new.transport].in_store
     segments = 0 if in_store else new.plan.count
-    begun = len(NO_SLOTS) + len(write([Begun(new)]))
+    begun = len(NO_SLOTS) + len(write(beginning(new)))
     return on_disk_bytes(begun + _FIXED_ENTRIES_BYTES + _SEGMENT_ENTRIES_BYTES * segments)

@@ -205,7 +205,7 @@ class NewUpload:
     can be compared. `again`: a key whose upload has ended may be used for a new upload. `deferred`: what is known only
     later; `segment_bytes` of a deferred plan is the shortest length of a segment. `most_bytes`: of a deferred length,
     the largest file that it may be. `parts`: of a final upload, the partial uploads that it consists of; `concat`: the
-    Upload-Concat of its creation, as its client sent it. `traceparent`: as in `Upload`; no journal keeps it."""
+    Upload-Concat of its creation, as its client sent it. `traceparent`: as in `Upload`."""
 
     upload_id: str
     filename: str
@@ -284,7 +284,7 @@ class StageJob:
 class ContentRecord:
     """A content as the persist stage writes it, in one transaction. `media` is a `schemas.media.MediaMetadata` as
     JSON-serialisable data; `metadata` is what the client sent. `volume`: the temp volume whose Redis holds the upload,
-    if there was one."""
+    if there was one; `traceparent`: of the request that created the upload."""
 
     content_id: str
     filename: str
@@ -295,3 +295,4 @@ class ContentRecord:
     metadata: Mapping[str, str]
     owner: str = DEFAULT_OWNER
     volume: str | None = None
+    traceparent: str | None = None

@@ -1,8 +1,8 @@
 """A new upload as JSON-serialisable data, as the first entry of its journal keeps it.
 
 Guarantee: `from_data(to_data(new)) == new`, apart from `traceparent`. What a release does not know makes it raise,
-since nothing that an upload was registered with may be ignored. `traceparent` is left out for that reason: the previous
-release has to read every journal, and an upload that is recovered from its journal works without its trace.
+since nothing that an upload was registered with may be ignored. `traceparent` is left out for that reason: it
+is an entry of its own, `Traced`, which the previous release skips.
 """
 
 from __future__ import annotations

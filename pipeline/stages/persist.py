@@ -68,6 +68,7 @@ class Persist:
                 media=results[Stage.PROBE],
                 metadata=upload.metadata,
                 owner=upload.owner,
+                traceparent=upload.traceparent,
             )
         )
         return Done()

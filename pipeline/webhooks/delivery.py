@@ -28,6 +28,8 @@ from pipeline.telemetry import (
     WEBHOOKS_PAUSED,
     WEBHOOKS_PENDING,
 )
+from pipeline.tracing import Attributes, client_span, current_traceparent, note_response
+from pipeline.webhooks.events import traceparent_of
 
 _RECORDING_SECONDS = 5.0
 """What a claim lasts beyond an attempt. Recording a result may take longer: then the delivery is repeated, in order."""
@@ -110,15 +112,9 @@ class Deliveries:
     async def _deliver(self, delivery: ClaimedDelivery) -> None:
         """Attempt a delivery and record what happened. If that cannot be recorded, the claim ends by itself."""
         log = logger(webhook_id=delivery.webhook_id, event_id=delivery.event_id, attempt=delivery.attempts)
-        now = datetime.now(UTC)
         began = time.monotonic()
         try:
-            headers = {
-                "Content-Type": "application/json",
-                "User-Agent": _USER_AGENT,
-                **self._signer.headers(delivery.secrets, delivery.event_id, now, delivery.body),
-            }
-            attempt = await self._sender.send(delivery.url, headers, delivery.body.encode())
+            attempt = await self._attempt(delivery)
             WEBHOOK_SECONDS.observe(time.monotonic() - began)
             WEBHOOK_ATTEMPTS.labels("delivered" if attempt.delivered else "failed").inc()
             if attempt.delivered and attempt.status is not None:
@@ -131,6 +127,26 @@ class Deliveries:
             log.warning(Log.WEBHOOK_UNRECORDED, code=error.code, reason=error.message)
         except Exception:  # a bug; the delivery is repeated when its claim ends
             log.exception(Log.WEBHOOK_UNRECORDED)
+
+    async def _attempt(self, delivery: ClaimedDelivery) -> Attempt:
+        """Call the endpoint, in the trace of the upload."""
+        of_upload = traceparent_of(delivery.body)
+        facts: Attributes = {
+            "sluice.webhook_id": delivery.webhook_id,
+            "sluice.event_id": delivery.event_id,
+            "sluice.attempt": delivery.attempts,
+        }
+        with client_span(f"webhook {delivery.type}", of_upload, facts):
+            traceparent = current_traceparent() or of_upload
+            headers = {
+                "Content-Type": "application/json",
+                "User-Agent": _USER_AGENT,
+                **self._signer.headers(delivery.secrets, delivery.event_id, datetime.now(UTC), delivery.body),
+                **({"traceparent": traceparent} if traceparent else {}),
+            }
+            attempt = await self._sender.send(delivery.url, headers, delivery.body.encode())
+            note_response(attempt.status, failed=not attempt.delivered)
+            return attempt
 
     async def _failed(self, delivery: ClaimedDelivery, attempt: Attempt) -> None:
         failures, failing_seconds = await self._outbox.failing(delivery.webhook_id, attempt.error or "")

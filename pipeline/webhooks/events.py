@@ -6,8 +6,10 @@ The body is made once, when the fact is recorded or copied, so that every attemp
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from pipeline.core.access import DEFAULT_OWNER
@@ -18,6 +20,7 @@ from pipeline.ports.webhooks import NewEvent
 from schemas.media import MediaMetadata
 from schemas.webhooks import MediaFacts, UploadFacts, WebhookEvent
 
+_TRACEPARENT: Final = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -38,8 +41,16 @@ def event_of(fields: Mapping[str, str]) -> NewEvent:
         media = MediaMetadata.model_validate_json(fields["media"])
         facts = MediaFacts(**facts.model_dump(), media=media)
     at = _EPOCH + timedelta(milliseconds=int(fields["at_ms"]))
-    body = WebhookEvent(type=kind, timestamp=at, data=facts.model_dump(mode="json")).model_dump_json()
-    return NewEvent(event_id(kind, upload_id), kind, facts.owner, upload_id, at, body)
+    event = WebhookEvent(
+        type=kind, timestamp=at, data=facts.model_dump(mode="json"), traceparent=fields.get("traceparent")
+    )
+    return NewEvent(event_id(kind, upload_id), kind, facts.owner, upload_id, at, event.body())
+
+
+def traceparent_of(body: str) -> str | None:
+    """The traceparent of the upload that an event concerns; None: the event has none."""
+    found = json.loads(body).get("traceparent")
+    return found if isinstance(found, str) and _TRACEPARENT.fullmatch(found) else None
 
 
 def _shown(code: str | None, message: str | None) -> str | None:

@@ -94,7 +94,7 @@ class Webhooks:
             webhook.owner or DEFAULT_OWNER,
             test_id,
             now,
-            event.model_dump_json(),
+            event.body(),
         )
         return await self._repository.test(webhook.id, new)
 

@@ -6,17 +6,23 @@ The cells run the command `sluice` for each process: preloaded ones would have i
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from deploy.cli.processes import SluiceProcesses
+from pipeline.core.journal import write
+from pipeline.core.journal_entries import Received, beginning
 from tests.harness.cell import SEGMENT_BYTES, Cell
 from tests.harness.losses import recover
 from tests.harness.media_samples import sample
+from tests.harness.new_uploads import new_upload
 from tests.harness.releases import REPOSITORY, exported, restart
 from tests.harness.running import running_cell
 from tests.harness.shared_stack import Servers
+from tests.harness.tracing import TRACEPARENT
 
 pytestmark = pytest.mark.e2e
 
@@ -31,6 +37,21 @@ def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not exported(_PREVIOUS, directory):
         pytest.skip("needs the history of the repository")
     return directory
+
+
+_READ = """
+import sys
+from pipeline.core.journal import read
+journal = read(sys.stdin.buffer.read())
+print(journal.new.upload_id, journal.received)
+"""
+
+
+def test_the_previous_release_reads_a_journal_that_has_a_trace(previous: Path) -> None:
+    new = new_upload(traceparent=TRACEPARENT)
+    written = write([*beginning(new), Received(1, 7)])
+    found = subprocess.run([sys.executable, "-c", _READ], cwd=previous, input=written, capture_output=True, check=True)
+    assert found.stdout.decode().strip() == f"{new.upload_id} {{1: 7}}"
 
 
 @pytest.fixture(autouse=True)

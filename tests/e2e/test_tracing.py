@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,11 +21,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from deploy.cli.processes import import_path
 from deploy.embedded.ports import PortPool
+from pipeline.bootstrap.webhooks import webhook_management
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
 from tests.harness.shared_stack import Servers
+from tests.harness.webhook_receiver import webhook_receiver
 
 pytestmark = pytest.mark.e2e
 
@@ -30,6 +36,7 @@ _TRACE, _CLIENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 _OTHER_TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 _IMPORT = "/v1/contents/import"
 _PUT = "PUT /v1/uploads/{id}/segments/{number}"
+_WEBHOOK = "webhook content.ready"
 _SECONDS = 30.0
 
 
@@ -96,6 +103,29 @@ async def _sent(cell: Cell) -> str:
     return name
 
 
+async def _sent_by_the_command(cell: Cell, directory: Path) -> str:
+    """The trace of a file that `sluice upload` sends, which has a span of its own."""
+    path = directory / "b.mp4"
+    path.write_bytes(sample("mp4").read_bytes())
+    command = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.cli", "upload", "--json", str(path)),
+        env={
+            **os.environ,
+            **cell.environment,
+            "PYTHONPATH": import_path(),
+            "SLUICE_SERVER": cell.processes.url,
+            "XDG_STATE_HOME": str(directory / "state"),
+        },
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await command.communicate()
+    assert command.returncode == 0
+    created, *_, ended = [json.loads(line) for line in output.splitlines()]
+    cell.uploads.append(ended["upload_id"])
+    trace: str = created["trace_id"]
+    return trace
+
+
 async def _imported(cell: Cell) -> None:
     """An import whose client has another trace, once it is `ready`."""
     await cell.store.put_object("raw/a.mp4", sample("mp4").read_bytes(), "video/mp4")
@@ -111,24 +141,44 @@ async def test_an_upload_is_one_trace_from_its_client_to_the_store(
     async with collector() as received:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", received.url)
         monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-        async with running_cell(servers, tmp_path, traces="otlp", log_format="json") as cell:
+        async with (
+            running_cell(servers, tmp_path, traces="otlp", log_format="json", webhook_networks="127.0.0.0/8") as cell,
+            webhook_receiver() as receiver,
+        ):
+            async with webhook_management(cell.settings) as webhooks:
+                _, secret = await webhooks.create(None, receiver.url, ["content.ready"], "")
+            receiver.secrets.append(secret)
             upload_id = await _sent(cell)
             await _imported(cell)
+            commands_trace = await _sent_by_the_command(cell, tmp_path)
+            await receiver.until(3)
 
             async def complete() -> bool:
-                ended = [received.named("stage persist", trace) for trace in (_TRACE, _OTHER_TRACE)]
+                traces = (_TRACE, _OTHER_TRACE, commands_trace)
+                ended = [received.named(name, trace) for name in ("stage persist", _WEBHOOK) for trace in traces]
                 return all(ended) and len(received.named(_PUT)) == 2
 
             await eventually(complete, _SECONDS, lambda: f"the spans: {[s.name for s in received.spans.values()]}")
             spans = dict(received.spans)
             logged = [*_events(cell, "gateway", "http.request"), *_events(cell, "worker-all", "stage.done")]
 
-    assert received.services == {"sluice-gateway", "sluice-worker"}
-    assert {span.trace_id.hex() for span in spans.values()} == {_TRACE, _OTHER_TRACE}
+    assert received.services == {"sluice-gateway", "sluice-worker", "sluice-upload"}
+    assert {span.trace_id.hex() for span in spans.values()} == {_TRACE, _OTHER_TRACE, commands_trace}
+    (file,) = received.named("upload file", commands_trace)
+    for name in ("POST /v1/uploads", _PUT):
+        (request,) = received.named(name, commands_trace)
+        assert request.parent_span_id == file.span_id
+        assert _facts(request)["sluice.upload_id"] == _facts(file)["sluice.upload_id"]
+    assert _facts(file)["sluice.outcome"] == "ready"
+    for event in receiver.accepted:
+        _, trace, span_id, _ = event.headers["traceparent"].split("-")
+        (delivery,) = received.named(_WEBHOOK, trace)
+        assert delivery.span_id.hex() == span_id
     (imported,) = received.named(f"POST {_IMPORT}", _OTHER_TRACE)
     assert imported.parent_span_id.hex() == _CLIENT
     assert received.named("stage persist", _OTHER_TRACE)[0].parent_span_id == imported.span_id
     (created,) = received.named("POST /v1/uploads")
+    assert received.named(_WEBHOOK)[0].parent_span_id == created.span_id
     assert created.parent_span_id.hex() == _CLIENT
     assert _facts(created)["sluice.upload_id"] == upload_id
     stages = {name: received.named(f"stage {name}") for name in ("transfer", "seal", "probe", "persist")}

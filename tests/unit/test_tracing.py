@@ -92,8 +92,8 @@ async def test_a_store_request_outside_of_any_work_has_no_span() -> None:
     assert round((request.end_time - request.start_time) / 1e6) == 100
 
 
-def test_the_journal_leaves_the_trace_out() -> None:
-    """The previous release reads every journal, and knows no such field."""
+def test_the_first_entry_of_a_journal_leaves_the_trace_out() -> None:
+    """The previous release reads every journal, and knows no such field; it skips the entry that has the trace."""
     new = new_upload(traceparent=TRACEPARENT)
     assert "traceparent" not in to_data(new)
     assert from_data(to_data(new)) == new_upload(upload_id=new.upload_id)

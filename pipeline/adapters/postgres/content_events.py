@@ -9,26 +9,26 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
-from pydantic import BaseModel
 
 from pipeline.adapters.postgres.pool import query
 from pipeline.adapters.postgres.rows import storable_text
+from pipeline.core.model import ContentRecord
 from pipeline.core.webhooks import EventType, event_id
 from schemas.content import Content
 from schemas.deletions import PendingDeletion
 from schemas.webhooks import ContentFacts, DeletionFacts, WebhookEvent
 
 
-async def record_ready(connection: asyncpg.pool.PoolConnectionProxy, content: Content, volume: str | None) -> None:
-    """`content.ready`: released by the notify workers of `volume`, after what its Redis has recorded of the upload."""
+async def record_ready(connection: asyncpg.pool.PoolConnectionProxy, content: Content, record: ContentRecord) -> None:
+    """`content.ready`: released by the notify workers of its volume, after what Redis has recorded of the upload."""
     facts = ContentFacts(upload_id=content.id, owner=content.owner, content=content)
-    await _record(connection, EventType.READY, facts, content.created_at, volume)
+    await _record(connection, EventType.READY, facts, content.created_at, record.volume, record.traceparent)
 
 
 async def record_changed(connection: asyncpg.pool.PoolConnectionProxy, content: Content, replay_id: str) -> None:
     """`content.changed`, once for each replay: released after `content.ready`."""
     facts = ContentFacts(upload_id=content.id, owner=content.owner, content=content)
-    await _record(connection, EventType.CHANGED, facts, datetime.now(UTC), None, replay_id)
+    await _record(connection, EventType.CHANGED, facts, datetime.now(UTC), cause_id=replay_id)
 
 
 async def record_deleted(connection: asyncpg.pool.PoolConnectionProxy, deletion: PendingDeletion) -> None:
@@ -39,7 +39,7 @@ async def record_deleted(connection: asyncpg.pool.PoolConnectionProxy, deletion:
         content_type=deletion.content_type,
         size_bytes=deletion.object.size_bytes,
     )
-    await _record(connection, EventType.DELETED, facts, deletion.deleted_at, None)
+    await _record(connection, EventType.DELETED, facts, deletion.deleted_at)
 
 
 async def _record(
@@ -47,9 +47,12 @@ async def _record(
     kind: EventType,
     facts: ContentFacts | DeletionFacts,
     at: datetime,
-    volume: str | None,
+    volume: str | None = None,
+    traceparent: str | None = None,
+    *,
     cause_id: str = "",
 ) -> None:
+    event = WebhookEvent(type=kind, timestamp=at, data=facts.model_dump(mode="json"), traceparent=traceparent)
     await connection.execute(
         query("webhook_add_event"),
         event_id(kind, facts.upload_id, cause_id),
@@ -57,11 +60,7 @@ async def _record(
         facts.owner,
         UUID(facts.upload_id),
         volume,
-        storable_text(_body(kind, facts, at)),
+        storable_text(event.body()),
         at,
         event_id(EventType.READY, facts.upload_id),
     )
-
-
-def _body(kind: EventType, facts: BaseModel, at: datetime) -> str:
-    return WebhookEvent(type=kind, timestamp=at, data=facts.model_dump(mode="json")).model_dump_json()

@@ -96,7 +96,7 @@ class PostgresContentRepository:
                 raise RequestError("CONTENT_EXISTS", key=record.stored.key)
             content = content_of(row)
             if written is not None:
-                await record_ready(connection, content, record.volume)
+                await record_ready(connection, content, record)
             return content
 
     async def get(self, content_id: str, owner: str | None) -> Content:

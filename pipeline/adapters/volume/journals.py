@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from pipeline.adapters.volume.disk import fallocate, in_thread, open_regular, sync_directory
 from pipeline.core.journal import NO_SLOTS, SLOT_BYTES, Journal, read, slot, write
-from pipeline.core.journal_entries import Begun, Ended, Entry, TailLeft
+from pipeline.core.journal_entries import Ended, Entry, TailLeft, beginning
 from pipeline.core.journal_size import journal_bytes
 from pipeline.core.model import NewUpload
 from pipeline.core.tail import Tail
@@ -49,7 +49,7 @@ class FileUploadJournals:
                 return
             unfinished = self._directory / f"{uuid4().hex}{_UNFINISHED}"
             try:
-                self._append(unfinished, NO_SLOTS + write([Begun(new)]), os.O_CREAT | os.O_EXCL)
+                self._append(unfinished, NO_SLOTS + write(beginning(new)), os.O_CREAT | os.O_EXCL)
                 _preallocate(unfinished, journal_bytes(new))
                 with suppress(FileExistsError):
                     os.link(unfinished, path)

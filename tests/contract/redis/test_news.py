@@ -13,10 +13,11 @@ from pipeline.core.journal_entries import Ended
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.stages import Stage
 from pipeline.ports.webhooks import NewEvent
-from pipeline.webhooks.events import event_of
+from pipeline.webhooks.events import event_of, traceparent_of
 from pipeline.webhooks.news import NewsCopy
 from tests.contract.redis.uploads import VOLUME, Play
 from tests.harness.new_uploads import new_upload
+from tests.harness.tracing import TRACEPARENT
 
 pytestmark = pytest.mark.contract
 
@@ -65,6 +66,16 @@ async def test_facts_are_recorded_in_their_order(play: Play) -> None:
     for item in (admitted, media, failed):
         assert (item["upload_id"], item["owner"]) == (upload.upload_id, upload.owner)
         event_of(item)
+
+
+@pytest.mark.parametrize("traceparent", [TRACEPARENT, None])
+async def test_an_event_is_in_the_trace_of_its_upload(play: Play, traceparent: str | None) -> None:
+    await play.parts.news.announce()
+    await play.admitted(traceparent=traceparent)
+    (admitted,) = await _facts(play)
+    body = event_of(admitted).body
+    assert traceparent_of(body) == traceparent
+    assert ("traceparent" in json.loads(body)) is (traceparent is not None)
 
 
 async def test_an_error_of_the_server_names_none_of_its_directories(play: Play) -> None:

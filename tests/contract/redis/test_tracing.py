@@ -9,6 +9,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from pipeline.core.errors import MediaError
+from pipeline.core.journal import read, write
+from pipeline.core.journal_entries import beginning
 from pipeline.core.stages import Stage
 from pipeline.engine.contract import Done, Outcome, StageRun
 from pipeline.tracing import current_traceparent, store_request
@@ -29,6 +31,14 @@ async def test_the_record_keeps_the_traceparent_of_its_creation(play: Play) -> N
     assert (await play.board.get(kept.upload_id)).traceparent == TRACEPARENT
     without, _ = await play.board.create(new_upload())
     assert (await play.board.get(without.upload_id)).traceparent is None
+
+
+async def test_an_upload_that_is_rebuilt_from_its_journal_keeps_its_trace(play: Play) -> None:
+    new = new_upload(traceparent=TRACEPARENT)
+    journal = read(write(beginning(new)))
+    assert journal is not None
+    await play.board.rebuild(journal, has_file=True, grants_seconds=60)
+    assert (await play.board.get(new.upload_id)).traceparent == TRACEPARENT
 
 
 async def test_a_run_has_a_span_in_the_trace_of_its_upload(play: Play) -> None:

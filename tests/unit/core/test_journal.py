@@ -23,6 +23,8 @@ from pipeline.core.journal_entries import (
     Session,
     Stored,
     TailLeft,
+    Traced,
+    beginning,
 )
 from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import ClientDigest, Deferred, NewUpload
@@ -59,6 +61,7 @@ entries: st.SearchStrategy[Entry] = st.one_of(
     st.builds(Gone, numbers),
     st.builds(Released, st.lists(numbers, max_size=5).map(tuple)),
     st.builds(Session, st.text(max_size=20)),
+    st.builds(Traced, st.text(max_size=55)),
     st.builds(Planned, st.integers(1, 95), st.integers(1, 95)),
     st.just(Completed()),
     st.builds(Ended, st.sampled_from(sorted(ENDED)), st.none() | st.tuples(st.text(max_size=5), st.text(max_size=5))),
@@ -71,6 +74,18 @@ def test_entries_are_read_as_written() -> None:
     assert journal.new == NEW
     assert (journal.received, journal.stored, journal.session) == ({1: 7, 2: 8}, {1: "e1"}, "s")
     assert (journal.completed, journal.ended) == (True, None)
+
+
+def test_a_journal_keeps_the_trace_of_its_upload_in_a_line_that_other_releases_skip() -> None:
+    new = replace(NEW, traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    written = write([*beginning(new), Received(1, 7)])
+    journal = read(written)
+    assert journal is not None
+    assert (journal.new, journal.received) == (new, {1: 7})
+    without = read(write([Begun(new), Received(1, 7)]))
+    assert without is not None
+    assert (without.new, without.received) == (NEW, {1: 7})
+    assert beginning(NEW) == [Begun(NEW)]
 
 
 @pytest.mark.parametrize(

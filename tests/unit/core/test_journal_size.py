@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from pipeline.core.journal import write
-from pipeline.core.journal_entries import Announced, Begun, Completed, Ended, Entry, Received, Released, Session, Stored
+from pipeline.core.journal_entries import (
+    Announced,
+    Completed,
+    Ended,
+    Entry,
+    Received,
+    Released,
+    Session,
+    Stored,
+    beginning,
+)
 from pipeline.core.journal_size import journal_bytes
 from pipeline.core.lifecycle import Status
 from pipeline.core.model import ClientDigest
@@ -35,6 +45,7 @@ def test_every_segment_is_received_stored_twice_and_released(
         fingerprint="f" * 64,
         window_bytes=40,
         owner="o" * 64,
+        traceparent="0" * 55,
     )
     entries: list[Entry] = []
     for number in range(1, count + 1):
@@ -42,10 +53,10 @@ def test_every_segment_is_received_stored_twice_and_released(
             entries.append(Announced(number, 2**32 - 1, "e" * 32))
         entries += [Received(number, 2**32 - 1), Stored(number, etag), Stored(number, etag), Released((number,))]
     end = Ended(Status.FAILED, ("STORE_UNAVAILABLE", "why " * 100))
-    written = write([Begun(new), *entries, Session("s" * 1_000), Completed(), end])
+    written = write([*beginning(new), *entries, Session("s" * 1_000), Completed(), end])
     assert len(written) <= journal_bytes(new)
     assert journal_bytes(new) % BLOCK_BYTES == 0
-    assert journal_bytes(new) - len(write([Begun(new)])) <= 320 * count + 2 * BLOCK_BYTES, "no more than it needs"
+    assert journal_bytes(new) - len(write(beginning(new))) <= 320 * count + 2 * BLOCK_BYTES, "no more than it needs"
 
 
 @pytest.mark.parametrize("transport", [Transport.IMPORT, Transport.DIRECT, Transport.TOKEN])

@@ -28,7 +28,7 @@ local function wake_admission(volume, why) redis.call('PUBLISH', P .. 'wake:queu
 
 -- Statuses that webhooks are notified of; PostgreSQL records `content.ready` and `content.deleted`.
 local NEWS = {admitted = 'upload.admitted', failed = 'upload.failed', expired = 'upload.expired'}
-local SHOWN = {'owner', 'filename', 'size_bytes', 'content_type', 'metadata', 'error_code', 'error_message'}
+local SHOWN = {'owner', 'filename', 'size_bytes', 'content_type', 'metadata', 'error_code', 'error_message', 'traceparent'}
 local NEWS_MS = 3 * 24 * 3600 * 1000
 
 local function wake_notify(id) redis.call('PUBLISH', P .. 'wake:queue:notify:' .. field(id, 'volume'), 'news') end
