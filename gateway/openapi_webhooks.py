@@ -68,12 +68,18 @@ MODELS: Final = frozenset(spec.data for spec in EVENTS.values())
 """Those that the section refers to."""
 
 _TIME: Final = "2026-11-27T11:23:58.120Z"
-_HEADERS: Final[Mapping[str, str]] = {
-    "webhook-id": "Id of the event: the same at every attempt, so that receivers can ignore repeats",
-    "webhook-timestamp": "Time of this attempt, in seconds since 1970",
-    "webhook-signature": "`v1,` and the HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` in base64; after a "
-    "rotation one signature of each secret, separated by a space",
+_HEADERS: Final[Mapping[str, tuple[str, str]]] = {
+    "webhook-id": (
+        "Id of the event: the same at every attempt, so that receivers can ignore repeats",
+        examples.DELIVERY["event_id"],
+    ),
+    "webhook-timestamp": ("Time of this attempt, in seconds since 1970", "1795778638"),
+    "webhook-signature": (
+        "`v1,` and the HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` in base64; two during a rotation",
+        "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+    ),
 }
+"""Name -> description and example."""
 _TRACEPARENT: Final = (
     "W3C Trace Context of the request that created the upload. Left out where it is not known, as without traces"
 )
@@ -83,6 +89,7 @@ _TRACE_HEADER: Final[Mapping[str, Any]] = {
     "required": False,
     "description": "W3C Trace Context: in the trace of the upload, where that is known",
     "schema": {"type": "string"},
+    "example": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 }
 
 
@@ -110,8 +117,15 @@ def _operation(kind: EventType, spec: EventSpec, reference: str) -> dict[str, An
         "description": spec.when,
         "security": [],
         "parameters": [
-            {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": "string"}}
-            for name, text in _HEADERS.items()
+            {
+                "name": name,
+                "in": "header",
+                "required": True,
+                "description": text,
+                "schema": {"type": "string"},
+                "example": shown,
+            }
+            for name, (text, shown) in _HEADERS.items()
         ]
         + ([] if kind is EventType.DELETED else [_TRACE_HEADER]),
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}},

@@ -16,6 +16,9 @@ function draw(api) {
     byId("contents").append(make("h2", { class: "group" }, name), ...routes.map(([method, , operation]) =>
       make("a", { href: `#${operation.operationId}` }, make("span", { class: `method ${method}`, "aria-hidden": "true" }, method.toUpperCase()), " ", operation.summary)));
   }
+  const events = new Events(reference);
+  byId("routes").append(events.group());
+  byId("contents").append(make("h2", { class: "group" }, "Webhook events"), ...events.links().map(([id, text]) => make("a", { href: `#${id}` }, text)));
   byId("contents").append(make("h2", { class: "group" }, "Errors"), make("a", { href: "#errors" }, "Error codes"));
   byId("catalogue").append(reference.errors());
   byId("errors").hidden = false;
@@ -71,17 +74,16 @@ function matches(text) {
 }
 
 function filter() {
-  let routes = 0;
-  let codes = 0;
-  for (const route of document.querySelectorAll("section.route")) {
-    route.hidden = !matches(route.dataset.words);
-    document.querySelector(`#contents a[href="#${CSS.escape(route.id)}"]`).hidden = route.hidden;
-    routes += route.hidden ? 0 : 1;
+  const shown = { route: 0, event: 0, "error code": 0 };
+  for (const section of document.querySelectorAll("section[data-words]")) {
+    section.hidden = !matches(section.dataset.words);
+    document.querySelector(`#contents a[href="#${CSS.escape(section.id)}"]`).hidden = section.hidden;
+    shown[section.className] += section.hidden ? 0 : 1;
   }
-  for (const group of document.querySelectorAll("section.group")) group.hidden = !group.querySelector("section.route:not([hidden])");
+  for (const group of document.querySelectorAll("section.group")) group.hidden = !group.querySelector("section[data-words]:not([hidden])");
   for (const row of document.querySelectorAll("#catalogue li")) {
     row.hidden = !matches(row.textContent.toLowerCase());
-    codes += row.hidden ? 0 : 1;
+    shown["error code"] += row.hidden ? 0 : 1;
   }
   for (const title of document.querySelectorAll("#contents > h2")) {
     let link = title.nextElementSibling;
@@ -89,7 +91,8 @@ function filter() {
     title.hidden = !link || link.tagName !== "A";
   }
   const asked = Boolean(byId("filter").value.trim());
-  byId("found").textContent = asked ? `${routes} ${routes === 1 ? "route" : "routes"}, ${codes} error ${codes === 1 ? "code" : "codes"}` : "";
+  const counts = Object.entries(shown).filter(([name, count]) => count || name !== "event").map(([name, count]) => `${count} ${name}${count === 1 ? "" : "s"}`);
+  byId("found").textContent = asked ? counts.join(", ") : "";
 }
 
 // Marks the link to the section at the top of the window.

@@ -19,7 +19,7 @@ from gateway import access
 from gateway.keys import DOCUMENT
 from gateway.routing import JSON, ResponseSpec, Route
 
-_SCRIPTS: Final = ("docs_fields.js", "docs_routes.js", "docs.js")
+_SCRIPTS: Final = ("docs_fields.js", "docs_routes.js", "docs_events.js", "docs.js")
 """In this order, they are the one script of the page."""
 
 

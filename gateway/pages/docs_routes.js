@@ -34,8 +34,7 @@ class Reference {
   route(method, path, operation) {
     const id = operation.operationId;
     const about = make("div", { class: "about" },
-      make("h3", { id: `${id}-title` }, operation.summary, " ",
-        make("a", { class: "anchor", href: `#${id}`, "aria-label": `Link to: ${operation.summary}` }, "#")),
+      heading(id, operation.summary),
       make("p", { class: "call" }, make("span", { class: `method ${method}` }, method.toUpperCase()), " ", make("span", { class: "path" }, path)),
       this.description(operation), this.parameters(operation), this.body(operation), this.responses(operation), this.failures(operation));
     const section = make("section", { class: "route", id, tabindex: "-1", "aria-labelledby": `${id}-title` }, about, this.samples(method, path, operation));
@@ -118,6 +117,10 @@ class Reference {
   errors() {
     return this.errorList(Object.keys(this.catalogue), true);
   }
+}
+
+function heading(id, text) {
+  return make("h3", { id: `${id}-title` }, text, " ", make("a", { class: "anchor", href: `#${id}`, "aria-label": `Link to: ${text}` }, "#"));
 }
 
 // JSON with short arrays and objects on one line.

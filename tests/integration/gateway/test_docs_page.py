@@ -3,6 +3,7 @@ route has a section with its curl line, and axe finds nothing serious."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from gateway.app import ALL_ROUTES
 from gateway.curl_lines import curl_line
 from pipeline.core.error_codes import CATALOGUE
+from pipeline.core.webhooks import SUBSCRIBED, event_id
 from tests.harness.axe import serious
 from tests.harness.chromium import Browser, Page, chromium
 from tests.harness.system_packages import require_programs
@@ -69,6 +71,30 @@ async def test_every_route_has_a_section_with_its_curl_line(browser: Browser, ga
         if any(response.data and not response.bare for response in route.responses):
             assert '"success": true' in blocks[1]
     assert set(CATALOGUE) == set(await page.run("[...document.querySelectorAll('#catalogue li')].map(({id}) => id)"))
+
+
+async def test_every_event_has_a_section_with_its_body(browser: Browser, gateway: Gateway) -> None:
+    page = await opened(browser, gateway, DESK)
+    shown = await page.run(
+        "Object.fromEntries([...document.querySelectorAll('section.event')].map((section) =>"
+        "[section.id, [section.querySelector('pre').textContent,"
+        " [...section.querySelectorAll('.name')].map((name) => name.textContent)]]))"
+    )
+    headers, names = shown.pop("events")
+    assert headers.startswith("webhook-id: ")
+    assert {"webhook-signature", "traceparent", "type", "timestamp", "data"} <= set(names)
+    assert set(shown) == {event_id(kind, "webhook") for kind in SUBSCRIBED}
+    for kind in SUBSCRIBED:
+        body, names = shown[event_id(kind, "webhook")]
+        event = json.loads(body)
+        assert event["type"] == kind
+        assert set(event["data"]) <= set(names)
+    await page.press("/", *"media.known")
+    left = await page.run("[...document.querySelectorAll('section.event:not([hidden])')].map(({id}) => id)")
+    assert left == ["events", "webhook_media-known"]
+    assert " 2 events, " in await page.run("byId('found').textContent")
+    await page.run("{ location.hash = '#webhook_content-ready'; }")
+    await page.until("document.activeElement.id === 'webhook_content-ready'")
 
 
 async def test_fields_of_nested_objects_are_shown_in_place(browser: Browser, gateway: Gateway) -> None:
