@@ -102,11 +102,7 @@ class ComparedObjects:
         rest = [name for name in names if name not in claimed]
         recorded = await self._uploads.known(rest)
         cleaned = await self._uploads.cleaned(rest)
-        return {
-            name: names[name]
-            for name in rest
-            if (name in cleaned if name in recorded else self._is_old(name))
-        }
+        return {name: names[name] for name in rest if (name in cleaned if name in recorded else self._is_old(name))}
 
     def _is_old(self, upload_id: str) -> bool:
         """Whether what belongs to an upload without a record is a finding."""
