@@ -7,6 +7,7 @@ database of its own, so that nothing has to be wiped.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -28,6 +29,7 @@ from tests.harness.undocumented import fail_if_undocumented, undocumented_in_log
 os.environ.setdefault("SLUICE_AUTH", "none")
 
 _LONGEST_FIRST = (
+    "tests/integration/admission/test_cleaning.py",
     "tests/e2e/abuse/test_queue.py",
     "tests/e2e/abuse/test_connections.py",
     "tests/e2e/test_generated_requests.py",
@@ -35,6 +37,12 @@ _LONGEST_FIRST = (
     "tests/programs/torture/test_short.py",
     "tests/e2e/test_database_faults.py",
     "tests/e2e/test_redis_and_database_outages.py",
+    "tests/integration/gateway/test_docs_page.py",
+    "tests/programs/bench/test_plan.py",
+    "tests/e2e/test_early_metadata.py",
+    "tests/contract/object_store/test_garbage.py",
+    "tests/e2e/test_verify.py",
+    "tests/programs/bench/test_tus.py",
     "tests/contract/redis/test_refusals.py",
     "tests/contract/redis/test_injected_replies.py",
     "tests/e2e/test_store_faults.py",
@@ -77,6 +85,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the session's directory, in the one process that is not a worker of another."""
     if not _is_xdist_worker():
         os.environ[SESSION_DIRECTORY] = tempfile.mkdtemp(prefix="sluice-tests-")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Take what is collected out of the garbage collector's view. It stays until the session ends, and the collector
+    would go through its million objects again and again."""
+    gc.disable()
+    result = yield
+    gc.enable()
+    gc.freeze()
+    return result
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
