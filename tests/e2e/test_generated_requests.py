@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 _EVENTS_TOKEN = "events" * 6
 _SEED = int(os.environ.get("SEED", "1"))
-_EXAMPLES = int(os.environ.get("EXAMPLES", "8"))
+_EXAMPLES = int(os.environ.get("EXAMPLES", "4"))
 _OWNER = "alice"
 _BUDGET_BYTES = 8 * 1024 * 1024
 _BLOCKING_BYTES = 64 * 1024 * 1024

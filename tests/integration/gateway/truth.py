@@ -64,10 +64,10 @@ class Description:
     """A gateway's document, as its clients parse it."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
-        parsed = json.loads(json.dumps(document))
+        parsed: dict[str, Any] = json.loads(json.dumps(document))
         self._components = parsed["components"]
         self._validators: dict[str, Draft202012Validator] = {}
-        self._operations = {
+        self._operations: dict[str, tuple[re.Pattern[str], dict[str, Any]]] = {
             path: (re.compile(re.sub(r"{\w+}", "[^/]+", path)), operations)
             for path, operations in parsed["paths"].items()
         }
@@ -77,7 +77,7 @@ class Description:
     def of_all_routes() -> Description:
         return Description(whole_document())
 
-    def operations(self, path: str) -> Mapping[str, Any] | None:
+    def operations(self, path: str) -> dict[str, Any] | None:
         """Those of the template that a path matches, by method; None where no template does."""
         if path in self._operations:  # /v1/contents/import is no content's id
             return self._operations[path][1]
@@ -94,7 +94,7 @@ class Description:
 class TruthfulClient:
     """Requests to one gateway, whose application has this document."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, document: Mapping[str, Any]) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, document: dict[str, Any]) -> None:
         self.session = session
         self.url = url
         whole = document is whole_document()
