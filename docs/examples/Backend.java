@@ -60,7 +60,10 @@ public final class Backend {
     private static final long TOLERANCE_SECONDS = 300;
     private static final Duration KEPT = Duration.ofDays(10); // Sluice can replay an event for a week
     private static final int BODY_BYTES = 1024 * 1024;
-    private static final HttpClient HTTP = HttpClient.newBuilder().connectTimeout(Duration.ofSeconds(5)).build();
+    private static final HttpClient HTTP = HttpClient.newBuilder()
+            .connectTimeout(Duration.ofSeconds(5))
+            .followRedirects(HttpClient.Redirect.NORMAL) // of several cells, another one may have more room
+            .build();
     private static final Semaphore ARRIVED = new Semaphore(0);
 
     private record Response(int status, String json) {}

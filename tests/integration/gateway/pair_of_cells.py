@@ -27,7 +27,7 @@ class Pair:
 
     async def follow(self, site: Site, credential: str | None, method: str, path: str, **options: Any) -> Following:
         """Send a request and follow redirects with the credential, as `sluice upload` does."""
-        passed = []
+        passed: list[str] = []
         for _ in range(5):
             response = await site.with_(credential, method, path, allow_redirects=False, **options)
             if response.status != TEMPORARY_REDIRECT:

@@ -60,6 +60,14 @@ def test_the_configured_url_may_end_in_a_slash(configured: str, expected: str) -
     assert base({"Host": "h"}, options_from(Settings(public_url=configured), 100)) == expected
 
 
+def test_with_several_cells_links_lead_to_the_own_one() -> None:
+    cells = "0=https://up.example/cells/0,1=https://up.example/cells/1/"
+    options = options_from(Settings(cell=1, cells=cells), 100)
+    assert base({"Host": "h"}, options) == "https://up.example/cells/1"
+    own = options_from(Settings(cell=1, cells=cells, public_url="https://own.example"), 100)
+    assert base({"Host": "h"}, own) == "https://own.example"
+
+
 @pytest.mark.parametrize("configured", ["up.example", "//up.example", "ftp://up.example", "https://up.example/?a=b"])
 def test_a_configured_url_that_could_not_be_followed_is_refused(configured: str) -> None:
     with pytest.raises(ValidationError):
