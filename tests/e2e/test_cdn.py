@@ -17,7 +17,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-import asyncpg
 import pytest
 from aiohttp import web
 from yarl import URL
@@ -25,7 +24,6 @@ from yarl import URL
 from deploy.cdn import CdnOptions, make_directories, origin_query, render
 from deploy.embedded.ports import ReservedPort
 from pipeline.adapters.object_store.swift import TempUrlSigner
-from tests.e2e.test_replay import of_earlier_release, replay
 from tests.harness.cell import Cell, eventually
 from tests.harness.media_samples import long_video
 from tests.harness.running import running_cell
@@ -276,26 +274,6 @@ async def test_deleted_content_is_gone_from_the_cache_at_once(cdn: Cdn, video: b
         assert (await cdn.get(path))[0] == 404
     cdn.origin.down = False
     assert (await cdn.get(f"/{other['object']['key']}"))[1] == video
-
-
-async def test_a_replaced_thumbnail_is_served_under_its_new_name(cdn: Cdn, video: bytes) -> None:
-    content = await published(cdn, video)
-    old = content["thumbnail"]["key"]
-    connection = await asyncpg.connect(cdn.cell.settings.database_url.get_secret_value())
-    try:
-        await of_earlier_release(cdn.cell, connection, content["id"])
-    finally:
-        await connection.close()
-    assert (await cdn.get(f"/{old}"))[0] == 200
-    ended = await replay(cdn.cell, "thumbnail", "--id", content["id"])
-    assert ended["changed"] == 1
-    new = (await cdn.cell.content(content["id"]))["thumbnail"]["key"]
-    status, body, headers = await cdn.get(f"/{new}")
-    assert (status, headers["Content-Type"], body[:3]) == (200, "image/jpeg", b"\xff\xd8\xff")
-    assert (await cdn.get(f"/{old}"))[0] == 404
-    _, gone, _ = await cdn.cell.call("DELETE", f"/v1/contents/{content['id']}", expect=200)
-    assert gone["data"]["leftover"] is False
-    assert (await cdn.get(f"/{new}"))[0] == 404
 
 
 async def test_a_purge_needs_the_token(cdn: Cdn, video: bytes) -> None:

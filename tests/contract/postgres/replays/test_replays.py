@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,65 +14,20 @@ import asyncpg
 import pytest
 from uuid6 import uuid7
 
-from deploy.embedded import EmbeddedStack
-from pipeline.adapters.object_store.filesystem import FilesystemObjectStore
 from pipeline.adapters.postgres.contents import PostgresContentRepository
-from pipeline.adapters.postgres.migrate import migrate
 from pipeline.adapters.postgres.replays import PostgresReplays
 from pipeline.adapters.postgres.webhooks import PostgresWebhooks
-from pipeline.bootstrap.stores import OpenStores
 from pipeline.core.errors import DatabaseRejected, MediaError, RequestError, StageLost
-from pipeline.core.stored_objects import object_key, thumbnail_key
-from pipeline.ports import ByteSource, Frame
-from pipeline.ports.replays import ColumnValue, NothingYet, Remade, ReplayClaim
+from pipeline.core.stored_objects import thumbnail_key
+from pipeline.ports.replays import ColumnValue, NothingYet, ReplayClaim
 from pipeline.ports.webhooks import NewWebhook
-from pipeline.upkeep.replayed_content import ReplayedContents
-from pipeline.upkeep.replays import ReplayRules, ReplayRunner
-from schemas.content import Content
 from schemas.replays import ReplayFilters
-from tests.contract.postgres.conftest import DIRECT
+from tests.contract.postgres.replays.conftest import expire
 from tests.contract.postgres.test_contents import media, new_record
 
 pytestmark = pytest.mark.contract
 
 LEASE_SECONDS = 600.0
-
-
-@pytest.fixture(scope="module")
-def shared_database(database_server: EmbeddedStack) -> str:
-    """A database for all tests here, each of which empties it."""
-    name = f"replays_{secrets.token_hex(4)}"
-    url = f"{database_server.database_url.rpartition('/')[0]}/{name}"
-
-    async def prepare() -> None:
-        connection = await asyncpg.connect(database_server.database_url)
-        await connection.execute(f"CREATE DATABASE {name}")
-        await connection.close()
-        await migrate(url)
-
-    with ThreadPoolExecutor(1) as thread:  # this one may run an event loop
-        thread.submit(asyncio.run, prepare()).result()
-    return url
-
-
-@pytest.fixture
-def direct_url(shared_database: str) -> str:
-    return shared_database
-
-
-@pytest.fixture
-def database_url(shared_database: str, way: str, request: pytest.FixtureRequest) -> str:
-    if way == DIRECT:
-        return shared_database
-    base: str = request.getfixturevalue("pgbouncer_url")
-    return f"{base}/{shared_database.rpartition('/')[2]}"
-
-
-@pytest.fixture
-async def replays(contents: PostgresContentRepository, database: asyncpg.Connection) -> PostgresReplays:
-    """Replays, and contents, of which there are none yet."""
-    await database.execute("TRUNCATE contents, replays, webhooks, webhook_events CASCADE")
-    return PostgresReplays(contents.pool)
 
 
 async def some(contents: PostgresContentRepository, count: int) -> list[str]:
@@ -99,11 +51,6 @@ async def everything(replays: PostgresReplays, filters: ReplayFilters) -> list[s
     assert (await replays.get(replay.id)).state == "done"
     assert replay.matching == len(found)
     return found
-
-
-async def expire(database: asyncpg.Connection) -> None:
-    """End every lease, as time does when a runner has died."""
-    await database.execute("UPDATE replay_contents SET due_at = clock_timestamp() WHERE code IS NULL")
 
 
 async def test_contents_come_once_oldest_first_and_none_that_is_newer(
@@ -269,36 +216,6 @@ async def test_thumbnails_are_announced_and_one_is_kept(
     assert await replays.obsolete(claim) == ("swift", ["new"])
     await replays.finish(claim, "skipped")
     assert (await replays.get(replay.id)).skipped == 1
-
-
-async def test_a_runner_that_was_frozen_leaves_no_thumbnail(
-    contents: PostgresContentRepository, replays: PostgresReplays, database: asyncpg.Connection, tmp_path: Path
-) -> None:
-    async with FilesystemObjectStore(tmp_path) as store:
-        stores = OpenStores({store.name: store})
-        record = new_record()
-        stored = await store.put_object(object_key(record.content_id), b"a film", "video/mp4")
-        first = await store.put_object(thumbnail_key(record.content_id), b"the first", "image/jpeg")
-        content_id = (await contents.save(replace(record, stored=stored, thumbnail=first))).id
-        replay = await replays.create("thumbnail", ReplayFilters(), None)
-
-        async def heir(content: Content, source: ByteSource) -> Remade:
-            assert await source.read(2, 4) == b"film"
-            return Remade(frame=Frame(b"of the heir"))
-
-        async def frozen(content: Content, source: ByteSource) -> Remade:
-            """Continues when another runner has had its content, and is done with it."""
-            await expire(database)
-            other = ReplayedContents(replays, contents, stores, heir, None)
-            assert (await ReplayRunner(replays, other, ReplayRules()).run(replay.id)).changed == 1
-            return Remade(frame=Frame(b"of the frozen one"))
-
-        runner = ReplayRunner(replays, ReplayedContents(replays, contents, stores, frozen, None), ReplayRules())
-        assert (await runner.run(replay.id)).changed == 1
-        thumbnail = (await contents.get(content_id, None)).thumbnail
-        assert thumbnail is not None
-        assert b"".join([block async for block in store.read(thumbnail.key)]) == b"of the heir"
-        assert {key async for key in store.list_keys()} == {object_key(content_id), thumbnail.key}
 
 
 async def test_failures_are_listed_and_tried_again(
