@@ -161,11 +161,22 @@ class WebhookReplay(BaseModel):
     ) = Field(None, description="Only events of this upload")
     since: UtcTime | None = Field(None, description="Only events from this time on")
     until: UtcTime | None = Field(None, description="Only events before this time")
+    contents: bool = Field(
+        False,
+        description="true: instead of events that are kept, `content.ready` of each content that the webhook was never "
+        "sent, made from its row; for contents from before the webhook. Goes with `upload_id`, `since`, `until` and "
+        "`owner`",
+    )
+    owner: OwnerName | None = Field(None, description="With `contents`: only contents of this owner")
 
     @model_validator(mode="after")
     def _in_order(self) -> WebhookReplay:
         if self.since is not None and self.until is not None and self.since >= self.until:
             raise ValueError("`since` must be before `until`")
+        if self.contents and (self.deliveries or self.state or self.events):
+            raise ValueError("`contents` goes with `upload_id`, `since`, `until` and `owner` only")
+        if self.owner is not None and not self.contents:
+            raise ValueError("`owner` needs `contents`")
         return self
 
 

@@ -9,7 +9,7 @@ import click
 
 from deploy.cli.names import shown
 from deploy.cli.options import json_option
-from deploy.cli.webhook_options import event_option, id_argument, run, validated
+from deploy.cli.webhook_options import event_option, id_argument, owner_option, run, validated
 from deploy.cli.webhook_text import delivery_row, print_rows, state_of
 
 if TYPE_CHECKING:  # imported only where a command needs the database, so that --help is fast
@@ -71,6 +71,12 @@ def deliveries(webhook_id: str, state: str | None, limit: int, as_json: bool) ->
 @click.option("--upload", metavar="UPLOAD_ID", help="Only events of this upload.")
 @click.option("--since", metavar="TIME", help="Only events from this time on, such as 2026-01-31T12:00:00Z.")
 @click.option("--until", metavar="TIME", help="Only events before this time.")
+@click.option(
+    "--contents",
+    is_flag=True,
+    help="Instead of events that are kept: content.ready of each content that the webhook was never sent.",
+)
+@owner_option("With --contents: only contents of this owner.")
 @json_option("Print one JSON object.")
 def replay(
     webhook_id: str,
@@ -80,11 +86,16 @@ def replay(
     upload: str | None,
     since: str | None,
     until: str | None,
+    contents: bool,
+    owner: str | None,
     as_json: bool,
 ) -> None:
     """Deliver events again that match all options, oldest first: without an option every event that is kept.
 
     They keep their ids, so a receiver that ignores repeats by `webhook-id` ignores those that it has processed.
+
+    With --contents, a webhook receives content.ready of contents that were stored before it existed, up to 1,000 in
+    one run.
     """
     from schemas.webhooks import WebhookReplay
 
@@ -96,12 +107,14 @@ def replay(
         upload_id=upload,
         since=since,
         until=until,
+        contents=contents,
+        owner=owner,
     )
     queued = run(lambda webhooks: webhooks.replay(webhook_id, None, wanted))
     if as_json:
         click.echo(queued.model_dump_json())
         return
-    click.echo(f"{queued.queued} events are delivered again.")
+    click.echo(f"{queued.queued} events are delivered{'' if contents else ' again'}.")
     if queued.more:
         click.echo("More events match; run the command again when these are delivered.", err=True)
 

@@ -258,7 +258,8 @@ ROUTES: tuple[Route, ...] = (
         "Deliver events again",
         "Queues the events that match all filters, oldest first, at most 10,000 in one request: also those that were "
         "delivered, and those of the time before the webhook existed. Each keeps its `webhook-id`. The body `{}` means "
-        "every event that is kept.",
+        "every event that is kept. With `contents`, it queues `content.ready` of contents that the webhook was never "
+        "sent, also of those whose event is not kept, at most 1,000 in one request.",
         responses=(ResponseSpec(202, "What was queued", WebhookReplayed),),
         errors=(*JSON_BODY_ERRORS, *WEBHOOK_LOOKUP_ERRORS),
         body=WebhookReplay,

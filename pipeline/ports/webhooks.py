@@ -170,6 +170,10 @@ class WebhookRepository(Protocol):
     async def replay(self, webhook_id: str, wanted: WebhookReplay, limit: int) -> WebhookReplayed:
         """Queue up to `limit` matching events again."""
 
+    async def replay_contents(self, webhook_id: str, wanted: WebhookReplay, limit: int) -> WebhookReplayed:
+        """Queue `content.ready` of up to `limit` matching contents of which this webhook has no delivery; none if there
+        is no such webhook."""
+
 
 class WebhookSender(Protocol):
     """Calls endpoints."""

@@ -21,6 +21,8 @@ from pipeline.ports.webhooks import NewEvent, NewWebhook, WebhookRepository, Web
 from schemas.webhooks import Webhook, WebhookDelivery, WebhookEvent, WebhookReplay, WebhookReplayed
 
 _REPLAYED = 10_000
+_REPLAYED_CONTENTS = 1000
+"""Their bodies are made again: a gateway is busy with so many for about a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,11 @@ class Webhooks:
         return await self._repository.deliveries(webhook.id, state, before_id, limit)
 
     async def replay(self, webhook_id: str, owner: str | None, wanted: WebhookReplay) -> WebhookReplayed:
-        """Queue matching events again, oldest first. Raises RequestError WEBHOOK_NOT_FOUND."""
+        """Queue matching events again, oldest first; with `contents`, those of contents that it was never sent. Raises
+        RequestError WEBHOOK_NOT_FOUND."""
         webhook = await self._repository.get(webhook_id, owner)
+        if wanted.contents:
+            return await self._repository.replay_contents(webhook.id, wanted, _REPLAYED_CONTENTS)
         return await self._repository.replay(webhook.id, wanted, _REPLAYED)
 
     def _check(self, text: str) -> None:

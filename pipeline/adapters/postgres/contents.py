@@ -16,8 +16,7 @@ import asyncpg
 from pipeline.adapters.postgres.content_events import record_ready
 from pipeline.adapters.postgres.content_list import statements
 from pipeline.adapters.postgres.pool import LazyPool, query
-from pipeline.adapters.postgres.rows import content_uuid, object_of, thumbnail_of
-from pipeline.core.digests import crc32c_digest, format_content_digest
+from pipeline.adapters.postgres.rows import content_of, content_uuid
 from pipeline.core.errors import RequestError
 from pipeline.core.model import ContentRecord
 from pipeline.core.stored_objects import ObjectVersion, Place, StoredObject, StoredSegment
@@ -25,11 +24,6 @@ from pipeline.ports.contents import ContentPosition
 from schemas.content import Content, ContentObject
 from schemas.content_list import ContentFilters
 from schemas.media import MediaMetadata
-
-_MEDIA_COLUMNS = (
-    "container_format", "video_codec", "audio_codec", "duration_seconds", "width", "height", "rotation", "bit_rate",
-    "frame_rate", "channels", "sample_rate",
-)  # fmt: skip
 
 _NOT_OF_THE_ROW = frozenset({"segments", "content_type", "crc32c"})
 """Fields of a stored object that `ContentObject` does not have."""
@@ -141,21 +135,3 @@ def _place(row: asyncpg.Record) -> Place | None:
 def _object(stored: StoredObject) -> ContentObject:
     fields = {key: value for key, value in asdict(stored).items() if key not in _NOT_OF_THE_ROW}
     return ContentObject(**fields, segment_count=max(1, len(stored.segments)))
-
-
-def content_of(row: asyncpg.Record) -> Content:
-    """A row of `get_content.sql` or `page_contents.sql`."""
-    return Content(
-        id=str(row["id"]),
-        filename=row["filename"],
-        content_type=row["content_type"],
-        created_at=row["created_at"],
-        kind=row["kind"],
-        **{name: row[name] for name in _MEDIA_COLUMNS},
-        object=object_of(row, row["etag"]),
-        thumbnail=thumbnail_of(row),
-        media=MediaMetadata.model_validate_json(row["media"]),
-        metadata=json.loads(row["metadata"]),
-        owner=row["owner"],
-        repr_digest=None if row["crc32c"] is None else format_content_digest(crc32c_digest(row["crc32c"])),
-    )

@@ -20,9 +20,8 @@ from uuid6 import uuid7
 
 from pipeline.adapters.postgres.content_events import record_changed
 from pipeline.adapters.postgres.content_list import conditions_of
-from pipeline.adapters.postgres.contents import content_of
 from pipeline.adapters.postgres.pool import LazyPool, query
-from pipeline.adapters.postgres.rows import storable_text
+from pipeline.adapters.postgres.rows import content_of, storable_text
 from pipeline.core.errors import RequestError, SluiceError, StageLost
 from pipeline.ports.replays import ColumnValue, NothingYet, ReplayClaim
 from schemas.replays import Replay, ReplayFailure, ReplayFilters, ReplayMatch, ReplayOutcome

@@ -1,15 +1,22 @@
-"""Conversions that both repositories need: ids and cursors into query arguments, rows into objects."""
+"""Conversions that several repositories need: ids and cursors into query arguments, rows into objects."""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 
+from pipeline.core.digests import crc32c_digest, format_content_digest
 from pipeline.core.errors import RequestError
-from schemas.content import ContentObject
+from schemas.content import Content, ContentObject
+from schemas.media import MediaMetadata
 
+_MEDIA_COLUMNS = (
+    "container_format", "video_codec", "audio_codec", "duration_seconds", "width", "height", "rotation", "bit_rate",
+    "frame_rate", "channels", "sample_rate",
+)  # fmt: skip
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -51,3 +58,21 @@ def object_of(row: asyncpg.Record, etag: str) -> ContentObject:
 
 def thumbnail_of(row: asyncpg.Record) -> ContentObject | None:
     return ContentObject.model_validate_json(row["thumbnail"]) if row["thumbnail"] else None
+
+
+def content_of(row: asyncpg.Record) -> Content:
+    """A content, from the columns that `get_content.sql` selects."""
+    return Content(
+        id=str(row["id"]),
+        filename=row["filename"],
+        content_type=row["content_type"],
+        created_at=row["created_at"],
+        kind=row["kind"],
+        **{name: row[name] for name in _MEDIA_COLUMNS},
+        object=object_of(row, row["etag"]),
+        thumbnail=thumbnail_of(row),
+        media=MediaMetadata.model_validate_json(row["media"]),
+        metadata=json.loads(row["metadata"]),
+        owner=row["owner"],
+        repr_digest=None if row["crc32c"] is None else format_content_digest(crc32c_digest(row["crc32c"])),
+    )

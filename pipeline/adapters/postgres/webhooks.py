@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from pipeline.adapters.postgres.missed_contents import replay_missed
 from pipeline.adapters.postgres.pool import LazyPool, query
 from pipeline.adapters.postgres.rows import page_position, storable_text
 from pipeline.core.errors import RequestError
@@ -117,6 +118,9 @@ class PostgresWebhooks:
                 limit,
             )
             return WebhookReplayed(queued=row["queued"], more=row["more"])
+
+    async def replay_contents(self, webhook_id: str, wanted: WebhookReplay, limit: int) -> WebhookReplayed:
+        return await replay_missed(self._pool, _uuid(webhook_id), wanted, limit)
 
     async def _changed(self, name: str, webhook_id: str, owner: str | None, *given: Any) -> Webhook:
         async with self._pool.connection() as connection:

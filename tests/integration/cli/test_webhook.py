@@ -130,6 +130,7 @@ def test_a_test_arrives_signed_and_can_be_replayed(sluice: InProcess) -> None:
         again = printed(sluice, "replay", name, "--delivery", str(delivery["id"]), "--since", "2026-01-01T00:00:00Z")
         assert again == {"queued": 1, "more": False}
         assert received.get(timeout=_SECONDS)[0]["webhook-id"] == headers["webhook-id"]
+        assert printed(sluice, "replay", name, "--contents", "--owner", "tested") == {"queued": 0, "more": False}
     printed(sluice, "delete", name)
 
 
@@ -165,6 +166,7 @@ def test_a_test_without_a_worker_says_so(servers: Servers, tmp_path: Path) -> No
         (("rotate", NOBODY, "--overlap-seconds", "604801"), "604800"),
         (("replay", NOBODY, "--upload", "nonsense"), "upload_id"),
         (("replay", NOBODY, "--since", "soon"), "since"),
+        (("replay", NOBODY, "--contents", "--event", "content.ready"), "goes with"),
     ],
 )
 def test_a_wrong_command_line(sluice: InProcess, arguments: tuple[str, ...], said: str) -> None:

@@ -155,6 +155,8 @@ async def test_an_invalid_body_names_its_field(gateway: Gateway, sent: dict[str,
         {"state": "pending"},
         {"since": "0001-01-01T00:00:00+14:00"},
         {"since": "2026-11-02T00:00:00Z", "until": "2026-11-01T00:00:00Z"},
+        {"contents": True, "state": "failed"},
+        {"owner": "ann"},
     ],
 )
 async def test_an_invalid_replay_is_refused(gateway: Gateway, sent: dict[str, Any]) -> None:
@@ -164,7 +166,11 @@ async def test_an_invalid_replay_is_refused(gateway: Gateway, sent: dict[str, An
 
 @pytest.mark.parametrize(
     "sent",
-    [{"upload_id": UPLOAD_ID}, {"since": "0001-01-01T00:00:00Z", "until": "9999-12-31T23:59:59Z", "deliveries": [1]}],
+    [
+        {"upload_id": UPLOAD_ID},
+        {"contents": True, "owner": "nobody"},
+        {"since": "0001-01-01T00:00:00Z", "until": "9999-12-31T23:59:59Z", "deliveries": [1]},
+    ],
 )
 async def test_a_replay_without_matches_queues_nothing(gateway: Gateway, sent: dict[str, Any]) -> None:
     webhook = await new(gateway)
