@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -15,25 +14,21 @@ from pipeline.ports import PresignedUploads
 from tests.e2e.companion_client import PART_BYTES, CompanionClient
 from tests.harness.cell import Cell, eventually, hash_get
 from tests.harness.media_samples import sample
-from tests.harness.running import CellProcesses, cell_processes
-from tests.harness.shared_stack import Servers
 
-pytestmark = pytest.mark.e2e
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.parametrize("store_cell", ["swift", "s3"], indirect=True, scope="module"),
+]
 
 
-@pytest.fixture(scope="module", params=["swift", "s3"])
-def store_cell(
-    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[CellProcesses]:
-    settings: dict[str, Any] = {"store": request.param, "swift_tempurl_key": "a-key-of-the-test"}
-    with cell_processes(servers, tmp_path_factory.mktemp("companion"), **settings) as started:
-        yield started
+@pytest.fixture(scope="module")
+def store_settings() -> dict[str, Any]:
+    return {"swift_tempurl_key": "a-key-of-the-test"}
 
 
 @pytest.fixture
-async def cell(store_cell: CellProcesses) -> AsyncIterator[Cell]:
-    async with store_cell.connected() as connected:
-        yield connected
+def cell(cell_of_store: Cell) -> Cell:
+    return cell_of_store
 
 
 @pytest.fixture

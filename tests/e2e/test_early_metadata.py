@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 from tests.e2e.early_files import LAYOUTS, film, following, noise, numbers_of, send_others, send_wanted
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.media_samples import sample
-from tests.harness.running import CellProcesses, apart, cell_processes, running_cell
+from tests.harness.running import apart, running_cell
 from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
@@ -24,18 +23,9 @@ _MOST_SEGMENTS = {"mp4, index in front": 8, "mp4, index at the end": 8, "fragmen
 looks at the head of each of its twelve fragments."""
 
 
-@pytest.fixture(scope="module", params=["swift", "s3", "filesystem"])
-def store_cell(
-    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[CellProcesses]:
-    with cell_processes(servers, tmp_path_factory.mktemp("early"), store=request.param) as started:
-        yield started
-
-
 @pytest.fixture
-async def cell(store_cell: CellProcesses) -> AsyncIterator[Cell]:
-    async with store_cell.connected() as connected:
-        yield connected
+def cell(cell_of_store: Cell) -> Cell:
+    return cell_of_store
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -7,7 +7,6 @@ import json
 import os
 import sys
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -15,26 +14,20 @@ import pytest
 
 from tests.harness.cell import SEGMENT_BYTES, Cell, eventually
 from tests.harness.media_samples import sample
-from tests.harness.running import CellProcesses, cell_processes
-from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
 
 TOKEN = "a-shared-secret"
 
 
-@pytest.fixture(scope="module", params=["swift", "s3", "filesystem"])
-def store_cell(
-    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[CellProcesses]:
-    with cell_processes(servers, tmp_path_factory.mktemp("import"), store=request.param, events_token=TOKEN) as started:
-        yield started
+@pytest.fixture(scope="module")
+def store_settings() -> dict[str, Any]:
+    return {"events_token": TOKEN}
 
 
 @pytest.fixture
-async def cell(store_cell: CellProcesses) -> AsyncIterator[Cell]:
-    async with store_cell.connected() as connected:
-        yield connected
+def cell(cell_of_store: Cell) -> Cell:
+    return cell_of_store
 
 
 def long_video() -> bytes:

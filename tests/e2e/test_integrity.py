@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from tests.harness.ceph import CephEndpoint
 from tests.harness.faults.altering_proxy import AlteringProxy, Passing
 from tests.harness.losses import recover
 from tests.harness.media_samples import long_video
-from tests.harness.running import CellProcesses, cell_processes, running_cell
+from tests.harness.running import running_cell
 from tests.harness.shared_stack import Servers
 
 pytestmark = pytest.mark.e2e
@@ -39,19 +38,9 @@ def digest_of(data: bytes) -> str:
     return f"crc32c=:{text(google_crc32c.value(data))}:"
 
 
-@pytest.fixture(scope="module", params=["swift", "s3", "filesystem"])
-def store_cell(
-    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[CellProcesses]:
-    with cell_processes(servers, tmp_path_factory.mktemp("integrity"), store=request.param) as started:
-        yield started
-
-
 @pytest.fixture
-async def cell(store_cell: CellProcesses) -> AsyncIterator[Cell]:
-    async with store_cell.connected() as connected:
-        yield connected
-        await connected.cancel_unfinished()
+def cell(cell_of_store: Cell) -> Cell:
+    return cell_of_store
 
 
 def film(cell: Cell, seed: int = 0) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -10,10 +9,11 @@ import pytest
 from tests.e2e.direct_client import complete, send
 from tests.harness.cell import Cell
 from tests.harness.media_samples import sample
-from tests.harness.running import CellProcesses, cell_processes
-from tests.harness.shared_stack import Servers
 
-pytestmark = pytest.mark.e2e
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.parametrize("store_cell", ["swift", "s3"], indirect=True, scope="module"),
+]
 
 TYPES = [
     ("video/mp4;codecs=avc1,mp4a", 'video/mp4;codecs="avc1,mp4a"'),
@@ -21,19 +21,14 @@ TYPES = [
 ]
 
 
-@pytest.fixture(scope="module", params=["swift", "s3"])
-def store_cell(
-    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[CellProcesses]:
-    settings: dict[str, Any] = {"store": request.param, "swift_tempurl_key": "a-key-of-the-test"}
-    with cell_processes(servers, tmp_path_factory.mktemp("types"), **settings) as started:
-        yield started
+@pytest.fixture(scope="module")
+def store_settings() -> dict[str, Any]:
+    return {"swift_tempurl_key": "a-key-of-the-test"}
 
 
 @pytest.fixture
-async def cell(store_cell: CellProcesses) -> AsyncIterator[Cell]:
-    async with store_cell.connected() as connected:
-        yield connected
+def cell(cell_of_store: Cell) -> Cell:
+    return cell_of_store
 
 
 @pytest.mark.parametrize(("sent", "normal"), TYPES)

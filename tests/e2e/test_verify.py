@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
 from subprocess import run
 from typing import Any
 
@@ -19,25 +18,13 @@ from tests.e2e.test_orphaned_objects import of_last_month
 from tests.e2e.test_tus_concatenation import final, new_part
 from tests.harness.cell import Cell
 from tests.harness.media_samples import long_video
-from tests.harness.running import CellProcesses, cell_processes
-from tests.harness.shared_stack import Servers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 
-@pytest.fixture(scope="module", params=["swift", "s3", "filesystem"])
-def store_cell(
-    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[CellProcesses]:
-    with cell_processes(servers, tmp_path_factory.mktemp("verify"), store=request.param) as started:
-        yield started
-
-
 @pytest.fixture
-async def cell(store_cell: CellProcesses) -> AsyncIterator[Cell]:
-    async with store_cell.connected() as connected:
-        yield connected
-        await connected.cancel_unfinished()
+def cell(cell_of_store: Cell) -> Cell:
+    return cell_of_store
 
 
 async def verify(cell: Cell, *arguments: str) -> tuple[list[dict[str, Any]], dict[str, int]]:
