@@ -26,10 +26,10 @@ from tests.harness.shared_stack import Servers
 pytestmark = pytest.mark.e2e
 
 
-async def sweep(cell: Cell, **rules: float) -> None:
+async def sweep(cell: Cell, rules: OrphanRules | None = None) -> None:
     async with worker_services(cell.settings, [WorkerType.ADMISSION]) as services:
         assert services.admission is not None
-        services.admission.orphaned_objects.rules = OrphanRules(**rules)
+        services.admission.orphaned_objects.rules = rules or OrphanRules()
         await services.admission.orphaned_objects.sweep()
 
 
@@ -95,7 +95,7 @@ async def test_a_segment_stored_after_the_cleanup_is_removed(servers: Servers, t
             return any(upload["id"] in key for key in await cell.stored_keys())
 
         await eventually(shows, 30, lambda: "the store to list what was sent")
-        await sweep(cell, look_back_seconds=0)
+        await sweep(cell, OrphanRules(look_back_seconds=0))
         assert await shows(), "uploads that ended long ago are not checked forever"
         await sweep(cell)
         assert not await shows()
