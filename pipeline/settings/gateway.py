@@ -20,7 +20,9 @@ class GatewaySettings(BaseModel):
         "it too: the kernel distributes connections among them. A request for /metrics or /readyz reaches any of them",
     )
     public_url: BaseUrl = Field(
-        "", description="Base URL at which clients reach the gateway; empty: taken from each request (Host header)"
+        "",
+        description="Base URL at which clients reach the gateway; empty: that of its cell in SLUICE_CELLS or, without "
+        "them, taken from each request (Host header)",
     )
     trust_forwarded: bool = Field(
         False,

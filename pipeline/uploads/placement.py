@@ -51,13 +51,13 @@ class Placement:
         """The cell for a new upload. `as_home`: another gateway has found that this cell is the home of its key. This
         cell, if no cell takes new uploads. Raises DependencyUnavailable where this cell is the home."""
         ready = await self.rooms.ready()
+        own = self.rooms.own
+        if new.key is not None and own in ready and await self._knows(new.key):
+            return Chosen(own)
         if new.fixed is not None:
-            return Chosen(next(iter(in_order(new.fixed, _taking(ready))), self.rooms.own))
+            return Chosen(next(iter(in_order(new.fixed, _taking(ready))), own))
         if new.key is None:
             return Chosen(self._by_room(new, ready))
-        own = self.rooms.own
-        if own in ready and await self._knows(new.key):
-            return Chosen(own)
         home = next(iter(in_order(new.key, ready)), own)
         if home != own and not as_home:
             return Chosen(home, as_home=True)

@@ -18,6 +18,7 @@ from pipeline.settings import Settings
 from tests.integration.gateway.conftest import OPTIONS, ORIGIN
 from tests.integration.gateway.pair_of_cells import Pair, running_pair
 from tests.integration.gateway.resumable import BODY, DRAFT, TUS
+from tests.integration.gateway.site import Site
 from tests.integration.gateway.truth import Response
 from tests.integration.gateway.wire import connect
 
@@ -37,10 +38,18 @@ async def unfollowed(pair: Pair, method: str, path: str, column: str = OWNER, **
     return await pair.first.as_(column, method, path, allow_redirects=False, **options)
 
 
-async def of_second(pair: Pair, **more: Any) -> str:
-    name = await pair.second.new_upload(**more)
+async def of_second(pair: Pair, **more: int) -> str:
+    name = await created_in(pair.second, 1, **more)
     assert cell_of(name) == 1
     return name
+
+
+async def created_in(site: Site, cell: int, size: int = 150_000) -> str:
+    """The id of a new upload that its gateway creates without choosing a cell."""
+    body = {"filename": "a.mp4", "size": size, "content_type": "video/mp4"}
+    response = await site.as_(OWNER, "POST", f"/v1/uploads?cell={cell}", json=body)
+    assert response.status == 201, response.body
+    return str(response.data["id"])
 
 
 async def followed(pair: Pair, method: str, path: str, column: str = OWNER, **options: Any) -> Response:
@@ -154,7 +163,7 @@ async def test_strangers_and_other_owners(pair: Pair) -> None:
 async def test_an_upload_that_this_cell_knows_is_served_here(settings: Settings, tmp_path: Path) -> None:
     """Ids of earlier releases name a cell by chance."""
     async with running_pair(settings, OPTIONS, tmp_path, first={"cell": 1}) as pair:
-        name = await pair.first.new_upload(size=10)
+        name = await created_in(pair.first, 0, size=10)
         assert cell_of(name) == 1
         sent = await unfollowed(pair, "PUT", f"/v1/uploads/{name}/segments/1", data=b"0123456789")
         shown = await unfollowed(pair, "GET", f"/v1/uploads/{name}")
