@@ -164,7 +164,7 @@ async def _in_redis(world: World, ids: set[str], unknown: set[str]) -> list[str]
     found = [
         f"redis key {key}"
         async for key in world.redis.scan_iter(count=1000)
-        if key not in records and not idle.fullmatch(key)
+        if not (key in records or idle.fullmatch(key) or await _is_of_earlier_import(world, key))
     ]
     ledger: Mapping[str, str] = await hash_all(world.redis, volume)
     found += [
@@ -177,6 +177,15 @@ async def _in_redis(world: World, ids: set[str], unknown: set[str]) -> list[str]
         if not (record.get("released_at_ms") or (not record and (world.total_losses or item in unknown))):
             found.append(f"not cleaned up: upload {item}")
     return found
+
+
+async def _is_of_earlier_import(world: World, key: str) -> bool:
+    """Whether it is of an import that failed, and was cleaned up, before its client asked again for want of a response:
+    that began another one."""
+    upload = re.fullmatch(rf"({re.escape(world.keys.upload(''))}[0-9a-f-]{{36}})(:\w+)?", key)
+    record = await hash_all(world.redis, upload[1]) if upload else {}
+    is_ended = record.get("status") == "failed" and "released_at_ms" in record
+    return is_ended and record.get("transport") == Way.IMPORT
 
 
 async def _in_store(world: World, ready: Mapping[str, ClientUpload], raw: set[str], forgotten: set[str]) -> list[str]:

@@ -70,7 +70,7 @@ class _OfPrimary:
         await self._until_available()
         await self._until(self._cluster.is_redundant, "the servers of Redis do not form a group again")
         if await asyncio.to_thread(self._cluster.primary) != self._old:
-            self._world.data_losses += 1
+            self._world.data_lost()
         self._world.is_switching = False
 
 
@@ -169,6 +169,6 @@ async def record_failovers(world: World) -> None:
                 continue
             known = primary
             world.failovers += 1
-            world.data_losses += 1
+            world.data_lost()
             if not world.is_switching:
                 world.notes.append(f"redis-{primary} was promoted although no fault affected the primary")

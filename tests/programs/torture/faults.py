@@ -104,7 +104,7 @@ class RollBackRedis:
         await asyncio.to_thread(shutil.copytree, data, copy)
         await asyncio.sleep(1.0)
         await self._world.stop("redis", signal.SIGKILL)
-        self._world.data_losses += 1
+        self._world.data_lost()
         await asyncio.to_thread(shutil.rmtree, data)
         await asyncio.to_thread(shutil.move, copy, data)
 
@@ -121,7 +121,7 @@ class EmptyRedis:
     async def inject(self) -> None:
         await self._world.redis.flushall()
         self._world.total_losses += 1
-        self._world.data_losses += 1
+        self._world.data_lost()
 
     async def heal(self) -> None:
         process = await asyncio.create_subprocess_exec(

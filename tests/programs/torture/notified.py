@@ -1,8 +1,8 @@
 """A webhook for all owners during a run, and the check that its endpoint has been notified of what happened.
 
 An upload that is `ready` without its `content.ready`, and one that failed or expired without its event, count as not
-notified; so do events of an upload in the wrong order. Facts of which Redis alone knew may be lost with its data, so
-those of uploads that Redis has lost are not required; `content.ready` always is.
+notified; so do events of an upload in the wrong order, unless Redis has lost data meanwhile. Facts of which Redis alone
+knew may be lost with its data, so those of uploads that Redis has lost are not required; `content.ready` always is.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from tests.programs.torture.world import World
 
 _SECONDS = 120.0
 _POLL_SECONDS = 0.5
+_AROUND_SECONDS = 1.0
+"""Times of Redis and of this process are compared."""
 _EVENTS: Final = {"ready": "content.ready", "failed": "upload.failed", "expired": "upload.expired"}
 _ORDER: Final = [str(kind) for kind in SUBSCRIBED]
 
@@ -63,14 +65,18 @@ class Notified:
             may_be_lost = upload.status != "ready" and self.world.data_losses
             if wanted and wanted not in types and not may_be_lost:
                 found.append(f"upload {upload.upload_id} is {upload.status}, but the endpoint has {types}")
-            if types != sorted(types, key=_ORDER.index) and not await self._recovered(str(upload.upload_id)):
+            if types != sorted(types, key=_ORDER.index) and not await self._may_be_late(str(upload.upload_id)):
                 found.append(f"upload {upload.upload_id} has its events in the wrong order: {types}")
         return found
 
-    async def _recovered(self, upload_id: str) -> bool:
-        """Whether its record was lost: facts of before may then have arrived after later ones."""
+    async def _may_be_late(self, upload_id: str) -> bool:
+        """Whether its record was lost, or Redis has lost data while it was in flight: a stage whose end was lost runs
+        again, so that its fact is recorded after later ones."""
         record = await hash_all(self.world.redis, self.world.keys.upload(upload_id))
-        return not record or "recovered_at_ms" in record
+        if not record or "recovered_at_ms" in record:
+            return True
+        began, ended = (int(record[name]) / 1000 for name in ("created_at_ms", "status_since_ms"))
+        return any(began - _AROUND_SECONDS <= at <= ended + _AROUND_SECONDS for at in self.world.data_lost_at)
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.e2e
 
 _SEED = 388  # a replica that lags behind is promoted early
 _SECONDS = 15.0
+_LEASE_SECONDS = 30  # so long the test waits for an upload that its client abandons
 
 
 @pytest.mark.timeout(900)  # one minute on an idle machine; the uploads and the audit have as much time as in a long run
@@ -25,7 +26,7 @@ def test_fifteen_seconds_of_faults_lose_nothing(tmp_path: Path) -> None:
     assert FaultKind.REDIS_FAILOVER_BEHIND in {fault.kind for fault in schedule.faults}
 
     async def in_world() -> Outcome:
-        async with open_world(stack, cluster, tmp_path, _SEED) as world:
+        async with open_world(stack, cluster, tmp_path, _SEED, lease_seconds=_LEASE_SECONDS) as world:
             return await run(world, schedule, lambda _: None)
 
     with servers(tmp_path, sentinel=schedule.sentinel) as (stack, cluster):

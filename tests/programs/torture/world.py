@@ -37,14 +37,14 @@ from tests.harness.sentinel import SentinelCluster, sentinel_cluster
 from tests.programs.torture.fault_kinds import GATEWAYS, SLUICE
 
 MEBIBYTE = 1024 * 1024
-LEASE_SECONDS = 30
+LEASE_SECONDS = 60
+"""Longer than a machine that has much else to do needs to start every process again."""
 # Room for only a few of the largest files, so that uploads wait for one another.
 _BUDGET_BYTES = 12 * MEBIBYTE
 _SETTINGS: Mapping[str, int | float | str] = {
     **WITH_KEYS,
     # Files of more than five segments have a window.
     "temp_share": 0.1,
-    "lease_seconds": LEASE_SECONDS,
     # Shorter than the defaults, so that each limit is reached within minutes.
     "store_stall_seconds": 8,
     "segment_stall_seconds": 8,
@@ -96,8 +96,8 @@ class World:
     """A line for each process that exited although no fault had ended it."""
     total_losses: int = field(default=0, init=False)
     """How often Redis has lost everything."""
-    data_losses: int = field(default=0, init=False)
-    """How often Redis has lost anything, or may have."""
+    data_lost_at: list[float] = field(default_factory=list, init=False)
+    """When Redis has lost anything, or may have, in Unix seconds."""
     failovers: int = field(default=0, init=False)
     """How often Sentinels have promoted a replica."""
     is_switching: bool = field(default=False, init=False)
@@ -118,6 +118,15 @@ class World:
     """By target: held by the fault that affects it."""
     should_run: set[str] = field(default_factory=set, init=False)
     """Processes of Sluice that should be running now."""
+
+    @property
+    def data_losses(self) -> int:
+        """How often Redis has lost anything, or may have."""
+        return len(self.data_lost_at)
+
+    def data_lost(self) -> None:
+        """Note that Redis has lost something now, or may have."""
+        self.data_lost_at.append(time.time())
 
     @property
     def keys(self) -> Keys:
@@ -242,7 +251,12 @@ def servers(directory: Path, *, sentinel: bool) -> Iterator[tuple[EmbeddedStack,
 
 @asynccontextmanager
 async def open_world(
-    stack: EmbeddedStack, cluster: SentinelCluster | None, directory: Path, seed: int, store: str = "swift"
+    stack: EmbeddedStack,
+    cluster: SentinelCluster | None,
+    directory: Path,
+    seed: int,
+    store: str = "swift",
+    lease_seconds: int = LEASE_SECONDS,
 ) -> AsyncIterator[World]:
     """A cell on these servers with `store` (swift or s3), ready. Everything it started is stopped after the block,
     whatever its state. Call it from the main thread."""
@@ -258,6 +272,7 @@ async def open_world(
                 store=store,
                 swift_auth_url=f"{shaper.url}/auth/v1.0",
                 s3_endpoint_url=shaper.url,
+                lease_seconds=lease_seconds,
                 **{**_SETTINGS, "temp_budget_bytes": _BUDGET_BYTES * SCALES[store]},
             )
             Layout(directory).make()
