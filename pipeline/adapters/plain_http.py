@@ -7,49 +7,22 @@ ends within its time limit. The operator configures where the URLs lead, so thei
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import aiohttp
 from yarl import URL
 
-from pipeline.adapters.tls import verifying
+from pipeline.adapters.own_session import TIMEOUT_SECONDS, OwnSession
 from pipeline.core.errors import StoreUnavailable
 from pipeline.ports import PlainResponse
 
-_TIMEOUT_SECONDS = 10.0
 
-
-class HttpPlainClient:
+class HttpPlainClient(OwnSession):
     """Opened by `async with`."""
-
-    def __init__(self, ca_file: Path | None = None) -> None:
-        """`ca_file`: CA certificates that are trusted besides the system's."""
-        self._ca_file = ca_file
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=verifying(self._ca_file)),
-            timeout=aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-        )
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None, max_bytes: int
     ) -> PlainResponse:
         """See `PlainClient.request`."""
-        if self._session is None:
-            raise RuntimeError("HttpPlainClient must be entered with `async with` before use")
         try:
             async with self._session.request(
                 method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
@@ -63,7 +36,7 @@ class HttpPlainClient:
                 found = {name.lower(): value for name, value in response.headers.items()}
                 return PlainResponse(response.status, found, bytes(received[:max_bytes]))
         except TimeoutError as error:
-            raise StoreUnavailable(reason=f"no response within {_TIMEOUT_SECONDS:.0f} s") from error
+            raise StoreUnavailable(reason=f"no response within {TIMEOUT_SECONDS:.0f} s") from error
         except aiohttp.ClientConnectorError as error:  # its own text mentions TLS options, also for plain HTTP
             raise StoreUnavailable(reason=f"no response: {error.os_error.strerror or error.os_error}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:

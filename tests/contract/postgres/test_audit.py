@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -15,13 +14,6 @@ from pipeline.core.stored_objects import Place
 from tests.contract.postgres.test_contents import new_record
 
 pytestmark = pytest.mark.contract
-
-
-@pytest.fixture
-async def contents(database_url: str) -> AsyncIterator[PostgresContentRepository]:
-    repository = PostgresContentRepository(database_url, connections=2)
-    yield repository
-    await repository.close()
 
 
 @pytest.fixture

@@ -21,13 +21,6 @@ pytestmark = pytest.mark.contract
 
 
 @pytest.fixture
-async def contents(database_url: str) -> AsyncIterator[PostgresContentRepository]:
-    repository = PostgresContentRepository(database_url, connections=8)
-    yield repository
-    await repository.close()
-
-
-@pytest.fixture
 async def deletions(contents: PostgresContentRepository) -> PostgresDeletionRepository:
     return PostgresDeletionRepository(contents.pool)
 

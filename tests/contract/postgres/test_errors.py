@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -35,20 +35,6 @@ pytestmark = pytest.mark.contract
 
 # The standard's names, which PostgreSQL gives to more than one SQLSTATE, and one that newer servers no longer have.
 _AMBIGUOUS = {"38002", "38003", "38004", "39004", "72000"}
-
-
-@pytest.fixture
-async def contents(database_url: str) -> AsyncIterator[PostgresContentRepository]:
-    repository = PostgresContentRepository(database_url, connections=2)
-    yield repository
-    await repository.close()
-
-
-@pytest.fixture
-async def database(direct_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(direct_url)
-    yield connection
-    await connection.close()
 
 
 async def test_conditions_have_the_names_that_the_server_knows(database: asyncpg.Connection) -> None:

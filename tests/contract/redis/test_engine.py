@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from pipeline.core.errors import (
     DependencyUnavailable,
@@ -36,15 +34,7 @@ from tests.contract.redis.engines import (
 from tests.contract.redis.uploads import Play, until
 from tests.harness.redis_calls import reply
 
-pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(autouse=True)
-def plain_logs() -> Iterator[None]:
-    """The default renderer takes seconds for each of the many tracebacks that these tests log."""
-    structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()])
-    yield
-    structlog.reset_defaults()
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("plain_logs")]
 
 
 async def test_a_finished_stage_starts_its_successors(play: Play) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
-import structlog
 
 from pipeline.core.model import StageJob
 from pipeline.core.stages import Stage, StageState
@@ -18,15 +16,7 @@ from tests.contract.redis.engines import RULES, LongWork, Records, assemble_job,
 from tests.contract.redis.uploads import Play, until
 from tests.harness.redis_calls import reply
 
-pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(autouse=True)
-def plain_logs() -> Iterator[None]:
-    """The default renderer takes seconds for a traceback."""
-    structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()])
-    yield
-    structlog.reset_defaults()
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("plain_logs")]
 
 
 class Failing:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from pydantic import SecretStr
 
-from pipeline.bootstrap import RedisParts, redis_parts
+from pipeline.bootstrap import RedisParts
 from pipeline.core.admission import DiskReading
 from pipeline.core.errors import RequestError, StageLost, StoreUnavailable, UploadEnded
 from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import StageJob
 from pipeline.core.stages import Stage, StageState
-from pipeline.settings import Settings
 from pipeline.uploads.stage_retries import StageRetrying
 from schemas.overview import Overview
 from tests.contract.redis.uploads import VOLUME, Play, transfer_job
@@ -35,10 +32,9 @@ class NoJournals:
 
 
 @pytest.fixture
-async def parts(each_redis: RedisServer, redis_namespace: str) -> AsyncIterator[RedisParts]:
-    settings = Settings(redis_url=SecretStr(each_redis.url), redis_namespace=redis_namespace)
-    async with redis_parts(settings) as opened:
-        yield opened
+def redis_url(each_redis: RedisServer) -> str:
+    """On each version in turn."""
+    return each_redis.url
 
 
 @pytest.fixture

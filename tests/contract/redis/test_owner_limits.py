@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from pipeline.adapters.redis.reads import hash_all, now_ms
 from pipeline.adapters.redis.scripts import Scripts
 from pipeline.adapters.redis.upload_board import RedisUploadBoard
-from pipeline.bootstrap import RedisParts, redis_parts
+from pipeline.bootstrap import RedisParts
 from pipeline.core.access import Permit
 from pipeline.core.creation_limits import CreationLimits, CreationRate, OwnerLimits
 from pipeline.core.errors import AccessError, LimitReached, RequestError, SluiceError
@@ -22,7 +20,6 @@ from pipeline.core.lifecycle import Event, Status
 from pipeline.core.model import Upload
 from pipeline.core.stored_objects import ObjectVersion
 from pipeline.core.transports import Transport
-from pipeline.settings import Settings
 from tests.contract.redis.uploads import Play
 from tests.harness.new_uploads import new_upload
 from tests.harness.redis_calls import reply
@@ -37,15 +34,9 @@ BEGINS = {Transport.GATEWAY: "waiting", Transport.DIRECT: "in_flight", Transport
 
 
 @pytest.fixture
-async def parts(each_redis: RedisServer, redis_namespace: str) -> AsyncIterator[RedisParts]:
-    settings = Settings(redis_url=SecretStr(each_redis.url), redis_namespace=redis_namespace)
-    async with redis_parts(settings) as opened:
-        yield opened
-
-
-@pytest.fixture
-def play(parts: RedisParts) -> Play:
-    return Play(parts)
+def redis_url(each_redis: RedisServer) -> str:
+    """On each version in turn."""
+    return each_redis.url
 
 
 def limited(parts: RedisParts, queue_uploads: int = 10**6, *, owners: bool = True, **more: Any) -> RedisUploadBoard:
