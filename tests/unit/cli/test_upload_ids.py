@@ -28,7 +28,8 @@ class Pages:
         self.requests += 1
         number = int(cursor or 0)
         following = str(number + 1) if number + 1 < len(self.ids) else None
-        return SimpleNamespace(items=[SimpleNamespace(id=self.ids[number])], next_cursor=following)
+        items = [SimpleNamespace(id=self.ids[number])]
+        return SimpleNamespace(items=items, next_cursor=following, unreachable_cells=[])
 
 
 async def find(text: str, *ids: str) -> tuple[str, int]:
