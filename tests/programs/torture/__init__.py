@@ -3,7 +3,8 @@
 fault_kinds.py  which kinds of faults there are, and how frequent each is
 schedule.py     what will happen, computed from a seed; pure
 files.py        the bytes of each upload
-world.py        the servers, the cell's processes, and the proxy in front of the store
+opening.py      starts the servers, the cell's processes, and the proxy in front of the store
+world.py        what a fault can affect of these, and what is observed
 faults.py       each kind of fault: how it is injected and how it is healed
 failover.py     of these, the faults of Redis with Sentinel
 refusals.py     of these, the faults of servers that run and refuse what they are asked

@@ -17,10 +17,10 @@ from rich.console import Console
 from deploy.cli.run_directory import RunDirectory
 from tests.harness.system_packages import missing_programs
 from tests.programs.torture.fault_kinds import FaultKind
+from tests.programs.torture.opening import open_world, servers
 from tests.programs.torture.report import as_dict, problems, table
 from tests.programs.torture.run import Outcome, run
 from tests.programs.torture.schedule import Schedule, make_schedule
-from tests.programs.torture.world import open_world, servers
 
 _TABLE_COLUMNS = 110
 _REDIS = {"single": False, "sentinel": True}

@@ -26,11 +26,12 @@ from tests.programs.torture.failover import record_failovers
 from tests.programs.torture.faults import run_fault
 from tests.programs.torture.files import make_file
 from tests.programs.torture.notified import Notified, notified
+from tests.programs.torture.opening import SCALES
 from tests.programs.torture.other_ways import Sender
 from tests.programs.torture.schedule import PlannedFault, PlannedUpload, Schedule
 from tests.programs.torture.strangers import Strangers
 from tests.programs.torture.watch import StageHistory, Watch
-from tests.programs.torture.world import SCALES, World
+from tests.programs.torture.world import World
 
 RECOVERY_SECONDS = 180.0
 _READY_SECONDS = 90.0

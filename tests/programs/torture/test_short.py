@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.programs.torture.fault_kinds import FaultKind
+from tests.programs.torture.opening import open_world, servers
 from tests.programs.torture.report import as_dict, problems
 from tests.programs.torture.run import Outcome, run
 from tests.programs.torture.schedule import make_schedule
-from tests.programs.torture.world import open_world, servers
 
 pytestmark = pytest.mark.e2e
 
