@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from uuid6 import uuid7
 
 from pipeline.core.cells import in_cell
 from pipeline.core.errors import RequestError, StoreError
-from pipeline.core.lifecycle import Status
+from pipeline.core.lifecycle import ENDED, Status
 from pipeline.core.model import NewUpload
 from pipeline.core.stored_objects import OWN_PREFIX, ObjectVersion, StoredObject
 from pipeline.core.transports import Transport
@@ -97,11 +97,21 @@ class Importer:
             fingerprint=name,
             transport=Transport.IMPORT,
             source=version,
-            again=True,
             owner=request.owner or rules.owner,
             traceparent=current_traceparent(),
         )
         detail, created = await self._creation.register(new)
+        if not created and detail.upload.status in ENDED:
+            # An import that was in flight at the look into the database may be ready now.
+            known = await self._contents.of_object(rules.store, version)
+            if known is None:
+                detail, created = await self._creation.register(replace(new, again=True))
+                # So may one that another request has begun and that has ended since that look.
+                known = await self._contents.of_object(rules.store, version) if created else None
+                if known is not None:
+                    await self._creation.cancel(detail.upload.upload_id)
+            if known is not None:
+                return Imported(known.id, Status.READY, False, found)
         return Imported(detail.upload.upload_id, detail.upload.status, created, found)
 
     async def _head(self, bucket: str, key: str) -> StoredObject:
