@@ -26,7 +26,7 @@ KEYSTONE ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 # How many test files run at a time: tests mostly wait, so there are more of them than cores.
-TEST_WORKERS ?= 6
+TEST_WORKERS ?= 8
 # The seed and the duration of `make torture`: see tests/programs/torture.
 SEED ?= 1
 MINUTES ?= 10

@@ -48,7 +48,6 @@ class Site:
         )
         return SimpleNamespace(upload=upload), created
 
-
     async def cancel(self, upload_id: str) -> None:
         self.cancelled.append(upload_id)
 
