@@ -65,12 +65,12 @@ class ReplayRunner:
                     group.create_task(self._take(replay_id))
         finally:
             await end_tasks(renewing)
-        replay = await self._patiently(lambda: self._replays.get(replay_id))
+        replay = await self._through_outages(lambda: self._replays.get(replay_id))
         log.info(Log.REPLAY_ENDED, state=replay.state, changed=replay.changed, failed=replay.failed)
         return replay
 
     async def _take(self, replay_id: str) -> None:
-        while (found := await self._patiently(lambda: self._claim(replay_id))) is not None:
+        while (found := await self._through_outages(lambda: self._claim(replay_id))) is not None:
             if isinstance(found, NothingYet):
                 await asyncio.sleep(min(found.seconds, _LONGEST_WAIT_SECONDS))
                 continue
@@ -97,20 +97,20 @@ class ReplayRunner:
         error: SluiceError | None = None
         if outcome is None:
             try:
-                outcome = await self._patiently(lambda: self._remade(claim))
+                outcome = await self._through_outages(lambda: self._remade(claim))
             except FaultyContent as fault:
                 error = fault.error
         try:
-            await self._patiently(lambda: self._contents.clear(claim))
+            await self._through_outages(lambda: self._contents.clear(claim))
         except StoreError as refused:
             if dependency_of(refused) is not None:
                 raise
             error = error or refused
         if error is None and outcome is not None:
-            await self._patiently(partial(self._replays.finish, claim, outcome))
+            await self._through_outages(partial(self._replays.finish, claim, outcome))
             log.info(Log.REPLAY_CONTENT_DONE, outcome=outcome)
         elif error is not None:
-            await self._patiently(partial(self._replays.fail, claim, error))
+            await self._through_outages(partial(self._replays.fail, claim, error))
             log.warning(Log.REPLAY_CONTENT_FAILED, code=error.code, reason=error.message)
 
     async def _remade(self, claim: ReplayClaim) -> ReplayOutcome:
@@ -132,7 +132,7 @@ class ReplayRunner:
                 raise FaultyContent(SluiceError("STAGE_CRASHED", stage="replay", reason=reason)) from error
         raise AssertionError("the last attempt returns or raises")
 
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _through_outages(self, call: Callable[[], Awaitable[T]]) -> T:
         """The result of `call`, which is repeated while what it needs is unavailable. Raises what it raises."""
         began, failures = time.monotonic(), 0
         while True:
@@ -164,7 +164,7 @@ class ReplayRunner:
                     logger().warning(Log.REPLAY_WAITS, code=error.code, reason=error.message)
 
     async def _release(self, claim: ReplayClaim) -> None:
-        """Give a content back, also while the run is being cancelled. If that fails, its lease ends by itself."""
+        """Release a content, also while the run is being cancelled. If that fails, its lease ends by itself."""
         try:
             async with asyncio.timeout(_RELEASE_SECONDS):
                 await self._replays.release(claim)
