@@ -14,9 +14,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from deploy.embedded.ports import ReservedPort
 from pipeline.adapters.webhook_signatures import StandardSigner
 from tests.harness.cell import Cell
-from tests.harness.example_backends import BACKENDS, Backend, built, free_port, running_backend
+from tests.harness.example_backends import BACKENDS, Backend, built, running_backend
 from tests.harness.keys import CLIENT, WITH_KEYS, as_caller, bearer, make_key
 from tests.harness.media_samples import sample
 from tests.harness.running import CellProcesses, cell_processes
@@ -50,7 +51,7 @@ async def place_of(started: CellProcesses, command: list[str], directory: Path) 
     async with (
         started.connected() as connected,
         as_caller(connected, _OWNER) as cell,
-        running_backend(command, directory, cell.url, key, secret, free_port()) as backend,
+        running_backend(command, directory, cell.url, key, secret, ReservedPort()) as backend,
     ):
         yield Place(backend, cell)
 
@@ -119,7 +120,7 @@ async def test_an_event_is_verified_kept_once_and_processed(place: Place) -> Non
     refused = [
         await backend.deliver(event_id, body, secrets=(other,)),
         await backend.deliver(event_id, body, at=now - stale),
-        await backend.deliver(event_id, body, at=now + stale),
+        await backend.deliver(event_id, body, at=datetime.now(UTC) + 2 * stale),
         await backend.deliver(event_id, body, webhook_id=f"{upload_id}_other"),
         await backend.deliver(event_id, body, webhook_timestamp=str(int(now.timestamp()) + 1)),
         await backend.deliver(event_id, body, webhook_timestamp="now"),

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from deploy.embedded.ports import ReservedPort
 from pipeline.bootstrap.webhooks import webhook_management
 from tests.e2e.test_backend_examples import Place, send_as_browser
 from tests.harness.cell import eventually
-from tests.harness.example_backends import BACKENDS, built, free_port, running_backend
+from tests.harness.example_backends import BACKENDS, built, running_backend
 from tests.harness.keys import CLIENT, WITH_KEYS, as_caller, make_key
 from tests.harness.media_samples import sample
 from tests.harness.running import running_cell
@@ -38,10 +39,10 @@ async def test_backends_list_what_browsers_have_sent(servers: Servers, tmp_path:
         _, key = await make_key(cell.settings, _OWNER, *CLIENT)
         backends = []
         for name in BACKENDS:
-            port, directory = free_port(), tmp_path / name
+            port, directory = ReservedPort(), tmp_path / name
             directory.mkdir()
             async with webhook_management(cell.settings) as webhooks:
-                url = f"http://127.0.0.1:{port}/sluice-events"
+                url = f"http://127.0.0.1:{port.number}/sluice-events"
                 _, secret = await webhooks.create(_OWNER, url, ["content.ready", "content.deleted"], name)
             command = await asyncio.to_thread(built, name, directory)
             backends.append(running_backend(command, directory, cell.url, key, secret, port))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -17,6 +16,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from deploy.embedded.ports import ReservedPort
 from pipeline.adapters.webhook_signatures import StandardSigner
 from tests.harness.cell import eventually
 from tests.harness.snippets import DOCS
@@ -37,12 +37,6 @@ def built(name: str, directory: Path) -> list[str]:
     done = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False, timeout=_SECONDS)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), done
     return ["java", "-XX:TieredStopAtLevel=1", "-Xmx128m", "-cp", str(directory), "Backend"]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -136,20 +130,21 @@ class Backend:
 
 @asynccontextmanager
 async def running_backend(
-    command: list[str], directory: Path, gateway: str, key: str, secret: str, port: int
+    command: list[str], directory: Path, gateway: str, key: str, secret: str, port: ReservedPort
 ) -> AsyncIterator[Backend]:
-    """A backend with a folder of its own, at this port."""
+    """A backend with a folder of its own, at this port, which is released at the end."""
     environment = {
         **{name: os.environ[name] for name in ("PATH", "HOME", "JAVA_HOME") if name in os.environ},
         "SLUICE_SERVER": gateway,
         "SLUICE_KEY": key,
         "SLUICE_WEBHOOK_SECRET": secret,
-        "PORT": str(port),
+        "PORT": str(port.number),
     }
     async with aiohttp.ClientSession() as http:
-        backend = Backend(command, environment, directory, port, secret, http)
+        backend = Backend(command, environment, directory, port.number, secret, http)
         try:
             await backend.start()
             yield backend
         finally:
             backend.kill()
+            port.release()
