@@ -58,6 +58,33 @@ async def test_a_manifest_that_was_not_stored_is_an_error_with_its_reason(
     assert (error.code, isinstance(error, StoreUnavailable)) == (code, unavailable)
 
 
+@pytest.mark.parametrize(
+    ("stored", "code", "numbers"),
+    [
+        (web.Response(headers={"Etag": "0" * 32}, body=b"x" * 100), "STORE_UNAVAILABLE", None),
+        (web.Response(headers={"Etag": "1" * 32}, body=b"x" * 100), "MANIFEST_REFUSED", [1]),
+        (web.Response(headers={"Etag": "0" * 32}, body=b"x" * 99), "MANIFEST_REFUSED", [1]),
+        (web.Response(status=404), "MANIFEST_REFUSED", [1]),
+    ],
+    ids=["as it was acknowledged", "with another digest", "with another length", "gone"],
+)
+async def test_a_segment_that_a_refused_manifest_names_is_looked_at_before_it_is_requested_again(
+    faulty: FaultyStore, stored: web.Response, code: str, numbers: list[int] | None
+) -> None:
+    """A byte of the manifest may have been changed on its way to Swift."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.method == "HEAD":
+            return web.Response(status=stored.status, headers=stored.headers, body=stored.body)
+        named = json.loads(await request.read())[0]["path"]
+        return web.Response(status=202, body=heartbeat("400 Bad Request", Errors=[[named, "Etag Mismatch"]]))
+
+    faulty.fault = handler
+    async with swift_client(faulty.url) as client:
+        error = await seal(client)
+    assert (error.code, error.detail.get("segments")) == (code, numbers)
+
+
 def xml(code: str) -> bytes:
     return f"<Error><Code>{code}</Code><Message>a reason</Message></Error>".encode()
 

@@ -11,7 +11,8 @@ from pipeline.adapters.object_store.names import segment_name
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.layout import SwiftLayout
 from pipeline.adapters.object_store.swift.listing import entries
-from pipeline.core.errors import StoreError
+from pipeline.adapters.object_store.swift.manifest import ManifestResponse, refused_numbers
+from pipeline.core.errors import StoreError, StoreUnavailable
 from pipeline.core.stored_objects import ObjectTarget, StoredSegment
 
 _HEADS_AT_ONCE = 8
@@ -41,6 +42,24 @@ async def changed_segments(
     doubtful = [segment.number for segment in segments if found.get(segment.number) != segment]
     await _look_at(http, layout, target, doubtful, found)
     return [segment.number for segment in segments if found.get(segment.number) != segment]
+
+
+async def require_changed(
+    http: SwiftHttp,
+    layout: SwiftLayout,
+    target: ObjectTarget,
+    segments: Sequence[StoredSegment],
+    response: ManifestResponse,
+) -> None:
+    """Raises StoreUnavailable if Swift holds every segment that it names in its refusal of a manifest: a byte of the
+    manifest was changed on the way, or a server did not respond to Swift. Clients need not send them again then. Raises
+    StoreError."""
+    named = refused_numbers(response, layout, target) if response.checked and response.status == 400 else []
+    found: dict[int, StoredSegment] = {}
+    await _look_at(http, layout, target, named, found)
+    if named and [found.get(number) for number in named] == [segments[number - 1] for number in named]:
+        reason = f"the manifest was refused because of segments {named[:10]}, which are as they were acknowledged"
+        raise StoreUnavailable(reason=reason)
 
 
 async def copy_segment(

@@ -86,11 +86,11 @@ def raise_unless_sealed(
         # A segment that Swift could not check (5xx, or the token expired meanwhile) need not be wrong.
         if any(why.startswith(("5", "401")) for _, why in response.errors):
             raise StoreUnavailable(reason=reason)
-        raise StoreError("MANIFEST_REFUSED", reason=reason, segments=_numbers(response, layout, target))
+        raise StoreError("MANIFEST_REFUSED", reason=reason, segments=refused_numbers(response, layout, target))
     raise refused(swift_verdict(response.status), reason, key=target.key, headers={})
 
 
-def _numbers(response: ManifestResponse, layout: SwiftLayout, target: ObjectTarget) -> list[int]:
+def refused_numbers(response: ManifestResponse, layout: SwiftLayout, target: ObjectTarget) -> list[int]:
     """The numbers of the segments in `errors`, where Swift quotes their names."""
     places = enumerate(target.places, 1)
     by_location = {location_path(layout.manifest_location(place)): number for number, place in places}

@@ -36,7 +36,7 @@ from pipeline.adapters.object_store.payload import SegmentPayload
 from pipeline.adapters.object_store.swift.auth import SwiftAuth, TokenSource
 from pipeline.adapters.object_store.swift.containers import SwiftContainers
 from pipeline.adapters.object_store.swift.delegated import delegated_token
-from pipeline.adapters.object_store.swift.held import changed_segments, copy_segment, held_segments
+from pipeline.adapters.object_store.swift.held import changed_segments, copy_segment, held_segments, require_changed
 from pipeline.adapters.object_store.swift.http import SwiftHttp
 from pipeline.adapters.object_store.swift.info import SwiftInfo
 from pipeline.adapters.object_store.swift.layout import SwiftLayout
@@ -168,6 +168,7 @@ class SwiftObjectStore(SwiftReader, ClosedOnExit):
             await self._containers.ensure_again()
             response = await self._put_manifest(target, segments)
         await self._require_segments(target, segments, response)
+        await require_changed(self._http, self._layout, target, segments, response)
         raise_unless_sealed(response, self._layout, target, segments)
         return StoredObject(STORE_NAME, self.container, target.key, target.plan.size_bytes, expected, tuple(segments))
 
