@@ -55,7 +55,8 @@ class Accounting:
                 return None
             if attempt < _CONFIRMATIONS - 1:
                 await asyncio.sleep(_CONFIRM_SECONDS)
-        return problem
+        # Sentinels may have promoted a replica that no fault meant to promote, whose reservations are not complete yet.
+        return problem if await self.world.is_compared() else None
 
     async def _sample(self) -> str | None:
         settings = self.world.settings
