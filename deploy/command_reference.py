@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import click
@@ -15,23 +15,19 @@ _COLUMNS: Final = 100
 def command_reference() -> str:
     """A section for each command, and for each command of a group, in Markdown."""
     root = click.Context(sluice, info_name="sluice", terminal_width=_COLUMNS, **sluice.context_settings)
-    lines: list[str] = []
-    for name in COMMANDS:
-        command = sluice.get_command(root, name)
-        assert command is not None  # noqa: S101  # the table names it
-        lines += _section(command, _below(root, command, name), "###")
-    return "\n".join(lines).rstrip()
+    return "\n".join(_sections(sluice, root, COMMANDS, "###")).rstrip()
 
 
-def _section(command: click.Command, context: click.Context, mark: str) -> Iterator[str]:
-    yield f"{mark} {context.command_path}"
-    yield from ("```text", command.get_help(context).rstrip(), "```", "")
-    if isinstance(command, click.Group):
-        for name in command.list_commands(context):
-            part = command.get_command(context, name)
-            assert part is not None  # noqa: S101  # the group lists it
-            yield from _section(part, _below(context, part, name), f"{mark}#")
-
-
-def _below(parent: click.Context, command: click.Command, name: str) -> click.Context:
-    return click.Context(command, parent=parent, info_name=name, terminal_width=_COLUMNS, **command.context_settings)
+def _sections(group: click.Group, parent: click.Context, names: Iterable[str], mark: str) -> Iterator[str]:
+    """Of these commands of a group. Raises LookupError for a name that it does not know."""
+    for name in names:
+        command = group.get_command(parent, name)
+        if command is None:
+            raise LookupError(f"{parent.command_path} has no command {name}")
+        context = click.Context(
+            command, parent=parent, info_name=name, terminal_width=_COLUMNS, **command.context_settings
+        )
+        yield f"{mark} {context.command_path}"
+        yield from ("```text", command.get_help(context).rstrip(), "```", "")
+        if isinstance(command, click.Group):
+            yield from _sections(command, context, command.list_commands(context), f"{mark}#")

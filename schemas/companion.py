@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel, StringC
 
 from schemas import companion_examples as examples
 from schemas.media_types import UNKNOWN, MediaType
-from schemas.uploads import CONTROL_CHARACTERS, FILENAME_EXCLUDED
+from schemas.metadata import CONTROL_CHARACTERS, FILENAME_EXCLUDED
 
 PARTS: Final = 10_000
 """No version of the plugin sends more parts of one file."""

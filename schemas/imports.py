@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.examples import EXAMPLE_ID, SERVER, Example
+from schemas.metadata import Metadata
 from schemas.owners import OwnerName
-from schemas.uploads import Metadata
 
 _IMPORT: Example = {
     "id": EXAMPLE_ID,

@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Final
 
 from pipeline.core.printable import printable
-from schemas.uploads import FILENAME_EXCLUDED
+from schemas.metadata import FILENAME_EXCLUDED
 
 _NOT_ACCEPTED: Final = re.compile(f"[{FILENAME_EXCLUDED}\ud800-\udfff]")
 

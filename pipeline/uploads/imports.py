@@ -24,7 +24,7 @@ from pipeline.tracing import current_traceparent
 from pipeline.uploads.create import UploadCreation
 from pipeline.uploads.declared_type import declared_type
 from schemas.imports import ImportObject
-from schemas.uploads import FILENAME_EXCLUDED
+from schemas.metadata import FILENAME_EXCLUDED
 
 _UNFIT = re.compile(f"[{FILENAME_EXCLUDED}]")
 _FILENAME_CHARACTERS = 255

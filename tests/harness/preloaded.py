@@ -184,7 +184,7 @@ def _become(order: Mapping[str, Any], first_parent: int) -> None:
 
 def _end(status: int) -> NoReturn:
     """End at once. To take the interpreter down would write to every page that this process shares with the nursery."""
-    threading._shutdown()  # type: ignore[attr-defined]  # joins threads, as the end of an interpreter does
+    threading._shutdown()  # type: ignore[attr-defined]  # as the end of an interpreter does; there is no public name
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

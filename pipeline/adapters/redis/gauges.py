@@ -50,7 +50,7 @@ class RedisGauges:
         try:
             with translated():
                 await self._collect()
-        except Exception:  # whatever it is, the other figures are out of date
+        except Exception:  # after any error the figures are out of date; it is raised again
             REDIS_AVAILABLE.set(0)
             raise
         REDIS_AVAILABLE.set(1)

@@ -10,7 +10,8 @@ import pytest
 from deploy.cli.doctor.redis_memory import LARGEST_UPLOAD_BYTES, PLAIN_UPLOAD_BYTES
 from pipeline.bootstrap import RedisParts
 from pipeline.core.admission import DiskReading
-from schemas.uploads import METADATA_BYTES, CreateUpload
+from schemas.metadata import METADATA_BYTES
+from schemas.uploads import CreateUpload
 from tests.harness.new_uploads import new_upload
 from tests.harness.redis_versions import redis_server_of
 

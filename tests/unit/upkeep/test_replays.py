@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -70,7 +70,7 @@ class Contents:
 
 
 async def run(replays: Recorded, contents: Contents, outage_seconds: float = 600) -> list[tuple[Any, ...]]:
-    runner = ReplayRunner(replays, contents, ReplayRules(outage_seconds=outage_seconds))  # type: ignore[arg-type]
+    runner = ReplayRunner(cast("Any", replays), cast("Any", contents), ReplayRules(outage_seconds=outage_seconds))
     await runner.run("replay")
     return replays.calls
 

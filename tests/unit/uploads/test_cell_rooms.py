@@ -41,7 +41,7 @@ class Cells:
         if isinstance(found, Exception):
             raise found
         if found is None:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()  # never responds: the limit of its caller ends it
         return cast(PlainResponse, found)
 
 
